@@ -1,0 +1,22 @@
+# Each tests/unit/FOLDER/test_X.c is a program of its own, linked with the internals; each
+# tests/cli/*.sh is run with the command's path.
+find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
+foreach(source ${unit_tests})
+  get_filename_component(name ${source} NAME_WE)
+  get_filename_component(folder ${source} DIRECTORY)
+  get_filename_component(folder ${folder} NAME)
+  set(target ${folder}_${name})
+  add_executable(${target} ${source})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${target} PRIVATE nlsh_internal ${CMOCKA_LIBRARY})
+  add_test(NAME unit/${folder}/${name} COMMAND ${target})
+  set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS unit TIMEOUT 600)
+endforeach()
+
+file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
+foreach(script ${cli_tests})
+  get_filename_component(name ${script} NAME_WE)
+  add_test(NAME cli/${name} COMMAND sh ${script} $<TARGET_FILE:nlsh-cli>)
+  set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600)
+endforeach()

@@ -1,0 +1,327 @@
+/*
+ * learn.h - make a Neural LSH index: read vectors, k-NN graph, partition, router, index file;
+ * ground truth and evaluation. Part of libnlsh-learn, which holds libnlsh as well.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NLSH_LEARN_H
+#define NLSH_LEARN_H
+
+#include "nlsh/nlsh.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- how a long call runs -------------------------------------------------------------------- */
+
+/* A sentence about what the call did, e.g. "k-NN graph: taken from the cache". */
+typedef void nlsh_note_fn(void *user, const char *sentence);
+
+struct nlsh_run {
+    size_t n_threads;           /* >= 1; the answer does not depend on it */
+    const char *cache_dir;      /* borrowed; NULL: nothing is kept or taken */
+    nlsh_progress_fn *progress; /* or NULL; see nlsh.h */
+    nlsh_note_fn *note;         /* or NULL */
+    void *user;                 /* given to both */
+};
+
+/* All processors, no cache, silent. */
+NLSH_API void nlsh_run_init(struct nlsh_run *run);
+
+/* ---- vector files ---------------------------------------------------------------------------- */
+
+enum nlsh_format {
+    NLSH_FORMAT_AUTO = 0, /* by name and content */
+    NLSH_FORMAT_IDX,      /* MNIST's, big-endian; plain or .gz */
+    NLSH_FORMAT_FVECS,    /* TEXMEX: each row its i32 dimension, then f32 */
+    NLSH_FORMAT_BVECS,    /* the same with u8 */
+    NLSH_FORMAT_IVECS,    /* the same with i32 */
+    NLSH_FORMAT_NPY,      /* numpy: f32, u8, i8 or i32, two dimensions, C order */
+    NLSH_FORMAT_FBIN,     /* big-ann: u32 rows, u32 dimension, then f32 */
+    NLSH_FORMAT_U8BIN,    /* the same with u8 */
+    NLSH_FORMAT_I8BIN     /* the same with i8 */
+};
+
+/* Vectors in memory that this library owns. */
+struct nlsh_vectors {
+    struct nlsh_matrix matrix;
+    enum nlsh_format format; /* of the file they came from */
+    void *memory;            /* private */
+};
+
+/*
+ * nlsh_vectors_read() - a file of vectors, whole.
+ *
+ * Any format may be gzipped. Sizes in the file are checked against its length before memory is
+ * asked for. Returns NLSH_OK; NLSH_E_NO_INPUT; NLSH_E_IO; NLSH_E_DATA (truncated, rows of unequal
+ * dimension, no rows, NaN or infinity: the message names the row); NLSH_E_UNSUPPORTED (a numpy
+ * type or order it does not read); NLSH_E_NOMEM. Cost: one pass over the file.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
+                                                          struct nlsh_vectors *out,
+                                                          struct nlsh_error *error);
+NLSH_API void nlsh_vectors_free(struct nlsh_vectors *vectors);
+
+/*
+ * nlsh_vectors_write() - a matrix to a file, whole or not at all.
+ *
+ * AUTO takes the format from the name's ending. Bytes may be written as f32 (fvecs, fbin, npy);
+ * f32 as bytes only where every value is a whole number in range: else NLSH_E_DATA names the row.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_write(const char *path,
+                                                           enum nlsh_format format,
+                                                           const struct nlsh_matrix *matrix,
+                                                           struct nlsh_error *error);
+
+/* "fvecs" for NLSH_FORMAT_FVECS, and back; AUTO where the name is not known. */
+NLSH_API const char *nlsh_format_name(enum nlsh_format format);
+NLSH_API enum nlsh_format nlsh_format_from_name(const char *name);
+
+/* XXH3-64 over the type, the dimension, the number of rows and the values, after bytes stored as
+ * floats are narrowed to bytes: the same vectors hash alike in fvecs and in bvecs. */
+NLSH_API uint64_t nlsh_data_hash(const struct nlsh_matrix *matrix);
+
+/* ---- nearest neighbours: ground truth and graphs --------------------------------------------- */
+
+/* k neighbours of n rows, each row ascending by (l2sq, id). A graph leaves the row itself out. */
+struct nlsh_neighbors {
+    size_t n_rows, k;
+    uint32_t *ids; /* [n_rows x k] */
+    float *l2sq;   /* [n_rows x k], squared input units; NULL where it was read from .ivecs */
+};
+
+NLSH_API void nlsh_neighbors_free(struct nlsh_neighbors *neighbors);
+
+enum nlsh_graph_method { NLSH_GRAPH_EXACT = 0, NLSH_GRAPH_IVFFLAT = 1 };
+
+/*
+ * nlsh_graph_build() - the k nearest neighbours of every row among the others.
+ *
+ *  k     1 <= k < n_rows
+ *  seed  used by ivfflat only
+ * With run->cache_dir a graph of the same data and method and of at least this k is taken from
+ * there. Exact: in integers for bytes; to f32 rounding for floats. Cost: O(n^2 dim) exact.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_graph_method method, size_t k,
+                 uint64_t seed, const struct nlsh_run *run, struct nlsh_neighbors *out,
+                 struct nlsh_error *error);
+
+/*
+ * nlsh_ground_truth() - the exact k nearest base rows of each query. Cached like a graph.
+ * 1 <= k <= base->n_rows. Base and queries may differ in type: bytes are then taken as floats.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                  const struct nlsh_run *run, struct nlsh_neighbors *out,
+                  struct nlsh_error *error);
+
+/* The graph file of docs/graph-format.md, or, by its ending, .ivecs (ids only). */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
+                                                             const struct nlsh_neighbors *neighbors,
+                                                             struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_read(const char *path,
+                                                            struct nlsh_neighbors *out,
+                                                            struct nlsh_error *error);
+
+/* ---- build ----------------------------------------------------------------------------------- */
+
+enum nlsh_partitioner {
+    NLSH_PARTITIONER_AUTO = 0, /* what needs fewest candidates on held-out vectors */
+    NLSH_PARTITIONER_METIS,
+    NLSH_PARTITIONER_KAHIP,
+    NLSH_PARTITIONER_KMEANS
+};
+enum nlsh_labels { NLSH_LABELS_SOFT = 0, NLSH_LABELS_HARD };
+enum nlsh_scheduler {
+    NLSH_SCHEDULER_COSINE = 0, /* linear warm-up, then half a cosine to 0 */
+    NLSH_SCHEDULER_STEP,       /* x 0.1 at 1/2 and 3/4 of the epochs */
+    NLSH_SCHEDULER_PLATEAU,    /* x 0.5 when the held-out loss has not fallen for 2 epochs */
+    NLSH_SCHEDULER_NONE
+};
+
+/* Where a size may be left to the build, which then chooses by the number of vectors. */
+#define NLSH_AUTO SIZE_MAX
+
+struct nlsh_build_options {
+    size_t n_buckets;  /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
+    size_t knn;        /* neighbours in the graph that is cut; 10 */
+    double imbalance;  /* a part may hold (1 + imbalance) n / m vectors; 0.03 */
+    uint64_t seed;     /* 1 */
+    enum nlsh_graph_method graph;
+    enum nlsh_partitioner partitioner;
+    int kahip_mode;    /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
+    enum nlsh_labels labels;
+    size_t label_knn;  /* neighbours that make a soft label */
+    size_t components; /* principal components that the router sees; NLSH_AUTO: min(dim, 64) */
+    size_t layers;     /* hidden layers, 0 to 8 */
+    size_t nodes;      /* in each, 1 to 4096 */
+    double dropout;    /* 0 to 0.9 */
+    size_t epochs;
+    size_t batch_size;
+    double lr;
+    double weight_decay;
+    enum nlsh_scheduler scheduler;
+};
+
+NLSH_API void nlsh_build_options_init(struct nlsh_build_options *options);
+
+/* One setting of nlsh_build_options, for tables of options, JSON files and search spaces. */
+struct nlsh_setting {
+    const char *name;          /* as on the command line without dashes: "knn", "batch_size" */
+    const char *argument;      /* "K", "{soft,hard}" */
+    const char *help;          /* one line, no full stop */
+    const char *default_value; /* as text */
+};
+
+/* The i-th setting; NULL past the last. */
+NLSH_API const struct nlsh_setting *nlsh_build_setting(size_t i);
+
+/* Sets one by name. NLSH_E_ARG names the setting, the value and what it may be. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options,
+                                                               const char *name, const char *value,
+                                                               struct nlsh_error *error);
+/* The value of one as text into buffer (always ended by NUL); returns 0 where there is no such. */
+NLSH_API int nlsh_build_options_get(const struct nlsh_build_options *options, const char *name,
+                                    char *buffer, size_t buffer_size);
+
+/* Reads a JSON object whose names are the settings' ("m": 256, "labels": "soft"). */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_build_options_read(const char *path, struct nlsh_build_options *options,
+                        struct nlsh_error *error);
+
+/* What a build of these vectors would come to, without doing it. */
+struct nlsh_build_forecast {
+    double seconds;      /* by this machine's class: good to a factor of two */
+    uint64_t peak_bytes; /* resident, the vectors included */
+    uint64_t index_bytes;
+};
+
+/* Fills NLSH_AUTO settings in *options for the data and checks the rest against it. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
+                                                           struct nlsh_build_options *options,
+                                                           const struct nlsh_run *run,
+                                                           struct nlsh_build_forecast *forecast,
+                                                           struct nlsh_error *error);
+
+enum { NLSH_STAGE_GRAPH, NLSH_STAGE_PARTITION, NLSH_STAGE_TRAIN, NLSH_STAGE_WRITE, NLSH_N_STAGES };
+
+struct nlsh_build_report {
+    double seconds[NLSH_N_STAGES];   /* wall clock */
+    int from_cache[NLSH_N_STAGES];   /* 1 where the stage's answer was in the cache */
+    enum nlsh_partitioner partitioner; /* what auto chose */
+    double edge_cut;                 /* share of the graph's weight between buckets */
+    double loss;                     /* mean cross-entropy of the last epoch, nats */
+    double held_out_candidates;      /* mean at recall@10 .95 on held-out base vectors, threshold */
+    uint64_t index_bytes;
+};
+
+/*
+ * nlsh_build() - a base to an index file: graph, partition, labels, router, file.
+ *
+ *  base     [n_rows x dim] NLSH_U8, NLSH_I8 or NLSH_F32, at least 2 rows, finite
+ *  path     the file to write; it appears whole or not at all
+ *  report   or NULL
+ * The same bytes come out for any number of threads. Stages go through run->cache_dir, so a build
+ * that was stopped goes on from the last whole stage.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *options,
+           const char *path, const struct nlsh_run *run, struct nlsh_build_report *report,
+           struct nlsh_error *error);
+
+/* ---- evaluate -------------------------------------------------------------------------------- */
+
+/* recall@k of one query's answer, 0 to 1: a returned vector at exactly the k-th true distance
+ * counts as true; an id never counts twice. truth_l2sq may be NULL: then only ids count. */
+NLSH_API double nlsh_recall(const uint32_t *ids, const float *l2sq, const uint32_t *truth_ids,
+                            const float *truth_l2sq, size_t k);
+
+/* Mean over ranks of returned distance / true distance (not squared), over the ranks where
+ * something was returned. 0/0 counts as 1; x/0 is left out. NaN where no rank counts. */
+NLSH_API double nlsh_approximation_factor(const float *l2sq, const float *truth_l2sq, size_t k);
+
+enum nlsh_rule { NLSH_RULE_TOP = 0, NLSH_RULE_THRESHOLD = 1 };
+
+struct nlsh_curve_point {
+    enum nlsh_rule rule;
+    double value;          /* T: buckets, or the threshold */
+    double recall;         /* recall@k if every vector of the buckets is scanned */
+    double candidates;     /* mean a query */
+    double candidates_p95; /* 95th percentile over queries */
+    double probes;         /* mean buckets a query */
+    double oracle_recall;  /* of the best order of the same buckets, with as many buckets */
+};
+
+struct nlsh_curve {
+    struct nlsh_curve_point *points; /* rule top first, each rule by rising recall */
+    size_t n_points;
+};
+
+/*
+ * nlsh_evaluate() - recall against candidates over the whole range of T, in one pass.
+ *
+ *  truth  ground truth of the queries, at least k a query
+ * Cost: one routing a query and a pass over the buckets' ranks; nothing is scanned.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_evaluate(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+              const struct nlsh_neighbors *truth, size_t k, const struct nlsh_run *run,
+              struct nlsh_curve *out, struct nlsh_error *error);
+NLSH_API void nlsh_curve_free(struct nlsh_curve *curve);
+
+/* ---- baselines ------------------------------------------------------------------------------- */
+
+/* How nlsh_brute_search() scans. */
+enum nlsh_brute {
+    NLSH_BRUTE_BEST = 0, /* our best exact scan for the type */
+    NLSH_BRUTE_PLAIN = 1 /* a float loop in C, as a textbook has it, -O3 */
+};
+
+/* One query at a time on the calling thread; outputs as nlsh_search()'s. */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_brute_search(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                  enum nlsh_brute how, size_t k, uint32_t *ids, float *l2sq,
+                  struct nlsh_error *error);
+
+struct nlsh_ivfflat; /* k-means cells, the nearest centroids' cells scanned */
+
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_ivfflat_build(const struct nlsh_matrix *base, size_t n_lists, uint64_t seed,
+                   const struct nlsh_run *run, struct nlsh_ivfflat **out,
+                   struct nlsh_error *error);
+NLSH_API void nlsh_ivfflat_free(struct nlsh_ivfflat *ivf);
+/* One query at a time on the calling thread; outputs and stats as nlsh_search()'s. */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_ivfflat_search(const struct nlsh_ivfflat *ivf, const struct nlsh_matrix *queries,
+                    size_t n_probes, size_t k, uint32_t *ids, float *l2sq,
+                    struct nlsh_search_stats *stats, struct nlsh_error *error);
+
+/* ---- cache ----------------------------------------------------------------------------------- */
+
+struct nlsh_cache_entry {
+    char name[128];   /* of the file inside the directory */
+    char what[160];   /* "k-NN graph, exact, k=10, 60000 rows" */
+    uint64_t size_bytes;
+    int64_t mtime;    /* seconds since 1970 */
+    int damaged;      /* its checksum does not agree */
+};
+
+/* $NLSH_CACHE, or $XDG_CACHE_HOME/nlsh, or $HOME/.cache/nlsh; NULL where none is set. The pointer
+ * is static; call once before starting threads. */
+NLSH_API const char *nlsh_cache_default_dir(void);
+
+/* Every entry, by name; *out is freed with free(). A directory that is not there has none. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_cache_list(const char *dir,
+                                                        struct nlsh_cache_entry **out,
+                                                        size_t *n_entries,
+                                                        struct nlsh_error *error);
+/* Removes the entries (nothing else that lies in the directory) and says how many. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_cache_clear(const char *dir, size_t *n_removed,
+                                                         struct nlsh_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

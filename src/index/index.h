@@ -1,0 +1,64 @@
+/*
+ * index.h - the index file: sections behind a checked header (docs/index-format.md), written whole
+ * or not at all, and mapped.
+ */
+#ifndef NLSH_INDEX_INDEX_H
+#define NLSH_INDEX_INDEX_H
+
+#include "base/file.h"
+#include "nlsh/nlsh.h"
+
+/* Frozen: they stand in files. A reader skips sections that it does not know. */
+enum nlsh__section_id {
+    NLSH__SECTION_META = 1,        /* struct nlsh__meta */
+    NLSH__SECTION_SETTINGS = 2,    /* JSON text, UTF-8, ended by one NUL */
+    NLSH__SECTION_BUCKETS = 3,     /* u32[n_buckets + 1] row offsets */
+    NLSH__SECTION_IDS = 4,         /* u32[n_rows] base row of each row */
+    NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
+    NLSH__SECTION_ROUTER = 6,      /* router/router.h */
+    NLSH__SECTION_CALIBRATION = 7, /* f32 pairs (recall, threshold), ascending recall */
+    NLSH__SECTION_CODES = 8        /* codes of the rows, for scanning */
+};
+
+/* Little-endian, no padding. */
+struct nlsh__meta {
+    uint64_t n_rows;
+    uint64_t data_hash;
+    uint32_t dim;
+    uint32_t n_buckets;
+    uint32_t source_type;  /* enum nlsh_type of the base: U8, I8 or F32 */
+    uint32_t storage_type; /* U8 or F32; I8 is stored as U8 + 128 */
+    double disagreement;   /* share of rows that the router would put in another bucket */
+    uint8_t reserved[24];  /* zero */
+};
+
+struct nlsh__section_data {
+    enum nlsh__section_id id;
+    const void *data;
+    size_t size;
+};
+
+/* Writes sections (in the given order) as an index file. NLSH_E_CANT_CREATE and its like. */
+enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
+                                   size_t n_sections, struct nlsh_error *error);
+
+/* An open index: pointers into the map, checked to lie inside it and to have the right sizes. */
+struct nlsh_index {
+    char *path;
+    struct nlsh__map map;
+    struct nlsh__meta meta;
+    const char *settings;
+    const uint32_t *bucket_offsets; /* [n_buckets + 1], ascending from 0 to n_rows */
+    const uint32_t *ids;
+    const void *vectors;
+    const void *router; /* a blob; nlsh__router_open() checks it */
+    size_t router_size;
+    const float *calibration; /* [n_calibration x 2], or NULL */
+    size_t n_calibration;
+    const void *codes; /* or NULL */
+    size_t codes_size;
+    size_t bucket_min, bucket_max;
+    struct nlsh__router *router_view; /* made at opening */
+};
+
+#endif

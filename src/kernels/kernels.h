@@ -1,0 +1,39 @@
+/*
+ * kernels.h - the arithmetic of scanning, in the widest instructions that the processor has.
+ *
+ * One table, filled once. Integer kernels agree bit for bit on every instruction set; float
+ * kernels differ by rounding only.
+ */
+#ifndef NLSH_KERNELS_KERNELS_H
+#define NLSH_KERNELS_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nlsh/nlsh.h"
+
+struct nlsh__kernels {
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni" */
+
+    /* Squared distances of two rows of dim values; no alignment, nothing read past the rows.
+     * u8: exact for dim <= NLSH__MAX_DIM_U8. */
+    uint32_t (*l2sq_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
+    float (*l2sq_f32)(const float *a, const float *b, size_t dim);
+    float (*l2sq_f32_u8)(const float *a, const uint8_t *b, size_t dim);
+};
+
+/* 255^2 x 33,025 < 2^31. */
+#define NLSH__MAX_DIM_U8 ((size_t)33025)
+#define NLSH__MAX_DIM ((size_t)1 << 20)
+
+/* The table for this processor, capped by NLSH_CPU. Never NULL; where NLSH_CPU names nothing we
+ * know, the scalar table (and nlsh__kernels_check() says so). */
+const struct nlsh__kernels *nlsh__kernels(void);
+
+/* NLSH_E_UNSUPPORTED where NLSH_CPU is not one of our names or asks for more than there is. */
+enum nlsh_status nlsh__kernels_check(struct nlsh_error *error);
+
+/* Every table that this processor can run, narrowest first; for tests. */
+size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * topk.h - the k smallest of a stream of (score, id), ascending by score, then id.
+ *
+ * A sorted array with insertion: right for small k (10 to 100), where nearly every candidate
+ * fails the one comparison with the worst kept.
+ */
+#ifndef NLSH_KERNELS_TOPK_H
+#define NLSH_KERNELS_TOPK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A key orders as (score, id) does: scores must be >= 0 (u32, or f32 whose bits then order too). */
+static inline uint64_t nlsh__key_u32(uint32_t score, uint32_t id)
+{
+    return (uint64_t)score << 32 | id;
+}
+
+static inline uint64_t nlsh__key_f32(float score, uint32_t id)
+{
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return (uint64_t)bits << 32 | id;
+}
+
+static inline float nlsh__key_score_f32(uint64_t key)
+{
+    uint32_t bits = (uint32_t)(key >> 32);
+    float score;
+    memcpy(&score, &bits, sizeof score);
+    return score;
+}
+
+/* Puts key into keys[0..k-1], which is ascending and starts as all UINT64_MAX. */
+static inline void nlsh__topk_insert(uint64_t *keys, size_t k, uint64_t key)
+{
+    if (key >= keys[k - 1]) return;
+    size_t i = k - 1;
+    while (i > 0 && keys[i - 1] > key) {
+        keys[i] = keys[i - 1];
+        i--;
+    }
+    keys[i] = key;
+}
+
+static inline void nlsh__topk_clear(uint64_t *keys, size_t k)
+{
+    memset(keys, 0xff, k * sizeof *keys);
+}
+
+#endif

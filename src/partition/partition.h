@@ -1,0 +1,45 @@
+/*
+ * partition.h - n points into m buckets, none empty, none over the cap.
+ *
+ * Every partitioner fills bucket_of[n] with values below m, and every answer goes through
+ * nlsh__partition_check(): METIS, for one, may return success with empty parts.
+ */
+#ifndef NLSH_PARTITION_PARTITION_H
+#define NLSH_PARTITION_PARTITION_H
+
+#include "base/job.h"
+
+struct nlsh__csr;
+
+/* The most vectors a bucket may hold: max(ceil(n / m), floor((1 + imbalance) x n / m)). */
+size_t nlsh__bucket_cap(size_t n, size_t m, double imbalance);
+
+/* Cuts a symmetric graph with METIS (k-way). NLSH_E_ARG (m = 0 or > n), NLSH_E_DATA (the graph is
+ * not symmetric), NLSH_E_NOMEM, NLSH_E_INTERNAL (METIS failed). The answer is repaired to hold no
+ * empty part and to keep the cap. Deterministic in seed. */
+enum nlsh_status nlsh__partition_metis(const struct nlsh__csr *csr, size_t m, double imbalance,
+                                       uint64_t seed, uint32_t *bucket_of,
+                                       struct nlsh_error *error);
+
+/* The same with KaHIP's kaffpa() from libkahip, looked for at run time ($NLSH_KAHIP names a file).
+ * mode 0 to 5. NLSH_E_UNSUPPORTED with the remedy where it is not installed. */
+enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, double imbalance,
+                                       int mode, uint64_t seed, uint32_t *bucket_of,
+                                       struct nlsh_error *error);
+
+/* k-means cells of rows, none empty, none over the cap for this imbalance.
+ * rows [n x dim] f32. */
+enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim, size_t m,
+                                        double imbalance, uint64_t seed,
+                                        const struct nlsh__job *job, uint32_t *bucket_of,
+                                        struct nlsh_error *error);
+
+/* NLSH_E_INTERNAL, naming the bucket, where a value is >= m, a bucket is empty, or one is over
+ * cap. */
+enum nlsh_status nlsh__partition_check(const uint32_t *bucket_of, size_t n, size_t m, size_t cap,
+                                       struct nlsh_error *error);
+
+/* Share of the graph's edge weight that runs between buckets, 0 to 1 (0 for no edges). */
+double nlsh__edge_cut(const struct nlsh__csr *csr, const uint32_t *bucket_of);
+
+#endif
