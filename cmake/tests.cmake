@@ -1,6 +1,13 @@
 # Each tests/unit/FOLDER/test_X.c is a program of its own, linked with the internals; each
 # tests/cli/*.sh is run with the command's path.
 find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+
+# These run under ThreadSanitizer as well: FOLDER/test_X. The other tests add nothing there but
+# oneDNN's and libgomp's own doings.
+set(threaded_tests base/test_pool base/test_job cache/test_cache search/test_search
+    search/test_batch)
+add_custom_target(threads_tests)
+
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
 foreach(source ${unit_tests})
   get_filename_component(name ${source} NAME_WE)
@@ -11,12 +18,30 @@ foreach(source ${unit_tests})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_link_libraries(${target} PRIVATE nlsh_internal ${CMOCKA_LIBRARY})
   add_test(NAME unit/${folder}/${name} COMMAND ${target})
-  set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS unit TIMEOUT 600)
+  set(labels unit)
+  if(${folder}/${name} IN_LIST threaded_tests)
+    list(APPEND labels threads)
+    add_dependencies(threads_tests ${target})
+  endif()
+  set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS "${labels}" TIMEOUT 600
+                       SKIP_RETURN_CODE 77)
 endforeach()
 
 file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
 foreach(script ${cli_tests})
   get_filename_component(name ${script} NAME_WE)
   add_test(NAME cli/${name} COMMAND sh ${script} $<TARGET_FILE:nlsh-cli>)
-  set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600)
+  set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600 SKIP_RETURN_CODE 77)
 endforeach()
+
+# What concerns the tree and the shared libraries is asked once, not of every sanitizer's build.
+if(NOT NLSH_SANITIZE)
+  add_test(NAME tree/arrows COMMAND sh ${PROJECT_SOURCE_DIR}/tests/arrows.sh ${PROJECT_SOURCE_DIR})
+  if(BUILD_SHARED_LIBS AND whole MATCHES "build.c;.*search.c")
+    add_test(NAME tree/exports COMMAND sh ${PROJECT_SOURCE_DIR}/tests/exports.sh
+             ${PROJECT_SOURCE_DIR} $<TARGET_FILE:nlsh> $<TARGET_FILE:nlsh-learn>)
+    add_test(NAME install/consumer COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/run.sh
+             ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${CMAKE_INSTALL_LIBDIR})
+    set_tests_properties(install/consumer PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+  endif()
+endif()

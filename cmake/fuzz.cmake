@@ -1,0 +1,16 @@
+# Each fuzz/fuzz_X.c is a libFuzzer program (clang); `./dev lint` runs each for a minute from
+# fuzz/seeds/X, where that is.
+if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)
+  message(FATAL_ERROR "the fuzzers need clang: cmake --preset fuzz")
+endif()
+file(GLOB fuzzers CONFIGURE_DEPENDS fuzz/fuzz_*.c)
+foreach(part nlsh_core nlsh_learn)
+  target_compile_options(${part} PRIVATE -fsanitize=fuzzer-no-link)
+endforeach()
+foreach(source ${fuzzers})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE nlsh_internal)
+  target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endforeach()

@@ -1,0 +1,42 @@
+# What `cmake --install` puts where: both headers, both libraries, the command with its man page and
+# completion, and what find_package(nlsh) and pkg-config need. All of it may be moved afterwards.
+install(DIRECTORY include/nlsh DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(TARGETS nlsh nlsh-learn EXPORT nlshTargets
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+
+set(nlsh_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nlsh)
+if(BUILD_SHARED_LIBS)
+  install(EXPORT nlshTargets NAMESPACE nlsh:: DESTINATION ${nlsh_cmake_dir})
+  configure_package_config_file(cmake/nlshConfig.cmake.in nlshConfig.cmake
+                                INSTALL_DESTINATION ${nlsh_cmake_dir})
+  write_basic_package_version_file(nlshConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+  install(FILES ${PROJECT_BINARY_DIR}/nlshConfig.cmake ${PROJECT_BINARY_DIR}/nlshConfigVersion.cmake
+          DESTINATION ${nlsh_cmake_dir})
+endif()
+
+# pkg-config: paths from the .pc file's own place, so that --prefix and DESTDIR both hold.
+file(RELATIVE_PATH pc_prefix /root/${CMAKE_INSTALL_LIBDIR}/pkgconfig /root)
+string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
+foreach(lib nlsh nlsh-learn)
+  configure_file(cmake/${lib}.pc.in ${lib}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endforeach()
+
+if(TARGET nlsh-cli)
+  file(RELATIVE_PATH lib_from_bin /root/${CMAKE_INSTALL_BINDIR} /root/${CMAKE_INSTALL_LIBDIR})
+  set_target_properties(nlsh-cli PROPERTIES INSTALL_RPATH "$ORIGIN/${lib_from_bin}")
+  install(TARGETS nlsh-cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+
+  # The command knows its own options: it writes both. A cross build cannot run it.
+  if(NOT CMAKE_CROSSCOMPILING AND NOT NLSH_SANITIZE)
+    add_custom_command(OUTPUT nlsh.1 nlsh.bash
+                       COMMAND nlsh-cli help --man > nlsh.1
+                       COMMAND nlsh-cli help --completion > nlsh.bash
+                       DEPENDS nlsh-cli VERBATIM)
+    add_custom_target(nlsh_pages ALL DEPENDS nlsh.1 nlsh.bash)
+    install(FILES ${PROJECT_BINARY_DIR}/nlsh.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${PROJECT_BINARY_DIR}/nlsh.bash RENAME nlsh
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  endif()
+endif()

@@ -1,0 +1,75 @@
+#!/bin/sh
+# arrows.sh ROOT: which folder of src/ may include which. A stage knows the folders listed beside it
+# and nothing else; anything not listed is an error, so a new arrow is a change of this file.
+# See docs/architecture.md. Public headers and the folder's own are free to all.
+set -eu
+cd "$1"
+
+allowed() {
+    case $1 in
+    base) echo ;;
+    kernels) echo base ;;
+    kernels/x86 | kernels/arm) echo base kernels ;;
+    router) echo base kernels ;;
+    index) echo base router ;;
+    search) echo base kernels router index ;;
+    linalg) echo base kernels ;;
+    vectors) echo base ;;
+    cache) echo base ;;
+    graph) echo base kernels vectors linalg ;;
+    partition) echo base kernels linalg ;;
+    router/train) echo base kernels linalg router ;;
+    evaluate) echo base ;;
+    baselines) echo base kernels vectors linalg ;;
+    tune) echo base build evaluate cache vectors ;;
+    build) echo base kernels vectors linalg cache graph partition router router/train index \
+        search evaluate ;;
+    *) echo "arrows.sh does not know src/$1" >&2; return 1 ;;
+    esac
+}
+
+n_wrong=0
+for file in $(find src -name '*.[ch]' | sort); do
+    folder=$(dirname "${file#src/}")
+    may=" $(allowed "$folder") $folder "
+    for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
+        to=$(dirname "$included")
+        case $to in
+        nlsh)
+            # What lives in libnlsh may not lean on the other library's header; base/job carries
+            # its struct of wishes and is the exception.
+            case $folder/$included in
+            router/nlsh/learn.h | index/nlsh/learn.h | search/nlsh/learn.h | kernels*/nlsh/learn.h)
+                echo "$file: includes $included, which libnlsh has no part in"
+                n_wrong=$((n_wrong + 1))
+                ;;
+            esac
+            continue
+            ;;
+        esac
+        case $may in
+        *" $to "*) ;;
+        *)
+            echo "$file: includes $included, but $folder may only use:${may% "$folder" }"
+            n_wrong=$((n_wrong + 1))
+            ;;
+        esac
+    done
+done
+
+# The command sees the public headers and its own, as any other program would.
+for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
+    for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
+        case $included in
+        nlsh/*) ;;
+        */*)
+            echo "$file: includes $included: only nlsh/*.h and its own headers are open to it"
+            n_wrong=$((n_wrong + 1))
+            ;;
+        esac
+    done
+done
+if [ "$n_wrong" != 0 ]; then
+    echo "$n_wrong includes against the arrows"
+    exit 1
+fi
