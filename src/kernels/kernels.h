@@ -12,6 +12,10 @@
 
 #include "nlsh/nlsh.h"
 
+struct nlsh__panel_u8;
+struct nlsh__panel_f32;
+struct nlsh__hits;
+
 struct nlsh__kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512vnni" */
 
@@ -20,10 +24,18 @@ struct nlsh__kernels {
     uint32_t (*l2sq_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
     float (*l2sq_f32)(const float *a, const float *b, size_t dim);
     float (*l2sq_f32_u8)(const float *a, const uint8_t *b, size_t dim);
+
+    /* Many queries against many rows, keeping only what is near: see panel.h. */
+    void (*panel_u8)(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
+                     const int8_t *queries, size_t n_queries, const int32_t *thresholds,
+                     struct nlsh__hits *hits);
+    void (*panel_f32)(const struct nlsh__panel_f32 *panel, size_t first_group, size_t n_groups,
+                      const float *queries, size_t n_queries, const float *thresholds,
+                      struct nlsh__hits *hits);
 };
 
-/* 255^2 x 33,025 < 2^31. */
-#define NLSH__MAX_DIM_U8 ((size_t)33025)
+/* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */
+#define NLSH__MAX_DIM_U8 ((size_t)26000)
 #define NLSH__MAX_DIM ((size_t)1 << 20)
 
 /* The table for this processor, capped by NLSH_CPU. Never NULL; where NLSH_CPU names nothing we

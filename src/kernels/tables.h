@@ -1,0 +1,25 @@
+/* tables.h - the table of each instruction set; kernels.c chooses among them. */
+#ifndef NLSH_KERNELS_TABLES_H
+#define NLSH_KERNELS_TABLES_H
+
+#include "kernels/kernels.h"
+#include "kernels/panel.h"
+
+extern const struct nlsh__kernels nlsh__kernels_scalar;
+#if defined(__x86_64__)
+extern const struct nlsh__kernels nlsh__kernels_avx2;
+extern const struct nlsh__kernels nlsh__kernels_avx512;
+extern const struct nlsh__kernels nlsh__kernels_avx512vnni;
+
+/* Kernels that a wider table takes over as they are. */
+void nlsh__panel_u8_avx2(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
+                         const int8_t *queries, size_t n_queries, const int32_t *thresholds,
+                         struct nlsh__hits *hits);
+void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t first_group,
+                            size_t n_groups, const float *queries, size_t n_queries,
+                            const float *thresholds, struct nlsh__hits *hits);
+float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);
+float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim);
+#endif
+
+#endif

@@ -1,0 +1,123 @@
+/* avx512.c - kernels for AVX-512 (F, BW, DQ, VL). Tails are masked loads: they read nothing past
+ * the rows. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "kernels/tables.h"
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    __m512i sum = _mm512_setzero_si512();
+    for (size_t i = 0; i < dim; i += 32) {
+        __mmask32 mask = dim - i >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << (dim - i)) - 1;
+        __m512i d = _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, a + i)),
+                                     _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, b + i)));
+        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(d, d));
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(sum);
+}
+
+TARGET float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        __m512 d0 = _mm512_sub_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
+        __m512 d1 = _mm512_sub_ps(_mm512_loadu_ps(a + i + 16), _mm512_loadu_ps(b + i + 16));
+        s0 = _mm512_fmadd_ps(d0, d0, s0);
+        s1 = _mm512_fmadd_ps(d1, d1, s1);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = (__mmask16)(dim - i >= 16 ? 0xffff : (1u << (dim - i)) - 1);
+        __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i),
+                                 _mm512_maskz_loadu_ps(mask, b + i));
+        s0 = _mm512_fmadd_ps(d, d, s0);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
+TARGET float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim)
+{
+    __m512 sum = _mm512_setzero_ps();
+    for (size_t i = 0; i < dim; i += 16) {
+        __mmask16 mask = (__mmask16)(dim - i >= 16 ? 0xffff : (1u << (dim - i)) - 1);
+        __m512i x = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, b + i));
+        __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_cvtepi32_ps(x));
+        sum = _mm512_fmadd_ps(d, d, sum);
+    }
+    return _mm512_reduce_add_ps(sum);
+}
+
+/* nq x ng accumulators, both known when inlined: 6 x 4 of them, 4 rows and a broadcast fill the
+ * 32 registers. */
+INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
+                     size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq,
+                     const int ng)
+{
+    size_t dim = panel->dim;
+    const float *x = panel->values + group * dim * NLSH__GROUP;
+    const float *y = queries + q0 * dim;
+    __m512 dot[6][4];
+    for (int q = 0; q < nq; q++)
+        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_ps();
+    for (size_t d = 0; d < dim; d++) {
+        __m512 row[4];
+        for (int g = 0; g < ng; g++)
+            row[g] = _mm512_load_ps(x + ((size_t)g * dim + d) * NLSH__GROUP);
+        for (int q = 0; q < nq; q++) {
+            __m512 one = _mm512_set1_ps(y[(size_t)q * dim + d]);
+            for (int g = 0; g < ng; g++) dot[q][g] = _mm512_fmadd_ps(row[g], one, dot[q][g]);
+        }
+    }
+    const __m512i lanes =
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (int q = 0; q < nq; q++) {
+        __m512 threshold = _mm512_set1_ps(thresholds[q0 + (size_t)q]);
+        for (int g = 0; g < ng; g++) {
+            size_t row = (group + (size_t)g) * NLSH__GROUP;
+            __m512 score = _mm512_fnmadd_ps(_mm512_set1_ps(2), dot[q][g],
+                                            _mm512_load_ps(panel->bias + row));
+            __mmask16 mask = _mm512_cmp_ps_mask(score, threshold, _CMP_LT_OQ);
+            if (__builtin_expect(mask == 0, 1)) continue;
+            size_t qi = q0 + (size_t)q, slot = qi * hits->capacity + hits->n[qi];
+            _mm512_mask_compressstoreu_ps(hits->scores.f32 + slot, mask, score);
+            _mm512_mask_compressstoreu_epi32(
+                hits->ids + slot, mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
+            hits->n[qi] += (uint32_t)__builtin_popcount(mask);
+        }
+    }
+}
+
+INLINE void tiles_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
+                      size_t n_queries, const float *thresholds, struct nlsh__hits *hits,
+                      const int ng)
+{
+    size_t q = 0;
+    for (; q + 6 <= n_queries; q += 6)
+        tile_f32(panel, group, queries, q, thresholds, hits, 6, ng);
+    for (; q + 2 <= n_queries; q += 2)
+        tile_f32(panel, group, queries, q, thresholds, hits, 2, ng);
+    if (q < n_queries) tile_f32(panel, group, queries, q, thresholds, hits, 1, ng);
+}
+
+TARGET void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t first_group,
+                                   size_t n_groups, const float *queries, size_t n_queries,
+                                   const float *thresholds, struct nlsh__hits *hits)
+{
+    size_t g = first_group, end = first_group + n_groups;
+    for (; g + 4 <= end; g += 4) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 4);
+    for (; g < end; g++) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 1);
+}
+
+const struct nlsh__kernels nlsh__kernels_avx512 = {
+    .name = "avx512",
+    .l2sq_u8 = l2sq_u8,
+    .l2sq_f32 = nlsh__l2sq_f32_avx512,
+    .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
+    .panel_u8 = nlsh__panel_u8_avx2,
+    .panel_f32 = nlsh__panel_f32_avx512,
+};
+#endif

@@ -1,0 +1,104 @@
+/* avx512vnni.c - byte kernels on vpdpbusd and vpdpwssd, which add exactly into int32. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/tables.h"
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
+{
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0;
+    size_t i = 0;
+    for (; i + 64 <= dim; i += 64) {
+        __m512i d0 = _mm512_sub_epi16(
+            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(a + i))),
+            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(b + i))));
+        __m512i d1 = _mm512_sub_epi16(
+            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(a + i + 32))),
+            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(b + i + 32))));
+        s0 = _mm512_dpwssd_epi32(s0, d0, d0);
+        s1 = _mm512_dpwssd_epi32(s1, d1, d1);
+    }
+    for (; i < dim; i += 32) {
+        __mmask32 mask = dim - i >= 32 ? ~(__mmask32)0 : ((__mmask32)1 << (dim - i)) - 1;
+        __m512i d = _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, a + i)),
+                                     _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, b + i)));
+        s0 = _mm512_dpwssd_epi32(s0, d, d);
+    }
+    return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(s0, s1));
+}
+
+/* As tile_f32 in avx512.c: 6 queries x 64 rows in 24 accumulators. */
+INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
+                    size_t q0, const int32_t *thresholds, struct nlsh__hits *hits, const int nq,
+                    const int ng)
+{
+    size_t n_chunks = panel->n_chunks, stride = n_chunks * 4;
+    const uint8_t *x = panel->values + group * n_chunks * 64;
+    const int8_t *y = queries + q0 * stride;
+    __m512i dot[6][4];
+    for (int q = 0; q < nq; q++)
+        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_si512();
+    for (size_t c = 0; c < n_chunks; c++) {
+        __m512i row[4];
+        for (int g = 0; g < ng; g++)
+            row[g] = _mm512_load_si512(x + ((size_t)g * n_chunks + c) * 64);
+        for (int q = 0; q < nq; q++) {
+            int32_t four;
+            memcpy(&four, y + (size_t)q * stride + 4 * c, 4);
+            __m512i one = _mm512_set1_epi32(four);
+            for (int g = 0; g < ng; g++) dot[q][g] = _mm512_dpbusd_epi32(dot[q][g], row[g], one);
+        }
+    }
+    const __m512i lanes =
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (int q = 0; q < nq; q++) {
+        __m512i threshold = _mm512_set1_epi32(thresholds[q0 + (size_t)q]);
+        for (int g = 0; g < ng; g++) {
+            size_t row = (group + (size_t)g) * NLSH__GROUP;
+            __m512i score = _mm512_sub_epi32(_mm512_load_si512(panel->bias + row),
+                                             _mm512_slli_epi32(dot[q][g], 1));
+            __mmask16 mask = _mm512_cmplt_epi32_mask(score, threshold);
+            if (__builtin_expect(mask == 0, 1)) continue;
+            if (row + NLSH__GROUP > panel->n_rows)
+                mask &= (__mmask16)((1u << (panel->n_rows - row)) - 1);
+            size_t qi = q0 + (size_t)q, slot = qi * hits->capacity + hits->n[qi];
+            _mm512_mask_compressstoreu_epi32(hits->scores.i32 + slot, mask, score);
+            _mm512_mask_compressstoreu_epi32(
+                hits->ids + slot, mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
+            hits->n[qi] += (uint32_t)__builtin_popcount(mask);
+        }
+    }
+}
+
+INLINE void tiles_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
+                     size_t n_queries, const int32_t *thresholds, struct nlsh__hits *hits,
+                     const int ng)
+{
+    size_t q = 0;
+    for (; q + 6 <= n_queries; q += 6) tile_u8(panel, group, queries, q, thresholds, hits, 6, ng);
+    for (; q + 2 <= n_queries; q += 2) tile_u8(panel, group, queries, q, thresholds, hits, 2, ng);
+    if (q < n_queries) tile_u8(panel, group, queries, q, thresholds, hits, 1, ng);
+}
+
+TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group,
+                            size_t n_groups, const int8_t *queries, size_t n_queries,
+                            const int32_t *thresholds, struct nlsh__hits *hits)
+{
+    size_t g = first_group, end = first_group + n_groups;
+    for (; g + 4 <= end; g += 4) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 4);
+    for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 1);
+}
+
+const struct nlsh__kernels nlsh__kernels_avx512vnni = {
+    .name = "avx512vnni",
+    .l2sq_u8 = l2sq_u8,
+    .l2sq_f32 = nlsh__l2sq_f32_avx512,
+    .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
+    .panel_u8 = panel_u8,
+    .panel_f32 = nlsh__panel_f32_avx512,
+};
+#endif
