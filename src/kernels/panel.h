@@ -35,7 +35,7 @@ struct nlsh__panel_f32 {
 };
 
 /* What came out nearer than the threshold, a list a query: query i's hits stand at i x capacity.
- * capacity must be at least 16 x the groups of a call. */
+ * capacity must be at least 16 x (the groups of a call + 1): whole registers are stored. */
 struct nlsh__hits {
     size_t capacity;
     uint32_t *n;   /* [n_queries] in and out: a call appends */

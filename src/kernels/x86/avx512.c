@@ -7,6 +7,12 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
 #define INLINE TARGET static inline __attribute__((always_inline))
+/* Accumulators stay in registers only if every loop over them is unrolled; gcc must be told. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
@@ -51,42 +57,60 @@ TARGET float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t d
     return _mm512_reduce_add_ps(sum);
 }
 
-/* nq x ng accumulators, both known when inlined: 6 x 4 of them, 4 rows and a broadcast fill the
- * 32 registers. */
+/* The products of nq queries and ng groups, both known when inlined, in nq x ng accumulators: 24 of
+ * them, 4 rows and a broadcast fill the 32 registers. */
+INLINE void products_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
+                         __m512 *out, const int nq, const int ng)
+{
+    size_t dim = panel->dim;
+    const float *x = panel->values + group * dim * NLSH__GROUP;
+    __m512 dot[6][4];
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_ps();
+    }
+    for (size_t d = 0; d < dim; d++) {
+        __m512 row[4];
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            row[g] = _mm512_load_ps(x + ((size_t)g * dim + d) * NLSH__GROUP);
+        UNROLL
+        for (int q = 0; q < nq; q++) {
+            __m512 one = _mm512_set1_ps(queries[(size_t)q * dim + d]);
+            UNROLL
+            for (int g = 0; g < ng; g++) dot[q][g] = _mm512_fmadd_ps(row[g], one, dot[q][g]);
+        }
+    }
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++) out[q * 4 + g] = dot[q][g];
+    }
+}
+
 INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
                      size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq,
                      const int ng)
 {
-    size_t dim = panel->dim;
-    const float *x = panel->values + group * dim * NLSH__GROUP;
-    const float *y = queries + q0 * dim;
-    __m512 dot[6][4];
-    for (int q = 0; q < nq; q++)
-        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_ps();
-    for (size_t d = 0; d < dim; d++) {
-        __m512 row[4];
-        for (int g = 0; g < ng; g++)
-            row[g] = _mm512_load_ps(x + ((size_t)g * dim + d) * NLSH__GROUP);
-        for (int q = 0; q < nq; q++) {
-            __m512 one = _mm512_set1_ps(y[(size_t)q * dim + d]);
-            for (int g = 0; g < ng; g++) dot[q][g] = _mm512_fmadd_ps(row[g], one, dot[q][g]);
-        }
-    }
     const __m512i lanes =
         _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for (int q = 0; q < nq; q++) {
-        __m512 threshold = _mm512_set1_ps(thresholds[q0 + (size_t)q]);
-        for (int g = 0; g < ng; g++) {
-            size_t row = (group + (size_t)g) * NLSH__GROUP;
-            __m512 score = _mm512_fnmadd_ps(_mm512_set1_ps(2), dot[q][g],
+    __m512 dot[24];
+    products_f32(panel, group, queries + q0 * panel->dim, dot, nq, ng);
+    for (size_t q = q0; q < q0 + (size_t)nq; q++) {
+        __m512 threshold = _mm512_set1_ps(thresholds[q]);
+        for (size_t g = 0; g < (size_t)ng; g++) {
+            size_t row = (group + g) * NLSH__GROUP;
+            __m512 score = _mm512_fnmadd_ps(_mm512_set1_ps(2), dot[(q - q0) * 4 + g],
                                             _mm512_load_ps(panel->bias + row));
             __mmask16 mask = _mm512_cmp_ps_mask(score, threshold, _CMP_LT_OQ);
             if (__builtin_expect(mask == 0, 1)) continue;
-            size_t qi = q0 + (size_t)q, slot = qi * hits->capacity + hits->n[qi];
-            _mm512_mask_compressstoreu_ps(hits->scores.f32 + slot, mask, score);
-            _mm512_mask_compressstoreu_epi32(
-                hits->ids + slot, mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
-            hits->n[qi] += (uint32_t)__builtin_popcount(mask);
+            size_t slot = q * hits->capacity + hits->n[q];
+            /* compressed in a register: a compressing store is slow on Zen */
+            _mm512_storeu_ps(hits->scores.f32 + slot, _mm512_maskz_compress_ps(mask, score));
+            __m512i ids = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row));
+            _mm512_storeu_si512(hits->ids + slot, _mm512_maskz_compress_epi32(mask, ids));
+            hits->n[q] += (uint32_t)__builtin_popcount(mask);
         }
     }
 }

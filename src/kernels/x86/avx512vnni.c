@@ -7,6 +7,12 @@
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
 #define INLINE TARGET static inline __attribute__((always_inline))
+/* Accumulators stay in registers only if every loop over them is unrolled; gcc must be told. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
 {
@@ -31,45 +37,72 @@ TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
     return (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(s0, s1));
 }
 
-/* As tile_f32 in avx512.c: 6 queries x 64 rows in 24 accumulators. */
+/* acc += x . y over groups of four bytes. gcc 12 turns the intrinsic into three moves and a product
+ * where accumulators are many; the instruction itself has none. */
+INLINE __m512i dot4(__m512i acc, __m512i x, __m512i y)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(y));
+    return acc;
+}
+
+/* The products of nq queries and ng groups, both known when inlined, in nq x ng accumulators: 24 of
+ * them, 4 rows and a broadcast fill the 32 registers. */
+INLINE void products_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
+                        __m512i *out, const int nq, const int ng)
+{
+    size_t n_chunks = panel->n_chunks, stride = n_chunks * 4;
+    const uint8_t *x = panel->values + group * n_chunks * 64;
+    __m512i dot[6][4];
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_si512();
+    }
+    for (size_t c = 0; c < n_chunks; c++) {
+        __m512i row[4];
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            row[g] = _mm512_load_si512(x + ((size_t)g * n_chunks + c) * 64);
+        UNROLL
+        for (int q = 0; q < nq; q++) {
+            int32_t four;
+            memcpy(&four, queries + (size_t)q * stride + 4 * c, 4);
+            __m512i one = _mm512_set1_epi32(four);
+            UNROLL
+            for (int g = 0; g < ng; g++) dot[q][g] = dot4(dot[q][g], row[g], one);
+        }
+    }
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++) out[q * 4 + g] = dot[q][g];
+    }
+}
+
 INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
                     size_t q0, const int32_t *thresholds, struct nlsh__hits *hits, const int nq,
                     const int ng)
 {
-    size_t n_chunks = panel->n_chunks, stride = n_chunks * 4;
-    const uint8_t *x = panel->values + group * n_chunks * 64;
-    const int8_t *y = queries + q0 * stride;
-    __m512i dot[6][4];
-    for (int q = 0; q < nq; q++)
-        for (int g = 0; g < ng; g++) dot[q][g] = _mm512_setzero_si512();
-    for (size_t c = 0; c < n_chunks; c++) {
-        __m512i row[4];
-        for (int g = 0; g < ng; g++)
-            row[g] = _mm512_load_si512(x + ((size_t)g * n_chunks + c) * 64);
-        for (int q = 0; q < nq; q++) {
-            int32_t four;
-            memcpy(&four, y + (size_t)q * stride + 4 * c, 4);
-            __m512i one = _mm512_set1_epi32(four);
-            for (int g = 0; g < ng; g++) dot[q][g] = _mm512_dpbusd_epi32(dot[q][g], row[g], one);
-        }
-    }
     const __m512i lanes =
         _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for (int q = 0; q < nq; q++) {
-        __m512i threshold = _mm512_set1_epi32(thresholds[q0 + (size_t)q]);
-        for (int g = 0; g < ng; g++) {
-            size_t row = (group + (size_t)g) * NLSH__GROUP;
+    __m512i dot[24];
+    products_u8(panel, group, queries + q0 * panel->n_chunks * 4, dot, nq, ng);
+    for (size_t q = q0; q < q0 + (size_t)nq; q++) {
+        __m512i threshold = _mm512_set1_epi32(thresholds[q]);
+        for (size_t g = 0; g < (size_t)ng; g++) {
+            size_t row = (group + g) * NLSH__GROUP;
             __m512i score = _mm512_sub_epi32(_mm512_load_si512(panel->bias + row),
-                                             _mm512_slli_epi32(dot[q][g], 1));
+                                             _mm512_slli_epi32(dot[(q - q0) * 4 + g], 1));
             __mmask16 mask = _mm512_cmplt_epi32_mask(score, threshold);
             if (__builtin_expect(mask == 0, 1)) continue;
             if (row + NLSH__GROUP > panel->n_rows)
                 mask &= (__mmask16)((1u << (panel->n_rows - row)) - 1);
-            size_t qi = q0 + (size_t)q, slot = qi * hits->capacity + hits->n[qi];
-            _mm512_mask_compressstoreu_epi32(hits->scores.i32 + slot, mask, score);
-            _mm512_mask_compressstoreu_epi32(
-                hits->ids + slot, mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
-            hits->n[qi] += (uint32_t)__builtin_popcount(mask);
+            size_t slot = q * hits->capacity + hits->n[q];
+            /* compressed in a register: a compressing store is slow on Zen */
+            _mm512_storeu_si512(hits->scores.i32 + slot, _mm512_maskz_compress_epi32(mask, score));
+            __m512i ids = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row));
+            _mm512_storeu_si512(hits->ids + slot, _mm512_maskz_compress_epi32(mask, ids));
+            hits->n[q] += (uint32_t)__builtin_popcount(mask);
         }
     }
 }
