@@ -1,0 +1,33 @@
+/* kmeans.h - Lloyd's k-means, for cells: IVF-Flat, the approximate graph, geometric buckets. */
+#ifndef NLSH_PARTITION_KMEANS_H
+#define NLSH_PARTITION_KMEANS_H
+
+#include "base/job.h"
+
+/*
+ * nlsh__kmeans() - k centroids of n rows, and each row's nearest.
+ *
+ *  rows       [n x dim] f32
+ *  k          1 <= k <= n
+ *  centroids  [k x dim] out
+ *  cell_of    [n] out: the nearest centroid, ties to the lower number; or NULL
+ * Trained on a sample where there are more than 256 rows a centroid. No cell of the sample is left
+ * empty. Deterministic in seed. Cost: O(iterations x min(n, 256 k) x k x dim).
+ */
+enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k, size_t iterations,
+                              uint64_t seed, const struct nlsh__job *job, float *centroids,
+                              uint32_t *cell_of, struct nlsh_error *error);
+
+/*
+ * nlsh__nearest_cells() - the n_best nearest centroids of each row, ascending.
+ *
+ *  penalty  [k] added to the squared distance to each centroid, or NULL
+ *  best     [n x n_best] out
+ *  l2sq     [n x n_best] out: squared distance with penalty, less |row|^2; or NULL
+ */
+enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
+                                     const float *centroids, const float *penalty, size_t k,
+                                     size_t n_best, const struct nlsh__job *job, uint32_t *best,
+                                     float *l2sq, struct nlsh_error *error);
+
+#endif
