@@ -12,7 +12,9 @@
 
 /*
  * Neighbours: a graph (queries_hash 0) or ground truth. An entry with more neighbours a row than
- * k serves too, cut to k. *found is 0 where there is none; that is no error.
+ * k serves too, cut to k; a put never replaces one by one with fewer. seed: 0 where the method
+ * takes none. *found is 0 where there is none; that is no error. Nothing happens where the job has
+ * no cache_dir, nor on a put without distances.
  */
 enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const char *method,
                                            uint64_t base_hash, uint64_t queries_hash,
@@ -23,7 +25,8 @@ void nlsh__cache_put_neighbors(const struct nlsh__job *job, const char *method, 
                                uint64_t queries_hash, uint64_t seed, size_t n_base,
                                const struct nlsh_neighbors *neighbors);
 
-/* A partition. settings: text with every parameter that it depends on. */
+/* A partition. settings: text with every parameter that it depends on. bucket_of [n_rows] is
+ * written only where *found. */
 enum nlsh_status nlsh__cache_get_partition(const struct nlsh__job *job, const char *settings,
                                            uint64_t base_hash, size_t n_rows, size_t m,
                                            uint32_t *bucket_of, int *found,
