@@ -117,7 +117,7 @@ nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   const struct nlsh_run *run, struct nlsh_neighbors *out,
                   struct nlsh_error *error);
 
-/* The graph file of docs/graph-format.md, or, by its ending, .ivecs (ids only). */
+/* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);

@@ -1,0 +1,182 @@
+/*
+ * dataset.c - see dataset.h.
+ *
+ * A dataset is bytes with an origin (0, or -128 where signed bytes were shifted) or floats. Two
+ * datasets have comparable distances where both are floats, or both bytes of one origin. Pairing
+ * tries to bring the queries to the base's origin; where a value does not fit both become floats.
+ */
+#include "vectors/dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "vectors/parse.h"
+#include "vectors/values.h"
+
+static size_t n_values(const struct nlsh__dataset *d)
+{
+    return d->matrix.n_rows * d->matrix.dim;
+}
+
+/* What a byte of 0 stands for. */
+static int origin_of(const struct nlsh__dataset *d)
+{
+    return d->source_type == NLSH_I8 ? -128 : 0;
+}
+
+static enum nlsh_status check_shape(const struct nlsh_matrix *m, struct nlsh_error *error)
+{
+    size_t bytes;
+    if (m == NULL || m->data == NULL || m->n_rows == 0 || m->dim == 0)
+        return nlsh__fail(error, NLSH_E_ARG, "give at least one vector of at least one value",
+                          "there are no vectors");
+    if (m->type == NLSH_I32)
+        return nlsh__fail(error, NLSH_E_ARG,
+                          "i32 files (.ivecs) hold ids such as ground truth; name the file of "
+                          "vectors, or write floats",
+                          "i32 values are ids, not vectors");
+    if (m->type != NLSH_U8 && m->type != NLSH_I8 && m->type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "%d is no type of vectors", (int)m->type);
+    if (nlsh__mul(m->n_rows, m->dim, &bytes) != 0 || nlsh__mul(bytes, 4, &bytes) != 0)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "%zu rows of %zu values overflow", m->n_rows,
+                          m->dim);
+    if (m->n_rows >= NLSH_NO_ID)
+        return nlsh__fail(error, NLSH_E_ARG, "split the set", "%zu rows: ids are 32 bits wide",
+                          m->n_rows);
+    if (m->dim > NLSH__MAX_DIM)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "a dimension of %zu is above %zu", m->dim,
+                          NLSH__MAX_DIM);
+    if (m->type != NLSH_F32 && m->dim > NLSH__MAX_DIM_U8)
+        return nlsh__fail(error, NLSH_E_ARG, "convert the file to .fvecs: floats may have 2^20",
+                          "a dimension of %zu is above %zu, the most for bytes", m->dim,
+                          NLSH__MAX_DIM_U8);
+    return NLSH_OK;
+}
+
+static enum nlsh_status init_f32(struct nlsh__dataset *d, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const float *values = d->matrix.data;
+    size_t n = n_values(d), dim = d->matrix.dim, at = nlsh__first_not_byte(values, n, 0);
+    if (at == n && dim <= NLSH__MAX_DIM_U8) {
+        NLSH_TRY(nlsh__alloc(&d->memory, n, 1, error));
+        (void)nlsh__narrow(values, n, 0, d->memory);
+        d->matrix.data = d->memory;
+        d->matrix.type = d->source_type = NLSH_U8;
+        return NLSH_OK;
+    }
+    at += nlsh__first_not_finite(values + at, n - at); /* bytes are finite */
+    if (at < n)
+        return nlsh__fail(error, NLSH_E_DATA, "remove or repair that row",
+                          "row %zu, column %zu is %s (counted from 0)", at / dim, at % dim,
+                          isnan(values[at]) ? "NaN" : "infinite");
+out:
+    return status;
+}
+
+static enum nlsh_status init_i8(struct nlsh__dataset *d, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__alloc(&d->memory, n_values(d), 1, error));
+    nlsh__flip_sign(d->matrix.data, n_values(d), d->memory);
+    d->matrix.data = d->memory;
+    d->matrix.type = NLSH_U8;
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nlsh__dataset *out,
+                                    struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    memset(out, 0, sizeof *out);
+    NLSH_TRY(check_shape(matrix, error));
+    out->matrix = *matrix;
+    out->source_type = matrix->type;
+    if (matrix->type == NLSH_F32) NLSH_TRY(init_f32(out, error));
+    if (matrix->type == NLSH_I8) NLSH_TRY(init_i8(out, error));
+    /* Of the caller's values: shifted bytes are other vectors. Narrowed ones hash alike. */
+    out->hash = nlsh_data_hash(matrix->type == NLSH_I8 ? matrix : &out->matrix);
+out:
+    if (status != NLSH_OK) nlsh__dataset_free(out);
+    return status;
+}
+
+void nlsh__dataset_free(struct nlsh__dataset *dataset)
+{
+    if (dataset == NULL) return;
+    free(dataset->memory);
+    memset(dataset, 0, sizeof *dataset);
+}
+
+/* ---- pairing --------------------------------------------------------------------------------- */
+
+static void replace(struct nlsh__dataset *d, void *memory, enum nlsh_type type,
+                    enum nlsh_type source_type)
+{
+    free(d->memory);
+    d->memory = memory;
+    d->matrix.data = memory;
+    d->matrix.type = type;
+    d->source_type = source_type;
+}
+
+static enum nlsh_status to_f32(struct nlsh__dataset *d, struct nlsh_error *error)
+{
+    float *memory;
+    if (d->matrix.type == NLSH_F32) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(&memory, n_values(d), sizeof *memory, error);
+    if (status != NLSH_OK) return status;
+    nlsh__widen(d->matrix.data, n_values(d), origin_of(d), memory);
+    replace(d, memory, NLSH_F32, NLSH_F32);
+    return NLSH_OK;
+}
+
+/* *done 1 where all values fit and were brought to bytes of that source type. */
+static enum nlsh_status to_bytes(struct nlsh__dataset *d, enum nlsh_type source_type, int *done,
+                                 struct nlsh_error *error)
+{
+    uint8_t *memory;
+    int low = source_type == NLSH_I8 ? -128 : 0;
+    size_t n = n_values(d), at;
+    enum nlsh_status status = nlsh__alloc(&memory, n, 1, error);
+    if (status != NLSH_OK) return status;
+    if (d->matrix.type == NLSH_F32) {
+        at = nlsh__narrow(d->matrix.data, n, low, memory);
+    } else {
+        /* From one origin to the other: the halves 0 to 127 of both ranges are common; a signed
+         * byte there is stored with its highest bit set, an unsigned one without. */
+        nlsh__flip_sign(d->matrix.data, n, memory);
+        at = nlsh__first_high_bit(low == 0 ? memory : d->matrix.data, n);
+    }
+    *done = at == n;
+    if (*done)
+        replace(d, memory, NLSH_U8, source_type);
+    else
+        free(memory);
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__dataset_pair(struct nlsh__dataset *base, struct nlsh__dataset *queries,
+                                    struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    if (base->matrix.dim != queries->matrix.dim)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give queries of the same set as the base",
+                          "the queries have dimension %zu, the base %zu", queries->matrix.dim,
+                          base->matrix.dim);
+    int alike = base->matrix.type == queries->matrix.type && origin_of(base) == origin_of(queries);
+    if (alike) return NLSH_OK;
+    if (base->matrix.type == NLSH_U8) {
+        int done;
+        NLSH_TRY(to_bytes(queries, base->source_type, &done, error));
+        if (done) return NLSH_OK;
+    }
+    NLSH_TRY(to_f32(queries, error));
+    NLSH_TRY(to_f32(base, error));
+out:
+    return status;
+}

@@ -1,0 +1,288 @@
+/*
+ * read.c - a file of vectors into memory.
+ *
+ * The file is mapped; the format comes from the caller, the name or the content; the header is
+ * checked against the length; only then is memory asked for and filled in one pass. Where the
+ * length is not known beforehand (fvecs and its like, gzipped) the stream is inflated twice: once
+ * to count its rows, once into place. A file that does not read as what it was said to be is
+ * looked at again, so that the message can say what it is.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "vectors/parse.h"
+#include "vectors/source.h"
+#include "vectors/values.h"
+
+/* ---- compressed files ------------------------------------------------------------------------ */
+
+/* The bytes, taken as they are, make up a whole file of the format. */
+static int fits_plain(enum nlsh_format format, const uint8_t *bytes, size_t size)
+{
+    struct nlsh__layout l;
+    if (format == NLSH_FORMAT_AUTO) return 0;
+    return nlsh__layout_of(format, "", bytes, size, size, size, &l, NULL) == NLSH_OK &&
+           l.n_rows > 0;
+}
+
+/* *gzip, or an error for what we do not inflate. A .fbin may begin with any bytes, a magic number
+ * included: what fits to the byte as it stands is not compressed. */
+static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, const char *name,
+                                         enum nlsh_format format, int *gzip,
+                                         struct nlsh_error *error)
+{
+    static const struct {
+        const char *magic;
+        size_t n;
+        const char *what, *hint;
+    } others[] = {
+        {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d FILE"},
+        {"\xfd" "7zXZ\0", 6, "xz", "decompress it first: xz -dk FILE"},
+        {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk FILE"},
+        {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d FILE"},
+    };
+    *gzip = 0;
+    if (fits_plain(format, bytes, size)) return NLSH_OK;
+    if (size >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8) {
+        *gzip = 1;
+        return NLSH_OK;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (size >= others[i].n && memcmp(bytes, others[i].magic, others[i].n) == 0)
+            return nlsh__fail(error, NLSH_E_UNSUPPORTED, others[i].hint,
+                              "%s: compressed by %s, which is not read here", name,
+                              others[i].what);
+    if (nlsh__path_is_gz(name))
+        return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",
+                          "%s: named .gz, but not gzipped", name);
+    return NLSH_OK;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+static enum nlsh_status row_cut(const char *name, size_t row, uint64_t got, uint64_t want,
+                                struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
+                      "%s: truncated: row %zu misses %llu of its %llu bytes", name, row,
+                      (unsigned long long)(want - got), (unsigned long long)want);
+}
+
+/* Goes over rows that begin with their dimension, at most max_rows; into out unless NULL. */
+static enum nlsh_status walk_rows(struct nlsh__source *source, const char *name,
+                                  const struct nlsh__layout *l, uint8_t *out, size_t max_rows,
+                                  size_t *n_rows, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t n = 0;
+    for (; n < max_rows; n++) {
+        uint8_t prefix[4];
+        uint64_t got;
+        NLSH_TRY(nlsh__source_read(source, prefix, sizeof prefix, &got, error));
+        if (got == 0) break;
+        if (got < sizeof prefix) return row_cut(name, n, got, 4 + l->row_bytes, error);
+        int32_t dim = (int32_t)nlsh__load32(prefix);
+        if (dim < 0 || (size_t)dim != l->dim)
+            return nlsh__fail(error, NLSH_E_DATA, "all rows must have one dimension",
+                              "%s: row %zu has dimension %d, the rows before it %zu", name, n, dim,
+                              l->dim);
+        NLSH_TRY(nlsh__source_read(source, out, l->row_bytes, &got, error));
+        if (got < l->row_bytes) return row_cut(name, n, got + 4, 4 + l->row_bytes, error);
+        if (out != NULL) out += l->row_bytes;
+    }
+    *n_rows = n;
+out:
+    return status;
+}
+
+static enum nlsh_status expect_end(struct nlsh__source *source, const char *name,
+                                   struct nlsh_error *error)
+{
+    uint8_t byte;
+    uint64_t got;
+    enum nlsh_status status = nlsh__source_read(source, &byte, 1, &got, error);
+    if (status == NLSH_OK && got != 0)
+        return nlsh__fail(error, NLSH_E_DATA, "the header is damaged, or two files were joined",
+                          "%s: bytes follow the last row", name);
+    return status;
+}
+
+static enum nlsh_status read_prefixed(struct nlsh__source *source, const char *name,
+                                      struct nlsh__layout *l, void **memory,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_rows = 0;
+    if (l->n_rows == 0) {
+        NLSH_TRY(walk_rows(source, name, l, NULL, SIZE_MAX, &l->n_rows, error));
+        NLSH_TRY(nlsh__source_rewind(source, error));
+    }
+    NLSH_TRY(nlsh__alloc(memory, l->n_rows, l->row_bytes, error));
+    NLSH_TRY(walk_rows(source, name, l, *memory, l->n_rows, &n_rows, error));
+    if (n_rows != l->n_rows)
+        return nlsh__fail(error, NLSH_E_IO, NULL, "%s: changed while it was read", name);
+    NLSH_TRY(expect_end(source, name, error));
+out:
+    return status;
+}
+
+static enum nlsh_status read_block(struct nlsh__source *source, const char *name,
+                                   const struct nlsh__layout *l, void **memory,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint64_t got, want = (uint64_t)l->n_rows * l->row_bytes; /* nlsh__layout_of() checked it */
+    NLSH_TRY(nlsh__alloc(memory, l->n_rows, l->row_bytes, error));
+    NLSH_TRY(nlsh__source_read(source, NULL, l->offset, &got, error));
+    NLSH_TRY(nlsh__source_read(source, *memory, want, &got, error));
+    if (got < want)
+        return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
+                          "%s: truncated: %llu bytes are missing inside the gzip stream", name,
+                          (unsigned long long)(want - got));
+    NLSH_TRY(expect_end(source, name, error));
+    if (l->swap) nlsh__swap32(*memory, l->n_rows * l->dim);
+out:
+    return status;
+}
+
+static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix *m,
+                                     struct nlsh_error *error)
+{
+    if (m->type != NLSH_F32) return NLSH_OK;
+    size_t n = m->n_rows * m->dim, at = nlsh__first_not_finite(m->data, n);
+    if (at == n) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_DATA, "remove or repair that row",
+                      "%s: row %zu, column %zu is %s (counted from 0)", name, at / m->dim,
+                      at % m->dim, isnan(((const float *)m->data)[at]) ? "NaN" : "infinite");
+}
+
+static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
+                                enum nlsh_format format, struct nlsh_vectors *out,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__layout l;
+    const uint8_t *head;
+    size_t head_size;
+    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
+    NLSH_TRY(nlsh__layout_of(format, name, head, head_size, nlsh__source_length(source),
+                             nlsh__source_bound(source), &l, error));
+    if (l.prefixed)
+        NLSH_TRY(read_prefixed(source, name, &l, &out->memory, error));
+    else
+        NLSH_TRY(read_block(source, name, &l, &out->memory, error));
+    out->format = format;
+    out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type};
+    NLSH_TRY(check_finite(name, &out->matrix, error));
+out:
+    return status;
+}
+
+/* ---- which format ---------------------------------------------------------------------------- */
+
+static enum nlsh_status content(struct nlsh__source *source, enum nlsh_format *format,
+                                const char **other, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const uint8_t *head;
+    size_t head_size;
+    uint64_t total;
+    *format = NLSH_FORMAT_AUTO;
+    *other = NULL;
+    NLSH_TRY(nlsh__source_count(source, &total, error));
+    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
+    *format = nlsh__format_of_content(head, head_size, total, other);
+out:
+    return status;
+}
+
+static enum nlsh_status cannot_tell(const char *name, const char *other, struct nlsh_error *error)
+{
+    if (other != NULL)
+        return nlsh__fail(error, NLSH_E_DATA,
+                          "name the format, or give the file its ending "
+                          "(.fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .idx)",
+                          "%s: not to be read as it stands: its content is %s", name, other);
+    return nlsh__fail(error, NLSH_E_DATA,
+                      "name the format, or give the file its ending "
+                      "(.fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .idx)",
+                      "%s: neither name nor content tell its format", name);
+}
+
+/* Reading as `wanted` failed with `status`: says so in better words where the file is another. */
+static enum nlsh_status explain(struct nlsh__source *source, const char *name, int by_name,
+                                enum nlsh_format wanted, enum nlsh_status status,
+                                struct nlsh_error *error)
+{
+    enum nlsh_format is;
+    const char *other;
+    if (status != NLSH_E_DATA || error == NULL) return status;
+    if (content(source, &is, &other, NULL) != NLSH_OK || is == wanted) return status;
+    if (is == NLSH_FORMAT_AUTO && other == NULL) return status;
+    return nlsh__fail(error, NLSH_E_DATA, "rename the file, or name its real format",
+                      "%s: %s %s, but its content is %s", name,
+                      by_name ? "its name says" : "it was to be read as",
+                      nlsh_format_name(wanted), other != NULL ? other : nlsh_format_name(is));
+}
+
+enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
+                                     enum nlsh_format format, struct nlsh_vectors *out,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__source *source = NULL;
+    enum nlsh_format wanted = format != NLSH_FORMAT_AUTO ? format : nlsh__format_of_path(name);
+    int gzip, by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
+    const char *other;
+    memset(out, 0, sizeof *out);
+    if (size == 0)
+        return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
+                          "%s: the file is empty", name);
+    NLSH_TRY(find_compression(bytes, size, name, wanted, &gzip, error));
+    NLSH_TRY(nlsh__source_open(bytes, size, gzip, name, &source, error));
+    if (wanted == NLSH_FORMAT_AUTO) {
+        NLSH_TRY(content(source, &wanted, &other, error));
+        if (wanted == NLSH_FORMAT_AUTO) {
+            status = cannot_tell(name, other, error);
+            goto out;
+        }
+    }
+    status = read_as(source, name, wanted, out, error);
+    if (status != NLSH_OK) status = explain(source, name, by_name, wanted, status, error);
+    if (status == NLSH_OK && by_name && wanted == NLSH_FORMAT_FVECS &&
+        nlsh__looks_like_ids(out->memory, out->matrix.dim))
+        status = nlsh__fail(error, NLSH_E_DATA, "rename it to .ivecs",
+                            "%s: its name says fvecs, but its content is ivecs (whole numbers)",
+                            name);
+out:
+    nlsh__source_close(source);
+    if (status != NLSH_OK) nlsh_vectors_free(out);
+    return status;
+}
+
+/* ---- public ---------------------------------------------------------------------------------- */
+
+enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
+                                   struct nlsh_vectors *out, struct nlsh_error *error)
+{
+    struct nlsh__map map;
+    nlsh__error_clear(error);
+    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
+    memset(out, 0, sizeof *out);
+    if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
+    enum nlsh_status status = nlsh__map_open(path, &map, error);
+    if (status != NLSH_OK) return status;
+    status = nlsh__vectors_parse(map.data, map.size, path, format, out, error);
+    nlsh__map_close(&map);
+    return status;
+}
+
+void nlsh_vectors_free(struct nlsh_vectors *vectors)
+{
+    if (vectors == NULL) return;
+    free(vectors->memory);
+    memset(vectors, 0, sizeof *vectors);
+}

@@ -1,0 +1,201 @@
+/*
+ * source.c - bytes of a mapped file, plain or through zlib (RFC 1951, RFC 1952).
+ *
+ * A plain source is one window over the whole file. A gzip source inflates into a window of 256
+ * KiB; large reads bypass it. Members that follow each other are one stream, as gzip -d has it;
+ * anything else behind a member is an error. Memory is the window and zlib's 40 KiB whatever the
+ * stream says, and deflate cannot expand by more than 1032, so a header inside is checked against
+ * 1032 x the file before its sizes are believed.
+ */
+#include "vectors/source.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "vectors/parse.h"
+
+#define WINDOW_BYTES ((size_t)256 << 10)
+#define MOST_EXPANSION 1032u /* 258 bytes for two bits: zlib's own figure */
+
+struct nlsh__source {
+    const char *name;
+    const uint8_t *bytes;
+    size_t size;
+    const uint8_t *next; /* the window's unread part */
+    size_t left;
+    int gzip, ended, zlib_ready;
+    uint64_t length; /* NLSH__UNKNOWN until known */
+    z_stream z;
+    uint8_t *window;
+};
+
+enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
+                                   struct nlsh__source **out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__source *s = NULL;
+    *out = NULL;
+    NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
+    s->name = name;
+    s->bytes = bytes;
+    s->size = size;
+    s->gzip = gzip;
+    s->length = gzip ? NLSH__UNKNOWN : size;
+    if (gzip) NLSH_TRY(nlsh__alloc(&s->window, WINDOW_BYTES, 1, error));
+    NLSH_TRY(nlsh__source_rewind(s, error));
+    *out = s;
+    return NLSH_OK;
+out:
+    nlsh__source_close(s);
+    return status;
+}
+
+void nlsh__source_close(struct nlsh__source *source)
+{
+    if (source == NULL) return;
+    if (source->zlib_ready) inflateEnd(&source->z);
+    free(source->window);
+    free(source);
+}
+
+enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *error)
+{
+    if (!s->gzip) {
+        s->next = s->bytes;
+        s->left = s->size;
+        s->ended = 1;
+        return NLSH_OK;
+    }
+    if (s->zlib_ready) inflateEnd(&s->z);
+    memset(&s->z, 0, sizeof s->z);
+    s->zlib_ready = inflateInit2(&s->z, 15 + 16) == Z_OK; /* 16: a gzip header is wanted */
+    if (!s->zlib_ready) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "zlib could not be started");
+    s->z.next_in = (z_const Bytef *)s->bytes;
+    s->left = 0;
+    s->ended = 0;
+    return NLSH_OK;
+}
+
+static enum nlsh_status damaged(const struct nlsh__source *s, const char *what,
+                                struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_DATA, "fetch or compress the file again", "%s: %s", s->name,
+                      what);
+}
+
+/* A member has ended: the stream too, or another member begins. */
+static enum nlsh_status member_end(struct nlsh__source *s, size_t rest, struct nlsh_error *error)
+{
+    if (rest == 0) {
+        s->ended = 1;
+        return NLSH_OK;
+    }
+    const uint8_t *p = s->z.next_in;
+    if (rest < 2 || p[0] != 0x1f || p[1] != 0x8b)
+        return nlsh__fail(error, NLSH_E_DATA, "fetch or compress the file again",
+                          "%s: %zu bytes behind the end of the gzip stream are no gzip stream",
+                          s->name, rest);
+    inflateReset(&s->z);
+    return NLSH_OK;
+}
+
+/* Inflates up to size bytes into out; fewer only at the end. */
+static enum nlsh_status inflate_into(struct nlsh__source *s, uint8_t *out, size_t size,
+                                     size_t *got, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    *got = 0;
+    while (*got < size && !s->ended) {
+        size_t used = (size_t)(s->z.next_in - s->bytes);
+        size_t in = s->size - used, room = size - *got;
+        uInt avail_out = room < (1u << 30) ? (uInt)room : 1u << 30;
+        s->z.avail_in = in < (1u << 30) ? (uInt)in : 1u << 30;
+        s->z.next_out = out + *got;
+        s->z.avail_out = avail_out;
+        int code = inflate(&s->z, Z_NO_FLUSH);
+        *got += avail_out - s->z.avail_out;
+        if (code == Z_STREAM_END) {
+            NLSH_TRY(member_end(s, s->size - (size_t)(s->z.next_in - s->bytes), error));
+        } else if (code == Z_MEM_ERROR) {
+            return nlsh__fail(error, NLSH_E_NOMEM, NULL, "%s: out of memory to inflate", s->name);
+        } else if (code != Z_OK && code != Z_BUF_ERROR) {
+            return damaged(s, s->z.msg != NULL ? s->z.msg : "the gzip stream is damaged", error);
+        } else if ((size_t)(s->z.next_in - s->bytes) == s->size && s->z.avail_out > 0) {
+            return damaged(s, "the gzip stream is cut short", error);
+        }
+    }
+out:
+    return status;
+}
+
+static enum nlsh_status refill(struct nlsh__source *s, struct nlsh_error *error)
+{
+    s->next = s->window;
+    return inflate_into(s, s->window, WINDOW_BYTES, &s->left, error);
+}
+
+enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
+                                   size_t *head_size, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    if (s->gzip && s->left == 0 && !s->ended) status = refill(s, error);
+    *head = s->next;
+    *head_size = s->left;
+    return status;
+}
+
+enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t size,
+                                   uint64_t *got, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    uint8_t *o = out;
+    *got = 0;
+    while (*got < size) {
+        if (s->left == 0 && s->ended) break;
+        uint64_t want = size - *got;
+        size_t n;
+        if (s->left == 0 && o != NULL && want >= WINDOW_BYTES) {
+            NLSH_TRY(inflate_into(s, o, (size_t)want, &n, error));
+        } else {
+            if (s->left == 0) NLSH_TRY(refill(s, error));
+            n = s->left < want ? s->left : (size_t)want;
+            if (o != NULL && n > 0) memcpy(o, s->next, n);
+            if (n > 0) s->next += n;
+            s->left -= n;
+        }
+        if (o != NULL) o += n;
+        *got += n;
+    }
+out:
+    return status;
+}
+
+uint64_t nlsh__source_length(const struct nlsh__source *source)
+{
+    return source->length;
+}
+
+uint64_t nlsh__source_bound(const struct nlsh__source *source)
+{
+    if (source->length != NLSH__UNKNOWN) return source->length;
+    return (uint64_t)source->size * MOST_EXPANSION; /* a mapped size is below 2^48 */
+}
+
+enum nlsh_status nlsh__source_count(struct nlsh__source *s, uint64_t *length,
+                                    struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    if (s->length == NLSH__UNKNOWN) {
+        uint64_t got;
+        NLSH_TRY(nlsh__source_rewind(s, error));
+        NLSH_TRY(nlsh__source_read(s, NULL, UINT64_MAX - 1, &got, error));
+        s->length = got;
+    }
+    *length = s->length;
+    NLSH_TRY(nlsh__source_rewind(s, error));
+out:
+    return status;
+}

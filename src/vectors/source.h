@@ -1,0 +1,35 @@
+/* source.h - a file's bytes in order, inflated where they are gzipped. */
+#ifndef NLSH_VECTORS_SOURCE_H
+#define NLSH_VECTORS_SOURCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "nlsh/nlsh.h"
+
+struct nlsh__source;
+
+/* Borrows bytes and name. gzip 1: inflate. */
+enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
+                                   struct nlsh__source **out, struct nlsh_error *error);
+void nlsh__source_close(struct nlsh__source *source);
+
+/* The bytes at the beginning: all, or at least 64 KiB. Call before reading or after a rewind. */
+enum nlsh_status nlsh__source_head(struct nlsh__source *source, const uint8_t **head,
+                                   size_t *head_size, struct nlsh_error *error);
+
+/* Up to size bytes; fewer only at the end. out NULL: skips them. NLSH_E_DATA where the gzip stream
+ * is damaged or cut. */
+enum nlsh_status nlsh__source_read(struct nlsh__source *source, void *out, uint64_t size,
+                                   uint64_t *got, struct nlsh_error *error);
+enum nlsh_status nlsh__source_rewind(struct nlsh__source *source, struct nlsh_error *error);
+
+/* The length where it is known, else NLSH__UNKNOWN; and what it cannot exceed. */
+uint64_t nlsh__source_length(const struct nlsh__source *source);
+uint64_t nlsh__source_bound(const struct nlsh__source *source);
+
+/* The length, inflating everything once where that is needed; rewinds. */
+enum nlsh_status nlsh__source_count(struct nlsh__source *source, uint64_t *length,
+                                    struct nlsh_error *error);
+
+#endif
