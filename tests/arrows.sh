@@ -14,7 +14,7 @@ allowed() {
     index) echo base router ;;
     search) echo base kernels router index ;;
     linalg) echo base kernels ;;
-    vectors) echo base ;;
+    vectors) echo base kernels ;; # the kernels' bounds on a dimension
     cache) echo base ;;
     graph) echo base kernels vectors linalg ;;
     partition) echo base kernels linalg ;;
