@@ -263,6 +263,10 @@ struct nlsh_curve {
  * nlsh_evaluate() - recall against candidates over the whole range of T, in one pass.
  *
  *  truth  ground truth of the queries, at least k a query
+ * What counts is how many of the k true neighbours lie in the probed buckets, which a scan finds
+ * exactly. A vector tied with the k-th counts as well as it, where truth shows the tie (more than
+ * k neighbours, with distances); at most k count. NLSH_E_ARG (k), NLSH_E_MISMATCH (truth of other
+ * queries, or an id that the index does not have), NLSH_E_DATA (a damaged index).
  * Cost: one routing a query and a pass over the buckets' ranks; nothing is scanned.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status

@@ -1,0 +1,305 @@
+/*
+ * evaluate.c - nlsh_evaluate(): route every query once, and read the whole curve from the answer.
+ *
+ * Queries go through in rounds, each cut into blocks that are the pool's tasks; a block's
+ * probabilities live in its worker's scratch, so memory does not grow with queries x buckets.
+ * Sums are integers and percentiles do not depend on order: any number of threads gives the same
+ * curve.
+ *
+ * What counts as found is a true neighbour whose bucket is probed. A vector at exactly the k-th
+ * true distance is as good as the k-th, so where the ground truth has more than k neighbours and
+ * their distances, those tied with the k-th count too, at most k in all.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/job.h"
+#include "base/memory.h"
+#include "evaluate/curve.h"
+
+static const char stage[] = "evaluate";
+
+struct worker {
+    struct nlsh__curve_worker curve;
+    struct nlsh_searcher *searcher;
+    float *probabilities;    /* [block x m] */
+    uint32_t *truth_buckets; /* [truth->k] */
+    size_t failed_block;     /* the first block of this worker that failed, or SIZE_MAX */
+    struct nlsh_error error;
+};
+
+struct evaluation {
+    const struct nlsh_index *index;
+    const struct nlsh_matrix *queries;
+    const struct nlsh_neighbors *truth;
+    size_t k, m, n_points;
+    size_t block, round;     /* queries */
+    size_t first;            /* query of this round */
+    size_t n_in_round;
+    uint32_t *bucket_of;     /* [n_rows] */
+    uint32_t *sizes;         /* [m] */
+    uint32_t *candidates;    /* [round x n_points] */
+    uint32_t *tail_values;   /* [n_points x 2 x n_kept] */
+    struct nlsh__tail *tails; /* [n_points] */
+    struct nlsh__curve_grid grid;
+    struct worker *workers;
+    size_t n_workers;
+};
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+static enum nlsh_status check_arguments(const struct nlsh_matrix *queries,
+                                        const struct nlsh_neighbors *truth, size_t k,
+                                        struct nlsh_error *error)
+{
+    if (queries->n_rows == 0)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "there are no queries to evaluate with");
+    if (k < 1 || k > truth->k)
+        return nlsh__fail(error, NLSH_E_ARG, "use a smaller k, or a ground truth with more",
+                          "k is %zu: the ground truth has %zu neighbours a query", k, truth->k);
+    if (truth->n_rows != queries->n_rows)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "use the ground truth of these queries",
+                          "there are %zu queries, and ground truth of %zu", queries->n_rows,
+                          truth->n_rows);
+    return NLSH_OK;
+}
+
+/* The bucket of every vector; an index may be damaged, so nothing in it is taken on trust. */
+static enum nlsh_status find_buckets(struct evaluation *e, const struct nlsh_index_info *info,
+                                     struct nlsh_error *error)
+{
+    const uint32_t *offsets = nlsh_index_bucket_offsets(e->index);
+    const uint32_t *ids = nlsh_index_ids(e->index);
+    for (size_t i = 0; i < info->n_rows; i++) e->bucket_of[i] = UINT32_MAX;
+    for (size_t b = 0; b < e->m; b++) {
+        e->sizes[b] = offsets[b + 1] - offsets[b];
+        for (size_t i = offsets[b]; i < offsets[b + 1]; i++) {
+            if (ids[i] >= info->n_rows)
+                return nlsh__fail(error, NLSH_E_DATA, "build the index again",
+                                  "the index is damaged: bucket %zu holds id %u of %zu vectors", b,
+                                  ids[i], info->n_rows);
+            e->bucket_of[ids[i]] = (uint32_t)b;
+        }
+    }
+    for (size_t i = 0; i < info->n_rows; i++)
+        if (e->bucket_of[i] == UINT32_MAX)
+            return nlsh__fail(error, NLSH_E_DATA, "build the index again",
+                              "the index is damaged: vector %zu lies in no bucket", i);
+    return NLSH_OK;
+}
+
+static enum nlsh_status check_truth(const struct evaluation *e, size_t n_rows,
+                                    struct nlsh_error *error)
+{
+    for (size_t q = 0; q < e->truth->n_rows; q++)
+        for (size_t i = 0; i < e->k; i++) {
+            uint32_t id = e->truth->ids[q * e->truth->k + i];
+            if (id < n_rows) continue;
+            return nlsh__fail(error, NLSH_E_MISMATCH,
+                              "use the ground truth made from the base file of this index",
+                              "neighbour %zu of query %zu in the ground truth is vector %u; the "
+                              "index has %zu vectors",
+                              i, q, id, n_rows);
+        }
+    return NLSH_OK;
+}
+
+/* ---- a block of queries ---------------------------------------------------------------------- */
+
+static size_t type_size(enum nlsh_type type)
+{
+    return type == NLSH_F32 || type == NLSH_I32 ? 4 : 1;
+}
+
+/* The neighbours that count: the first k, and those tied with the k-th. */
+static size_t n_that_count(const struct evaluation *e, size_t query, size_t n_rows)
+{
+    const struct nlsh_neighbors *t = e->truth;
+    size_t n = e->k;
+    if (t->l2sq == NULL) return n;
+    const float *l2sq = t->l2sq + query * t->k;
+    while (n < t->k && l2sq[n] == l2sq[e->k - 1] && t->ids[query * t->k + n] < n_rows) n++;
+    return n;
+}
+
+static enum nlsh_status evaluate_block(struct evaluation *e, struct worker *w, size_t first,
+                                       size_t n, size_t n_rows)
+{
+    const struct nlsh_matrix *queries = e->queries;
+    struct nlsh_matrix block = *queries;
+    size_t row_bytes = queries->dim * type_size(queries->type);
+    block.data = (const char *)queries->data + first * row_bytes;
+    block.n_rows = n;
+    enum nlsh_status status = nlsh_route(w->searcher, &block, w->probabilities, &w->error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < n; i++) {
+        size_t query = first + i, n_truth = n_that_count(e, query, n_rows);
+        const uint32_t *ids = e->truth->ids + query * e->truth->k;
+        for (size_t j = 0; j < n_truth; j++) w->truth_buckets[j] = e->bucket_of[ids[j]];
+        nlsh__curve_query(&e->grid, &w->curve, w->probabilities + i * e->m, w->truth_buckets,
+                          n_truth, e->candidates + (query - e->first) * e->n_points);
+    }
+    return NLSH_OK;
+}
+
+static void block_task(void *ctx, size_t task, size_t worker)
+{
+    struct evaluation *e = ctx;
+    struct worker *w = &e->workers[worker];
+    struct nlsh_index_info info;
+    size_t start = task * e->block, n = e->n_in_round - start;
+    if (w->failed_block != SIZE_MAX) return; /* later ones cannot be the first that failed */
+    nlsh_index_info(e->index, &info);
+    if (n > e->block) n = e->block;
+    enum nlsh_status status = evaluate_block(e, w, e->first + start, n, info.n_rows);
+    if (status == NLSH_OK) return;
+    w->error.status = status;
+    w->failed_block = task;
+}
+
+static void tail_task(void *ctx, size_t point, size_t worker)
+{
+    struct evaluation *e = ctx;
+    (void)worker;
+    for (size_t q = 0; q < e->n_in_round; q++)
+        nlsh__tail_add(&e->tails[point], e->candidates[q * e->n_points + point]);
+}
+
+/* The error of the first block that failed, whichever thread had it. */
+static enum nlsh_status first_failure(const struct evaluation *e, struct nlsh_error *error)
+{
+    const struct worker *first = NULL;
+    for (size_t i = 0; i < e->n_workers; i++) {
+        const struct worker *w = &e->workers[i];
+        if (w->failed_block == SIZE_MAX) continue;
+        if (first == NULL || w->failed_block < first->failed_block) first = w;
+    }
+    if (first == NULL) return NLSH_OK;
+    if (error != NULL) *error = first->error;
+    return first->error.status;
+}
+
+static enum nlsh_status run_rounds(struct evaluation *e, const struct nlsh__job *job,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = e->queries->n_rows;
+    NLSH_TRY(nlsh__job_progress(job, stage, 0, n, error));
+    for (e->first = 0; e->first < n; e->first += e->n_in_round) {
+        e->n_in_round = n - e->first < e->round ? n - e->first : e->round;
+        nlsh__pool_run(job->pool, (e->n_in_round + e->block - 1) / e->block, block_task, e);
+        NLSH_TRY(first_failure(e, error));
+        nlsh__pool_run(job->pool, e->n_points, tail_task, e);
+        NLSH_TRY(nlsh__job_progress(job, stage, e->first + e->n_in_round, n, error));
+    }
+out:
+    return status;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+static enum nlsh_status set_up(struct evaluation *e, const struct nlsh__job *job,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_index_info info;
+    nlsh_index_info(e->index, &info);
+    e->m = info.n_buckets;
+    NLSH_TRY(check_truth(e, info.n_rows, error));
+    NLSH_TRY(nlsh__alloc(&e->bucket_of, info.n_rows, sizeof *e->bucket_of, error));
+    NLSH_TRY(nlsh__alloc(&e->sizes, e->m, sizeof *e->sizes, error));
+    NLSH_TRY(find_buckets(e, &info, error));
+    NLSH_TRY(nlsh__curve_grid_init(e->m, e->k, e->sizes, &e->grid, error));
+    e->n_points = nlsh__curve_n_points(&e->grid);
+
+    /* Blocks of up to 64 queries and 2 MiB of probabilities; rounds of up to 4096 queries, fewer
+     * where buckets are many, so that progress is heard of several times a second. */
+    const size_t block_values = (size_t)1 << 19, round_values = (size_t)1 << 24;
+    e->block = block_values / e->m < 1 ? 1 : block_values / e->m > 64 ? 64 : block_values / e->m;
+    e->round = round_values / e->m < 256 ? 256 : round_values / e->m > 4096 ? 4096
+                                                                            : round_values / e->m;
+    if (e->round > e->queries->n_rows) e->round = e->queries->n_rows;
+    NLSH_TRY(nlsh__alloc(&e->candidates, e->round, e->n_points * sizeof *e->candidates, error));
+
+    size_t n_kept = nlsh__tail_n_kept(e->queries->n_rows);
+    NLSH_TRY(nlsh__alloc(&e->tail_values, n_kept, 2 * e->n_points * sizeof *e->tail_values, error));
+    NLSH_TRY(nlsh__alloc(&e->tails, e->n_points, sizeof *e->tails, error));
+    for (size_t i = 0; i < e->n_points; i++)
+        e->tails[i] =
+            (struct nlsh__tail){.values = e->tail_values + 2 * n_kept * i, .n_kept = n_kept};
+
+    size_t n_workers = nlsh__pool_n_threads(job->pool);
+    NLSH_TRY(nlsh__calloc(&e->workers, n_workers, sizeof *e->workers, error));
+    e->n_workers = n_workers;
+    for (size_t i = 0; i < n_workers; i++) {
+        struct worker *w = &e->workers[i];
+        w->failed_block = SIZE_MAX;
+        NLSH_TRY(nlsh__curve_worker_init(&e->grid, e->truth->k, &w->curve, error));
+        NLSH_TRY(nlsh__alloc(&w->probabilities, e->block, e->m * sizeof(float), error));
+        NLSH_TRY(nlsh__alloc(&w->truth_buckets, e->truth->k, sizeof *w->truth_buckets, error));
+        NLSH_TRY(nlsh_searcher_create(e->index, &w->searcher, error));
+    }
+out:
+    return status;
+}
+
+static void tear_down(struct evaluation *e)
+{
+    for (size_t i = 0; i < e->n_workers; i++) {
+        struct worker *w = &e->workers[i];
+        nlsh__curve_worker_free(&w->curve);
+        nlsh_searcher_free(w->searcher);
+        free(w->probabilities);
+        free(w->truth_buckets);
+    }
+    free(e->workers);
+    nlsh__curve_grid_free(&e->grid);
+    free(e->tails);
+    free(e->tail_values);
+    free(e->candidates);
+    free(e->sizes);
+    free(e->bucket_of);
+}
+
+static enum nlsh_status finish(struct evaluation *e, struct nlsh_curve *out,
+                               struct nlsh_error *error)
+{
+    uint32_t *p95;
+    struct nlsh__curve_sum *total = e->workers[0].curve.sums;
+    enum nlsh_status status = nlsh__alloc(&p95, e->n_points, sizeof *p95, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < e->n_points; i++) {
+        p95[i] = nlsh__tail_p95(&e->tails[i]);
+        for (size_t w = 1; w < e->n_workers; w++) {
+            const struct nlsh__curve_sum *sum = &e->workers[w].curve.sums[i];
+            total[i].hits += sum->hits;
+            total[i].candidates += sum->candidates;
+            total[i].probes += sum->probes;
+            total[i].oracle_hits += sum->oracle_hits;
+        }
+    }
+    status = nlsh__curve_finish(&e->grid, total, p95, e->queries->n_rows, out, error);
+    free(p95);
+    return status;
+}
+
+enum nlsh_status nlsh_evaluate(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                               const struct nlsh_neighbors *truth, size_t k,
+                               const struct nlsh_run *run, struct nlsh_curve *out,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__job job = {0};
+    struct evaluation e = {.index = index, .queries = queries, .truth = truth, .k = k};
+    nlsh__error_clear(error);
+    *out = (struct nlsh_curve){0};
+    NLSH_TRY(check_arguments(queries, truth, k, error));
+    NLSH_TRY(nlsh__job_begin(run, &job, error));
+    NLSH_TRY(set_up(&e, &job, error));
+    NLSH_TRY(run_rounds(&e, &job, error));
+    status = finish(&e, out, error);
+out:
+    tear_down(&e);
+    nlsh__job_end(&job);
+    return status;
+}
