@@ -32,6 +32,13 @@ struct nlsh__kernels {
     void (*panel_f32)(const struct nlsh__panel_f32 *panel, size_t first_group, size_t n_groups,
                       const float *queries, size_t n_queries, const float *thresholds,
                       struct nlsh__hits *hits);
+
+    /* out[16 x n_groups] = bias + W x, W as a panel holds it: [n_groups][dim][16]; negative values
+     * become 0 where relu is 1. values, bias and out are aligned to 64. */
+    void (*matvec_f32)(const float *values, const float *bias, size_t n_groups, size_t dim,
+                       const float *x, int relu, float *out);
+    /* x[n] becomes its softmax; returns ln sum exp x. n >= 1. */
+    float (*softmax_f32)(float *x, size_t n);
 };
 
 /* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */

@@ -1,4 +1,5 @@
 /* scalar.c - every kernel in plain C: what the wider ones must agree with. */
+#include "kernels/softmax.h"
 #include "kernels/tables.h"
 
 static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
@@ -79,6 +80,25 @@ static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group, s
     }
 }
 
+static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
+                       const float *x, int relu, float *out)
+{
+    for (size_t g = 0; g < n_groups; g++) {
+        float sum[NLSH__GROUP];
+        for (size_t r = 0; r < NLSH__GROUP; r++) sum[r] = bias[g * NLSH__GROUP + r];
+        for (size_t d = 0; d < dim; d++)
+            for (size_t r = 0; r < NLSH__GROUP; r++)
+                sum[r] += values[(g * dim + d) * NLSH__GROUP + r] * x[d];
+        for (size_t r = 0; r < NLSH__GROUP; r++)
+            out[g * NLSH__GROUP + r] = relu && sum[r] < 0 ? 0 : sum[r];
+    }
+}
+
+static float softmax_f32(float *x, size_t n)
+{
+    return nlsh__softmax_body(x, n);
+}
+
 const struct nlsh__kernels nlsh__kernels_scalar = {
     .name = "scalar",
     .l2sq_u8 = l2sq_u8,
@@ -86,4 +106,6 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .l2sq_f32_u8 = l2sq_f32_u8,
     .panel_u8 = panel_u8,
     .panel_f32 = panel_f32,
+    .matvec_f32 = matvec_f32,
+    .softmax_f32 = softmax_f32,
 };

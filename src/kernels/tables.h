@@ -18,6 +18,9 @@ void nlsh__panel_u8_avx2(const struct nlsh__panel_u8 *panel, size_t first_group,
 void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t first_group,
                             size_t n_groups, const float *queries, size_t n_queries,
                             const float *thresholds, struct nlsh__hits *hits);
+void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_groups, size_t dim,
+                             const float *x, int relu, float *out);
+float nlsh__softmax_f32_avx512(float *x, size_t n);
 float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);
 float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim);
 #endif

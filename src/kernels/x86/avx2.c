@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/softmax.h"
 #include "kernels/tables.h"
 
 #define TARGET __attribute__((target("avx2,fma")))
@@ -152,6 +153,42 @@ TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_g
     }
 }
 
+TARGET static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
+                              const float *x, int relu, float *out)
+{
+    for (size_t g = 0; g < n_groups; g++) {
+        const float *group = values + g * dim * NLSH__GROUP;
+        __m256 a0 = _mm256_load_ps(bias + g * 16), a1 = _mm256_load_ps(bias + g * 16 + 8);
+        __m256 b0 = _mm256_setzero_ps(), b1 = b0;
+        size_t d = 0;
+        for (; d + 2 <= dim; d += 2) {
+            __m256 y = _mm256_broadcast_ss(x + d), z = _mm256_broadcast_ss(x + d + 1);
+            a0 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16), y, a0);
+            a1 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16 + 8), y, a1);
+            b0 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16 + 16), z, b0);
+            b1 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16 + 24), z, b1);
+        }
+        if (d < dim) {
+            __m256 y = _mm256_broadcast_ss(x + d);
+            a0 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16), y, a0);
+            a1 = _mm256_fmadd_ps(_mm256_load_ps(group + d * 16 + 8), y, a1);
+        }
+        a0 = _mm256_add_ps(a0, b0);
+        a1 = _mm256_add_ps(a1, b1);
+        if (relu) {
+            a0 = _mm256_max_ps(a0, _mm256_setzero_ps());
+            a1 = _mm256_max_ps(a1, _mm256_setzero_ps());
+        }
+        _mm256_store_ps(out + g * 16, a0);
+        _mm256_store_ps(out + g * 16 + 8, a1);
+    }
+}
+
+TARGET static float softmax_f32(float *x, size_t n)
+{
+    return nlsh__softmax_body(x, n);
+}
+
 const struct nlsh__kernels nlsh__kernels_avx2 = {
     .name = "avx2",
     .l2sq_u8 = l2sq_u8,
@@ -159,5 +196,7 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .l2sq_f32_u8 = l2sq_f32_u8,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = panel_f32,
+    .matvec_f32 = matvec_f32,
+    .softmax_f32 = softmax_f32,
 };
 #endif

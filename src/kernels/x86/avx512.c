@@ -3,6 +3,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "kernels/softmax.h"
 #include "kernels/tables.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
@@ -136,6 +137,52 @@ TARGET void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t f
     for (; g < end; g++) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 1);
 }
 
+/* ng groups at once, so that one broadcast serves them all; every group in two chains. */
+INLINE void matvec_groups(const float *group, const float *bias, size_t dim, const float *x,
+                          int relu, float *out, const int ng)
+{
+    __m512 a[4], b[4];
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        a[g] = _mm512_load_ps(bias + g * 16);
+        b[g] = _mm512_setzero_ps();
+    }
+    size_t d = 0;
+    for (; d + 2 <= dim; d += 2) {
+        __m512 y = _mm512_set1_ps(x[d]), z = _mm512_set1_ps(x[d + 1]);
+        UNROLL
+        for (int g = 0; g < ng; g++) {
+            const float *w = group + ((size_t)g * dim + d) * 16;
+            a[g] = _mm512_fmadd_ps(_mm512_load_ps(w), y, a[g]);
+            b[g] = _mm512_fmadd_ps(_mm512_load_ps(w + 16), z, b[g]);
+        }
+    }
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        if (d < dim)
+            a[g] = _mm512_fmadd_ps(_mm512_load_ps(group + ((size_t)g * dim + d) * 16),
+                                   _mm512_set1_ps(x[d]), a[g]);
+        a[g] = _mm512_add_ps(a[g], b[g]);
+        if (relu) a[g] = _mm512_max_ps(a[g], _mm512_setzero_ps());
+        _mm512_store_ps(out + g * 16, a[g]);
+    }
+}
+
+TARGET void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_groups,
+                                    size_t dim, const float *x, int relu, float *out)
+{
+    size_t g = 0;
+    for (; g + 4 <= n_groups; g += 4)
+        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, relu, out + g * 16, 4);
+    for (; g < n_groups; g++)
+        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, relu, out + g * 16, 1);
+}
+
+TARGET float nlsh__softmax_f32_avx512(float *x, size_t n)
+{
+    return nlsh__softmax_body(x, n);
+}
+
 const struct nlsh__kernels nlsh__kernels_avx512 = {
     .name = "avx512",
     .l2sq_u8 = l2sq_u8,
@@ -143,5 +190,7 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = nlsh__panel_f32_avx512,
+    .matvec_f32 = nlsh__matvec_f32_avx512,
+    .softmax_f32 = nlsh__softmax_f32_avx512,
 };
 #endif

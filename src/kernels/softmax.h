@@ -1,0 +1,72 @@
+/*
+ * softmax.h - softmax as one body for every instruction set: gcc's vector types become the
+ * registers of whatever target the including function has.
+ *
+ * exp(x) = 2^n e^r with r = x - n ln 2 split in two parts, and a polynomial of degree 6 for e^r:
+ * relative error below 3e-7 (the classic scheme of Cephes' expf).
+ */
+#ifndef NLSH_KERNELS_SOFTMAX_H
+#define NLSH_KERNELS_SOFTMAX_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float nlsh__v16f __attribute__((vector_size(64)));
+typedef int32_t nlsh__v16i __attribute__((vector_size(64)));
+
+#define NLSH__BODY static inline __attribute__((always_inline))
+
+/* In place over 16 values: vectors do not travel through calls, whose convention would differ
+ * between instruction sets. x must lie in [-87, 0]. */
+NLSH__BODY void nlsh__exp16(nlsh__v16f *x)
+{
+    const float magic = 12582912.0f; /* 1.5 x 2^23: adding it rounds to a whole number */
+    nlsh__v16f n = *x * 1.44269504f + magic;
+    nlsh__v16i exponent = (nlsh__v16i)n;
+    n -= magic;
+    nlsh__v16f r = *x - n * 0.693359375f + n * 2.12194440e-4f;
+    nlsh__v16f p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    *x = (nlsh__v16f)((nlsh__v16i)p + (exponent << 23));
+}
+
+/* x[n] to its softmax; returns ln sum exp(x), so that ln p_i was x_i less that. */
+NLSH__BODY float nlsh__softmax_body(float *x, size_t n)
+{
+    float most = x[0];
+    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
+    float sums[16] = {0};
+    nlsh__v16f total = {0};
+    for (size_t i = 0; i < n; i += 16) {
+        size_t left = n - i < 16 ? n - i : 16;
+        nlsh__v16f v;
+        float padded[16];
+        if (left == 16) {
+            memcpy(&v, x + i, sizeof v);
+        } else {
+            for (size_t j = 0; j < 16; j++) padded[j] = j < left ? x[i + j] : -INFINITY;
+            memcpy(&v, padded, sizeof v);
+        }
+        v -= most;
+        nlsh__v16i low = v < -87.0f; /* all ones where true */
+        v = (nlsh__v16f)((nlsh__v16i)v & ~low);
+        nlsh__exp16(&v);
+        v = (nlsh__v16f)((nlsh__v16i)v & ~low); /* below e^-87: 0 */
+        total += v;
+        memcpy(x + i, &v, left * sizeof *x);
+    }
+    memcpy(sums, &total, sizeof sums);
+    for (size_t width = 8; width > 0; width /= 2)
+        for (size_t j = 0; j < width; j++) sums[j] += sums[j + width];
+    float scale = 1.0f / sums[0];
+    for (size_t i = 0; i < n; i++) x[i] *= scale;
+    return most + logf(sums[0]);
+}
+
+#endif
