@@ -7,6 +7,37 @@
 
 #include "nlsh/nlsh.h"
 
+#define NLSH__ROUTER_MAGIC "NLSHRT01"
+#define NLSH__ROUTER_MAX_LAYERS 9
+
+/* The blob's first 128 bytes; little-endian. Behind it, each padded with zeros to 64 bytes:
+ *   projected 1: W [ceil(sizes[0] / 16)][dim][16] f32, bias [16 x ceil(sizes[0] / 16)] f32
+ *   projected 0: mean [dim] f32; the network then sees (x - mean) x scale, sizes[0] = dim
+ *   each layer l: W [ceil(sizes[l + 1] / 16)][sizes[l]][16] f32, bias [16 x ceil(..)] f32
+ * A network's last size is the number of buckets. */
+struct nlsh__router_header {
+    char magic[8];
+    uint64_t size_bytes; /* of the blob */
+    uint32_t dim;
+    uint32_t projected; /* 0 or 1 */
+    uint32_t n_layers;  /* matrices, 1 to NLSH__ROUTER_MAX_LAYERS */
+    float scale;
+    uint32_t sizes[NLSH__ROUTER_MAX_LAYERS + 1];
+    uint8_t reserved[56]; /* zero */
+};
+
+/* Where the arrays stand, in bytes from the blob's start. */
+struct nlsh__router_layout {
+    size_t projection, projection_bias; /* projection_bias: the mean where projected is 0 */
+    size_t weights[NLSH__ROUTER_MAX_LAYERS], biases[NLSH__ROUTER_MAX_LAYERS];
+    size_t size;
+    size_t n_weights; /* the projection's included */
+};
+
+/* From the header's sizes alone; -1 where they overflow. */
+int nlsh__router_layout(const struct nlsh__router_header *header,
+                        struct nlsh__router_layout *out);
+
 struct nlsh__router;
 
 /* Checks a blob (its sizes against its length, dim and n_buckets) and makes a view of it; the
@@ -15,5 +46,13 @@ enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, s
                                    struct nlsh__router **out, struct nlsh_error *error);
 void nlsh__router_close(struct nlsh__router *router);
 size_t nlsh__router_n_weights(const struct nlsh__router *router);
+
+/* Floats that nlsh__router_forward() needs: scratch, and probabilities (padded to a group). */
+size_t nlsh__router_scratch_size(const struct nlsh__router *router);
+size_t nlsh__router_output_size(const struct nlsh__router *router);
+
+/* query [dim] f32; scratch and probabilities aligned to 64. */
+void nlsh__router_forward(const struct nlsh__router *router, const float *query, float *scratch,
+                          float *probabilities);
 
 #endif

@@ -1,0 +1,23 @@
+/* gemm.c - see gemm.h. oneDNN 2 and 3 share this part of the C API. */
+#include "linalg/gemm.h"
+
+#include <omp.h>
+#include <oneapi/dnnl/dnnl.h>
+
+#include "base/error.h"
+
+enum nlsh_status nlsh__gemm(int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
+                            const float *a, size_t lda, const float *b, size_t ldb, float beta,
+                            float *c, size_t ldc, struct nlsh_error *error)
+{
+    /* Our threads are the pool's: the setting belongs to the calling thread and costs a store. */
+    omp_set_num_threads(1);
+    dnnl_status_t result =
+        dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
+                   (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c,
+                   (dnnl_dim_t)ldc);
+    if (result == dnnl_success) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_INTERNAL, "please report it",
+                      "oneDNN: a %zu x %zu x %zu product failed with status %d", m, n, k,
+                      (int)result);
+}

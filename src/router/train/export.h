@@ -1,0 +1,13 @@
+/* export.h - the trained network and its projection as the blob that serves. */
+#ifndef NLSH_ROUTER_TRAIN_EXPORT_H
+#define NLSH_ROUTER_TRAIN_EXPORT_H
+
+#include "linalg/pca.h"
+#include "router/train/mlp.h"
+
+/* *bytes [*size] is freed with free(); aligned to 64. */
+enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
+                                     const struct nlsh__projection *projection, void **bytes,
+                                     size_t *size, struct nlsh_error *error);
+
+#endif

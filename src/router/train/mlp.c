@@ -1,0 +1,183 @@
+/*
+ * mlp.c - forward, loss, backward. Initial weights after He et al., "Delving deep into rectifiers",
+ * 2015; dropout is scaled while learning ("inverted"), so serving needs none.
+ *
+ * No batch normalisation: with inputs scaled by the projection the networks that serve here (one
+ * to three hidden layers) learn as well without it, and there is nothing to fold at export.
+ */
+#include "router/train/mlp.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "linalg/gemm.h"
+
+enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
+                                  size_t n_buckets, uint64_t seed, struct nlsh__mlp *out,
+                                  struct nlsh_error *error)
+{
+    *out = (struct nlsh__mlp){.n_layers = hidden_layers + 1};
+    out->sizes[0] = inputs;
+    for (size_t l = 1; l <= hidden_layers; l++) out->sizes[l] = nodes;
+    out->sizes[hidden_layers + 1] = n_buckets;
+    for (size_t l = 0; l < out->n_layers; l++)
+        out->n_parameters += (out->sizes[l] + 1) * out->sizes[l + 1];
+    enum nlsh_status status =
+        nlsh__calloc(&out->parameters, out->n_parameters, sizeof *out->parameters, error);
+    if (status != NLSH_OK) return status;
+    float *next = out->parameters;
+    for (size_t l = 0; l < out->n_layers; l++) {
+        struct nlsh__rng rng;
+        nlsh__rng_init(&rng, seed, 0x6d6c7000 + l);
+        size_t in = out->sizes[l], size = in * out->sizes[l + 1];
+        double deviation = sqrt((l + 1 < out->n_layers ? 2.0 : 1.0) / (double)in);
+        out->weights[l] = next;
+        for (size_t i = 0; i < size; i++)
+            next[i] = (float)(deviation * nlsh__rng_normal(&rng));
+        out->biases[l] = next + size;
+        next += size + out->sizes[l + 1];
+    }
+    return NLSH_OK;
+}
+
+void nlsh__mlp_free(struct nlsh__mlp *mlp)
+{
+    free(mlp->parameters);
+    *mlp = (struct nlsh__mlp){0};
+}
+
+enum nlsh_status nlsh__mlp_scratch_create(const struct nlsh__mlp *mlp, size_t max_rows,
+                                          struct nlsh__mlp_scratch *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t widest = 0;
+    *out = (struct nlsh__mlp_scratch){.max_rows = max_rows};
+    for (size_t l = 0; l <= mlp->n_layers; l++) {
+        NLSH_TRY(nlsh__alloc(&out->activations[l], max_rows * mlp->sizes[l], sizeof(float), error));
+        if (mlp->sizes[l] > widest) widest = mlp->sizes[l];
+    }
+    for (int i = 0; i < 2; i++)
+        NLSH_TRY(nlsh__alloc(&out->delta[i], max_rows * widest, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&out->gradient, mlp->n_parameters, sizeof(float), error));
+out:
+    if (status != NLSH_OK) nlsh__mlp_scratch_free(out);
+    return status;
+}
+
+void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch)
+{
+    for (size_t l = 0; l <= NLSH__MAX_LAYERS; l++) free(scratch->activations[l]);
+    free(scratch->delta[0]);
+    free(scratch->delta[1]);
+    free(scratch->gradient);
+    *scratch = (struct nlsh__mlp_scratch){0};
+}
+
+/* Adds the bias; between layers ReLU and dropout too. */
+static void finish_layer(float *rows, size_t n, size_t width, const float *bias, int hidden,
+                         double dropout, struct nlsh__rng *rng)
+{
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * width;
+        for (size_t j = 0; j < width; j++) {
+            float v = row[j] + bias[j];
+            row[j] = hidden && v < 0 ? 0 : v;
+        }
+    }
+    if (!hidden || rng == NULL || dropout <= 0) return;
+    float scale = (float)(1 / (1 - dropout));
+    for (size_t i = 0; i < n * width; i++)
+        rows[i] = nlsh__rng_uniform(rng) < dropout ? 0 : rows[i] * scale;
+}
+
+static enum nlsh_status forward(const struct nlsh__mlp *mlp, const float *inputs,
+                                const uint32_t *row_ids, size_t n, double dropout,
+                                struct nlsh__rng *rng, struct nlsh__mlp_scratch *s,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t in = mlp->sizes[0];
+    for (size_t i = 0; i < n; i++)
+        memcpy(s->activations[0] + i * in, inputs + (size_t)row_ids[i] * in, in * sizeof(float));
+    for (size_t l = 0; l < mlp->n_layers; l++) {
+        size_t from = mlp->sizes[l], to = mlp->sizes[l + 1];
+        NLSH_TRY(nlsh__gemm(0, 1, n, to, from, s->activations[l], from, mlp->weights[l], from, 0,
+                            s->activations[l + 1], to, error));
+        finish_layer(s->activations[l + 1], n, to, mlp->biases[l], l + 1 < mlp->n_layers, dropout,
+                     rng);
+    }
+out:
+    return status;
+}
+
+/* Turns the logits into probabilities less targets, the gradient there, and sums the loss. */
+static double output_gradient(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
+                              const struct nlsh__targets *targets, float *logits)
+{
+    size_t m = mlp->sizes[mlp->n_layers];
+    size_t n_labels = targets->neighbors != NULL ? targets->label_knn : 1;
+    float weight = 1.0f / (float)n_labels;
+    double loss = 0;
+    for (size_t i = 0; i < n; i++) {
+        float *p = logits + i * m;
+        nlsh__kernels()->softmax_f32(p, m);
+        size_t row = row_ids[i];
+        const uint32_t *neighbors =
+            targets->neighbors != NULL ? targets->neighbors + row * targets->stride : NULL;
+        double sum = 0;
+        for (size_t j = 0; j < n_labels; j++) {
+            uint32_t bucket = targets->bucket_of[neighbors != NULL ? neighbors[j] : row];
+            sum -= log(fmax((double)p[bucket], 1e-30));
+        }
+        for (size_t j = 0; j < n_labels; j++)
+            p[targets->bucket_of[neighbors != NULL ? neighbors[j] : row]] -= weight;
+        loss += sum * (double)weight;
+    }
+    return loss;
+}
+
+static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, double dropout,
+                                      struct nlsh__mlp_scratch *s, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    float *delta = s->activations[mlp->n_layers]; /* output_gradient() left it there */
+    float scale = dropout > 0 ? (float)(1 / (1 - dropout)) : 1;
+    for (size_t l = mlp->n_layers; l-- > 0;) {
+        size_t from = mlp->sizes[l], to = mlp->sizes[l + 1];
+        float *weights = s->gradient + (mlp->weights[l] - mlp->parameters);
+        float *biases = s->gradient + (mlp->biases[l] - mlp->parameters);
+        NLSH_TRY(nlsh__gemm(1, 0, to, from, n, delta, to, s->activations[l], from, 0, weights,
+                            from, error));
+        memset(biases, 0, to * sizeof *biases);
+        for (size_t i = 0; i < n; i++)
+            for (size_t j = 0; j < to; j++) biases[j] += delta[i * to + j];
+        if (l == 0) break;
+        float *previous = s->delta[l % 2];
+        NLSH_TRY(nlsh__gemm(0, 0, n, from, to, delta, to, mlp->weights[l], from, 0, previous, from,
+                            error));
+        /* Zero where ReLU or dropout made the activation zero. */
+        for (size_t i = 0; i < n * from; i++)
+            previous[i] = s->activations[l][i] > 0 ? previous[i] * scale : 0;
+        delta = previous;
+    }
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs,
+                                const uint32_t *row_ids, size_t n,
+                                const struct nlsh__targets *targets, double dropout,
+                                struct nlsh__rng *rng, int backward,
+                                struct nlsh__mlp_scratch *scratch, double *loss,
+                                struct nlsh_error *error)
+{
+    if (rng == NULL) dropout = 0;
+    enum nlsh_status status = forward(mlp, inputs, row_ids, n, dropout, rng, scratch, error);
+    if (status != NLSH_OK) return status;
+    *loss = output_gradient(mlp, row_ids, n, targets, scratch->activations[mlp->n_layers]);
+    return backward ? backward_pass(mlp, n, dropout, scratch, error) : NLSH_OK;
+}

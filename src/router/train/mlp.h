@@ -1,0 +1,65 @@
+/*
+ * mlp.h - the network while it learns: a multi-layer perceptron with ReLU between its layers and a
+ * softmax over the buckets at its end, the loss, and its gradient.
+ */
+#ifndef NLSH_ROUTER_TRAIN_MLP_H
+#define NLSH_ROUTER_TRAIN_MLP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "nlsh/learn.h"
+
+#define NLSH__MAX_LAYERS 9 /* 8 hidden ones and the output */
+
+struct nlsh__mlp {
+    size_t n_layers;                     /* matrices: hidden layers + 1 */
+    size_t sizes[NLSH__MAX_LAYERS + 1];  /* input, hidden, ..., buckets */
+    size_t n_parameters;
+    float *parameters;                   /* one block: each layer's weights, then its biases */
+    float *weights[NLSH__MAX_LAYERS];    /* [sizes[l + 1] x sizes[l]], into parameters */
+    float *biases[NLSH__MAX_LAYERS];     /* [sizes[l + 1]] */
+};
+
+/* He's initialisation: normal, variance 2 / inputs; the last layer's variance 1 / inputs. */
+enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
+                                  size_t n_buckets, uint64_t seed, struct nlsh__mlp *out,
+                                  struct nlsh_error *error);
+void nlsh__mlp_free(struct nlsh__mlp *mlp);
+
+/* What a row should be answered with: its label_knn nearest neighbours' buckets, each with weight
+ * 1 / label_knn (soft), or its own bucket (hard). */
+struct nlsh__targets {
+    const uint32_t *bucket_of; /* [n_rows] */
+    const uint32_t *neighbors; /* [n_rows x stride]; NULL: hard */
+    size_t stride, label_knn;
+};
+
+/* Room for the work on up to max_rows rows at once. */
+struct nlsh__mlp_scratch {
+    size_t max_rows;
+    float *activations[NLSH__MAX_LAYERS + 1]; /* [max_rows x sizes[l]] */
+    float *delta[2];                          /* [max_rows x the widest layer] */
+    float *gradient;                          /* [n_parameters] */
+};
+
+enum nlsh_status nlsh__mlp_scratch_create(const struct nlsh__mlp *mlp, size_t max_rows,
+                                          struct nlsh__mlp_scratch *out, struct nlsh_error *error);
+void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch);
+
+/*
+ * nlsh__mlp_loss() - summed cross-entropy of some rows, in nats, and its gradient.
+ *
+ *  inputs    [.. x sizes[0]]; row_ids [n] says which of them
+ *  dropout   share of hidden nodes that are zeroed, with rng; 0 where rng is NULL
+ *  backward  1: scratch->gradient becomes the gradient of the sum; 0: it is left alone
+ */
+enum nlsh_status nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs,
+                                const uint32_t *row_ids, size_t n,
+                                const struct nlsh__targets *targets, double dropout,
+                                struct nlsh__rng *rng, int backward,
+                                struct nlsh__mlp_scratch *scratch, double *loss,
+                                struct nlsh_error *error);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * train.c - mini-batches over threads.
+ *
+ * A batch is cut into SLICES, always as many, each with its own gradient; they are added in order.
+ * So the sums, and the weights, do not depend on the number of threads. AdamW after Loshchilov and
+ * Hutter, "Decoupled weight decay regularization", 2019.
+ */
+#include "router/train/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+enum {
+    SLICES = 4,
+    CHUNK = 16384 /* parameters that one task updates */
+};
+
+struct trainer {
+    struct nlsh__mlp *mlp;
+    const float *inputs;
+    const struct nlsh__targets *targets;
+    const struct nlsh__train_options *options;
+    const struct nlsh__job *job;
+    struct nlsh__mlp_scratch slices[SLICES];
+    double losses[SLICES];
+    enum nlsh_status statuses[SLICES];
+    const uint32_t *batch; /* rows of this step */
+    size_t n_batch;
+    float *first, *second; /* moments */
+    uint64_t step;         /* from 1 */
+    double lr;
+    int backward;
+};
+
+void nlsh__adamw(float *parameters, const float *gradient, float *first, float *second, size_t n,
+                 uint64_t step, double lr, double weight_decay)
+{
+    const float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
+    float rate = (float)(lr / (1 - pow((double)beta1, (double)step)));
+    float correction = (float)(1 / sqrt(1 - pow((double)beta2, (double)step)));
+    float keep = (float)(1 - lr * weight_decay);
+    for (size_t i = 0; i < n; i++) {
+        float g = gradient[i];
+        first[i] = beta1 * first[i] + (1 - beta1) * g;
+        second[i] = beta2 * second[i] + (1 - beta2) * g * g;
+        parameters[i] =
+            parameters[i] * keep - rate * first[i] / (sqrtf(second[i]) * correction + epsilon);
+    }
+}
+
+double nlsh__schedule(enum nlsh_scheduler scheduler, size_t step, size_t n_steps)
+{
+    double t = ((double)step + 0.5) / (double)n_steps;
+    const double warm = 0.05;
+    switch (scheduler) {
+    case NLSH_SCHEDULER_COSINE:
+        if (t < warm) return t / warm;
+        return 0.5 * (1 + cos(3.14159265358979323846 * (t - warm) / (1 - warm)));
+    case NLSH_SCHEDULER_STEP: return t < 0.5 ? 1 : t < 0.75 ? 0.1 : 0.01;
+    case NLSH_SCHEDULER_PLATEAU:
+    case NLSH_SCHEDULER_NONE: break;
+    }
+    return 1;
+}
+
+static void slice_task(void *ctx, size_t slice, size_t worker)
+{
+    struct trainer *t = ctx;
+    (void)worker;
+    size_t first = t->n_batch * slice / SLICES, end = t->n_batch * (slice + 1) / SLICES;
+    struct nlsh__rng rng;
+    t->losses[slice] = 0;
+    t->statuses[slice] = NLSH_OK;
+    if (first == end) {
+        memset(t->slices[slice].gradient, 0, t->mlp->n_parameters * sizeof(float));
+        return;
+    }
+    int drops = t->backward && t->options->dropout > 0;
+    if (drops) nlsh__rng_init(&rng, t->options->seed, t->step * SLICES + slice);
+    t->statuses[slice] = nlsh__mlp_loss(t->mlp, t->inputs, t->batch + first, end - first,
+                                        t->targets, t->options->dropout, drops ? &rng : NULL,
+                                        t->backward, &t->slices[slice], &t->losses[slice], NULL);
+}
+
+static void update_task(void *ctx, size_t chunk, size_t worker)
+{
+    struct trainer *t = ctx;
+    (void)worker;
+    size_t first = chunk * CHUNK, left = t->mlp->n_parameters - first;
+    size_t n = left < CHUNK ? left : CHUNK;
+    float *sum = t->slices[0].gradient + first;
+    for (size_t s = 1; s < SLICES; s++)
+        for (size_t i = 0; i < n; i++) sum[i] += t->slices[s].gradient[first + i];
+    float scale = 1.0f / (float)t->n_batch;
+    for (size_t i = 0; i < n; i++) sum[i] *= scale;
+    nlsh__adamw(t->mlp->parameters + first, sum, t->first + first, t->second + first, n, t->step,
+                t->lr, t->options->weight_decay);
+}
+
+/* Loss of some rows; with backward 1 a step of the optimiser as well. */
+static enum nlsh_status run_batch(struct trainer *t, const uint32_t *rows, size_t n, int backward,
+                                  double *loss, struct nlsh_error *error)
+{
+    t->batch = rows;
+    t->n_batch = n;
+    t->backward = backward;
+    t->step += (uint64_t)backward;
+    nlsh__pool_run(t->job->pool, SLICES, slice_task, t);
+    for (size_t s = 0; s < SLICES; s++) {
+        if (t->statuses[s] != NLSH_OK)
+            return nlsh__fail(error, t->statuses[s], "please report it",
+                              "a product failed while training");
+        *loss += t->losses[s];
+    }
+    if (backward)
+        nlsh__pool_run(t->job->pool, (t->mlp->n_parameters + CHUNK - 1) / CHUNK, update_task, t);
+    return NLSH_OK;
+}
+
+static enum nlsh_status mean_loss(struct trainer *t, const uint32_t *rows, size_t n, double *loss,
+                                  struct nlsh_error *error)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i += t->options->batch_size) {
+        size_t count = n - i < t->options->batch_size ? n - i : t->options->batch_size;
+        enum nlsh_status status = run_batch(t, rows + i, count, 0, &sum, error);
+        if (status != NLSH_OK) return status;
+    }
+    *loss = n > 0 ? sum / (double)n : NAN;
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
+                             const uint32_t *train_rows, size_t n_train,
+                             const uint32_t *held_rows, size_t n_held,
+                             const struct nlsh__targets *targets,
+                             const struct nlsh__train_options *options,
+                             const struct nlsh__job *job, double *loss, double *held_loss,
+                             struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t batch = options->batch_size < n_train ? options->batch_size : n_train;
+    size_t steps = (n_train + batch - 1) / batch, n_steps = steps * options->epochs, done = 0;
+    double plateau = 1, best_held = INFINITY;
+    size_t since_best = 0;
+    uint32_t *order = NULL;
+    struct trainer t = {.mlp = mlp, .inputs = inputs, .targets = targets, .options = options,
+                        .job = job};
+    NLSH_TRY(nlsh__alloc(&order, n_train, sizeof *order, error));
+    NLSH_TRY(nlsh__calloc(&t.first, mlp->n_parameters, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&t.second, mlp->n_parameters, sizeof(float), error));
+    for (size_t s = 0; s < SLICES; s++)
+        NLSH_TRY(nlsh__mlp_scratch_create(mlp, options->batch_size / SLICES + 1, &t.slices[s],
+                                          error));
+    *loss = NAN;
+    for (size_t epoch = 0; epoch < options->epochs; epoch++) {
+        struct nlsh__rng rng;
+        double sum = 0;
+        nlsh__rng_init(&rng, options->seed, 0x65706f00 + epoch);
+        memcpy(order, train_rows, n_train * sizeof *order);
+        nlsh__rng_shuffle(&rng, order, n_train);
+        for (size_t i = 0; i < n_train; i += batch, done++) {
+            NLSH_TRY(nlsh__job_progress(job, "training", done, n_steps, error));
+            t.lr = options->lr * plateau * nlsh__schedule(options->scheduler, done, n_steps);
+            size_t n = n_train - i < batch ? n_train - i : batch;
+            NLSH_TRY(run_batch(&t, order + i, n, 1, &sum, error));
+        }
+        *loss = sum / (double)n_train;
+        if (!(*loss < 1e6)) {
+            status = nlsh__fail(error, NLSH_E_ARG, "take a smaller learning rate (--lr)",
+                                "training diverged in epoch %zu with lr %g", epoch + 1,
+                                options->lr);
+            goto out;
+        }
+        if (options->scheduler == NLSH_SCHEDULER_PLATEAU && n_held > 0) {
+            NLSH_TRY(mean_loss(&t, held_rows, n_held, held_loss, error));
+            since_best = *held_loss < best_held ? 0 : since_best + 1;
+            best_held = fmin(best_held, *held_loss);
+            if (since_best >= 2) {
+                plateau *= 0.5;
+                since_best = 0;
+            }
+        }
+    }
+    NLSH_TRY(mean_loss(&t, held_rows, n_held, held_loss, error));
+    NLSH_TRY(nlsh__job_progress(job, "training", n_steps, n_steps, error));
+out:
+    for (size_t s = 0; s < SLICES; s++) nlsh__mlp_scratch_free(&t.slices[s]);
+    free(order);
+    free(t.first);
+    free(t.second);
+    return status;
+}
