@@ -5,12 +5,41 @@
 #include <stdio.h>
 #include <string.h>
 
-static void fill(struct nlsh_error *error, enum nlsh_status status, const char *hint,
-                 const char *format, va_list args)
+/* Room for two of the longest paths and some words. */
+#define LONGEST 9000
+
+/* Where a message is too long its middle goes: a path's start and the reason behind it stay. UTF-8
+ * characters stay whole. The text may be one that was made from *error's own message. */
+static void store(char *out, size_t size, const char *text)
 {
+    static const char gap[] = "...";
+    size_t length = strlen(text);
+    if (length < size) {
+        memmove(out, text, length + 1);
+        return;
+    }
+    size_t head = (size - sizeof gap) / 2;
+    size_t tail = size - sizeof gap - head;
+    while (head > 0 && ((unsigned char)text[head] & 0xc0) == 0x80) head--;
+    while (tail > 0 && ((unsigned char)text[length - tail] & 0xc0) == 0x80) tail--;
+    memmove(out, text, head);
+    memcpy(out + head, gap, sizeof gap - 1);
+    memmove(out + head + sizeof gap - 1, text + length - tail, tail + 1);
+}
+
+static void fill(struct nlsh_error *error, enum nlsh_status status, const char *hint,
+                 const char *reason, const char *format, va_list args)
+{
+    char text[LONGEST];
+    int n = vsnprintf(text, sizeof text, format, args);
+    if (n < 0) text[0] = '\0';
+    if (reason != NULL) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, ": %s", reason);
+    }
     error->status = status;
-    vsnprintf(error->message, sizeof error->message, format, args);
-    snprintf(error->hint, sizeof error->hint, "%s", hint != NULL ? hint : "");
+    store(error->message, sizeof error->message, text);
+    store(error->hint, sizeof error->hint, hint != NULL ? hint : "");
 }
 
 enum nlsh_status nlsh__fail(struct nlsh_error *error, enum nlsh_status status, const char *hint,
@@ -19,7 +48,7 @@ enum nlsh_status nlsh__fail(struct nlsh_error *error, enum nlsh_status status, c
     if (error != NULL) {
         va_list args;
         va_start(args, format);
-        fill(error, status, hint, format, args);
+        fill(error, status, hint, NULL, format, args);
         va_end(args);
     }
     return status;
@@ -31,11 +60,8 @@ enum nlsh_status nlsh__fail_errno(struct nlsh_error *error, enum nlsh_status sta
     if (error != NULL) {
         va_list args;
         va_start(args, format);
-        fill(error, status, hint, format, args);
+        fill(error, status, hint, strerror(errno_value), format, args);
         va_end(args);
-        size_t used = strlen(error->message);
-        snprintf(error->message + used, sizeof error->message - used, ": %s",
-                 strerror(errno_value));
     }
     return status;
 }

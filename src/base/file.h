@@ -20,7 +20,8 @@ void nlsh__map_close(struct nlsh__map *map);
  * An output file: written beside its target under a temporary name, then fsynced, renamed over it,
  * and its directory fsynced. Until nlsh__output_commit() the target is untouched; the temporary
  * file is removed by nlsh__output_abort(), and by the next writer of the same target where its
- * process is gone. A path that names a device or a pipe ("/dev/stdout") is written straight.
+ * writer was killed. A symbolic link stays: what it points to is replaced. A path that names a
+ * device, a pipe or an open descriptor ("/dev/stdout") is written straight.
  */
 struct nlsh__output;
 
@@ -34,7 +35,8 @@ enum nlsh_status nlsh__output_write(struct nlsh__output *output, const void *dat
 enum nlsh_status nlsh__output_align(struct nlsh__output *output, size_t alignment,
                                     struct nlsh_error *error);
 uint64_t nlsh__output_offset(const struct nlsh__output *output);
-/* Overwrites bytes that were written already (a header whose sums are known last). */
+/* Overwrites bytes that were written already (a header whose sums are known last). Fails where the
+ * target is a pipe. */
 enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset,
                                     const void *data, size_t size, struct nlsh_error *error);
 /* Both free the output, commit also where it fails (the target is then untouched). Abort accepts

@@ -1,0 +1,316 @@
+/*
+ * open.c - an index from a file that nobody vouches for: map it, check header and table (table.c),
+ * then the sections' sizes against each other and the small sections' values. What is O(rows) is
+ * left to verify, which calls the same code with `whole`; searching must therefore not index by
+ * ids.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "index/layout.h"
+#include "kernels/kernels.h"
+#include "router/router.h"
+
+static const char *const remedy = "copy the index again, or build it again";
+
+/* ---- the small sections ---------------------------------------------------------------------- */
+
+static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *meta,
+                                   struct nlsh_error *error)
+{
+    int u8 = meta->storage_type == NLSH_U8;
+    if (meta->source_type != NLSH_U8 && meta->source_type != NLSH_I8 &&
+        meta->source_type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: vectors of type %u, which is none", path,
+                          meta->source_type);
+    if (!u8 && (meta->storage_type != NLSH_F32 || meta->source_type != NLSH_F32))
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: vectors of type %u cannot be stored as type %u", path,
+                          meta->source_type, meta->storage_type);
+    size_t limit = u8 ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
+    if (meta->dim < 1 || meta->dim > limit)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: dimension %u is not between 1 and %zu",
+                          path, meta->dim, limit);
+    if (meta->n_rows < 1 || meta->n_rows > UINT32_MAX)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu rows: not between 1 and 2^32 - 1",
+                          path, (unsigned long long)meta->n_rows);
+    if (meta->n_buckets < 1)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there are no buckets", path);
+    if (!(meta->disagreement >= 0 && meta->disagreement <= 1))
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: disagreement %g is not between 0 and 1",
+                          path, meta->disagreement);
+    return NLSH_OK;
+}
+
+static enum nlsh_status check_settings(const char *path, const char *settings, size_t size,
+                                       struct nlsh_error *error)
+{
+    if (size == 0 || memchr(settings, 0, size) != settings + size - 1)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: the settings are not a text ended by one NUL", path);
+    return NLSH_OK;
+}
+
+/* O(buckets), and the smallest and largest while we are there. */
+static enum nlsh_status check_buckets(struct nlsh_index *index, struct nlsh_error *error)
+{
+    const uint32_t *offsets = index->bucket_offsets;
+    size_t m = index->meta.n_buckets;
+    index->bucket_min = SIZE_MAX;
+    index->bucket_max = 0;
+    for (size_t b = 0; b < m; b++) {
+        if (offsets[b] > offsets[b + 1])
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: bucket %zu begins at row %u and ends at row %u", index->path, b,
+                              offsets[b], offsets[b + 1]);
+        size_t n = offsets[b + 1] - offsets[b];
+        if (n < index->bucket_min) index->bucket_min = n;
+        if (n > index->bucket_max) index->bucket_max = n;
+    }
+    if (offsets[0] != 0 || offsets[m] != index->meta.n_rows)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: the buckets hold rows %u to %u, and there are %llu rows",
+                          index->path, offsets[0], offsets[m],
+                          (unsigned long long)index->meta.n_rows);
+    return NLSH_OK;
+}
+
+static int inside_0_1(float x)
+{
+    return x > 0 && x < 1; /* false for NaN */
+}
+
+static enum nlsh_status check_calibration(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    for (size_t i = 0; i < index->n_calibration; i++) {
+        const float *pair = index->calibration + 2 * i;
+        if (!inside_0_1(pair[0]) || !inside_0_1(pair[1]) || (i > 0 && pair[0] <= pair[-2]))
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: calibration entry %zu (recall %g, threshold %g) is out of range "
+                              "or order",
+                              index->path, i, (double)pair[0], (double)pair[1]);
+    }
+    return NLSH_OK;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* A section's start, where its size is count x size bytes. */
+static enum nlsh_status take(const struct nlsh_index *index, const struct nlsh__index_entry *entry,
+                             uint64_t count, size_t size, const void **out,
+                             struct nlsh_error *error)
+{
+    uint64_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes != entry->size)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: section %s has %llu bytes where %llu x %zu belong", index->path,
+                          nlsh__section_name(entry->id), (unsigned long long)entry->size,
+                          (unsigned long long)count, size);
+    *out = index->map.data + entry->offset;
+    return NLSH_OK;
+}
+
+/* Points the index at its sections, their sizes checked. */
+static enum nlsh_status take_sections(struct nlsh_index *index,
+                                      const struct nlsh__index_table *table,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const void *meta = NULL, *buckets = NULL, *ids = NULL;
+    const struct nlsh__index_entry *const *known = table->known;
+    NLSH_TRY(take(index, known[NLSH__SECTION_META], 1, sizeof index->meta, &meta, error));
+    memcpy(&index->meta, meta, sizeof index->meta);
+    NLSH_TRY(check_meta(index->path, &index->meta, error));
+    const struct nlsh__meta *m = &index->meta;
+    size_t row = m->dim * (m->storage_type == NLSH_U8 ? 1 : sizeof(float));
+    NLSH_TRY(take(index, known[NLSH__SECTION_BUCKETS], (uint64_t)m->n_buckets + 1,
+                  sizeof(uint32_t), &buckets, error));
+    NLSH_TRY(take(index, known[NLSH__SECTION_IDS], m->n_rows, sizeof(uint32_t), &ids, error));
+    NLSH_TRY(take(index, known[NLSH__SECTION_VECTORS], m->n_rows, row, &index->vectors, error));
+    index->bucket_offsets = buckets;
+    index->ids = ids;
+
+    const struct nlsh__index_entry *e = known[NLSH__SECTION_SETTINGS];
+    index->settings = (const char *)index->map.data + e->offset;
+    NLSH_TRY(check_settings(index->path, index->settings, (size_t)e->size, error));
+    e = known[NLSH__SECTION_ROUTER];
+    index->router = index->map.data + e->offset;
+    index->router_size = (size_t)e->size;
+    e = known[NLSH__SECTION_CALIBRATION];
+    if (e != NULL && e->size > 0) {
+        const void *calibration = NULL;
+        index->n_calibration = (size_t)(e->size / (2 * sizeof(float)));
+        NLSH_TRY(take(index, e, index->n_calibration, 2 * sizeof(float), &calibration, error));
+        index->calibration = calibration;
+    }
+    e = known[NLSH__SECTION_CODES];
+    if (e != NULL && e->size > 0) {
+        index->codes = index->map.data + e->offset;
+        index->codes_size = (size_t)e->size;
+    }
+out:
+    return status;
+}
+
+/* The router does not know the file's name; its words get it here. */
+static enum nlsh_status open_router(struct nlsh_index *index, struct nlsh_error *error)
+{
+    struct nlsh_error inner = {.status = NLSH_OK};
+    enum nlsh_status status =
+        nlsh__router_open(index->router, index->router_size, index->meta.dim,
+                          index->meta.n_buckets, &index->router_view, &inner);
+    if (status == NLSH_OK) return NLSH_OK;
+    return nlsh__fail(error, status, inner.hint[0] != '\0' ? inner.hint : remedy, "%s: %s",
+                      index->path, inner.message);
+}
+
+/* ---- what only verify reads ------------------------------------------------------------------ */
+
+/* Every row of the base once: a bit a row. */
+static enum nlsh_status check_ids(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = (size_t)index->meta.n_rows;
+    uint64_t *seen = NULL;
+    NLSH_TRY(nlsh__calloc(&seen, n / 64 + 1, sizeof *seen, error));
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = index->ids[i];
+        if (id >= n || (seen[id / 64] >> (id % 64) & 1) != 0) {
+            status = nlsh__fail(error, NLSH_E_DATA, remedy, "%s: row %zu has id %u, which is %s",
+                                index->path, i, id, id >= n ? "too large" : "another row's too");
+            goto out;
+        }
+        seen[id / 64] |= (uint64_t)1 << (id % 64);
+    }
+out:
+    free(seen);
+    return status;
+}
+
+static enum nlsh_status check_vectors(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    if (index->meta.storage_type != NLSH_F32) return NLSH_OK;
+    const float *values = index->vectors;
+    size_t n = (size_t)index->meta.n_rows * index->meta.dim;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: value %zu of stored row %zu is not finite", index->path,
+                              i % index->meta.dim, i / index->meta.dim);
+    return NLSH_OK;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------- */
+
+enum nlsh_status nlsh__index_load(const char *path, int whole, struct nlsh_index **out,
+                                  struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_index *index = NULL;
+    struct nlsh__index_table table;
+    NLSH_TRY(nlsh__kernels_check(error));
+    NLSH_TRY(nlsh__calloc(&index, 1, sizeof *index, error));
+    index->path = strdup(path);
+    if (index->path == NULL) {
+        status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+        goto out;
+    }
+    NLSH_TRY(nlsh__map_open(path, &index->map, error));
+    NLSH_TRY(nlsh__index_read_table(path, &index->map, &table, error));
+    /* The checksums come before the values, so that damage is called damage. */
+    if (whole) NLSH_TRY(nlsh__index_check_bytes(path, &index->map, &table, error));
+    NLSH_TRY(take_sections(index, &table, error));
+    NLSH_TRY(check_buckets(index, error));
+    NLSH_TRY(check_calibration(index, error));
+    NLSH_TRY(open_router(index, error));
+    if (whole) {
+        NLSH_TRY(check_ids(index, error));
+        NLSH_TRY(check_vectors(index, error));
+    }
+    *out = index;
+    return NLSH_OK;
+out:
+    nlsh_index_close(index);
+    return status;
+}
+
+static enum nlsh_status check_path(const char *path, struct nlsh_error *error)
+{
+    if (path != NULL && path[0] != '\0') return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "name the file that nlsh build wrote",
+                      "no index file was named");
+}
+
+enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
+                                 struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
+    *out = NULL;
+    enum nlsh_status status = check_path(path, error);
+    return status != NLSH_OK ? status : nlsh__index_load(path, 0, out, error);
+}
+
+enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
+{
+    struct nlsh_index *index = NULL;
+    nlsh__error_clear(error);
+    enum nlsh_status status = check_path(path, error);
+    if (status == NLSH_OK) status = nlsh__index_load(path, 1, &index, error);
+    nlsh_index_close(index);
+    return status;
+}
+
+void nlsh_index_close(struct nlsh_index *index)
+{
+    if (index == NULL) return;
+    nlsh__router_close(index->router_view);
+    nlsh__map_close(&index->map);
+    free(index->path);
+    free(index);
+}
+
+/* ---- looking inside -------------------------------------------------------------------------- */
+
+void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out)
+{
+    const struct nlsh__meta *m = &index->meta;
+    *out = (struct nlsh_index_info){
+        .n_rows = (size_t)m->n_rows,
+        .dim = m->dim,
+        /* signed bytes stand shifted in the file, and are signed bytes to the caller */
+        .type = m->source_type == NLSH_I8 ? NLSH_I8 : (enum nlsh_type)m->storage_type,
+        .n_buckets = m->n_buckets,
+        .bucket_min = index->bucket_min,
+        .bucket_max = index->bucket_max,
+        .data_hash = m->data_hash,
+        .router_weights = nlsh__router_n_weights(index->router_view),
+        .size_bytes = index->map.size,
+        .settings = index->settings,
+        .disagreement = m->disagreement,
+    };
+}
+
+int nlsh_index_section(const struct nlsh_index *index, size_t i, struct nlsh_section_info *out)
+{
+    struct nlsh__index_header header;
+    struct nlsh__index_entry entry;
+    memcpy(&header, index->map.data, sizeof header);
+    if (i >= header.n_sections) return 0;
+    memcpy(&entry, index->map.data + sizeof header + i * sizeof entry, sizeof entry);
+    *out = (struct nlsh_section_info){nlsh__section_name(entry.id), entry.offset, entry.size};
+    return 1;
+}
+
+const uint32_t *nlsh_index_bucket_offsets(const struct nlsh_index *index)
+{
+    return index->bucket_offsets;
+}
+
+const uint32_t *nlsh_index_ids(const struct nlsh_index *index)
+{
+    return index->ids;
+}

@@ -1,0 +1,91 @@
+/*
+ * write.c - an index file, written in one pass: room for header and table, then the sections,
+ * hashed as they are written, then header and table into their place. Until the commit the target
+ * is what it was; a file whose header was never filled in begins with zeros, which no reader takes.
+ * Layout: docs/index-format.md.
+ */
+#define XXH_INLINE_ALL
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "index/layout.h"
+
+/* A piece is hashed and then written while it is in the cache. */
+#define PIECE ((size_t)1 << 18)
+
+static enum nlsh_status write_section(struct nlsh__output *output,
+                                      const struct nlsh__section_data *section,
+                                      struct nlsh__index_entry *entry, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    XXH3_state_t hash;
+    NLSH_TRY(nlsh__output_align(output, NLSH__SECTION_ALIGN, error));
+    entry->id = (uint32_t)section->id;
+    entry->flags = entry->id < NLSH__N_KNOWN ? nlsh__known_sections[entry->id].flags : 0;
+    entry->offset = nlsh__output_offset(output);
+    entry->size = section->size;
+    XXH3_64bits_reset(&hash);
+    const uint8_t *p = section->data;
+    for (size_t left = section->size; left > 0;) {
+        size_t n = left < PIECE ? left : PIECE;
+        XXH3_64bits_update(&hash, p, n);
+        NLSH_TRY(nlsh__output_write(output, p, n, error));
+        p += n;
+        left -= n;
+    }
+    entry->checksum = XXH3_64bits_digest(&hash);
+out:
+    return status;
+}
+
+/* What no reader would take is our bug: better here than in the user's file. */
+static enum nlsh_status check_sections(const struct nlsh__section_data *sections,
+                                       size_t n_sections, struct nlsh_error *error)
+{
+    if (n_sections < 1 || n_sections > NLSH__MAX_SECTIONS)
+        return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
+                          "an index of %zu sections was to be written", n_sections);
+    for (size_t i = 0; i < n_sections; i++)
+        for (size_t j = 0; j < i; j++)
+            if (sections[i].id == sections[j].id)
+                return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
+                                  "section %s was to be written twice",
+                                  nlsh__section_name((uint32_t)sections[i].id));
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
+                                   size_t n_sections, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__output *output = NULL;
+    struct nlsh__index_entry *entries = NULL;
+    struct nlsh__index_header header = {.version = NLSH__INDEX_VERSION,
+                                        .oldest_reader = NLSH__INDEX_OLDEST_READER,
+                                        .n_sections = (uint32_t)n_sections};
+    NLSH_TRY(check_sections(sections, n_sections, error));
+    NLSH_TRY(nlsh__calloc(&entries, n_sections, sizeof *entries, error));
+    NLSH_TRY(nlsh__output_open(path, &output, error));
+    /* entries and the header's magic are zero as yet */
+    NLSH_TRY(nlsh__output_write(output, &(struct nlsh__index_header){.version = 0}, sizeof header,
+                                error));
+    NLSH_TRY(nlsh__output_write(output, entries, n_sections * sizeof *entries, error));
+    for (size_t i = 0; i < n_sections; i++)
+        NLSH_TRY(write_section(output, &sections[i], &entries[i], error));
+
+    memcpy(header.magic, NLSH__INDEX_MAGIC, sizeof header.magic);
+    header.file_size = nlsh__output_offset(output);
+    header.checksum = nlsh__index_checksum(&header, entries);
+    NLSH_TRY(nlsh__output_patch(output, sizeof header, entries, n_sections * sizeof *entries,
+                                error));
+    NLSH_TRY(nlsh__output_patch(output, 0, &header, sizeof header, error));
+    status = nlsh__output_commit(output, error);
+    output = NULL;
+out:
+    nlsh__output_abort(output);
+    free(entries);
+    return status;
+}
