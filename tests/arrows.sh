@@ -11,7 +11,7 @@ allowed() {
     kernels) echo base ;;
     kernels/x86 | kernels/arm) echo base kernels ;;
     router) echo base kernels ;;
-    index) echo base router ;;
+    index) echo base kernels router ;;
     search) echo base kernels router index ;;
     linalg) echo base kernels ;;
     vectors) echo base kernels ;; # the kernels' bounds on a dimension

@@ -96,11 +96,12 @@ struct nlsh__output {
 static enum nlsh_status cannot_errno(struct nlsh__output *output, int e, struct nlsh_error *error)
 {
     output->broken = 1;
-    return nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e,
-                            e == ENOSPC || e == EDQUOT ? "make room on that disk, or write elsewhere"
-                            : e == ENAMETOOLONG        ? "choose a shorter name"
-                                 : "check that the directory exists and may be written to",
-                            "cannot write %s", output->path);
+    return nlsh__fail_errno(
+        error, NLSH_E_CANT_CREATE, e,
+        e == ENOSPC || e == EDQUOT ? "make room on that disk, or write elsewhere"
+        : e == ENAMETOOLONG        ? "choose a shorter name"
+                                   : "check that the directory exists and may be written to",
+        "cannot write %s", output->path);
 }
 
 static enum nlsh_status cannot(struct nlsh__output *output, struct nlsh_error *error)
@@ -364,8 +365,8 @@ uint64_t nlsh__output_offset(const struct nlsh__output *output)
     return output->offset;
 }
 
-enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset,
-                                    const void *data, size_t size, struct nlsh_error *error)
+enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset, const void *data,
+                                    size_t size, struct nlsh_error *error)
 {
     if (output->broken)
         return nlsh__fail(error, NLSH_E_CANT_CREATE, NULL, "cannot write %s", output->path);

@@ -37,8 +37,8 @@ enum nlsh_status nlsh__output_align(struct nlsh__output *output, size_t alignmen
 uint64_t nlsh__output_offset(const struct nlsh__output *output);
 /* Overwrites bytes that were written already (a header whose sums are known last). Fails where the
  * target is a pipe. */
-enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset,
-                                    const void *data, size_t size, struct nlsh_error *error);
+enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset, const void *data,
+                                    size_t size, struct nlsh_error *error);
 /* Both free the output, commit also where it fails (the target is then untouched). Abort accepts
  * NULL. */
 enum nlsh_status nlsh__output_commit(struct nlsh__output *output, struct nlsh_error *error);

@@ -19,9 +19,13 @@ static const struct {
     {"SQLite format 3", 16, "an SQLite database"},
     {"PK\x03\x04", 4, "a zip archive (perhaps .npz or a PyTorch model)"},
     {"\x28\xb5\x2f\xfd", 4, "zstd data"},
-    {"\xfd" "7zXZ", 6, "xz data"},
+    {"\xfd"
+     "7zXZ",
+     6, "xz data"},
     {"BZh", 3, "bzip2 data"},
-    {"\x7f" "ELF", 4, "a program"},
+    {"\x7f"
+     "ELF",
+     4, "a program"},
     {"<!DOCTYPE", 9, "a web page"},
     {"<html", 5, "a web page"},
     {"version https://git-lfs", 23, "a git-lfs pointer, not the file itself"},

@@ -126,8 +126,8 @@ static enum nlsh_status take_sections(struct nlsh_index *index,
     NLSH_TRY(check_meta(index->path, &index->meta, error));
     const struct nlsh__meta *m = &index->meta;
     size_t row = m->dim * (m->storage_type == NLSH_U8 ? 1 : sizeof(float));
-    NLSH_TRY(take(index, known[NLSH__SECTION_BUCKETS], (uint64_t)m->n_buckets + 1,
-                  sizeof(uint32_t), &buckets, error));
+    NLSH_TRY(take(index, known[NLSH__SECTION_BUCKETS], (uint64_t)m->n_buckets + 1, sizeof(uint32_t),
+                  &buckets, error));
     NLSH_TRY(take(index, known[NLSH__SECTION_IDS], m->n_rows, sizeof(uint32_t), &ids, error));
     NLSH_TRY(take(index, known[NLSH__SECTION_VECTORS], m->n_rows, row, &index->vectors, error));
     index->bucket_offsets = buckets;
@@ -159,9 +159,8 @@ out:
 static enum nlsh_status open_router(struct nlsh_index *index, struct nlsh_error *error)
 {
     struct nlsh_error inner = {.status = NLSH_OK};
-    enum nlsh_status status =
-        nlsh__router_open(index->router, index->router_size, index->meta.dim,
-                          index->meta.n_buckets, &index->router_view, &inner);
+    enum nlsh_status status = nlsh__router_open(index->router, index->router_size, index->meta.dim,
+                                                index->meta.n_buckets, &index->router_view, &inner);
     if (status == NLSH_OK) return NLSH_OK;
     return nlsh__fail(error, status, inner.hint[0] != '\0' ? inner.hint : remedy, "%s: %s",
                       index->path, inner.message);

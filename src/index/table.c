@@ -42,10 +42,9 @@ uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
 static enum nlsh_status truncated(const char *path, uint64_t has, uint64_t needs,
                                   struct nlsh_error *error)
 {
-    return nlsh__fail(error, NLSH_E_DATA, remedy,
-                      "%s: cut short: it has %llu bytes and should have %s%llu", path,
-                      (unsigned long long)has, needs < 128 ? "at least " : "",
-                      (unsigned long long)needs);
+    return nlsh__fail(
+        error, NLSH_E_DATA, remedy, "%s: cut short: it has %llu bytes and should have %s%llu", path,
+        (unsigned long long)has, needs < 128 ? "at least " : "", (unsigned long long)needs);
 }
 
 /* The layouts of header and table hold for every version, so damage is told from novelty: first
@@ -59,8 +58,8 @@ static enum nlsh_status check_header(const char *path, const struct nlsh__map *m
         return nlsh__index_other_kind(path, map, error);
     if (map->size < sizeof header) return truncated(path, map->size, sizeof header, error);
     memcpy(&header, map->data, sizeof header);
-    uint64_t table_end = sizeof header +
-                         (uint64_t)header.n_sections * sizeof(struct nlsh__index_entry);
+    uint64_t table_end =
+        sizeof header + (uint64_t)header.n_sections * sizeof(struct nlsh__index_entry);
     if (header.n_sections < 1 || header.n_sections > NLSH__MAX_SECTIONS)
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: the header is damaged: %u sections (1 to %u are possible)", path,
@@ -81,17 +80,15 @@ static enum nlsh_status check_header(const char *path, const struct nlsh__map *m
                           header.version, header.oldest_reader);
     if (map->size < header.file_size) return truncated(path, map->size, header.file_size, error);
     if (map->size > header.file_size)
-        return nlsh__fail(error, NLSH_E_DATA, remedy,
-                          "%s: %llu bytes follow the end of the index", path,
-                          (unsigned long long)(map->size - header.file_size));
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu bytes follow the end of the index",
+                          path, (unsigned long long)(map->size - header.file_size));
     return NLSH_OK;
 }
 
 /* One entry: behind the last one's end, inside the file, new, and known or not needed. */
 static enum nlsh_status check_entry(const char *path, uint64_t file_size, uint64_t end,
                                     const struct nlsh__index_entry *entry,
-                                    const struct nlsh__index_table *table,
-                                    struct nlsh_error *error)
+                                    const struct nlsh__index_table *table, struct nlsh_error *error)
 {
     const char *name = nlsh__section_name(entry->id);
     if (entry->offset < end || entry->offset > file_size ||
@@ -102,8 +99,8 @@ static enum nlsh_status check_entry(const char *path, uint64_t file_size, uint64
                           (unsigned long long)entry->size);
     for (const struct nlsh__index_entry *e = table->entries; e < entry; e++)
         if (e->id == entry->id)
-            return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: section %s (id %u) is there twice", path, name, entry->id);
+            return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: section %s (id %u) is there twice",
+                              path, name, entry->id);
     int known = entry->id > 0 && entry->id < NLSH__N_KNOWN;
     if (!known && (entry->flags & NLSH__SECTION_REQUIRED) != 0)
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "upgrade nlsh, or build the index again",
@@ -130,9 +127,8 @@ enum nlsh_status nlsh__index_read_table(const char *path, const struct nlsh__map
         if (entry->id < NLSH__N_KNOWN) out->known[entry->id] = entry;
     }
     if (end != map->size)
-        return nlsh__fail(error, NLSH_E_DATA, remedy,
-                          "%s: %llu bytes lie behind the last section", path,
-                          (unsigned long long)(map->size - end));
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu bytes lie behind the last section",
+                          path, (unsigned long long)(map->size - end));
     for (uint32_t id = 1; id < NLSH__N_KNOWN; id++)
         if (out->known[id] == NULL && (nlsh__known_sections[id].flags & NLSH__SECTION_REQUIRED))
             return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there is no section %s", path,

@@ -42,8 +42,8 @@ out:
 }
 
 /* What no reader would take is our bug: better here than in the user's file. */
-static enum nlsh_status check_sections(const struct nlsh__section_data *sections,
-                                       size_t n_sections, struct nlsh_error *error)
+static enum nlsh_status check_sections(const struct nlsh__section_data *sections, size_t n_sections,
+                                       struct nlsh_error *error)
 {
     if (n_sections < 1 || n_sections > NLSH__MAX_SECTIONS)
         return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
@@ -79,8 +79,8 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
     memcpy(header.magic, NLSH__INDEX_MAGIC, sizeof header.magic);
     header.file_size = nlsh__output_offset(output);
     header.checksum = nlsh__index_checksum(&header, entries);
-    NLSH_TRY(nlsh__output_patch(output, sizeof header, entries, n_sections * sizeof *entries,
-                                error));
+    NLSH_TRY(
+        nlsh__output_patch(output, sizeof header, entries, n_sections * sizeof *entries, error));
     NLSH_TRY(nlsh__output_patch(output, 0, &header, sizeof header, error));
     status = nlsh__output_commit(output, error);
     output = NULL;

@@ -1,0 +1,119 @@
+/*
+ * sample_index.h - small index files to attack, and a router that stands in for the real one. The
+ * router has its own tests; with this one every change of a byte meets the index's own checks.
+ */
+#ifndef NLSH_TESTS_SAMPLE_INDEX_H
+#define NLSH_TESTS_SAMPLE_INDEX_H
+
+#define XXH_INLINE_ALL
+#include <stdint.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "index/layout.h"
+
+#define SAMPLE_ROWS 37
+#define SAMPLE_DIM 11
+#define SAMPLE_BUCKETS 6
+#define SAMPLE_CALIBRATION 4
+#define SAMPLE_UNKNOWN 77 /* a section of the future */
+
+struct sample {
+    struct nlsh__meta meta;
+    char settings[64];
+    uint32_t buckets[SAMPLE_BUCKETS + 1];
+    uint32_t ids[SAMPLE_ROWS];
+    uint8_t bytes[SAMPLE_ROWS * SAMPLE_DIM];
+    float floats[SAMPLE_ROWS * SAMPLE_DIM];
+    uint8_t router[100];
+    float calibration[2 * SAMPLE_CALIBRATION];
+    uint8_t codes[130];
+    uint8_t future[33];
+    struct nlsh__section_data sections[16];
+    size_t n_sections;
+};
+
+/* source U8, I8 or F32. */
+static inline void sample_make(struct sample *s, enum nlsh_type source)
+{
+    static const uint32_t buckets[] = {0, 5, 5, 6, 20, 30, SAMPLE_ROWS}; /* sizes 5 0 1 14 10 7 */
+    static const float calibration[] = {.5f, .25f, .8f, .125f, .95f, .0625f, .99f, .001f};
+    memset(s, 0, sizeof *s);
+    s->meta = (struct nlsh__meta){.n_rows = SAMPLE_ROWS,
+                                  .data_hash = 0x0123456789abcdefu,
+                                  .dim = SAMPLE_DIM,
+                                  .n_buckets = SAMPLE_BUCKETS,
+                                  .source_type = source,
+                                  .storage_type = source == NLSH_F32 ? NLSH_F32 : NLSH_U8,
+                                  .disagreement = 0.125};
+    strcpy(s->settings, "{\"m\": 6, \"who\": \"\xc3\xa9t\xc3\xa9\"}");
+    memcpy(s->buckets, buckets, sizeof buckets);
+    memcpy(s->calibration, calibration, sizeof calibration);
+    for (uint32_t i = 0; i < SAMPLE_ROWS; i++) s->ids[i] = i * 8 % SAMPLE_ROWS; /* 37 is prime */
+    for (size_t i = 0; i < sizeof s->bytes; i++) {
+        s->bytes[i] = (uint8_t)(i * 41 >> 2);
+        s->floats[i] = (float)i * 0.375f - 60.0f;
+    }
+    for (size_t i = 0; i < sizeof s->router; i++) s->router[i] = (uint8_t)(i + 1);
+    for (size_t i = 0; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(255 - i);
+    memset(s->future, 0x5a, sizeof s->future);
+    int f32 = source == NLSH_F32;
+    const struct nlsh__section_data sections[] = {
+        {NLSH__SECTION_META, &s->meta, sizeof s->meta},
+        {NLSH__SECTION_SETTINGS, s->settings, strlen(s->settings) + 1},
+        {NLSH__SECTION_BUCKETS, s->buckets, sizeof s->buckets},
+        {NLSH__SECTION_IDS, s->ids, sizeof s->ids},
+        {NLSH__SECTION_VECTORS, f32 ? (const void *)s->floats : s->bytes,
+         f32 ? sizeof s->floats : sizeof s->bytes},
+        {NLSH__SECTION_ROUTER, s->router, sizeof s->router},
+        {NLSH__SECTION_CALIBRATION, s->calibration, sizeof s->calibration},
+        {(enum nlsh__section_id)SAMPLE_UNKNOWN, s->future, sizeof s->future},
+        {NLSH__SECTION_CODES, s->codes, sizeof s->codes},
+    };
+    memcpy(s->sections, sections, sizeof sections);
+    s->n_sections = sizeof sections / sizeof sections[0];
+}
+
+/* Makes header and sections agree with their checksums again, as a hostile writer would: sections
+ * that do not lie in the file are left alone. */
+static inline void sample_seal(uint8_t *file, size_t size)
+{
+    struct nlsh__index_header header;
+    if (size < sizeof header) return;
+    memcpy(&header, file, sizeof header);
+    struct nlsh__index_entry *entries = (void *)(file + sizeof header);
+    if (header.n_sections > (size - sizeof header) / sizeof *entries) return;
+    for (size_t i = 0; i < header.n_sections; i++) {
+        struct nlsh__index_entry entry;
+        memcpy(&entry, &entries[i], sizeof entry);
+        if (entry.offset > size || entry.size > size - entry.offset) continue;
+        entry.checksum = XXH3_64bits(file + entry.offset, (size_t)entry.size);
+        memcpy(&entries[i], &entry, sizeof entry);
+    }
+    header.checksum = nlsh__index_checksum(&header, entries);
+    memcpy(file, &header, sizeof header);
+}
+
+/* Touches everything that an open index promises; a crash is the failure. */
+static inline uint64_t sample_use(const struct nlsh_index *index)
+{
+    struct nlsh_index_info info;
+    struct nlsh_section_info section;
+    nlsh_index_info(index, &info);
+    uint64_t sum = strlen(info.settings) + info.bucket_min + info.bucket_max + info.router_weights;
+    for (size_t i = 0; nlsh_index_section(index, i, &section); i++)
+        sum += strlen(section.name) + section.offset + section.size_bytes;
+    const uint32_t *offsets = nlsh_index_bucket_offsets(index), *ids = nlsh_index_ids(index);
+    const uint8_t *vectors = index->vectors;
+    size_t row = info.dim * (info.type == NLSH_F32 ? sizeof(float) : 1);
+    for (size_t b = 0; b < info.n_buckets; b++)
+        for (size_t r = offsets[b]; r < offsets[b + 1]; r++) {
+            sum += ids[r];
+            for (size_t i = 0; i < row; i++) sum += vectors[r * row + i];
+        }
+    for (size_t i = 0; i < index->n_calibration; i++) sum += index->calibration[2 * i] > 0.7f;
+    for (size_t i = 0; i < index->codes_size; i++) sum += ((const uint8_t *)index->codes)[i];
+    return sum;
+}
+
+#endif
