@@ -4,6 +4,7 @@
 #ifndef NLSH_GRAPH_GRAPH_H
 #define NLSH_GRAPH_GRAPH_H
 
+#include "base/csr.h"
 #include "base/job.h"
 
 /*
@@ -25,14 +26,6 @@ enum nlsh_status nlsh__exact_neighbors(const struct nlsh_matrix *base,
 enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
                                          const struct nlsh__job *job, struct nlsh_neighbors *out,
                                          struct nlsh_error *error);
-
-/* An undirected graph in compressed rows, as METIS and KaHIP take it. */
-struct nlsh__csr {
-    size_t n;           /* vertices */
-    int32_t *offsets;   /* [n + 1] */
-    int32_t *neighbors; /* [offsets[n]], ascending in each row, no loops, no doubles */
-    int32_t *weights;   /* [offsets[n]], symmetric */
-};
 
 /*
  * nlsh__csr_from_neighbors() - an edge wanted from both ends weighs 2, from one end 1.
