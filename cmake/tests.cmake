@@ -27,6 +27,25 @@ foreach(source ${unit_tests})
                        SKIP_RETURN_CODE 77)
 endforeach()
 
+# Libraries that look like libkahip, for partition/test_kahip: how wide their indices are and what
+# they say of it.
+set(fake_kahip_old FAKE_IDX_BYTES=4)
+set(fake_kahip_32 FAKE_IDX_BYTES=4 FAKE_SAYS=4)
+set(fake_kahip_64 FAKE_IDX_BYTES=8 FAKE_SAYS=8)
+set(fake_kahip_odd FAKE_IDX_BYTES=4 FAKE_SAYS=16)
+set(fake_kahip_other FAKE_IDX_BYTES=4 FAKE_NO_KAFFPA)
+if(TARGET partition_test_kahip)
+  set(fakes ${PROJECT_BINARY_DIR}/fakes)
+  foreach(fake fake_kahip_old fake_kahip_32 fake_kahip_64 fake_kahip_odd fake_kahip_other)
+    add_library(${fake} MODULE tests/unit/partition/fake_kahip.c)
+    target_compile_definitions(${fake} PRIVATE ${${fake}})
+    set_target_properties(${fake} PROPERTIES PREFIX "" SUFFIX .so C_VISIBILITY_PRESET default
+                          LIBRARY_OUTPUT_DIRECTORY ${fakes})
+    add_dependencies(partition_test_kahip ${fake})
+  endforeach()
+  target_compile_definitions(partition_test_kahip PRIVATE FAKES="${fakes}")
+endif()
+
 file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
 foreach(script ${cli_tests})
   get_filename_component(name ${script} NAME_WE)
