@@ -255,8 +255,11 @@ static enum nlsh_status open_replacing(struct nlsh__output *output, const struct
                                        struct nlsh_error *error)
 {
     const char *name;
-    output->target = old != NULL ? realpath(output->path, NULL) : strdup(output->path);
-    if (output->target == NULL) return cannot(output, error);
+    output->target = old != NULL ? realpath(output->path, NULL) : NULL;
+    if (old != NULL && output->target == NULL && errno != ENOENT) return cannot(output, error);
+    /* Not there, or removed by somebody since it was looked at (`nlsh cache clear`). */
+    if (output->target == NULL) output->target = strdup(output->path);
+    if (output->target == NULL) return no_memory(error);
     output->directory = directory_of(output->target, &name);
     char *prefix = temporary_prefix(name);
     if (output->directory == NULL || prefix == NULL) {
