@@ -64,7 +64,9 @@ int nlsh__entry_is_temporary(const char *name, long *pid)
     char *end;
     errno = 0;
     *pid = strtol(p + 6, &end, 10);
-    return errno == 0 && *pid > 0 && strcmp(end, ".tmp") == 0;
+    if (errno != 0 || *pid <= 0 || *end++ != '-') return 0;
+    size_t serial = strspn(end, "0123456789"); /* as base/file.c names them */
+    return serial > 0 && strcmp(end + serial, ".tmp") == 0;
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@
 #include <utime.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "cache/cache.h"
 #include "cache/directory.h"
 #include "cache/entry.h"
@@ -421,8 +422,8 @@ static void test_clear_removes_only_ours(void **state)
     put(f, 5);
     snprintf(ours, sizeof ours, "graph-%s.nlshcache", hash);
     snprintf(directory, sizeof directory, "truth-%s.nlshcache", hash);
-    snprintf(temporary, sizeof temporary, ".%s.nlsh-%ld.tmp", ours, dead_pid());
-    snprintf(living, sizeof living, ".%s.nlsh-%ld.tmp", ours, (long)getpid());
+    snprintf(temporary, sizeof temporary, ".%s.nlsh-%ld-0.tmp", ours, dead_pid());
+    snprintf(living, sizeof living, ".%s.nlsh-%ld-0.tmp", ours, (long)getpid());
     make_file(f, ours, 0);
     make_file(f, temporary, 0);
     make_file(f, living, 0);
@@ -446,8 +447,8 @@ static void test_put_sweeps_old_orphans(void **state)
     struct fixture *f = *state;
     char old[160], fresh[160];
     long pid = dead_pid();
-    snprintf(old, sizeof old, ".truth-%032d.nlshcache.nlsh-%ld.tmp", 1, pid);
-    snprintf(fresh, sizeof fresh, ".truth-%032d.nlshcache.nlsh-%ld.tmp", 2, pid);
+    snprintf(old, sizeof old, ".truth-%032d.nlshcache.nlsh-%ld-0.tmp", 1, pid);
+    snprintf(fresh, sizeof fresh, ".truth-%032d.nlshcache.nlsh-%ld-0.tmp", 2, pid);
     make_file(f, old, 100000);
     make_file(f, fresh, 0);
     put(f, 5);
@@ -455,6 +456,33 @@ static void test_put_sweeps_old_orphans(void **state)
     assert_true(is_there(f, fresh));
     nlsh__cache_sweep(f->dir, 0);
     assert_false(is_there(f, fresh));
+}
+
+/* What base/file.c really leaves behind must be what the sweep looks for. */
+static void test_dead_writers_file_is_swept(void **state)
+{
+    struct fixture *f = *state;
+    char name[160], path[512], left[256] = "";
+    struct dirent *e;
+    snprintf(name, sizeof name, "truth-%032d.nlshcache", 3);
+    path_in(f, name, path);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct nlsh__output *output;
+        _exit(nlsh__output_open(path, &output, NULL) == NLSH_OK ? 0 : 1);
+    }
+    int result;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    DIR *d = opendir(f->dir);
+    assert_non_null(d);
+    while ((e = readdir(d)) != NULL)
+        if (strstr(e->d_name, name) != NULL) snprintf(left, sizeof left, "%s", e->d_name);
+    closedir(d);
+    assert_true(left[0] != '\0'); /* it did leave one */
+    nlsh__cache_sweep(f->dir, 0);
+    assert_false(is_there(f, left));
 }
 
 static void test_listing_absent_directory(void **state)
@@ -565,6 +593,7 @@ int main(void)
         TEST(test_partition),
         TEST(test_clear_removes_only_ours),
         TEST(test_put_sweeps_old_orphans),
+        TEST(test_dead_writers_file_is_swept),
         TEST(test_listing_absent_directory),
         TEST(test_processes_share_a_directory),
         cmocka_unit_test(test_default_directory),
