@@ -8,6 +8,12 @@ set(threaded_tests base/test_pool base/test_job cache/test_cache search/test_sea
     search/test_batch)
 add_custom_target(threads_tests)
 
+# A refused allocation is a status here, not the end; what TSan must not see is in tests/tsan.supp.
+set(environment
+    "ASAN_OPTIONS=allocator_may_return_null=1"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=allocator_may_return_null=1 suppressions='${PROJECT_SOURCE_DIR}/tests/tsan.supp'")
+
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
 foreach(source ${unit_tests})
   get_filename_component(name ${source} NAME_WE)
@@ -24,7 +30,7 @@ foreach(source ${unit_tests})
     add_dependencies(threads_tests ${target})
   endif()
   set_tests_properties(unit/${folder}/${name} PROPERTIES LABELS "${labels}" TIMEOUT 600
-                       SKIP_RETURN_CODE 77)
+                       SKIP_RETURN_CODE 77 ENVIRONMENT "${environment}")
 endforeach()
 
 # Libraries that look like libkahip, for partition/test_kahip: how wide their indices are and what
@@ -50,7 +56,8 @@ file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
 foreach(script ${cli_tests})
   get_filename_component(name ${script} NAME_WE)
   add_test(NAME cli/${name} COMMAND sh ${script} $<TARGET_FILE:nlsh-cli>)
-  set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600 SKIP_RETURN_CODE 77)
+  set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600 SKIP_RETURN_CODE 77
+                       ENVIRONMENT "${environment}")
 endforeach()
 
 # What concerns the tree and the shared libraries is asked once, not of every sanitizer's build.
