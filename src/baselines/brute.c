@@ -1,0 +1,100 @@
+/*
+ * brute.c - every query against every row, one query at a time on one thread.
+ *
+ * BEST is the scan of scan.h. PLAIN is what a textbook has: floats, one loop over the dimension,
+ * one sum; the compiler may not reorder it, so it stays scalar. Bringing the data to the type that
+ * is scanned is part of the call: a pass over the base, which many queries make up for.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "baselines/scan.h"
+#include "kernels/topk.h"
+#include "nlsh/learn.h"
+
+static void search_best(const struct nlsh__dataset *base, const struct nlsh__dataset *queries,
+                        size_t k, uint64_t *keys, float *scratch, uint32_t *ids, float *l2sq)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh_matrix *m = &base->matrix;
+    for (size_t q = 0; q < queries->matrix.n_rows; q++) {
+        struct nlsh__query query =
+            nlsh__query_row(queries, q, base->source_type, m->type, scratch);
+        nlsh__topk_clear(keys, k);
+        nlsh__scan(kernels, query, m->data, m->type, m->n_rows, m->dim, NULL, keys, k);
+        nlsh__scan_answer(keys, k, query.u8 != NULL, ids + q * k, l2sq ? l2sq + q * k : NULL);
+    }
+}
+
+static float plain_l2sq(const float *a, const float *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t j = 0; j < dim; j++) {
+        float d = a[j] - b[j];
+        sum += d * d;
+    }
+    return sum;
+}
+
+static void search_plain(const float *base, size_t n_rows, size_t dim, const float *queries,
+                         size_t n_queries, size_t k, uint64_t *keys, uint32_t *ids, float *l2sq)
+{
+    for (size_t q = 0; q < n_queries; q++) {
+        nlsh__topk_clear(keys, k);
+        for (size_t i = 0; i < n_rows; i++) {
+            float score = plain_l2sq(queries + q * dim, base + i * dim, dim);
+            nlsh__topk_insert(keys, k, nlsh__key_f32(score, (uint32_t)i));
+        }
+        nlsh__scan_answer(keys, k, 0, ids + q * k, l2sq ? l2sq + q * k : NULL);
+    }
+}
+
+/* A dataset's values as floats, in the units of its file. */
+static enum nlsh_status to_floats(const struct nlsh__dataset *d, float **out,
+                                  struct nlsh_error *error)
+{
+    const struct nlsh_matrix *m = &d->matrix;
+    size_t n = m->n_rows * m->dim;
+    float origin = d->source_type == NLSH_I8 ? -128.0f : 0.0f;
+    enum nlsh_status status = nlsh__alloc(out, n, sizeof **out, error);
+    for (size_t i = 0; status == NLSH_OK && i < n; i++)
+        (*out)[i] = m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[i] + origin
+                                       : ((const float *)m->data)[i];
+    return status;
+}
+
+enum nlsh_status nlsh_brute_search(const struct nlsh_matrix *base,
+                                   const struct nlsh_matrix *queries, enum nlsh_brute how,
+                                   size_t k, uint32_t *ids, float *l2sq, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__dataset b = {0}, q = {0};
+    float *scratch = NULL, *base_f32 = NULL, *queries_f32 = NULL;
+    uint64_t *keys = NULL;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__check_search(k, ids, error));
+    NLSH_TRY(nlsh__kernels_check(error));
+    NLSH_TRY(nlsh__dataset_init(base, &b, error));
+    NLSH_TRY(nlsh__dataset_init(queries, &q, error));
+    NLSH_TRY(nlsh__check_dims(b.matrix.dim, q.matrix.dim, error));
+    NLSH_TRY(nlsh__alloc(&keys, k, sizeof *keys, error));
+    if (how == NLSH_BRUTE_PLAIN) {
+        NLSH_TRY(to_floats(&b, &base_f32, error));
+        NLSH_TRY(to_floats(&q, &queries_f32, error));
+        search_plain(base_f32, b.matrix.n_rows, b.matrix.dim, queries_f32, q.matrix.n_rows, k, keys,
+                     ids, l2sq);
+    } else {
+        NLSH_TRY(nlsh__alloc(&scratch, b.matrix.dim, sizeof *scratch, error));
+        search_best(&b, &q, k, keys, scratch, ids, l2sq);
+    }
+out:
+    free(queries_f32);
+    free(base_f32);
+    free(scratch);
+    free(keys);
+    nlsh__dataset_free(&q);
+    nlsh__dataset_free(&b);
+    return status;
+}
