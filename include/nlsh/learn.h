@@ -141,13 +141,15 @@ enum nlsh_scheduler {
     NLSH_SCHEDULER_NONE
 };
 
-/* Where a size may be left to the build, which then chooses by the number of vectors. */
+/* Where a size, or a number that is never negative, may be left to the build. */
 #define NLSH_AUTO SIZE_MAX
+#define NLSH_AUTO_REAL (-1.0)
 
 struct nlsh_build_options {
     size_t n_buckets;  /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
     size_t knn;        /* neighbours in the graph that is cut; 10 */
-    double imbalance;  /* a part may hold (1 + imbalance) n / m vectors; 0.03 */
+    double imbalance;  /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
+                          0.03 for metis and kahip, as the seed has it, 0.5 for the others */
     uint64_t seed;     /* 1 */
     enum nlsh_graph_method graph;
     enum nlsh_partitioner partitioner;
@@ -158,7 +160,7 @@ struct nlsh_build_options {
     size_t layers;     /* hidden layers, 0 to 8 */
     size_t nodes;      /* in each, 1 to 4096 */
     double dropout;    /* 0 to 0.9 */
-    size_t epochs;
+    size_t epochs;     /* or NLSH_AUTO: by the number of vectors */
     size_t batch_size;
     double lr;
     double weight_decay;

@@ -122,6 +122,11 @@ size_t nlsh__router_n_weights(const struct nlsh__router *router)
     return router->layout.n_weights;
 }
 
+size_t nlsh__router_n_buckets(const struct nlsh__router *router)
+{
+    return router->header.sizes[router->header.n_layers];
+}
+
 size_t nlsh__router_scratch_size(const struct nlsh__router *router)
 {
     return 2 * router->widest;

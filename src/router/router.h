@@ -46,6 +46,7 @@ enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, s
                                    struct nlsh__router **out, struct nlsh_error *error);
 void nlsh__router_close(struct nlsh__router *router);
 size_t nlsh__router_n_weights(const struct nlsh__router *router);
+size_t nlsh__router_n_buckets(const struct nlsh__router *router);
 
 /* Floats that nlsh__router_forward() needs: scratch, and probabilities (padded to a group). */
 size_t nlsh__router_scratch_size(const struct nlsh__router *router);
