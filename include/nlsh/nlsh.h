@@ -207,6 +207,19 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
                   struct nlsh_search_stats *stats, struct nlsh_error *error);
 
 /*
+ * nlsh_search_range() - every vector within a radius in the buckets that are scanned.
+ *
+ *  query     one row, as for nlsh_search(); options->k is not used
+ *  radius    a distance, not squared, >= 0
+ *  ids, l2sq [capacity] out, ascending by (l2sq, id); l2sq may be NULL
+ *  n_found   out: may exceed capacity; then the nearest capacity are written
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_search_range(struct nlsh_searcher *searcher, const struct nlsh_matrix *query,
+                  const struct nlsh_search_options *options, double radius, uint32_t *ids,
+                  float *l2sq, size_t capacity, size_t *n_found, struct nlsh_error *error);
+
+/*
  * nlsh_route() - the router's answer: how probable it is that a neighbour lies in each bucket.
  *
  *  queries        [n x dim], as for nlsh_search()

@@ -1,0 +1,67 @@
+/*
+ * query.c - see query.h. Signed bytes are stored as u8 + 128, so 128 is added to queries of such an
+ * index, whatever their type; distances do not change.
+ */
+#include "search/query.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
+                                     const struct nlsh_matrix *queries, struct nlsh_error *error)
+{
+    if (queries == NULL || (queries->data == NULL && queries->n_rows > 0))
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "queries: no data");
+    if (queries->type != NLSH_U8 && queries->type != NLSH_I8 && queries->type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give vectors of u8, i8 or f32",
+                          "queries: of a type that is no vector's");
+    if (queries->dim != index->meta.dim)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give queries of the index's dimension",
+                          "queries: dimension %zu, but %s has %u", queries->dim, index->path,
+                          index->meta.dim);
+    return NLSH_OK;
+}
+
+static enum nlsh_status not_finite(size_t i, size_t d, struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
+                      "query %zu: value %zu is not finite", i, d);
+}
+
+enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_index *index,
+                                 const struct nlsh_matrix *queries, size_t i,
+                                 struct nlsh_error *error)
+{
+    size_t dim = queries->dim;
+    int shift = index->meta.source_type == NLSH_I8 ? 128 : 0;
+    int storage_bytes = index->meta.storage_type == NLSH_U8;
+    query->as_bytes = 0;
+    if (queries->type == NLSH_U8) {
+        const uint8_t *x = (const uint8_t *)queries->data + i * dim;
+        for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
+        query->as_bytes = storage_bytes && shift == 0;
+        if (query->as_bytes) memcpy(query->bytes, x, dim);
+        return NLSH_OK;
+    }
+    if (queries->type == NLSH_I8) {
+        const int8_t *x = (const int8_t *)queries->data + i * dim;
+        for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
+    } else {
+        const float *x = (const float *)queries->data + i * dim;
+        for (size_t d = 0; d < dim; d++) {
+            if (!isfinite(x[d])) return not_finite(i, d, error);
+            query->floats[d] = x[d] + (float)shift;
+        }
+    }
+    if (!storage_bytes) return NLSH_OK;
+    /* Whole numbers from 0 to 255 throughout: the exact way. */
+    for (size_t d = 0; d < dim; d++) {
+        float v = query->floats[d];
+        if (!(v >= 0 && v <= 255) || v != (float)(uint8_t)v) return NLSH_OK;
+        query->bytes[d] = (uint8_t)v;
+    }
+    query->as_bytes = 1;
+    return NLSH_OK;
+}

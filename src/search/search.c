@@ -1,0 +1,244 @@
+/*
+ * search.c - route, scan, answer.
+ *
+ * The buckets that the router names lie one behind the other in the index, so a scan is a walk
+ * through memory; every vector's exact distance is computed, and the best k are kept.
+ */
+#include "search/search.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/pool.h"
+#include "kernels/kernels.h"
+#include "kernels/topk.h"
+#include "router/router.h"
+
+void nlsh_search_options_init(struct nlsh_search_options *options)
+{
+    *options = (struct nlsh_search_options){.k = 10, .probes = 0, .recall = 0.95, .n_threads = 1};
+}
+
+enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_searcher *s = NULL;
+    nlsh__error_clear(error);
+    *out = NULL;
+    if (index == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "no index");
+    size_t dim = index->meta.dim, m = index->meta.n_buckets;
+    NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
+    s->index = index;
+    NLSH_TRY(nlsh__alloc(&s->query.floats, dim, sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&s->query.bytes, dim, 1, error));
+    NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
+                         sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
+                         sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
+    NLSH_TRY(nlsh__alloc(&s->bucket_keys, m, sizeof *s->bucket_keys, error));
+    *out = s;
+    return NLSH_OK;
+out:
+    nlsh_searcher_free(s);
+    return status;
+}
+
+void nlsh_searcher_free(struct nlsh_searcher *s)
+{
+    if (s == NULL) return;
+    free(s->query.floats);
+    free(s->query.bytes);
+    free(s->router_scratch);
+    free(s->probabilities);
+    free(s->buckets);
+    free(s->bucket_keys);
+    free(s->keys);
+    free(s);
+}
+
+/* ---- one query ------------------------------------------------------------------------------- */
+
+/* Exact distances of rows first .. end - 1 as keys of (l2sq, id). */
+static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, uint64_t *keys,
+                      size_t k)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh_index *index = s->index;
+    const uint32_t *ids = index->ids;
+    size_t dim = index->meta.dim;
+    if (index->meta.storage_type == NLSH_F32) {
+        const float *rows = index->vectors;
+        for (size_t r = first; r < end; r++)
+            nlsh__topk_insert(keys, k,
+                              nlsh__key_f32(kernels->l2sq_f32(s->query.floats, rows + r * dim, dim),
+                                            ids[r]));
+        return;
+    }
+    const uint8_t *rows = index->vectors;
+    if (s->query.as_bytes)
+        for (size_t r = first; r < end; r++)
+            nlsh__topk_insert(keys, k,
+                              nlsh__key_u32(kernels->l2sq_u8(s->query.bytes, rows + r * dim, dim),
+                                            ids[r]));
+    else
+        for (size_t r = first; r < end; r++)
+            nlsh__topk_insert(
+                keys, k,
+                nlsh__key_f32(kernels->l2sq_f32_u8(s->query.floats, rows + r * dim, dim), ids[r]));
+}
+
+static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
+{
+    const struct nlsh_index *index = s->index;
+    nlsh__router_forward(index->router_view, s->query.floats, s->router_scratch,
+                         s->probabilities);
+    return nlsh__choose_buckets(s->probabilities, index->meta.n_buckets, rule, s->buckets,
+                                s->bucket_keys);
+}
+
+static float score_of(const struct nlsh_searcher *s, uint64_t key)
+{
+    return s->query.as_bytes ? (float)(uint32_t)(key >> 32) : nlsh__key_score_f32(key);
+}
+
+static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
+{
+    for (size_t i = 0; i < k; i++) {
+        int missing = s->keys[i] == UINT64_MAX;
+        ids[i] = missing ? NLSH_NO_ID : (uint32_t)s->keys[i];
+        if (l2sq != NULL) l2sq[i] = missing ? INFINITY : score_of(s, s->keys[i]);
+    }
+}
+
+static void search_one(struct nlsh_searcher *s, const struct nlsh__rule *rule, size_t k,
+                       uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats)
+{
+    const uint32_t *offsets = s->index->bucket_offsets;
+    size_t n_buckets = route(s, rule), candidates = 0;
+    nlsh__topk_clear(s->keys, k);
+    for (size_t i = 0; i < n_buckets; i++) {
+        uint32_t b = s->buckets[i];
+        scan_rows(s, offsets[b], offsets[b + 1], s->keys, k);
+        candidates += offsets[b + 1] - offsets[b];
+    }
+    answer(s, k, ids, l2sq);
+    if (stats != NULL)
+        *stats = (struct nlsh_search_stats){
+            .n_probes = (uint32_t)n_buckets,
+            .candidates = (uint32_t)candidates,
+            .reranked = (uint32_t)candidates,
+        };
+}
+
+/* ---- many ------------------------------------------------------------------------------------ */
+
+static enum nlsh_status reserve_keys(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
+{
+    if (k <= s->n_keys) return NLSH_OK;
+    free(s->keys);
+    s->keys = NULL;
+    s->n_keys = 0;
+    enum nlsh_status status = nlsh__alloc(&s->keys, k, sizeof *s->keys, error);
+    if (status == NLSH_OK) s->n_keys = k;
+    return status;
+}
+
+static enum nlsh_status check_options(const struct nlsh_index *index,
+                                      const struct nlsh_search_options *options,
+                                      struct nlsh__rule *rule, struct nlsh_error *error)
+{
+    if (options->k < 1 || options->k > index->meta.n_rows)
+        return nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and at most all vectors",
+                          "k is %zu for an index of %llu vectors", options->k,
+                          (unsigned long long)index->meta.n_rows);
+    return nlsh__rule_from_options(index, options, rule, error);
+}
+
+enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                             const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
+                             struct nlsh_search_stats *stats, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__rule rule;
+    size_t k = options->k;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__queries_check(s->index, queries, error));
+    NLSH_TRY(check_options(s->index, options, &rule, error));
+    NLSH_TRY(reserve_keys(s, k, error));
+    for (size_t i = 0; i < queries->n_rows; i++) {
+        NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
+        search_one(s, &rule, k, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
+                   stats != NULL ? stats + i : NULL);
+    }
+out:
+    return status;
+}
+
+enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                            float *probabilities, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t m = s->index->meta.n_buckets;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__queries_check(s->index, queries, error));
+    for (size_t i = 0; i < queries->n_rows; i++) {
+        NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
+        nlsh__router_forward(s->index->router_view, s->query.floats, s->router_scratch,
+                             s->probabilities);
+        memcpy(probabilities + i * m, s->probabilities, m * sizeof *probabilities);
+    }
+out:
+    return status;
+}
+
+/* ---- a radius -------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_matrix *query,
+                                   const struct nlsh_search_options *options, double radius,
+                                   uint32_t *ids, float *l2sq, size_t capacity, size_t *n_found,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__rule rule;
+    const struct nlsh_index *index = s->index;
+    size_t found = 0;
+    nlsh__error_clear(error);
+    *n_found = 0;
+    NLSH_TRY(nlsh__queries_check(index, query, error));
+    if (query->n_rows != 1 || !(radius >= 0)) {
+        status = nlsh__fail(error, NLSH_E_ARG, "give one query and a radius >= 0",
+                            "%zu queries with radius %g", query->n_rows, radius);
+        goto out;
+    }
+    NLSH_TRY(nlsh__rule_from_options(index, options, &rule, error));
+    NLSH_TRY(reserve_keys(s, index->meta.n_rows, error));
+    NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
+    size_t n_buckets = route(s, &rule);
+    for (size_t i = 0; i < n_buckets; i++) {
+        uint32_t b = s->buckets[i];
+        for (size_t r = index->bucket_offsets[b]; r < index->bucket_offsets[b + 1]; r++) {
+            s->keys[found] = UINT64_MAX;
+            scan_rows(s, r, r + 1, s->keys + found, 1);
+            found += (double)score_of(s, s->keys[found]) <= radius * radius;
+        }
+    }
+    qsort(s->keys, found, sizeof *s->keys, by_key);
+    for (size_t i = 0; i < found && i < capacity; i++) {
+        ids[i] = (uint32_t)s->keys[i];
+        if (l2sq != NULL) l2sq[i] = score_of(s, s->keys[i]);
+    }
+    *n_found = found;
+out:
+    return status;
+}

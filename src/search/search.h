@@ -1,0 +1,20 @@
+/* search.h - a searcher's scratch. */
+#ifndef NLSH_SEARCH_SEARCH_H
+#define NLSH_SEARCH_SEARCH_H
+
+#include "index/index.h"
+#include "search/query.h"
+#include "search/route.h"
+
+struct nlsh_searcher {
+    const struct nlsh_index *index;
+    struct nlsh__query query;
+    float *router_scratch;
+    float *probabilities;  /* [m, padded] */
+    uint32_t *buckets;     /* [m] to scan */
+    uint64_t *bucket_keys; /* [m] */
+    uint64_t *keys;        /* [n_keys] the best so far */
+    size_t n_keys;
+};
+
+#endif
