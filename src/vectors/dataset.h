@@ -10,10 +10,10 @@
 #include "nlsh/learn.h"
 
 struct nlsh__dataset {
-    struct nlsh_matrix matrix;   /* NLSH_U8 or NLSH_F32 */
-    enum nlsh_type source_type;  /* NLSH_I8 where the bytes were shifted, else matrix.type */
-    uint64_t hash;               /* nlsh_data_hash() */
-    void *memory;                /* owned where a conversion was made, else NULL */
+    struct nlsh_matrix matrix;  /* NLSH_U8 or NLSH_F32 */
+    enum nlsh_type source_type; /* NLSH_I8 where the bytes were shifted, else matrix.type */
+    uint64_t hash;              /* nlsh_data_hash() */
+    void *memory;               /* owned where a conversion was made, else NULL */
 };
 
 /* Borrows matrix->data where no conversion is needed. NLSH_E_ARG (no data, 0 rows or dim, a type

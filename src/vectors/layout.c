@@ -80,7 +80,9 @@ static enum nlsh_status idx_type(const char *name, uint8_t code, struct nlsh__la
     case 0x0e:
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "convert it to unsigned bytes or f32",
                           "%s: IDX values of type 0x%02x (%s) are not read", name, code,
-                          code == 0x0b ? "i16" : code == 0x0c ? "i32" : "f64");
+                          code == 0x0b   ? "i16"
+                          : code == 0x0c ? "i32"
+                                         : "f64");
     default:
         return nlsh__fail(error, NLSH_E_DATA, "fetch the file again, or name its format",
                           "%s: no IDX file: the type byte is 0x%02x", name, code);
@@ -167,13 +169,10 @@ enum nlsh_status nlsh__layout_of(enum nlsh_format format, const char *name, cons
     switch (format) {
     case NLSH_FORMAT_FVECS:
     case NLSH_FORMAT_BVECS:
-    case NLSH_FORMAT_IVECS:
-        return prefixed_layout(name, word, head, head_size, total, out, error);
+    case NLSH_FORMAT_IVECS: return prefixed_layout(name, word, head, head_size, total, out, error);
     case NLSH_FORMAT_FBIN:
     case NLSH_FORMAT_U8BIN:
-    case NLSH_FORMAT_I8BIN:
-        status = bin_layout(name, word, head, head_size, out, error);
-        break;
+    case NLSH_FORMAT_I8BIN: status = bin_layout(name, word, head, head_size, out, error); break;
     case NLSH_FORMAT_IDX: status = idx_layout(name, head, head_size, out, error); break;
     case NLSH_FORMAT_NPY:
         if (head_size < 10)

@@ -36,8 +36,8 @@ int nlsh__path_is_gz(const char *path);
 /* Where the values lie. */
 struct nlsh__layout {
     enum nlsh_type type;
-    int swap;     /* values are big-endian */
-    int prefixed; /* each row begins with its dimension (fvecs, bvecs, ivecs) */
+    int swap;      /* values are big-endian */
+    int prefixed;  /* each row begins with its dimension (fvecs, bvecs, ivecs) */
     size_t n_rows; /* 0: as many as the file has (prefixed, length not known) */
     size_t dim;
     size_t offset;    /* of the first row */

@@ -40,7 +40,7 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         const char *what, *hint;
     } others[] = {
         {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d FILE"},
-        {"\xfd" "7zXZ\0", 6, "xz", "decompress it first: xz -dk FILE"},
+        {"\3757zXZ\0", 6, "xz", "decompress it first: xz -dk FILE"},
         {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk FILE"},
         {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d FILE"},
     };
@@ -53,8 +53,7 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (size >= others[i].n && memcmp(bytes, others[i].magic, others[i].n) == 0)
             return nlsh__fail(error, NLSH_E_UNSUPPORTED, others[i].hint,
-                              "%s: compressed by %s, which is not read here", name,
-                              others[i].what);
+                              "%s: compressed by %s, which is not read here", name, others[i].what);
     if (nlsh__path_is_gz(name))
         return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",
                           "%s: named .gz, but not gzipped", name);
@@ -224,8 +223,8 @@ static enum nlsh_status explain(struct nlsh__source *source, const char *name, i
     if (is == NLSH_FORMAT_AUTO && other == NULL) return status;
     return nlsh__fail(error, NLSH_E_DATA, "rename the file, or name its real format",
                       "%s: %s %s, but its content is %s", name,
-                      by_name ? "its name says" : "it was to be read as",
-                      nlsh_format_name(wanted), other != NULL ? other : nlsh_format_name(is));
+                      by_name ? "its name says" : "it was to be read as", nlsh_format_name(wanted),
+                      other != NULL ? other : nlsh_format_name(is));
 }
 
 enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
@@ -254,9 +253,9 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
     if (status != NLSH_OK) status = explain(source, name, by_name, wanted, status, error);
     if (status == NLSH_OK && by_name && wanted == NLSH_FORMAT_FVECS &&
         nlsh__looks_like_ids(out->memory, out->matrix.dim))
-        status = nlsh__fail(error, NLSH_E_DATA, "rename it to .ivecs",
-                            "%s: its name says fvecs, but its content is ivecs (whole numbers)",
-                            name);
+        status =
+            nlsh__fail(error, NLSH_E_DATA, "rename it to .ivecs",
+                       "%s: its name says fvecs, but its content is ivecs (whole numbers)", name);
 out:
     nlsh__source_close(source);
     if (status != NLSH_OK) nlsh_vectors_free(out);

@@ -103,8 +103,8 @@ static enum nlsh_status member_end(struct nlsh__source *s, size_t rest, struct n
 }
 
 /* Inflates up to size bytes into out; fewer only at the end. */
-static enum nlsh_status inflate_into(struct nlsh__source *s, uint8_t *out, size_t size,
-                                     size_t *got, struct nlsh_error *error)
+static enum nlsh_status inflate_into(struct nlsh__source *s, uint8_t *out, size_t size, size_t *got,
+                                     struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     *got = 0;
@@ -137,8 +137,8 @@ static enum nlsh_status refill(struct nlsh__source *s, struct nlsh_error *error)
     return inflate_into(s, s->window, WINDOW_BYTES, &s->left, error);
 }
 
-enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
-                                   size_t *head_size, struct nlsh_error *error)
+enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head, size_t *head_size,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     if (s->gzip && s->left == 0 && !s->ended) status = refill(s, error);
@@ -147,8 +147,8 @@ enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
     return status;
 }
 
-enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t size,
-                                   uint64_t *got, struct nlsh_error *error)
+enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t size, uint64_t *got,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     uint8_t *o = out;

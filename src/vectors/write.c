@@ -103,8 +103,8 @@ static size_t npy_header(const struct nlsh_matrix *m, enum nlsh_type type, uint8
     return 128;
 }
 
-static size_t make_header(enum nlsh_format format, const struct nlsh_matrix *m,
-                          enum nlsh_type type, uint8_t out[128])
+static size_t make_header(enum nlsh_format format, const struct nlsh_matrix *m, enum nlsh_type type,
+                          uint8_t out[128])
 {
     switch (format) {
     case NLSH_FORMAT_IDX: return idx_header(m, type, out);
@@ -144,8 +144,8 @@ static enum nlsh_status write_rows(struct nlsh__output *file, const struct nlsh_
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
-    int prefixed = format == NLSH_FORMAT_FVECS || format == NLSH_FORMAT_BVECS ||
-                   format == NLSH_FORMAT_IVECS;
+    int prefixed =
+        format == NLSH_FORMAT_FVECS || format == NLSH_FORMAT_BVECS || format == NLSH_FORMAT_IVECS;
     size_t in_bytes = m->dim * nlsh__type_size(m->type), out_bytes;
     int swap = format == NLSH_FORMAT_IDX && type == NLSH_F32;
     uint8_t *row = NULL;
@@ -193,8 +193,8 @@ static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix
                           "or name the format",
                           "%s: the name does not tell a vector format", path);
     /* npy counts in 64 bits, TEXMEX's dimension is an i32, the others' sizes are u32. */
-    size_t most_rows = *format == NLSH_FORMAT_IDX || *format >= NLSH_FORMAT_FBIN ? UINT32_MAX
-                                                                                 : SIZE_MAX;
+    size_t most_rows =
+        *format == NLSH_FORMAT_IDX || *format >= NLSH_FORMAT_FBIN ? UINT32_MAX : SIZE_MAX;
     size_t most_dim = *format == NLSH_FORMAT_NPY ? SIZE_MAX : INT32_MAX;
     if (m->n_rows > most_rows || m->dim > most_dim)
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "write .npy, which holds more",

@@ -1,0 +1,45 @@
+/*
+ * fuzz_vectors.c - the readers of vector files on any bytes.
+ *
+ * The first byte picks the format (0: by content) and whether the name says .gz; the rest is the
+ * file. What is read must be as large as it says, hash, and become a dataset or a clean error.
+ */
+#include <stdlib.h>
+
+#include "vectors/dataset.h"
+#include "vectors/parse.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Touches every byte, so that ASan sees a matrix that is smaller than it says. */
+static unsigned sum(const struct nlsh_matrix *m)
+{
+    unsigned total = 0;
+    size_t bytes = m->n_rows * m->dim * nlsh__type_size(m->type);
+    for (size_t i = 0; i < bytes; i++) total += ((const uint8_t *)m->data)[i];
+    return total;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct nlsh_vectors v;
+    struct nlsh_error error = {0};
+    if (size == 0) return 0;
+    enum nlsh_format format = (enum nlsh_format)(data[0] % (NLSH_FORMAT_I8BIN + 1));
+    const char *name = data[0] & 0x80 ? "input.gz" : "input";
+    enum nlsh_status status = nlsh__vectors_parse(data + 1, size - 1, name, format, &v, &error);
+    if (status != NLSH_OK) {
+        if (v.memory != NULL || error.status != status || error.message[0] == '\0') abort();
+        return 0;
+    }
+    if (v.matrix.n_rows == 0 || v.matrix.dim == 0) abort();
+    volatile unsigned sink = sum(&v.matrix);
+    (void)sink;
+    struct nlsh__dataset d;
+    if (nlsh__dataset_init(&v.matrix, &d, &error) == NLSH_OK) {
+        if (d.hash != nlsh_data_hash(&v.matrix)) abort();
+        nlsh__dataset_free(&d);
+    }
+    nlsh_vectors_free(&v);
+    return 0;
+}
