@@ -30,7 +30,8 @@ static void expect(const uint8_t *bytes, size_t size, enum nlsh_status status, c
     struct nlsh_neighbors g;
     enum nlsh_status is = parse(bytes, size, &g);
     if (is != status || (words != NULL && strstr(error.message, words) == NULL))
-        fail_msg("status %d, wanted %d with '%s': %s", is, status, words, error.message);
+        fail_msg("status %d, wanted %d with '%s': %s", is, status, words != NULL ? words : "",
+                 error.message);
     nlsh_neighbors_free(&g);
 }
 

@@ -116,7 +116,8 @@ static void expect(const char *name, const void *bytes, size_t size, enum nlsh_f
     struct nlsh_vectors v;
     enum nlsh_status is = parse(bytes, size, name, format, &v);
     if (is != status || (words != NULL && strstr(error.message, words) == NULL))
-        fail_msg("%s: status %d, wanted %d with '%s': %s", name, is, status, words, error.message);
+        fail_msg("%s: status %d, wanted %d with '%s': %s", name, is, status,
+                 words != NULL ? words : "", error.message);
     nlsh_vectors_free(&v);
 }
 
