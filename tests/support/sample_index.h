@@ -1,16 +1,16 @@
-/*
- * sample_index.h - small index files to attack, and a router that stands in for the real one. The
- * router has its own tests; with this one every change of a byte meets the index's own checks.
- */
+/* sample_index.h - small index files to attack, with every section and a section of the future. */
 #ifndef NLSH_TESTS_SAMPLE_INDEX_H
 #define NLSH_TESTS_SAMPLE_INDEX_H
 
 #define XXH_INLINE_ALL
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/memory.h"
 #include "index/layout.h"
+#include "router/router.h"
 
 #define SAMPLE_ROWS 37
 #define SAMPLE_DIM 11
@@ -25,13 +25,34 @@ struct sample {
     uint32_t ids[SAMPLE_ROWS];
     uint8_t bytes[SAMPLE_ROWS * SAMPLE_DIM];
     float floats[SAMPLE_ROWS * SAMPLE_DIM];
-    uint8_t router[100];
+    uint8_t router[4096];
+    size_t router_size;
     float calibration[2 * SAMPLE_CALIBRATION];
     uint8_t codes[130];
     uint8_t future[33];
     struct nlsh__section_data sections[16];
     size_t n_sections;
 };
+
+/* One layer on the shifted input; one behind two principal components where projected. */
+static inline void sample_router(struct sample *s, uint32_t dim, uint32_t n_buckets, int projected)
+{
+    struct nlsh__router_header header = {.magic = {'N', 'L', 'S', 'H', 'R', 'T', '0', '1'},
+                                         .dim = dim,
+                                         .projected = (uint32_t)projected,
+                                         .n_layers = 1,
+                                         .scale = 0.25f,
+                                         .sizes = {projected ? 2 : dim, n_buckets}};
+    struct nlsh__router_layout layout;
+    if (nlsh__router_layout(&header, &layout) != 0 || layout.size > sizeof s->router) abort();
+    s->router_size = header.size_bytes = layout.size;
+    memset(s->router, 0, sizeof s->router);
+    memcpy(s->router, &header, sizeof header);
+    for (size_t i = 0; i < layout.size - sizeof header; i += sizeof(float)) {
+        const float weight = (float)(i * 37 % 101) / 101.0f - 0.5f;
+        memcpy(s->router + sizeof header + i, &weight, sizeof weight);
+    }
+}
 
 /* source U8, I8 or F32. */
 static inline void sample_make(struct sample *s, enum nlsh_type source)
@@ -54,7 +75,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
         s->bytes[i] = (uint8_t)(i * 41 >> 2);
         s->floats[i] = (float)i * 0.375f - 60.0f;
     }
-    for (size_t i = 0; i < sizeof s->router; i++) s->router[i] = (uint8_t)(i + 1);
+    sample_router(s, SAMPLE_DIM, SAMPLE_BUCKETS, source == NLSH_F32);
     for (size_t i = 0; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(255 - i);
     memset(s->future, 0x5a, sizeof s->future);
     int f32 = source == NLSH_F32;
@@ -65,7 +86,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
         {NLSH__SECTION_IDS, s->ids, sizeof s->ids},
         {NLSH__SECTION_VECTORS, f32 ? (const void *)s->floats : s->bytes,
          f32 ? sizeof s->floats : sizeof s->bytes},
-        {NLSH__SECTION_ROUTER, s->router, sizeof s->router},
+        {NLSH__SECTION_ROUTER, s->router, s->router_size},
         {NLSH__SECTION_CALIBRATION, s->calibration, sizeof s->calibration},
         {(enum nlsh__section_id)SAMPLE_UNKNOWN, s->future, sizeof s->future},
         {NLSH__SECTION_CODES, s->codes, sizeof s->codes},
@@ -94,6 +115,27 @@ static inline void sample_seal(uint8_t *file, size_t size)
     memcpy(file, &header, sizeof header);
 }
 
+/* Asks the router, whose weights may be anything by now. */
+static inline uint64_t sample_route(const struct nlsh_index *index)
+{
+    float *query, *scratch, *probabilities;
+    size_t n_scratch = nlsh__router_scratch_size(index->router_view);
+    size_t n_output = nlsh__router_output_size(index->router_view);
+    /* Lawful sizes may be large where a header says so; that is another test's business. */
+    if (n_scratch > 1 << 20 || n_output > 1 << 20 || index->meta.dim > 1 << 20) return 0;
+    if (nlsh__calloc(&query, index->meta.dim, sizeof *query, NULL) != NLSH_OK ||
+        nlsh__alloc(&scratch, n_scratch, sizeof *scratch, NULL) != NLSH_OK ||
+        nlsh__alloc(&probabilities, n_output, sizeof *probabilities, NULL) != NLSH_OK)
+        abort();
+    nlsh__router_forward(index->router_view, query, scratch, probabilities);
+    uint64_t above = 0;
+    for (size_t b = 0; b < index->meta.n_buckets; b++) above += probabilities[b] > 0.1f;
+    free(query);
+    free(scratch);
+    free(probabilities);
+    return above;
+}
+
 /* Touches everything that an open index promises; a crash is the failure. */
 static inline uint64_t sample_use(const struct nlsh_index *index)
 {
@@ -113,7 +155,7 @@ static inline uint64_t sample_use(const struct nlsh_index *index)
         }
     for (size_t i = 0; i < index->n_calibration; i++) sum += index->calibration[2 * i] > 0.7f;
     for (size_t i = 0; i < index->codes_size; i++) sum += ((const uint8_t *)index->codes)[i];
-    return sum;
+    return sum + sample_route(index);
 }
 
 #endif

@@ -1,0 +1,113 @@
+/*
+ * fuzz_index.c - the bytes of an index file, for libFuzzer. Checksums would keep the fuzzer out, so
+ * an input is tried as it is and with header and sections made to agree with theirs. What opens is
+ * used. An input that is too short to be anything starts from a small true index.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../tests/support/sample_index.h"
+#include "../tests/support/scratch.h"
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint64_t use(const struct nlsh_index *index)
+{
+    return sample_use(index);
+}
+
+static void try_bytes(const uint8_t *bytes, size_t size)
+{
+    static int fd = -1;
+    static char path[64];
+    static volatile uint64_t sink;
+    struct nlsh_index *index;
+    struct nlsh_error error;
+    if (fd < 0) {
+        fd = memfd_create("index", 0);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    }
+    if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size)
+        abort();
+    enum nlsh_status verified = nlsh_index_verify(path, &error);
+    enum nlsh_status opened = nlsh_index_open(path, &index, &error);
+    if (verified == NLSH_OK && opened != NLSH_OK) abort(); /* verify checks more, not less */
+    if ((opened == NLSH_OK) != (index != NULL)) abort();
+    if (opened != NLSH_OK && error.message[0] == '\0') abort();
+    if (opened == NLSH_OK) sink += use(index);
+    nlsh_index_close(index);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    try_bytes(data, size);
+    if (size < sizeof(struct nlsh__index_header)) return 0;
+    uint8_t *sealed = malloc(size);
+    if (sealed == NULL) abort();
+    memcpy(sealed, data, size);
+    memcpy(sealed, NLSH__INDEX_MAGIC, 8);
+    sample_seal(sealed, size);
+    try_bytes(sealed, size);
+    free(sealed);
+    return 0;
+}
+
+/* A small true index, as the library writes it. */
+static size_t true_index(uint8_t *data, size_t max_size, unsigned seed)
+{
+    static const enum nlsh_type types[] = {NLSH_U8, NLSH_I8, NLSH_F32};
+    static struct sample sample;
+    if (scratch[0] == '\0') scratch_make();
+    const char *path = scratch_path("seed");
+    sample_make(&sample, types[seed % 3]);
+    if (nlsh__index_write(path, sample.sections, sample.n_sections, NULL) != NLSH_OK) abort();
+    size_t size = 0;
+    uint8_t *bytes = slurp(path, &size);
+    scratch_remove();
+    scratch[0] = '\0';
+    if (bytes == NULL) abort();
+    if (size > max_size) size = 0;
+    memcpy(data, bytes, size);
+    free(bytes);
+    return size;
+}
+
+/* Half of the changes go to single numbers: header, table and the small sections are made of
+ * aligned 32- and 64-bit ones. */
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    static const uint64_t special[] = {0,
+                                       1,
+                                       2,
+                                       3,
+                                       63,
+                                       64,
+                                       65,
+                                       128,
+                                       255,
+                                       256,
+                                       INT32_MAX,
+                                       UINT32_MAX,
+                                       (uint64_t)1 << 32,
+                                       INT64_MAX,
+                                       UINT64_MAX};
+    if (size < sizeof(struct nlsh__index_header)) return true_index(data, max_size, seed);
+    if (seed % 2 == 0) return LLVMFuzzerMutate(data, size, max_size);
+    size_t width = seed / 2 % 2 == 0 ? 4 : 8;
+    size_t limit = seed / 4 % 4 == 0 || size < 1024 ? size : 1024;
+    size_t at = seed / 16 % (limit / width) * width;
+    uint64_t value;
+    memcpy(&value, data + at, width == 4 ? 4 : 8);
+    switch (seed / 16384 % 4) {
+    case 0: value = special[seed % 15]; break;
+    case 1: value += 64; break;
+    case 2: value -= seed % 128; break;
+    default: value = (uint64_t)(seed % 4096) * 64; break;
+    }
+    memcpy(data + at, &value, width);
+    return size;
+}
