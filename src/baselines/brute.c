@@ -5,8 +5,8 @@
  * one sum; the compiler may not reorder it, so it stays scalar. Bringing the data to the type that
  * is scanned is part of the call: a pass over the base, which many queries make up for.
  */
-#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -59,9 +59,11 @@ static enum nlsh_status to_floats(const struct nlsh__dataset *d, float **out,
     size_t n = m->n_rows * m->dim;
     float origin = d->source_type == NLSH_I8 ? -128.0f : 0.0f;
     enum nlsh_status status = nlsh__alloc(out, n, sizeof **out, error);
-    for (size_t i = 0; status == NLSH_OK && i < n; i++)
-        (*out)[i] = m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[i] + origin
-                                       : ((const float *)m->data)[i];
+    if (status != NLSH_OK) return status;
+    if (m->type == NLSH_U8)
+        for (size_t i = 0; i < n; i++) (*out)[i] = (float)((const uint8_t *)m->data)[i] + origin;
+    else
+        memcpy(*out, m->data, n * sizeof **out);
     return status;
 }
 
