@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
+#include "vectors/large.h"
 #include "vectors/parse.h"
 #include "vectors/values.h"
 
@@ -62,7 +63,7 @@ static enum nlsh_status init_f32(struct nlsh__dataset *d, struct nlsh_error *err
     const float *values = d->matrix.data;
     size_t n = n_values(d), dim = d->matrix.dim, at = nlsh__first_not_byte(values, n, 0);
     if (at == n && dim <= NLSH__MAX_DIM_U8) {
-        NLSH_TRY(nlsh__alloc(&d->memory, n, 1, error));
+        NLSH_TRY(nlsh__alloc_large(&d->memory, n, 1, error));
         (void)nlsh__narrow(values, n, 0, d->memory);
         d->matrix.data = d->memory;
         d->matrix.type = d->source_type = NLSH_U8;
@@ -80,7 +81,7 @@ out:
 static enum nlsh_status init_i8(struct nlsh__dataset *d, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    NLSH_TRY(nlsh__alloc(&d->memory, n_values(d), 1, error));
+    NLSH_TRY(nlsh__alloc_large(&d->memory, n_values(d), 1, error));
     nlsh__flip_sign(d->matrix.data, n_values(d), d->memory);
     d->matrix.data = d->memory;
     d->matrix.type = NLSH_U8;
@@ -128,7 +129,7 @@ static enum nlsh_status to_f32(struct nlsh__dataset *d, struct nlsh_error *error
 {
     float *memory;
     if (d->matrix.type == NLSH_F32) return NLSH_OK;
-    enum nlsh_status status = nlsh__alloc(&memory, n_values(d), sizeof *memory, error);
+    enum nlsh_status status = nlsh__alloc_large(&memory, n_values(d), sizeof *memory, error);
     if (status != NLSH_OK) return status;
     nlsh__widen(d->matrix.data, n_values(d), origin_of(d), memory);
     replace(d, memory, NLSH_F32, NLSH_F32);
@@ -142,7 +143,7 @@ static enum nlsh_status to_bytes(struct nlsh__dataset *d, enum nlsh_type source_
     uint8_t *memory;
     int low = source_type == NLSH_I8 ? -128 : 0;
     size_t n = n_values(d), at;
-    enum nlsh_status status = nlsh__alloc(&memory, n, 1, error);
+    enum nlsh_status status = nlsh__alloc_large(&memory, n, 1, error);
     if (status != NLSH_OK) return status;
     if (d->matrix.type == NLSH_F32) {
         at = nlsh__narrow(d->matrix.data, n, low, memory);

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/memory.h"
+#include "vectors/large.h"
 #include "vectors/parse.h"
 #include "vectors/source.h"
 #include "vectors/values.h"
@@ -119,7 +119,7 @@ static enum nlsh_status read_prefixed(struct nlsh__source *source, const char *n
         NLSH_TRY(walk_rows(source, name, l, NULL, SIZE_MAX, &l->n_rows, error));
         NLSH_TRY(nlsh__source_rewind(source, error));
     }
-    NLSH_TRY(nlsh__alloc(memory, l->n_rows, l->row_bytes, error));
+    NLSH_TRY(nlsh__alloc_large(memory, l->n_rows, l->row_bytes, error));
     NLSH_TRY(walk_rows(source, name, l, *memory, l->n_rows, &n_rows, error));
     if (n_rows != l->n_rows)
         return nlsh__fail(error, NLSH_E_IO, NULL, "%s: changed while it was read", name);
@@ -134,7 +134,7 @@ static enum nlsh_status read_block(struct nlsh__source *source, const char *name
 {
     enum nlsh_status status;
     uint64_t got, want = (uint64_t)l->n_rows * l->row_bytes; /* nlsh__layout_of() checked it */
-    NLSH_TRY(nlsh__alloc(memory, l->n_rows, l->row_bytes, error));
+    NLSH_TRY(nlsh__alloc_large(memory, l->n_rows, l->row_bytes, error));
     NLSH_TRY(nlsh__source_read(source, NULL, l->offset, &got, error));
     NLSH_TRY(nlsh__source_read(source, *memory, want, &got, error));
     if (got < want)
