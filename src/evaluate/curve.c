@@ -169,7 +169,8 @@ void nlsh__curve_query(const struct nlsh__curve_grid *grid, struct nlsh__curve_w
         if (point < grid->n_tops) {
             n_probes = grid->tops[point];
         } else {
-            double threshold = grid->thresholds[point - grid->n_tops];
+            /* in f32, as a search compares */
+            float threshold = (float)grid->thresholds[point - grid->n_tops];
             if (point == grid->n_tops) n_probes = 1; /* at least the best bucket */
             while (n_probes < m && probabilities[(uint32_t)order[n_probes]] > threshold)
                 n_probes++;

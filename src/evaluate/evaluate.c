@@ -10,6 +10,7 @@
  * true distance is as good as the k-th, so where the ground truth has more than k neighbours and
  * their distances, those tied with the k-th count too, at most k in all.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -61,6 +62,14 @@ static enum nlsh_status check_arguments(const struct nlsh_matrix *queries,
         return nlsh__fail(error, NLSH_E_MISMATCH, "use the ground truth of these queries",
                           "there are %zu queries, and ground truth of %zu", queries->n_rows,
                           truth->n_rows);
+    if (queries->type != NLSH_F32) return NLSH_OK;
+    /* The router would say so too, but it counts from the first row of a block. */
+    const float *values = queries->data;
+    for (size_t i = 0; i < queries->n_rows * queries->dim; i++)
+        if (!isfinite(values[i]))
+            return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
+                              "query %zu: value %zu is not finite", i / queries->dim,
+                              i % queries->dim);
     return NLSH_OK;
 }
 

@@ -68,8 +68,8 @@ static void test_by_hand(void **state)
         assert_int_equal(candidates[i], expected_candidates[i]);
     }
     for (size_t i = 0; i < grid.n_thresholds; i++) {
-        double t = grid.thresholds[i];
-        size_t n = t >= 0.25 ? 1 : t >= 0.2 ? 2 : t >= 0.05 ? 3 : 4;
+        double t = grid.thresholds[i]; /* none of them is a probability here */
+        size_t n = t > 0.25 ? 1 : t > 0.2 ? 2 : t > 0.05 ? 3 : 4;
         assert_int_equal(worker.sums[4 + i].probes, n);
         assert_int_equal(worker.sums[4 + i].hits, expected_hits[n - 1]);
     }
@@ -114,7 +114,7 @@ static struct naive naive_point(const float *p, const uint32_t *sizes, size_t m,
 static size_t naive_probes(const float *p, size_t m, double threshold)
 {
     size_t n = 0;
-    for (size_t b = 0; b < m; b++) n += p[b] > threshold;
+    for (size_t b = 0; b < m; b++) n += p[b] > (float)threshold;
     return n > 0 ? n : 1;
 }
 
