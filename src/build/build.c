@@ -1,0 +1,414 @@
+/*
+ * build.c - the pipeline: the only place that composes stages.
+ *
+ *   vectors -> k-NN graph -> principal components -> partition -> router -> calibration -> file
+ *
+ * Graph and partition go through the cache, so that a build that was stopped goes on behind them.
+ * A share of the rows is held out of training: on them `auto` compares partitions, and search's
+ * recall targets are measured.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "build/calibrate.h"
+#include "build/resolve.h"
+#include "build/settings.h"
+#include "build/stages.h"
+#include "cache/cache.h"
+#include "graph/graph.h"
+#include "index/index.h"
+#include "kernels/kernels.h"
+#include "linalg/pca.h"
+#include "partition/partition.h"
+#include "router/train/export.h"
+#include "router/train/train.h"
+
+enum {
+    TRUTH_K = 10,             /* neighbours that a held-out row must find */
+    MAX_HELD = 5000,          /* recall is then known to +-.002 */
+    MAX_DISAGREEMENT = 20000, /* rows on which bucket and router are compared */
+    TRIAL_SHARE = 4           /* auto compares partitions after 1/4 of the epochs */
+};
+
+struct build {
+    struct nlsh_build_options options; /* resolved */
+    const struct nlsh__job *job;
+    struct nlsh__dataset data;
+    struct nlsh_neighbors graph;
+    struct nlsh__csr csr; /* made when a graph partitioner first asks */
+    struct nlsh__projection projection;
+    float *inputs; /* [n x components] */
+    uint32_t *train_rows, *held_rows;
+    size_t n_train, n_held;
+    uint32_t *bucket_of;
+    void *router_bytes;
+    size_t router_size;
+    struct nlsh__router *router;
+    struct nlsh__calibration calibration;
+    struct nlsh_build_report report;
+};
+
+/* ---- held-out rows --------------------------------------------------------------------------- */
+
+/* One row in 20, 5,000 at most; too few rows to spare any: all play both parts. */
+static enum nlsh_status hold_out(struct build *b, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__rng rng;
+    size_t n = b->data.matrix.n_rows, n_held = n / 20 < MAX_HELD ? n / 20 : MAX_HELD;
+    if (n_held < 10) n_held = 0;
+    NLSH_TRY(nlsh__alloc(&b->held_rows, n, sizeof *b->held_rows, error));
+    NLSH_TRY(nlsh__alloc(&b->train_rows, n, sizeof *b->train_rows, error));
+    nlsh__rng_init(&rng, b->options.seed, 0x68656c64);
+    nlsh__rng_sample(&rng, n, n_held, b->held_rows);
+    for (size_t i = 0, h = 0; i < n; i++) {
+        if (h < n_held && b->held_rows[h] == i)
+            h++;
+        else
+            b->train_rows[b->n_train++] = (uint32_t)i;
+    }
+    b->n_held = n_held;
+    if (n_held == 0) {
+        b->n_held = n < MAX_HELD ? n : MAX_HELD;
+        for (size_t i = 0; i < b->n_held; i++) b->held_rows[i] = (uint32_t)i;
+    }
+out:
+    return status;
+}
+
+/* ---- partition ------------------------------------------------------------------------------- */
+
+static const char *partitioner_name(enum nlsh_partitioner partitioner)
+{
+    static const char *const names[] = {"auto", "metis", "kahip", "kmeans"};
+    return names[partitioner];
+}
+
+/* Everything that the partition depends on besides the vectors. */
+static void partition_key(const struct build *b, enum nlsh_partitioner partitioner, char *out,
+                          size_t size)
+{
+    const struct nlsh_build_options *o = &b->options;
+    double imbalance = nlsh__imbalance(o, partitioner);
+    if (partitioner == NLSH_PARTITIONER_KMEANS)
+        snprintf(out, size, "kmeans v1 m=%zu imbalance=%.9g seed=%llu components=%zu", o->n_buckets,
+                 imbalance, (unsigned long long)o->seed, b->projection.n_components);
+    else
+        snprintf(out, size, "%s v1 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu",
+                 partitioner_name(partitioner),
+                 partitioner == NLSH_PARTITIONER_KAHIP ? o->kahip_mode : 0, o->n_buckets, imbalance,
+                 (unsigned long long)o->seed, (int)o->graph, o->knn);
+}
+
+static enum nlsh_status need_csr(struct build *b, struct nlsh_error *error)
+{
+    if (b->csr.offsets != NULL) return NLSH_OK;
+    return nlsh__csr_from_neighbors(&b->graph, b->options.knn, &b->csr, error);
+}
+
+static enum nlsh_status compute_partition(struct build *b, enum nlsh_partitioner partitioner,
+                                          uint32_t *bucket_of, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_build_options *o = &b->options;
+    double imbalance = nlsh__imbalance(o, partitioner);
+    if (partitioner == NLSH_PARTITIONER_KMEANS)
+        return nlsh__partition_kmeans(b->inputs, b->data.matrix.n_rows,
+                                      b->projection.n_components, o->n_buckets, imbalance,
+                                      o->seed, b->job, bucket_of, error);
+    NLSH_TRY(nlsh__job_progress(b->job, "graph partition", 0, 0, error));
+    NLSH_TRY(need_csr(b, error));
+    if (partitioner == NLSH_PARTITIONER_METIS)
+        NLSH_TRY(nlsh__partition_metis(&b->csr, o->n_buckets, imbalance, o->seed, bucket_of,
+                                       error));
+    else
+        NLSH_TRY(nlsh__partition_kahip(&b->csr, o->n_buckets, imbalance, o->kahip_mode, o->seed,
+                                       bucket_of, error));
+    NLSH_TRY(nlsh__job_progress(b->job, "graph partition", 1, 1, error));
+out:
+    return status;
+}
+
+static enum nlsh_status partition(struct build *b, enum nlsh_partitioner partitioner,
+                                  uint32_t *bucket_of, struct nlsh_error *error)
+{
+    char key[160];
+    int found;
+    size_t n = b->data.matrix.n_rows, m = b->options.n_buckets;
+    partition_key(b, partitioner, key, sizeof key);
+    enum nlsh_status status =
+        nlsh__cache_get_partition(b->job, key, b->data.hash, n, m, bucket_of, &found, error);
+    if (status != NLSH_OK) return status;
+    b->report.from_cache[NLSH_STAGE_PARTITION] = found;
+    if (found) {
+        nlsh__job_note(b->job, "%s partition: taken from the cache", partitioner_name(partitioner));
+        return NLSH_OK;
+    }
+    status = compute_partition(b, partitioner, bucket_of, error);
+    if (status == NLSH_OK)
+        nlsh__cache_put_partition(b->job, key, b->data.hash, n, m, bucket_of);
+    return status;
+}
+
+/* ---- router ---------------------------------------------------------------------------------- */
+
+static void drop_router(struct build *b)
+{
+    nlsh__router_close(b->router);
+    b->router = NULL;
+    free(b->router_bytes);
+    b->router_bytes = NULL;
+}
+
+/* Trains, exports and calibrates a router for a partition. */
+static enum nlsh_status train(struct build *b, const uint32_t *bucket_of, size_t epochs,
+                              struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_build_options *o = &b->options;
+    struct nlsh__mlp mlp = {0};
+    double held_loss;
+    struct nlsh__targets targets = {
+        .bucket_of = bucket_of,
+        .neighbors = o->labels == NLSH_LABELS_SOFT ? b->graph.ids : NULL,
+        .stride = b->graph.k,
+        .label_knn = o->label_knn,
+    };
+    struct nlsh__train_options options = {
+        .epochs = epochs,
+        .batch_size = o->batch_size,
+        .lr = o->lr,
+        .weight_decay = o->weight_decay,
+        .dropout = o->dropout,
+        .scheduler = o->scheduler,
+        .seed = o->seed,
+    };
+    drop_router(b);
+    NLSH_TRY(nlsh__mlp_create(b->projection.n_components, o->layers, o->nodes, o->n_buckets,
+                              o->seed, &mlp, error));
+    NLSH_TRY(nlsh__train(&mlp, b->inputs, b->train_rows, b->n_train, b->held_rows, b->n_held,
+                         &targets, &options, b->job, &b->report.loss, &held_loss, error));
+    NLSH_TRY(nlsh__router_export(&mlp, &b->projection, &b->router_bytes, &b->router_size, error));
+    NLSH_TRY(nlsh__router_open(b->router_bytes, b->router_size, b->data.matrix.dim, o->n_buckets,
+                               &b->router, error));
+    NLSH_TRY(nlsh__calibrate(b->router, &b->data.matrix, b->held_rows, b->n_held, &b->graph,
+                             b->graph.k < TRUTH_K ? b->graph.k : TRUTH_K, bucket_of, o->n_buckets,
+                             b->job, &b->calibration, error));
+    b->report.held_out_candidates = b->calibration.candidates_95;
+out:
+    nlsh__mlp_free(&mlp);
+    return status;
+}
+
+/* auto: both kinds of buckets with a router trained for a quarter of the time; the one that needs
+ * fewer candidates for recall .95 on the held-out rows stays. */
+static enum nlsh_status choose_partition(struct build *b, struct nlsh_error *error)
+{
+    static const enum nlsh_partitioner tried[] = {NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS};
+    enum nlsh_status status = NLSH_OK;
+    size_t n = b->data.matrix.n_rows;
+    double best = INFINITY;
+    uint32_t *bucket_of = NULL;
+    NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        double start = nlsh__now();
+        NLSH_TRY(partition(b, tried[i], bucket_of, error));
+        b->report.seconds[NLSH_STAGE_PARTITION] += nlsh__now() - start;
+        start = nlsh__now();
+        NLSH_TRY(train(b, bucket_of, (b->options.epochs + TRIAL_SHARE - 1) / TRIAL_SHARE, error));
+        b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
+        nlsh__job_note(b->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
+                       partitioner_name(tried[i]), b->calibration.candidates_95);
+        if (b->calibration.candidates_95 >= best) continue;
+        best = b->calibration.candidates_95;
+        b->report.partitioner = tried[i];
+        memcpy(b->bucket_of, bucket_of, n * sizeof *bucket_of);
+    }
+out:
+    free(bucket_of);
+    return status;
+}
+
+static enum nlsh_status partition_and_train(struct build *b, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__alloc(&b->bucket_of, b->data.matrix.n_rows, sizeof *b->bucket_of, error));
+    b->report.partitioner = b->options.partitioner;
+    if (b->options.partitioner == NLSH_PARTITIONER_AUTO) {
+        NLSH_TRY(choose_partition(b, error));
+    } else {
+        double start = nlsh__now();
+        NLSH_TRY(partition(b, b->options.partitioner, b->bucket_of, error));
+        b->report.seconds[NLSH_STAGE_PARTITION] = nlsh__now() - start;
+    }
+    NLSH_TRY(need_csr(b, error));
+    b->report.edge_cut = nlsh__edge_cut(&b->csr, b->bucket_of);
+    double start = nlsh__now();
+    NLSH_TRY(train(b, b->bucket_of, b->options.epochs, error));
+    b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
+out:
+    return status;
+}
+
+/* ---- file ------------------------------------------------------------------------------------ */
+
+static enum nlsh_status disagreement(const struct build *b, double *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = b->data.matrix.n_rows, count = n < MAX_DISAGREEMENT ? n : MAX_DISAGREEMENT;
+    uint32_t *rows = NULL, *best = NULL;
+    struct nlsh__rng rng;
+    NLSH_TRY(nlsh__alloc(&rows, count, sizeof *rows, error));
+    NLSH_TRY(nlsh__alloc(&best, count, sizeof *best, error));
+    nlsh__rng_init(&rng, b->options.seed, 0x64697361);
+    nlsh__rng_sample(&rng, n, count, rows);
+    NLSH_TRY(
+        nlsh__best_buckets(b->router, &b->data.matrix, rows, count, b->job, best, error));
+    size_t differ = 0;
+    for (size_t i = 0; i < count; i++) differ += best[i] != b->bucket_of[rows[i]];
+    *out = (double)differ / (double)count;
+out:
+    free(rows);
+    free(best);
+    return status;
+}
+
+/* Rows by bucket, ids ascending inside. */
+static void order_rows(const struct build *b, uint32_t *offsets, uint32_t *ids)
+{
+    size_t n = b->data.matrix.n_rows, m = b->options.n_buckets;
+    memset(offsets, 0, (m + 1) * sizeof *offsets);
+    for (size_t i = 0; i < n; i++) offsets[b->bucket_of[i] + 1]++;
+    for (size_t j = 0; j < m; j++) offsets[j + 1] += offsets[j];
+    for (size_t i = 0; i < n; i++) ids[offsets[b->bucket_of[i]]++] = (uint32_t)i;
+    for (size_t j = m; j > 0; j--) offsets[j] = offsets[j - 1];
+    offsets[0] = 0;
+}
+
+static enum nlsh_status write_index(struct build *b, const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_matrix *rows = &b->data.matrix;
+    size_t n = rows->n_rows, m = b->options.n_buckets;
+    size_t row_bytes = rows->dim * (rows->type == NLSH_U8 ? 1 : sizeof(float));
+    uint32_t *offsets = NULL, *ids = NULL;
+    uint8_t *vectors = NULL;
+    char *settings = NULL;
+    struct nlsh__meta meta = {
+        .n_rows = n,
+        .data_hash = b->data.hash,
+        .dim = (uint32_t)rows->dim,
+        .n_buckets = (uint32_t)m,
+        .source_type = b->data.source_type,
+        .storage_type = rows->type,
+    };
+    NLSH_TRY(nlsh__job_progress(b->job, "writing", 0, 0, error));
+    NLSH_TRY(disagreement(b, &meta.disagreement, error));
+    NLSH_TRY(nlsh__alloc(&offsets, m + 1, sizeof *offsets, error));
+    NLSH_TRY(nlsh__alloc(&ids, n, sizeof *ids, error));
+    NLSH_TRY(nlsh__alloc(&vectors, n, row_bytes, error));
+    order_rows(b, offsets, ids);
+    for (size_t i = 0; i < n; i++)
+        memcpy(vectors + i * row_bytes, (const uint8_t *)rows->data + (size_t)ids[i] * row_bytes,
+               row_bytes);
+    struct nlsh_build_options record = b->options;
+    record.partitioner = b->report.partitioner;
+    record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);
+    settings = nlsh__settings_json(&record);
+    if (settings == NULL) {
+        status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+        goto out;
+    }
+    struct nlsh__section_data sections[] = {
+        {NLSH__SECTION_META, &meta, sizeof meta},
+        {NLSH__SECTION_SETTINGS, settings, strlen(settings) + 1},
+        {NLSH__SECTION_BUCKETS, offsets, (m + 1) * sizeof *offsets},
+        {NLSH__SECTION_IDS, ids, n * sizeof *ids},
+        {NLSH__SECTION_ROUTER, b->router_bytes, b->router_size},
+        {NLSH__SECTION_CALIBRATION, b->calibration.table,
+         b->calibration.n * sizeof b->calibration.table[0]},
+        {NLSH__SECTION_VECTORS, vectors, n * row_bytes},
+    };
+    NLSH_TRY(nlsh__index_write(path, sections, sizeof sections / sizeof *sections, error));
+    NLSH_TRY(nlsh__job_progress(b->job, "writing", 1, 1, error));
+out:
+    free(offsets);
+    free(ids);
+    free(vectors);
+    free(settings);
+    return status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void build_free(struct build *b)
+{
+    drop_router(b);
+    free(b->bucket_of);
+    free(b->train_rows);
+    free(b->held_rows);
+    free(b->inputs);
+    nlsh__projection_free(&b->projection);
+    nlsh__csr_free(&b->csr);
+    nlsh_neighbors_free(&b->graph);
+    nlsh__dataset_free(&b->data);
+}
+
+static enum nlsh_status run_stages(struct build *b, const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_build_options *o = &b->options;
+    double *seconds = b->report.seconds, start = nlsh__now();
+    size_t k = o->knn > TRUTH_K ? o->knn : TRUTH_K;
+    if (o->labels == NLSH_LABELS_SOFT && o->label_knn > k) k = o->label_knn;
+    if (k >= b->data.matrix.n_rows) k = b->data.matrix.n_rows - 1;
+    NLSH_TRY(nlsh__stage_graph(&b->data, o->graph, k, o->seed, b->job, &b->graph,
+                               &b->report.from_cache[NLSH_STAGE_GRAPH], error));
+    seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
+    NLSH_TRY(nlsh__pca(&b->data.matrix, o->components, o->seed, b->job, &b->projection, error));
+    NLSH_TRY(nlsh__alloc(&b->inputs, b->data.matrix.n_rows * b->projection.n_components,
+                         sizeof *b->inputs, error));
+    NLSH_TRY(nlsh__project(&b->projection, &b->data.matrix, b->job, b->inputs, error));
+    NLSH_TRY(hold_out(b, error));
+    NLSH_TRY(partition_and_train(b, error));
+    start = nlsh__now();
+    NLSH_TRY(write_index(b, path, error));
+    seconds[NLSH_STAGE_WRITE] = nlsh__now() - start;
+out:
+    return status;
+}
+
+enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
+                            const struct nlsh_build_options *options, const char *path,
+                            const struct nlsh_run *run, struct nlsh_build_report *report,
+                            struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__job job = {0};
+    struct build b = {.options = *options, .job = &job};
+    struct nlsh__output *probe = NULL;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__kernels_check(error));
+    NLSH_TRY(nlsh__dataset_init(base, &b.data, error));
+    NLSH_TRY(nlsh__resolve(&b.data.matrix, &b.options, error));
+    /* An output that cannot be written is found out now and not after the work. */
+    NLSH_TRY(nlsh__output_open(path, &probe, error));
+    nlsh__output_abort(probe);
+    NLSH_TRY(nlsh__job_begin(run, &job, error));
+    NLSH_TRY(run_stages(&b, path, error));
+    struct nlsh__map written;
+    NLSH_TRY(nlsh__map_open(path, &written, error));
+    b.report.index_bytes = written.size;
+    nlsh__map_close(&written);
+    if (report != NULL) *report = b.report;
+out:
+    nlsh__job_end(&job);
+    build_free(&b);
+    return status;
+}

@@ -1,0 +1,116 @@
+/* resolve.c - see resolve.h; and the forecast of --dry-run. */
+#include "build/resolve.h"
+
+#include <math.h>
+
+#include "base/error.h"
+#include "base/job.h"
+
+double nlsh__imbalance(const struct nlsh_build_options *options,
+                       enum nlsh_partitioner partitioner)
+{
+    if (options->imbalance >= 0) return options->imbalance;
+    return partitioner == NLSH_PARTITIONER_METIS || partitioner == NLSH_PARTITIONER_KAHIP ? 0.03
+                                                                                          : 0.5;
+}
+
+/* A power of two near n / 60, from 1 to 1024: many small buckets beat few large ones, and beyond
+ * 1,024 the router's last layer costs more than it saves on the sets that we measured. */
+static size_t auto_buckets(size_t n)
+{
+    size_t m = 1;
+    while (m < 1024 && n / (2 * m) >= 40) m *= 2;
+    return m;
+}
+
+/* About 1.2 million vectors seen: 20 epochs of 60,000, but 4 of any number. */
+static size_t auto_epochs(size_t n)
+{
+    double epochs = ceil(1.2e6 / (double)n);
+    return epochs < 4 ? 4 : epochs > 100 ? 100 : (size_t)epochs;
+}
+
+static enum nlsh_status check_range(const char *name, double value, double low, double high,
+                                    struct nlsh_error *error)
+{
+    if (value >= low && value <= high) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "nlsh build --help lists the settings and their ranges",
+                      "%s is %g: it must lie between %g and %g for these vectors", name, value, low,
+                      high);
+}
+
+enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *o,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = base->n_rows;
+    if (n < 2)
+        return nlsh__fail(error, NLSH_E_ARG, "an index needs at least two vectors",
+                          "the base has %zu vector", n);
+    if (n > INT32_MAX)
+        return nlsh__fail(error, NLSH_E_ARG, "split the base", "the base has %zu vectors", n);
+    double most = (double)(n < 65536 ? n : 65536);
+    if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
+    if (o->components == NLSH_AUTO) o->components = base->dim < 64 ? base->dim : 64;
+    if (o->components > base->dim) o->components = base->dim;
+    if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
+    if (o->label_knn > n - 1) o->label_knn = n - 1;
+    if (o->knn > n - 1) o->knn = n - 1;
+    NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
+    NLSH_TRY(check_range("knn", (double)o->knn, 1, 1000, error));
+    NLSH_TRY(check_range("label_knn", (double)o->label_knn, 1, 1000, error));
+    NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
+    NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
+    NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
+    NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));
+    NLSH_TRY(check_range("epochs", (double)o->epochs, 1, 100000, error));
+    NLSH_TRY(check_range("batch_size", (double)o->batch_size, 1, 1048576, error));
+    NLSH_TRY(check_range("lr", o->lr, 1e-9, 10, error));
+    NLSH_TRY(check_range("weight_decay", o->weight_decay, 0, 10, error));
+    NLSH_TRY(check_range("kahip_mode", o->kahip_mode, 0, 5, error));
+    NLSH_TRY(check_range("partitioner", o->partitioner, 0, 3, error));
+    NLSH_TRY(check_range("graph", o->graph, 0, 1, error));
+    NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
+    NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));
+    if (isnan(o->imbalance) || (o->imbalance < 0 && o->imbalance != NLSH_AUTO_REAL))
+        status = nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g",
+                            o->imbalance);
+out:
+    return status;
+}
+
+/* The forecast's constants are this project's 2-core AVX-512 machine's (docs/results.md): products
+ * of bytes and of floats a second and core, and what METIS takes a row. */
+enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
+                                    struct nlsh_build_options *options,
+                                    const struct nlsh_run *run,
+                                    struct nlsh_build_forecast *forecast,
+                                    struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    enum nlsh_status status = nlsh__resolve(base, options, error);
+    if (status != NLSH_OK || forecast == NULL) return status;
+    struct nlsh_run defaults;
+    nlsh_run_init(&defaults);
+    double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
+    double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
+    double p = (double)options->components, nodes = (double)options->nodes;
+    int bytes = base->type != NLSH_F32;
+    double weights = options->layers == 0
+                         ? p * m
+                         : nodes * (p + m + nodes * (double)(options->layers - 1));
+    double pairs = options->graph == NLSH_GRAPH_EXACT ? n : fmin(n, 12000);
+    double graph = n * pairs * dim * 2 / (bytes ? 600e9 : 150e9);
+    double passes = (double)options->epochs;
+    if (options->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
+    double learn = n * passes * (6 * weights / 120e9 + m * 2e-9);
+    double cells = fmin(n, 256 * m) * m * p * 2 * 30 / 150e9;
+    double cut = options->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : n * 4e-5;
+    forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
+    double row = dim * (bytes ? 1 : 4);
+    double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
+    forecast->index_bytes = (uint64_t)(n * (row + 4) + weights * 4 + p * dim * 4);
+    forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
+                                      weights * 4 * 8 + m * p * 12 + 64e6);
+    return NLSH_OK;
+}

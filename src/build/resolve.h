@@ -1,0 +1,15 @@
+/* resolve.h - settings that were left to the build, filled in for the data. */
+#ifndef NLSH_BUILD_RESOLVE_H
+#define NLSH_BUILD_RESOLVE_H
+
+#include "nlsh/learn.h"
+
+/* Fills NLSH_AUTO settings and checks all against the data. NLSH_E_ARG names the setting. */
+enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
+                               struct nlsh_error *error);
+
+/* The imbalance that a partitioner is given. */
+double nlsh__imbalance(const struct nlsh_build_options *options,
+                       enum nlsh_partitioner partitioner);
+
+#endif
