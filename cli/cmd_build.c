@@ -1,0 +1,187 @@
+/*
+ * cmd_build.c - `nlsh build`: base in, index out. Settings are the defaults, then --config, then
+ * the flags.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs.h"
+#include "output.h"
+#include "talk.h"
+#include "verbs.h"
+
+static const char *const stage_names[NLSH_N_STAGES] = {"k-NN graph", "partition", "training",
+                                                       "index file"};
+static const char *const stage_keys[NLSH_N_STAGES] = {"graph", "partition", "train", "write"};
+
+static const char *partitioner_name(enum nlsh_partitioner partitioner)
+{
+    switch (partitioner) {
+    case NLSH_PARTITIONER_AUTO: return "auto";
+    case NLSH_PARTITIONER_METIS: return "metis";
+    case NLSH_PARTITIONER_KAHIP: return "kahip";
+    case NLSH_PARTITIONER_KMEANS: return "kmeans";
+    }
+    return "?";
+}
+
+static int read_settings(const struct args *args, struct nlsh_build_options *options)
+{
+    struct nlsh_error error = {0};
+    nlsh_build_options_init(options);
+    if (args_given(args, "config") &&
+        nlsh_build_options_read(args_text(args, "config"), options, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    for (size_t i = 0; i < args->n_flags; i++) {
+        const struct flag *flag = args->flags[i];
+        if (flag->kind != FLAG_SETTING || args->values[i] == NULL) continue;
+        if (nlsh_build_options_set(options, flag->name, args->values[i], &error) != NLSH_OK) {
+            char word[64];
+            if (choice_suggest(flag->argument, args->values[i], word, sizeof word)) {
+                snprintf(error.hint, sizeof error.hint, "did you mean %s?", word);
+            }
+            return talk_failed(&error);
+        }
+    }
+    return 0;
+}
+
+/* ---- what is printed ------------------------------------------------------------------------- */
+
+/* A setting's text as JSON: a number where it is one, so that the object works as --config. */
+static json_t *setting_json(const char *text)
+{
+    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (value != NULL && !json_is_number(value)) {
+        json_decref(value);
+        value = NULL;
+    }
+    return value ? value : json_string(text);
+}
+
+static json_t *settings_json(const struct nlsh_build_options *options)
+{
+    json_t *object = json_object();
+    const struct nlsh_setting *setting;
+    char text[64];
+    for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
+        if (nlsh_build_options_get(options, setting->name, text, sizeof text)) {
+            json_object_set_new(object, setting->name, setting_json(text));
+        }
+    }
+    return object;
+}
+
+static int print_dry_run(const struct args *args, const struct nlsh_build_options *options,
+                         const struct nlsh_matrix *base,
+                         const struct nlsh_build_forecast *forecast)
+{
+    const struct nlsh_setting *setting;
+    char text[64], a[32], b[32];
+    if (args_given(args, "json")) {
+        return print_json(json_pack("{s:o, s:{s:f, s:I, s:I}}", "settings", settings_json(options),
+                                    "forecast", "seconds", forecast->seconds, "peak_bytes",
+                                    (json_int_t)forecast->peak_bytes, "index_bytes",
+                                    (json_int_t)forecast->index_bytes));
+    }
+    printf("%-14s %s x %zu %s\n", "vectors", text_count(base->n_rows, a), base->dim,
+           type_name(base->type));
+    for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
+        if (!nlsh_build_options_get(options, setting->name, text, sizeof text)) continue;
+        printf("%-14s %-10s %s\n", setting->name, text, setting->help);
+    }
+    printf("%-14s about %s, %s of memory, an index of %s\n", "forecast",
+           text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
+           text_bytes(forecast->index_bytes, b));
+    return finish_stdout();
+}
+
+static void say_report(const char *path, const struct nlsh_build_options *options,
+                       const struct nlsh_build_report *report, double total)
+{
+    char a[32], b[32];
+    for (int i = 0; i < NLSH_N_STAGES; i++) {
+        talk_say("  %-12s %10s%s", stage_names[i], text_seconds(report->seconds[i], a),
+                 report->from_cache[i] ? "   from the cache" : "");
+    }
+    talk_say("  %-12s %10s", "in all", text_seconds(total, a));
+    talk_say("%s: %s, %zu buckets by %s, %.1f %% of the graph cut, loss %.3f", path,
+             text_bytes(report->index_bytes, a), options->n_buckets,
+             partitioner_name(report->partitioner), 100 * report->edge_cut, report->loss);
+    if (isfinite(report->held_out_candidates) && report->held_out_candidates > 0) {
+        talk_say("recall .95 on held-out vectors takes %s scanned vectors a query",
+                 text_count((uint64_t)llround(report->held_out_candidates), b));
+    }
+}
+
+static json_t *report_json(const char *path, const struct nlsh_build_options *options,
+                           const struct nlsh_build_report *report, double total)
+{
+    json_t *stages = json_object();
+    for (int i = 0; i < NLSH_N_STAGES; i++) {
+        json_object_set_new(stages, stage_keys[i],
+                            json_pack("{s:f, s:b}", "seconds", report->seconds[i], "from_cache",
+                                      report->from_cache[i] != 0));
+    }
+    return json_pack("{s:s, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", path, "index_bytes",
+                     (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
+                     "partitioner", partitioner_name(report->partitioner), "edge_cut",
+                     json_number_or_null(report->edge_cut), "loss",
+                     json_number_or_null(report->loss), "held_out_candidates",
+                     json_number_or_null(report->held_out_candidates), "settings",
+                     settings_json(options));
+}
+
+/* ---- the verb -------------------------------------------------------------------------------- */
+
+static int build_loaded(const struct args *args, const struct loaded *base,
+                        struct nlsh_build_options *options)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_build_forecast forecast;
+    struct nlsh_build_report report;
+    struct nlsh_run run;
+    const char *path = args_text(args, "i");
+    double began = now_seconds();
+
+    memset(&report, 0, sizeof report);
+    run_init(args, &run);
+    if (nlsh_build_resolve(&base->matrix, options, &run, &forecast, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    if (args_given(args, "dry-run")) {
+        return print_dry_run(args, options, &base->matrix, &forecast);
+    }
+    if (nlsh_build(&base->matrix, options, path, &run, &report, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    double total = now_seconds() - began;
+    say_report(path, options, &report, total);
+    if (!args_given(args, "json")) return 0;
+    return print_json(report_json(path, options, &report, total));
+}
+
+int cmd_build(const struct args *args)
+{
+    struct nlsh_build_options options;
+    struct loaded base;
+    const char *inputs[] = {args_text(args, "d"), args_text(args, "config")};
+    if (!args_given(args, "i") && !args_given(args, "dry-run")) {
+        return talk_error(EXIT_USAGE, "usage: nlsh build -d BASE -i INDEX [flags]",
+                          "nlsh build needs -i INDEX");
+    }
+    int code = read_settings(args, &options);
+    if (code == 0 && !args_given(args, "dry-run")) {
+        code = output_check(args_text(args, "i"), "-i", inputs, 2);
+    }
+    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code != 0) return code;
+    code = build_loaded(args, &base, &options);
+    loaded_free(&base);
+    return code;
+}

@@ -1,0 +1,119 @@
+/* cmd_graph.c - `nlsh graph` and `nlsh groundtruth`: exact (or IVF-Flat) neighbours to files. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs.h"
+#include "output.h"
+#include "talk.h"
+#include "verbs.h"
+
+static int report(const struct args *args, const char *path, const struct nlsh_neighbors *found,
+                  double seconds)
+{
+    char rows[32], spent[32];
+    talk_say("%s: %s rows of %zu neighbours, %s", path, text_count(found->n_rows, rows), found->k,
+             text_seconds(seconds, spent));
+    if (!args_given(args, "json")) return 0;
+    return print_json(json_pack("{s:s, s:I, s:I, s:f}", "file", path, "rows",
+                                (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds",
+                                seconds));
+}
+
+int cmd_graph(const struct args *args)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_neighbors found;
+    struct nlsh_run run;
+    struct loaded base;
+    const char *inputs[] = {args_text(args, "d")};
+    const char *path = args_text(args, "o");
+    bool exact = strcmp(args_text(args, "graph"), "exact") == 0;
+
+    int code = output_check(path, "-o", inputs, 1);
+    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code != 0) return code;
+    run_init(args, &run);
+    double began = now_seconds();
+    if (nlsh_graph_build(&base.matrix, exact ? NLSH_GRAPH_EXACT : NLSH_GRAPH_IVFFLAT,
+                         args_count(args, "knn"), args_count(args, "seed"), &run, &found,
+                         &error) != NLSH_OK) {
+        loaded_free(&base);
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    double seconds = now_seconds() - began;
+    if (nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
+        code = talk_failed(&error);
+    } else {
+        code = report(args, path, &found, seconds);
+    }
+    nlsh_neighbors_free(&found);
+    loaded_free(&base);
+    return code;
+}
+
+static int write_distances(const char *path, const struct nlsh_neighbors *found)
+{
+    struct nlsh_error error = {0};
+    size_t n = found->n_rows * found->k;
+    float *distances = malloc(n * sizeof *distances);
+    if (distances == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    for (size_t i = 0; i < n; i++) distances[i] = sqrtf(found->l2sq[i]);
+    struct nlsh_matrix matrix = {distances, found->n_rows, found->k, NLSH_F32};
+    int code = 0;
+    if (nlsh_vectors_write(path, NLSH_FORMAT_AUTO, &matrix, &error) != NLSH_OK) {
+        code = talk_failed(&error);
+    }
+    free(distances);
+    return code;
+}
+
+static int truth_of(const struct args *args, const struct loaded *base,
+                    const struct loaded *queries)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_neighbors found;
+    struct nlsh_run run;
+    const char *path = args_text(args, "o");
+    run_init(args, &run);
+    double began = now_seconds();
+    if (nlsh_ground_truth(&base->matrix, &queries->matrix, args_count(args, "N"), &run, &found,
+                          &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    double seconds = now_seconds() - began;
+    int code = 0;
+    if (args_given(args, "distances")) code = write_distances(args_text(args, "distances"), &found);
+    if (code == 0 && nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
+        code = talk_failed(&error);
+    }
+    if (code == 0) code = report(args, path, &found, seconds);
+    nlsh_neighbors_free(&found);
+    return code;
+}
+
+int cmd_groundtruth(const struct args *args)
+{
+    struct loaded base, queries;
+    const char *inputs[] = {args_text(args, "d"), args_text(args, "q")};
+    int code = output_check(args_text(args, "o"), "-o", inputs, 2);
+    if (code == 0) code = output_check(args_text(args, "distances"), "--distances", inputs, 2);
+    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code != 0) return code;
+    code = load_vectors(inputs[1], args_text(args, "type"), &queries);
+    if (code == 0 && base.matrix.dim != queries.matrix.dim) {
+        code = talk_error(EXIT_BAD_DATA, NULL,
+                          "the queries in %s have %zu values each, the vectors in %s have %zu",
+                          inputs[1], queries.matrix.dim, inputs[0], base.matrix.dim);
+        loaded_free(&queries);
+    }
+    if (code == 0) {
+        code = truth_of(args, &base, &queries);
+        loaded_free(&queries);
+    }
+    loaded_free(&base);
+    return code;
+}

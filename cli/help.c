@@ -1,0 +1,352 @@
+/*
+ * help.c - --help, the man page and the bash completion, all from the table in options.c.
+ *
+ * Help begins with examples, because that is what most come for.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "nlsh/learn.h"
+#include "options.h"
+
+static const char *const group_names[N_GROUPS] = {"Files", "Search", "Settings", "Run", "Talk"};
+
+static const struct {
+    int code;
+    const char *meaning;
+} exits[] = {
+    {0, "done"},
+    {1, "a no: verify found damage, or the cache an entry that is damaged"},
+    {2, "the command line or a setting is wrong"},
+    {65, "an input is damaged, or two inputs do not belong together"},
+    {66, "an input does not exist or may not be read"},
+    {69, "a library or an instruction set that was asked for is not here"},
+    {70, "a bug in nlsh, or memory could not be had"},
+    {73, "an output cannot be written"},
+    {74, "reading or writing failed half-way"},
+    {130, "interrupted; nothing half-written stays"},
+};
+
+static const struct {
+    const char *name, *meaning;
+} environment[] = {
+    {"NLSH_CACHE", "the cache directory"},
+    {"NLSH_CPU", "caps the instruction set: scalar, avx2, avx512 or avx512vnni"},
+    {"NO_COLOR", "no colours where it is set and not empty"},
+    {"TERM", "dumb: no colours and no progress bar"},
+};
+
+/* Only on a terminal, and unless NO_COLOR asks otherwise. */
+static bool bold_allowed(FILE *to)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(to)) && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
+           strcmp(term, "dumb") != 0;
+}
+
+static void heading(FILE *to, const char *text)
+{
+    fprintf(to, bold_allowed(to) ? "\033[1m%s\033[0m\n" : "%s\n", text);
+}
+
+/* Prints text from column `at` on, wrapped at 80, further lines indented to `indent`. */
+static void wrapped(FILE *to, const char *text, size_t at, size_t indent)
+{
+    while (*text != '\0') {
+        size_t length = strcspn(text, " \n");
+        if (at + length > 80 && at > indent) {
+            fprintf(to, "\n%*s", (int)indent, "");
+            at = indent;
+        }
+        fprintf(to, "%.*s", (int)length, text);
+        at += length;
+        text += length;
+        if (*text == '\n') {
+            fprintf(to, "\n%*s", (int)indent, "");
+            at = indent;
+            text++;
+        } else if (*text == ' ') {
+            text++;
+            if (at + 1 + strcspn(text, " \n") <= 80) {
+                fputc(' ', to);
+                at++;
+            } else {
+                fprintf(to, "\n%*s", (int)indent, "");
+                at = indent;
+            }
+        }
+    }
+    fputc('\n', to);
+}
+
+/* The text of a flag's default, or NULL where there is none worth saying. */
+static const char *shown_default(const struct flag *flag)
+{
+    if (flag->default_value == NULL || flag->default_value[0] == '\0') return NULL;
+    return flag->default_value;
+}
+
+static void print_flag(FILE *to, const struct flag *flag)
+{
+    enum { column = 26 };
+    char name[64], alias[64], left[256], text[512];
+    snprintf(left, sizeof left, "  %s%s%s%s%s", flag->alias ? flag_dashed(flag->alias, alias) : "",
+             flag->alias ? ", " : "", flag_dashed(flag->name, name), flag->argument ? " " : "",
+             flag->argument ? flag->argument : "");
+    fputs(left, to);
+    size_t at = strlen(left);
+    if (at + 2 > column) {
+        fprintf(to, "\n%*s", column, "");
+    } else {
+        fprintf(to, "%*s", (int)(column - at), "");
+    }
+    const char *standard = shown_default(flag);
+    snprintf(text, sizeof text, "%s%s%s%s%s", flag->help, flag->needed ? " (needed)" : "",
+             standard ? " [" : "", standard ? standard : "", standard ? "]" : "");
+    wrapped(to, text, column, column);
+}
+
+static void print_examples(FILE *to, const struct verb *verb)
+{
+    heading(to, "Examples");
+    for (size_t i = 0; i < 5 && verb->examples[i].line; i++) {
+        fprintf(to, "  # %s\n", verb->examples[i].why);
+        const char *line = verb->examples[i].line;
+        /* A long command is broken before a flag, as one would type it. */
+        size_t at = 2;
+        fputs("  ", to);
+        while (*line != '\0') {
+            size_t length = strcspn(line, " ");
+            size_t value = line[length] == ' ' && line[0] == '-' && line[length + 1] != '-'
+                               ? 1 + strcspn(line + length + 1, " ")
+                               : 0;
+            if (at > 6 && line[0] == '-' && at + length + value > 78) {
+                fputs("\\\n      ", to);
+                at = 6;
+            }
+            fprintf(to, "%.*s", (int)length, line);
+            at += length;
+            line += length;
+            if (*line == ' ') {
+                fputc(*line++, to);
+                at++;
+            }
+        }
+        fputc('\n', to);
+    }
+    fputc('\n', to);
+}
+
+void help_verb(const struct verb *verb, FILE *to)
+{
+    const struct flag *flags[MAX_FLAGS];
+    size_t n = verb_flags(verb, flags);
+    char title[128];
+    int group = -1;
+
+    snprintf(title, sizeof title, "nlsh %s: %s", verb->name, verb->summary);
+    heading(to, title);
+    fputc('\n', to);
+    print_examples(to, verb);
+    heading(to, "Usage");
+    fprintf(to, "  nlsh %s %s\n\n  ", verb->name, verb->usage);
+    wrapped(to, verb->description, 2, 2);
+    for (size_t i = 0; i < n; i++) {
+        if (flags[i]->help == NULL) continue;
+        if ((int)flags[i]->group != group) {
+            group = (int)flags[i]->group;
+            fputc('\n', to);
+            heading(to, group_names[group]);
+        }
+        print_flag(to, flags[i]);
+    }
+}
+
+void help_overview(FILE *to)
+{
+    const struct verb *verb;
+    fputs("nlsh learns how to divide vectors into buckets, and searches by asking a small\n"
+          "network which buckets to look into.\n\n",
+          to);
+    heading(to, "Examples");
+    fputs("  nlsh build -d base.fvecs -i my.nlsh\n"
+          "  nlsh search -i my.nlsh -q query.fvecs -N 10\n"
+          "  nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh\n\n",
+          to);
+    heading(to, "Commands");
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
+        fprintf(to, "  %-13s%s\n", verb->name, verb->summary);
+    }
+    fputs("\n`nlsh COMMAND --help` explains one. Flags take one dash or two.\n", to);
+}
+
+/* ---- man page -------------------------------------------------------------------------------- */
+
+/* Text as roff reads it: backslashes, dashes, and a dot or quote at a line's start made harmless. */
+static void roff(FILE *to, const char *text)
+{
+    bool line_start = true;
+    for (; *text != '\0'; text++) {
+        if (line_start && (*text == '.' || *text == '\'')) fputs("\\&", to);
+        line_start = *text == '\n';
+        if (*text == '\\') {
+            fputs("\\e", to);
+        } else if (*text == '-') {
+            fputs("\\-", to);
+        } else if (*text == '`') {
+            fputs("\\(ga", to);
+        } else if (*text == '\n') {
+            fputs("\n.PP\n", to);
+            line_start = true;
+        } else {
+            fputc(*text, to);
+        }
+    }
+}
+
+static void man_flag(FILE *to, const struct flag *flag)
+{
+    char name[64];
+    fputs(".TP\n\\fB", to);
+    if (flag->alias != NULL) {
+        roff(to, flag_dashed(flag->alias, name));
+        fputs("\\fR, \\fB", to);
+    }
+    roff(to, flag_dashed(flag->name, name));
+    fputs("\\fR", to);
+    if (flag->argument != NULL) {
+        fputs(" \\fI", to);
+        roff(to, flag->argument);
+        fputs("\\fR", to);
+    }
+    fputc('\n', to);
+    roff(to, flag->help);
+    if (flag->needed) fputs(" (needed)", to);
+    if (shown_default(flag) != NULL) {
+        fputs(" [", to);
+        roff(to, shown_default(flag));
+        fputs("]", to);
+    }
+    fputc('\n', to);
+}
+
+static void man_verb(FILE *to, const struct verb *verb)
+{
+    const struct flag *flags[MAX_FLAGS];
+    size_t n = verb_flags(verb, flags);
+    fprintf(to, ".SS nlsh %s\n", verb->name);
+    fprintf(to, "\\fBnlsh %s\\fR ", verb->name);
+    roff(to, verb->usage);
+    fputs("\n.PP\n", to);
+    roff(to, verb->description);
+    fputc('\n', to);
+    for (size_t i = 0; i < 5 && verb->examples[i].line; i++) {
+        fputs(".PP\n", to);
+        roff(to, verb->examples[i].why);
+        fputs(":\n.PP\n.nf\n    ", to);
+        roff(to, verb->examples[i].line);
+        fputs("\n.fi\n", to);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (flags[i]->help != NULL && strcmp(flags[i]->name, "help") != 0) man_flag(to, flags[i]);
+    }
+}
+
+void help_man(FILE *to)
+{
+    const struct verb *verb;
+    fprintf(to, ".TH NLSH 1 \"\" \"nlsh %s\" \"User Commands\"\n", nlsh_version());
+    fputs(".SH NAME\nnlsh \\- build and search a Neural LSH index\n.SH SYNOPSIS\n", to);
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
+        fprintf(to, "%s\\fBnlsh %s\\fR ", i ? ".br\n" : "", verb->name);
+        roff(to, verb->usage);
+        fputc('\n', to);
+    }
+    fputs(".SH DESCRIPTION\nnlsh learns how to divide a set of vectors into buckets so that near "
+          "neighbours share a bucket,\nand searches by asking a small neural network which buckets "
+          "to scan.\nFlags may be written with one dash or two, and with a space or = before "
+          "their value.\nA flag that comes twice counts the last time.\nData go to the standard "
+          "output, talk to the standard error.\n.SH COMMANDS\n",
+          to);
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) man_verb(to, verb);
+    fputs(".SH ENVIRONMENT\n", to);
+    for (size_t i = 0; i < sizeof environment / sizeof environment[0]; i++) {
+        fprintf(to, ".TP\n\\fB%s\\fR\n%s\n", environment[i].name, environment[i].meaning);
+    }
+    fputs(".SH EXIT STATUS\n", to);
+    for (size_t i = 0; i < sizeof exits / sizeof exits[0]; i++) {
+        fprintf(to, ".TP\n\\fB%d\\fR\n%s\n", exits[i].code, exits[i].meaning);
+    }
+    fputs(".SH SEE ALSO\nY. Dong, P. Indyk, I. Razenshteyn, T. Wagner,\n\\fILearning Space "
+          "Partitions for Nearest Neighbor Search\\fR, ICLR 2020.\n",
+          to);
+}
+
+/* ---- bash completion ------------------------------------------------------------------------- */
+
+static void completion_values(FILE *to, const struct verb *verb)
+{
+    const struct flag *flags[MAX_FLAGS];
+    size_t n = verb_flags(verb, flags);
+    for (size_t i = 0; i < n; i++) {
+        char word[64];
+        if (!choice_at(flags[i]->argument, 0, word, sizeof word)) continue;
+        fprintf(to, "        %s:-%s|%s:--%s) words=\"", verb->name, flags[i]->name, verb->name,
+                flags[i]->name);
+        for (size_t c = 0; choice_at(flags[i]->argument, c, word, sizeof word); c++) {
+            fprintf(to, "%s%s", c ? " " : "", word);
+        }
+        fputs("\" ;;\n", to);
+    }
+    for (size_t i = 0; i < n; i++) {
+        enum flag_kind kind = flags[i]->kind;
+        if (kind != FLAG_COUNT && kind != FLAG_REAL && kind != FLAG_LIST && kind != FLAG_SETTING) {
+            continue;
+        }
+        char word[64];
+        if (choice_at(flags[i]->argument, 0, word, sizeof word)) continue;
+        /* A number follows: offer nothing, least of all a file. */
+        fprintf(to, "        %s:-%s|%s:--%s) compopt +o default; return ;;\n", verb->name,
+                flags[i]->name, verb->name, flags[i]->name);
+    }
+}
+
+void help_completion(FILE *to)
+{
+    const struct verb *verb;
+    fputs("# bash completion for nlsh; made by `nlsh help --completion`\n"
+          "_nlsh()\n{\n"
+          "    local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"\" verb=\"\" words=\"\"\n"
+          "    COMPREPLY=()\n"
+          "    if [ \"$COMP_CWORD\" -gt 1 ]; then\n"
+          "        verb=\"${COMP_WORDS[1]}\"\n"
+          "        previous=\"${COMP_WORDS[COMP_CWORD - 1]}\"\n"
+          "    else\n"
+          "        COMPREPLY=($(compgen -W \"",
+          to);
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
+        fprintf(to, "%s%s", i ? " " : "", verb->name);
+    }
+    fputs("\" -- \"$current\"))\n        return\n    fi\n    case \"$verb:$previous\" in\n", to);
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) completion_values(to, verb);
+    fputs("    esac\n    if [ -z \"$words\" ]; then\n        case \"$verb:$current\" in\n", to);
+    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
+        const struct flag *flags[MAX_FLAGS];
+        size_t n = verb_flags(verb, flags);
+        char name[64];
+        fprintf(to, "        %s:-*) words=\"", verb->name);
+        for (size_t f = 0; f < n; f++) {
+            fprintf(to, "%s%s", f ? " " : "", flag_dashed(flags[f]->name, name));
+        }
+        fputs("\" ;;\n", to);
+        if (verb->words != NULL) {
+            fprintf(to, "        %s:*) words=\"%s\" ;;\n", verb->name, verb->words);
+        }
+    }
+    fputs("        esac\n    fi\n"
+          "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+          "}\n"
+          "complete -o default -F _nlsh nlsh\n",
+          to);
+}

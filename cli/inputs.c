@@ -1,0 +1,328 @@
+/*
+ * inputs.c - what the verbs share: vector files read as -type says, the settings of a run, true
+ * neighbours from a file or from a scan of every bucket.
+ */
+#include "inputs.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "talk.h"
+
+/* ---- files by -type -------------------------------------------------------------------------- */
+
+/* The format that a name's ending promises, ".gz" left aside; AUTO where it promises none. */
+static enum nlsh_format format_by_ending(const char *path)
+{
+    char ending[16];
+    size_t length = strlen(path);
+    if (length > 3 && strcmp(path + length - 3, ".gz") == 0) length -= 3;
+    size_t dot = length;
+    while (dot > 0 && path[dot - 1] != '.' && path[dot - 1] != '/') dot--;
+    if (dot == 0 || path[dot - 1] != '.' || length - dot >= sizeof ending) return NLSH_FORMAT_AUTO;
+    memcpy(ending, path + dot, length - dot);
+    ending[length - dot] = '\0';
+    return nlsh_format_from_name(ending);
+}
+
+static bool type_allows(const char *type, enum nlsh_format format)
+{
+    if (strcmp(type, "sift") == 0) {
+        return format == NLSH_FORMAT_FVECS || format == NLSH_FORMAT_BVECS;
+    }
+    return strcmp(type, "mnist") != 0 || format == NLSH_FORMAT_IDX;
+}
+
+static int wrong_type(const char *path, const char *type, enum nlsh_format format)
+{
+    return talk_error(EXIT_BAD_DATA, "leave -type out, or give -type auto",
+                      "%s is %s, but -type %s means %s", path, nlsh_format_name(format), type,
+                      strcmp(type, "sift") == 0 ? "fvecs or bvecs" : "idx");
+}
+
+/* -type sift on a name without a known ending: whichever of the two the content fits. */
+static enum nlsh_status read_sift(const char *path, struct nlsh_vectors *out,
+                                  struct nlsh_error *error)
+{
+    struct nlsh_error other;
+    enum nlsh_status status = nlsh_vectors_read(path, NLSH_FORMAT_FVECS, out, error);
+    if (status != NLSH_E_DATA) return status;
+    return nlsh_vectors_read(path, NLSH_FORMAT_BVECS, out, &other) == NLSH_OK ? NLSH_OK : status;
+}
+
+int load_vectors(const char *path, const char *type, struct loaded *out)
+{
+    struct nlsh_error error = {0};
+    enum nlsh_format promised = format_by_ending(path);
+    enum nlsh_status status;
+    memset(out, 0, sizeof *out);
+    if (promised != NLSH_FORMAT_AUTO && !type_allows(type, promised)) {
+        return wrong_type(path, type, promised);
+    }
+    if (strcmp(type, "mnist") == 0) promised = NLSH_FORMAT_IDX;
+    if (strcmp(type, "sift") == 0 && promised == NLSH_FORMAT_AUTO) {
+        status = read_sift(path, &out->vectors, &error);
+    } else {
+        status = nlsh_vectors_read(path, promised, &out->vectors, &error);
+    }
+    if (status != NLSH_OK) return talk_failed(&error);
+    out->matrix = out->vectors.matrix;
+    out->format = out->vectors.format;
+    if (talk_stopped()) {
+        loaded_free(out);
+        error.status = NLSH_E_INTERRUPTED;
+        return talk_failed(&error);
+    }
+    return 0;
+}
+
+void loaded_free(struct loaded *loaded)
+{
+    free(loaded->converted);
+    nlsh_vectors_free(&loaded->vectors);
+    memset(loaded, 0, sizeof *loaded);
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+const char *type_name(enum nlsh_type type)
+{
+    switch (type) {
+    case NLSH_U8: return "u8";
+    case NLSH_I8: return "i8";
+    case NLSH_F32: return "f32";
+    case NLSH_I32: return "i32";
+    }
+    return "?";
+}
+
+static size_t type_size(enum nlsh_type type)
+{
+    return type == NLSH_U8 || type == NLSH_I8 ? 1 : 4;
+}
+
+static double value_at(const struct nlsh_matrix *matrix, size_t i)
+{
+    switch (matrix->type) {
+    case NLSH_U8: return ((const uint8_t *)matrix->data)[i];
+    case NLSH_I8: return ((const int8_t *)matrix->data)[i];
+    case NLSH_F32: return (double)((const float *)matrix->data)[i];
+    case NLSH_I32: return ((const int32_t *)matrix->data)[i];
+    }
+    return 0;
+}
+
+static bool value_fits(double value, enum nlsh_type type)
+{
+    if (type == NLSH_F32) return (double)(float)value == value;
+    double low = type == NLSH_U8 ? 0 : type == NLSH_I8 ? -128 : INT32_MIN;
+    double high = type == NLSH_U8 ? 255 : type == NLSH_I8 ? 127 : INT32_MAX;
+    return value >= low && value <= high && floor(value) == value;
+}
+
+static void value_put(void *to, enum nlsh_type type, size_t i, double value)
+{
+    switch (type) {
+    case NLSH_U8: ((uint8_t *)to)[i] = (uint8_t)value; break;
+    case NLSH_I8: ((int8_t *)to)[i] = (int8_t)value; break;
+    case NLSH_F32: ((float *)to)[i] = (float)value; break;
+    case NLSH_I32: ((int32_t *)to)[i] = (int32_t)value; break;
+    }
+}
+
+bool loaded_convert(struct loaded *loaded, enum nlsh_type type)
+{
+    struct nlsh_matrix *matrix = &loaded->matrix;
+    size_t n = matrix->n_rows * matrix->dim;
+    if (matrix->type == type) return true;
+    void *values = calloc(n ? n : 1, type_size(type));
+    if (values == NULL) return false;
+    for (size_t i = 0; i < n; i++) {
+        double value = value_at(matrix, i);
+        if (!value_fits(value, type)) {
+            free(values);
+            return false;
+        }
+        value_put(values, type, i, value);
+    }
+    free(loaded->converted);
+    nlsh_vectors_free(&loaded->vectors);
+    memset(&loaded->vectors, 0, sizeof loaded->vectors);
+    loaded->converted = values;
+    matrix->data = values;
+    matrix->type = type;
+    return true;
+}
+
+double row_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b, size_t j)
+{
+    double sum = 0;
+    for (size_t d = 0; d < a->dim; d++) {
+        double difference = value_at(a, i * a->dim + d) - value_at(b, j * b->dim + d);
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n)
+{
+    struct nlsh_matrix rows = *matrix;
+    rows.data = (const char *)matrix->data + first * matrix->dim * type_size(matrix->type);
+    rows.n_rows = n;
+    return rows;
+}
+
+int load_queries(const char *path, const char *type, const char *index_path,
+                 const struct nlsh_index_info *info, struct loaded *out)
+{
+    int code = load_vectors(path, type, out);
+    if (code != 0) return code;
+    if (out->matrix.dim != info->dim) {
+        code = talk_error(EXIT_BAD_DATA, "take queries of the kind that the index was built from",
+                          "the queries in %s have %zu values each, the vectors of %s have %zu",
+                          path, out->matrix.dim, index_path, info->dim);
+        loaded_free(out);
+        return code;
+    }
+    if (loaded_convert(out, info->type) || loaded_convert(out, NLSH_F32)) return 0;
+    loaded_free(out);
+    return talk_error(EXIT_BAD_DATA, "queries are bytes or 32-bit floats",
+                      "the queries in %s hold whole numbers that no 32-bit float can hold", path);
+}
+
+int load_base_of(const char *path, const char *type, const char *index_path,
+                 const struct nlsh_index_info *info, struct loaded *out)
+{
+    int code = load_vectors(path, type, out);
+    if (code != 0) return code;
+    if (out->matrix.n_rows != info->n_rows || out->matrix.dim != info->dim) {
+        code = talk_error(EXIT_BAD_DATA, "give the file that the index was built from",
+                          "%s holds %zu vectors of %zu values, the index %s %zu of %zu", path,
+                          out->matrix.n_rows, out->matrix.dim, index_path, info->n_rows, info->dim);
+    } else if (nlsh_data_hash(&out->matrix) != info->data_hash) {
+        code = talk_error(EXIT_BAD_DATA, "give the file that the index was built from",
+                          "the vectors in %s are not those of the index %s: their content hash "
+                          "differs", path, index_path);
+    } else if (!loaded_convert(out, info->type) && !loaded_convert(out, NLSH_F32)) {
+        code = talk_error(EXIT_BUG, NULL, "out of memory");
+    }
+    if (code != 0) loaded_free(out);
+    return code;
+}
+
+/* ---- a run ----------------------------------------------------------------------------------- */
+
+void run_init(const struct args *args, struct nlsh_run *run)
+{
+    nlsh_run_init(run);
+    run->progress = talk_progress;
+    run->note = talk_note;
+    if (args_has(args, "threads") && args_given(args, "threads")) {
+        run->n_threads = args_count(args, "threads");
+    }
+    if (args_given(args, "no-cache")) {
+        run->cache_dir = NULL;
+    } else if (args_given(args, "cache")) {
+        run->cache_dir = args_text(args, "cache");
+    } else {
+        run->cache_dir = nlsh_cache_default_dir();
+    }
+}
+
+/* ---- true neighbours ------------------------------------------------------------------------- */
+
+int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
+               struct nlsh_neighbors *out)
+{
+    struct nlsh_error error = {0};
+    if (nlsh_neighbors_read(path, out, &error) != NLSH_OK) return talk_failed(&error);
+    int code = 0;
+    if (out->n_rows != n_queries) {
+        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries",
+                          "%s holds the neighbours of %zu queries, there are %zu queries", path,
+                          out->n_rows, n_queries);
+    } else if (out->k < k) {
+        code = talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
+                          "%s holds %zu neighbours a query, -N asks for %zu", path, out->k, k);
+    }
+    for (size_t i = 0; code == 0 && i < out->n_rows * out->k; i++) {
+        if (out->ids[i] < n_rows) continue;
+        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries in this base",
+                          "%s, row %zu: neighbour %u, but the base has only %zu vectors", path,
+                          i / out->k, out->ids[i], n_rows);
+    }
+    if (code != 0) nlsh_neighbors_free(out);
+    return code;
+}
+
+static enum nlsh_status scan_timed(const struct nlsh_index *index,
+                                   const struct nlsh_matrix *queries,
+                                   const struct nlsh_search_options *options,
+                                   struct nlsh_neighbors *out, double *seconds,
+                                   struct nlsh_error *error)
+{
+    struct nlsh_searcher *searcher;
+    double spent = 0;
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
+    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i++) {
+        struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        double began = now_seconds();
+        status = nlsh_search(searcher, &one, options, out->ids + i * out->k,
+                             out->l2sq + i * out->k, NULL, error);
+        spent += now_seconds() - began;
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, queries->n_rows)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
+    }
+    nlsh_searcher_free(searcher);
+    *seconds = spent / (double)queries->n_rows;
+    return status;
+}
+
+static enum nlsh_status scan_batched(const struct nlsh_index *index,
+                                     const struct nlsh_matrix *queries,
+                                     const struct nlsh_search_options *options,
+                                     struct nlsh_neighbors *out, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t step = 64 * options->n_threads;
+    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i += step) {
+        size_t n = queries->n_rows - i < step ? queries->n_rows - i : step;
+        struct nlsh_matrix some = matrix_rows(queries, i, n);
+        status = nlsh_search_batch(index, &some, options, out->ids + i * out->k,
+                                   out->l2sq + i * out->k, NULL, error);
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + n, queries->n_rows)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
+    }
+    return status;
+}
+
+int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
+                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_index_info info;
+    struct nlsh_search_options options;
+    nlsh_index_info(index, &info);
+    nlsh_search_options_init(&options);
+    options.k = k;
+    options.probes = (double)info.n_buckets; /* every bucket: nothing can be missed */
+    options.n_threads = run->n_threads;
+    out->n_rows = queries->n_rows;
+    out->k = k;
+    out->ids = calloc(queries->n_rows * k, sizeof *out->ids);
+    out->l2sq = calloc(queries->n_rows * k, sizeof *out->l2sq);
+    enum nlsh_status status = NLSH_E_NOMEM;
+    if (out->ids == NULL || out->l2sq == NULL) {
+        error.status = status;
+    } else if (seconds != NULL) {
+        status = scan_timed(index, queries, &options, out, seconds, &error);
+    } else {
+        status = scan_batched(index, queries, &options, out, &error);
+    }
+    if (status == NLSH_OK) return 0;
+    nlsh_neighbors_free(out);
+    return talk_failed(&error);
+}

@@ -1,0 +1,47 @@
+/* inputs.h - what the verbs share: vector files by -type, the run's settings, true neighbours. */
+#ifndef NLSH_CLI_INPUTS_H
+#define NLSH_CLI_INPUTS_H
+
+#include <stdbool.h>
+
+#include "nlsh/learn.h"
+#include "options.h"
+
+/* Vectors as a verb uses them: as read, or converted to another type. */
+struct loaded {
+    struct nlsh_matrix matrix;
+    enum nlsh_format format;
+    struct nlsh_vectors vectors;
+    void *converted;
+};
+
+/* Reads the file as -type says. Returns 0 or an exit code after saying why. */
+int load_vectors(const char *path, const char *type, struct loaded *out);
+void loaded_free(struct loaded *loaded);
+/* Converts to type where every value has a place in it; returns whether the matrix is of type. */
+bool loaded_convert(struct loaded *loaded, enum nlsh_type type);
+/* Brings queries to what nlsh_search() takes: the index's type where they fit, else f32. */
+int load_queries(const char *path, const char *type, const char *index_path,
+                 const struct nlsh_index_info *info, struct loaded *out);
+/* Reads the base and compares it with the index by dimension and content hash. */
+int load_base_of(const char *path, const char *type, const char *index_path,
+                 const struct nlsh_index_info *info, struct loaded *out);
+
+const char *type_name(enum nlsh_type type);
+double row_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b, size_t j);
+struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n);
+
+/* Threads, cache, progress and notes from the flags. */
+void run_init(const struct args *args, struct nlsh_run *run);
+
+/* True neighbours from an .ivecs file, checked against the number of queries, k and n_rows. */
+int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
+               struct nlsh_neighbors *out);
+/*
+ * The k true neighbours of each query by scanning every bucket of the index. seconds (or NULL):
+ * mean a query, one at a time on one thread; with NULL all of the run's threads are used.
+ */
+int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
+                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out);
+
+#endif

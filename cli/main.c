@@ -1,0 +1,59 @@
+/*
+ * main.c - the command `nlsh`: finds the verb, parses its flags, runs it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "options.h"
+#include "output.h"
+#include "talk.h"
+#include "verbs.h"
+
+static int unknown_verb(const char *name)
+{
+    char hint[128];
+    const char *near = verb_suggest(name);
+    if (near != NULL) {
+        snprintf(hint, sizeof hint, "did you mean `nlsh %s`?", near);
+    } else {
+        snprintf(hint, sizeof hint, "`nlsh help` lists the commands");
+    }
+    return talk_error(EXIT_USAGE, hint, name[0] == '-' ? "a command comes first, not %s"
+                                                       : "there is no command %s", name);
+}
+
+/* `nlsh --help` and `nlsh --version` are what many type first. */
+static const char *verb_for(const char *word)
+{
+    static const char *const helps[] = {"-h", "-help", "--help"};
+    static const char *const versions[] = {"-V", "-version", "--version"};
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(word, helps[i]) == 0) return "help";
+        if (strcmp(word, versions[i]) == 0) return "version";
+    }
+    return word;
+}
+
+int main(int argc, char **argv)
+{
+    struct args args;
+    bool wants_help;
+    talk_begin();
+    talk_catch_signals();
+    if (argc < 2) {
+        help_overview(stderr);
+        return EXIT_USAGE;
+    }
+    const struct verb *verb = verb_named(verb_for(argv[1]));
+    if (verb == NULL) return unknown_verb(argv[1]);
+    int code = args_parse(verb, argc - 2, argv + 2, &args, &wants_help);
+    if (code != 0) return code;
+    if (wants_help) {
+        help_verb(verb, stdout);
+        return finish_stdout();
+    }
+    talk_configure(&args);
+    code = verb->run(&args);
+    talk_stage_end();
+    return code;
+}

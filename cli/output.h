@@ -1,0 +1,35 @@
+/* output.h - stdout, and files that appear whole or not at all. */
+#ifndef NLSH_CLI_OUTPUT_H
+#define NLSH_CLI_OUTPUT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdio.h>
+
+struct output {
+    FILE *file;
+    const char *path; /* borrowed, for messages; NULL for stdout */
+    char *target;     /* what the temporary file is renamed to; NULL where it is written straight */
+    char *temporary;
+};
+
+/* NULL and "-" mean stdout. A device or a pipe is written straight; anything else is written
+ * beside its target. Returns 0, or an exit code after saying why. */
+int output_open(const char *path, struct output *out);
+/* Flushes, syncs, renames. Closes in any case. */
+int output_commit(struct output *output);
+/* Closes and leaves nothing behind. */
+void output_abort(struct output *output);
+
+/* Whether path can probably be written, before hours of work: its directory is there and may be
+ * written, and it is none of the inputs (n of them, NULL ones are skipped). */
+int output_check(const char *path, const char *flag, const char *const *inputs, size_t n_inputs);
+
+/* Prints a value and a line end to stdout and frees it. */
+int print_json(json_t *value);
+/* Flushes stdout; an exit code where that failed. */
+int finish_stdout(void);
+/* A number, or null where it is not finite. */
+json_t *json_number_or_null(double value);
+
+#endif

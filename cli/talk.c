@@ -1,0 +1,447 @@
+/*
+ * talk.c - everything that is said on stderr.
+ *
+ * A stage's bar is drawn at most ten times a second on one line, and goes when the stage ends;
+ * what stays is one line with its time. stdout is never touched here.
+ */
+#include "talk.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "options.h"
+
+enum progress_mode { PROGRESS_NEVER, PROGRESS_BAR, PROGRESS_JSON };
+
+static struct {
+    bool quiet, colour, terminal, dumb, utf8;
+    enum progress_mode progress;
+} talk;
+
+static struct {
+    const char *stage; /* NULL: none under way */
+    double began, drawn;
+    uint64_t done, total;
+    bool visible;
+} bar;
+
+static const double redraw_seconds = 0.1;
+/* A stage shorter than this leaves no line: it would only be noise. */
+static const double worth_a_line_seconds = 0.1;
+
+static volatile sig_atomic_t stop_asked;
+static char *volatile doomed; /* the temporary file that a second signal removes */
+
+/* ---- numbers as text ------------------------------------------------------------------------- */
+
+double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+char *text_count(uint64_t n, char buffer[32])
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
+    char *to = buffer;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0) *to++ = ',';
+        *to++ = digits[i];
+    }
+    *to = '\0';
+    return buffer;
+}
+
+char *text_bytes(uint64_t n, char buffer[32])
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double value = (double)n;
+    size_t unit = 0;
+    while (value >= 999.5 && unit < 4) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(buffer, 32, unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    return buffer;
+}
+
+char *text_seconds(double seconds, char buffer[32])
+{
+    if (seconds < 1e-3) {
+        snprintf(buffer, 32, "%.1f us", seconds * 1e6);
+    } else if (seconds < 0.9995) {
+        snprintf(buffer, 32, "%.*f ms", seconds < 0.00995 ? 2 : seconds < 0.0995 ? 1 : 0,
+                 seconds * 1e3);
+    } else if (seconds < 99.5) {
+        snprintf(buffer, 32, "%.1f s", seconds);
+    } else {
+        long whole = lround(seconds);
+        if (whole < 3600) {
+            snprintf(buffer, 32, "%ld min %02ld s", whole / 60, whole % 60);
+        } else {
+            snprintf(buffer, 32, "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
+        }
+    }
+    return buffer;
+}
+
+char *text_rate(double a_second, char buffer[32])
+{
+    static const char *const units[] = {"", "k", "M", "G"};
+    size_t unit = 0;
+    while (a_second >= 999.5 && unit < 3) {
+        a_second /= 1000;
+        unit++;
+    }
+    snprintf(buffer, 32, "%.*f%s/s", a_second < 9.995 ? 2 : a_second < 99.95 ? 1 : 0, a_second,
+             units[unit]);
+    return buffer;
+}
+
+static char *text_eta(double seconds, char buffer[32])
+{
+    long whole = (long)fmin(ceil(seconds), 359999.0);
+    if (whole < 3600) {
+        snprintf(buffer, 32, "%ld:%02ld", whole / 60, whole % 60);
+    } else {
+        snprintf(buffer, 32, "%ld:%02ld:%02ld", whole / 3600, whole % 3600 / 60, whole % 60);
+    }
+    return buffer;
+}
+
+/* ---- set-up ---------------------------------------------------------------------------------- */
+
+static bool locale_is_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value == NULL || value[0] == '\0') continue;
+        return strstr(value, "UTF-8") || strstr(value, "utf8") || strstr(value, "UTF8") ||
+               strstr(value, "utf-8");
+    }
+    return false;
+}
+
+void talk_begin(void)
+{
+    const char *term = getenv("TERM");
+    const char *no_color = getenv("NO_COLOR");
+    talk.terminal = isatty(STDERR_FILENO) == 1;
+    talk.dumb = term == NULL || strcmp(term, "dumb") == 0 || term[0] == '\0';
+    talk.colour = talk.terminal && !talk.dumb && (no_color == NULL || no_color[0] == '\0');
+    talk.utf8 = locale_is_utf8();
+    talk.progress = talk.terminal && !talk.dumb ? PROGRESS_BAR : PROGRESS_NEVER;
+}
+
+void talk_configure(const struct args *args)
+{
+    talk.quiet = args_given(args, "quiet");
+    if (!args_has(args, "progress")) return;
+    const char *mode = args_text(args, "progress");
+    if (strcmp(mode, "always") == 0) talk.progress = PROGRESS_BAR;
+    if (strcmp(mode, "json") == 0) talk.progress = PROGRESS_JSON;
+    if (strcmp(mode, "never") == 0 || (talk.quiet && talk.progress == PROGRESS_BAR)) {
+        talk.progress = PROGRESS_NEVER;
+    }
+}
+
+int exit_code(enum nlsh_status status)
+{
+    switch (status) {
+    case NLSH_OK: return EXIT_DONE;
+    case NLSH_E_ARG: return EXIT_USAGE;
+    case NLSH_E_NO_INPUT: return EXIT_NO_INPUT;
+    case NLSH_E_IO: return EXIT_IO;
+    case NLSH_E_CANT_CREATE: return EXIT_CANNOT_WRITE;
+    case NLSH_E_DATA:
+    case NLSH_E_MISMATCH: return EXIT_BAD_DATA;
+    case NLSH_E_UNSUPPORTED: return EXIT_UNSUPPORTED;
+    case NLSH_E_INTERRUPTED: return EXIT_INTERRUPTED;
+    case NLSH_E_NOMEM:
+    case NLSH_E_INTERNAL: break;
+    }
+    return EXIT_BUG;
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void write_json_line(json_t *event)
+{
+    char *text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(6));
+    if (text != NULL) fprintf(stderr, "%s\n", text);
+    fflush(stderr);
+    free(text);
+    json_decref(event);
+}
+
+static void bar_hide(void)
+{
+    if (!bar.visible) return;
+    if (talk.terminal && !talk.dumb) {
+        fputs("\r\033[K", stderr);
+    } else {
+        fputs("\n", stderr); /* --progress always into a file: the last state of the bar stays */
+    }
+    bar.visible = false;
+}
+
+static void labelled(const char *label, const char *colour, const char *text)
+{
+    if (talk.colour) {
+        fprintf(stderr, "\033[%sm%s:\033[0m %s\n", colour, label, text);
+    } else {
+        fprintf(stderr, "%s: %s\n", label, text);
+    }
+}
+
+static int say_error(int code, const char *message, const char *hint)
+{
+    bool has_hint = hint != NULL && hint[0] != '\0';
+    bar_hide();
+    bar.stage = NULL;
+    if (talk.progress == PROGRESS_JSON) {
+        json_t *event = json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit",
+                                  code);
+        if (event != NULL && has_hint) json_object_set_new(event, "hint", json_string(hint));
+        if (event != NULL) {
+            write_json_line(event);
+            return code;
+        } /* a name that is not UTF-8: say it as text */
+    }
+    fflush(stdout);
+    labelled("error", "1;31", message);
+    if (has_hint) labelled("hint", "36", hint);
+    return code;
+}
+
+int talk_error(int code, const char *hint, const char *format, ...)
+{
+    char message[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    return say_error(code, message, hint);
+}
+
+int talk_failed(const struct nlsh_error *error)
+{
+    if (error->status == NLSH_E_INTERRUPTED) {
+        return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written",
+                         "stages that were done are in the cache: the same command goes on there");
+    }
+    const char *hint = error->hint;
+    if (error->status == NLSH_E_INTERNAL && hint[0] == '\0') {
+        hint = "this is a bug in nlsh: please report it with the command that shows it";
+    }
+    const char *message = error->message[0] ? error->message : nlsh_status_name(error->status);
+    return say_error(exit_code(error->status), message, hint);
+}
+
+static void say_line(const char *line)
+{
+    if (talk.quiet) return;
+    if (talk.progress == PROGRESS_JSON) {
+        json_t *event = json_pack("{s:s, s:s}", "event", "note", "text", line);
+        if (event != NULL) write_json_line(event);
+        return;
+    }
+    bar_hide();
+    fprintf(stderr, "%s\n", line);
+}
+
+void talk_say(const char *format, ...)
+{
+    char line[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    say_line(line);
+}
+
+void talk_note(void *user, const char *sentence)
+{
+    (void)user;
+    say_line(sentence);
+}
+
+/* ---- the bar --------------------------------------------------------------------------------- */
+
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+    return 80;
+}
+
+/* The bar itself: width cells, eighths of a cell where the terminal can show them. */
+static void put_cells(char *to, size_t to_size, size_t width, double share)
+{
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    size_t used = 0;
+    size_t units = (size_t)(share * (double)width * 8 + 0.5);
+    for (size_t i = 0; i < width && used + 4 < to_size; i++) {
+        const char *cell;
+        size_t here = units > 8 * i ? units - 8 * i : 0;
+        if (here >= 8) {
+            cell = talk.utf8 ? "█" : "#";
+        } else if (here > 0 && talk.utf8) {
+            cell = eighths[here];
+        } else {
+            cell = talk.utf8 ? " " : ".";
+        }
+        size_t length = strlen(cell);
+        memcpy(to + used, cell, length);
+        used += length;
+    }
+    to[used] = '\0';
+}
+
+static void bar_draw(double now)
+{
+    char rate[32], eta[32] = "", count[32], tail[96], cells[400];
+    double elapsed = now - bar.began;
+    double share = bar.total ? fmin(1.0, (double)bar.done / (double)bar.total) : 0;
+    double a_second = elapsed > 0 ? (double)bar.done / elapsed : 0;
+    const char *on = talk.colour ? "\033[32m" : "", *off = talk.colour ? "\033[0m" : "";
+    const char *wipe = talk.terminal && !talk.dumb ? "\033[K" : "";
+    size_t columns = terminal_columns();
+
+    if (bar.total == 0) {
+        fprintf(stderr, "\r%-14.30s %s  %s%s", bar.stage, text_count(bar.done, count),
+                text_rate(a_second, rate), wipe);
+        return;
+    }
+    if (share > 0.002 && elapsed > 0.3) text_eta(elapsed * (1 - share) / share, eta);
+    snprintf(tail, sizeof tail, "%3.0f %%  %8s  ETA %-6s", floor(share * 100),
+             text_rate(a_second, rate), eta[0] ? eta : "-");
+    size_t name = strlen(bar.stage) > 14 ? strlen(bar.stage) : 14;
+    if (name > 30) name = 30;
+    size_t taken = name + strlen(tail) + 6;
+    if (columns < taken + 8) {
+        fprintf(stderr, "\r%.*s %3.0f %%%s", (int)(columns > 12 ? columns - 8 : 4), bar.stage,
+                floor(share * 100), wipe);
+        return;
+    }
+    size_t width = columns - taken < 40 ? columns - taken : 40;
+    put_cells(cells, sizeof cells, width, share);
+    fprintf(stderr, "\r%-*.30s %s%s%s%s%s  %s%s", (int)name, bar.stage, talk.utf8 ? "▕" : "[", on,
+            cells, off, talk.utf8 ? "▏" : "]", tail, wipe);
+}
+
+static void bar_json(double now)
+{
+    double elapsed = now - bar.began;
+    json_t *event = json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "stage", bar.stage,
+                              "done", (json_int_t)bar.done, "total", (json_int_t)bar.total,
+                              "seconds", elapsed);
+    if (event == NULL) return;
+    if (elapsed > 0 && bar.done > 0) {
+        double a_second = (double)bar.done / elapsed;
+        json_object_set_new(event, "rate", json_real(a_second));
+        if (bar.total >= bar.done) {
+            json_object_set_new(event, "eta",
+                                json_real((double)(bar.total - bar.done) / a_second));
+        }
+    }
+    write_json_line(event);
+}
+
+void talk_stage_end(void)
+{
+    char seconds[32];
+    if (bar.stage == NULL) return;
+    double elapsed = now_seconds() - bar.began;
+    const char *stage = bar.stage;
+    bar_hide();
+    bar.stage = NULL;
+    if (stop_asked) return;
+    if (talk.progress == PROGRESS_JSON) {
+        json_t *event = json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds",
+                                  elapsed);
+        if (event != NULL) write_json_line(event);
+    } else if (talk.progress == PROGRESS_BAR && elapsed >= worth_a_line_seconds) {
+        fprintf(stderr, "%-14s %s\n", stage, text_seconds(elapsed, seconds));
+    }
+}
+
+int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    (void)user;
+    if (talk.progress == PROGRESS_NEVER) return stop_asked;
+    double now = now_seconds();
+    if (bar.stage == NULL || (bar.stage != stage && strcmp(bar.stage, stage) != 0)) {
+        talk_stage_end();
+        bar.stage = stage;
+        bar.began = now;
+        bar.drawn = now; /* the first 0.1 s pass without a bar, so short stages do not flicker */
+    }
+    bar.done = done;
+    bar.total = total;
+    if (now - bar.drawn >= redraw_seconds) {
+        bar.drawn = now;
+        if (talk.progress == PROGRESS_JSON) {
+            bar_json(now);
+        } else {
+            bar_draw(now);
+            fflush(stderr);
+            bar.visible = true;
+        }
+    }
+    if (total > 0 && done >= total) talk_stage_end();
+    return stop_asked;
+}
+
+/* ---- signals --------------------------------------------------------------------------------- */
+
+static void on_signal(int number)
+{
+    if (stop_asked) {
+        if (doomed != NULL) unlink(doomed);
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    stop_asked = 1;
+}
+
+void talk_catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    sigemptyset(&action.sa_mask);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_RESTART;
+    /* A shell starts background jobs with SIGINT ignored: that stays so. */
+    struct sigaction old;
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        sigaction(SIGINT, &action, NULL);
+    }
+    sigaction(SIGTERM, &action, NULL);
+    /* A closed pipe and a file-size limit then come back as errors of write(). */
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+    sigaction(SIGXFSZ, &action, NULL);
+}
+
+bool talk_stopped(void)
+{
+    return stop_asked != 0;
+}
+
+void talk_remove_on_kill(const char *path)
+{
+    doomed = (char *)path;
+}
