@@ -157,6 +157,12 @@ static int build_loaded(const struct args *args, const struct loaded *base,
         return print_dry_run(args, options, &base->matrix, &forecast);
     }
     if (nlsh_build(&base->matrix, options, path, &run, &report, &error) != NLSH_OK) {
+        if (error.status == NLSH_E_INTERRUPTED) {
+            snprintf(error.hint, sizeof error.hint, "%s",
+                     run.cache_dir ? "finished stages are in the cache: the same command goes on "
+                                     "from there"
+                                   : "");
+        }
         return talk_failed(&error);
     }
     talk_stage_end();

@@ -15,7 +15,7 @@ static const char *index_path(const struct args *args)
 {
     bool flag = args_given(args, "i");
     if (flag != (args->n_words > 0)) return flag ? args_text(args, "i") : args->words[0];
-    talk_error(EXIT_USAGE, flag ? "leave one of them out" : "name the file: nlsh info my.nlsh",
+    talk_error(EXIT_USAGE, flag ? "leave one of them out" : "name the file behind the command",
                flag ? "two indexes are named, %s and -i" : "nlsh %s needs an INDEX",
                flag ? args->words[0] : args->verb->name);
     return NULL;

@@ -44,7 +44,21 @@ struct search {
 
 /* ---- what is asked --------------------------------------------------------------------------- */
 
-static int read_options(struct search *s)
+static int check_options(const struct args *args)
+{
+    if (args_given(args, "T")) {
+        double t = args_real(args, "T");
+        if (t > 0 && (t < 1 || floor(t) == t)) return 0;
+        return talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
+                          "-T %s: it is neither", args_text(args, "T"));
+    }
+    double recall = args_real(args, "recall");
+    if (recall > 0 && recall < 1) return 0;
+    return talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
+                      "--recall %s: it must lie between 0 and 1", args_text(args, "recall"));
+}
+
+static void read_options(struct search *s)
 {
     const struct args *args = s->args;
     char count[32];
@@ -54,21 +68,13 @@ static int read_options(struct search *s)
     s->options.recall = args_real(args, "recall");
     if (args_given(args, "T")) {
         double t = args_real(args, "T");
-        if (t <= 0 || (t > 1 && floor(t) != t)) {
-            return talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
-                              "-T %s: it is neither", args_text(args, "T"));
-        }
         if (t > (double)s->info.n_buckets) {
             talk_say("the index has %s buckets: all are scanned",
                      text_count(s->info.n_buckets, count));
             t = (double)s->info.n_buckets;
         }
         s->options.probes = t;
-    } else if (s->options.recall <= 0 || s->options.recall >= 1) {
-        return talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
-                          "--recall %s: it must lie between 0 and 1", args_text(args, "recall"));
     }
-    return 0;
 }
 
 /* -range and -R. The radius of the seed's two data sets is known, that of others is not. */
@@ -446,15 +452,13 @@ int cmd_search(const struct args *args)
     const char *path = args_text(args, "i");
     const char *inputs[] = {path, args_text(args, "q"), args_text(args, "d"),
                             args_text(args, "gt")};
-    int code = output_check(args_text(args, "o"), "-o", inputs, 4);
+    int code = check_options(args);
+    if (code == 0) code = output_check(args_text(args, "o"), "-o", inputs, 4);
     if (code != 0) return code;
     if (nlsh_index_open(path, &s.index, &error) != NLSH_OK) return talk_failed(&error);
     nlsh_index_info(s.index, &s.info);
-    code = read_options(&s);
-    if (code == 0) {
-        code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &s.info,
-                            &s.queries);
-    }
+    read_options(&s);
+    code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &s.info, &s.queries);
     if (code == 0) code = read_range(&s);
     if (code == 0) code = search_loaded(&s);
     free(s.ids);

@@ -10,7 +10,7 @@
 #include "nlsh/learn.h"
 #include "options.h"
 
-static const char *const group_names[N_GROUPS] = {"Files", "Search", "Settings", "Run", "Talk"};
+static const char *const group_names[N_GROUPS] = {"Files", "Neighbours", "Settings", "Run", "Talk"};
 
 static const struct {
     int code;
@@ -183,13 +183,22 @@ void help_overview(FILE *to)
 
 /* ---- man page -------------------------------------------------------------------------------- */
 
-/* Text as roff reads it: backslashes, dashes, and a dot or quote at a line's start made harmless. */
-static void roff(FILE *to, const char *text)
+/* Text as roff reads it: backslashes, dashes, and a dot or quote at a line's start made harmless.
+ * Lines are broken at 72, which roff joins again. */
+static void roff_filled(FILE *to, const char *text, bool fill)
 {
     bool line_start = true;
+    size_t column = 0;
     for (; *text != '\0'; text++) {
         if (line_start && (*text == '.' || *text == '\'')) fputs("\\&", to);
         line_start = *text == '\n';
+        column = line_start ? 0 : column + 1;
+        if (fill && *text == ' ' && column + strcspn(text + 1, " \n") > 72) {
+            fputc('\n', to);
+            line_start = true;
+            column = 0;
+            continue;
+        }
         if (*text == '\\') {
             fputs("\\e", to);
         } else if (*text == '-') {
@@ -203,6 +212,11 @@ static void roff(FILE *to, const char *text)
             fputc(*text, to);
         }
     }
+}
+
+static void roff(FILE *to, const char *text)
+{
+    roff_filled(to, text, true);
 }
 
 static void man_flag(FILE *to, const struct flag *flag)
@@ -245,7 +259,7 @@ static void man_verb(FILE *to, const struct verb *verb)
         fputs(".PP\n", to);
         roff(to, verb->examples[i].why);
         fputs(":\n.PP\n.nf\n    ", to);
-        roff(to, verb->examples[i].line);
+        roff_filled(to, verb->examples[i].line, false);
         fputs("\n.fi\n", to);
     }
     for (size_t i = 0; i < n; i++) {
@@ -253,19 +267,23 @@ static void man_verb(FILE *to, const struct verb *verb)
     }
 }
 
+/* Of the last change that a reader of the manual would notice. */
+static const char manual_date[] = "2026-11-22";
+
 void help_man(FILE *to)
 {
     const struct verb *verb;
-    fprintf(to, ".TH NLSH 1 \"\" \"nlsh %s\" \"User Commands\"\n", nlsh_version());
+    fprintf(to, ".TH NLSH 1 \"%s\" \"nlsh %s\" \"User Commands\"\n", manual_date,
+            nlsh_version());
     fputs(".SH NAME\nnlsh \\- build and search a Neural LSH index\n.SH SYNOPSIS\n", to);
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
         fprintf(to, "%s\\fBnlsh %s\\fR ", i ? ".br\n" : "", verb->name);
         roff(to, verb->usage);
         fputc('\n', to);
     }
-    fputs(".SH DESCRIPTION\nnlsh learns how to divide a set of vectors into buckets so that near "
-          "neighbours share a bucket,\nand searches by asking a small neural network which buckets "
-          "to scan.\nFlags may be written with one dash or two, and with a space or = before "
+    fputs(".SH DESCRIPTION\nnlsh learns how to divide a set of vectors into buckets so that\nnear "
+          "neighbours share a bucket, and searches by asking\na small neural network which buckets "
+          "to scan.\nFlags may be written with one dash or two,\nand with a space or = before "
           "their value.\nA flag that comes twice counts the last time.\nData go to the standard "
           "output, talk to the standard error.\n.SH COMMANDS\n",
           to);

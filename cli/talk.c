@@ -238,8 +238,7 @@ int talk_error(int code, const char *hint, const char *format, ...)
 int talk_failed(const struct nlsh_error *error)
 {
     if (error->status == NLSH_E_INTERRUPTED) {
-        return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written",
-                         "stages that were done are in the cache: the same command goes on there");
+        return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written", error->hint);
     }
     const char *hint = error->hint;
     if (error->status == NLSH_E_INTERNAL && hint[0] == '\0') {
