@@ -42,7 +42,9 @@ static int read_settings(const struct args *args, struct nlsh_build_options *opt
         if (nlsh_build_options_set(options, flag->name, args->values[i], &error) != NLSH_OK) {
             char word[64];
             if (choice_suggest(flag->argument, args->values[i], word, sizeof word)) {
-                snprintf(error.hint, sizeof error.hint, "did you mean %s?", word);
+                char hint[sizeof error.hint];
+                snprintf(hint, sizeof hint, "did you mean %s? %.160s", word, error.hint);
+                snprintf(error.hint, sizeof error.hint, "%s", hint);
             }
             return talk_failed(&error);
         }
@@ -92,7 +94,9 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
            type_name(base->type));
     for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
         if (!nlsh_build_options_get(options, setting->name, text, sizeof text)) continue;
-        printf("%-14s %-10s %s\n", setting->name, text, setting->help);
+        /* What stands behind ";" in the help explains auto, which is resolved here. */
+        printf("%-14s %-10s %.*s\n", setting->name, text, (int)strcspn(setting->help, ";"),
+               setting->help);
     }
     printf("%-14s about %s, %s of memory, an index of %s\n", "forecast",
            text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
@@ -127,8 +131,8 @@ static json_t *report_json(const char *path, const struct nlsh_build_options *op
                             json_pack("{s:f, s:b}", "seconds", report->seconds[i], "from_cache",
                                       report->from_cache[i] != 0));
     }
-    return json_pack("{s:s, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", path, "index_bytes",
-                     (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
+    return json_pack("{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", json_name(path),
+                     "index_bytes", (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
                      "partitioner", partitioner_name(report->partitioner), "edge_cut",
                      json_number_or_null(report->edge_cut), "loss",
                      json_number_or_null(report->loss), "held_out_candidates",

@@ -22,7 +22,7 @@ static int list_json(const char *dir, const struct nlsh_cache_entry *entries, si
                                                (json_int_t)entries[i].mtime, "damaged",
                                                entries[i].damaged != 0));
     }
-    return print_json(json_pack("{s:s, s:o}", "directory", dir, "entries", array));
+    return print_json(json_pack("{s:o, s:o}", "directory", json_name(dir), "entries", array));
 }
 
 static int list_text(const char *dir, const struct nlsh_cache_entry *entries, size_t n)
@@ -62,7 +62,7 @@ static int clear(const struct args *args, const char *dir)
     if (nlsh_cache_clear(dir, &n, &error) != NLSH_OK) return talk_failed(&error);
     talk_say("%s: %zu entr%s removed", dir, n, n == 1 ? "y" : "ies");
     if (!args_given(args, "json")) return 0;
-    return print_json(json_pack("{s:s, s:I}", "directory", dir, "removed", (json_int_t)n));
+    return print_json(json_pack("{s:o, s:I}", "directory", json_name(dir), "removed", (json_int_t)n));
 }
 
 int cmd_cache(const struct args *args)

@@ -26,7 +26,7 @@ int cmd_convert(const struct args *args)
         talk_say("%s: %s x %zu, %s to %s", out, text_count(matrix->n_rows, rows), matrix->dim, in,
                  type_name(matrix->type));
         if (args_given(args, "json")) {
-            code = print_json(json_pack("{s:s, s:I, s:I, s:s}", "file", out, "rows",
+            code = print_json(json_pack("{s:o, s:I, s:I, s:s}", "file", json_name(out), "rows",
                                         (json_int_t)matrix->n_rows, "dim",
                                         (json_int_t)matrix->dim, "read_as",
                                         nlsh_format_name(vectors.format)));

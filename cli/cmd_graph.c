@@ -16,7 +16,7 @@ static int report(const struct args *args, const char *path, const struct nlsh_n
     talk_say("%s: %s rows of %zu neighbours, %s", path, text_count(found->n_rows, rows), found->k,
              text_seconds(seconds, spent));
     if (!args_given(args, "json")) return 0;
-    return print_json(json_pack("{s:s, s:I, s:I, s:f}", "file", path, "rows",
+    return print_json(json_pack("{s:o, s:I, s:I, s:f}", "file", json_name(path), "rows",
                                 (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds",
                                 seconds));
 }

@@ -34,8 +34,8 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
                                       (json_int_t)section.size_bytes));
     }
     return json_pack(
-        "{s:s, s:I, s:{s:I, s:I, s:s, s:s}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, s:O, s:o}",
-        "file", path, "bytes", (json_int_t)info->size_bytes, "vectors", "count",
+        "{s:o, s:I, s:{s:I, s:I, s:s, s:s}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, s:O, s:o}",
+        "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "vectors", "count",
         (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type", type_name(info->type),
         "hash", hash, "buckets", "count", (json_int_t)info->n_buckets, "min",
         (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets,
@@ -134,8 +134,8 @@ int cmd_verify(const struct args *args)
                    error.message);
     }
     if (args_given(args, "json")) {
-        json_t *answer = json_pack("{s:s, s:b}", "file", path, "ok", !damaged);
-        if (damaged) json_object_set_new(answer, "damage", json_string(error.message));
+        json_t *answer = json_pack("{s:o, s:b}", "file", json_name(path), "ok", !damaged);
+        if (damaged) json_object_set_new(answer, "damage", json_name(error.message));
         int code = print_json(answer);
         if (code != 0) return code;
     } else if (!damaged && !args_given(args, "quiet")) {

@@ -179,6 +179,20 @@ int print_json(json_t *value)
     return finish_stdout();
 }
 
+json_t *json_name(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value != NULL) return value;
+    char *copy = strdup(text); /* a file's name may be any bytes; JSON may not */
+    if (copy == NULL) return NULL;
+    for (char *c = copy; *c != '\0'; c++) {
+        if ((unsigned char)*c >= 128) *c = '?';
+    }
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
 json_t *json_number_or_null(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();

@@ -29,6 +29,8 @@ int output_check(const char *path, const char *flag, const char *const *inputs, 
 int print_json(json_t *value);
 /* Flushes stdout; an exit code where that failed. */
 int finish_stdout(void);
+/* A name as JSON: what is not UTF-8 in it becomes "?". */
+json_t *json_name(const char *text);
 /* A number, or null where it is not finite. */
 json_t *json_number_or_null(double value);
 
