@@ -285,7 +285,7 @@ void help_man(FILE *to)
           "neighbours share a bucket, and searches by asking\na small neural network which buckets "
           "to scan.\nFlags may be written with one dash or two,\nand with a space or = before "
           "their value.\nA flag that comes twice counts the last time.\nData go to the standard "
-          "output, talk to the standard error.\n.SH COMMANDS\n",
+          "output, talk to the standard error.\n\\fB\\-\\-help\\fR explains any command.\n.SH COMMANDS\n",
           to);
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) man_verb(to, verb);
     fputs(".SH ENVIRONMENT\n", to);

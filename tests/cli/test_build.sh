@@ -1,0 +1,51 @@
+# build: where settings come from, dry-run, same bytes, the cache, an interruption.
+. "$(dirname "$0")/lib.sh"
+make_data
+quick='--epochs 3 --nodes 32 --partitioner kmeans'
+
+# defaults < file < flags
+echo '{"m": 12, "epochs": 4, "labels": "hard", "lr": 0.004}' >c.json
+run 0 build -d base.fvecs --config c.json -m 9 --dry-run
+has out 'm              9' 'epochs         4' 'labels         hard' 'lr             0.004' \
+    'knn            10' 'forecast'
+run 0 build -d base.fvecs -i x.nlsh -m 9 --config c.json --dry-run --json
+has out '"m": 9' '"labels": "hard"' '"peak_bytes"'
+ok 'a dry run writes nothing' test ! -e x.nlsh
+echo '{"mm": 12}' >unknown.json
+"$nlsh" build -d base.fvecs -i x.nlsh --config unknown.json 2>err
+code=$?
+ok "an unknown name in the file is refused ($code)" test $code -eq 2 -o $code -eq 65
+has err 'mm'
+
+# The same bytes from one thread and from three, from the cache and without it, from any format.
+# shellcheck disable=SC2086
+run 0 build -d base.fvecs -i one.nlsh -m 8 $quick --threads 1 --no-cache -q
+ok 'quiet' test ! -s err
+# shellcheck disable=SC2086
+run 0 build -d base.u8bin -i three.nlsh -m 8 $quick --threads 3 --json
+ok 'same bytes from three threads' cmp one.nlsh three.nlsh
+has out '"partitioner": "kmeans"' '"from_cache": false' '"loss"' '"index_bytes"'
+# shellcheck disable=SC2086
+run 0 build -d base.fvecs -i again.nlsh -m 8 $quick
+has err 'from the cache' 'training' 'in all' 'again.nlsh'
+ok 'same bytes from the cache' cmp one.nlsh again.nlsh
+ok 'a build without stdout' test ! -s out
+
+# Interrupted: code 130, no index, nothing half-written; an index that was there stays.
+echo mine >old.nlsh
+for signal in INT TERM; do
+    timeout -s $signal --preserve-status 3 "$nlsh" build -d base.fvecs -i old.nlsh -m 8 \
+        --epochs 100000 --nodes 512 --partitioner kmeans >out 2>err
+    code=$?
+    ok "SIG$signal gives 130, not $code" test $code -eq 130
+    has err 'interrupted'
+    ok 'the old file stays' test "$(cat old.nlsh)" = mine
+    no_leftovers
+done
+timeout -s KILL 2 "$nlsh" build -d base.fvecs -i fresh.nlsh -m 8 --epochs 100000 --nodes 512 \
+    --partitioner kmeans >out 2>err
+ok 'kill -9 leaves no index' test ! -e fresh.nlsh
+# shellcheck disable=SC2086
+run 0 build -d base.fvecs -i fresh.nlsh -m 8 $quick
+has err 'from the cache'
+finish
