@@ -34,8 +34,9 @@ struct calibrate {
 static float *probabilities_of(const struct calibrate *c, size_t row, size_t worker)
 {
     float *query = c->scratch[worker];
-    float *work = query + (c->base->dim + 15) / 16 * 16;
-    float *probabilities = work + nlsh__router_scratch_size(c->router);
+    float *inputs = query + (c->base->dim + 15) / 16 * 16;
+    float *probabilities = inputs + nlsh__router_input_size(c->router);
+    float *work = probabilities + nlsh__router_output_size(c->router);
     if (c->base->type == NLSH_U8) {
         const uint8_t *x = (const uint8_t *)c->base->data + row * c->base->dim;
         for (size_t d = 0; d < c->base->dim; d++) query[d] = x[d];
@@ -43,7 +44,8 @@ static float *probabilities_of(const struct calibrate *c, size_t row, size_t wor
         memcpy(query, (const float *)c->base->data + row * c->base->dim,
                c->base->dim * sizeof *query);
     }
-    nlsh__router_forward(c->router, query, work, probabilities);
+    nlsh__router_project(c->router, query, inputs);
+    nlsh__router_forward(c->router, inputs, work, probabilities);
     return probabilities;
 }
 
@@ -91,8 +93,8 @@ static enum nlsh_status scratch_create(struct calibrate *c, size_t n_threads,
                                        struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t size = (c->base->dim + 15) / 16 * 16 + nlsh__router_scratch_size(c->router) +
-                  nlsh__router_output_size(c->router);
+    size_t size = (c->base->dim + 15) / 16 * 16 + nlsh__router_input_size(c->router) +
+                  nlsh__router_output_size(c->router) + nlsh__router_scratch_size(c->router);
     NLSH_TRY(nlsh__calloc(&c->scratch, n_threads, sizeof *c->scratch, error));
     for (size_t i = 0; i < n_threads; i++)
         NLSH_TRY(nlsh__alloc(&c->scratch[i], size, sizeof(float), error));

@@ -16,6 +16,15 @@ struct nlsh__panel_u8;
 struct nlsh__panel_f32;
 struct nlsh__hits;
 
+/* A matrix of signed bytes as a panel holds it, each row with its own scale. */
+struct nlsh__layer_i8 {
+    size_t n_groups, n_chunks;
+    const int8_t *values;  /* [n_groups][n_chunks][16 rows][4] */
+    const float *scale;    /* [16 x n_groups] */
+    const float *bias;     /* [16 x n_groups] */
+    const int32_t *sums;   /* [16 x n_groups] of each row's values */
+};
+
 struct nlsh__kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512vnni" */
 
@@ -33,10 +42,19 @@ struct nlsh__kernels {
                       const float *queries, size_t n_queries, const float *thresholds,
                       struct nlsh__hits *hits);
 
-    /* out[16 x n_groups] = bias + W x, W as a panel holds it: [n_groups][dim][16]; negative values
-     * become 0 where relu is 1. values, bias and out are aligned to 64. */
+    /* out[16 x n_groups] = bias + W x, W as a panel holds it: [n_groups][dim][16]. values, bias and
+     * out are aligned to 64. */
     void (*matvec_f32)(const float *values, const float *bias, size_t n_groups, size_t dim,
-                       const float *x, int relu, float *out);
+                       const float *x, float *out);
+    /* A layer of the router: out[16 x n_groups] = bias + scale x_scale W (x - zero), negative values
+     * made 0 where relu is 1. x [4 x n_chunks] u8. Exact in integers up to the last product. */
+    void (*matvec_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
+                      int zero, int relu, float *out);
+    /* One query against groups of a panel of codes: rows whose score is below threshold, appended
+     * to keys as (score + 2^31) << 32 | row; returns how many. The first group's first row is
+     * first_row; room for 16 x (n_groups + 1) more. */
+    size_t (*scan_u8)(const uint8_t *values, const int32_t *bias, size_t n_groups, size_t n_chunks,
+                      const int8_t *query, int32_t threshold, uint32_t first_row, uint64_t *keys);
     /* x[n] becomes its softmax; returns ln sum exp x. n >= 1. */
     float (*softmax_f32)(float *x, size_t n);
 };

@@ -81,7 +81,7 @@ static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group, s
 }
 
 static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
-                       const float *x, int relu, float *out)
+                       const float *x, float *out)
 {
     for (size_t g = 0; g < n_groups; g++) {
         float sum[NLSH__GROUP];
@@ -89,9 +89,40 @@ static void matvec_f32(const float *values, const float *bias, size_t n_groups, 
         for (size_t d = 0; d < dim; d++)
             for (size_t r = 0; r < NLSH__GROUP; r++)
                 sum[r] += values[(g * dim + d) * NLSH__GROUP + r] * x[d];
-        for (size_t r = 0; r < NLSH__GROUP; r++)
-            out[g * NLSH__GROUP + r] = relu && sum[r] < 0 ? 0 : sum[r];
+        for (size_t r = 0; r < NLSH__GROUP; r++) out[g * NLSH__GROUP + r] = sum[r];
     }
+}
+
+static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale, int zero,
+                      int relu, float *out)
+{
+    for (size_t row = 0; row < layer->n_groups * NLSH__GROUP; row++) {
+        const int8_t *w = layer->values + row / NLSH__GROUP * layer->n_chunks * 64 +
+                          row % NLSH__GROUP * 4;
+        int32_t dot = 0;
+        for (size_t i = 0; i < layer->n_chunks * 4; i++)
+            dot += (int32_t)w[i / 4 * 64 + i % 4] * (int32_t)x[i];
+        dot -= zero * layer->sums[row];
+        float v = (float)dot * (layer->scale[row] * x_scale) + layer->bias[row];
+        out[row] = relu && v < 0 ? 0 : v;
+    }
+}
+
+static size_t scan_u8(const uint8_t *values, const int32_t *bias, size_t n_groups, size_t n_chunks,
+                      const int8_t *query, int32_t threshold, uint32_t first_row, uint64_t *keys)
+{
+    size_t n = 0;
+    for (size_t row = 0; row < n_groups * NLSH__GROUP; row++) {
+        const uint8_t *x = values + row / NLSH__GROUP * n_chunks * 64 + row % NLSH__GROUP * 4;
+        if (bias[row] == INT32_MAX) continue;
+        int32_t dot = 0;
+        for (size_t i = 0; i < n_chunks * 4; i++)
+            dot += (int32_t)x[i / 4 * 64 + i % 4] * (int32_t)query[i];
+        int32_t score = bias[row] - 2 * dot;
+        if (score < threshold)
+            keys[n++] = (uint64_t)((uint32_t)score ^ 0x80000000u) << 32 | (first_row + row);
+    }
+    return n;
 }
 
 static float softmax_f32(float *x, size_t n)
@@ -107,5 +138,7 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .panel_u8 = panel_u8,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
+    .matvec_i8 = matvec_i8,
+    .scan_u8 = scan_u8,
     .softmax_f32 = softmax_f32,
 };

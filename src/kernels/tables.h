@@ -19,7 +19,12 @@ void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t first_gr
                             size_t n_groups, const float *queries, size_t n_queries,
                             const float *thresholds, struct nlsh__hits *hits);
 void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_groups, size_t dim,
-                             const float *x, int relu, float *out);
+                             const float *x, float *out);
+void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
+                          int zero, int relu, float *out);
+size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_groups,
+                          size_t n_chunks, const int8_t *query, int32_t threshold,
+                          uint32_t first_row, uint64_t *keys);
 float nlsh__softmax_f32_avx512(float *x, size_t n);
 float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);
 float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim);

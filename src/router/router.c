@@ -48,8 +48,10 @@ int nlsh__router_layout(const struct nlsh__router_header *h, struct nlsh__router
     }
     for (size_t l = 0; l < h->n_layers; l++) {
         size_t from = h->sizes[l], to = h->sizes[l + 1];
-        if (place(&at, groups(to) * from, 64, &out->weights[l]) != 0 ||
-            place(&at, groups(to), 64, &out->biases[l]) != 0)
+        if (place(&at, groups(to) * ((from + 3) / 4), 64, &out->weights[l]) != 0 ||
+            place(&at, groups(to), 64, &out->scales[l]) != 0 ||
+            place(&at, groups(to), 64, &out->biases[l]) != 0 ||
+            place(&at, groups(to), 64, &out->sums[l]) != 0)
             return -1;
         out->n_weights += (from + 1) * to;
     }
@@ -127,9 +129,20 @@ size_t nlsh__router_n_buckets(const struct nlsh__router *router)
     return router->header.sizes[router->header.n_layers];
 }
 
+size_t nlsh__router_n_inputs(const struct nlsh__router *router)
+{
+    return router->header.sizes[0];
+}
+
+/* One layer's outputs, and its inputs as bytes. */
 size_t nlsh__router_scratch_size(const struct nlsh__router *router)
 {
-    return 2 * router->widest;
+    return router->widest + router->widest / sizeof(float) + NLSH__GROUP;
+}
+
+size_t nlsh__router_input_size(const struct nlsh__router *router)
+{
+    return groups(router->header.sizes[0]) * NLSH__GROUP;
 }
 
 size_t nlsh__router_output_size(const struct nlsh__router *router)
@@ -137,33 +150,68 @@ size_t nlsh__router_output_size(const struct nlsh__router *router)
     return groups(router->header.sizes[router->header.n_layers]) * NLSH__GROUP;
 }
 
-static const float *at(const struct nlsh__router *router, size_t offset)
+static const void *at(const struct nlsh__router *router, size_t offset)
 {
-    return (const float *)(const void *)(router->bytes + offset);
+    return router->bytes + offset;
 }
 
-void nlsh__router_forward(const struct nlsh__router *router, const float *query, float *scratch,
+void nlsh__router_project(const struct nlsh__router *router, const float *query, float *inputs)
+{
+    const struct nlsh__router_header *h = &router->header;
+    const struct nlsh__router_layout *layout = &router->layout;
+    if (h->projected) {
+        nlsh__kernels()->matvec_f32(at(router, layout->projection),
+                                    at(router, layout->projection_bias), groups(h->sizes[0]),
+                                    h->dim, query, inputs);
+    } else {
+        const float *mean = at(router, layout->projection_bias);
+        for (size_t d = 0; d < h->dim; d++) inputs[d] = (query[d] - mean[d]) * h->scale;
+    }
+}
+
+/* x[n] to bytes around zero (0 or 128), padded with zero to a multiple of 4; returns the scale. A
+ * value that is not finite (a damaged file) becomes some byte. */
+static float to_bytes(const float *x, size_t n, int zero, uint8_t *out)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] < 0 ? -x[i] : x[i];
+        most = v > most ? v : most;
+    }
+    float room = zero == 0 ? 255.0f : 127.0f;
+    float inverse = most > 0 && most < INFINITY ? room / most : 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] * inverse + (float)zero + 0.5f;
+        v = v > 0 ? v : 0; /* NaN too */
+        v = v < 255.0f ? v : 255.0f;
+        out[i] = (uint8_t)(int32_t)v;
+    }
+    for (size_t i = n; i % 4 != 0; i++) out[i] = (uint8_t)zero;
+    return most > 0 && most < INFINITY ? most / room : 0;
+}
+
+void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
                           float *probabilities)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
     const struct nlsh__router_header *h = &router->header;
     const struct nlsh__router_layout *layout = &router->layout;
-    float *now = scratch, *next = scratch + router->widest;
-    if (h->projected) {
-        kernels->matvec_f32(at(router, layout->projection), at(router, layout->projection_bias),
-                            groups(h->sizes[0]), h->dim, query, 0, now);
-    } else {
-        const float *mean = at(router, layout->projection_bias);
-        for (size_t d = 0; d < h->dim; d++) now[d] = (query[d] - mean[d]) * h->scale;
-    }
+    uint8_t *bytes = (uint8_t *)(scratch + router->widest);
+    const float *now = inputs;
     for (size_t l = 0; l < h->n_layers; l++) {
-        int last = l + 1 == h->n_layers;
-        kernels->matvec_f32(at(router, layout->weights[l]), at(router, layout->biases[l]),
-                            groups(h->sizes[l + 1]), h->sizes[l], now, !last,
-                            last ? probabilities : next);
-        float *swap = now;
+        int last = l + 1 == h->n_layers, zero = l == 0 ? 128 : 0; /* behind ReLU nothing is < 0 */
+        float *next = last ? probabilities : scratch;
+        struct nlsh__layer_i8 layer = {
+            .n_groups = groups(h->sizes[l + 1]),
+            .n_chunks = (h->sizes[l] + 3) / 4,
+            .values = at(router, layout->weights[l]),
+            .scale = at(router, layout->scales[l]),
+            .bias = at(router, layout->biases[l]),
+            .sums = at(router, layout->sums[l]),
+        };
+        float scale = to_bytes(now, h->sizes[l], zero, bytes);
+        kernels->matvec_i8(&layer, bytes, scale, zero, !last, next);
         now = next;
-        next = swap;
     }
     kernels->softmax_f32(probabilities, h->sizes[h->n_layers]);
 }

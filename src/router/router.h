@@ -13,7 +13,8 @@
 /* The blob's first 128 bytes; little-endian. Behind it, each padded with zeros to 64 bytes:
  *   projected 1: W [ceil(sizes[0] / 16)][dim][16] f32, bias [16 x ceil(sizes[0] / 16)] f32
  *   projected 0: mean [dim] f32; the network then sees (x - mean) x scale, sizes[0] = dim
- *   each layer l: W [ceil(sizes[l + 1] / 16)][sizes[l]][16] f32, bias [16 x ceil(..)] f32
+ *   each layer l, g = ceil(sizes[l + 1] / 16) groups, c = ceil(sizes[l] / 4) chunks:
+ *     W [g][c][16 rows][4] i8, scale [16 g] f32, bias [16 g] f32, sums [16 g] i32 of W's rows
  * A network's last size is the number of buckets. */
 struct nlsh__router_header {
     char magic[8];
@@ -29,7 +30,8 @@ struct nlsh__router_header {
 /* Where the arrays stand, in bytes from the blob's start. */
 struct nlsh__router_layout {
     size_t projection, projection_bias; /* projection_bias: the mean where projected is 0 */
-    size_t weights[NLSH__ROUTER_MAX_LAYERS], biases[NLSH__ROUTER_MAX_LAYERS];
+    size_t weights[NLSH__ROUTER_MAX_LAYERS], scales[NLSH__ROUTER_MAX_LAYERS];
+    size_t biases[NLSH__ROUTER_MAX_LAYERS], sums[NLSH__ROUTER_MAX_LAYERS];
     size_t size;
     size_t n_weights; /* the projection's included */
 };
@@ -48,12 +50,20 @@ void nlsh__router_close(struct nlsh__router *router);
 size_t nlsh__router_n_weights(const struct nlsh__router *router);
 size_t nlsh__router_n_buckets(const struct nlsh__router *router);
 
-/* Floats that nlsh__router_forward() needs: scratch, and probabilities (padded to a group). */
+/* What the network sees of a vector: sizes[0]. */
+size_t nlsh__router_n_inputs(const struct nlsh__router *router);
+
+/* Floats that the calls below need: scratch, inputs and probabilities, padded to a group. */
 size_t nlsh__router_scratch_size(const struct nlsh__router *router);
+size_t nlsh__router_input_size(const struct nlsh__router *router);
 size_t nlsh__router_output_size(const struct nlsh__router *router);
 
-/* query [dim] f32; scratch and probabilities aligned to 64. */
-void nlsh__router_forward(const struct nlsh__router *router, const float *query, float *scratch,
+/* query [dim] f32 to what the network sees of it. All buffers are aligned to 64. */
+void nlsh__router_project(const struct nlsh__router *router, const float *query, float *inputs);
+
+/* inputs to probabilities, in int8: each row of weights has a scale, and so has each layer's input,
+ * found anew for every query. */
+void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
                           float *probabilities);
 
 #endif

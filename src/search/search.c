@@ -37,6 +37,8 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__alloc(&s->query.bytes, dim, 1, error));
     NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
                          sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&s->inputs, nlsh__router_input_size(index->router_view), sizeof(float),
+                         error));
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
                          sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
@@ -54,6 +56,7 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     free(s->query.floats);
     free(s->query.bytes);
     free(s->router_scratch);
+    free(s->inputs);
     free(s->probabilities);
     free(s->buckets);
     free(s->bucket_keys);
@@ -95,8 +98,8 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
 static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
 {
     const struct nlsh_index *index = s->index;
-    nlsh__router_forward(index->router_view, s->query.floats, s->router_scratch,
-                         s->probabilities);
+    nlsh__router_project(index->router_view, s->query.floats, s->inputs);
+    nlsh__router_forward(index->router_view, s->inputs, s->router_scratch, s->probabilities);
     return nlsh__choose_buckets(s->probabilities, index->meta.n_buckets, rule, s->buckets,
                                 s->bucket_keys);
 }
@@ -188,7 +191,8 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *q
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     for (size_t i = 0; i < queries->n_rows; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        nlsh__router_forward(s->index->router_view, s->query.floats, s->router_scratch,
+        nlsh__router_project(s->index->router_view, s->query.floats, s->inputs);
+        nlsh__router_forward(s->index->router_view, s->inputs, s->router_scratch,
                              s->probabilities);
         memcpy(probabilities + i * m, s->probabilities, m * sizeof *probabilities);
     }

@@ -10,6 +10,7 @@ struct nlsh_searcher {
     const struct nlsh_index *index;
     struct nlsh__query query;
     float *router_scratch;
+    float *inputs;         /* what the router sees of the query */
     float *probabilities;  /* [m, padded] */
     uint32_t *buckets;     /* [m] to scan */
     uint64_t *bucket_keys; /* [m] */

@@ -154,7 +154,7 @@ TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_g
 }
 
 TARGET static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
-                              const float *x, int relu, float *out)
+                              const float *x, float *out)
 {
     for (size_t g = 0; g < n_groups; g++) {
         const float *group = values + g * dim * NLSH__GROUP;
@@ -175,13 +175,86 @@ TARGET static void matvec_f32(const float *values, const float *bias, size_t n_g
         }
         a0 = _mm256_add_ps(a0, b0);
         a1 = _mm256_add_ps(a1, b1);
-        if (relu) {
-            a0 = _mm256_max_ps(a0, _mm256_setzero_ps());
-            a1 = _mm256_max_ps(a1, _mm256_setzero_ps());
-        }
         _mm256_store_ps(out + g * 16, a0);
         _mm256_store_ps(out + g * 16 + 8, a1);
     }
+}
+
+/* Sums of 16 rows of four signed bytes by four unsigned ones; as in the panel above, widened. */
+TARGET static inline void dot16(const uint8_t *unsigned_rows, const int8_t *signed_rows,
+                                int rows_are_signed, const void *x, size_t n_chunks, __m256i *out)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i sum[4] = {zero, zero, zero, zero};
+    for (size_t c = 0; c < n_chunks; c++) {
+        int32_t four;
+        memcpy(&four, (const char *)x + 4 * c, 4);
+        __m128i four8 = _mm_set1_epi32(four);
+        __m256i y = rows_are_signed ? _mm256_cvtepu8_epi16(four8) : _mm256_cvtepi8_epi16(four8);
+        for (int h = 0; h < 2; h++) {
+            __m256i lo, hi;
+            if (rows_are_signed) {
+                __m256i v = _mm256_load_si256((const __m256i *)(signed_rows + c * 64) + h);
+                __m256i sign = _mm256_cmpgt_epi8(zero, v);
+                lo = _mm256_unpacklo_epi8(v, sign);
+                hi = _mm256_unpackhi_epi8(v, sign);
+            } else {
+                __m256i v = _mm256_load_si256((const __m256i *)(unsigned_rows + c * 64) + h);
+                lo = _mm256_unpacklo_epi8(v, zero);
+                hi = _mm256_unpackhi_epi8(v, zero);
+            }
+            sum[2 * h] = _mm256_add_epi32(sum[2 * h], _mm256_madd_epi16(lo, y));
+            sum[2 * h + 1] = _mm256_add_epi32(sum[2 * h + 1], _mm256_madd_epi16(hi, y));
+        }
+    }
+    out[0] = _mm256_hadd_epi32(sum[0], sum[1]);
+    out[1] = _mm256_hadd_epi32(sum[2], sum[3]);
+}
+
+TARGET void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x,
+                                 float x_scale, int zero, int relu, float *out)
+{
+    for (size_t g = 0; g < layer->n_groups; g++) {
+        __m256i dot[2];
+        dot16(NULL, layer->values + g * layer->n_chunks * 64, 1, x, layer->n_chunks, dot);
+        for (int h = 0; h < 2; h++) {
+            size_t row = g * NLSH__GROUP + 8 * (size_t)h;
+            __m256i sums = _mm256_load_si256((const __m256i *)(layer->sums + row));
+            dot[h] = _mm256_sub_epi32(dot[h], _mm256_mullo_epi32(sums, _mm256_set1_epi32(zero)));
+            __m256 scale = _mm256_mul_ps(_mm256_load_ps(layer->scale + row), _mm256_set1_ps(x_scale));
+            __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dot[h]), scale),
+                                     _mm256_load_ps(layer->bias + row));
+            if (relu) v = _mm256_max_ps(v, _mm256_setzero_ps());
+            _mm256_store_ps(out + row, v);
+        }
+    }
+}
+
+TARGET size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_groups,
+                                 size_t n_chunks, const int8_t *query, int32_t threshold,
+                                 uint32_t first_row, uint64_t *keys)
+{
+    size_t n = 0;
+    for (size_t g = 0; g < n_groups; g++) {
+        __m256i dot[2];
+        dot16(values + g * n_chunks * 64, NULL, 0, query, n_chunks, dot);
+        for (int h = 0; h < 2; h++) {
+            size_t row = g * NLSH__GROUP + 8 * (size_t)h;
+            __m256i b = _mm256_load_si256((const __m256i *)(bias + row));
+            __m256i score = _mm256_sub_epi32(b, _mm256_slli_epi32(dot[h], 1));
+            __m256i near = _mm256_cmpgt_epi32(_mm256_set1_epi32(threshold), score);
+            near = _mm256_andnot_si256(_mm256_cmpeq_epi32(b, _mm256_set1_epi32(INT32_MAX)), near);
+            unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(near));
+            int32_t scores[8];
+            _mm256_storeu_si256((__m256i *)scores, score);
+            for (; mask != 0; mask &= mask - 1) {
+                unsigned r = (unsigned)__builtin_ctz(mask);
+                keys[n++] = (uint64_t)((uint32_t)scores[r] ^ 0x80000000u) << 32 |
+                            (first_row + row + r);
+            }
+        }
+    }
+    return n;
 }
 
 TARGET static float softmax_f32(float *x, size_t n)
@@ -197,6 +270,8 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
+    .matvec_i8 = nlsh__matvec_i8_avx2,
+    .scan_u8 = nlsh__scan_u8_avx2,
     .softmax_f32 = softmax_f32,
 };
 #endif

@@ -139,7 +139,7 @@ TARGET void nlsh__panel_f32_avx512(const struct nlsh__panel_f32 *panel, size_t f
 
 /* ng groups at once, so that one broadcast serves them all; every group in two chains. */
 INLINE void matvec_groups(const float *group, const float *bias, size_t dim, const float *x,
-                          int relu, float *out, const int ng)
+                          float *out, const int ng)
 {
     __m512 a[4], b[4];
     UNROLL
@@ -163,19 +163,18 @@ INLINE void matvec_groups(const float *group, const float *bias, size_t dim, con
             a[g] = _mm512_fmadd_ps(_mm512_load_ps(group + ((size_t)g * dim + d) * 16),
                                    _mm512_set1_ps(x[d]), a[g]);
         a[g] = _mm512_add_ps(a[g], b[g]);
-        if (relu) a[g] = _mm512_max_ps(a[g], _mm512_setzero_ps());
         _mm512_store_ps(out + g * 16, a[g]);
     }
 }
 
 TARGET void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_groups,
-                                    size_t dim, const float *x, int relu, float *out)
+                                    size_t dim, const float *x, float *out)
 {
     size_t g = 0;
     for (; g + 4 <= n_groups; g += 4)
-        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, relu, out + g * 16, 4);
+        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, out + g * 16, 4);
     for (; g < n_groups; g++)
-        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, relu, out + g * 16, 1);
+        matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, out + g * 16, 1);
 }
 
 TARGET float nlsh__softmax_f32_avx512(float *x, size_t n)
@@ -191,6 +190,8 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
+    .matvec_i8 = nlsh__matvec_i8_avx2,
+    .scan_u8 = nlsh__scan_u8_avx2,
     .softmax_f32 = nlsh__softmax_f32_avx512,
 };
 #endif

@@ -126,6 +126,121 @@ TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_gro
     for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 1);
 }
 
+/* ng groups of 16 rows, each in two chains: 8 or more keep both ports busy. */
+INLINE void matvec_groups(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
+                          float x_scale, int zero, int relu, float *out, const int ng)
+{
+    const int8_t *w = layer->values + group * layer->n_chunks * 64;
+    size_t n_chunks = layer->n_chunks, c = 0;
+    __m512i a[8], b[8];
+    UNROLL
+    for (int g = 0; g < ng; g++) a[g] = b[g] = _mm512_setzero_si512();
+    for (; c + 2 <= n_chunks; c += 2) {
+        int32_t four[2];
+        memcpy(four, x + 4 * c, 8);
+        __m512i y = _mm512_set1_epi32(four[0]), z = _mm512_set1_epi32(four[1]);
+        UNROLL
+        for (int g = 0; g < ng; g++) {
+            const int8_t *at = w + ((size_t)g * n_chunks + c) * 64;
+            a[g] = dot4(a[g], y, _mm512_load_si512(at));
+            b[g] = dot4(b[g], z, _mm512_load_si512(at + 64));
+        }
+    }
+    if (c < n_chunks) {
+        int32_t four;
+        memcpy(&four, x + 4 * c, 4);
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            a[g] = dot4(a[g], _mm512_set1_epi32(four),
+                        _mm512_load_si512(w + ((size_t)g * n_chunks + c) * 64));
+    }
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        size_t row = (group + (size_t)g) * NLSH__GROUP;
+        __m512i sums = _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row),
+                                          _mm512_set1_epi32(zero));
+        __m512i dot = _mm512_sub_epi32(_mm512_add_epi32(a[g], b[g]), sums);
+        __m512 scale = _mm512_mul_ps(_mm512_load_ps(layer->scale + row), _mm512_set1_ps(x_scale));
+        __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
+                                 _mm512_load_ps(layer->bias + row));
+        if (relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
+        _mm512_store_ps(out + row, v);
+    }
+}
+
+TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
+                             int zero, int relu, float *out)
+{
+    size_t g = 0;
+    for (; g + 8 <= layer->n_groups; g += 8)
+        matvec_groups(layer, g, x, x_scale, zero, relu, out, 8);
+    for (; g + 2 <= layer->n_groups; g += 2)
+        matvec_groups(layer, g, x, x_scale, zero, relu, out, 2);
+    if (g < layer->n_groups) matvec_groups(layer, g, x, x_scale, zero, relu, out, 1);
+}
+
+/* Keys of the lanes of mask, behind keys. */
+INLINE size_t emit(uint64_t *keys, __mmask16 mask, __m512i score, uint32_t row)
+{
+    const __m512i lanes =
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i rows = _mm512_maskz_compress_epi32(
+        mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
+    __m512i scores = _mm512_maskz_compress_epi32(
+        mask, _mm512_xor_si512(score, _mm512_set1_epi32((int)0x80000000u)));
+    __m512i low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(rows));
+    __m512i high = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(scores));
+    _mm512_storeu_si512(keys, _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
+    low = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(rows, 1));
+    high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(scores, 1));
+    _mm512_storeu_si512(keys + 8, _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
+    return (size_t)__builtin_popcount(mask);
+}
+
+INLINE size_t scan_groups(const uint8_t *values, const int32_t *bias, size_t n_chunks,
+                          const int8_t *query, int32_t threshold, uint32_t first_row,
+                          uint64_t *keys, const int ng)
+{
+    __m512i dot[8];
+    size_t n = 0;
+    UNROLL
+    for (int g = 0; g < ng; g++) dot[g] = _mm512_setzero_si512();
+    for (size_t c = 0; c < n_chunks; c++) {
+        int32_t four;
+        memcpy(&four, query + 4 * c, 4);
+        __m512i y = _mm512_set1_epi32(four);
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            dot[g] = dot4(dot[g], _mm512_load_si512(values + ((size_t)g * n_chunks + c) * 64), y);
+    }
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        __m512i b = _mm512_load_si512(bias + g * 16);
+        __m512i score = _mm512_sub_epi32(b, _mm512_slli_epi32(dot[g], 1));
+        __mmask16 mask = _mm512_cmplt_epi32_mask(score, _mm512_set1_epi32(threshold));
+        mask = _mm512_mask_cmpneq_epi32_mask(mask, b, _mm512_set1_epi32(INT32_MAX));
+        if (mask != 0) n += emit(keys + n, mask, score, first_row + 16 * (uint32_t)g);
+    }
+    return n;
+}
+
+TARGET static size_t scan_u8(const uint8_t *values, const int32_t *bias, size_t n_groups,
+                             size_t n_chunks, const int8_t *query, int32_t threshold,
+                             uint32_t first_row, uint64_t *keys)
+{
+    size_t g = 0, n = 0;
+    for (; g + 8 <= n_groups; g += 8)
+        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
+                         first_row + (uint32_t)g * 16, keys + n, 8);
+    for (; g + 2 <= n_groups; g += 2)
+        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
+                         first_row + (uint32_t)g * 16, keys + n, 2);
+    if (g < n_groups)
+        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
+                         first_row + (uint32_t)g * 16, keys + n, 1);
+    return n;
+}
+
 const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .name = "avx512vnni",
     .l2sq_u8 = l2sq_u8,
@@ -134,6 +249,8 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .panel_u8 = panel_u8,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
+    .matvec_i8 = matvec_i8,
+    .scan_u8 = scan_u8,
     .softmax_f32 = nlsh__softmax_f32_avx512,
 };
 #endif

@@ -1,6 +1,7 @@
 /* export.c - see export.h and the blob's description in router/router.h. */
 #include "router/train/export.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -8,14 +9,29 @@
 #include "kernels/panel.h"
 #include "router/router.h"
 
-/* weights [to x from] row-major into groups of 16 rows; what fills the last group up is zero. */
-static void pack(const float *weights, const float *bias, size_t to, size_t from, float *values,
-                 float *out_bias)
+/* weights [to x from] row-major as signed bytes in groups of 16 rows, each row with the scale that
+ * brings its largest weight to 127; what fills groups and chunks up is zero. */
+static void pack(const struct nlsh__mlp *mlp, size_t l, uint8_t *blob,
+                 const struct nlsh__router_layout *layout)
 {
-    for (size_t r = 0; r < to; r++) {
-        float *group = values + r / NLSH__GROUP * from * NLSH__GROUP + r % NLSH__GROUP;
-        for (size_t d = 0; d < from; d++) group[d * NLSH__GROUP] = weights[r * from + d];
-        out_bias[r] = bias[r];
+    size_t from = mlp->sizes[l], n_chunks = (from + 3) / 4;
+    int8_t *values = (int8_t *)(blob + layout->weights[l]);
+    float *scales = (float *)(void *)(blob + layout->scales[l]);
+    float *biases = (float *)(void *)(blob + layout->biases[l]);
+    int32_t *sums = (int32_t *)(void *)(blob + layout->sums[l]);
+    for (size_t r = 0; r < mlp->sizes[l + 1]; r++) {
+        const float *row = mlp->weights[l] + r * from;
+        int8_t *group = values + r / NLSH__GROUP * n_chunks * 64 + r % NLSH__GROUP * 4;
+        float most = 0;
+        for (size_t d = 0; d < from; d++) most = fmaxf(most, fabsf(row[d]));
+        float inverse = most > 0 ? 127.0f / most : 0;
+        for (size_t d = 0; d < from; d++) {
+            int8_t w = (int8_t)lrintf(row[d] * inverse);
+            group[d / 4 * 64 + d % 4] = w;
+            sums[r] += w;
+        }
+        scales[r] = most / 127.0f;
+        biases[r] = mlp->biases[l][r];
     }
 }
 
@@ -61,10 +77,7 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
     uint8_t *blob = *bytes;
     memcpy(blob, &header, sizeof header);
     pack_projection(projection, blob, &layout);
-    for (size_t l = 0; l < mlp->n_layers; l++)
-        pack(mlp->weights[l], mlp->biases[l], mlp->sizes[l + 1], mlp->sizes[l],
-             (float *)(void *)(blob + layout.weights[l]),
-             (float *)(void *)(blob + layout.biases[l]));
+    for (size_t l = 0; l < mlp->n_layers; l++) pack(mlp, l, blob, &layout);
     *size = layout.size;
     return NLSH_OK;
 }
