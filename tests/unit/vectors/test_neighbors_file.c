@@ -109,7 +109,8 @@ static void sealed_nonsense(void **state)
         size_t at; /* which l2sq or id */
         float l2sq;
         uint32_t id;
-    } rows[] = {{0, NAN, 3}, {0, -1, 3}, {1, NAN, 1}, {2, 0.5f, 2}, {4, 0.5f, 8}, {5, 0.5f, 7}};
+    } rows[] = {{0, NAN, 3},  {0, -1, 3},   {1, NAN, 1}, {2, 0.5f, 2},
+                {4, 0.5f, 8}, {5, 0.5f, 7}, {5, 0.5f, 3}};
     uint8_t *bytes = written(), kept[SIZE];
     memcpy(kept, bytes, SIZE);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {

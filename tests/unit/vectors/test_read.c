@@ -317,7 +317,9 @@ static void every_truncation_and_every_damage_of_a_gzip_file(void **state)
             packed[n] ^= 0x41;
         }
         packed[size] = 0;
-        expect("x", packed, size + 1, f->format, NLSH_E_DATA, "behind the end of the gzip stream");
+        packed[size + 1] = 0x8b;
+        expect("x", packed, size + 1, f->format, NLSH_E_DATA, "1 bytes behind the end of the gzip");
+        expect("x", packed, size + 2, f->format, NLSH_E_DATA, "2 bytes behind the end of the gzip");
     }
 }
 
@@ -475,7 +477,7 @@ static void numpy_arrays_that_are_not_read(void **state)
         "{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (4,), }",
         "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), }",
         "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (2, 2), }",
-        "{'descr': '<f4', 'descr': '<f4', 'shape': (2, 2), }",
+        "{'descr': '<f4', 'fortran_order': False, 'descr': '<f4', 'shape': (2, 2), }",
         "{'descr': '<f4', 'shape': (2, 2), }",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), 'more': 1}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), } 1",
