@@ -1,6 +1,7 @@
 #!/bin/sh
-# arrows.sh ROOT: which folder of src/ may include which. A stage knows the folders listed beside it
-# and nothing else; anything not listed is an error, so a new arrow is a change of this file.
+# arrows.sh ROOT: which folder of src/ may include which. A stage knows the folders (or single
+# headers) listed beside it and nothing else; anything not listed is an error, so a new arrow is a
+# change of this file.
 # See docs/architecture.md. Public headers and the folder's own are free to all.
 set -eu
 cd "$1"
@@ -16,11 +17,11 @@ allowed() {
     linalg) echo base kernels ;;
     vectors) echo base kernels ;; # the kernels' bounds on a dimension
     cache) echo base ;;
-    graph) echo base kernels vectors linalg ;;
+    graph) echo base kernels vectors linalg partition/kmeans.h ;;
     partition) echo base kernels linalg ;;
     router/train) echo base kernels linalg router ;;
     evaluate) echo base ;;
-    baselines) echo base kernels vectors linalg ;;
+    baselines) echo base kernels vectors linalg partition/kmeans.h ;;
     tune) echo base build evaluate cache vectors ;;
     build) echo base kernels vectors linalg cache graph partition router router/train index \
         search evaluate ;;
@@ -48,7 +49,7 @@ for file in $(find src -name '*.[ch]' | sort); do
             ;;
         esac
         case $may in
-        *" $to "*) ;;
+        *" $to "* | *" $included "*) ;;
         *)
             echo "$file: includes $included, but $folder may only use:${may% "$folder" }"
             n_wrong=$((n_wrong + 1))
