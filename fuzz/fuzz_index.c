@@ -3,11 +3,6 @@
  * an input is tried as it is and with header and sections made to agree with theirs. What opens is
  * used. An input that is too short to be anything starts from a small true index.
  */
-#define _GNU_SOURCE
-#include <stdio.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "../tests/support/sample_index.h"
 #include "../tests/support/scratch.h"
 
@@ -15,31 +10,20 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t use(const struct nlsh_index *index)
-{
-    return sample_use(index);
-}
-
 static void try_bytes(const uint8_t *bytes, size_t size)
 {
-    static int fd = -1;
-    static char path[64];
     static volatile uint64_t sink;
+    const struct nlsh__map map = sample_copy(bytes, size);
     struct nlsh_index *index;
-    struct nlsh_error error;
-    if (fd < 0) {
-        fd = memfd_create("index", 0);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
-    if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || pwrite(fd, bytes, size, 0) != (ssize_t)size)
-        abort();
-    enum nlsh_status verified = nlsh_index_verify(path, &error);
-    enum nlsh_status opened = nlsh_index_open(path, &index, &error);
-    if (verified == NLSH_OK && opened != NLSH_OK) abort(); /* verify checks more, not less */
-    if ((opened == NLSH_OK) != (index != NULL)) abort();
-    if (opened != NLSH_OK && error.message[0] == '\0') abort();
-    if (opened == NLSH_OK) sink += use(index);
+    struct nlsh_error error = {.status = NLSH_OK};
+    enum nlsh_status verified = nlsh__index_load("index", &map, 1, &index, &error);
+    if (verified != NLSH_OK && (index != NULL || error.message[0] == '\0')) abort();
     nlsh_index_close(index);
+    enum nlsh_status opened = nlsh__index_load("index", &map, 0, &index, &error);
+    if (verified == NLSH_OK && opened != NLSH_OK) abort(); /* verify checks more, not less */
+    if (opened == NLSH_OK) sink += sample_use(index);
+    nlsh_index_close(index);
+    free((void *)(uintptr_t)map.data);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

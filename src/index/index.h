@@ -46,6 +46,7 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
 struct nlsh_index {
     char *path;
     struct nlsh__map map;
+    int borrowed; /* the map is the caller's memory */
     struct nlsh__meta meta;
     const char *settings;
     const uint32_t *bucket_offsets; /* [n_buckets + 1], ascending from 0 to n_rows */

@@ -74,9 +74,11 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
                                          const struct nlsh__index_table *table,
                                          struct nlsh_error *error);
 
-/* Maps and checks a file. whole: everything that verify reads as well. */
-enum nlsh_status nlsh__index_load(const char *path, int whole, struct nlsh_index **out,
-                                  struct nlsh_error *error);
+/* Maps and checks a file. whole: everything that verify reads as well. bytes: NULL, or the file's
+ * content in the caller's memory, aligned to 64, which outlives the index; path is then only a name
+ * (tests and fuzzers: a sanitizer sees the end of memory to the byte, that of a map to the page). */
+enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *bytes, int whole,
+                                  struct nlsh_index **out, struct nlsh_error *error);
 
 /* Fails with what a file that is no index seems to be. */
 enum nlsh_status nlsh__index_other_kind(const char *path, const struct nlsh__map *map,

@@ -204,12 +204,13 @@ static enum nlsh_status check_vectors(const struct nlsh_index *index, struct nls
 
 /* ---- the calls ------------------------------------------------------------------------------- */
 
-enum nlsh_status nlsh__index_load(const char *path, int whole, struct nlsh_index **out,
-                                  struct nlsh_error *error)
+enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *bytes, int whole,
+                                  struct nlsh_index **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_index *index = NULL;
     struct nlsh__index_table table;
+    *out = NULL;
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__calloc(&index, 1, sizeof *index, error));
     index->path = strdup(path);
@@ -217,7 +218,12 @@ enum nlsh_status nlsh__index_load(const char *path, int whole, struct nlsh_index
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
         goto out;
     }
-    NLSH_TRY(nlsh__map_open(path, &index->map, error));
+    if (bytes != NULL) {
+        index->map = *bytes;
+        index->borrowed = 1;
+    } else {
+        NLSH_TRY(nlsh__map_open(path, &index->map, error));
+    }
     NLSH_TRY(nlsh__index_read_table(path, &index->map, &table, error));
     /* The checksums come before the values, so that damage is called damage. */
     if (whole) NLSH_TRY(nlsh__index_check_bytes(path, &index->map, &table, error));
@@ -250,7 +256,7 @@ enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
     if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
     *out = NULL;
     enum nlsh_status status = check_path(path, error);
-    return status != NLSH_OK ? status : nlsh__index_load(path, 0, out, error);
+    return status != NLSH_OK ? status : nlsh__index_load(path, NULL, 0, out, error);
 }
 
 enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
@@ -258,7 +264,7 @@ enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
     struct nlsh_index *index = NULL;
     nlsh__error_clear(error);
     enum nlsh_status status = check_path(path, error);
-    if (status == NLSH_OK) status = nlsh__index_load(path, 1, &index, error);
+    if (status == NLSH_OK) status = nlsh__index_load(path, NULL, 1, &index, error);
     nlsh_index_close(index);
     return status;
 }
@@ -267,7 +273,7 @@ void nlsh_index_close(struct nlsh_index *index)
 {
     if (index == NULL) return;
     nlsh__router_close(index->router_view);
-    nlsh__map_close(&index->map);
+    if (!index->borrowed) nlsh__map_close(&index->map);
     free(index->path);
     free(index);
 }
