@@ -51,8 +51,7 @@ static void *helper_main(void *arg)
     uint64_t seen = 0;
     for (;;) {
         pthread_mutex_lock(&pool->mutex);
-        while (!pool->stop && pool->job == seen)
-            pthread_cond_wait(&pool->work_ready, &pool->mutex);
+        while (!pool->stop && pool->job == seen) pthread_cond_wait(&pool->work_ready, &pool->mutex);
         seen = pool->job;
         int stop = pool->stop;
         pthread_mutex_unlock(&pool->mutex);
@@ -150,9 +149,9 @@ void nlsh__pool_run(struct nlsh__pool *pool, size_t n_tasks, nlsh__task_fn *fn, 
     wait_for_helpers(pool);
 }
 
-enum nlsh_status nlsh__pool_run_progress(struct nlsh__pool *pool, size_t n_tasks,
-                                         nlsh__task_fn *fn, void *ctx, nlsh_progress_fn *progress,
-                                         void *user, const char *stage, struct nlsh_error *error)
+enum nlsh_status nlsh__pool_run_progress(struct nlsh__pool *pool, size_t n_tasks, nlsh__task_fn *fn,
+                                         void *ctx, nlsh_progress_fn *progress, void *user,
+                                         const char *stage, struct nlsh_error *error)
 {
     /* The caller reports between its own tasks, at most 20 times a second. */
     const double interval = 0.05;

@@ -29,9 +29,9 @@ void nlsh__pool_run(struct nlsh__pool *pool, size_t n_tasks, nlsh__task_fn *fn, 
 
 /* The same, calling progress(user, stage, done, n_tasks) from the calling thread now and then.
  * NLSH_E_INTERRUPTED where it asked to stop: the tasks begun are finished, the others are not. */
-enum nlsh_status nlsh__pool_run_progress(struct nlsh__pool *pool, size_t n_tasks,
-                                         nlsh__task_fn *fn, void *ctx, nlsh_progress_fn *progress,
-                                         void *user, const char *stage, struct nlsh_error *error);
+enum nlsh_status nlsh__pool_run_progress(struct nlsh__pool *pool, size_t n_tasks, nlsh__task_fn *fn,
+                                         void *ctx, nlsh_progress_fn *progress, void *user,
+                                         const char *stage, struct nlsh_error *error);
 
 /* Processors that this process may use. */
 size_t nlsh__n_processors(void);

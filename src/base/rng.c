@@ -46,8 +46,7 @@ uint64_t nlsh__rng_below(struct nlsh__rng *rng, uint64_t bound)
     unsigned __int128 product = (unsigned __int128)nlsh__rng_u64(rng) * bound;
     if ((uint64_t)product < bound) {
         uint64_t floor = -bound % bound;
-        while ((uint64_t)product < floor)
-            product = (unsigned __int128)nlsh__rng_u64(rng) * bound;
+        while ((uint64_t)product < floor) product = (unsigned __int128)nlsh__rng_u64(rng) * bound;
     }
     return (uint64_t)(product >> 64);
 }
