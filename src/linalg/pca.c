@@ -94,6 +94,7 @@ enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, 
     size_t dim = base->dim, n = base->n_rows < SAMPLE ? base->n_rows : SAMPLE;
     uint32_t *chosen = NULL;
     double *sums = NULL, *matrix = NULL, variance = 0;
+    float *row = NULL;
     struct nlsh__rng rng;
     *out = (struct nlsh__projection){.dim = dim, .n_components = n_components};
     if (n_components >= dim || dim > MAX_DIM) out->n_components = dim;
@@ -103,7 +104,6 @@ enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, 
     NLSH_TRY(nlsh__calloc(&sums, dim, sizeof *sums, error));
     nlsh__rng_init(&rng, seed, 0x706361);
     nlsh__rng_sample(&rng, base->n_rows, n, chosen);
-    float *row = NULL;
     NLSH_TRY(nlsh__alloc(&row, dim, sizeof *row, error));
     for (size_t i = 0; i < n; i++) {
         centred(base, chosen[i], out->mean, row);
