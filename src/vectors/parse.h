@@ -10,7 +10,7 @@
 
 #include "nlsh/learn.h"
 
-#if !defined(__BYTE_ORDER__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the readers and writers take the machine to be little-endian, as all their formats but IDX"
 #endif
 

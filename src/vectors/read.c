@@ -150,7 +150,7 @@ out:
 static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix *m,
                                      struct nlsh_error *error)
 {
-    if (m->type != NLSH_F32) return NLSH_OK;
+    if (m->type != NLSH_F32 || m->data == NULL) return NLSH_OK; /* NULL never: for analysers */
     size_t n = m->n_rows * m->dim, at = nlsh__first_not_finite(m->data, n);
     if (at == n) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_DATA, "remove or repair that row",

@@ -93,7 +93,8 @@ static size_t npy_header(const struct nlsh_matrix *m, enum nlsh_type type, uint8
                         : type == NLSH_U8 ? "|u1"
                         : type == NLSH_I8 ? "|i1"
                                           : "<i4";
-    memcpy(out, "\x93NUMPY\x01\x00\x76\x00", 10);
+    static const uint8_t magic[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, 118, 0};
+    memcpy(out, magic, sizeof magic);
     memset(out + 10, ' ', 118);
     int n = snprintf((char *)out + 10, 118,
                      "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }", descr,
