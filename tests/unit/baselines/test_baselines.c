@@ -140,6 +140,16 @@ static void test_ties_go_by_id(void **state)
     check_answer(&a, &base.matrix, &queries.matrix, K, 1);
     brute(&base.matrix, &queries.matrix, NLSH_BRUTE_PLAIN, K, &b);
     assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
+    /* Cells hand over rows in another order: equal points all lie in one cell, so k spans two. */
+    for (size_t k = 1; k < N; k += 7) {
+        struct nlsh_ivfflat *ivf;
+        brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, k, &a);
+        assert_int_equal(nlsh_ivfflat_build(&base.matrix, 5, 1, NULL, &ivf, NULL), NLSH_OK);
+        assert_int_equal(nlsh_ivfflat_search(ivf, &queries.matrix, 5, k, b.ids, NULL, NULL, NULL),
+                         NLSH_OK);
+        assert_memory_equal(a.ids, b.ids, N_QUERIES * k * 4);
+        nlsh_ivfflat_free(ivf);
+    }
     free(base.data);
     free(queries.data);
 }

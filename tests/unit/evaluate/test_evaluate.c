@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/rng.h"
 #include "nlsh/learn.h"
@@ -73,6 +74,8 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *searcher, const struct nlsh_ma
     for (size_t i = 0; i < queries->n_rows; i++) {
         size_t query = (size_t)((const float *)queries->data)[i];
         if (query >= index->failing_query) {
+            /* long enough for the other threads to fail as well */
+            nanosleep(&(struct timespec){.tv_nsec = 300000}, NULL);
             *error = (struct nlsh_error){.status = NLSH_E_INTERNAL};
             snprintf(error->message, sizeof error->message, "failed at %zu", query);
             return NLSH_E_INTERNAL;

@@ -91,6 +91,10 @@ static void test_missing_slots(void **state)
     close_to(nlsh_recall(ids, d, few, few_l2sq, 3), 1.0);
     close_to(nlsh_recall(wrong, wrong_l2sq, few, few_l2sq, 3), 0.0);
     close_to(nlsh_recall(ids, d, none, few_l2sq, 3), 1.0);
+    /* A tie is one with the last that is there. */
+    const uint32_t two[3] = {2, 5, NO}, tied[3] = {2, 7, NO};
+    const float two_l2sq[3] = {2, 3, INF};
+    close_to(nlsh_recall(tied, two_l2sq, two, two_l2sq, 3), 1.0);
 }
 
 static void test_approximation_factor(void **state)
