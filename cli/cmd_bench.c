@@ -21,11 +21,11 @@
 enum {
     max_list = 32,
     max_rows = 2 + 3 * max_list,
-    sample_best = 500,  /* queries for our exact scan: about a second */
-    sample_plain = 50,  /* for the plain one, 10 to 20 times slower */
+    sample_best = 500, /* queries for our exact scan: about a second */
+    sample_plain = 50, /* for the plain one, 10 to 20 times slower */
     fewest_queries = 50,
     most_passes = 50,
-    warm_up = 200       /* queries before a method's first row: pages and caches are then there */
+    warm_up = 200 /* queries before a method's first row: pages and caches are then there */
 };
 
 static const double repeat_seconds = 0.5;
@@ -125,7 +125,7 @@ static enum nlsh_status measure(struct bench *b, const struct method *m, size_t 
                                 struct row *row, uint32_t *scratch, struct nlsh_error *error)
 {
     uint32_t *scanned = scratch + 2 * b->k;
-    struct pass p;
+    struct pass p = {0};
     double total = 0;
     row->seconds = HUGE_VAL;
     for (size_t pass = 0; pass < most_passes && total < repeat_seconds; pass++) {
@@ -138,7 +138,8 @@ static enum nlsh_status measure(struct bench *b, const struct method *m, size_t 
     row->recall_1 = p.recall_1 / (double)p.n;
     row->recall_n = p.recall_n / (double)p.n;
     row->candidates = p.candidates / (double)p.n;
-    row->p95 = scanned[(p.n - 1) * 95 / 100];
+    size_t rank_95 = (p.n - 1) * 95 / 100;
+    row->p95 = scanned[rank_95];
     row->n_queries = p.n;
     return NLSH_OK;
 }
@@ -202,8 +203,8 @@ static int run_ivf(struct bench *b)
     double probes[max_list];
     size_t n = args_list(b->args, "probes", probes, max_list);
     char setting[24];
-    if (nlsh_ivfflat_build(&b->base.matrix, b->info.n_buckets, args_count(b->args, "seed"),
-                           &b->run, &b->ivf, &error) != NLSH_OK) {
+    if (nlsh_ivfflat_build(&b->base.matrix, b->info.n_buckets, args_count(b->args, "seed"), &b->run,
+                           &b->ivf, &error) != NLSH_OK) {
         return talk_failed(&error);
     }
     stage_begin(b, "IVF-Flat", (uint64_t)n * b->queries.matrix.n_rows);
@@ -288,7 +289,8 @@ static int print_table(const struct bench *b)
         }
         printf("%-11s %-12s %8.4f %10.4f %11s %9s %9s %8s %7s\n", r->method, r->setting,
                r->recall_1, r->recall_n, text_count((uint64_t)llround(r->candidates), mean),
-               text_count((uint64_t)r->p95, p95), text_count((uint64_t)llround(1 / r->seconds), qps),
+               text_count((uint64_t)r->p95, p95),
+               text_count((uint64_t)llround(1 / r->seconds), qps),
                text_times(b->best_seconds / r->seconds, best),
                text_times(b->plain_seconds / r->seconds, plain));
     }
@@ -299,12 +301,13 @@ static int print_table(const struct bench *b)
 static int print_csv(const struct bench *b)
 {
     printf("method,setting,recall_at_1,recall_at_%zu,candidates,candidates_p95,qps,"
-           "speedup_exact,speedup_plain,queries\n", b->k);
+           "speedup_exact,speedup_plain,queries\n",
+           b->k);
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->rows[i];
-        printf("%s,%s,%.6f,%.6f,%.1f,%.0f,%.1f,%.3f,%.3f,%zu\n", r->method, r->setting,
-               r->recall_1, r->recall_n, r->candidates, r->p95, 1 / r->seconds,
-               b->best_seconds / r->seconds, b->plain_seconds / r->seconds, r->n_queries);
+        printf("%s,%s,%.6f,%.6f,%.1f,%.0f,%.1f,%.3f,%.3f,%zu\n", r->method, r->setting, r->recall_1,
+               r->recall_n, r->candidates, r->p95, 1 / r->seconds, b->best_seconds / r->seconds,
+               b->plain_seconds / r->seconds, r->n_queries);
     }
     return finish_stdout();
 }
@@ -315,20 +318,19 @@ static int print_as_json(const struct bench *b)
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct row *r = &b->rows[i];
         json_array_append_new(
-            rows, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "method",
-                            r->method, "setting", r->setting, "recall_at_1", r->recall_1,
-                            "recall_at_n", r->recall_n, "candidates", r->candidates,
-                            "candidates_p95", r->p95, "qps", 1 / r->seconds, "speedup_exact",
-                            b->best_seconds / r->seconds, "speedup_plain",
-                            b->plain_seconds / r->seconds, "queries", (json_int_t)r->n_queries));
+            rows,
+            json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "method", r->method,
+                      "setting", r->setting, "recall_at_1", r->recall_1, "recall_at_n", r->recall_n,
+                      "candidates", r->candidates, "candidates_p95", r->p95, "qps", 1 / r->seconds,
+                      "speedup_exact", b->best_seconds / r->seconds, "speedup_plain",
+                      b->plain_seconds / r->seconds, "queries", (json_int_t)r->n_queries));
     }
-    return print_json(json_pack("{s:s, s:{s:I, s:I, s:s}, s:I, s:I, s:I, s:s, s:o}", "command",
-                                "bench", "base", "rows", (json_int_t)b->base.matrix.n_rows, "dim",
-                                (json_int_t)b->base.matrix.dim, "type",
-                                type_name(b->base.matrix.type), "queries",
-                                (json_int_t)b->queries.matrix.n_rows, "n", (json_int_t)b->k,
-                                "buckets", (json_int_t)b->info.n_buckets, "cpu", nlsh_cpu(),
-                                "table", rows));
+    return print_json(
+        json_pack("{s:s, s:{s:I, s:I, s:s}, s:I, s:I, s:I, s:s, s:o}", "command", "bench", "base",
+                  "rows", (json_int_t)b->base.matrix.n_rows, "dim", (json_int_t)b->base.matrix.dim,
+                  "type", type_name(b->base.matrix.type), "queries",
+                  (json_int_t)b->queries.matrix.n_rows, "n", (json_int_t)b->k, "buckets",
+                  (json_int_t)b->info.n_buckets, "cpu", nlsh_cpu(), "table", rows));
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

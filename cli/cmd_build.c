@@ -79,8 +79,7 @@ static json_t *settings_json(const struct nlsh_build_options *options)
 }
 
 static int print_dry_run(const struct args *args, const struct nlsh_build_options *options,
-                         const struct nlsh_matrix *base,
-                         const struct nlsh_build_forecast *forecast)
+                         const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
 {
     const struct nlsh_setting *setting;
     char text[64], a[32], b[32];
@@ -131,13 +130,12 @@ static json_t *report_json(const char *path, const struct nlsh_build_options *op
                             json_pack("{s:f, s:b}", "seconds", report->seconds[i], "from_cache",
                                       report->from_cache[i] != 0));
     }
-    return json_pack("{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", json_name(path),
-                     "index_bytes", (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
-                     "partitioner", partitioner_name(report->partitioner), "edge_cut",
-                     json_number_or_null(report->edge_cut), "loss",
-                     json_number_or_null(report->loss), "held_out_candidates",
-                     json_number_or_null(report->held_out_candidates), "settings",
-                     settings_json(options));
+    return json_pack(
+        "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", json_name(path), "index_bytes",
+        (json_int_t)report->index_bytes, "stages", stages, "seconds", total, "partitioner",
+        partitioner_name(report->partitioner), "edge_cut", json_number_or_null(report->edge_cut),
+        "loss", json_number_or_null(report->loss), "held_out_candidates",
+        json_number_or_null(report->held_out_candidates), "settings", settings_json(options));
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

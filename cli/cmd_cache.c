@@ -16,11 +16,10 @@ static int list_json(const char *dir, const struct nlsh_cache_entry *entries, si
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(array, json_pack("{s:s, s:s, s:I, s:I, s:b}", "name",
-                                               entries[i].name, "what", entries[i].what, "bytes",
-                                               (json_int_t)entries[i].size_bytes, "mtime",
-                                               (json_int_t)entries[i].mtime, "damaged",
-                                               entries[i].damaged != 0));
+        json_array_append_new(
+            array, json_pack("{s:s, s:s, s:I, s:I, s:b}", "name", entries[i].name, "what",
+                             entries[i].what, "bytes", (json_int_t)entries[i].size_bytes, "mtime",
+                             (json_int_t)entries[i].mtime, "damaged", entries[i].damaged != 0));
     }
     return print_json(json_pack("{s:o, s:o}", "directory", json_name(dir), "entries", array));
 }
@@ -62,14 +61,15 @@ static int clear(const struct args *args, const char *dir)
     if (nlsh_cache_clear(dir, &n, &error) != NLSH_OK) return talk_failed(&error);
     talk_say("%s: %zu entr%s removed", dir, n, n == 1 ? "y" : "ies");
     if (!args_given(args, "json")) return 0;
-    return print_json(json_pack("{s:o, s:I}", "directory", json_name(dir), "removed", (json_int_t)n));
+    return print_json(
+        json_pack("{s:o, s:I}", "directory", json_name(dir), "removed", (json_int_t)n));
 }
 
 int cmd_cache(const struct args *args)
 {
     char word[64], hint[128];
-    const char *dir = args_given(args, "cache") ? args_text(args, "cache")
-                                                : nlsh_cache_default_dir();
+    const char *dir =
+        args_given(args, "cache") ? args_text(args, "cache") : nlsh_cache_default_dir();
     if (dir == NULL) {
         return talk_error(EXIT_USAGE, "give --cache DIR, or set NLSH_CACHE or HOME",
                           "there is no cache directory");

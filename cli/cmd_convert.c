@@ -27,9 +27,8 @@ int cmd_convert(const struct args *args)
                  type_name(matrix->type));
         if (args_given(args, "json")) {
             code = print_json(json_pack("{s:o, s:I, s:I, s:s}", "file", json_name(out), "rows",
-                                        (json_int_t)matrix->n_rows, "dim",
-                                        (json_int_t)matrix->dim, "read_as",
-                                        nlsh_format_name(vectors.format)));
+                                        (json_int_t)matrix->n_rows, "dim", (json_int_t)matrix->dim,
+                                        "read_as", nlsh_format_name(vectors.format)));
         }
     }
     nlsh_vectors_free(&vectors);

@@ -31,11 +31,11 @@ static json_t *curve_json(const struct nlsh_curve *curve)
     json_t *array = json_array();
     for (size_t i = 0; i < curve->n_points; i++) {
         const struct nlsh_curve_point *p = &curve->points[i];
-        json_array_append_new(
-            array, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "rule", rule_name(p->rule),
-                             "value", p->value, "recall", p->recall, "candidates", p->candidates,
-                             "candidates_p95", p->candidates_p95, "oracle_recall",
-                             p->oracle_recall, "probes", p->probes));
+        json_array_append_new(array, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "rule",
+                                               rule_name(p->rule), "value", p->value, "recall",
+                                               p->recall, "candidates", p->candidates,
+                                               "candidates_p95", p->candidates_p95, "oracle_recall",
+                                               p->oracle_recall, "probes", p->probes));
     }
     return array;
 }
@@ -50,8 +50,7 @@ static void say_curve(const struct nlsh_curve *curve, size_t k)
                 const struct nlsh_curve_point *p = &curve->points[i];
                 if ((int)p->rule != rule || p->recall < wanted[w]) continue;
                 talk_say("recall@%zu %.2f: %-9s T %-11.4g %8.0f candidates, oracle %.4f", k,
-                         wanted[w], rule_name(p->rule), p->value, p->candidates,
-                         p->oracle_recall);
+                         wanted[w], rule_name(p->rule), p->value, p->candidates, p->oracle_recall);
                 break;
             }
         }

@@ -20,7 +20,8 @@ int cmd_help(const struct args *args)
         if (verb == NULL) {
             char hint[128];
             const char *near = verb_suggest(args->words[0]);
-            snprintf(hint, sizeof hint, near ? "did you mean `nlsh help %s`?" : "`nlsh help` lists the commands",
+            snprintf(hint, sizeof hint,
+                     near ? "did you mean `nlsh help %s`?" : "`nlsh help` lists the commands",
                      near);
             return talk_error(EXIT_USAGE, hint, "there is no command %s", args->words[0]);
         }

@@ -38,8 +38,8 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
         "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "vectors", "count",
         (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type", type_name(info->type),
         "hash", hash, "buckets", "count", (json_int_t)info->n_buckets, "min",
-        (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets,
-        "max", (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
+        (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets, "max",
+        (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
         "disagreement", json_number_or_null(info->disagreement), "settings", settings, "sections",
         sections);
 }
@@ -52,10 +52,11 @@ static void print_settings(const json_t *settings)
     json_object_foreach((json_t *)settings, key, value)
     {
         char line[256];
-        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY |
-                                                                          JSON_REAL_PRECISION(6));
-        int length = snprintf(line, sizeof line, "%s=%s", key,
-                              text ? text : json_string_value(value));
+        char *text = json_is_string(value)
+                         ? NULL
+                         : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+        int length =
+            snprintf(line, sizeof line, "%s=%s", key, text ? text : json_string_value(value));
         free(text);
         if (column == 0 || column + 2 + (size_t)length > 80) {
             printf("%s", column ? "\n              " : "settings      ");
@@ -76,8 +77,8 @@ static void print_info(const char *path, const struct nlsh_index *index,
     struct nlsh_section_info section;
     char a[32], b[32], c[32];
     printf("file          %s, %s\n", path, text_bytes(info->size_bytes, a));
-    printf("vectors       %s x %zu %s, content hash %016" PRIx64 "\n",
-           text_count(info->n_rows, a), info->dim, type_name(info->type), info->data_hash);
+    printf("vectors       %s x %zu %s, content hash %016" PRIx64 "\n", text_count(info->n_rows, a),
+           info->dim, type_name(info->type), info->data_hash);
     printf("buckets       %s: min %s, mean %.1f, max %s vectors\n", text_count(info->n_buckets, a),
            text_count(info->bucket_min, b), (double)info->n_rows / (double)info->n_buckets,
            text_count(info->bucket_max, c));

@@ -127,9 +127,8 @@ static enum nlsh_status search_threaded(struct search *s, struct nlsh_error *err
         size_t n = s->n - i < step ? s->n - i : step;
         struct nlsh_matrix some = matrix_rows(&s->queries.matrix, i, n);
         double began = now_seconds();
-        enum nlsh_status status = nlsh_search_batch(s->index, &some, &s->options,
-                                                    s->ids + i * s->k, s->l2sq + i * s->k,
-                                                    s->stats + i, error);
+        enum nlsh_status status = nlsh_search_batch(s->index, &some, &s->options, s->ids + i * s->k,
+                                                    s->l2sq + i * s->k, s->stats + i, error);
         spent += now_seconds() - began;
         if (status != NLSH_OK) return status;
         if (talk_progress(NULL, "search", i + n, s->n)) return error->status = NLSH_E_INTERRUPTED;
@@ -170,8 +169,8 @@ static int fill_distances(struct search *s, const struct loaded *base)
     truth->l2sq = calloc(truth->n_rows * truth->k, sizeof *truth->l2sq);
     if (truth->l2sq == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
     for (size_t i = 0; i < truth->n_rows * truth->k; i++) {
-        truth->l2sq[i] = (float)row_l2sq(&s->queries.matrix, i / truth->k, &base->matrix,
-                                         truth->ids[i]);
+        truth->l2sq[i] =
+            (float)row_l2sq(&s->queries.matrix, i / truth->k, &base->matrix, truth->ids[i]);
     }
     return 0;
 }
@@ -182,8 +181,7 @@ static void narrow(struct nlsh_neighbors *neighbors, size_t k)
     for (size_t i = 0; i < neighbors->n_rows; i++) {
         memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint32_t));
         if (neighbors->l2sq != NULL) {
-            memmove(neighbors->l2sq + i * k, neighbors->l2sq + i * neighbors->k,
-                    k * sizeof(float));
+            memmove(neighbors->l2sq + i * k, neighbors->l2sq + i * neighbors->k, k * sizeof(float));
         }
     }
     neighbors->k = k;
@@ -242,8 +240,8 @@ static void measure(struct search *s)
     double recall = 0, factor = 0, candidates = 0, probes = 0;
     for (size_t i = 0; i < s->n; i++) {
         const float *true_l2sq = s->truth.l2sq + i * k;
-        recall += nlsh_recall(s->ids + i * s->k, s->l2sq + i * s->k, s->truth.ids + i * k,
-                              true_l2sq, k);
+        recall +=
+            nlsh_recall(s->ids + i * s->k, s->l2sq + i * s->k, s->truth.ids + i * k, true_l2sq, k);
         double one = nlsh_approximation_factor(s->l2sq + i * s->k, true_l2sq, k);
         if (isfinite(one)) {
             factor += one;
@@ -264,8 +262,8 @@ static int find_near(struct search *s, size_t i)
     struct nlsh_error error = {0};
     struct nlsh_matrix one = matrix_rows(&s->queries.matrix, i, 1);
     for (int attempt = 0; attempt < 2; attempt++) {
-        if (nlsh_search_range(s->searcher, &one, &s->options, s->radius, s->near_ids,
-                              s->near_l2sq, s->near_capacity, &s->n_near, &error) != NLSH_OK) {
+        if (nlsh_search_range(s->searcher, &one, &s->options, s->radius, s->near_ids, s->near_l2sq,
+                              s->near_capacity, &s->n_near, &error) != NLSH_OK) {
             return talk_failed(&error);
         }
         if (s->n_near <= s->near_capacity) return 0;
@@ -323,11 +321,10 @@ static void write_json(const struct search *s, size_t i, FILE *to)
     json_t *nearest = json_array();
     for (size_t j = 0; j < s->truth.k; j++) {
         uint32_t id = s->ids[i * s->k + j];
-        json_t *one = json_pack("{s:o, s:o, s:f}", "id",
-                                id == NLSH_NO_ID ? json_null() : json_integer(id),
-                                "distanceApproximate",
-                                json_number_or_null(sqrt((double)s->l2sq[i * s->k + j])),
-                                "distanceTrue", sqrt((double)s->truth.l2sq[i * s->truth.k + j]));
+        json_t *one = json_pack(
+            "{s:o, s:o, s:f}", "id", id == NLSH_NO_ID ? json_null() : json_integer(id),
+            "distanceApproximate", json_number_or_null(sqrt((double)s->l2sq[i * s->k + j])),
+            "distanceTrue", sqrt((double)s->truth.l2sq[i * s->truth.k + j]));
         json_array_append_new(nearest, one);
     }
     json_t *query = json_pack("{s:I, s:I, s:I, s:o}", "query", (json_int_t)i, "candidates",
@@ -366,8 +363,7 @@ static void write_tail(const struct search *s, const char *format, FILE *to)
     if (format[0] == 't') {
         fprintf(to, "Average AF: %.6f\nRecall@%zu: %.6f\nQPS: %.2f\n", s->factor, s->k, s->recall,
                 1 / s->seconds);
-        fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", s->seconds,
-                s->true_seconds);
+        fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", s->seconds, s->true_seconds);
     } else if (format[0] == 'j') {
         json_t *summary = summary_json(s);
         fputs("\n  ],\n  \"summary\": ", to);

@@ -273,8 +273,7 @@ static const char manual_date[] = "2026-11-22";
 void help_man(FILE *to)
 {
     const struct verb *verb;
-    fprintf(to, ".TH NLSH 1 \"%s\" \"nlsh %s\" \"User Commands\"\n", manual_date,
-            nlsh_version());
+    fprintf(to, ".TH NLSH 1 \"%s\" \"nlsh %s\" \"User Commands\"\n", manual_date, nlsh_version());
     fputs(".SH NAME\nnlsh \\- build and search a Neural LSH index\n.SH SYNOPSIS\n", to);
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
         fprintf(to, "%s\\fBnlsh %s\\fR ", i ? ".br\n" : "", verb->name);
@@ -285,7 +284,8 @@ void help_man(FILE *to)
           "neighbours share a bucket, and searches by asking\na small neural network which buckets "
           "to scan.\nFlags may be written with one dash or two,\nand with a space or = before "
           "their value.\nA flag that comes twice counts the last time.\nData go to the standard "
-          "output, talk to the standard error.\n\\fB\\-\\-help\\fR explains any command.\n.SH COMMANDS\n",
+          "output, talk to the standard error.\n\\fB\\-\\-help\\fR explains any command.\n.SH "
+          "COMMANDS\n",
           to);
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) man_verb(to, verb);
     fputs(".SH ENVIRONMENT\n", to);

@@ -203,7 +203,8 @@ int load_base_of(const char *path, const char *type, const char *index_path,
     } else if (nlsh_data_hash(&out->matrix) != info->data_hash) {
         code = talk_error(EXIT_BAD_DATA, "give the file that the index was built from",
                           "the vectors in %s are not those of the index %s: their content hash "
-                          "differs", path, index_path);
+                          "differs",
+                          path, index_path);
     } else if (!loaded_convert(out, info->type) && !loaded_convert(out, NLSH_F32)) {
         code = talk_error(EXIT_BUG, NULL, "out of memory");
     }
@@ -256,11 +257,10 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
     return code;
 }
 
-static enum nlsh_status scan_timed(const struct nlsh_index *index,
-                                   const struct nlsh_matrix *queries,
-                                   const struct nlsh_search_options *options,
-                                   struct nlsh_neighbors *out, double *seconds,
-                                   struct nlsh_error *error)
+static enum nlsh_status
+scan_timed(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+           const struct nlsh_search_options *options, struct nlsh_neighbors *out, double *seconds,
+           struct nlsh_error *error)
 {
     struct nlsh_searcher *searcher;
     double spent = 0;
@@ -268,8 +268,8 @@ static enum nlsh_status scan_timed(const struct nlsh_index *index,
     for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i++) {
         struct nlsh_matrix one = matrix_rows(queries, i, 1);
         double began = now_seconds();
-        status = nlsh_search(searcher, &one, options, out->ids + i * out->k,
-                             out->l2sq + i * out->k, NULL, error);
+        status = nlsh_search(searcher, &one, options, out->ids + i * out->k, out->l2sq + i * out->k,
+                             NULL, error);
         spent += now_seconds() - began;
         if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, queries->n_rows)) {
             status = error->status = NLSH_E_INTERRUPTED;

@@ -18,8 +18,9 @@ static int unknown_verb(const char *name)
     } else {
         snprintf(hint, sizeof hint, "`nlsh help` lists the commands");
     }
-    return talk_error(EXIT_USAGE, hint, name[0] == '-' ? "a command comes first, not %s"
-                                                       : "there is no command %s", name);
+    return talk_error(EXIT_USAGE, hint,
+                      name[0] == '-' ? "a command comes first, not %s" : "there is no command %s",
+                      name);
 }
 
 /* `nlsh --help` and `nlsh --version` are what many type first. */

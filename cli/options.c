@@ -36,7 +36,9 @@ enum {
 };
 
 static const struct verb verbs[] = {
-    {"build", "learn an index from a file of vectors", "-d BASE -i INDEX [flags]",
+    {"build",
+     "learn an index from a file of vectors",
+     "-d BASE -i INDEX [flags]",
      "Makes a k-NN graph of the base, divides the base into m buckets, trains a small network "
      "to say which buckets hold a query's neighbours, and writes everything into one file.\n"
      "Graph and partition are kept in the cache: a build that was stopped, or one with other "
@@ -50,43 +52,78 @@ static const struct verb verbs[] = {
       {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},
       {"settings from a file, one of them changed",
        "nlsh build -d base.fvecs -i my.nlsh --config best.json --epochs 20"}},
-     0, 0, NULL, cmd_build},
-    {"search", "find the nearest neighbours of queries", "-i INDEX -q QUERIES [flags]",
+     0,
+     0,
+     NULL,
+     cmd_build},
+    {"search",
+     "find the nearest neighbours of queries",
+     "-i INDEX -q QUERIES [flags]",
      "Answers every query from the buckets that the network names, and says how good and how "
      "fast that was: recall, approximation factor, queries a second.\n"
      "The true neighbours come from --gt, or from -d, or else from scanning every bucket of the "
-     "index. Approximate and true search are timed apart. Distances are not squared.",
+     "index. Approximate and true search are timed apart. Distances are not squared.\n"
+     "The text has for each query: METHOD NAME; Query, its row from 0; for each rank Nearest "
+     "neighbor-i, the id (its row in the base, from 0), distanceApproximate, the distance to it, "
+     "and distanceTrue, that to the true neighbour of this rank; with -range true R-near "
+     "neighbors, the ids of all scanned vectors within R. At the end: Average AF, the mean of "
+     "distanceApproximate / distanceTrue; Recall@N, the share of the N true neighbours that were "
+     "found; QPS, queries a second; tApproximateAverage and tTrueAverage, seconds a query.",
      {{"ten neighbours each, at recall .95", "nlsh search -i my.nlsh -q query.fvecs"},
       {"as the original scripts had it",
        "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin "
        "-o results.txt -type sift -N 10 -T 5"},
-      {"every bucket whose probability exceeds 0.05", "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
+      {"every bucket whose probability exceeds 0.05",
+       "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
       {"neighbours within a radius besides, as JSON",
        "nlsh search -i my.nlsh -q query.fvecs -R 250 --format json -o results.json"}},
-     0, 0, NULL, cmd_search},
-    {"graph", "write the k-NN graph of a file of vectors", "-d BASE -o GRAPH [flags]",
+     0,
+     0,
+     NULL,
+     cmd_search},
+    {"graph",
+     "write the k-NN graph of a file of vectors",
+     "-d BASE -o GRAPH [flags]",
      "The k nearest neighbours of every vector among the others. The file is nlsh's graph file, "
      "or .ivecs by its ending (then without distances).",
      {{"10 neighbours each, exactly", "nlsh graph -d base.fvecs -o base.graph --knn 10"},
       {"for other programs", "nlsh graph -d base.fvecs -o base.ivecs --knn 20"}},
-     0, 0, NULL, cmd_graph},
-    {"groundtruth", "write the exact neighbours of queries",
+     0,
+     0,
+     NULL,
+     cmd_graph},
+    {"groundtruth",
+     "write the exact neighbours of queries",
      "-d BASE -q QUERIES -o FILE.ivecs [flags]",
      "The exact N nearest vectors of each query, nearest first. Distances are not squared.",
      {{"100 neighbours each and their distances",
        "nlsh groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 100"}},
-     0, 0, NULL, cmd_groundtruth},
-    {"info", "say what an index holds", "INDEX [flags]",
+     0,
+     0,
+     NULL,
+     cmd_groundtruth},
+    {"info",
+     "say what an index holds",
+     "INDEX [flags]",
      "Number, dimension and type of the vectors, the settings of the build, the sizes of the "
      "buckets, and where the bytes go.",
      {{"in words", "nlsh info my.nlsh"},
       {"one value, for a script", "nlsh info my.nlsh --json | jq .buckets.count"}},
-     0, 1, NULL, cmd_info},
-    {"verify", "read a whole index and compare its checksums", "INDEX [flags]",
+     0,
+     1,
+     NULL,
+     cmd_info},
+    {"verify",
+     "read a whole index and compare its checksums",
+     "INDEX [flags]",
      "Exit code 0: every section agrees with its checksum. 1: one does not; stderr says which.",
      {{"is the copy whole?", "nlsh verify my.nlsh"}},
-     0, 1, NULL, cmd_verify},
-    {"evaluate", "the whole curve of recall against candidates",
+     0,
+     1,
+     NULL,
+     cmd_verify},
+    {"evaluate",
+     "the whole curve of recall against candidates",
      "-i INDEX -q QUERIES [flags]",
      "One pass over the queries gives recall and scanned vectors for every T, both as a number "
      "of buckets (rule top) and as a threshold, and beside each what the best order of the same "
@@ -94,42 +131,72 @@ static const struct verb verbs[] = {
      {{"into a file", "nlsh evaluate -i my.nlsh -q query.fvecs --gt gt.ivecs --csv curve.csv"},
       {"recall@100, true neighbours from the base",
        "nlsh evaluate -i my.nlsh -q query.fvecs -d base.fvecs -N 100"}},
-     0, 0, NULL, cmd_evaluate},
-    {"cache", "list or clear what is kept between runs", "list|clear [flags]",
+     0,
+     0,
+     NULL,
+     cmd_evaluate},
+    {"cache",
+     "list or clear what is kept between runs",
+     "list|clear [flags]",
      "Ground truth, k-NN graphs and partitions are kept by the content of their input. "
      "`clear` removes nlsh's own files from the directory, nothing else.",
      {{"what is there", "nlsh cache list"}, {"free the space", "nlsh cache clear"}},
-     1, 1, "list clear", cmd_cache},
-    {"convert", "copy vectors from one file format to another", "IN OUT [flags]",
+     1,
+     1,
+     "list clear",
+     cmd_cache},
+    {"convert",
+     "copy vectors from one file format to another",
+     "IN OUT [flags]",
      "Formats are known by the names' endings: fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, idx; "
      "an input may be gzipped. Floats become bytes only where each is a whole number in range.",
      {{"MNIST for numpy", "nlsh convert train-images-idx3-ubyte.gz train.npy"},
       {"names without an ending", "nlsh convert in.dat out.dat --from fvecs --to u8bin"}},
-     2, 2, NULL, cmd_convert},
-    {"bench", "a table of recall and speed beside other methods", "-d BASE -q QUERIES [flags]",
+     2,
+     2,
+     NULL,
+     cmd_convert},
+    {"bench",
+     "a table of recall and speed beside other methods",
+     "-d BASE -q QUERIES [flags]",
      "One thread, one query at a time: two exact scans, IVF-Flat with as many lists as the index "
      "has buckets, and the index at several T. Without -i an index with default settings is made "
      "and thrown away.",
      {{"the usual table", "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh"},
       {"chosen points, for a spreadsheet",
        "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh -T 1,2,5,0.05 --csv"}},
-     0, 0, NULL, cmd_bench},
-    {"help", "explain a command", "[COMMAND]",
+     0,
+     0,
+     NULL,
+     cmd_bench},
+    {"help",
+     "explain a command",
+     "[COMMAND]",
      "Without a command: all of them. --man and --completion print what packages install.",
      {{"the flags of build", "nlsh help build"},
       {"read the manual", "nlsh help --man | man -l -"},
       {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
-     0, 1, "build search graph groundtruth info verify evaluate cache convert bench version",
+     0,
+     1,
+     "build search graph groundtruth info verify evaluate cache convert bench version",
      cmd_help},
-    {"version", "print the version", "[flags]", "The version and the instruction set in use.",
-     {{"one line", "nlsh version"}}, 0, 0, NULL, cmd_version},
+    {"version",
+     "print the version",
+     "[flags]",
+     "The version and the instruction set in use.",
+     {{"one line", "nlsh version"}},
+     0,
+     0,
+     NULL,
+     cmd_version},
 };
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 /* ---- the table: flags ------------------------------------------------------------------------ */
 
-static const char base_help[] = "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin or i8bin, also .gz";
+static const char base_help[] =
+    "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin or i8bin, also .gz";
 static const char checked_base_help[] =
     "base vectors, checked against the index by content; true neighbours then come faster";
 
@@ -140,7 +207,8 @@ static const char checked_base_help[] =
 #define TALK GROUP_TALK, false
 #define NO_RANGE 0, 0
 
-/* Long lines here on purpose: a row is a flag. clang-format off */
+/* Long lines here on purpose: a row is a flag. */
+/* clang-format off */
 static const struct flag flags[] = {
     {B | G | N, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
     {T, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},

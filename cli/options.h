@@ -10,24 +10,24 @@
 #include <stdio.h>
 
 enum flag_kind {
-    FLAG_SWITCH,  /* no argument */
-    FLAG_TEXT,    /* anything */
-    FLAG_IN,      /* a file to read */
-    FLAG_OUT,     /* a file to write */
-    FLAG_DIR,     /* a directory */
-    FLAG_COUNT,   /* a whole number within min..max */
-    FLAG_REAL,    /* a number within min..max */
-    FLAG_LIST,    /* numbers within min..max, separated by commas */
-    FLAG_CHOICE,  /* one of the words in argument, "{a,b}" */
-    FLAG_SETTING  /* a build setting: nlsh_build_options_set() judges it */
+    FLAG_SWITCH, /* no argument */
+    FLAG_TEXT,   /* anything */
+    FLAG_IN,     /* a file to read */
+    FLAG_OUT,    /* a file to write */
+    FLAG_DIR,    /* a directory */
+    FLAG_COUNT,  /* a whole number within min..max */
+    FLAG_REAL,   /* a number within min..max */
+    FLAG_LIST,   /* numbers within min..max, separated by commas */
+    FLAG_CHOICE, /* one of the words in argument, "{a,b}" */
+    FLAG_SETTING /* a build setting: nlsh_build_options_set() judges it */
 };
 
 enum flag_group { GROUP_FILES, GROUP_SEARCH, GROUP_SETTINGS, GROUP_RUN, GROUP_TALK, N_GROUPS };
 
 struct flag {
-    unsigned verbs;            /* one bit a verb */
-    const char *name;          /* without dashes */
-    const char *alias;         /* a second name, or NULL */
+    unsigned verbs;    /* one bit a verb */
+    const char *name;  /* without dashes */
+    const char *alias; /* a second name, or NULL */
     enum flag_kind kind;
     enum flag_group group;
     bool needed;

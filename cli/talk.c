@@ -80,7 +80,10 @@ char *text_seconds(double seconds, char buffer[32])
     if (seconds < 1e-3) {
         snprintf(buffer, 32, "%.1f us", seconds * 1e6);
     } else if (seconds < 0.9995) {
-        snprintf(buffer, 32, "%.*f ms", seconds < 0.00995 ? 2 : seconds < 0.0995 ? 1 : 0,
+        snprintf(buffer, 32, "%.*f ms",
+                 seconds < 0.00995  ? 2
+                 : seconds < 0.0995 ? 1
+                                    : 0,
                  seconds * 1e3);
     } else if (seconds < 99.5) {
         snprintf(buffer, 32, "%.1f s", seconds);
@@ -103,8 +106,11 @@ char *text_rate(double a_second, char buffer[32])
         a_second /= 1000;
         unit++;
     }
-    snprintf(buffer, 32, "%.*f%s/s", a_second < 9.995 ? 2 : a_second < 99.95 ? 1 : 0, a_second,
-             units[unit]);
+    snprintf(buffer, 32, "%.*f%s/s",
+             a_second < 9.995   ? 2
+             : a_second < 99.95 ? 1
+                                : 0,
+             a_second, units[unit]);
     return buffer;
 }
 
@@ -211,8 +217,8 @@ static int say_error(int code, const char *message, const char *hint)
     bar_hide();
     bar.stage = NULL;
     if (talk.progress == PROGRESS_JSON) {
-        json_t *event = json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit",
-                                  code);
+        json_t *event =
+            json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit", code);
         if (event != NULL && has_hint) json_object_set_new(event, "hint", json_string(hint));
         if (event != NULL) {
             write_json_line(event);
@@ -343,16 +349,15 @@ static void bar_draw(double now)
 static void bar_json(double now)
 {
     double elapsed = now - bar.began;
-    json_t *event = json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "stage", bar.stage,
-                              "done", (json_int_t)bar.done, "total", (json_int_t)bar.total,
-                              "seconds", elapsed);
+    json_t *event =
+        json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "stage", bar.stage, "done",
+                  (json_int_t)bar.done, "total", (json_int_t)bar.total, "seconds", elapsed);
     if (event == NULL) return;
     if (elapsed > 0 && bar.done > 0) {
         double a_second = (double)bar.done / elapsed;
         json_object_set_new(event, "rate", json_real(a_second));
         if (bar.total >= bar.done) {
-            json_object_set_new(event, "eta",
-                                json_real((double)(bar.total - bar.done) / a_second));
+            json_object_set_new(event, "eta", json_real((double)(bar.total - bar.done) / a_second));
         }
     }
     write_json_line(event);
@@ -368,8 +373,8 @@ void talk_stage_end(void)
     bar.stage = NULL;
     if (stop_asked) return;
     if (talk.progress == PROGRESS_JSON) {
-        json_t *event = json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds",
-                                  elapsed);
+        json_t *event =
+            json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds", elapsed);
         if (event != NULL) write_json_line(event);
     } else if (talk.progress == PROGRESS_BAR && elapsed >= worth_a_line_seconds) {
         fprintf(stderr, "%-14s %s\n", stage, text_seconds(elapsed, seconds));
