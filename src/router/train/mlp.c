@@ -124,18 +124,17 @@ static double output_gradient(const struct nlsh__mlp *mlp, const uint32_t *row_i
     double loss = 0;
     for (size_t i = 0; i < n; i++) {
         float *p = logits + i * m;
-        nlsh__kernels()->softmax_f32(p, m);
         size_t row = row_ids[i];
         const uint32_t *neighbors =
             targets->neighbors != NULL ? targets->neighbors + row * targets->stride : NULL;
-        double sum = 0;
-        for (size_t j = 0; j < n_labels; j++) {
-            uint32_t bucket = targets->bucket_of[neighbors != NULL ? neighbors[j] : row];
-            sum -= log(fmax((double)p[bucket], 1e-30));
-        }
+        /* -ln p is (ln sum exp) - logit: exact where p itself would round to 0, and not a number
+         * where the network is not. */
+        double wanted = 0;
+        for (size_t j = 0; j < n_labels; j++)
+            wanted += (double)p[targets->bucket_of[neighbors != NULL ? neighbors[j] : row]];
+        loss += (double)nlsh__kernels()->softmax_f32(p, m) - wanted / (double)n_labels;
         for (size_t j = 0; j < n_labels; j++)
             p[targets->bucket_of[neighbors != NULL ? neighbors[j] : row]] -= weight;
-        loss += sum * (double)weight;
     }
     return loss;
 }

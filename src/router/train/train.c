@@ -146,16 +146,20 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
     size_t batch = options->batch_size < n_train ? options->batch_size : n_train;
     size_t steps = (n_train + batch - 1) / batch, n_steps = steps * options->epochs, done = 0;
     double plateau = 1, best_held = INFINITY;
+    /* A guess loses ln m, a fresh network little more. With too high a rate the first epoch loses
+     * hundreds and the network is dead from then on: its later losses look like a guess's. */
+    const double bound = 10 * (log((double)mlp->sizes[mlp->n_layers]) + 1);
     size_t since_best = 0;
     uint32_t *order = NULL;
+    size_t most_rows = n_train > n_held ? n_train : n_held;
+    if (most_rows > options->batch_size) most_rows = options->batch_size;
     struct trainer t = {.mlp = mlp, .inputs = inputs, .targets = targets, .options = options,
                         .job = job};
     NLSH_TRY(nlsh__alloc(&order, n_train, sizeof *order, error));
     NLSH_TRY(nlsh__calloc(&t.first, mlp->n_parameters, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&t.second, mlp->n_parameters, sizeof(float), error));
     for (size_t s = 0; s < SLICES; s++)
-        NLSH_TRY(nlsh__mlp_scratch_create(mlp, options->batch_size / SLICES + 1, &t.slices[s],
-                                          error));
+        NLSH_TRY(nlsh__mlp_scratch_create(mlp, most_rows / SLICES + 1, &t.slices[s], error));
     *loss = NAN;
     for (size_t epoch = 0; epoch < options->epochs; epoch++) {
         struct nlsh__rng rng;
@@ -170,10 +174,10 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
             NLSH_TRY(run_batch(&t, order + i, n, 1, &sum, error));
         }
         *loss = sum / (double)n_train;
-        if (!(*loss < 1e6)) {
+        if (!(*loss < bound)) {
             status = nlsh__fail(error, NLSH_E_ARG, "take a smaller learning rate (--lr)",
-                                "training diverged in epoch %zu with lr %g", epoch + 1,
-                                options->lr);
+                                "training diverged in epoch %zu with lr %g: loss %g", epoch + 1,
+                                options->lr, *loss);
             goto out;
         }
         if (options->scheduler == NLSH_SCHEDULER_PLATEAU && n_held > 0) {
