@@ -99,7 +99,8 @@ struct nlsh_index;
  * (nlsh_index_verify() does); a damaged file may therefore give wrong answers, never a crash.
  * The file must not be truncated while it is open.
  * Returns NLSH_OK, NLSH_E_ARG, NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_NOMEM,
- * NLSH_E_UNSUPPORTED (NLSH_CPU names an unknown instruction set).
+ * NLSH_E_UNSUPPORTED (NLSH_CPU names an unknown instruction set; the file was made by a newer nlsh
+ * and needs it).
  * Threads: an open index is immutable; any number of threads may use it. Cost: O(buckets).
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
@@ -109,10 +110,11 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_open(const char *path, struct
 NLSH_API void nlsh_index_close(struct nlsh_index *index);
 
 /*
- * nlsh_index_verify() - read a whole index file and compare every section with its checksum.
+ * nlsh_index_verify() - read a whole index file and compare every section with its checksum; check
+ * too that the ids are every row of the base once and that the vectors have the index's data hash.
  *
  * Returns NLSH_OK where all agree, NLSH_E_DATA with the section's name where one does not; the
- * other statuses are nlsh_index_open()'s. Cost: one pass over the file.
+ * other statuses are nlsh_index_open()'s. Cost: two passes over the file, 4 bytes of memory a row.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_verify(const char *path,
                                                           struct nlsh_error *error);

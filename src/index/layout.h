@@ -74,6 +74,10 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
                                          const struct nlsh__index_table *table,
                                          struct nlsh_error *error);
 
+/* Checks every row of an index that opens: ids are a permutation, floats finite, and the vectors
+ * those that data_hash was made of. O(rows x dim). */
+enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error);
+
 /* Maps and checks a file. whole: everything that verify reads as well. bytes: NULL, or the file's
  * content in the caller's memory, aligned to 64, which outlives the index; path is then only a name
  * (tests and fuzzers: a sanitizer sees the end of memory to the byte, that of a map to the page). */

@@ -1,10 +1,9 @@
 /*
  * open.c - an index from a file that nobody vouches for: map it, check header and table (table.c),
  * then the sections' sizes against each other and the small sections' values. What is O(rows) is
- * left to verify, which calls the same code with `whole`; searching must therefore not index by
- * ids.
+ * left to verify (verify.c), which comes through the same code with `whole`; searching must
+ * therefore not index by ids.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,42 +165,6 @@ static enum nlsh_status open_router(struct nlsh_index *index, struct nlsh_error 
                       index->path, inner.message);
 }
 
-/* ---- what only verify reads ------------------------------------------------------------------ */
-
-/* Every row of the base once: a bit a row. */
-static enum nlsh_status check_ids(const struct nlsh_index *index, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n = (size_t)index->meta.n_rows;
-    uint64_t *seen = NULL;
-    NLSH_TRY(nlsh__calloc(&seen, n / 64 + 1, sizeof *seen, error));
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = index->ids[i];
-        if (id >= n || (seen[id / 64] >> (id % 64) & 1) != 0) {
-            status = nlsh__fail(error, NLSH_E_DATA, remedy, "%s: row %zu has id %u, which is %s",
-                                index->path, i, id, id >= n ? "too large" : "another row's too");
-            goto out;
-        }
-        seen[id / 64] |= (uint64_t)1 << (id % 64);
-    }
-out:
-    free(seen);
-    return status;
-}
-
-static enum nlsh_status check_vectors(const struct nlsh_index *index, struct nlsh_error *error)
-{
-    if (index->meta.storage_type != NLSH_F32) return NLSH_OK;
-    const float *values = index->vectors;
-    size_t n = (size_t)index->meta.n_rows * index->meta.dim;
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i]))
-            return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: value %zu of stored row %zu is not finite", index->path,
-                              i % index->meta.dim, i / index->meta.dim);
-    return NLSH_OK;
-}
-
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *bytes, int whole,
@@ -231,10 +194,7 @@ enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *byte
     NLSH_TRY(check_buckets(index, error));
     NLSH_TRY(check_calibration(index, error));
     NLSH_TRY(open_router(index, error));
-    if (whole) {
-        NLSH_TRY(check_ids(index, error));
-        NLSH_TRY(check_vectors(index, error));
-    }
+    if (whole) NLSH_TRY(nlsh__index_check_rows(index, error));
     *out = index;
     return NLSH_OK;
 out:

@@ -33,6 +33,7 @@ uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
                               const struct nlsh__index_entry *entries)
 {
     XXH3_state_t hash;
+    XXH3_INITSTATE(&hash);
     XXH3_64bits_reset(&hash);
     XXH3_64bits_update(&hash, header, offsetof(struct nlsh__index_header, checksum));
     XXH3_64bits_update(&hash, entries, header->n_sections * sizeof *entries);
@@ -80,8 +81,9 @@ static enum nlsh_status check_header(const char *path, const struct nlsh__map *m
                           header.version, header.oldest_reader);
     if (map->size < header.file_size) return truncated(path, map->size, header.file_size, error);
     if (map->size > header.file_size)
-        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu bytes follow the end of the index",
-                          path, (unsigned long long)(map->size - header.file_size));
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: the index ends %llu bytes before the file does", path,
+                          (unsigned long long)(map->size - header.file_size));
     return NLSH_OK;
 }
 

@@ -27,6 +27,7 @@ static enum nlsh_status write_section(struct nlsh__output *output,
     entry->flags = entry->id < NLSH__N_KNOWN ? nlsh__known_sections[entry->id].flags : 0;
     entry->offset = nlsh__output_offset(output);
     entry->size = section->size;
+    XXH3_INITSTATE(&hash);
     XXH3_64bits_reset(&hash);
     const uint8_t *p = section->data;
     for (size_t left = section->size; left > 0;) {

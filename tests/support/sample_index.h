@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "index/layout.h"
+#include "nlsh/learn.h"
 #include "router/router.h"
 
 #define SAMPLE_ROWS 37
@@ -54,6 +55,27 @@ static inline void sample_router(struct sample *s, uint32_t dim, uint32_t n_buck
     }
 }
 
+/* nlsh_data_hash() of the base whose rows the sample holds in another order. */
+static inline void sample_hash(struct sample *s)
+{
+    static union {
+        uint8_t bytes[SAMPLE_ROWS * SAMPLE_DIM];
+        float floats[SAMPLE_ROWS * SAMPLE_DIM];
+    } base;
+    for (size_t r = 0; r < SAMPLE_ROWS; r++)
+        for (size_t d = 0; d < SAMPLE_DIM; d++) {
+            size_t from = r * SAMPLE_DIM + d, to = s->ids[r] * (size_t)SAMPLE_DIM + d;
+            if (s->meta.source_type == NLSH_F32)
+                base.floats[to] = s->floats[from];
+            else
+                base.bytes[to] =
+                    (uint8_t)(s->bytes[from] - (s->meta.source_type == NLSH_I8 ? 128 : 0));
+        }
+    const struct nlsh_matrix matrix = {&base, SAMPLE_ROWS, SAMPLE_DIM,
+                                       (enum nlsh_type)s->meta.source_type};
+    s->meta.data_hash = nlsh_data_hash(&matrix);
+}
+
 /* source U8, I8 or F32. */
 static inline void sample_make(struct sample *s, enum nlsh_type source)
 {
@@ -61,7 +83,6 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
     static const float calibration[] = {.5f, .25f, .8f, .125f, .95f, .0625f, .99f, .001f};
     memset(s, 0, sizeof *s);
     s->meta = (struct nlsh__meta){.n_rows = SAMPLE_ROWS,
-                                  .data_hash = 0x0123456789abcdefu,
                                   .dim = SAMPLE_DIM,
                                   .n_buckets = SAMPLE_BUCKETS,
                                   .source_type = source,
@@ -77,6 +98,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
     }
     sample_router(s, SAMPLE_DIM, SAMPLE_BUCKETS, source == NLSH_F32);
     for (size_t i = 0; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(255 - i);
+    sample_hash(s);
     memset(s->future, 0x5a, sizeof s->future);
     int f32 = source == NLSH_F32;
     const struct nlsh__section_data sections[] = {

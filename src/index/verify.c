@@ -1,0 +1,87 @@
+/*
+ * verify.c - what verify reads beyond the checksums: each row. Checksums say that the file is as it
+ * was written; this says that what was written holds together: every row of the base once, no
+ * float that is not finite, and the very vectors that data_hash was made of, each under its id.
+ */
+#define XXH_INLINE_ALL
+#include <math.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "index/layout.h"
+
+static const char *const remedy = "copy the index again, or build it again";
+
+#define NO_ROW UINT32_MAX
+
+/* row_of[id]: where the base's row stands in the index. */
+static enum nlsh_status invert_ids(const struct nlsh_index *index, uint32_t *row_of,
+                                   struct nlsh_error *error)
+{
+    size_t n = (size_t)index->meta.n_rows;
+    for (size_t i = 0; i < n; i++) row_of[i] = NO_ROW;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id = index->ids[i];
+        if (id >= n || row_of[id] != NO_ROW)
+            return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: row %zu has id %u, which is %s",
+                              index->path, i, id, id >= n ? "too large" : "another row's too");
+        row_of[id] = (uint32_t)i;
+    }
+    return NLSH_OK;
+}
+
+static enum nlsh_status check_floats(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    const float *values = index->vectors;
+    size_t n = (size_t)index->meta.n_rows * index->meta.dim;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]))
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: value %zu of stored row %zu is not finite", index->path,
+                              i % index->meta.dim, i / index->meta.dim);
+    return NLSH_OK;
+}
+
+/* nlsh_data_hash() of the base, put together again: rows by id, signed bytes shifted back. Floats
+ * that are all bytes are bytes to that hash, and bytes in the file. */
+static enum nlsh_status check_hash(const struct nlsh_index *index, const uint32_t *row_of,
+                                   struct nlsh_error *error)
+{
+    const struct nlsh__meta *meta = &index->meta;
+    int is_signed = meta->source_type == NLSH_I8;
+    size_t row_bytes = meta->dim * (meta->storage_type == NLSH_F32 ? sizeof(float) : 1);
+    const uint64_t head[3] = {is_signed ? NLSH_I8 : meta->storage_type, meta->dim, meta->n_rows};
+    XXH3_state_t state;
+    uint8_t *shifted;
+    enum nlsh_status status = nlsh__alloc(&shifted, row_bytes, 1, error);
+    if (status != NLSH_OK) return status;
+    XXH3_INITSTATE(&state);
+    XXH3_64bits_reset(&state);
+    XXH3_64bits_update(&state, head, sizeof head);
+    for (size_t id = 0; id < meta->n_rows; id++) {
+        const uint8_t *row = (const uint8_t *)index->vectors + row_of[id] * row_bytes;
+        for (size_t i = 0; is_signed && i < row_bytes; i++) shifted[i] = row[i] ^ 0x80;
+        XXH3_64bits_update(&state, is_signed ? shifted : row, row_bytes);
+    }
+    free(shifted);
+    uint64_t hash = XXH3_64bits_digest(&state);
+    if (hash == meta->data_hash) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_DATA, remedy,
+                      "%s: its vectors are not those it says: data hash %016llx, not %016llx",
+                      index->path, (unsigned long long)hash, (unsigned long long)meta->data_hash);
+}
+
+enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint32_t *row_of = NULL;
+    NLSH_TRY(nlsh__alloc(&row_of, (size_t)index->meta.n_rows, sizeof *row_of, error));
+    NLSH_TRY(invert_ids(index, row_of, error));
+    if (index->meta.storage_type == NLSH_F32) NLSH_TRY(check_floats(index, error));
+    NLSH_TRY(check_hash(index, row_of, error));
+out:
+    free(row_of);
+    return status;
+}
