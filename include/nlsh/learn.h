@@ -156,7 +156,8 @@ struct nlsh_build_options {
     int kahip_mode;    /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
     enum nlsh_labels labels;
     size_t label_knn;  /* neighbours that make a soft label */
-    size_t components; /* principal components that the router sees; NLSH_AUTO: min(dim, 64) */
+    size_t components; /* principal components that the router sees; or NLSH_AUTO */
+    size_t code_bytes; /* components in a vector's code, a byte each; 0: no codes; or NLSH_AUTO */
     size_t layers;     /* hidden layers, 0 to 8 */
     size_t nodes;      /* in each, 1 to 4096 */
     double dropout;    /* 0 to 0.9 */

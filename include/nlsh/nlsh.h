@@ -165,6 +165,10 @@ struct nlsh_search_options {
     /* Used where probes is 0: the recall@k wanted, above 0 and below 1. The build measured, on
      * held-out vectors, which threshold reaches which recall. Default 0.95. */
     double recall;
+    /* Vectors a query whose exact distance is computed, out of those whose short codes were
+     * compared; 0: as many as the build measured that k needs. Default 0. With probes >= the
+     * number of buckets every distance is exact, and so is the answer. */
+    size_t rerank;
     size_t n_threads; /* for nlsh_search_batch(); default 1 */
 };
 
@@ -173,7 +177,7 @@ NLSH_API void nlsh_search_options_init(struct nlsh_search_options *options);
 /* What one query cost. */
 struct nlsh_search_stats {
     uint32_t n_probes;   /* buckets scanned */
-    uint32_t candidates; /* distinct vectors scanned */
+    uint32_t candidates; /* distinct vectors scanned, by their codes or exactly */
     uint32_t reranked;   /* vectors whose exact distance was computed */
 };
 

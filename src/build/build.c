@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "build/calibrate.h"
+#include "build/encode.h"
 #include "build/resolve.h"
 #include "build/settings.h"
 #include "build/stages.h"
@@ -291,6 +292,38 @@ static void order_rows(const struct build *b, uint32_t *offsets, uint32_t *ids)
     offsets[0] = 0;
 }
 
+static enum nlsh_status make_codes(const struct build *b, const uint32_t *offsets,
+                                   const uint32_t *ids, void **bytes, size_t *size,
+                                   struct nlsh_error *error)
+{
+    const struct nlsh__calibration *c = &b->calibration;
+    struct nlsh__encode encode = {
+        .base = &b->data.matrix,
+        .projection = &b->projection,
+        .inputs = b->inputs,
+        .n_components = b->options.code_bytes,
+        .bucket_offsets = offsets,
+        .n_buckets = b->options.n_buckets,
+        .ids = ids,
+    };
+    *bytes = NULL;
+    if (encode.n_components == 0) return NLSH_OK;
+    if (encode.n_components > b->projection.n_components)
+        encode.n_components = b->projection.n_components;
+    /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
+    float threshold = 0;
+    for (size_t i = 0; i < c->n && c->table[i][0] < 0.99f; i++) threshold = c->table[i][1];
+    enum nlsh_status status = nlsh__encode_rows(&encode, b->job, bytes, size, error);
+    if (status == NLSH_OK)
+        status = nlsh__measure_rerank(&encode, b->router, b->held_rows, b->n_held, &b->graph,
+                                      threshold, b->job, *bytes, *size, error);
+    if (status != NLSH_OK) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return status;
+}
+
 static enum nlsh_status write_index(struct build *b, const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -300,6 +333,8 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
     uint32_t *offsets = NULL, *ids = NULL;
     uint8_t *vectors = NULL;
     char *settings = NULL;
+    void *codes = NULL;
+    size_t codes_size = 0;
     struct nlsh__meta meta = {
         .n_rows = n,
         .data_hash = b->data.hash,
@@ -321,6 +356,7 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
     record.partitioner = b->report.partitioner;
     record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);
     settings = nlsh__settings_json(&record);
+    NLSH_TRY(make_codes(b, offsets, ids, &codes, &codes_size, error));
     if (settings == NULL) {
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
         goto out;
@@ -334,14 +370,17 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
         {NLSH__SECTION_CALIBRATION, b->calibration.table,
          b->calibration.n * sizeof b->calibration.table[0]},
         {NLSH__SECTION_VECTORS, vectors, n * row_bytes},
+        {NLSH__SECTION_CODES, codes, codes_size},
     };
-    NLSH_TRY(nlsh__index_write(path, sections, sizeof sections / sizeof *sections, error));
+    size_t n_sections = sizeof sections / sizeof *sections - (codes == NULL);
+    NLSH_TRY(nlsh__index_write(path, sections, n_sections, error));
     NLSH_TRY(nlsh__job_progress(b->job, "writing", 1, 1, error));
 out:
     free(offsets);
     free(ids);
     free(vectors);
     free(settings);
+    free(codes);
     return status;
 }
 

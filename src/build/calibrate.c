@@ -44,7 +44,7 @@ static float *probabilities_of(const struct calibrate *c, size_t row, size_t wor
         memcpy(query, (const float *)c->base->data + row * c->base->dim,
                c->base->dim * sizeof *query);
     }
-    nlsh__router_project(c->router, query, inputs);
+    nlsh__router_project(c->router, query, NULL, inputs);
     nlsh__router_forward(c->router, inputs, work, probabilities);
     return probabilities;
 }

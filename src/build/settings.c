@@ -51,8 +51,11 @@ static const struct field fields[] = {
      CHOICE, AT(labels), 0, 0, labels},
     {{"label_knn", "K", "neighbours that make a soft label", "20"},
      SIZE, AT(label_knn), 1, 1000, NULL},
-    {{"components", "P", "principal components that the router sees; auto: min(dim, 64)", "auto"},
+    {{"components", "P", "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
      AUTO_SIZE, AT(components), 1, 4096, NULL},
+    {{"code_bytes", "B", "principal components in a vector's short code, a byte each; 0: no codes, "
+      "every distance exact; auto: all that the router sees", "auto"},
+     AUTO_SIZE, AT(code_bytes), 0, 4096, NULL},
     {{"layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
     {{"nodes", "N", "nodes in each hidden layer", "256"}, SIZE, AT(nodes), 1, 4096, NULL},
     {{"dropout", "P", "share of nodes dropped while training", "0"},

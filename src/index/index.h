@@ -17,7 +17,7 @@ enum nlsh__section_id {
     NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
     NLSH__SECTION_ROUTER = 6,      /* router/router.h */
     NLSH__SECTION_CALIBRATION = 7, /* f32 pairs (recall, threshold), ascending recall */
-    NLSH__SECTION_CODES = 8        /* codes of the rows, for scanning */
+    NLSH__SECTION_CODES = 8        /* codes of the rows: index/codes.h; may be absent */
 };
 
 /* Little-endian, no padding. */
@@ -56,10 +56,11 @@ struct nlsh_index {
     size_t router_size;
     const float *calibration; /* [n_calibration x 2], or NULL */
     size_t n_calibration;
-    const void *codes; /* or NULL */
+    const void *codes; /* a blob; nlsh__codes_open() checks it; or NULL */
     size_t codes_size;
     size_t bucket_min, bucket_max;
     struct nlsh__router *router_view; /* made at opening */
+    struct nlsh__codes *codes_view;   /* the same, or NULL */
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/layout.h"
+#include "index/codes.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
 
@@ -165,6 +166,17 @@ static enum nlsh_status open_router(struct nlsh_index *index, struct nlsh_error 
                       index->path, inner.message);
 }
 
+static enum nlsh_status open_codes(struct nlsh_index *index, struct nlsh_error *error)
+{
+    struct nlsh_error inner = {.status = NLSH_OK};
+    if (index->codes == NULL) return NLSH_OK;
+    enum nlsh_status status = nlsh__codes_open(
+        index->codes, index->codes_size, index->bucket_offsets, index->meta.n_buckets,
+        nlsh__router_n_inputs(index->router_view), &index->codes_view, &inner);
+    if (status == NLSH_OK) return NLSH_OK;
+    return nlsh__fail(error, status, inner.hint, "%s: %s", index->path, inner.message);
+}
+
 /* ---- the calls ------------------------------------------------------------------------------- */
 
 enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *bytes, int whole,
@@ -194,6 +206,7 @@ enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *byte
     NLSH_TRY(check_buckets(index, error));
     NLSH_TRY(check_calibration(index, error));
     NLSH_TRY(open_router(index, error));
+    NLSH_TRY(open_codes(index, error));
     if (whole) NLSH_TRY(nlsh__index_check_rows(index, error));
     *out = index;
     return NLSH_OK;
@@ -233,6 +246,7 @@ void nlsh_index_close(struct nlsh_index *index)
 {
     if (index == NULL) return;
     nlsh__router_close(index->router_view);
+    nlsh__codes_close(index->codes_view);
     if (!index->borrowed) nlsh__map_close(&index->map);
     free(index->path);
     free(index);

@@ -40,7 +40,10 @@ int nlsh__router_layout(const struct nlsh__router_header *h, struct nlsh__router
     *out = (struct nlsh__router_layout){0};
     if (h->projected) {
         if (place(&at, groups(h->sizes[0]) * h->dim, 64, &out->projection) != 0 ||
-            place(&at, groups(h->sizes[0]), 64, &out->projection_bias) != 0)
+            place(&at, groups(h->sizes[0]), 64, &out->projection_bias) != 0 ||
+            place(&at, groups(h->sizes[0]) * ((h->dim + 3) / 4), 64, &out->projection_i8) != 0 ||
+            place(&at, groups(h->sizes[0]), 64, &out->projection_scales) != 0 ||
+            place(&at, groups(h->sizes[0]), 64, &out->projection_sums) != 0)
             return -1;
         out->n_weights = (size_t)h->sizes[0] * h->dim;
     } else if (place(&at, h->dim, sizeof(float), &out->projection_bias) != 0) {
@@ -155,17 +158,27 @@ static const void *at(const struct nlsh__router *router, size_t offset)
     return router->bytes + offset;
 }
 
-void nlsh__router_project(const struct nlsh__router *router, const float *query, float *inputs)
+void nlsh__router_project(const struct nlsh__router *router, const float *query,
+                          const uint8_t *bytes, float *inputs)
 {
     const struct nlsh__router_header *h = &router->header;
     const struct nlsh__router_layout *layout = &router->layout;
-    if (h->projected) {
-        nlsh__kernels()->matvec_f32(at(router, layout->projection),
-                                    at(router, layout->projection_bias), groups(h->sizes[0]),
-                                    h->dim, query, inputs);
+    const float *bias = at(router, layout->projection_bias);
+    if (!h->projected) { /* bias is the mean */
+        for (size_t d = 0; d < h->dim; d++) inputs[d] = (query[d] - bias[d]) * h->scale;
+    } else if (bytes != NULL) {
+        struct nlsh__layer_i8 layer = {
+            .n_groups = groups(h->sizes[0]),
+            .n_chunks = (h->dim + 3) / 4,
+            .values = at(router, layout->projection_i8),
+            .scale = at(router, layout->projection_scales),
+            .bias = bias,
+            .sums = at(router, layout->projection_sums),
+        };
+        nlsh__kernels()->matvec_i8(&layer, bytes, 1, 0, 0, inputs);
     } else {
-        const float *mean = at(router, layout->projection_bias);
-        for (size_t d = 0; d < h->dim; d++) inputs[d] = (query[d] - mean[d]) * h->scale;
+        nlsh__kernels()->matvec_f32(at(router, layout->projection), bias, groups(h->sizes[0]),
+                                    h->dim, query, inputs);
     }
 }
 

@@ -11,7 +11,8 @@
 #define NLSH__ROUTER_MAX_LAYERS 9
 
 /* The blob's first 128 bytes; little-endian. Behind it, each padded with zeros to 64 bytes:
- *   projected 1: W [ceil(sizes[0] / 16)][dim][16] f32, bias [16 x ceil(sizes[0] / 16)] f32
+ *   projected 1: W [ceil(sizes[0] / 16)][dim][16] f32, bias [16 x ceil(sizes[0] / 16)] f32, and
+ *     the same W for byte vectors as a layer below has it: values i8, scale f32, sums i32
  *   projected 0: mean [dim] f32; the network then sees (x - mean) x scale, sizes[0] = dim
  *   each layer l, g = ceil(sizes[l + 1] / 16) groups, c = ceil(sizes[l] / 4) chunks:
  *     W [g][c][16 rows][4] i8, scale [16 g] f32, bias [16 g] f32, sums [16 g] i32 of W's rows
@@ -30,6 +31,7 @@ struct nlsh__router_header {
 /* Where the arrays stand, in bytes from the blob's start. */
 struct nlsh__router_layout {
     size_t projection, projection_bias; /* projection_bias: the mean where projected is 0 */
+    size_t projection_i8, projection_scales, projection_sums;
     size_t weights[NLSH__ROUTER_MAX_LAYERS], scales[NLSH__ROUTER_MAX_LAYERS];
     size_t biases[NLSH__ROUTER_MAX_LAYERS], sums[NLSH__ROUTER_MAX_LAYERS];
     size_t size;
@@ -58,8 +60,10 @@ size_t nlsh__router_scratch_size(const struct nlsh__router *router);
 size_t nlsh__router_input_size(const struct nlsh__router *router);
 size_t nlsh__router_output_size(const struct nlsh__router *router);
 
-/* query [dim] f32 to what the network sees of it. All buffers are aligned to 64. */
-void nlsh__router_project(const struct nlsh__router *router, const float *query, float *inputs);
+/* query [dim] f32 to what the network sees of it. bytes: the same query as u8, padded to a multiple
+ * of 4, or NULL; it is then projected in int8. All buffers are aligned to 64. */
+void nlsh__router_project(const struct nlsh__router *router, const float *query,
+                          const uint8_t *bytes, float *inputs);
 
 /* inputs to probabilities, in int8: each row of weights has a scale, and so has each layer's input,
  * found anew for every query. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "kernels/select.h"
 
 /* The threshold for a recall, from the table that the build measured: linear in the logarithm of
  * the threshold between two measured points. Beyond the table's end the threshold falls with the
@@ -62,33 +63,6 @@ static uint64_t key(float p, size_t bucket)
     return (uint64_t)~bits << 32 | bucket;
 }
 
-/* Puts the n smallest of keys first, in any order (Hoare's quickselect, median of three). */
-static void select_smallest(uint64_t *keys, size_t size, size_t n)
-{
-    size_t low = 0, high = size;
-    while (high - low > 1 && n > low && n < high) {
-        uint64_t a = keys[low], b = keys[low + (high - low) / 2], c = keys[high - 1];
-        uint64_t pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
-        size_t i = low, j = high;
-        for (;;) {
-            while (keys[i] < pivot) i++;
-            do j--;
-            while (keys[j] > pivot);
-            if (i >= j) break;
-            uint64_t t = keys[i];
-            keys[i] = keys[j];
-            keys[j] = t;
-            i++;
-        }
-        /* keys are distinct: [low, i) < pivot <= [i, high) */
-        if (i == low) i++; /* the pivot is the smallest and stands first */
-        if (n < i)
-            high = i;
-        else
-            low = i;
-    }
-}
-
 size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct nlsh__rule *rule,
                             uint32_t *buckets, uint64_t *scratch)
 {
@@ -111,7 +85,7 @@ size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct n
         return 1;
     }
     for (size_t b = 0; b < m; b++) scratch[b] = key(probabilities[b], b);
-    select_smallest(scratch, m, rule->top);
+    nlsh__select_smallest(scratch, m, rule->top);
     for (size_t i = 0; i < rule->top; i++) buckets[i] = (uint32_t)scratch[i];
     return rule->top;
 }

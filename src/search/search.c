@@ -1,8 +1,9 @@
 /*
  * search.c - route, scan, answer.
  *
- * The buckets that the router names lie one behind the other in the index, so a scan is a walk
- * through memory; every vector's exact distance is computed, and the best k are kept.
+ * The buckets that the router names are scanned by their codes (index/codes.h); rows whose code
+ * comes near, a few times k, are then ranked by their exact distance. Where there are no codes, or
+ * all buckets are asked for, every distance is exact.
  */
 #include "search/search.h"
 
@@ -12,8 +13,10 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/pool.h"
+#include "index/codes.h"
 #include "kernels/kernels.h"
+#include "kernels/panel.h"
+#include "kernels/select.h"
 #include "kernels/topk.h"
 #include "router/router.h"
 
@@ -34,13 +37,15 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
     s->index = index;
     NLSH_TRY(nlsh__alloc(&s->query.floats, dim, sizeof(float), error));
-    NLSH_TRY(nlsh__alloc(&s->query.bytes, dim, 1, error));
+    NLSH_TRY(nlsh__calloc(&s->query.bytes, (dim + 3) / 4 * 4, 1, error)); /* padded: projection */
     NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
                          sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&s->inputs, nlsh__router_input_size(index->router_view), sizeof(float),
                          error));
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
                          sizeof(float), error));
+    if (index->codes_view != NULL)
+        NLSH_TRY(nlsh__alloc(&s->code, index->codes_view->header.n_bytes, 1, error));
     NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
     NLSH_TRY(nlsh__alloc(&s->bucket_keys, m, sizeof *s->bucket_keys, error));
     *out = s;
@@ -61,6 +66,8 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     free(s->buckets);
     free(s->bucket_keys);
     free(s->keys);
+    free(s->code);
+    free(s->scanned);
     free(s);
 }
 
@@ -95,11 +102,18 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
                 nlsh__key_f32(kernels->l2sq_f32_u8(s->query.floats, rows + r * dim, dim), ids[r]));
 }
 
+static void forward(struct nlsh_searcher *s)
+{
+    const struct nlsh__router *router = s->index->router_view;
+    nlsh__router_project(router, s->query.floats, s->query.as_bytes ? s->query.bytes : NULL,
+                         s->inputs);
+    nlsh__router_forward(router, s->inputs, s->router_scratch, s->probabilities);
+}
+
 static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
 {
     const struct nlsh_index *index = s->index;
-    nlsh__router_project(index->router_view, s->query.floats, s->inputs);
-    nlsh__router_forward(index->router_view, s->inputs, s->router_scratch, s->probabilities);
+    forward(s);
     return nlsh__choose_buckets(s->probabilities, index->meta.n_buckets, rule, s->buckets,
                                 s->bucket_keys);
 }
@@ -118,23 +132,103 @@ static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float
     }
 }
 
-static void search_one(struct nlsh_searcher *s, const struct nlsh__rule *rule, size_t k,
-                       uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats)
+static size_t scan_exactly(struct nlsh_searcher *s, size_t n_buckets, size_t k)
 {
     const uint32_t *offsets = s->index->bucket_offsets;
-    size_t n_buckets = route(s, rule), candidates = 0;
-    nlsh__topk_clear(s->keys, k);
+    size_t candidates = 0;
     for (size_t i = 0; i < n_buckets; i++) {
         uint32_t b = s->buckets[i];
         scan_rows(s, offsets[b], offsets[b + 1], s->keys, k);
         candidates += offsets[b + 1] - offsets[b];
     }
+    return candidates;
+}
+
+/* Rows are collected until this many times rerank, and never fewer than MIN_COLLECT, are there;
+ * then only the rerank best stay and the worst of them is the threshold for what follows. */
+enum { COLLECT = 8, MIN_COLLECT = 1024 };
+
+static size_t collect_limit(size_t rerank)
+{
+    return COLLECT * rerank > MIN_COLLECT ? COLLECT * rerank : MIN_COLLECT;
+}
+
+static void prefetch_rows(const struct nlsh_searcher *s, const uint64_t *keys, size_t n)
+{
+    const struct nlsh_index *index = s->index;
+    size_t row_bytes = index->meta.dim * (index->meta.storage_type == NLSH_U8 ? 1 : sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        size_t row = (uint32_t)keys[i];
+        if (row >= index->meta.n_rows) continue;
+        const char *at = (const char *)index->vectors + row * row_bytes;
+        for (size_t byte = 0; byte < row_bytes; byte += 64) __builtin_prefetch(at + byte);
+        __builtin_prefetch(index->ids + row);
+    }
+}
+
+/* The rows nearest by their codes into s->scanned; returns how many, rerank at most. */
+static size_t scan_codes(struct nlsh_searcher *s, size_t n_buckets, size_t rerank,
+                         size_t *candidates)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__codes *codes = s->index->codes_view;
+    const uint32_t *offsets = s->index->bucket_offsets;
+    size_t n_chunks = codes->header.n_bytes / 4, limit = collect_limit(rerank), n = 0;
+    const size_t most_groups = MIN_COLLECT / NLSH__GROUP; /* a call's, so that the room is known */
+    int32_t threshold = INT32_MAX;
+    nlsh__codes_query(codes, s->inputs, nlsh__router_n_inputs(s->index->router_view), s->code);
+    for (size_t i = 0; i < n_buckets; i++) {
+        uint32_t b = s->buckets[i];
+        *candidates += offsets[b + 1] - offsets[b];
+        size_t first = codes->group_offsets[b], end = codes->group_offsets[b + 1];
+        for (size_t g = first; g < end; g += most_groups) {
+            size_t n_groups = end - g < most_groups ? end - g : most_groups;
+            n += kernels->scan_u8(codes->values + g * n_chunks * 64,
+                                  codes->bias + g * NLSH__GROUP, n_groups, n_chunks, s->code,
+                                  threshold, offsets[b] + (uint32_t)((g - first) * NLSH__GROUP),
+                                  s->scanned + n);
+            if (n < limit) continue;
+            nlsh__select_smallest(s->scanned, n, rerank);
+            n = rerank;
+            uint64_t worst = 0;
+            for (size_t j = 0; j < n; j++) worst = s->scanned[j] > worst ? s->scanned[j] : worst;
+            threshold = (int32_t)((uint32_t)(worst >> 32) ^ 0x80000000u);
+        }
+    }
+    if (n <= rerank) return n;
+    nlsh__select_smallest(s->scanned, n, rerank);
+    return rerank;
+}
+
+static size_t scan_by_codes(struct nlsh_searcher *s, size_t n_buckets, size_t rerank, size_t k,
+                            size_t *reranked)
+{
+    size_t candidates = 0, n = scan_codes(s, n_buckets, rerank, &candidates);
+    prefetch_rows(s, s->scanned, n);
+    for (size_t i = 0; i < n; i++) {
+        size_t row = (uint32_t)s->scanned[i];
+        if (row < s->index->meta.n_rows) scan_rows(s, row, row + 1, s->keys, k);
+    }
+    *reranked = n;
+    return candidates;
+}
+
+/* rerank 0: exact distances throughout. */
+static void search_one(struct nlsh_searcher *s, const struct nlsh__rule *rule, size_t rerank,
+                       size_t k, uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats)
+{
+    size_t n_buckets = route(s, rule), candidates, reranked;
+    nlsh__topk_clear(s->keys, k);
+    if (rerank > 0)
+        candidates = scan_by_codes(s, n_buckets, rerank, k, &reranked);
+    else
+        candidates = reranked = scan_exactly(s, n_buckets, k);
     answer(s, k, ids, l2sq);
     if (stats != NULL)
         *stats = (struct nlsh_search_stats){
             .n_probes = (uint32_t)n_buckets,
             .candidates = (uint32_t)candidates,
-            .reranked = (uint32_t)candidates,
+            .reranked = (uint32_t)reranked,
         };
 }
 
@@ -148,6 +242,29 @@ static enum nlsh_status reserve_keys(struct nlsh_searcher *s, size_t k, struct n
     s->n_keys = 0;
     enum nlsh_status status = nlsh__alloc(&s->keys, k, sizeof *s->keys, error);
     if (status == NLSH_OK) s->n_keys = k;
+    return status;
+}
+
+/* How many rows to rank exactly, and room for them; 0 where every distance is to be exact. */
+static enum nlsh_status reserve_scanned(struct nlsh_searcher *s,
+                                        const struct nlsh_search_options *options,
+                                        const struct nlsh__rule *rule, size_t *rerank,
+                                        struct nlsh_error *error)
+{
+    const struct nlsh_index *index = s->index;
+    *rerank = 0;
+    if (index->codes_view == NULL || rule->top >= index->meta.n_buckets) return NLSH_OK;
+    *rerank = options->rerank > 0 ? options->rerank
+                                  : nlsh__codes_rerank(index->codes_view, options->k);
+    if (*rerank < options->k) *rerank = options->k;
+    if (*rerank > index->meta.n_rows) *rerank = index->meta.n_rows;
+    size_t need = collect_limit(*rerank) + MIN_COLLECT + NLSH__GROUP;
+    if (need <= s->n_scanned) return NLSH_OK;
+    free(s->scanned);
+    s->scanned = NULL;
+    s->n_scanned = 0;
+    enum nlsh_status status = nlsh__alloc(&s->scanned, need, sizeof *s->scanned, error);
+    if (status == NLSH_OK) s->n_scanned = need;
     return status;
 }
 
@@ -168,14 +285,15 @@ enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *
 {
     enum nlsh_status status;
     struct nlsh__rule rule;
-    size_t k = options->k;
+    size_t k = options->k, rerank;
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     NLSH_TRY(check_options(s->index, options, &rule, error));
     NLSH_TRY(reserve_keys(s, k, error));
+    NLSH_TRY(reserve_scanned(s, options, &rule, &rerank, error));
     for (size_t i = 0; i < queries->n_rows; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        search_one(s, &rule, k, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
+        search_one(s, &rule, rerank, k, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
                    stats != NULL ? stats + i : NULL);
     }
 out:
@@ -191,9 +309,7 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *q
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     for (size_t i = 0; i < queries->n_rows; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        nlsh__router_project(s->index->router_view, s->query.floats, s->inputs);
-        nlsh__router_forward(s->index->router_view, s->inputs, s->router_scratch,
-                             s->probabilities);
+        forward(s);
         memcpy(probabilities + i * m, s->probabilities, m * sizeof *probabilities);
     }
 out:

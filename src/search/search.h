@@ -16,6 +16,9 @@ struct nlsh_searcher {
     uint64_t *bucket_keys; /* [m] */
     uint64_t *keys;        /* [n_keys] the best so far */
     size_t n_keys;
+    int8_t *code;          /* the query as codes are compared with it */
+    uint64_t *scanned;     /* [n_scanned] rows that came near by their codes */
+    size_t n_scanned;
 };
 
 #endif

@@ -9,18 +9,14 @@
 #include "kernels/panel.h"
 #include "router/router.h"
 
-/* weights [to x from] row-major as signed bytes in groups of 16 rows, each row with the scale that
- * brings its largest weight to 127; what fills groups and chunks up is zero. */
-static void pack(const struct nlsh__mlp *mlp, size_t l, uint8_t *blob,
-                 const struct nlsh__router_layout *layout)
+/* rows [to x from] as signed bytes in groups of 16 rows, each with the scale that brings its largest
+ * value to 127; what fills groups and chunks up is zero. */
+static void pack(const float *rows, size_t to, size_t from, int8_t *values, float *scales,
+                 int32_t *sums)
 {
-    size_t from = mlp->sizes[l], n_chunks = (from + 3) / 4;
-    int8_t *values = (int8_t *)(blob + layout->weights[l]);
-    float *scales = (float *)(void *)(blob + layout->scales[l]);
-    float *biases = (float *)(void *)(blob + layout->biases[l]);
-    int32_t *sums = (int32_t *)(void *)(blob + layout->sums[l]);
-    for (size_t r = 0; r < mlp->sizes[l + 1]; r++) {
-        const float *row = mlp->weights[l] + r * from;
+    size_t n_chunks = (from + 3) / 4;
+    for (size_t r = 0; r < to; r++) {
+        const float *row = rows + r * from;
         int8_t *group = values + r / NLSH__GROUP * n_chunks * 64 + r % NLSH__GROUP * 4;
         float most = 0;
         for (size_t d = 0; d < from; d++) most = fmaxf(most, fabsf(row[d]));
@@ -31,7 +27,6 @@ static void pack(const struct nlsh__mlp *mlp, size_t l, uint8_t *blob,
             sums[r] += w;
         }
         scales[r] = most / 127.0f;
-        biases[r] = mlp->biases[l][r];
     }
 }
 
@@ -53,6 +48,9 @@ static void pack_projection(const struct nlsh__projection *p, uint8_t *blob,
         }
         bias[c] = (float)shift;
     }
+    pack(p->components, p->n_components, p->dim, (int8_t *)(blob + layout->projection_i8),
+         (float *)(void *)(blob + layout->projection_scales),
+         (int32_t *)(void *)(blob + layout->projection_sums));
 }
 
 enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
@@ -77,7 +75,12 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
     uint8_t *blob = *bytes;
     memcpy(blob, &header, sizeof header);
     pack_projection(projection, blob, &layout);
-    for (size_t l = 0; l < mlp->n_layers; l++) pack(mlp, l, blob, &layout);
+    for (size_t l = 0; l < mlp->n_layers; l++) {
+        pack(mlp->weights[l], mlp->sizes[l + 1], mlp->sizes[l],
+             (int8_t *)(blob + layout.weights[l]), (float *)(void *)(blob + layout.scales[l]),
+             (int32_t *)(void *)(blob + layout.sums[l]));
+        memcpy(blob + layout.biases[l], mlp->biases[l], mlp->sizes[l + 1] * sizeof(float));
+    }
     *size = layout.size;
     return NLSH_OK;
 }

@@ -1,0 +1,11 @@
+/* select.h - the n smallest of some distinct keys, in any order. */
+#ifndef NLSH_KERNELS_SELECT_H
+#define NLSH_KERNELS_SELECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Moves the n smallest of keys[size] to the front. Keys are distinct. */
+void nlsh__select_smallest(uint64_t *keys, size_t size, size_t n);
+
+#endif
