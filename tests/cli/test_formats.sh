@@ -54,7 +54,7 @@ awk -F, 'NR > 1 {
         if ($3 < 0 || $3 > 1 || $6 + 1e-6 < $3) bad = 2
         if ($1 == "top") { if (!first) first = $2; if ($3 < last) bad = 3; last = $3; full = $4 }
     }
-    END { if (first != 1 || last != 1 || full != 600) bad = 4; exit bad }' curve.csv ||
+    END { if (first != 1 || last != 1 || full > 600) bad = 4; exit bad }' curve.csv ||
     fail "curve.csv: $?"
 run 0 evaluate -i small.nlsh -q query.fvecs -d base.fvecs
 ok 'the same curve from the base' cmp out curve.csv

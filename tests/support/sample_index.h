@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/memory.h"
+#include "index/codes.h"
 #include "index/layout.h"
 #include "nlsh/learn.h"
 #include "router/router.h"
@@ -17,6 +18,7 @@
 #define SAMPLE_DIM 11
 #define SAMPLE_BUCKETS 6
 #define SAMPLE_CALIBRATION 4
+#define SAMPLE_GROUPS 5 /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
 #define SAMPLE_UNKNOWN 77 /* a section of the future */
 
 struct sample {
@@ -29,7 +31,7 @@ struct sample {
     uint8_t router[4096];
     size_t router_size;
     float calibration[2 * SAMPLE_CALIBRATION];
-    uint8_t codes[130];
+    uint8_t codes[sizeof(struct nlsh__codes_header) + SAMPLE_GROUPS * 16 * 8];
     uint8_t future[33];
     struct nlsh__section_data sections[16];
     size_t n_sections;
@@ -76,6 +78,29 @@ static inline void sample_hash(struct sample *s)
     s->meta.data_hash = nlsh_data_hash(&matrix);
 }
 
+/* Codes of 4 bytes a row. */
+static inline void sample_codes(struct sample *s)
+{
+    struct nlsh__codes_header header = {.magic = {'N', 'L', 'S', 'H', 'C', 'D', '0', '1'},
+                                        .size_bytes = sizeof s->codes,
+                                        .n_groups = SAMPLE_GROUPS,
+                                        .n_bytes = 4,
+                                        .scale = 1.5f,
+                                        .rerank_k = {1, 10, 20},
+                                        .rerank = {4, 20, 30}};
+    memcpy(s->codes, &header, sizeof header);
+    size_t lane = 0;
+    for (size_t b = 0; b < SAMPLE_BUCKETS; b++) {
+        size_t n = s->buckets[b + 1] - s->buckets[b];
+        for (size_t i = 0; i < (n + 15) / 16 * 16; i++, lane++) {
+            const int32_t bias = i < n ? (int32_t)(i * 7) : INT32_MAX;
+            memcpy(s->codes + sizeof header + lane * sizeof bias, &bias, sizeof bias);
+        }
+    }
+    uint8_t *values = s->codes + sizeof header + lane * sizeof(int32_t);
+    for (size_t i = 0; i < lane * 4; i++) values[i] = (uint8_t)(i * 29);
+}
+
 /* source U8, I8 or F32. */
 static inline void sample_make(struct sample *s, enum nlsh_type source)
 {
@@ -97,7 +122,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
         s->floats[i] = (float)i * 0.375f - 60.0f;
     }
     sample_router(s, SAMPLE_DIM, SAMPLE_BUCKETS, source == NLSH_F32);
-    for (size_t i = 0; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(255 - i);
+    sample_codes(s);
     sample_hash(s);
     memset(s->future, 0x5a, sizeof s->future);
     int f32 = source == NLSH_F32;
