@@ -1,0 +1,123 @@
+/* test_kernels.c - which table is chosen. The choice is made once a process, so every answer comes
+ * from a child: this program again, with NLSH_CPU set and an argument. */
+#include <sys/wait.h>
+
+#include "kernels/kernels.h"
+#include "testing.h"
+
+static int answer(void)
+{
+    struct nlsh_error error = {0};
+    enum nlsh_status status = nlsh__kernels_check(&error);
+    printf("%d|%s|%s|%s|%s\n", (int)status, nlsh__kernels()->name, nlsh_cpu(), error.message,
+           error.hint);
+    return 0;
+}
+
+/* What a child says whose NLSH_CPU is cap; NULL: not set. */
+static void ask(const char *cap, char *out, size_t size)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], 1);
+        close(ends[0]);
+        close(ends[1]);
+        if (cap != NULL)
+            setenv("NLSH_CPU", cap, 1);
+        else
+            unsetenv("NLSH_CPU");
+        execl("/proc/self/exe", "test_kernels", "answer", (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    size_t n = 0;
+    for (ssize_t got; n < size - 1 && (got = read(ends[0], out + n, size - 1 - n)) > 0;)
+        n += (size_t)got;
+    out[n] = '\0';
+    close(ends[0]);
+    int how;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+}
+
+static void the_widest_by_default(void **state)
+{
+    const struct nlsh__kernels *all[4];
+    size_t n = nlsh__kernels_all(all, 4);
+    char expected[64], said[1024];
+    (void)state;
+    snprintf(expected, sizeof expected, "0|%s|%s||\n", all[n - 1]->name, all[n - 1]->name);
+    ask(NULL, said, sizeof said);
+    assert_string_equal(said, expected);
+    ask("", said, sizeof said);
+    assert_string_equal(said, expected);
+}
+
+static void a_name_caps_it(void **state)
+{
+    const struct nlsh__kernels *all[4];
+    size_t n = nlsh__kernels_all(all, 4);
+    char expected[64], said[1024];
+    (void)state;
+    for (size_t i = 0; i < n; i++) {
+        ask(all[i]->name, said, sizeof said);
+        snprintf(expected, sizeof expected, "0|%s|%s||\n", all[i]->name, all[i]->name);
+        assert_string_equal(said, expected);
+    }
+}
+
+/* Not known, or known and not here: the status, the value in the message, the names in the hint,
+ * and kernels that run on every processor. */
+static void another_name_is_refused(void **state)
+{
+    static const char *const names[] = {"avx9", "AVX2", "avx512vnni ", "neon", "scalar,avx2", "0"};
+    char start[64], said[1024];
+    (void)state;
+    snprintf(start, sizeof start, "%d|scalar|scalar|", (int)NLSH_E_UNSUPPORTED);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        ask(names[i], said, sizeof said);
+        assert_memory_equal(said, start, strlen(start));
+        assert_non_null(strstr(said, names[i]));
+        assert_non_null(strstr(said, "NLSH_CPU"));
+        assert_non_null(strstr(said, "use scalar, avx2, avx512 or avx512vnni"));
+    }
+    const struct nlsh__kernels *all[4];
+    if (nlsh__kernels_all(all, 4) == 4) return;
+    ask("avx512vnni", said, sizeof said);
+    assert_memory_equal(said, start, strlen(start));
+}
+
+static void tables_are_whole(void **state)
+{
+    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni"};
+    const struct nlsh__kernels *all[5] = {NULL, NULL, NULL, NULL, NULL};
+    size_t n = nlsh__kernels_all(all, 4);
+    (void)state;
+    assert_true(n >= 1 && n <= 4);
+    for (size_t i = 0; i < n; i++) {
+        assert_string_equal(all[i]->name, names[i]);
+        assert_true(all[i]->l2sq_u8 && all[i]->l2sq_f32 && all[i]->l2sq_f32_u8);
+        assert_true(all[i]->panel_u8 && all[i]->panel_f32);
+        assert_true(all[i]->matvec_f32 && all[i]->softmax_f32);
+    }
+    const struct nlsh__kernels *first[2] = {NULL, NULL};
+    assert_int_equal(nlsh__kernels_all(first, 1), n); /* the capacity is kept */
+    assert_ptr_equal(first[0], all[0]);
+    assert_null(first[1]);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_widest_by_default),
+        cmocka_unit_test(a_name_caps_it),
+        cmocka_unit_test(another_name_is_refused),
+        cmocka_unit_test(tables_are_whole),
+    };
+    if (argc > 1 && strcmp(argv[1], "answer") == 0) return answer();
+    return cmocka_run_group_tests_name("kernels/kernels", tests, NULL, NULL);
+}
