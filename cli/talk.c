@@ -325,14 +325,14 @@ static void bar_draw(double now)
     size_t columns = terminal_columns();
 
     if (bar.total == 0) {
-        fprintf(stderr, "\r%-14.30s %s  %s%s", bar.stage, text_count(bar.done, count),
+        fprintf(stderr, "\r%-20.30s %s  %s%s", bar.stage, text_count(bar.done, count),
                 text_rate(a_second, rate), wipe);
         return;
     }
     if (share > 0.002 && elapsed > 0.3) text_eta(elapsed * (1 - share) / share, eta);
     snprintf(tail, sizeof tail, "%3.0f %%  %8s  ETA %-6s", floor(share * 100),
              text_rate(a_second, rate), eta[0] ? eta : "-");
-    size_t name = strlen(bar.stage) > 14 ? strlen(bar.stage) : 14;
+    size_t name = strlen(bar.stage) > 20 ? strlen(bar.stage) : 20;
     if (name > 30) name = 30;
     size_t taken = name + strlen(tail) + 6;
     if (columns < taken + 8) {
@@ -377,7 +377,7 @@ void talk_stage_end(void)
             json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds", elapsed);
         if (event != NULL) write_json_line(event);
     } else if (talk.progress == PROGRESS_BAR && elapsed >= worth_a_line_seconds) {
-        fprintf(stderr, "%-14s %s\n", stage, text_seconds(elapsed, seconds));
+        fprintf(stderr, "%-20s %s\n", stage, text_seconds(elapsed, seconds));
     }
 }
 
