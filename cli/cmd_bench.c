@@ -24,6 +24,7 @@ enum {
     sample_best = 500, /* queries for our exact scan: about a second */
     sample_plain = 50, /* for the plain one, 10 to 20 times slower */
     fewest_queries = 50,
+    a_call = 25, /* queries */
     most_passes = 50,
     warm_up = 200 /* queries before a method's first row: pages and caches are then there */
 };
@@ -43,6 +44,7 @@ struct bench {
     const char *index_name; /* NULL where it was made for this run */
     struct nlsh_index_info info;
     struct nlsh_searcher *searcher;
+    struct nlsh_brute *brute; /* the exact scan under way */
     struct nlsh_ivfflat *ivf;
     struct loaded base, queries;
     struct nlsh_neighbors truth;
@@ -57,21 +59,27 @@ struct bench {
     uint64_t stage_done, stage_total;
 };
 
-/* One way of answering one query. */
+/* One way of answering queries. */
 struct method {
-    enum { METHOD_IVF, METHOD_NLSH } kind;
+    enum { METHOD_BRUTE, METHOD_IVF, METHOD_NLSH } kind;
     size_t n_probes;
     struct nlsh_search_options options;
 };
 
 static enum nlsh_status answer(const struct bench *b, const struct method *m,
-                               const struct nlsh_matrix *one, uint32_t *ids, float *l2sq,
+                               const struct nlsh_matrix *some, uint32_t *ids, float *l2sq,
                                struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
-    if (m->kind == METHOD_IVF) {
-        return nlsh_ivfflat_search(b->ivf, one, m->n_probes, b->k, ids, l2sq, stats, error);
+    switch (m->kind) {
+    case METHOD_BRUTE:
+        for (size_t i = 0; i < some->n_rows; i++)
+            stats[i].candidates = (uint32_t)b->base.matrix.n_rows;
+        return nlsh_brute_search(b->brute, some, b->k, ids, l2sq, error);
+    case METHOD_IVF:
+        return nlsh_ivfflat_search(b->ivf, some, m->n_probes, b->k, ids, l2sq, stats, error);
+    case METHOD_NLSH: break;
     }
-    return nlsh_search(b->searcher, one, &m->options, ids, l2sq, stats, error);
+    return nlsh_search(b->searcher, some, &m->options, ids, l2sq, stats, error);
 }
 
 static int by_size(const void *a, const void *b)
@@ -86,30 +94,35 @@ struct pass {
     double spent, recall_1, recall_n, candidates;
 };
 
-/* Runs queries until `most` of them or the row's time are used. */
+/* Runs queries until `most` of them or the row's time are used, `a_call` in a call: each is still
+ * answered on its own, and what a call costs besides is shared. */
 static enum nlsh_status one_pass(const struct bench *b, const struct method *m, size_t most,
                                  uint32_t *scratch, struct pass *out, struct nlsh_error *error)
 {
-    uint32_t *ids = scratch, *scanned = scratch + 2 * b->k;
-    float *l2sq = (float *)(void *)(scratch + b->k);
+    uint32_t *ids = scratch, *scanned = scratch + 2 * a_call * b->k;
+    float *l2sq = (float *)(void *)(scratch + a_call * b->k);
+    struct nlsh_search_stats stats[a_call] = {{0}};
     struct pass p = {0};
     while (p.n < most && (p.n < fewest_queries || p.spent < b->row_seconds)) {
-        struct nlsh_matrix one = matrix_rows(&b->queries.matrix, p.n, 1);
-        struct nlsh_search_stats stats = {0};
+        size_t n = most - p.n < a_call ? most - p.n : a_call;
+        struct nlsh_matrix some = matrix_rows(&b->queries.matrix, p.n, n);
         double began = now_seconds();
-        enum nlsh_status status = answer(b, m, &one, ids, l2sq, &stats, error);
+        enum nlsh_status status = answer(b, m, &some, ids, l2sq, stats, error);
         p.spent += now_seconds() - began;
         if (status != NLSH_OK) return status;
-        const uint32_t *true_ids = b->truth.ids + p.n * b->k;
-        const float *true_l2sq = b->truth.l2sq + p.n * b->k;
-        p.recall_1 += nlsh_recall(ids, l2sq, true_ids, true_l2sq, 1);
-        p.recall_n += nlsh_recall(ids, l2sq, true_ids, true_l2sq, b->k);
-        p.candidates += stats.candidates;
-        scanned[p.n++] = stats.candidates;
-        if ((p.n % 16 == 0 || p.spent / (double)p.n > 1e-3) &&
-            talk_progress(NULL, b->stage, b->stage_done + p.n, b->stage_total + 1)) {
-            return error->status = NLSH_E_INTERRUPTED;
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t *true_ids = b->truth.ids + (p.n + i) * b->k;
+            const float *true_l2sq = b->truth.l2sq + (p.n + i) * b->k;
+            const uint32_t *row_ids = ids + i * b->k;
+            const float *row_l2sq = l2sq + i * b->k;
+            p.recall_1 += nlsh_recall(row_ids, row_l2sq, true_ids, true_l2sq, 1);
+            p.recall_n += nlsh_recall(row_ids, row_l2sq, true_ids, true_l2sq, b->k);
+            p.candidates += stats[i].candidates;
+            scanned[p.n + i] = stats[i].candidates;
         }
+        p.n += n;
+        if (talk_progress(NULL, b->stage, b->stage_done + p.n, b->stage_total + 1))
+            return error->status = NLSH_E_INTERRUPTED;
     }
     *out = p;
     return NLSH_OK;
@@ -118,7 +131,7 @@ static enum nlsh_status one_pass(const struct bench *b, const struct method *m, 
 static enum nlsh_status measure(struct bench *b, const struct method *m, size_t most,
                                 struct row *row, uint32_t *scratch, struct nlsh_error *error)
 {
-    uint32_t *scanned = scratch + 2 * b->k;
+    uint32_t *scanned = scratch + 2 * a_call * b->k;
     struct pass p = {0};
     double total = 0;
     row->seconds = HUGE_VAL;
@@ -145,7 +158,7 @@ static int add_row(struct bench *b, const struct method *m, size_t most, const c
     struct row *row = &b->rows[b->n_rows];
     size_t n = b->queries.matrix.n_rows;
     if (most > n) most = n;
-    uint32_t *scratch = calloc(2 * b->k + n, sizeof *scratch);
+    uint32_t *scratch = calloc(2 * a_call * b->k + n, sizeof *scratch);
     if (scratch == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
     row->method = name;
     snprintf(row->setting, sizeof row->setting, "%s", setting);
@@ -177,46 +190,27 @@ static int warm(struct bench *b, const struct method *m)
 
 /* ---- the methods ----------------------------------------------------------------------------- */
 
-/* A row of an exact scan, which takes many queries in a call. */
-static int add_exact(struct bench *b, enum nlsh_brute how, size_t most, const char *setting)
+static int exact_row(struct bench *b, enum nlsh_brute_method how, size_t most, const char *setting,
+                     double *seconds)
 {
-    struct row *row = &b->rows[b->n_rows++];
-    uint32_t *ids = calloc(most * b->k, sizeof *ids);
-    float *l2sq = calloc(most * b->k, sizeof *l2sq);
-    int code = EXIT_BUG;
-    *row = (struct row){.method = "exact scan"};
-    snprintf(row->setting, sizeof row->setting, "%s", setting);
-    if (ids == NULL || l2sq == NULL) {
-        talk_error(EXIT_BUG, NULL, "out of memory");
-    } else {
-        code = brute_timed(&b->base.matrix, &b->queries.matrix, how, b->k, most, ids, l2sq,
-                           &row->n_queries, &row->seconds);
+    struct method m = {.kind = METHOD_BRUTE};
+    struct nlsh_error error = {0};
+    if (nlsh_brute_create(&b->base.matrix, how, &b->brute, &error) != NLSH_OK) {
+        return talk_failed(&error);
     }
-    for (size_t i = 0; code == 0 && i < row->n_queries; i++) {
-        const uint32_t *true_ids = b->truth.ids + i * b->k;
-        const float *true_l2sq = b->truth.l2sq + i * b->k;
-        double share = 1 / (double)row->n_queries;
-        row->recall_1 +=
-            share * nlsh_recall(ids + i * b->k, l2sq + i * b->k, true_ids, true_l2sq, 1);
-        row->recall_n +=
-            share * nlsh_recall(ids + i * b->k, l2sq + i * b->k, true_ids, true_l2sq, b->k);
-    }
-    row->candidates = row->p95 = (double)b->base.matrix.n_rows;
-    free(ids);
-    free(l2sq);
+    int code = add_row(b, &m, most, "exact scan", setting);
+    if (code == 0) *seconds = b->rows[b->n_rows - 1].seconds;
+    nlsh_brute_free(b->brute);
+    b->brute = NULL;
     return code;
 }
 
 static int run_exact(struct bench *b)
 {
-    stage_begin(b, "exact scan", 2);
-    int code = add_exact(b, NLSH_BRUTE_BEST, sample_best, "best");
+    stage_begin(b, "exact scan", sample_best + sample_plain);
+    int code = exact_row(b, NLSH_BRUTE_BEST, sample_best, "best", &b->best_seconds);
     if (code != 0) return code;
-    b->best_seconds = b->rows[b->n_rows - 1].seconds;
-    talk_progress(NULL, "exact scan", 1, 3);
-    code = add_exact(b, NLSH_BRUTE_PLAIN, sample_plain, "plain float");
-    if (code == 0) b->plain_seconds = b->rows[b->n_rows - 1].seconds;
-    return code;
+    return exact_row(b, NLSH_BRUTE_PLAIN, sample_plain, "plain float", &b->plain_seconds);
 }
 
 static int run_ivf(struct bench *b)
@@ -293,7 +287,7 @@ static void print_head(const struct bench *b, const char *on, const char *off)
 
 static char *text_times(double times, char buffer[32])
 {
-    snprintf(buffer, 32, "%.*fx", times < 0.095 ? 2 : times < 9.95 ? 1 : 0, times);
+    snprintf(buffer, 32, "%.*fx", times < 9.95 ? 1 : 0, times);
     return buffer;
 }
 

@@ -139,15 +139,30 @@ static enum nlsh_status search_threaded(struct search *s, struct nlsh_error *err
 
 static int time_brute(struct search *s, const struct loaded *base, size_t k)
 {
-    size_t n;
-    uint32_t *ids = calloc(timed_true_queries * k, sizeof *ids);
-    float *l2sq = calloc(timed_true_queries * k, sizeof *l2sq);
-    int code = ids && l2sq ? brute_timed(&base->matrix, &s->queries.matrix, NLSH_BRUTE_BEST, k,
-                                         timed_true_queries, ids, l2sq, &n, &s->true_seconds)
-                           : talk_error(EXIT_BUG, NULL, "out of memory");
+    struct nlsh_error error = {0};
+    struct nlsh_brute *brute = NULL;
+    size_t n = s->n < timed_true_queries ? s->n : timed_true_queries;
+    uint32_t *ids = calloc(k, sizeof *ids);
+    float *l2sq = calloc(k, sizeof *l2sq);
+    enum nlsh_status status = ids && l2sq ? NLSH_OK : (error.status = NLSH_E_NOMEM);
+    if (status == NLSH_OK) {
+        status = nlsh_brute_create(&base->matrix, NLSH_BRUTE_BEST, &brute, &error);
+    }
+    double spent = 0;
+    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
+        struct nlsh_matrix one = matrix_rows(&s->queries.matrix, i, 1);
+        double began = now_seconds();
+        status = nlsh_brute_search(brute, &one, k, ids, l2sq, &error);
+        spent += now_seconds() - began;
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
+            status = error.status = NLSH_E_INTERRUPTED;
+        }
+    }
+    s->true_seconds = spent / (double)n;
+    nlsh_brute_free(brute);
     free(ids);
     free(l2sq);
-    return code;
+    return status == NLSH_OK ? 0 : talk_failed(&error);
 }
 
 /* Distances of the true neighbours that --gt names, from the base. */

@@ -326,31 +326,3 @@ int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *quer
     nlsh_neighbors_free(out);
     return talk_failed(&error);
 }
-
-int brute_timed(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                enum nlsh_brute how, size_t k, size_t most, uint32_t *ids, float *l2sq, size_t *n,
-                double *seconds)
-{
-    static const double longest = 10; /* seconds: a call cannot be stopped half-way */
-    struct nlsh_error error = {0};
-    struct nlsh_matrix some = matrix_rows(queries, 0, 1);
-    double began = now_seconds();
-    if (nlsh_brute_search(base, &some, how, k, ids, l2sq, &error) != NLSH_OK) {
-        return talk_failed(&error);
-    }
-    double one = now_seconds() - began;
-    double affordable = 2 + longest / one;
-    if (most > queries->n_rows) most = queries->n_rows;
-    if ((double)most > affordable) most = (size_t)affordable;
-    some = matrix_rows(queries, 0, most);
-    began = now_seconds();
-    if (nlsh_brute_search(base, &some, how, k, ids, l2sq, &error) != NLSH_OK) {
-        return talk_failed(&error);
-    }
-    double all = now_seconds() - began;
-    *n = most;
-    *seconds = most > 1 && all > one ? (all - one) / (double)(most - 1) : all / (double)most;
-    if (!talk_stopped()) return 0;
-    error.status = NLSH_E_INTERRUPTED;
-    return talk_failed(&error);
-}

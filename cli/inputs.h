@@ -44,13 +44,4 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
 int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
                   const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out);
 
-/*
- * nlsh_brute_search() over the first queries, at most `most` of them, and its time a query.
- * The call prepares the whole base first; that is taken off by timing one query apart. Outputs
- * are [most x k]; *n says for how many queries.
- */
-int brute_timed(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                enum nlsh_brute how, size_t k, size_t most, uint32_t *ids, float *l2sq, size_t *n,
-                double *seconds);
-
 #endif

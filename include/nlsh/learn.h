@@ -280,17 +280,25 @@ NLSH_API void nlsh_curve_free(struct nlsh_curve *curve);
 
 /* ---- baselines ------------------------------------------------------------------------------- */
 
-/* How nlsh_brute_search() scans. */
-enum nlsh_brute {
+enum nlsh_brute_method {
     NLSH_BRUTE_BEST = 0, /* our best exact scan for the type */
     NLSH_BRUTE_PLAIN = 1 /* a float loop in C, as a textbook has it, -O3 */
 };
 
+/* An exact scan, its data in the form that it scans: making that form is not part of a search. */
+struct nlsh_brute;
+
+/* base is borrowed. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_brute_create(const struct nlsh_matrix *base,
+                                                          enum nlsh_brute_method method,
+                                                          struct nlsh_brute **out,
+                                                          struct nlsh_error *error);
+NLSH_API void nlsh_brute_free(struct nlsh_brute *brute);
 /* One query at a time on the calling thread; outputs as nlsh_search()'s. */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_brute_search(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                  enum nlsh_brute how, size_t k, uint32_t *ids, float *l2sq,
-                  struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_brute_search(const struct nlsh_brute *brute,
+                                                          const struct nlsh_matrix *queries,
+                                                          size_t k, uint32_t *ids, float *l2sq,
+                                                          struct nlsh_error *error);
 
 struct nlsh_ivfflat; /* k-means cells, the nearest centroids' cells scanned */
 

@@ -2,8 +2,7 @@
  * brute.c - every query against every row, one query at a time on one thread.
  *
  * BEST is the scan of scan.h. PLAIN is what a textbook has: floats, one loop over the dimension,
- * one sum; the compiler may not reorder it, so it stays scalar. Bringing the data to the type that
- * is scanned is part of the call: a pass over the base, which many queries make up for.
+ * one sum; the compiler may not reorder it, so it stays scalar.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,11 @@
 #include "baselines/scan.h"
 #include "kernels/topk.h"
 #include "nlsh/learn.h"
+
+struct nlsh_brute {
+    struct nlsh__dataset base;
+    float *floats; /* PLAIN: the base as floats */
+};
 
 static void search_best(const struct nlsh__dataset *base, const struct nlsh__dataset *queries,
                         size_t k, uint64_t *keys, float *scratch, uint32_t *ids, float *l2sq)
@@ -67,36 +71,58 @@ static enum nlsh_status to_floats(const struct nlsh__dataset *d, float **out,
     return status;
 }
 
-enum nlsh_status nlsh_brute_search(const struct nlsh_matrix *base,
-                                   const struct nlsh_matrix *queries, enum nlsh_brute how,
-                                   size_t k, uint32_t *ids, float *l2sq, struct nlsh_error *error)
+enum nlsh_status nlsh_brute_create(const struct nlsh_matrix *base, enum nlsh_brute_method method,
+                                   struct nlsh_brute **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__dataset b = {0}, q = {0};
-    float *scratch = NULL, *base_f32 = NULL, *queries_f32 = NULL;
+    struct nlsh_brute *brute = NULL;
+    nlsh__error_clear(error);
+    *out = NULL;
+    NLSH_TRY(nlsh__kernels_check(error));
+    NLSH_TRY(nlsh__calloc(&brute, 1, sizeof *brute, error));
+    NLSH_TRY(nlsh__dataset_init(base, &brute->base, error));
+    if (method == NLSH_BRUTE_PLAIN) NLSH_TRY(to_floats(&brute->base, &brute->floats, error));
+    *out = brute;
+    return NLSH_OK;
+out:
+    nlsh_brute_free(brute);
+    return status;
+}
+
+void nlsh_brute_free(struct nlsh_brute *brute)
+{
+    if (brute == NULL) return;
+    free(brute->floats);
+    nlsh__dataset_free(&brute->base);
+    free(brute);
+}
+
+enum nlsh_status nlsh_brute_search(const struct nlsh_brute *brute,
+                                   const struct nlsh_matrix *queries, size_t k, uint32_t *ids,
+                                   float *l2sq, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__dataset *b = &brute->base;
+    struct nlsh__dataset q = {0};
+    float *scratch = NULL, *floats = NULL;
     uint64_t *keys = NULL;
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__check_search(k, ids, error));
-    NLSH_TRY(nlsh__kernels_check(error));
-    NLSH_TRY(nlsh__dataset_init(base, &b, error));
     NLSH_TRY(nlsh__dataset_init(queries, &q, error));
-    NLSH_TRY(nlsh__check_dims(b.matrix.dim, q.matrix.dim, error));
+    NLSH_TRY(nlsh__check_dims(b->matrix.dim, q.matrix.dim, error));
     NLSH_TRY(nlsh__alloc(&keys, k, sizeof *keys, error));
-    if (how == NLSH_BRUTE_PLAIN) {
-        NLSH_TRY(to_floats(&b, &base_f32, error));
-        NLSH_TRY(to_floats(&q, &queries_f32, error));
-        search_plain(base_f32, b.matrix.n_rows, b.matrix.dim, queries_f32, q.matrix.n_rows, k, keys,
-                     ids, l2sq);
+    if (brute->floats != NULL) {
+        NLSH_TRY(to_floats(&q, &floats, error));
+        search_plain(brute->floats, b->matrix.n_rows, b->matrix.dim, floats, q.matrix.n_rows, k,
+                     keys, ids, l2sq);
     } else {
-        NLSH_TRY(nlsh__alloc(&scratch, b.matrix.dim, sizeof *scratch, error));
-        search_best(&b, &q, k, keys, scratch, ids, l2sq);
+        NLSH_TRY(nlsh__alloc(&scratch, b->matrix.dim, sizeof *scratch, error));
+        search_best(b, &q, k, keys, scratch, ids, l2sq);
     }
 out:
-    free(queries_f32);
-    free(base_f32);
+    free(floats);
     free(scratch);
     free(keys);
     nlsh__dataset_free(&q);
-    nlsh__dataset_free(&b);
     return status;
 }

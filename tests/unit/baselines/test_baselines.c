@@ -92,11 +92,22 @@ static void check_answer(const struct answer *x, const struct nlsh_matrix *base,
     }
 }
 
+static enum nlsh_status exact(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                              enum nlsh_brute_method how, size_t k, uint32_t *ids, float *l2sq,
+                              struct nlsh_error *error)
+{
+    struct nlsh_brute *scan;
+    enum nlsh_status status = nlsh_brute_create(base, how, &scan, error);
+    if (status == NLSH_OK) status = nlsh_brute_search(scan, queries, k, ids, l2sq, error);
+    nlsh_brute_free(scan);
+    return status;
+}
+
 static void brute(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                  enum nlsh_brute how, size_t k, struct answer *out)
+                  enum nlsh_brute_method how, size_t k, struct answer *out)
 {
     struct nlsh_error error;
-    if (nlsh_brute_search(base, queries, how, k, out->ids, out->l2sq, &error) != NLSH_OK)
+    if (exact(base, queries, how, k, out->ids, out->l2sq, &error) != NLSH_OK)
         fail_msg("%s", error.message);
 }
 
@@ -165,7 +176,7 @@ static void test_more_than_there_are(void **state)
         struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 9, 256, 0);
         for (size_t k = rows[i]; k <= rows[i] + 5; k += 5)
             for (int how = 0; how < 2; how++) {
-                brute(&base.matrix, &queries.matrix, (enum nlsh_brute)how, k, &a);
+                brute(&base.matrix, &queries.matrix, (enum nlsh_brute_method)how, k, &a);
                 check_answer(&a, &base.matrix, &queries.matrix, k, 1);
             }
         free(base.data);
@@ -199,13 +210,13 @@ static void test_wrong_arguments(void **state)
     struct nlsh_matrix base = {x, 2, 2, NLSH_F32}, narrow = {x, 1, 1, NLSH_F32};
     struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
     uint32_t ids[9];
-    assert_int_equal(nlsh_brute_search(&base, &base, NLSH_BRUTE_BEST, 0, ids, NULL, &error),
+    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 0, ids, NULL, &error),
                      NLSH_E_ARG);
-    assert_int_equal(nlsh_brute_search(&base, &narrow, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
+    assert_int_equal(exact(&base, &narrow, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
                      NLSH_E_MISMATCH);
-    assert_int_equal(nlsh_brute_search(&base, &bad, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
+    assert_int_equal(exact(&base, &bad, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
                      NLSH_E_DATA);
-    assert_int_equal(nlsh_brute_search(&base, &base, NLSH_BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
+    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
     assert_int_equal(ids[0], 0);
     assert_int_equal(ids[1], 1);
     struct nlsh_ivfflat *ivf;

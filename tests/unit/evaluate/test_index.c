@@ -83,7 +83,10 @@ static void test_a_built_index(void **state)
     options.epochs = 4;
     check(nlsh_build(&b, &options, path, &run, NULL, &error), &error);
     check(nlsh_index_open(path, &index, &error), &error);
-    check(nlsh_brute_search(&b, &q, NLSH_BRUTE_BEST, K, truth_ids, truth_l2sq, &error), &error);
+    struct nlsh_brute *scan;
+    check(nlsh_brute_create(&b, NLSH_BRUTE_BEST, &scan, &error), &error);
+    check(nlsh_brute_search(scan, &q, K, truth_ids, truth_l2sq, &error), &error);
+    nlsh_brute_free(scan);
     check(nlsh_evaluate(index, &q, &truth, K, &run, &curve, &error), &error);
 
     assert_true(curve.n_points > 5);
