@@ -99,11 +99,11 @@ static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, floa
     for (size_t row = 0; row < layer->n_groups * NLSH__GROUP; row++) {
         const int8_t *w = layer->values + row / NLSH__GROUP * layer->n_chunks * 64 +
                           row % NLSH__GROUP * 4;
-        int32_t dot = 0;
+        uint32_t dot = 0; /* a damaged file's sums may wrap, as the wider kernels do */
         for (size_t i = 0; i < layer->n_chunks * 4; i++)
-            dot += (int32_t)w[i / 4 * 64 + i % 4] * (int32_t)x[i];
-        dot -= zero * layer->sums[row];
-        float v = (float)dot * (layer->scale[row] * x_scale) + layer->bias[row];
+            dot += (uint32_t)((int32_t)w[i / 4 * 64 + i % 4] * (int32_t)x[i]);
+        dot -= (uint32_t)zero * (uint32_t)layer->sums[row];
+        float v = (float)(int32_t)dot * (layer->scale[row] * x_scale) + layer->bias[row];
         out[row] = relu && v < 0 ? 0 : v;
     }
 }
@@ -115,10 +115,10 @@ static size_t scan_u8(const uint8_t *values, const int32_t *bias, size_t n_group
     for (size_t row = 0; row < n_groups * NLSH__GROUP; row++) {
         const uint8_t *x = values + row / NLSH__GROUP * n_chunks * 64 + row % NLSH__GROUP * 4;
         if (bias[row] == INT32_MAX) continue;
-        int32_t dot = 0;
+        uint32_t dot = 0;
         for (size_t i = 0; i < n_chunks * 4; i++)
-            dot += (int32_t)x[i / 4 * 64 + i % 4] * (int32_t)query[i];
-        int32_t score = bias[row] - 2 * dot;
+            dot += (uint32_t)((int32_t)x[i / 4 * 64 + i % 4] * (int32_t)query[i]);
+        int32_t score = (int32_t)((uint32_t)bias[row] - 2 * dot);
         if (score < threshold)
             keys[n++] = (uint64_t)((uint32_t)score ^ 0x80000000u) << 32 | (first_row + row);
     }
