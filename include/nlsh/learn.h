@@ -147,9 +147,9 @@ enum nlsh_scheduler {
 
 struct nlsh_build_options {
     size_t n_buckets;  /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
-    size_t knn;        /* neighbours in the graph that is cut; 10 */
+    size_t knn;        /* neighbours in the graph that is cut; 20 */
     double imbalance;  /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
-                          0.03 for metis and kahip, as the seed has it, 0.5 for the others */
+                          0.2 for metis and kahip, 0.5 for kmeans */
     uint64_t seed;     /* 1 */
     enum nlsh_graph_method graph;
     enum nlsh_partitioner partitioner;
@@ -161,6 +161,7 @@ struct nlsh_build_options {
     size_t layers;     /* hidden layers, 0 to 8 */
     size_t nodes;      /* in each, 1 to 4096 */
     double dropout;    /* 0 to 0.9 */
+    size_t refine;     /* rounds of re-assigning vectors to the router's answer; 0 to 20 */
     size_t epochs;     /* or NLSH_AUTO: by the number of vectors */
     size_t batch_size;
     double lr;

@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "build/calibrate.h"
 #include "build/encode.h"
+#include "build/refine.h"
 #include "build/resolve.h"
 #include "build/settings.h"
 #include "build/stages.h"
@@ -236,6 +237,41 @@ out:
     return status;
 }
 
+/* Rounds of re-assigning and training again, each kept only where it saves candidates. */
+static enum nlsh_status refine(struct build *b, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t n = b->data.matrix.n_rows, m = b->options.n_buckets;
+    size_t cap = nlsh__bucket_cap(n, m, nlsh__imbalance(&b->options, b->report.partitioner));
+    uint32_t *bucket_of = NULL;
+    NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
+    for (size_t round = 0; round < b->options.refine; round++) {
+        struct build before = *b; /* the router, what it was measured to need, and its report */
+        memcpy(bucket_of, b->bucket_of, n * sizeof *bucket_of);
+        NLSH_TRY(nlsh__reassign(b->router, b->inputs, n, cap, b->job, bucket_of, error));
+        NLSH_TRY(nlsh__partition_check(bucket_of, n, m, cap, error));
+        b->router = NULL;
+        b->router_bytes = NULL;
+        status = train(b, bucket_of, b->options.epochs, error);
+        int better = status == NLSH_OK &&
+                     b->calibration.candidates_95 < before.calibration.candidates_95;
+        nlsh__job_note(b->job, "re-assigned to the router's answer: %.0f candidates, before %.0f%s",
+                       b->calibration.candidates_95, before.calibration.candidates_95,
+                       better ? "" : "; not kept");
+        if (better) {
+            drop_router(&before);
+            memcpy(b->bucket_of, bucket_of, n * sizeof *bucket_of);
+            continue;
+        }
+        drop_router(b);
+        *b = before;
+        break;
+    }
+out:
+    free(bucket_of);
+    return status;
+}
+
 static enum nlsh_status partition_and_train(struct build *b, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -248,11 +284,12 @@ static enum nlsh_status partition_and_train(struct build *b, struct nlsh_error *
         NLSH_TRY(partition(b, b->options.partitioner, b->bucket_of, error));
         b->report.seconds[NLSH_STAGE_PARTITION] = nlsh__now() - start;
     }
-    NLSH_TRY(need_csr(b, error));
-    b->report.edge_cut = nlsh__edge_cut(&b->csr, b->bucket_of);
     double start = nlsh__now();
     NLSH_TRY(train(b, b->bucket_of, b->options.epochs, error));
+    NLSH_TRY(refine(b, error));
     b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
+    NLSH_TRY(need_csr(b, error));
+    b->report.edge_cut = nlsh__edge_cut(&b->csr, b->bucket_of);
 out:
     return status;
 }

@@ -10,7 +10,7 @@ double nlsh__imbalance(const struct nlsh_build_options *options,
                        enum nlsh_partitioner partitioner)
 {
     if (options->imbalance >= 0) return options->imbalance;
-    return partitioner == NLSH_PARTITIONER_METIS || partitioner == NLSH_PARTITIONER_KAHIP ? 0.03
+    return partitioner == NLSH_PARTITIONER_METIS || partitioner == NLSH_PARTITIONER_KAHIP ? 0.2
                                                                                           : 0.5;
 }
 

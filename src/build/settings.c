@@ -33,10 +33,10 @@ static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NU
 static const struct field fields[] = {
     {{"m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
      AUTO_SIZE, AT(n_buckets), 1, 65536, NULL},
-    {{"knn", "K", "neighbours of each vector in the graph that is cut", "10"},
+    {{"knn", "K", "neighbours of each vector in the graph that is cut", "20"},
      SIZE, AT(knn), 1, 1000, NULL},
     {{"imbalance", "E", "a bucket holds at most (1 + E) n / m vectors; "
-      "auto: 0.03 for metis and kahip, 0.5 for kmeans", "auto"},
+      "auto: 0.2 for metis and kahip, 0.5 for kmeans", "auto"},
      AUTO_REAL, AT(imbalance), 0, 1e6, NULL},
     {{"seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
     {{"graph", "{exact,ivfflat}", "how the k-NN graph is found", "exact"},
@@ -67,6 +67,9 @@ static const struct field fields[] = {
     {{"lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
     {{"weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
      REAL, AT(weight_decay), 0, 10, NULL},
+    {{"refine", "N", "rounds of moving vectors to the bucket that the router names, and training "
+      "again; each kept only where held-out candidates fall", "0"},
+     SIZE, AT(refine), 0, 20, NULL},
     {{"scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
      CHOICE, AT(scheduler), 0, 0, schedulers},
 };

@@ -7,7 +7,7 @@ quick='--epochs 3 --nodes 32 --partitioner kmeans'
 echo '{"m": 12, "epochs": 4, "labels": "hard", "lr": 0.004}' >c.json
 run 0 build -d base.fvecs --config c.json -m 9 --dry-run
 has out 'm              9' 'epochs         4' 'labels         hard' 'lr             0.004' \
-    'knn            10' 'forecast'
+    'knn            20' 'forecast'
 run 0 build -d base.fvecs -i x.nlsh -m 9 --config c.json --dry-run --json
 has out '"m": 9' '"labels": "hard"' '"peak_bytes"'
 ok 'a dry run writes nothing' test ! -e x.nlsh
