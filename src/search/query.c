@@ -41,11 +41,12 @@ enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_in
     if (queries->type == NLSH_U8) {
         const uint8_t *x = (const uint8_t *)queries->data + i * dim;
         for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
-        query->as_bytes = storage_bytes && shift == 0;
-        if (query->as_bytes) memcpy(query->bytes, x, dim);
-        return NLSH_OK;
-    }
-    if (queries->type == NLSH_I8) {
+        if (storage_bytes && shift == 0) {
+            query->as_bytes = 1;
+            memcpy(query->bytes, x, dim);
+            return NLSH_OK;
+        }
+    } else if (queries->type == NLSH_I8) {
         const int8_t *x = (const int8_t *)queries->data + i * dim;
         for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
     } else {

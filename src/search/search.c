@@ -123,6 +123,12 @@ static float score_of(const struct nlsh_searcher *s, uint64_t key)
     return s->query.as_bytes ? (float)(uint32_t)(key >> 32) : nlsh__key_score_f32(key);
 }
 
+/* The same before it is rounded to a float. */
+static double exact_score_of(const struct nlsh_searcher *s, uint64_t key)
+{
+    return s->query.as_bytes ? (double)(uint32_t)(key >> 32) : (double)nlsh__key_score_f32(key);
+}
+
 static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
 {
     for (size_t i = 0; i < k; i++) {
@@ -279,25 +285,35 @@ static enum nlsh_status check_options(const struct nlsh_index *index,
     return nlsh__rule_from_options(index, options, rule, error);
 }
 
-enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
-                             const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
-                             struct nlsh_search_stats *stats, struct nlsh_error *error)
+enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                                   size_t first, size_t end,
+                                   const struct nlsh_search_options *options, uint32_t *ids,
+                                   float *l2sq, struct nlsh_search_stats *stats,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__rule rule;
     size_t k = options->k, rerank;
-    nlsh__error_clear(error);
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     NLSH_TRY(check_options(s->index, options, &rule, error));
     NLSH_TRY(reserve_keys(s, k, error));
     NLSH_TRY(reserve_scanned(s, options, &rule, &rerank, error));
-    for (size_t i = 0; i < queries->n_rows; i++) {
+    for (size_t i = first; i < end; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
         search_one(s, &rule, rerank, k, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
                    stats != NULL ? stats + i : NULL);
     }
 out:
     return status;
+}
+
+enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                             const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
+                             struct nlsh_search_stats *stats, struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    return nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0, options, ids,
+                             l2sq, stats, error);
 }
 
 enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
@@ -350,7 +366,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
         for (size_t r = index->bucket_offsets[b]; r < index->bucket_offsets[b + 1]; r++) {
             s->keys[found] = UINT64_MAX;
             scan_rows(s, r, r + 1, s->keys + found, 1);
-            found += (double)score_of(s, s->keys[found]) <= radius * radius;
+            found += exact_score_of(s, s->keys[found]) <= radius * radius;
         }
     }
     qsort(s->keys, found, sizeof *s->keys, by_key);

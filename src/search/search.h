@@ -21,4 +21,12 @@ struct nlsh_searcher {
     size_t n_scanned;
 };
 
+/* nlsh_search() of queries first to end - 1. Outputs begin with query 0, and messages count from
+ * it: a batch cut into pieces reads as one. Errors are not cleared. */
+enum nlsh_status nlsh__search_rows(struct nlsh_searcher *searcher,
+                                   const struct nlsh_matrix *queries, size_t first, size_t end,
+                                   const struct nlsh_search_options *options, uint32_t *ids,
+                                   float *l2sq, struct nlsh_search_stats *stats,
+                                   struct nlsh_error *error);
+
 #endif
