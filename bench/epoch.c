@@ -27,8 +27,11 @@ static void *room(size_t count, size_t size)
 static void run(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *rows, size_t n,
                 const struct nlsh__targets *targets, const struct nlsh__job *job, size_t epochs)
 {
-    struct nlsh__train_options options = {.epochs = epochs, .batch_size = BATCH, .lr = 1e-3,
-                                          .weight_decay = 0.1, .scheduler = NLSH_SCHEDULER_NONE,
+    struct nlsh__train_options options = {.epochs = epochs,
+                                          .batch_size = BATCH,
+                                          .lr = 1e-3,
+                                          .weight_decay = 0.1,
+                                          .scheduler = NLSH_SCHEDULER_NONE,
                                           .seed = 1};
     double loss, held;
     struct nlsh_error error;

@@ -25,7 +25,8 @@ static inline void network_log_p(const struct nlsh__mlp *mlp, const double *para
         const double *biases = parameters + (mlp->biases[l] - mlp->parameters);
         for (size_t r = 0; r < mlp->sizes[l + 1]; r++) {
             double sum = biases[r];
-            for (size_t d = 0; d < mlp->sizes[l]; d++) sum += weights[r * mlp->sizes[l] + d] * now[d];
+            for (size_t d = 0; d < mlp->sizes[l]; d++)
+                sum += weights[r * mlp->sizes[l] + d] * now[d];
             next[r] = l + 1 < mlp->n_layers && sum < 0 ? 0 : sum;
         }
         double *swap = now;
@@ -55,8 +56,8 @@ static inline double network_loss(const struct nlsh__mlp *mlp, const double *par
             loss -= log_p[t->bucket_of[row]];
         else
             for (size_t j = 0; j < t->label_knn; j++)
-                loss -= log_p[t->bucket_of[t->neighbors[row * t->stride + j]]] /
-                        (double)t->label_knn;
+                loss -=
+                    log_p[t->bucket_of[t->neighbors[row * t->stride + j]]] / (double)t->label_knn;
     }
     free(log_p);
     return loss;

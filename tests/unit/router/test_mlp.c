@@ -169,8 +169,7 @@ static void loss_is_not_capped(void **state)
     f->bucket_of[f->rows[0]] = 2;
     f->mlp.biases[0][4] = 1e5f;
     assert_float_equal(loss_of(f, &f->hard, 1, 0, NULL, 1), 1e5, 1);
-    for (size_t i = 0; i < f->mlp.n_parameters; i++)
-        assert_true(isfinite(f->scratch.gradient[i]));
+    for (size_t i = 0; i < f->mlp.n_parameters; i++) assert_true(isfinite(f->scratch.gradient[i]));
     f->mlp.biases[0][1] = NAN;
     assert_true(isnan(loss_of(f, &f->hard, 1, 0, NULL, 0)));
     assert_true(isnan(loss_of(f, &f->soft, 1, 0, NULL, 0)));

@@ -101,7 +101,8 @@ static void check_projection(const struct nlsh__projection *p, const float *quer
         for (size_t d = 0; d < p->dim; d++) {
             double x = (double)query[d] - (double)p->mean[d];
             double w = p->components != NULL ? (double)p->components[c * p->dim + d]
-                                             : d == c ? (double)p->scale : 0;
+                       : d == c              ? (double)p->scale
+                                             : 0;
             sum += w * x;
             size += fabs(w) * (fabs(x) + 2 * fabs((double)p->mean[d]));
         }
@@ -179,8 +180,8 @@ static void forward_is_the_trained_network(void **state)
         for (size_t b = 0; b < 6; b++)
             for (size_t hidden = 0; hidden <= 2; hidden++, stream++) {
                 size_t components = stream % 2 == 0 ? 0 : 1 + (stream * 7) % dims[d];
-                struct served s = served_new(dims[d], components, hidden, 1 + stream % 40, ms[b],
-                                             stream);
+                struct served s =
+                    served_new(dims[d], components, hidden, 1 + stream % 40, ms[b], stream);
                 compare(&s, stream, &tally);
                 served_free(&s);
             }
@@ -316,17 +317,19 @@ static void refused(const void *bytes, size_t size, size_t dim, size_t m)
 static void every_field_of_the_header(void **state)
 {
     (void)state;
-    static const uint32_t values[] = {0, 1, 2, 3, 9, 10, 11, 15, 16, 17, 32, 33, 34, 255, 256, 65536,
-                                      1u << 20, (1u << 20) + 1, 1u << 26, 1u << 28, 0x7fffffff,
-                                      1u << 31, 0xfffffff0u, 0xffffffffu};
+    static const uint32_t values[] = {
+        0,        1,        2,          3,        9,           10,
+        11,       15,       16,         17,       32,          33,
+        34,       255,      256,        65536,    1u << 20,    (1u << 20) + 1,
+        1u << 26, 1u << 28, 0x7fffffff, 1u << 31, 0xfffffff0u, 0xffffffffu};
     for (size_t projected = 0; projected < 2; projected++) {
         struct served s = served_new(17, projected ? 16 : 0, 2, 16, 33, 5);
         struct nlsh__router_header good, bad;
         memcpy(&good, s.bytes, sizeof good);
         assert_int_equal(try_blob(s.bytes, s.size, 17, 33, NULL), NLSH_OK);
-        uint32_t *const fields[] = {&bad.dim, &bad.projected, &bad.n_layers, &bad.sizes[0],
-                                    &bad.sizes[1], &bad.sizes[2], &bad.sizes[3], &bad.sizes[4],
-                                    &bad.sizes[9]};
+        uint32_t *const fields[] = {&bad.dim,      &bad.projected, &bad.n_layers,
+                                    &bad.sizes[0], &bad.sizes[1],  &bad.sizes[2],
+                                    &bad.sizes[3], &bad.sizes[4],  &bad.sizes[9]};
         for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
             for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
                 bad = good;

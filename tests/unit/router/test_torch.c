@@ -10,8 +10,15 @@
 #include "support/network.h"
 
 enum {
-    N = 1200, N_TRAIN = 1000, DIM = 12, NODES = 32, M = 10,
-    STRIDE = 6, LABEL_KNN = 5, BATCH = 96, EPOCHS = 8
+    N = 1200,
+    N_TRAIN = 1000,
+    DIM = 12,
+    NODES = 32,
+    M = 10,
+    STRIDE = 6,
+    LABEL_KNN = 5,
+    BATCH = 96,
+    EPOCHS = 8
 };
 
 /* {training loss of the last epoch, loss of the held-out rows behind it} of runs of 1 to 8 epochs;
@@ -21,18 +28,46 @@ static const struct {
     enum nlsh_scheduler scheduler;
     double losses[EPOCHS][2];
 } recorded[] = {
-    {1, NLSH_SCHEDULER_NONE,
-     {{2.16202, 1.60814}, {1.37701, 1.41039}, {1.22544, 1.32326}, {1.15396, 1.26886},
-      {1.10954, 1.25367}, {1.08400, 1.24135}, {1.06069, 1.24056}, {1.04975, 1.23282}}},
-    {1, NLSH_SCHEDULER_COSINE,
-     {{2.27400, 1.93070}, {1.52539, 1.59318}, {1.33207, 1.44926}, {1.24654, 1.38271},
-      {1.19197, 1.34061}, {1.15404, 1.30438}, {1.12817, 1.28271}, {1.10835, 1.26921}}},
-    {0, NLSH_SCHEDULER_NONE,
-     {{1.93678, 1.02336}, {0.69102, 0.51144}, {0.36613, 0.35083}, {0.26381, 0.31719},
-      {0.21532, 0.31066}, {0.20057, 0.30433}, {0.16645, 0.30124}, {0.16035, 0.32470}}},
-    {0, NLSH_SCHEDULER_COSINE,
-     {{2.10222, 1.61794}, {1.01405, 1.00485}, {0.62938, 0.67253}, {0.44317, 0.50718},
-      {0.34243, 0.41645}, {0.28240, 0.36296}, {0.24327, 0.33164}, {0.21721, 0.31700}}},
+    {1,
+     NLSH_SCHEDULER_NONE,
+     {{2.16202, 1.60814},
+      {1.37701, 1.41039},
+      {1.22544, 1.32326},
+      {1.15396, 1.26886},
+      {1.10954, 1.25367},
+      {1.08400, 1.24135},
+      {1.06069, 1.24056},
+      {1.04975, 1.23282}}},
+    {1,
+     NLSH_SCHEDULER_COSINE,
+     {{2.27400, 1.93070},
+      {1.52539, 1.59318},
+      {1.33207, 1.44926},
+      {1.24654, 1.38271},
+      {1.19197, 1.34061},
+      {1.15404, 1.30438},
+      {1.12817, 1.28271},
+      {1.10835, 1.26921}}},
+    {0,
+     NLSH_SCHEDULER_NONE,
+     {{1.93678, 1.02336},
+      {0.69102, 0.51144},
+      {0.36613, 0.35083},
+      {0.26381, 0.31719},
+      {0.21532, 0.31066},
+      {0.20057, 0.30433},
+      {0.16645, 0.30124},
+      {0.16035, 0.32470}}},
+    {0,
+     NLSH_SCHEDULER_COSINE,
+     {{2.10222, 1.61794},
+      {1.01405, 1.00485},
+      {0.62938, 0.67253},
+      {0.44317, 0.50718},
+      {0.34243, 0.41645},
+      {0.28240, 0.36296},
+      {0.24327, 0.33164},
+      {0.21721, 0.31700}}},
 };
 
 static float inputs[N * DIM];
@@ -70,11 +105,14 @@ static void losses_are_pytorchs(void **state)
         for (size_t e = 1; e <= EPOCHS; e++) {
             struct nlsh__mlp mlp;
             struct nlsh__job job;
-            struct nlsh__targets targets = {
-                bucket_of, recorded[r].soft ? neighbors : NULL, STRIDE, LABEL_KNN};
-            struct nlsh__train_options options = {
-                .epochs = e, .batch_size = BATCH, .lr = 0.01, .weight_decay = 0.1,
-                .scheduler = recorded[r].scheduler, .seed = 7};
+            struct nlsh__targets targets = {bucket_of, recorded[r].soft ? neighbors : NULL, STRIDE,
+                                            LABEL_KNN};
+            struct nlsh__train_options options = {.epochs = e,
+                                                  .batch_size = BATCH,
+                                                  .lr = 0.01,
+                                                  .weight_decay = 0.1,
+                                                  .scheduler = recorded[r].scheduler,
+                                                  .seed = 7};
             double loss[2];
             job_start(&job, 1);
             assert_int_equal(nlsh__mlp_create(DIM, 2, NODES, M, 7, &mlp, NULL), NLSH_OK);

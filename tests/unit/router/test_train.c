@@ -65,7 +65,8 @@ static void cosine_warms_up_and_falls_to_nothing(void **state)
         if (n < 40) continue;
         assert_true(s[0] < 0.55 && s[peak] > 0.98 && s[n - 1] < 0.002);
         assert_true((double)peak < 0.06 * (double)n + 1);
-        assert_float_equal(sum / (double)n, 0.5, 0.01); /* the mean of half a cosine, and of a line */
+        assert_float_equal(sum / (double)n, 0.5,
+                           0.01);               /* the mean of half a cosine, and of a line */
         for (size_t i = 0; i + 1 < n / 20; i++) /* a line up */
             assert_float_equal(s[i], 20 * ((double)i + 0.5) / (double)n, 1e-6);
         size_t middle = (size_t)(0.525 * (double)n); /* half-way down: .05 + .95 / 2 */
@@ -116,7 +117,8 @@ static struct problem problem_new(size_t n, size_t m, uint64_t stream)
         p.inputs[2 * i + 1] = (float)(1.4 * sin(angle) + 0.09 * nlsh__rng_normal(&rng));
         p.bucket_of[i] = (uint32_t)b;
         p.rows[i] = (uint32_t)i;
-        for (size_t j = 0; j < 4; j++) p.neighbors[4 * i + j] = (uint32_t)((i + m * j) % n / m * m + b);
+        for (size_t j = 0; j < 4; j++)
+            p.neighbors[4 * i + j] = (uint32_t)((i + m * j) % n / m * m + b);
         for (size_t j = 0; j < 4; j++)
             if (p.neighbors[4 * i + j] >= n) p.neighbors[4 * i + j] = (uint32_t)i;
     }
@@ -135,24 +137,25 @@ static void problem_free(struct problem *p)
 
 static struct nlsh__train_options options(size_t epochs, size_t batch, double lr)
 {
-    return (struct nlsh__train_options){.epochs = epochs, .batch_size = batch, .lr = lr,
-                                        .weight_decay = 0.01, .scheduler = NLSH_SCHEDULER_COSINE,
+    return (struct nlsh__train_options){.epochs = epochs,
+                                        .batch_size = batch,
+                                        .lr = lr,
+                                        .weight_decay = 0.01,
+                                        .scheduler = NLSH_SCHEDULER_COSINE,
                                         .seed = 4};
 }
 
 /* Trains a new network on the problem's first n_train rows, holding the others out. */
-static enum nlsh_status fit(const struct problem *p, size_t n_train, size_t hidden,
-                            const struct nlsh__targets *targets,
-                            const struct nlsh__train_options *o, size_t n_threads,
-                            struct nlsh__mlp *mlp, double *loss, double *held,
-                            struct nlsh_error *error)
+static enum nlsh_status
+fit(const struct problem *p, size_t n_train, size_t hidden, const struct nlsh__targets *targets,
+    const struct nlsh__train_options *o, size_t n_threads, struct nlsh__mlp *mlp, double *loss,
+    double *held, struct nlsh_error *error)
 {
     struct nlsh__job job;
     job_start(&job, n_threads);
     assert_int_equal(nlsh__mlp_create(p->dim, hidden, 24, p->m, 6, mlp, NULL), NLSH_OK);
-    enum nlsh_status status =
-        nlsh__train(mlp, p->inputs, p->rows, n_train, p->rows + n_train, p->n - n_train, targets, o,
-                    &job, loss, held, error);
+    enum nlsh_status status = nlsh__train(mlp, p->inputs, p->rows, n_train, p->rows + n_train,
+                                          p->n - n_train, targets, o, &job, loss, held, error);
     nlsh__job_end(&job);
     return status;
 }
@@ -184,14 +187,16 @@ static void a_separable_problem_is_learned(void **state)
             struct nlsh__mlp mlp;
             struct nlsh__train_options o = options(30, 50, 0.01);
             o.scheduler = (enum nlsh_scheduler)scheduler;
-            assert_int_equal(fit(&p, 1000, 2, soft ? &p.soft : &p.hard, &o, 1, &mlp, &loss, &held,
-                                 NULL),
-                             NLSH_OK);
+            assert_int_equal(
+                fit(&p, 1000, 2, soft ? &p.soft : &p.hard, &o, 1, &mlp, &loss, &held, NULL),
+                NLSH_OK);
             assert_true(loss < 0.2 && held < 0.25);
             assert_true(accuracy(&p, &mlp, 1000) > 0.95);
             double *w = network_doubles(&mlp); /* held_loss is the finished network's */
-            assert_float_equal(held, network_loss(&mlp, w, p.inputs, p.rows + 1000, 500,
-                                                  soft ? &p.soft : &p.hard) / 500, 1e-4);
+            assert_float_equal(
+                held,
+                network_loss(&mlp, w, p.inputs, p.rows + 1000, 500, soft ? &p.soft : &p.hard) / 500,
+                1e-4);
             free(w);
             nlsh__mlp_free(&mlp);
         }
@@ -258,9 +263,9 @@ static void compare_with_steps_by_hand(const struct problem *p, size_t n_train,
         nlsh__adamw(mine.parameters, scratch.gradient, first, second, n, e + 1, rates[e],
                     o->weight_decay);
     }
-    for (size_t i = 0; i < n; i++)
-        assert_float_equal(ours.parameters[i], mine.parameters[i], 2e-4);
-    assert_float_equal(loss, sum / (double)n_train, 1e-4); /* before the last step, as it was seen */
+    for (size_t i = 0; i < n; i++) assert_float_equal(ours.parameters[i], mine.parameters[i], 2e-4);
+    assert_float_equal(loss, sum / (double)n_train,
+                       1e-4); /* before the last step, as it was seen */
     free(first);
     free(second);
     nlsh__mlp_scratch_free(&scratch);
@@ -316,8 +321,8 @@ static void same_weights_for_any_threads(void **state)
         if (variant == 2) o.dropout = 0.3;
         if (variant == 3) o.scheduler = NLSH_SCHEDULER_PLATEAU;
         for (size_t i = 0; i < 4; i++)
-            assert_int_equal(fit(&p, 417, 2, variant == 0 ? &p.hard : &p.soft, &o, i < 3 ? i + 1 : 1,
-                                 &mlps[i], &loss[i], &held[i], NULL),
+            assert_int_equal(fit(&p, 417, 2, variant == 0 ? &p.hard : &p.soft, &o,
+                                 i < 3 ? i + 1 : 1, &mlps[i], &loss[i], &held[i], NULL),
                              NLSH_OK);
         for (size_t i = 1; i < 4; i++) {
             assert_memory_equal(mlps[0].parameters, mlps[i].parameters,
@@ -326,7 +331,8 @@ static void same_weights_for_any_threads(void **state)
         }
         o.seed++; /* and the seed is not idle */
         struct nlsh__mlp other;
-        assert_int_equal(fit(&p, 417, 2, &p.hard, &o, 1, &other, &loss[0], &held[0], NULL), NLSH_OK);
+        assert_int_equal(fit(&p, 417, 2, &p.hard, &o, 1, &other, &loss[0], &held[0], NULL),
+                         NLSH_OK);
         assert_memory_not_equal(mlps[0].parameters, other.parameters,
                                 other.n_parameters * sizeof(float));
         nlsh__mlp_free(&other);
@@ -346,7 +352,8 @@ static void odd_batches_and_few_rows(void **state)
             struct nlsh__mlp mlp;
             double loss, held;
             struct nlsh__train_options o = options(4, batches[b], 0.01);
-            assert_int_equal(fit(&p, n_train, 1, &p.hard, &o, 2, &mlp, &loss, &held, NULL), NLSH_OK);
+            assert_int_equal(fit(&p, n_train, 1, &p.hard, &o, 2, &mlp, &loss, &held, NULL),
+                             NLSH_OK);
             for (size_t i = 0; i < mlp.n_parameters; i++) assert_true(isfinite(mlp.parameters[i]));
             assert_true(isfinite(loss) && (isfinite(held) || n_train == 40));
             nlsh__mlp_free(&mlp);
@@ -401,9 +408,9 @@ static void stops_where_it_is_told(void **state)
         struct nlsh_run run = {.n_threads = 1, .progress = stop_at, .user = &left};
         assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
         assert_int_equal(nlsh__mlp_create(p.dim, 1, 8, p.m, 6, &mlp, NULL), NLSH_OK);
-        assert_int_equal(nlsh__train(&mlp, p.inputs, p.rows, 60, NULL, 0, &p.hard, &o, &job, &loss,
-                                     &held, NULL),
-                         at <= 12 ? NLSH_E_INTERRUPTED : NLSH_OK);
+        assert_int_equal(
+            nlsh__train(&mlp, p.inputs, p.rows, 60, NULL, 0, &p.hard, &o, &job, &loss, &held, NULL),
+            at <= 12 ? NLSH_E_INTERRUPTED : NLSH_OK);
         nlsh__mlp_free(&mlp);
         nlsh__job_end(&job);
     }
