@@ -30,6 +30,7 @@ enum nlsh_status nlsh__gemm(int transpose_a, int transpose_b, size_t m, size_t n
         dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
                    (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c,
                    (dnnl_dim_t)ldc);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == dnnl_success) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_INTERNAL, "please report it",
                       "oneDNN: a %zu x %zu x %zu product failed with status %d", m, n, k,
