@@ -11,8 +11,8 @@
 enum { BLOCK = 32 }; /* queries a task */
 
 struct batch {
-    struct nlsh_searcher **searchers;   /* [n_threads] */
-    struct nlsh_error *errors;          /* [n_tasks] */
+    struct nlsh_searcher **searchers; /* [n_threads] */
+    struct nlsh_error *errors;        /* [n_tasks] */
     const struct nlsh_matrix *queries;
     const struct nlsh_search_options *options;
     uint32_t *ids;
@@ -30,18 +30,17 @@ static void task(void *ctx, size_t number, size_t worker)
                                       b->l2sq, b->stats, error);
 }
 
-enum nlsh_status nlsh_search_batch(const struct nlsh_index *index,
-                                   const struct nlsh_matrix *queries,
-                                   const struct nlsh_search_options *options, uint32_t *ids,
-                                   float *l2sq, struct nlsh_search_stats *stats,
-                                   struct nlsh_error *error)
+enum nlsh_status
+nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                  const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
+                  struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__pool *pool = NULL;
     size_t n_tasks = queries != NULL ? (queries->n_rows + BLOCK - 1) / BLOCK : 0;
     size_t n_threads = options->n_threads;
-    struct batch b = {.queries = queries, .options = options, .ids = ids, .l2sq = l2sq,
-                      .stats = stats};
+    struct batch b = {
+        .queries = queries, .options = options, .ids = ids, .l2sq = l2sq, .stats = stats};
     nlsh__error_clear(error);
     if (n_threads < 1 || n_threads > 4096)
         return nlsh__fail(error, NLSH_E_ARG, "use the number of cores, or 1",
@@ -61,7 +60,8 @@ enum nlsh_status nlsh_search_batch(const struct nlsh_index *index,
         if (error != NULL) *error = b.errors[t];
     }
 out:
-    for (size_t i = 0; b.searchers != NULL && i < n_threads; i++) nlsh_searcher_free(b.searchers[i]);
+    for (size_t i = 0; b.searchers != NULL && i < n_threads; i++)
+        nlsh_searcher_free(b.searchers[i]);
     free(b.searchers);
     free(b.errors);
     nlsh__pool_free(pool);

@@ -36,8 +36,7 @@ enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t no
         size_t in = out->sizes[l], size = in * out->sizes[l + 1];
         double deviation = sqrt((l + 1 < out->n_layers ? 2.0 : 1.0) / (double)in);
         out->weights[l] = next;
-        for (size_t i = 0; i < size; i++)
-            next[i] = (float)(deviation * nlsh__rng_normal(&rng));
+        for (size_t i = 0; i < size; i++) next[i] = (float)(deviation * nlsh__rng_normal(&rng));
         out->biases[l] = next + size;
         next += size + out->sizes[l + 1];
     }
@@ -149,8 +148,8 @@ static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, dou
         size_t from = mlp->sizes[l], to = mlp->sizes[l + 1];
         float *weights = s->gradient + (mlp->weights[l] - mlp->parameters);
         float *biases = s->gradient + (mlp->biases[l] - mlp->parameters);
-        NLSH_TRY(nlsh__gemm(1, 0, to, from, n, delta, to, s->activations[l], from, 0, weights,
-                            from, error));
+        NLSH_TRY(nlsh__gemm(1, 0, to, from, n, delta, to, s->activations[l], from, 0, weights, from,
+                            error));
         memset(biases, 0, to * sizeof *biases);
         for (size_t i = 0; i < n; i++)
             for (size_t j = 0; j < to; j++) biases[j] += delta[i * to + j];
@@ -167,12 +166,11 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs,
-                                const uint32_t *row_ids, size_t n,
-                                const struct nlsh__targets *targets, double dropout,
-                                struct nlsh__rng *rng, int backward,
-                                struct nlsh__mlp_scratch *scratch, double *loss,
-                                struct nlsh_error *error)
+enum nlsh_status
+nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t *row_ids, size_t n,
+               const struct nlsh__targets *targets, double dropout, struct nlsh__rng *rng,
+               int backward, struct nlsh__mlp_scratch *scratch, double *loss,
+               struct nlsh_error *error)
 {
     if (rng == NULL) dropout = 0;
     enum nlsh_status status = forward(mlp, inputs, row_ids, n, dropout, rng, scratch, error);

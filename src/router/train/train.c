@@ -134,13 +134,11 @@ static enum nlsh_status mean_loss(struct trainer *t, const uint32_t *rows, size_
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
-                             const uint32_t *train_rows, size_t n_train,
-                             const uint32_t *held_rows, size_t n_held,
+enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *train_rows,
+                             size_t n_train, const uint32_t *held_rows, size_t n_held,
                              const struct nlsh__targets *targets,
-                             const struct nlsh__train_options *options,
-                             const struct nlsh__job *job, double *loss, double *held_loss,
-                             struct nlsh_error *error)
+                             const struct nlsh__train_options *options, const struct nlsh__job *job,
+                             double *loss, double *held_loss, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t batch = options->batch_size < n_train ? options->batch_size : n_train;
@@ -153,8 +151,8 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
     uint32_t *order = NULL;
     size_t most_rows = n_train > n_held ? n_train : n_held;
     if (most_rows > options->batch_size) most_rows = options->batch_size;
-    struct trainer t = {.mlp = mlp, .inputs = inputs, .targets = targets, .options = options,
-                        .job = job};
+    struct trainer t = {
+        .mlp = mlp, .inputs = inputs, .targets = targets, .options = options, .job = job};
     NLSH_TRY(nlsh__alloc(&order, n_train, sizeof *order, error));
     NLSH_TRY(nlsh__calloc(&t.first, mlp->n_parameters, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&t.second, mlp->n_parameters, sizeof(float), error));
