@@ -32,46 +32,119 @@ static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NU
 /* Defaults are measured: docs/algorithm.md has the tables and the commands that make them. */
 static const struct field fields[] = {
     {{"m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
-     AUTO_SIZE, AT(n_buckets), 1, 65536, NULL},
+     AUTO_SIZE,
+     AT(n_buckets),
+     1,
+     65536,
+     NULL},
     {{"knn", "K", "neighbours of each vector in the graph that is cut", "20"},
-     SIZE, AT(knn), 1, 1000, NULL},
-    {{"imbalance", "E", "a bucket holds at most (1 + E) n / m vectors; "
-      "auto: 0.2 for metis and kahip, 0.5 for kmeans", "auto"},
-     AUTO_REAL, AT(imbalance), 0, 1e6, NULL},
+     SIZE,
+     AT(knn),
+     1,
+     1000,
+     NULL},
+    {{"imbalance", "E",
+      "a bucket holds at most (1 + E) n / m vectors; "
+      "auto: 0.2 for metis and kahip, 0.5 for kmeans",
+      "auto"},
+     AUTO_REAL,
+     AT(imbalance),
+     0,
+     1e6,
+     NULL},
     {{"seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
     {{"graph", "{exact,ivfflat}", "how the k-NN graph is found", "exact"},
-     CHOICE, AT(graph), 0, 0, graphs},
+     CHOICE,
+     AT(graph),
+     0,
+     0,
+     graphs},
     {{"partitioner", "{metis,kahip,kmeans,auto}",
       "how buckets are cut; auto: what needs fewest candidates on held-out vectors", "auto"},
-     CHOICE, AT(partitioner), 0, 0, partitioners},
+     CHOICE,
+     AT(partitioner),
+     0,
+     0,
+     partitioners},
     {{"kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs", "1"},
-     MODE, AT(kahip_mode), 0, 5, NULL},
-    {{"labels", "{soft,hard}", "what the router learns: where the neighbours lie, or the vector's "
-      "own bucket", "soft"},
-     CHOICE, AT(labels), 0, 0, labels},
+     MODE,
+     AT(kahip_mode),
+     0,
+     5,
+     NULL},
+    {{"labels", "{soft,hard}",
+      "what the router learns: where the neighbours lie, or the vector's "
+      "own bucket",
+      "soft"},
+     CHOICE,
+     AT(labels),
+     0,
+     0,
+     labels},
     {{"label_knn", "K", "neighbours that make a soft label", "20"},
-     SIZE, AT(label_knn), 1, 1000, NULL},
-    {{"components", "P", "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
-     AUTO_SIZE, AT(components), 1, 4096, NULL},
-    {{"code_bytes", "B", "principal components in a vector's short code, a byte each; 0: no codes, "
-      "every distance exact; auto: all that the router sees", "auto"},
-     AUTO_SIZE, AT(code_bytes), 0, 4096, NULL},
+     SIZE,
+     AT(label_knn),
+     1,
+     1000,
+     NULL},
+    {{"components", "P",
+      "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
+     AUTO_SIZE,
+     AT(components),
+     1,
+     4096,
+     NULL},
+    {{"code_bytes", "B",
+      "principal components in a vector's short code, a byte each; 0: no codes, "
+      "every distance exact; auto: all that the router sees",
+      "auto"},
+     AUTO_SIZE,
+     AT(code_bytes),
+     0,
+     4096,
+     NULL},
     {{"layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
     {{"nodes", "N", "nodes in each hidden layer", "256"}, SIZE, AT(nodes), 1, 4096, NULL},
     {{"dropout", "P", "share of nodes dropped while training", "0"},
-     REAL, AT(dropout), 0, 0.9, NULL},
+     REAL,
+     AT(dropout),
+     0,
+     0.9,
+     NULL},
     {{"epochs", "N", "passes over the vectors; auto: by their number", "auto"},
-     AUTO_SIZE, AT(epochs), 1, 100000, NULL},
+     AUTO_SIZE,
+     AT(epochs),
+     1,
+     100000,
+     NULL},
     {{"batch_size", "N", "vectors in a step of training", "512"},
-     SIZE, AT(batch_size), 1, 1048576, NULL},
+     SIZE,
+     AT(batch_size),
+     1,
+     1048576,
+     NULL},
     {{"lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
     {{"weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
-     REAL, AT(weight_decay), 0, 10, NULL},
-    {{"refine", "N", "rounds of moving vectors to the bucket that the router names, and training "
-      "again; each kept only where held-out candidates fall", "0"},
-     SIZE, AT(refine), 0, 20, NULL},
+     REAL,
+     AT(weight_decay),
+     0,
+     10,
+     NULL},
+    {{"refine", "N",
+      "rounds of moving vectors to the bucket that the router names, and training "
+      "again; each kept only where held-out candidates fall",
+      "0"},
+     SIZE,
+     AT(refine),
+     0,
+     20,
+     NULL},
     {{"scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
-     CHOICE, AT(scheduler), 0, 0, schedulers},
+     CHOICE,
+     AT(scheduler),
+     0,
+     0,
+     schedulers},
 };
 
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -108,6 +181,17 @@ static int parse_number(const char *text, double *out)
     errno = 0;
     *out = strtod(text, &end);
     return end != text && *end == '\0' && errno == 0 && isfinite(*out) ? 0 : -1;
+}
+
+/* As few digits as read back as the same number. */
+static int digits_of(double value)
+{
+    char text[64];
+    for (int digits = 6; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return digits;
+    }
+    return 17;
 }
 
 enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, const char *name,
@@ -150,8 +234,7 @@ enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, cons
         char *end;
         errno = 0;
         unsigned long long seed = strtoull(value, &end, 10);
-        if (*value < '0' || *value > '9' || *end != '\0' || errno != 0)
-            return bad(f, value, error);
+        if (*value < '0' || *value > '9' || *end != '\0' || errno != 0) return bad(f, value, error);
         *(uint64_t *)(void *)at = seed;
         return NLSH_OK;
     }
@@ -166,8 +249,8 @@ enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, cons
     return NLSH_E_INTERNAL;
 }
 
-int nlsh_build_options_get(const struct nlsh_build_options *options, const char *name,
-                           char *buffer, size_t buffer_size)
+int nlsh_build_options_get(const struct nlsh_build_options *options, const char *name, char *buffer,
+                           size_t buffer_size)
 {
     const struct field *f = find(name);
     if (f == NULL) return 0;
@@ -187,7 +270,8 @@ int nlsh_build_options_get(const struct nlsh_build_options *options, const char 
         if (f->kind == AUTO_REAL && *(const double *)(const void *)at < 0)
             snprintf(buffer, buffer_size, "auto");
         else
-            snprintf(buffer, buffer_size, "%.10g", *(const double *)(const void *)at);
+            snprintf(buffer, buffer_size, "%.*g", digits_of(*(const double *)(const void *)at),
+                     *(const double *)(const void *)at);
         break;
     case SEED:
         snprintf(buffer, buffer_size, "%llu",
@@ -205,8 +289,8 @@ void nlsh_build_options_init(struct nlsh_build_options *options)
 {
     memset(options, 0, sizeof *options);
     for (size_t i = 0; i < N_FIELDS; i++) {
-        enum nlsh_status status = nlsh_build_options_set(
-            options, fields[i].setting.name, fields[i].setting.default_value, NULL);
+        enum nlsh_status status = nlsh_build_options_set(options, fields[i].setting.name,
+                                                         fields[i].setting.default_value, NULL);
         (void)status; /* the table's own defaults: a test sets every one */
     }
 }
@@ -223,9 +307,10 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
     fclose(file);
     if (root == NULL || !json_is_object(root)) {
-        status = nlsh__fail(error, NLSH_E_DATA, "write an object, {\"m\": 256, \"labels\": \"soft\"}",
-                            "%s: line %d: %s", path, root == NULL ? where.line : 1,
-                            root == NULL ? where.text : "not a JSON object");
+        status =
+            nlsh__fail(error, NLSH_E_DATA, "write an object, {\"m\": 256, \"labels\": \"soft\"}",
+                       "%s: line %d: %s", path, root == NULL ? where.line : 1,
+                       root == NULL ? where.text : "not a JSON object");
         json_decref(root);
         return status;
     }
@@ -234,16 +319,17 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     json_t *value;
     json_object_foreach(root, name, value)
     {
-        char text[64];
+        char number[64];
+        const char *text = number;
         struct nlsh_error inner;
         if (json_is_string(value))
-            snprintf(text, sizeof text, "%s", json_string_value(value));
+            text = json_string_value(value);
         else if (json_is_integer(value))
-            snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+            snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         else if (json_is_real(value))
-            snprintf(text, sizeof text, "%.17g", json_real_value(value));
+            snprintf(number, sizeof number, "%.17g", json_real_value(value));
         else
-            snprintf(text, sizeof text, "(neither a number nor a string)");
+            snprintf(number, sizeof number, "(neither a number nor a string)");
         status = nlsh_build_options_set(&read, name, text, &inner);
         if (status != NLSH_OK) {
             nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
@@ -259,21 +345,26 @@ char *nlsh__settings_json(const struct nlsh_build_options *options)
 {
     json_t *root = json_object();
     char text[64];
+    int digits = 6; /* all reals are written with as many as the one that needs most */
     for (size_t i = 0; i < N_FIELDS && root != NULL; i++) {
         const struct field *f = &fields[i];
         nlsh_build_options_get(options, f->setting.name, text, sizeof text);
-        double number;
+        double number = 0;
         json_t *value;
-        if (f->kind == CHOICE || parse_number(text, &number) != 0)
+        unsigned long long whole = strtoull(text, NULL, 10);
+        /* JSON's whole numbers are signed here: a seed beyond them is written as text. */
+        if (f->kind == CHOICE || parse_number(text, &number) != 0 ||
+            (f->kind == SEED && whole > INT64_MAX))
             value = json_string(text);
         else if (f->kind == REAL || f->kind == AUTO_REAL)
             value = json_real(number);
         else
-            value = json_integer((json_int_t)strtoull(text, NULL, 10));
+            value = json_integer((json_int_t)whole);
+        if (json_is_real(value) && digits_of(number) > digits) digits = digits_of(number);
         json_object_set_new(root, f->setting.name, value);
     }
-    char *result = root != NULL ? json_dumps(root, JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12))
-                                : NULL;
+    size_t flags = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION((size_t)digits);
+    char *result = root != NULL ? json_dumps(root, flags) : NULL;
     json_decref(root);
     return result;
 }
