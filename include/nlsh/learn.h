@@ -228,7 +228,8 @@ struct nlsh_build_report {
  *  path     the file to write; it appears whole or not at all
  *  report   or NULL
  * The same bytes come out for any number of threads. Stages go through run->cache_dir, so a build
- * that was stopped goes on from the last whole stage.
+ * that was stopped goes on from the last whole stage. Where progress asks to stop as it is told
+ * that the file has been written, the call is done: NLSH_OK.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *options,

@@ -410,8 +410,10 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
         {NLSH__SECTION_CODES, codes, codes_size},
     };
     size_t n_sections = sizeof sections / sizeof *sections - (codes == NULL);
+    NLSH_TRY(nlsh__job_progress(b->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, sections, n_sections, error));
-    NLSH_TRY(nlsh__job_progress(b->job, "writing", 1, 1, error));
+    /* The file stands: a stop asked for now comes too late. */
+    (void)nlsh__job_progress(b->job, "writing", 1, 1, NULL);
 out:
     free(offsets);
     free(ids);
