@@ -11,8 +11,12 @@
  * those needed a second pass over the products, 40 % of the time.
  *
  * Floats: |x|^2 - 2 x.q loses digits where norms are large beside distances. The mean of the base
- * is taken away first, SPARE more than k are kept, and these are ranked by direct distances.
+ * is taken away first, SPARE more than k are kept, and these are ranked by direct distances. Where
+ * a bound on the rounding cannot exclude that a row left out is nearer (tight clusters far from the
+ * mean, more copies of a row than are kept), the query goes over the base once more, and every row
+ * that may be among the nearest is measured directly.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +51,7 @@ struct exact {
     struct nlsh__panel_f32 panel_f32;
     float *mean; /* [dim], floats only */
     size_t k, keep;
+    size_t most; /* neighbours that there are */
     int exclude_self;
     struct scratch *scratch; /* [n_threads] */
     struct nlsh_neighbors *out;
@@ -157,30 +162,76 @@ static void merge_f32(const struct exact *e, struct scratch *s, size_t first, si
     }
 }
 
+/* The key of base row id for query row. */
+static uint64_t direct_key(const struct exact *e, size_t row, uint32_t id)
+{
+    size_t dim = e->base->dim;
+    const float *query = (const float *)e->queries->data + row * dim;
+    const float *x = (const float *)e->base->data + (size_t)id * dim;
+    return nlsh__key_f32(nlsh__kernels()->l2sq_f32(query, x, dim), id);
+}
+
 /* Ranks what was kept by direct distances. */
 static void rerank_f32(const struct exact *e, uint64_t *keys, size_t row)
 {
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    size_t dim = e->base->dim;
-    const float *query = (const float *)e->queries->data + row * dim;
-
     size_t n = 0;
     while (n < e->keep && keys[n] != UINT64_MAX) n++;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = (uint32_t)keys[i];
-        const float *x = (const float *)e->base->data + (size_t)id * dim;
-        keys[i] = nlsh__key_f32(kernels->l2sq_f32(query, x, dim), id);
-    }
+    for (size_t i = 0; i < n; i++) keys[i] = direct_key(e, row, (uint32_t)keys[i]);
     for (size_t i = 1; i < n; i++) {
         uint64_t key = keys[i];
         size_t j = i;
         for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
         keys[j] = key;
     }
-    for (size_t i = 0; i < e->k; i++) {
-        e->out->ids[row * e->k + i] = (uint32_t)keys[i];
-        e->out->l2sq[row * e->k + i] =
-            keys[i] == UINT64_MAX ? INFINITY : nlsh__key_score_f32(keys[i]);
+}
+
+/*
+ * How far a score plus norm = |q|^2, and a direct distance, may together be off, for a row no
+ * farther than l2sq. Such a row's own length is at most |q| + sqrt(l2sq), so that the terms of either
+ * add up to at most (2 |q| + sqrt(l2sq))^2, and each goes through at most dim + 6 roundings (Higham,
+ * "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1); the rest is for underflow.
+ */
+static double rounding(size_t dim, double norm, double l2sq)
+{
+    double length = 2 * sqrt(norm) + sqrt(l2sq);
+    return 2 * ((double)dim + 6) * (FLT_EPSILON / 2.0) * length * length + (double)dim * FLT_MIN;
+}
+
+/* What a row's score must be below for the row to come into question beside the k of keys. Infinity
+ * where scores of such rows may have overflowed. */
+static float reach_f32(const struct exact *e, const float *centred, const uint64_t *keys)
+{
+    size_t dim = e->base->dim;
+    double norm = 0, l2sq = (double)nlsh__key_score_f32(keys[e->k - 1]);
+    for (size_t d = 0; d < dim; d++) norm += (double)centred[d] * (double)centred[d];
+    if (!(norm < FLT_MAX / 16 && l2sq < FLT_MAX / 16)) return INFINITY;
+    return nextafterf((float)(l2sq - norm + rounding(dim, norm, l2sq)), INFINITY);
+}
+
+/* The second pass, over the n queries of the block that again names. */
+static void measure_f32(const struct exact *e, struct scratch *s, size_t first,
+                        const uint32_t *again, size_t n)
+{
+    size_t dim = e->base->dim;
+    float *queries = s->queries;
+    for (size_t i = 0; i < n; i++) {
+        memmove(queries + i * dim, queries + again[i] * dim, dim * sizeof *queries);
+        s->thresholds.f32[i] = s->thresholds.f32[again[i]];
+        nlsh__topk_clear(s->keys + again[i] * e->keep, e->keep);
+    }
+    for (size_t g = 0; g < e->panel_f32.n_groups; g += TILE_GROUPS) {
+        size_t n_groups = e->panel_f32.n_groups - g;
+        if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
+        nlsh__kernels()->panel_f32(&e->panel_f32, g, n_groups, queries, n, s->thresholds.f32,
+                                   &s->hits);
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t *ids = s->hits.ids + i * s->hits.capacity;
+            for (size_t h = 0; h < s->hits.n[i]; h++)
+                if (!e->exclude_self || ids[h] != first + again[i])
+                    nlsh__topk_insert(s->keys + again[i] * e->keep, e->keep,
+                                      direct_key(e, first + again[i], ids[h]));
+            s->hits.n[i] = 0;
+        }
     }
 }
 
@@ -200,7 +251,27 @@ static void block_f32(const struct exact *e, struct scratch *s, size_t first, si
         kernels->panel_f32(&e->panel_f32, g, n_groups, s->queries, n, s->thresholds.f32, &s->hits);
         merge_f32(e, s, first, n);
     }
-    for (size_t q = 0; q < n; q++) rerank_f32(e, s->keys + q * e->keep, first + q);
+    uint32_t again[BLOCK];
+    size_t n_again = 0;
+    for (size_t q = 0; q < n; q++) {
+        uint64_t *keys = s->keys + q * e->keep;
+        uint64_t last = keys[e->keep - 1];
+        rerank_f32(e, keys, first + q);
+        if (last == UINT64_MAX || e->keep == e->most) continue; /* nothing was left out */
+        s->thresholds.f32[q] = reach_f32(e, (float *)s->queries + q * dim, keys);
+        if (s->thresholds.f32[q] == INFINITY)
+            keys[e->k - 1] = UINT64_MAX; /* which check_overflow() finds */
+        else if (!(from_ordered((uint32_t)(last >> 32)) >= s->thresholds.f32[q]))
+            again[n_again++] = (uint32_t)q;
+    }
+    if (n_again > 0) measure_f32(e, s, first, again, n_again);
+    for (size_t q = 0; q < n; q++)
+        for (size_t i = 0; i < e->k; i++) {
+            uint64_t key = s->keys[q * e->keep + i];
+            e->out->ids[(first + q) * e->k + i] = (uint32_t)key;
+            e->out->l2sq[(first + q) * e->k + i] =
+                key == UINT64_MAX ? INFINITY : nlsh__key_score_f32(key);
+        }
 }
 
 static enum nlsh_status mean_of(const struct nlsh_matrix *base, float *mean,
@@ -252,6 +323,7 @@ enum nlsh_status nlsh__exact_neighbors(const struct nlsh_matrix *base,
     size_t n_threads = nlsh__pool_n_threads(job->pool);
     struct exact e = {.base = base, .queries = queries, .k = k, .keep = k,
                       .exclude_self = exclude_self, .out = out};
+    e.most = base->n_rows - (exclude_self ? 1 : 0);
     *out = (struct nlsh_neighbors){.n_rows = queries->n_rows, .k = k};
     NLSH_TRY(nlsh__calloc(&e.scratch, n_threads, sizeof *e.scratch, error));
     NLSH_TRY(nlsh__alloc(&out->ids, queries->n_rows * k, sizeof *out->ids, error));
@@ -259,8 +331,7 @@ enum nlsh_status nlsh__exact_neighbors(const struct nlsh_matrix *base,
     if (base->type == NLSH_U8) {
         NLSH_TRY(nlsh__panel_u8_create(base->data, base->n_rows, base->dim, &e.panel_u8, error));
     } else {
-        size_t most = base->n_rows - (exclude_self ? 1 : 0);
-        e.keep = k + SPARE < most ? k + SPARE : most;
+        e.keep = k + SPARE < e.most ? k + SPARE : e.most;
         NLSH_TRY(nlsh__alloc(&e.mean, base->dim, sizeof *e.mean, error));
         NLSH_TRY(mean_of(base, e.mean, error));
         NLSH_TRY(nlsh__panel_f32_create(base->data, e.mean, base->n_rows, base->dim, &e.panel_f32,

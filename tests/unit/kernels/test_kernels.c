@@ -1,9 +1,7 @@
 /* test_kernels.c - which table is chosen. The choice is made once a process, so every answer comes
  * from a child: this program again, with NLSH_CPU set and an argument. */
-#include <sys/wait.h>
-
 #include "kernels/kernels.h"
-#include "testing.h"
+#include "support/child.h"
 
 static int answer(void)
 {
@@ -14,36 +12,6 @@ static int answer(void)
     return 0;
 }
 
-/* What a child says whose NLSH_CPU is cap; NULL: not set. */
-static void ask(const char *cap, char *out, size_t size)
-{
-    int ends[2];
-    assert_int_equal(pipe(ends), 0);
-    fflush(NULL);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        dup2(ends[1], 1);
-        close(ends[0]);
-        close(ends[1]);
-        if (cap != NULL)
-            setenv("NLSH_CPU", cap, 1);
-        else
-            unsetenv("NLSH_CPU");
-        execl("/proc/self/exe", "test_kernels", "answer", (char *)NULL);
-        _exit(127);
-    }
-    close(ends[1]);
-    size_t n = 0;
-    for (ssize_t got; n < size - 1 && (got = read(ends[0], out + n, size - 1 - n)) > 0;)
-        n += (size_t)got;
-    out[n] = '\0';
-    close(ends[0]);
-    int how;
-    assert_int_equal(waitpid(child, &how, 0), child);
-    assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
-}
-
 static void the_widest_by_default(void **state)
 {
     const struct nlsh__kernels *all[4];
@@ -51,9 +19,9 @@ static void the_widest_by_default(void **state)
     char expected[64], said[1024];
     (void)state;
     snprintf(expected, sizeof expected, "0|%s|%s||\n", all[n - 1]->name, all[n - 1]->name);
-    ask(NULL, said, sizeof said);
+    ask_child(NULL, said, sizeof said);
     assert_string_equal(said, expected);
-    ask("", said, sizeof said);
+    ask_child("", said, sizeof said);
     assert_string_equal(said, expected);
 }
 
@@ -64,7 +32,7 @@ static void a_name_caps_it(void **state)
     char expected[64], said[1024];
     (void)state;
     for (size_t i = 0; i < n; i++) {
-        ask(all[i]->name, said, sizeof said);
+        ask_child(all[i]->name, said, sizeof said);
         snprintf(expected, sizeof expected, "0|%s|%s||\n", all[i]->name, all[i]->name);
         assert_string_equal(said, expected);
     }
@@ -79,7 +47,7 @@ static void another_name_is_refused(void **state)
     (void)state;
     snprintf(start, sizeof start, "%d|scalar|scalar|", (int)NLSH_E_UNSUPPORTED);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        ask(names[i], said, sizeof said);
+        ask_child(names[i], said, sizeof said);
         assert_memory_equal(said, start, strlen(start));
         assert_non_null(strstr(said, names[i]));
         assert_non_null(strstr(said, "NLSH_CPU"));
@@ -87,7 +55,7 @@ static void another_name_is_refused(void **state)
     }
     const struct nlsh__kernels *all[4];
     if (nlsh__kernels_all(all, 4) == 4) return;
-    ask("avx512vnni", said, sizeof said);
+    ask_child("avx512vnni", said, sizeof said);
     assert_memory_equal(said, start, strlen(start));
 }
 

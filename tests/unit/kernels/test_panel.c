@@ -207,6 +207,11 @@ static void check_scan(size_t n_rows, size_t dim, enum thresholds kind)
     struct buffers b = buffers(panel.n_groups, bytes, 1, panel.n_chunks * 4);
     memcpy(b.values, panel.values, bytes);
     memcpy(b.bias, panel.bias, panel.n_groups * 16 * 4);
+    /* A file may hold anything in the rows that fill up the last group: their bias alone counts. */
+    for (size_t row = n_rows; row < panel.n_groups * 16; row++)
+        for (size_t i = 0; i < panel.n_chunks * 4; i++)
+            ((uint8_t *)b.values)[(row / 16 * panel.n_chunks + i / 4) * 64 + row % 16 * 4 + i % 4] =
+                (uint8_t)nlsh__rng_below(&rng, 256);
     nlsh__panel_u8_query(query, dim, b.queries);
     for (size_t i = 0; i < n_rows; i++) scores[i] = reference_u8(rows + i * dim, query, dim);
     int32_t one = scores[nlsh__rng_below(&rng, n_rows)];
