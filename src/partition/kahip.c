@@ -52,17 +52,19 @@ static const char *const remedy =
     "install libkahip (newer Debian and Ubuntu have it), or build it from github.com/KaHIP/KaHIP and "
     "set NLSH_KAHIP to its libkahip.so, or use --partitioner metis";
 
+static const char default_name[] = "libkahip.so";
+
 static void *open_any(const char **tried)
 {
     /* libkahip.so is the development link; the others are what runtime packages ship. */
-    static const char *const names[] = {"libkahip.so", "libkahip.so.3", "libkahip.so.3.1",
+    static const char *const names[] = {default_name, "libkahip.so.3", "libkahip.so.3.1",
                                         "libkahip.so.2", "libkahip.dylib"};
     const char *named = getenv("NLSH_KAHIP");
     if (named != NULL && named[0] != '\0') {
         *tried = named;
         return dlopen(named, RTLD_NOW | RTLD_LOCAL);
     }
-    *tried = "libkahip.so";
+    *tried = default_name;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         void *handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         if (handle != NULL) return handle;
@@ -85,8 +87,11 @@ static enum nlsh_status load(struct library *library, struct nlsh_error *error)
     library->handle = open_any(&tried);
     if (library->handle == NULL) {
         const char *why = dlerror();
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy, "KaHIP cannot be loaded: %s",
-                          why != NULL ? why : tried);
+        if (tried != default_name && why != NULL)
+            return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy,
+                              "KaHIP cannot be loaded from NLSH_KAHIP: %s", why);
+        return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy,
+                          "KaHIP is not installed: the system has no libkahip.so");
     }
     if (!find(library->handle, "kaffpa", &library->kaffpa))
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy,

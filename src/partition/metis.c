@@ -7,8 +7,12 @@
  *  - m = 1 divides by log2(1) (SIGFPE): answered before, nlsh__partition_trivial().
  *  - an asymmetric graph gives nonsense and METIS_OK: nlsh__partition_input().
  *  - empty parts, and parts over the limit, come with METIS_OK: nlsh__partition_repair().
- *  - where the limit is loose it may leave nothing for half of the parts and then prints "Cannot
- *    bisect a graph with 0 vertices!" on stdout: it is told MAX_EXCESS at most.
+ *  - a limit less than a vertex over the mean ruins its answer: it is told ROOM more, and the
+ *    repair takes the rest.
+ *  - it may leave nothing for half of the parts and then prints "Cannot bisect a graph with 0
+ *    vertices!" on stdout. With an imbalance of 100 it did so in 366 of 772 cuts of small
+ *    ugly graphs, at 0.3 in one: it is told MAX_EXCESS at most, up to where 2 of 15,000 printed. So it stays possible and rare. A host to whose stdout two stray lines would matter
+ *    keeps fd 1 for itself; a library that moves it moves it for all threads.
  *  - it draws from libc's rand(), one sequence for the whole process: calls are held one at a time,
  *    and the caller's sequence is put back. A host that calls rand() from another thread meanwhile
  *    changes the answer; nothing here does.
@@ -17,6 +21,7 @@
  */
 #define _XOPEN_SOURCE 700 /* initstate(), setstate() */
 
+#include <math.h>
 #include <metis.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -29,24 +34,50 @@
 
 _Static_assert(sizeof(idx_t) == sizeof(int32_t), "this METIS is built with another idx_t");
 
-#define N_CUTS 4
-#define N_ITER 100
+/*
+ * Fashion-MNIST's 10-NN graph (60,000 vertices), imbalance 0.03, share of the weight cut and
+ * seconds of one core on a busy machine, two seeds:
+ *
+ *        m    1 cut, 10 iterations   4 cuts, 10       4 cuts, 100      8 cuts, 100
+ *       64    17.3 / 16.7 %  0.3 s   16.7 / 16.7  1   17.0 / 16.7  1   16.8 / 16.7  2.3
+ *      256    29.8 / 30.0 %  0.9 s   29.8 / 29.8  3   29.8 / 29.8  4   29.8 / 29.7  6
+ *     1024    44.9 / 45.0 %  2.0 s   44.9 / 44.8  8   44.8 / 44.7  8   44.8 / 44.7 15
+ *     4096    65.5 / 65.5 %  3.6 s   65.5 / 65.5 14   63.6 / 63.6 18   63.6 / 63.6 36
+ *
+ * More cuts guard against a bad one where parts are few and gain 0.1 to 0.2 points where they are
+ * many: four where they take 4 s at most, by n x m. More iterations cost next to nothing here, but
+ * on 200,000 rows of SIFT into 1024 parts 19 s for 56.2 % against 6.5 s for 56.3 % (1 cut).
+ */
+#define MANY_CUTS 4
+#define MANY_CUTS_UP_TO 16000000.0 /* n x m */
+#define MANY_ITERATIONS 100
+#define FEW_ITERATIONS 10
+#define MANY_ITERATIONS_UP_TO 100000 /* n */
 
-/* Below this our own bisection answers, METIS is not asked. */
+/*
+ * Vertices over the mean that METIS is allowed at least, whatever the cap. Same graph, 1 cut, after
+ * the repair: m = 1000 (cap 61, mean 60) with a limit of 60.96: 59.5 %, of 61: 44.6 %, of 62:
+ * 44.4 %. m = 2000 (cap and mean 30) with a limit of 30: 68.3 %, 31: 53.2 %, 32: 52.6 %. m = 7500
+ * (cap and mean 8): 8: 86.5 %, 9: 72.6 %, 10: 71.5 %.
+ */
+#define ROOM 2.0
+
+/* Below this many vertices a part our own bisection answers. Same graph, METIS after the repair
+ * against bisection: at 8 a part 71.5 % and 76.0 %; at 6, 76.7 % (5 % of the parts were empty) and
+ * 79.7 %; at 4 METIS puts all vertices into one part. METIS takes ten times as long. */
 #define MIN_PER_PART 8
 
-/* Thousandths. Of 5,000 cuts of 13 kinds of graphs, 2 to 150 vertices a part, none printed at an
- * imbalance up to 0.1, one at 0.3, a third at 100. */
-#define MAX_EXCESS 100
+/* Thousandths. */
+#define MAX_EXCESS 250
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 /* METIS wants the excess over n / m in thousandths; the cap says it better than the imbalance, as
- * it is rounded to whole vertices. */
+ * it is rounded to whole vertices. Rounded up: a limit of 60.96 would be one of 60. */
 static idx_t excess_per_mille(size_t n, size_t m, size_t cap)
 {
-    double excess = ((double)cap * (double)m / (double)n - 1.0) * 1000.0;
-    if (excess < 1.0) return 1;
+    double mean = (double)n / (double)m, room = (double)cap - mean;
+    double excess = ceil((room > ROOM ? room : ROOM) / mean * 1000.0 - 1e-6);
     return excess > MAX_EXCESS ? MAX_EXCESS : (idx_t)excess;
 }
 
@@ -57,8 +88,9 @@ static int run(const struct nlsh__csr *csr, size_t m, size_t cap, uint64_t seed,
     struct nlsh__rng rng;
     nlsh__rng_init(&rng, seed, 0);
     METIS_SetDefaultOptions(options);
-    options[METIS_OPTION_NCUTS] = N_CUTS;
-    options[METIS_OPTION_NITER] = N_ITER;
+    options[METIS_OPTION_NCUTS] = (double)n * (double)m <= MANY_CUTS_UP_TO ? MANY_CUTS : 1;
+    options[METIS_OPTION_NITER] =
+        csr->n <= MANY_ITERATIONS_UP_TO ? MANY_ITERATIONS : FEW_ITERATIONS;
     options[METIS_OPTION_UFACTOR] = excess_per_mille(csr->n, m, cap);
     options[METIS_OPTION_SEED] = (idx_t)nlsh__rng_below(&rng, INT32_MAX);
     pthread_mutex_lock(&one_at_a_time);
