@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/select.h"
 
 enum { BLOCK = 64 }; /* queries a task */
 
@@ -49,14 +50,6 @@ static float *probabilities_of(const struct calibrate *c, size_t row, size_t wor
     return probabilities;
 }
 
-static size_t best_of(const float *probabilities, size_t m)
-{
-    size_t best = 0;
-    for (size_t b = 1; b < m; b++)
-        if (probabilities[b] > probabilities[best]) best = b;
-    return best;
-}
-
 /* Each bucket counts from the first grid point whose threshold its probability exceeds. */
 static void curve_task(void *ctx, size_t task, size_t worker)
 {
@@ -68,7 +61,7 @@ static void curve_task(void *ctx, size_t task, size_t worker)
         float *p = probabilities_of(c, row, worker);
         const uint32_t *truth = c->neighbors->ids + row * c->neighbors->k;
         uint32_t *found = c->found + i * NLSH__CALIBRATION_POINTS;
-        size_t best = best_of(p, c->m);
+        size_t best = nlsh__argmax(p, c->m);
         for (size_t b = 0; b < c->m; b++) {
             double first = b == best ? 0 : log((double)p[b] / 0.5) / log_step;
             if (!(first < NLSH__CALIBRATION_POINTS)) continue;
@@ -86,7 +79,7 @@ static void best_task(void *ctx, size_t task, size_t worker)
 {
     const struct calibrate *c = ctx;
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < c->n; i++)
-        c->best[i] = (uint32_t)best_of(probabilities_of(c, c->rows[i], worker), c->m);
+        c->best[i] = (uint32_t)nlsh__argmax(probabilities_of(c, c->rows[i], worker), c->m);
 }
 
 static enum nlsh_status scratch_create(struct calibrate *c, size_t n_threads,

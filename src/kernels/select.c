@@ -73,3 +73,11 @@ void nlsh__select_smallest(uint64_t *keys, size_t size, size_t n)
     if (size > FEW) size = front(keys, size, n);
     if (size > n) quickselect(keys, size, n);
 }
+
+size_t nlsh__argmax(const float *values, size_t n)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (values[i] > values[best]) best = i;
+    return best;
+}

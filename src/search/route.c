@@ -47,14 +47,6 @@ enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
     return NLSH_OK;
 }
 
-static size_t best_of(const float *p, size_t m)
-{
-    size_t best = 0;
-    for (size_t b = 1; b < m; b++)
-        if (p[b] > p[best]) best = b;
-    return best;
-}
-
 /* Largest probability first, then the lower bucket: complemented bits order downwards. */
 static uint64_t key(float p, size_t bucket)
 {
@@ -73,7 +65,7 @@ size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct n
             n += probabilities[b] > rule->threshold;
             if (n == m) break;
         }
-        if (n == 0) buckets[n++] = (uint32_t)best_of(probabilities, m);
+        if (n == 0) buckets[n++] = (uint32_t)nlsh__argmax(probabilities, m);
         return n;
     }
     if (rule->top >= m) {
@@ -81,7 +73,7 @@ size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct n
         return m;
     }
     if (rule->top == 1) {
-        buckets[0] = (uint32_t)best_of(probabilities, m);
+        buckets[0] = (uint32_t)nlsh__argmax(probabilities, m);
         return 1;
     }
     for (size_t b = 0; b < m; b++) scratch[b] = key(probabilities[b], b);
