@@ -10,9 +10,10 @@
  *  - a limit less than a vertex over the mean ruins its answer: it is told ROOM more, and the
  *    repair takes the rest.
  *  - it may leave nothing for half of the parts and then prints "Cannot bisect a graph with 0
- *    vertices!" on stdout. With an imbalance of 100 it did so in 366 of 772 cuts of small
- *    ugly graphs, at 0.3 in one: it is told MAX_EXCESS at most, up to where 2 of 15,000 printed. So it stays possible and rare. A host to whose stdout two stray lines would matter
- *    keeps fd 1 for itself; a library that moves it moves it for all threads.
+ *    vertices!" on stdout. With an imbalance of 100 it did so in 366 of 772 cuts of small ugly
+ *    graphs, at 0.3 in one: it is told MAX_EXCESS at most, up to where 2 of 15,000 printed. So it
+ *    stays possible and rare. A host to whose stdout two stray lines would matter keeps fd 1 for
+ *    itself; a library that moves it moves it for all threads.
  *  - it draws from libc's rand(), one sequence for the whole process: calls are held one at a time,
  *    and the caller's sequence is put back. A host that calls rand() from another thread meanwhile
  *    changes the answer; nothing here does.

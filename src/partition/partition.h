@@ -15,8 +15,10 @@ struct nlsh__csr;
 size_t nlsh__bucket_cap(size_t n, size_t m, double imbalance);
 
 /* Cuts a symmetric graph with METIS (k-way). NLSH_E_ARG (m = 0 or > n), NLSH_E_DATA (the graph is
- * not symmetric), NLSH_E_NOMEM, NLSH_E_INTERNAL (METIS failed). The answer is repaired to hold no
- * empty part and to keep the cap. Deterministic in seed. */
+ * not symmetric), NLSH_E_UNSUPPORTED (its weights' sum does not fit in int32), NLSH_E_NOMEM,
+ * NLSH_E_INTERRUPTED (METIS takes SIGTERM for its own while it runs), NLSH_E_INTERNAL (METIS
+ * failed). The answer is repaired to hold no empty part and to keep the cap. Deterministic in seed.
+ * Calls from several threads wait for each other: METIS draws from libc's rand(). */
 enum nlsh_status nlsh__partition_metis(const struct nlsh__csr *csr, size_t m, double imbalance,
                                        uint64_t seed, uint32_t *bucket_of,
                                        struct nlsh_error *error);
