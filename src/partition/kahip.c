@@ -7,8 +7,9 @@
  *  - Its edge indices are int, or int64_t in a build that says so by kahip_sizeof_idx() = 8; n,
  *    nparts, vwgt and part are int in both.
  *  - suppress_output is ignored by kaffpa(). A usual build prints nothing on its way, but for a
- *    line on stdout in rare places ("buf error improvement < 0"); one built with OPTIMIZED_OUTPUT prints much. Moving stdout away
- *    would move it for every thread of the host, so it is left alone.
+ *    line on stdout in rare places ("buf error improvement < 0"); one built with
+ *    OPTIMIZED_OUTPUT prints much. Moving stdout away would move it for every thread of the host,
+ *    so it is left alone.
  *  - It checks nothing of its input: nlsh__partition_input() does before. Empty parts and parts
  *    over its limit do come: nlsh__partition_repair() after.
  *  - Its random numbers are static, srand() included: calls are held one at a time.
@@ -49,8 +50,8 @@ struct arrays {
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const remedy =
-    "install libkahip (newer Debian and Ubuntu have it), or build it from github.com/KaHIP/KaHIP and "
-    "set NLSH_KAHIP to its libkahip.so, or use --partitioner metis";
+    "install libkahip (newer Debian and Ubuntu have it), or build it from github.com/KaHIP/KaHIP "
+    "and set NLSH_KAHIP to its libkahip.so, or use --partitioner metis";
 
 static const char default_name[] = "libkahip.so";
 

@@ -106,7 +106,8 @@ static inline struct nlsh__csr geometric_graph(size_t n, size_t k, uint64_t seed
             double best_l2sq = 3.0;
             for (size_t c = 0; c < n; c++) {
                 double dx = xy[2 * i] - xy[2 * c], dy = xy[2 * i + 1] - xy[2 * c + 1];
-                if (!used[c] && dx * dx + dy * dy < best_l2sq) best_l2sq = dx * dx + dy * dy, best = c;
+                double l2sq = dx * dx + dy * dy;
+                if (!used[c] && l2sq < best_l2sq) best_l2sq = l2sq, best = c;
             }
             used[best] = 1;
             add_edge(&edges, i, best, 1);

@@ -54,7 +54,8 @@ static void cliques_are_found(void **state)
     for (uint64_t seed = 0; seed < 5; seed++) {
         metis("cliques", &csr, 16, 0.0, seed, bucket_of);
         assert_int_equal(cut_weight(&csr, bucket_of), 16);
-        metis("cliques", &csr, 8, 0.03, seed, bucket_of); /* two a bucket: half the ring's bridges */
+        /* Two a bucket: half the ring's bridges. */
+        metis("cliques", &csr, 8, 0.03, seed, bucket_of);
         assert_int_equal(cut_weight(&csr, bucket_of), 8);
     }
     free_csr(&csr);
