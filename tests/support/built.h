@@ -167,4 +167,47 @@ static inline struct nlsh_index *built_index(const struct nlsh_matrix *base,
     return index;
 }
 
+/* ---- builds as bytes -------------------------------------------------------------------------- */
+
+/* Builds; fails the test where that fails. Returns the file's bytes. */
+static inline uint8_t *build(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                             const struct nlsh_run *run, struct nlsh_build_report *report,
+                             size_t *size)
+{
+    struct nlsh_error error;
+    const char *path = test_path("built");
+    if (nlsh_build(base, o, path, run, report, &error) != NLSH_OK)
+        fail_msg("%s (%s)", error.message, error.hint);
+    uint8_t *bytes = test_read_file(path, size);
+    if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
+    assert_int_equal(unlink(path), 0);
+    return bytes;
+}
+
+/* The same build, which has to give the same bytes. */
+static inline void build_again(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                               const struct nlsh_run *run, const uint8_t *bytes, size_t size)
+{
+    size_t again_size;
+    uint8_t *again = build(base, o, run, NULL, &again_size);
+    assert_int_equal(size, again_size);
+    assert_memory_equal(bytes, again, size);
+    free(again);
+}
+
+/* An empty cache directory beside the test's; its files lie in test_dir()-cache. */
+static inline const char *cache_new(void)
+{
+    static char path[128];
+    size_t n_removed;
+    snprintf(path, sizeof path, "%s-cache", test_dir());
+    assert_int_equal(nlsh_cache_clear(path, &n_removed, NULL), NLSH_OK);
+    return path;
+}
+
+static inline void cache_end(void)
+{
+    rmdir(cache_new());
+}
+
 #endif

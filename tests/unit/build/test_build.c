@@ -1,41 +1,13 @@
 /*
- * test_build.c - whole builds: the same bytes however they are made, odd and tiny bases, and what
- * stands on disk when a build is stopped, killed, or cannot write.
+ * test_build.c - whole builds: odd and tiny bases, and what stands on disk when a build is stopped,
+ * killed, or cannot write.
  */
 #include "support/built.h"
 
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-
-#include "cache/cache.h"
-
-/* Builds; fails the test where that fails. Returns the file's bytes. */
-static uint8_t *build(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
-                      const struct nlsh_run *run, struct nlsh_build_report *report, size_t *size)
-{
-    struct nlsh_error error;
-    const char *path = test_path("built");
-    if (nlsh_build(base, o, path, run, report, &error) != NLSH_OK)
-        fail_msg("%s (%s)", error.message, error.hint);
-    uint8_t *bytes = test_read_file(path, size);
-    if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
-    assert_int_equal(unlink(path), 0);
-    return bytes;
-}
-
-/* The same build, which has to give the same bytes. */
-static void build_again(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
-                        const struct nlsh_run *run, const uint8_t *bytes, size_t size)
-{
-    size_t again_size;
-    uint8_t *again = build(base, o, run, NULL, &again_size);
-    assert_int_equal(size, again_size);
-    assert_memory_equal(bytes, again, size);
-    free(again);
-}
 
 /* Files in test_dir() whose names begin with prefix. */
 static size_t count_files(const char *prefix)
@@ -47,135 +19,6 @@ static size_t count_files(const char *prefix)
         n += strncmp(e->d_name, prefix, strlen(prefix)) == 0;
     closedir(dir);
     return n;
-}
-
-/* An empty cache directory beside the test's; its files lie in test_dir()-cache. */
-static const char *cache_new(void)
-{
-    static char path[128];
-    size_t n_removed;
-    snprintf(path, sizeof path, "%s-cache", test_dir());
-    assert_int_equal(nlsh_cache_clear(path, &n_removed, NULL), NLSH_OK);
-    return path;
-}
-
-static void cache_end(void)
-{
-    rmdir(cache_new());
-}
-
-/* ---- the same bytes -------------------------------------------------------------------------- */
-
-static void compare_runs(const struct nlsh_matrix *base, const struct nlsh_build_options *o)
-{
-    struct nlsh_run run = {.n_threads = 1};
-    struct nlsh_build_report report;
-    size_t size;
-    uint8_t *bytes = build(base, o, &run, &report, &size);
-    assert_int_equal(report.index_bytes, size);
-    assert_true(report.edge_cut >= 0 && report.edge_cut <= 1);
-    assert_true(isfinite(report.loss) && report.held_out_candidates >= 1);
-    for (int i = 0; i < NLSH_N_STAGES; i++)
-        assert_true(report.seconds[i] >= 0 && report.from_cache[i] == 0);
-    for (run.n_threads = 1; run.n_threads <= 3; run.n_threads++)
-        build_again(base, o, &run, bytes, size);
-    run.cache_dir = cache_new();
-    build_again(base, o, &run, bytes, size);
-    for (run.n_threads = 3; run.n_threads >= 1; run.n_threads--) {
-        size_t again_size;
-        uint8_t *again = build(base, o, &run, &report, &again_size);
-        assert_int_equal(report.from_cache[NLSH_STAGE_GRAPH], 1);
-        assert_int_equal(report.from_cache[NLSH_STAGE_PARTITION], 1);
-        assert_int_equal(size, again_size);
-        assert_memory_equal(bytes, again, size);
-        free(again);
-    }
-    free(bytes);
-    cache_end();
-}
-
-static void same_bytes_however_built(void **state)
-{
-    (void)state;
-    static const enum nlsh_partitioner partitioners[] = {
-        NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO};
-    for (size_t i = 0; i < 6; i++) {
-        struct nlsh_build_options o;
-        struct nlsh_matrix base = matrix_new((enum kind)(i % N_KINDS), 700, 20, 15, 14, i);
-        small_options(&o, 9);
-        o.partitioner = partitioners[i % 3];
-        o.components = i % 2 ? 20 : 8;
-        o.labels = i == 4 ? NLSH_LABELS_HARD : NLSH_LABELS_SOFT;
-        o.graph = i == 5 ? NLSH_GRAPH_IVFFLAT : NLSH_GRAPH_EXACT;
-        o.dropout = i == 3 ? 0.2 : 0;
-        o.code_bytes = i == 2 ? 0 : NLSH_AUTO;
-        o.refine = i % 2;
-        compare_runs(&base, &o);
-        matrix_free(&base);
-    }
-}
-
-/* A build from a graph in the cache that has more neighbours than it needs. */
-static void a_larger_graph_serves(void **state)
-{
-    (void)state;
-    struct nlsh_build_options o;
-    struct nlsh_build_report report;
-    struct nlsh_matrix base = matrix_new(KIND_U8, 400, 10, 15, 14, 1);
-    struct nlsh_neighbors graph;
-    struct nlsh_run run = {.n_threads = 1};
-    size_t size, again_size;
-    small_options(&o, 6);
-    o.partitioner = NLSH_PARTITIONER_METIS;
-    uint8_t *bytes = build(&base, &o, &run, NULL, &size);
-    run.cache_dir = cache_new();
-    assert_int_equal(nlsh_graph_build(&base, NLSH_GRAPH_EXACT, 50, 1, &run, &graph, NULL), NLSH_OK);
-    nlsh_neighbors_free(&graph);
-    uint8_t *again = build(&base, &o, &run, &report, &again_size);
-    assert_int_equal(report.from_cache[NLSH_STAGE_GRAPH], 1);
-    assert_int_equal(report.from_cache[NLSH_STAGE_PARTITION], 0);
-    assert_int_equal(size, again_size);
-    assert_memory_equal(bytes, again, size);
-    free(bytes);
-    free(again);
-    matrix_free(&base);
-    cache_end();
-}
-
-/* Bytes that come as floats are the same base; so are the settings that an index keeps. */
-static void same_bytes_from_the_same_vectors_and_record(void **state)
-{
-    (void)state;
-    struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 2};
-    struct nlsh_matrix base = matrix_new(KIND_U8, 500, 12, 15, 14, 2);
-    struct nlsh_matrix floats = matrix_new(KIND_WHOLE, 500, 12, 15, 14, 2);
-    size_t size;
-    small_options(&o, NLSH_AUTO);
-    o.partitioner = NLSH_PARTITIONER_AUTO;
-    o.lr = 1.0 / 300;
-    o.seed = UINT64_MAX - 5;
-    uint8_t *bytes = build(&base, &o, &run, NULL, &size);
-    build_again(&floats, &o, &run, bytes, size);
-    struct nlsh_index *index = built_index(&base, &o, "record");
-    struct nlsh_index_info info;
-    nlsh_index_info(index, &info);
-    test_write_file(test_path("record.json"), info.settings, strlen(info.settings));
-    nlsh_index_close(index);
-    nlsh_build_options_init(&o);
-    struct nlsh_error error;
-    if (nlsh_build_options_read(test_path("record.json"), &o, &error) != NLSH_OK)
-        fail_msg("%s", error.message);
-    assert_true(o.partitioner != NLSH_PARTITIONER_AUTO && o.n_buckets != NLSH_AUTO);
-    build_again(&base, &o, &run, bytes, size);
-    o.seed--; /* and the seed is not idle */
-    size_t other_size;
-    uint8_t *other = build(&base, &o, &run, NULL, &other_size);
-    assert_true(size != other_size || memcmp(bytes, other, size) != 0);
-    free(other);
-    free(bytes);
-    matrix_free(&base);
-    matrix_free(&floats);
 }
 
 /* ---- odd bases ------------------------------------------------------------------------------- */
@@ -641,9 +484,6 @@ static void the_run_says_what_it_took(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bytes_however_built),
-        cmocka_unit_test(a_larger_graph_serves),
-        cmocka_unit_test(same_bytes_from_the_same_vectors_and_record),
         cmocka_unit_test(tiny_bases),
         cmocka_unit_test(one_dimension),
         cmocka_unit_test(rows_that_are_all_the_same),
