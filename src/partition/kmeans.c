@@ -34,8 +34,10 @@ enum {
 struct nearest {
     const float *rows;
     size_t n, dim, n_best;
-    struct nlsh__panel_f32 panel;
-    struct nlsh__hits *hits; /* [n_threads] */
+    struct nlsh__panel_f32 panel; /* centroids less their mean: scores lose fewer digits so */
+    float *mean;                  /* [dim] */
+    float *centred;               /* [n_threads][BLOCK x dim] */
+    struct nlsh__hits *hits;      /* [n_threads] */
     uint32_t *best;
     float *l2sq; /* [n x n_best] */
 };
@@ -57,8 +59,11 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
     const struct nearest *c = ctx;
     struct nlsh__hits *hits = &c->hits[worker];
     size_t first = task * BLOCK, n = c->n - first < BLOCK ? c->n - first : BLOCK;
-    float thresholds[BLOCK];
+    float thresholds[BLOCK], *centred = c->centred + worker * BLOCK * c->dim;
     for (size_t i = 0; i < n; i++) thresholds[i] = INFINITY;
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < c->dim; d++)
+            centred[i * c->dim + d] = c->rows[(first + i) * c->dim + d] - c->mean[d];
     for (size_t i = 0; i < n * c->n_best; i++) {
         c->l2sq[first * c->n_best + i] = INFINITY;
         c->best[first * c->n_best + i] = 0;
@@ -66,8 +71,7 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
     for (size_t g = 0; g < c->panel.n_groups; g += TILE_GROUPS) {
         size_t n_groups = c->panel.n_groups - g;
         if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
-        nlsh__kernels()->panel_f32(&c->panel, g, n_groups, c->rows + first * c->dim, n, thresholds,
-                                   hits);
+        nlsh__kernels()->panel_f32(&c->panel, g, n_groups, centred, n, thresholds, hits);
         for (size_t i = 0; i < n; i++) {
             uint32_t *best = c->best + (first + i) * c->n_best;
             float *scores = c->l2sq + (first + i) * c->n_best;
@@ -78,6 +82,28 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
             thresholds[i] = scores[c->n_best - 1];
         }
     }
+    for (size_t i = 0; i < n; i++) {
+        double norm = 0;
+        for (size_t d = 0; d < c->dim; d++)
+            norm += (double)centred[i * c->dim + d] * (double)centred[i * c->dim + d];
+        for (size_t j = 0; j < c->n_best; j++) {
+            float *l2sq = &c->l2sq[(first + i) * c->n_best + j];
+            *l2sq = (float)fmax(0, (double)*l2sq + norm);
+        }
+    }
+}
+
+static enum nlsh_status mean_of(const float *rows, size_t n, size_t dim, float *mean,
+                                struct nlsh_error *error)
+{
+    double *sums;
+    enum nlsh_status status = nlsh__calloc(&sums, dim, sizeof *sums, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < dim; d++) sums[d] += (double)rows[i * dim + d];
+    for (size_t d = 0; d < dim; d++) mean[d] = (float)(sums[d] / (double)n);
+    free(sums);
+    return NLSH_OK;
 }
 
 enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
@@ -92,7 +118,10 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
     NLSH_TRY(nlsh__calloc(&c.hits, n_threads, sizeof *c.hits, error));
     if (l2sq == NULL) NLSH_TRY(nlsh__alloc(&own, n * n_best, sizeof *own, error));
     c.l2sq = l2sq != NULL ? l2sq : own;
-    NLSH_TRY(nlsh__panel_f32_create(centroids, NULL, k, dim, &c.panel, error));
+    NLSH_TRY(nlsh__alloc(&c.mean, dim, sizeof *c.mean, error));
+    NLSH_TRY(mean_of(centroids, k, dim, c.mean, error));
+    NLSH_TRY(nlsh__alloc(&c.centred, n_threads * BLOCK * dim, sizeof *c.centred, error));
+    NLSH_TRY(nlsh__panel_f32_create(centroids, c.mean, k, dim, &c.panel, error));
     for (size_t j = 0; penalty != NULL && j < k; j++) c.panel.bias[j] += penalty[j];
     for (size_t i = 0; i < n_threads; i++) {
         struct nlsh__hits *hits = &c.hits[i];
@@ -109,6 +138,8 @@ out:
         free(c.hits[i].scores.f32);
     }
     free(c.hits);
+    free(c.mean);
+    free(c.centred);
     free(own);
     nlsh__panel_f32_free(&c.panel);
     return status;
@@ -120,7 +151,6 @@ struct lloyd {
     const float *rows; /* the sample */
     size_t n, dim, k;
     uint32_t *cell_of; /* [n] */
-    float *l2sq;       /* [n] to the nearest, less |row|^2 */
     size_t *sizes;     /* [k] */
     float *centroids;
     struct nlsh__rng rng;
@@ -177,7 +207,6 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
     if (n / SAMPLE_A_CENTROID > k) s.n = SAMPLE_A_CENTROID * k;
     NLSH_TRY(nlsh__alloc(&chosen, s.n, sizeof *chosen, error));
     NLSH_TRY(nlsh__alloc(&s.cell_of, s.n, sizeof *s.cell_of, error));
-    NLSH_TRY(nlsh__alloc(&s.l2sq, s.n, sizeof *s.l2sq, error));
     NLSH_TRY(nlsh__calloc(&s.sizes, k, sizeof *s.sizes, error));
     if (s.n < n) {
         NLSH_TRY(nlsh__alloc(&sample, s.n * dim, sizeof *sample, error));
@@ -191,8 +220,8 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
         memcpy(centroids + j * dim, s.rows + (size_t)chosen[j] * dim, dim * sizeof *centroids);
     for (size_t it = 0; it < iterations; it++) {
         NLSH_TRY(nlsh__job_progress(job, "k-means", it, iterations, error));
-        NLSH_TRY(nlsh__nearest_cells(s.rows, s.n, dim, centroids, NULL, k, 1, job, s.cell_of,
-                                     s.l2sq, error));
+        NLSH_TRY(nlsh__nearest_cells(s.rows, s.n, dim, centroids, NULL, k, 1, job, s.cell_of, NULL,
+                                     error));
         NLSH_TRY(update_centroids(&s, error));
     }
     if (cell_of != NULL)
@@ -203,7 +232,6 @@ out:
     free(chosen);
     free(sample);
     free(s.cell_of);
-    free(s.l2sq);
     free(s.sizes);
     return status;
 }
@@ -239,12 +267,7 @@ static enum nlsh_status balance(struct capped *c, const struct nlsh__job *job,
     NLSH_TRY(nlsh__nearest_cells(c->rows, c->n, c->dim, c->centroids, NULL, c->m, 1, job,
                                  c->bucket_of, l2sq, error));
     double unit = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        double norm = 0;
-        for (size_t d = 0; d < c->dim; d++)
-            norm += (double)c->rows[i * c->dim + d] * (double)c->rows[i * c->dim + d];
-        unit += fmax(0, norm + (double)l2sq[i]);
-    }
+    for (size_t i = 0; i < c->n; i++) unit += (double)l2sq[i];
     unit /= (double)c->n;
     for (int round = 0; round < BALANCE_ROUNDS; round++) {
         NLSH_TRY(nlsh__job_progress(job, "balance", (uint64_t)round, BALANCE_ROUNDS, error));

@@ -21,9 +21,11 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
 /*
  * nlsh__nearest_cells() - the n_best nearest centroids of each row, ascending.
  *
- *  penalty  [k] added to the squared distance to each centroid, or NULL
+ *  penalty  [k] >= 0, added to the squared distance to each centroid, or NULL
+ *  n_best   1 <= n_best <= k
  *  best     [n x n_best] out
- *  l2sq     [n x n_best] out: squared distance with penalty, less |row|^2; or NULL
+ *  l2sq     [n x n_best] out: squared distance with penalty; or NULL
+ * By f32 products about the centroids' mean: centroids closer than rounding may change places.
  */
 enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
                                      const float *centroids, const float *penalty, size_t k,
