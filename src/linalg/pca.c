@@ -43,6 +43,12 @@ static enum nlsh_status covariance(const struct nlsh_matrix *base, const uint32_
         NLSH_TRY(nlsh__gemm(1, 0, dim, dim, count, rows, dim, rows, dim, 0, product, dim, error));
         for (size_t i = 0; i < dim * dim; i++) out[i] += (double)product[i] / (double)n;
     }
+    for (size_t i = 0; i < dim * dim; i++)
+        if (!isfinite(out[i])) {
+            status = nlsh__fail(error, NLSH_E_DATA, "scale the vectors down",
+                                "the vectors' squares do not fit in f32");
+            goto out;
+        }
 out:
     free(rows);
     free(product);
