@@ -69,10 +69,9 @@ NLSH_API void nlsh_vectors_free(struct nlsh_vectors *vectors);
  * AUTO takes the format from the name's ending. Bytes may be written as f32 (fvecs, fbin, npy);
  * f32 as bytes only where every value is a whole number in range: else NLSH_E_DATA names the row.
  */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_write(const char *path,
-                                                           enum nlsh_format format,
-                                                           const struct nlsh_matrix *matrix,
-                                                           struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_vectors_write(const char *path, enum nlsh_format format, const struct nlsh_matrix *matrix,
+                   struct nlsh_error *error);
 
 /* "fvecs" for NLSH_FORMAT_FVECS, and back; AUTO where the name is not known. */
 NLSH_API const char *nlsh_format_name(enum nlsh_format format);
@@ -114,16 +113,14 @@ nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_graph_method method, 
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
-                  const struct nlsh_run *run, struct nlsh_neighbors *out,
-                  struct nlsh_error *error);
+                  const struct nlsh_run *run, struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_read(const char *path,
-                                                            struct nlsh_neighbors *out,
-                                                            struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_neighbors_read(const char *path, struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /* ---- build ----------------------------------------------------------------------------------- */
 
@@ -146,14 +143,14 @@ enum nlsh_scheduler {
 #define NLSH_AUTO_REAL (-1.0)
 
 struct nlsh_build_options {
-    size_t n_buckets;  /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
-    size_t knn;        /* neighbours in the graph that is cut; 20 */
-    double imbalance;  /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
+    size_t n_buckets; /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
+    size_t knn;       /* neighbours in the graph that is cut; 20 */
+    double imbalance; /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
                           0.2 for metis and kahip, 0.5 for kmeans */
-    uint64_t seed;     /* 1 */
+    uint64_t seed;    /* 1 */
     enum nlsh_graph_method graph;
     enum nlsh_partitioner partitioner;
-    int kahip_mode;    /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
+    int kahip_mode; /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
     enum nlsh_labels labels;
     size_t label_knn;  /* neighbours that make a soft label */
     size_t components; /* principal components that the router sees; or NLSH_AUTO */
@@ -191,9 +188,9 @@ NLSH_API int nlsh_build_options_get(const struct nlsh_build_options *options, co
                                     char *buffer, size_t buffer_size);
 
 /* Reads a JSON object whose names are the settings' ("m": 256, "labels": "soft"). */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_build_options_read(const char *path, struct nlsh_build_options *options,
-                        struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_options_read(const char *path,
+                                                                struct nlsh_build_options *options,
+                                                                struct nlsh_error *error);
 
 /* What a build of these vectors would come to, without doing it. */
 struct nlsh_build_forecast {
@@ -203,21 +200,20 @@ struct nlsh_build_forecast {
 };
 
 /* Fills NLSH_AUTO settings in *options for the data and checks the rest against it. */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
-                                                           struct nlsh_build_options *options,
-                                                           const struct nlsh_run *run,
-                                                           struct nlsh_build_forecast *forecast,
-                                                           struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_build_resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
+                   const struct nlsh_run *run, struct nlsh_build_forecast *forecast,
+                   struct nlsh_error *error);
 
 enum { NLSH_STAGE_GRAPH, NLSH_STAGE_PARTITION, NLSH_STAGE_TRAIN, NLSH_STAGE_WRITE, NLSH_N_STAGES };
 
 struct nlsh_build_report {
-    double seconds[NLSH_N_STAGES];   /* wall clock */
-    int from_cache[NLSH_N_STAGES];   /* 1 where the stage's answer was in the cache */
+    double seconds[NLSH_N_STAGES];     /* wall clock */
+    int from_cache[NLSH_N_STAGES];     /* 1 where the stage's answer was in the cache */
     enum nlsh_partitioner partitioner; /* what auto chose */
-    double edge_cut;                 /* share of the graph's weight between buckets */
-    double loss;                     /* mean cross-entropy of the last epoch, nats */
-    double held_out_candidates;      /* mean at recall@10 .95 on held-out base vectors, threshold */
+    double edge_cut;                   /* share of the graph's weight between buckets */
+    double loss;                       /* mean cross-entropy of the last epoch, nats */
+    double held_out_candidates; /* mean at recall@10 .95 on held-out base vectors, threshold */
     uint64_t index_bytes;
 };
 
@@ -291,23 +287,20 @@ enum nlsh_brute_method {
 struct nlsh_brute;
 
 /* base is borrowed. */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_brute_create(const struct nlsh_matrix *base,
-                                                          enum nlsh_brute_method method,
-                                                          struct nlsh_brute **out,
-                                                          struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_brute_create(const struct nlsh_matrix *base, enum nlsh_brute_method method,
+                  struct nlsh_brute **out, struct nlsh_error *error);
 NLSH_API void nlsh_brute_free(struct nlsh_brute *brute);
 /* One query at a time on the calling thread; outputs as nlsh_search()'s. */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_brute_search(const struct nlsh_brute *brute,
-                                                          const struct nlsh_matrix *queries,
-                                                          size_t k, uint32_t *ids, float *l2sq,
-                                                          struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_brute_search(const struct nlsh_brute *brute, const struct nlsh_matrix *queries, size_t k,
+                  uint32_t *ids, float *l2sq, struct nlsh_error *error);
 
 struct nlsh_ivfflat; /* k-means cells, the nearest centroids' cells scanned */
 
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_ivfflat_build(const struct nlsh_matrix *base, size_t n_lists, uint64_t seed,
-                   const struct nlsh_run *run, struct nlsh_ivfflat **out,
-                   struct nlsh_error *error);
+                   const struct nlsh_run *run, struct nlsh_ivfflat **out, struct nlsh_error *error);
 NLSH_API void nlsh_ivfflat_free(struct nlsh_ivfflat *ivf);
 /* One query at a time on the calling thread; outputs and stats as nlsh_search()'s. */
 NLSH_API NLSH_MUST_USE enum nlsh_status
@@ -318,11 +311,11 @@ nlsh_ivfflat_search(const struct nlsh_ivfflat *ivf, const struct nlsh_matrix *qu
 /* ---- cache ----------------------------------------------------------------------------------- */
 
 struct nlsh_cache_entry {
-    char name[128];   /* of the file inside the directory */
-    char what[160];   /* "k-NN graph, exact, k=10, 60000 rows" */
+    char name[128]; /* of the file inside the directory */
+    char what[160]; /* "k-NN graph, exact, k=10, 60000 rows" */
     uint64_t size_bytes;
-    int64_t mtime;    /* seconds since 1970 */
-    int damaged;      /* its checksum does not agree */
+    int64_t mtime; /* seconds since 1970 */
+    int damaged;   /* its checksum does not agree */
 };
 
 /* $NLSH_CACHE, or $XDG_CACHE_HOME/nlsh, or $HOME/.cache/nlsh; NULL where none is set. The pointer
@@ -330,10 +323,9 @@ struct nlsh_cache_entry {
 NLSH_API const char *nlsh_cache_default_dir(void);
 
 /* Every entry, by name; *out is freed with free(). A directory that is not there has none. */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_cache_list(const char *dir,
-                                                        struct nlsh_cache_entry **out,
-                                                        size_t *n_entries,
-                                                        struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_cache_list(const char *dir, struct nlsh_cache_entry **out, size_t *n_entries,
+                struct nlsh_error *error);
 /* Removes the entries (nothing else that lies in the directory) and says how many. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_cache_clear(const char *dir, size_t *n_removed,
                                                          struct nlsh_error *error);

@@ -24,8 +24,7 @@ static void search_best(const struct nlsh__dataset *base, const struct nlsh__dat
     const struct nlsh__kernels *kernels = nlsh__kernels();
     const struct nlsh_matrix *m = &base->matrix;
     for (size_t q = 0; q < queries->matrix.n_rows; q++) {
-        struct nlsh__query query =
-            nlsh__query_row(queries, q, base->source_type, m->type, scratch);
+        struct nlsh__query query = nlsh__query_row(queries, q, base->source_type, m->type, scratch);
         nlsh__topk_clear(keys, k);
         nlsh__scan(kernels, query, m->data, m->type, m->n_rows, m->dim, NULL, keys, k);
         nlsh__scan_answer(keys, k, query.u8 != NULL, ids + q * k, l2sq ? l2sq + q * k : NULL);

@@ -66,8 +66,11 @@ static enum nlsh_status build(const struct nlsh__dataset *base, size_t n_lists, 
     const float *floats;
     float *owned = NULL;
     uint32_t *cell_of = NULL;
-    *ivf = (struct nlsh_ivfflat){.n_rows = m->n_rows, .dim = m->dim, .n_lists = n_lists,
-                                 .source = base->source_type, .storage = m->type};
+    *ivf = (struct nlsh_ivfflat){.n_rows = m->n_rows,
+                                 .dim = m->dim,
+                                 .n_lists = n_lists,
+                                 .source = base->source_type,
+                                 .storage = m->type};
     NLSH_TRY(nlsh__alloc(&ivf->centroids, n_lists, m->dim * sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&cell_of, m->n_rows, sizeof *cell_of, error));
     NLSH_TRY(float_rows(m, &floats, &owned, error));

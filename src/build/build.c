@@ -121,14 +121,13 @@ static enum nlsh_status compute_partition(struct build *b, enum nlsh_partitioner
     const struct nlsh_build_options *o = &b->options;
     double imbalance = nlsh__imbalance(o, partitioner);
     if (partitioner == NLSH_PARTITIONER_KMEANS)
-        return nlsh__partition_kmeans(b->inputs, b->data.matrix.n_rows,
-                                      b->projection.n_components, o->n_buckets, imbalance,
-                                      o->seed, b->job, bucket_of, error);
+        return nlsh__partition_kmeans(b->inputs, b->data.matrix.n_rows, b->projection.n_components,
+                                      o->n_buckets, imbalance, o->seed, b->job, bucket_of, error);
     NLSH_TRY(nlsh__job_progress(b->job, "graph partition", 0, 0, error));
     NLSH_TRY(need_csr(b, error));
     if (partitioner == NLSH_PARTITIONER_METIS)
-        NLSH_TRY(nlsh__partition_metis(&b->csr, o->n_buckets, imbalance, o->seed, bucket_of,
-                                       error));
+        NLSH_TRY(
+            nlsh__partition_metis(&b->csr, o->n_buckets, imbalance, o->seed, bucket_of, error));
     else
         NLSH_TRY(nlsh__partition_kahip(&b->csr, o->n_buckets, imbalance, o->kahip_mode, o->seed,
                                        bucket_of, error));
@@ -153,8 +152,7 @@ static enum nlsh_status partition(struct build *b, enum nlsh_partitioner partiti
         return NLSH_OK;
     }
     status = compute_partition(b, partitioner, bucket_of, error);
-    if (status == NLSH_OK)
-        nlsh__cache_put_partition(b->job, key, b->data.hash, n, m, bucket_of);
+    if (status == NLSH_OK) nlsh__cache_put_partition(b->job, key, b->data.hash, n, m, bucket_of);
     return status;
 }
 
@@ -253,8 +251,8 @@ static enum nlsh_status refine(struct build *b, struct nlsh_error *error)
         b->router = NULL;
         b->router_bytes = NULL;
         status = train(b, bucket_of, b->options.epochs, error);
-        int better = status == NLSH_OK &&
-                     b->calibration.candidates_95 < before.calibration.candidates_95;
+        int better =
+            status == NLSH_OK && b->calibration.candidates_95 < before.calibration.candidates_95;
         nlsh__job_note(b->job, "re-assigned to the router's answer: %.0f candidates, before %.0f%s",
                        b->calibration.candidates_95, before.calibration.candidates_95,
                        better ? "" : "; not kept");
@@ -306,8 +304,7 @@ static enum nlsh_status disagreement(const struct build *b, double *out, struct 
     NLSH_TRY(nlsh__alloc(&best, count, sizeof *best, error));
     nlsh__rng_init(&rng, b->options.seed, 0x64697361);
     nlsh__rng_sample(&rng, n, count, rows);
-    NLSH_TRY(
-        nlsh__best_buckets(b->router, &b->data.matrix, rows, count, b->job, best, error));
+    NLSH_TRY(nlsh__best_buckets(b->router, &b->data.matrix, rows, count, b->job, best, error));
     size_t differ = 0;
     for (size_t i = 0; i < count; i++) differ += best[i] != b->bucket_of[rows[i]];
     *out = (double)differ / (double)count;

@@ -25,11 +25,11 @@ struct calibrate {
     size_t n, k, m;
     const struct nlsh_neighbors *neighbors;
     const uint32_t *bucket_of;
-    uint32_t *sizes;  /* [m] */
-    uint32_t *found;  /* [n x points] true neighbours in the buckets */
+    uint32_t *sizes;   /* [m] */
+    uint32_t *found;   /* [n x points] true neighbours in the buckets */
     uint64_t *scanned; /* [n_tasks x points] */
-    float **scratch;  /* [n_threads] */
-    uint32_t *best;   /* [n], or NULL */
+    float **scratch;   /* [n_threads] */
+    uint32_t *best;    /* [n], or NULL */
 };
 
 static float *probabilities_of(const struct calibrate *c, size_t row, size_t worker)
@@ -130,16 +130,22 @@ static void make_table(const struct calibrate *c, size_t n_tasks, struct nlsh__c
     if (out->candidates_95 < 0) out->candidates_95 = (double)c->base->n_rows;
 }
 
-enum nlsh_status nlsh__calibrate(const struct nlsh__router *router,
-                                 const struct nlsh_matrix *base, const uint32_t *rows,
-                                 size_t n_held, const struct nlsh_neighbors *neighbors, size_t k,
+enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
+                                 const uint32_t *rows, size_t n_held,
+                                 const struct nlsh_neighbors *neighbors, size_t k,
                                  const uint32_t *bucket_of, size_t m, const struct nlsh__job *job,
                                  struct nlsh__calibration *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool), n_tasks = (n_held + BLOCK - 1) / BLOCK;
-    struct calibrate c = {.router = router, .base = base, .rows = rows, .n = n_held, .k = k,
-                          .m = m, .neighbors = neighbors, .bucket_of = bucket_of};
+    struct calibrate c = {.router = router,
+                          .base = base,
+                          .rows = rows,
+                          .n = n_held,
+                          .k = k,
+                          .m = m,
+                          .neighbors = neighbors,
+                          .bucket_of = bucket_of};
     NLSH_TRY(scratch_create(&c, n_threads, error));
     NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
     NLSH_TRY(nlsh__calloc(&c.found, n_held * NLSH__CALIBRATION_POINTS, sizeof *c.found, error));

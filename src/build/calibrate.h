@@ -19,9 +19,9 @@ struct nlsh__calibration {
  *  rows       [n_held] base rows that play the queries
  *  neighbors  the graph: their nearest others are the truth; k of it are used
  */
-enum nlsh_status nlsh__calibrate(const struct nlsh__router *router,
-                                 const struct nlsh_matrix *base, const uint32_t *rows,
-                                 size_t n_held, const struct nlsh_neighbors *neighbors, size_t k,
+enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
+                                 const uint32_t *rows, size_t n_held,
+                                 const struct nlsh_neighbors *neighbors, size_t k,
                                  const uint32_t *bucket_of, size_t m, const struct nlsh__job *job,
                                  struct nlsh__calibration *out, struct nlsh_error *error);
 

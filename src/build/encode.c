@@ -14,7 +14,7 @@
 
 enum {
     MAX_QUERIES = 1000,
-    MAX_RANK = 4096,   /* ranks beyond count as this one */
+    MAX_RANK = 4096, /* ranks beyond count as this one */
     SAMPLE_VALUES = 1 << 20
 };
 
@@ -41,8 +41,8 @@ static enum nlsh_status choose_scale(const struct nlsh__encode *in, float *scale
     size_t p = in->projection->n_components, n = in->base->n_rows;
     size_t step = n * in->n_components / SAMPLE_VALUES + 1, count = 0;
     float *values;
-    enum nlsh_status status = nlsh__alloc(&values, n / step + 1, in->n_components * sizeof(float),
-                                          error);
+    enum nlsh_status status =
+        nlsh__alloc(&values, n / step + 1, in->n_components * sizeof(float), error);
     if (status != NLSH_OK) return status;
     for (size_t i = 0; i < n; i += step)
         for (size_t c = 0; c < in->n_components; c++)
@@ -83,8 +83,8 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
     (void)worker;
     for (size_t i = 0; i < lanes; i++) {
         size_t lane = e->group_offsets[bucket] * NLSH__GROUP + i;
-        uint8_t *out = e->values + lane / NLSH__GROUP * n_bytes * NLSH__GROUP +
-                       lane % NLSH__GROUP * 4;
+        uint8_t *out =
+            e->values + lane / NLSH__GROUP * n_bytes * NLSH__GROUP + lane % NLSH__GROUP * 4;
         e->bias[lane] = INT32_MAX;
         if (i >= n) continue;
         size_t row = in->ids[first + i];
@@ -112,8 +112,8 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
     NLSH_TRY(nlsh__alloc(&group_offsets, in->n_buckets + 1, sizeof *group_offsets, error));
     for (size_t b = 0; b < in->n_buckets; b++) {
         group_offsets[b] = (uint32_t)n_groups;
-        n_groups += (in->bucket_offsets[b + 1] - in->bucket_offsets[b] + NLSH__GROUP - 1) /
-                    NLSH__GROUP;
+        n_groups +=
+            (in->bucket_offsets[b + 1] - in->bucket_offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
     }
     *size = nlsh__codes_size(n_groups, n_bytes);
     NLSH_TRY(nlsh__calloc(bytes, *size > 0 ? *size : SIZE_MAX, 1, error));
@@ -147,11 +147,11 @@ struct measure {
     const uint32_t *rows;
     const struct nlsh_neighbors *neighbors;
     float threshold;
-    uint64_t **keys; /* [n_threads][n_rows, padded] */
-    float **scratch; /* [n_threads] */
+    uint64_t **keys;   /* [n_threads][n_rows, padded] */
+    float **scratch;   /* [n_threads] */
     int8_t **codes_of; /* [n_threads][n_bytes] */
-    uint32_t *ranks; /* [n_queries x stride] of each true neighbour; 0: not scanned */
-    size_t stride;   /* the largest k */
+    uint32_t *ranks;   /* [n_queries x stride] of each true neighbour; 0: not scanned */
+    size_t stride;     /* the largest k */
 };
 
 static int by_key(const void *a, const void *b)
@@ -225,8 +225,8 @@ enum nlsh_status nlsh__measure_rerank(const struct nlsh__encode *in,
     size_t n_threads = nlsh__pool_n_threads(job->pool);
     size_t n_queries = n_rows < MAX_QUERIES ? n_rows : MAX_QUERIES;
     struct nlsh__codes *codes = NULL;
-    struct measure c = {.in = in, .router = router, .rows = rows, .neighbors = neighbors,
-                        .threshold = threshold};
+    struct measure c = {
+        .in = in, .router = router, .rows = rows, .neighbors = neighbors, .threshold = threshold};
     size_t most = neighbors->k < 20 ? neighbors->k : 20;
     size_t ks[NLSH__RERANK_POINTS] = {1, most < 10 ? most : 10, most};
     c.stride = most;

@@ -10,11 +10,11 @@
 struct nlsh__encode {
     const struct nlsh_matrix *base;
     const struct nlsh__projection *projection;
-    const float *inputs;           /* [n_rows x n_components] projected rows */
-    size_t n_components;           /* of them that a code holds */
+    const float *inputs;            /* [n_rows x n_components] projected rows */
+    size_t n_components;            /* of them that a code holds */
     const uint32_t *bucket_offsets; /* [m + 1] */
     size_t n_buckets;
-    const uint32_t *ids;           /* [n_rows] base rows in bucket order */
+    const uint32_t *ids; /* [n_rows] base rows in bucket order */
 };
 
 /* The section's bytes, freed with free(); the numbers of rows to rank are not measured yet. */

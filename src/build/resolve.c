@@ -6,8 +6,7 @@
 #include "base/error.h"
 #include "base/job.h"
 
-double nlsh__imbalance(const struct nlsh_build_options *options,
-                       enum nlsh_partitioner partitioner)
+double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner)
 {
     if (options->imbalance >= 0) return options->imbalance;
     return partitioner == NLSH_PARTITIONER_METIS || partitioner == NLSH_PARTITIONER_KAHIP ? 0.2
@@ -86,8 +85,8 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
     NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));
     if (isnan(o->imbalance) || (o->imbalance < 0 && o->imbalance != NLSH_AUTO_REAL))
-        status = nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g",
-                            o->imbalance);
+        status =
+            nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g", o->imbalance);
 out:
     return status;
 }
@@ -95,10 +94,8 @@ out:
 /* The forecast's constants are this project's 2-core AVX-512 machine's (docs/results.md): products
  * of bytes and of floats a second and core, and what METIS takes a row. */
 enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
-                                    struct nlsh_build_options *options,
-                                    const struct nlsh_run *run,
-                                    struct nlsh_build_forecast *forecast,
-                                    struct nlsh_error *error)
+                                    struct nlsh_build_options *options, const struct nlsh_run *run,
+                                    struct nlsh_build_forecast *forecast, struct nlsh_error *error)
 {
     nlsh__error_clear(error);
     enum nlsh_status status = nlsh__resolve(base, options, error);
@@ -109,9 +106,8 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
     double p = (double)options->components, nodes = (double)options->nodes;
     int bytes = base->type != NLSH_F32;
-    double weights = options->layers == 0
-                         ? p * m
-                         : nodes * (p + m + nodes * (double)(options->layers - 1));
+    double weights =
+        options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
     double pairs = options->graph == NLSH_GRAPH_EXACT ? n : fmin(n, 12000);
     double graph = n * pairs * dim * 2 / (bytes ? 600e9 : 150e9);
     double passes = (double)options->epochs;

@@ -9,7 +9,6 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
                                struct nlsh_error *error);
 
 /* The imbalance that a partitioner is given. */
-double nlsh__imbalance(const struct nlsh_build_options *options,
-                       enum nlsh_partitioner partitioner);
+double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner);
 
 #endif

@@ -54,13 +54,14 @@ enum nlsh_status nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_grap
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &data, error));
     if (k < 1 || k >= base->n_rows) {
-        status = nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and fewer than there are vectors",
-                            "k is %zu for %zu vectors", k, base->n_rows);
+        status =
+            nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and fewer than there are vectors",
+                       "k is %zu for %zu vectors", k, base->n_rows);
         goto out;
     }
     if (method != NLSH_GRAPH_EXACT && method != NLSH_GRAPH_IVFFLAT) {
-        status = nlsh__fail(error, NLSH_E_ARG, "take exact or ivfflat", "graph method %d",
-                            (int)method);
+        status =
+            nlsh__fail(error, NLSH_E_ARG, "take exact or ivfflat", "graph method %d", (int)method);
         goto out;
     }
     NLSH_TRY(nlsh__job_begin(run, &job, error));
@@ -71,10 +72,9 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh_ground_truth(const struct nlsh_matrix *base,
-                                   const struct nlsh_matrix *queries, size_t k,
-                                   const struct nlsh_run *run, struct nlsh_neighbors *out,
-                                   struct nlsh_error *error)
+enum nlsh_status
+nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                  const struct nlsh_run *run, struct nlsh_neighbors *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
@@ -99,8 +99,8 @@ enum nlsh_status nlsh_ground_truth(const struct nlsh_matrix *base,
         nlsh__job_note(&job, "ground truth: taken from the cache");
         goto out;
     }
-    NLSH_TRY(nlsh__exact_neighbors(&data.matrix, &asked.matrix, k, 0, "ground truth", &job, out,
-                                   error));
+    NLSH_TRY(
+        nlsh__exact_neighbors(&data.matrix, &asked.matrix, k, 0, "ground truth", &job, out, error));
     nlsh__cache_put_neighbors(&job, "truth", base_hash, queries_hash, 0, base->n_rows, out);
 out:
     nlsh__job_end(&job);

@@ -104,11 +104,11 @@ static char *neighbors_entry(const char *method, uint64_t base_hash, uint64_t qu
     entry->kind = queries_hash == 0 ? NLSH__ENTRY_GRAPH : NLSH__ENTRY_TRUTH;
     snprintf(entry->what, sizeof entry->what, "%s, %s, k=%zu, %zu rows",
              queries_hash == 0 ? "k-NN graph" : "ground truth", method, k, n_rows);
-    char *key = text("neighbors version=%u base=%016llx queries=%016llx seed=%llu rows=%zu "
-                     "base_rows=%zu method=%s",
-                     NLSH__ENTRY_VERSION, (unsigned long long)base_hash,
-                     (unsigned long long)queries_hash, (unsigned long long)seed, n_rows, n_base,
-                     method);
+    char *key =
+        text("neighbors version=%u base=%016llx queries=%016llx seed=%llu rows=%zu "
+             "base_rows=%zu method=%s",
+             NLSH__ENTRY_VERSION, (unsigned long long)base_hash, (unsigned long long)queries_hash,
+             (unsigned long long)seed, n_rows, n_base, method);
     entry->key = key;
     return key;
 }
@@ -137,8 +137,8 @@ static void cut_rows(void *out, const void *in, size_t n, size_t width, size_t k
 }
 
 enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const char *method,
-                                           uint64_t base_hash, uint64_t queries_hash,
-                                           uint64_t seed, size_t n_rows, size_t n_base, size_t k,
+                                           uint64_t base_hash, uint64_t queries_hash, uint64_t seed,
+                                           size_t n_rows, size_t n_base, size_t k,
                                            struct nlsh_neighbors *out, int *found,
                                            struct nlsh_error *error)
 {

@@ -17,8 +17,8 @@
  * no cache_dir, nor on a put without distances.
  */
 enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const char *method,
-                                           uint64_t base_hash, uint64_t queries_hash,
-                                           uint64_t seed, size_t n_rows, size_t n_base, size_t k,
+                                           uint64_t base_hash, uint64_t queries_hash, uint64_t seed,
+                                           size_t n_rows, size_t n_base, size_t k,
                                            struct nlsh_neighbors *out, int *found,
                                            struct nlsh_error *error);
 void nlsh__cache_put_neighbors(const struct nlsh__job *job, const char *method, uint64_t base_hash,

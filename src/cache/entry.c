@@ -41,8 +41,7 @@ static size_t name_length(const char *text)
         const char *p = text + n + 1;
         size_t digits = strspn(p, "0123456789abcdef");
         size_t suffix = strlen(NLSH__ENTRY_SUFFIX);
-        if (digits != HASH_DIGITS || strncmp(p + digits, NLSH__ENTRY_SUFFIX, suffix) != 0)
-            return 0;
+        if (digits != HASH_DIGITS || strncmp(p + digits, NLSH__ENTRY_SUFFIX, suffix) != 0) return 0;
         return n + 1 + digits + suffix;
     }
     return 0;
@@ -148,8 +147,7 @@ static uint64_t checksum_of(const struct nlsh__entry_header *header, const char 
     XXH3_64bits_update(&state, header, sizeof *header);
     XXH3_64bits_update(&state, key, (size_t)header->key_size);
     XXH3_64bits_update(&state, zeros, padding);
-    for (size_t i = 0; i < n_parts; i++)
-        XXH3_64bits_update(&state, parts[i].data, parts[i].size);
+    for (size_t i = 0; i < n_parts; i++) XXH3_64bits_update(&state, parts[i].data, parts[i].size);
     return XXH3_64bits_digest(&state);
 }
 
@@ -167,8 +165,7 @@ enum nlsh_status nlsh__entry_write(const char *path, const struct nlsh__entry *e
     memcpy(header.magic, magic, sizeof magic);
     snprintf(header.what, sizeof header.what, "%s", entry->what);
     for (size_t i = 0; i < n_parts; i++) header.payload_size += parts[i].size;
-    size_t padding =
-        (size_t)(payload_offset(header.key_size) - sizeof header - header.key_size);
+    size_t padding = (size_t)(payload_offset(header.key_size) - sizeof header - header.key_size);
     header.checksum = checksum_of(&header, entry->key, padding, parts, n_parts);
 
     NLSH_TRY(nlsh__output_open(path, &output, error));

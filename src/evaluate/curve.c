@@ -172,8 +172,7 @@ void nlsh__curve_query(const struct nlsh__curve_grid *grid, struct nlsh__curve_w
             /* in f32, as a search compares */
             float threshold = (float)grid->thresholds[point - grid->n_tops];
             if (point == grid->n_tops) n_probes = 1; /* at least the best bucket */
-            while (n_probes < m && probabilities[(uint32_t)order[n_probes]] > threshold)
-                n_probes++;
+            while (n_probes < m && probabilities[(uint32_t)order[n_probes]] > threshold) n_probes++;
         }
         struct nlsh__curve_sum *sum = &w->sums[point];
         size_t n_best = n_probes < n_oracle ? n_probes : n_oracle;

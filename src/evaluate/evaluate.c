@@ -34,13 +34,13 @@ struct evaluation {
     const struct nlsh_matrix *queries;
     const struct nlsh_neighbors *truth;
     size_t k, m, n_points;
-    size_t block, round;     /* queries */
-    size_t first;            /* query of this round */
+    size_t block, round; /* queries */
+    size_t first;        /* query of this round */
     size_t n_in_round;
-    uint32_t *bucket_of;     /* [n_rows] */
-    uint32_t *sizes;         /* [m] */
-    uint32_t *candidates;    /* [round x n_points] */
-    uint32_t *tail_values;   /* [n_points x 2 x n_kept] */
+    uint32_t *bucket_of;      /* [n_rows] */
+    uint32_t *sizes;          /* [m] */
+    uint32_t *candidates;     /* [round x n_points] */
+    uint32_t *tail_values;    /* [n_points x 2 x n_kept] */
     struct nlsh__tail *tails; /* [n_points] */
     struct nlsh__curve_grid grid;
     struct worker *workers;
@@ -225,8 +225,9 @@ static enum nlsh_status set_up(struct evaluation *e, const struct nlsh__job *job
      * where buckets are many, so that progress is heard of several times a second. */
     const size_t block_values = (size_t)1 << 19, round_values = (size_t)1 << 24;
     e->block = block_values / e->m < 1 ? 1 : block_values / e->m > 64 ? 64 : block_values / e->m;
-    e->round = round_values / e->m < 256 ? 256 : round_values / e->m > 4096 ? 4096
-                                                                            : round_values / e->m;
+    e->round = round_values / e->m < 256    ? 256
+               : round_values / e->m > 4096 ? 4096
+                                            : round_values / e->m;
     if (e->round > e->queries->n_rows) e->round = e->queries->n_rows;
     NLSH_TRY(nlsh__alloc(&e->candidates, e->round, e->n_points * sizeof *e->candidates, error));
 

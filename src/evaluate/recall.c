@@ -25,8 +25,8 @@ double nlsh_recall(const uint32_t *ids, const float *l2sq, const uint32_t *truth
     int ties = l2sq != NULL && truth_l2sq != NULL;
     for (size_t i = 0; i < k; i++) {
         if (ids[i] == NLSH_NO_ID || contains(ids, i, ids[i])) continue;
-        n_hits += (ties && l2sq[i] == truth_l2sq[n_true - 1]) ||
-                  contains(truth_ids, n_true, ids[i]);
+        n_hits +=
+            (ties && l2sq[i] == truth_l2sq[n_true - 1]) || contains(truth_ids, n_true, ids[i]);
     }
     return n_hits >= n_true ? 1.0 : (double)n_hits / (double)n_true;
 }

@@ -15,10 +15,10 @@
 
 /* Each row's wanted ids, ascending and without doubles, and their reverse. */
 struct lists {
-    uint32_t *out;      /* [n x k], row i uses its first n_out[i] */
-    uint32_t *n_out;    /* [n] */
-    uint32_t *in;       /* [in_start[n]] */
-    size_t *in_start;   /* [n + 1] */
+    uint32_t *out;    /* [n x k], row i uses its first n_out[i] */
+    uint32_t *n_out;  /* [n] */
+    uint32_t *in;     /* [in_start[n]] */
+    size_t *in_start; /* [n + 1] */
     size_t n, k;
 };
 
@@ -60,8 +60,8 @@ static enum nlsh_status take_row(const struct nlsh_neighbors *neighbors, size_t 
     for (size_t j = 0; j < lists->k; j++) {
         if (ids[j] >= lists->n)
             return nlsh__fail(error, NLSH_E_ARG, "rebuild the graph from the same vectors",
-                              "k-NN graph: row %zu, neighbour %zu: id %u is not below %zu", row,
-                              j, (unsigned)ids[j], lists->n);
+                              "k-NN graph: row %zu, neighbour %zu: id %u is not below %zu", row, j,
+                              (unsigned)ids[j], lists->n);
         if (ids[j] == row)
             return nlsh__fail(error, NLSH_E_ARG, "a graph must leave each row itself out",
                               "k-NN graph: row %zu names itself as neighbour %zu", row, j);

@@ -40,7 +40,7 @@ struct scratch {
     union {
         int32_t *i32;
         float *f32;
-    } thresholds; /* [BLOCK] */
+    } thresholds;   /* [BLOCK] */
     uint64_t *keys; /* [BLOCK x keep] */
     struct nlsh__hits hits;
 };
@@ -313,16 +313,19 @@ static enum nlsh_status check_overflow(const struct nlsh_neighbors *neighbors,
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__exact_neighbors(const struct nlsh_matrix *base,
-                                       const struct nlsh_matrix *queries, size_t k,
-                                       int exclude_self, const char *stage,
-                                       const struct nlsh__job *job, struct nlsh_neighbors *out,
-                                       struct nlsh_error *error)
+enum nlsh_status
+nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                      int exclude_self, const char *stage, const struct nlsh__job *job,
+                      struct nlsh_neighbors *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
-    struct exact e = {.base = base, .queries = queries, .k = k, .keep = k,
-                      .exclude_self = exclude_self, .out = out};
+    struct exact e = {.base = base,
+                      .queries = queries,
+                      .k = k,
+                      .keep = k,
+                      .exclude_self = exclude_self,
+                      .out = out};
     e.most = base->n_rows - (exclude_self ? 1 : 0);
     *out = (struct nlsh_neighbors){.n_rows = queries->n_rows, .k = k};
     NLSH_TRY(nlsh__calloc(&e.scratch, n_threads, sizeof *e.scratch, error));

@@ -16,11 +16,10 @@
  * U8 in exact integers. F32: chosen by f32 products on centred data, a few more than k, then
  * ranked by direct f32 distances. Ties by id.
  */
-enum nlsh_status nlsh__exact_neighbors(const struct nlsh_matrix *base,
-                                       const struct nlsh_matrix *queries, size_t k,
-                                       int exclude_self, const char *stage,
-                                       const struct nlsh__job *job, struct nlsh_neighbors *out,
-                                       struct nlsh_error *error);
+enum nlsh_status
+nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                      int exclude_self, const char *stage, const struct nlsh__job *job,
+                      struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /* The graph through k-means cells: each row against the rows of its nearest cells. */
 enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,

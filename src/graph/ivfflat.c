@@ -111,8 +111,8 @@ static enum nlsh_status make_cells(struct ivf *c, uint64_t seed, const struct nl
         for (size_t i = 0; i < n * dim; i++) rows[i] = ((const uint8_t *)c->base->data)[i];
         floats = rows;
     }
-    NLSH_TRY(nlsh__kmeans(floats, n, dim, c->n_cells, ITERATIONS, seed, job, centroids, cell_of,
-                          error));
+    NLSH_TRY(
+        nlsh__kmeans(floats, n, dim, c->n_cells, ITERATIONS, seed, job, centroids, cell_of, error));
     NLSH_TRY(nlsh__nearest_cells(centroids, c->n_cells, dim, centroids, NULL, c->n_cells,
                                  c->n_probes, job, c->near, NULL, error));
     for (size_t i = 0; i < n; i++) c->offsets[cell_of[i] + 1]++;

@@ -64,8 +64,7 @@ enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t
     for (size_t b = 0; b <= n_buckets; b++) {
         codes->group_offsets[b] = (uint32_t)n_groups;
         if (b < n_buckets)
-            n_groups +=
-                (bucket_offsets[b + 1] - bucket_offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
+            n_groups += (bucket_offsets[b + 1] - bucket_offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
     }
     NLSH_TRY(check(&codes->header, size, n_inputs, n_groups, error));
     codes->bias = (const int32_t *)(const void *)((const uint8_t *)bytes + sizeof codes->header);
@@ -91,8 +90,8 @@ size_t nlsh__codes_rerank(const struct nlsh__codes *codes, size_t k)
     if (k <= h->rerank_k[0]) return h->rerank[0];
     for (size_t i = 1; i <= last; i++) {
         if (k > h->rerank_k[i]) continue;
-        double share = (double)(k - h->rerank_k[i - 1]) /
-                       (double)(h->rerank_k[i] - h->rerank_k[i - 1]);
+        double share =
+            (double)(k - h->rerank_k[i - 1]) / (double)(h->rerank_k[i] - h->rerank_k[i - 1]);
         return (size_t)ceil((double)h->rerank[i - 1] +
                             share * (double)(h->rerank[i] - h->rerank[i - 1]));
     }

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "index/layout.h"
 #include "index/codes.h"
+#include "index/layout.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
 

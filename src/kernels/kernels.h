@@ -19,10 +19,10 @@ struct nlsh__hits;
 /* A matrix of signed bytes as a panel holds it, each row with its own scale. */
 struct nlsh__layer_i8 {
     size_t n_groups, n_chunks;
-    const int8_t *values;  /* [n_groups][n_chunks][16 rows][4] */
-    const float *scale;    /* [16 x n_groups] */
-    const float *bias;     /* [16 x n_groups] */
-    const int32_t *sums;   /* [16 x n_groups] of each row's values */
+    const int8_t *values; /* [n_groups][n_chunks][16 rows][4] */
+    const float *scale;   /* [16 x n_groups] */
+    const float *bias;    /* [16 x n_groups] */
+    const int32_t *sums;  /* [16 x n_groups] of each row's values */
 };
 
 struct nlsh__kernels {
@@ -48,8 +48,8 @@ struct nlsh__kernels {
                        const float *x, float *out);
     /* A layer of the router: out[16 x n_groups] = bias + scale x_scale W (x - zero), negative values
      * made 0 where relu is 1. x [4 x n_chunks] u8. Exact in integers up to the last product. */
-    void (*matvec_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
-                      int zero, int relu, float *out);
+    void (*matvec_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale, int zero,
+                      int relu, float *out);
     /* One query against groups of a panel of codes: rows whose score is below threshold, appended
      * to keys as (score + 2^31) << 32 | row; returns how many. The first group's first row is
      * first_row; room for 16 x (n_groups + 1) more. */

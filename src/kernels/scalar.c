@@ -97,8 +97,8 @@ static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, floa
                       int relu, float *out)
 {
     for (size_t row = 0; row < layer->n_groups * NLSH__GROUP; row++) {
-        const int8_t *w = layer->values + row / NLSH__GROUP * layer->n_chunks * 64 +
-                          row % NLSH__GROUP * 4;
+        const int8_t *w =
+            layer->values + row / NLSH__GROUP * layer->n_chunks * 64 + row % NLSH__GROUP * 4;
         uint32_t dot = 0; /* a damaged file's sums may wrap, as the wider kernels do */
         for (size_t i = 0; i < layer->n_chunks * 4; i++)
             dot += (uint32_t)((int32_t)w[i / 4 * 64 + i % 4] * (int32_t)x[i]);

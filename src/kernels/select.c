@@ -52,8 +52,7 @@ static size_t front(uint64_t *keys, size_t size, size_t n)
     /* bin = (score - least) x scale / 2^32, below BINS for the greatest as well */
     uint64_t scale = ((uint64_t)BINS << 32) / ((uint64_t)(most - least) + 1);
     memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < size; i++)
-        counts[((keys[i] >> 32) - least) * scale >> 32]++;
+    for (size_t i = 0; i < size; i++) counts[((keys[i] >> 32) - least) * scale >> 32]++;
     size_t bin = 0, sum = counts[0];
     while (sum < n) sum += counts[++bin];
     size_t kept = 0;

@@ -8,8 +8,8 @@
 #include "linalg/gemm.h"
 
 #include <omp.h>
-#include <signal.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <signal.h>
 
 #include "base/error.h"
 
@@ -26,10 +26,9 @@ enum nlsh_status nlsh__gemm(int transpose_a, int transpose_b, size_t m, size_t n
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    dnnl_status_t result =
-        dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
-                   (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c,
-                   (dnnl_dim_t)ldc);
+    dnnl_status_t result = dnnl_sgemm(
+        transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', (dnnl_dim_t)m, (dnnl_dim_t)n,
+        (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == dnnl_success) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_INTERNAL, "please report it",

@@ -26,9 +26,8 @@ static void centred(const struct nlsh_matrix *m, size_t row, const float *mean, 
 }
 
 /* The covariance of the chosen rows as a dense f64 matrix. */
-static enum nlsh_status covariance(const struct nlsh_matrix *base, const uint32_t *chosen,
-                                   size_t n, const float *mean, double *out,
-                                   struct nlsh_error *error)
+static enum nlsh_status covariance(const struct nlsh_matrix *base, const uint32_t *chosen, size_t n,
+                                   const float *mean, double *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t dim = base->dim;
@@ -38,8 +37,7 @@ static enum nlsh_status covariance(const struct nlsh_matrix *base, const uint32_
     memset(out, 0, dim * dim * sizeof *out);
     for (size_t first = 0; first < n; first += BLOCK) {
         size_t count = n - first < BLOCK ? n - first : BLOCK;
-        for (size_t i = 0; i < count; i++)
-            centred(base, chosen[first + i], mean, rows + i * dim);
+        for (size_t i = 0; i < count; i++) centred(base, chosen[first + i], mean, rows + i * dim);
         NLSH_TRY(nlsh__gemm(1, 0, dim, dim, count, rows, dim, rows, dim, 0, product, dim, error));
         for (size_t i = 0; i < dim * dim; i++) out[i] += (double)product[i] / (double)n;
     }
@@ -66,9 +64,9 @@ static enum nlsh_status eigenvectors(double *matrix, size_t dim, size_t n, float
     NLSH_TRY(nlsh__alloc(&vectors, dim * n, sizeof *vectors, error));
     NLSH_TRY(nlsh__alloc(&support, 2 * dim, sizeof *support, error));
     lapack_int result =
-        LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', (lapack_int)dim, matrix, (lapack_int)dim,
-                       0, 0, (lapack_int)(dim - n + 1), (lapack_int)dim, 0, &found, values,
-                       vectors, (lapack_int)dim, support);
+        LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', (lapack_int)dim, matrix, (lapack_int)dim, 0,
+                       0, (lapack_int)(dim - n + 1), (lapack_int)dim, 0, &found, values, vectors,
+                       (lapack_int)dim, support);
     if (result != 0 || found != (lapack_int)n) {
         status = nlsh__fail(error, NLSH_E_INTERNAL, "please report it",
                             "LAPACK: dsyevr of %zu x %zu failed with %d", dim, dim, (int)result);
@@ -173,9 +171,8 @@ static void project_task(void *ctx, size_t task, size_t worker)
         return;
     }
     for (size_t i = 0; i < n; i++) centred(c->rows, first + i, p->mean, block + i * p->dim);
-    enum nlsh_status status =
-        nlsh__gemm(0, 1, n, p->n_components, p->dim, block, p->dim, p->components, p->dim, 0, out,
-                   p->n_components, NULL);
+    enum nlsh_status status = nlsh__gemm(0, 1, n, p->n_components, p->dim, block, p->dim,
+                                         p->components, p->dim, 0, out, p->n_components, NULL);
     if (status != NLSH_OK) c->statuses[worker] = status;
 }
 

@@ -95,8 +95,8 @@ static enum nlsh_status load(struct library *library, struct nlsh_error *error)
                           "KaHIP is not installed: the system has no libkahip.so");
     }
     if (!find(library->handle, "kaffpa", &library->kaffpa))
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy,
-                          "KaHIP: %s has no function kaffpa()", tried);
+        return nlsh__fail(error, NLSH_E_UNSUPPORTED, remedy, "KaHIP: %s has no function kaffpa()",
+                          tried);
     library->idx_bytes = 4;
     if (find(library->handle, "kahip_sizeof_idx", &sizeof_idx)) library->idx_bytes = sizeof_idx();
     if (library->idx_bytes != 4 && library->idx_bytes != 8)
@@ -117,8 +117,8 @@ static enum nlsh_status make_arrays(const struct nlsh__csr *csr, int idx_bytes,
     size_t n = csr->n + 1, n_edges = (size_t)csr->offsets[csr->n];
     *arrays = (struct arrays){csr->offsets, csr->neighbors, csr->weights, NULL};
     if (idx_bytes == 4) return NLSH_OK;
-    enum nlsh_status status = nlsh__alloc(&arrays->wide, n + 2 * n_edges, sizeof *arrays->wide,
-                                          error);
+    enum nlsh_status status =
+        nlsh__alloc(&arrays->wide, n + 2 * n_edges, sizeof *arrays->wide, error);
     if (status != NLSH_OK) return status;
     widen(csr->offsets, n, arrays->wide);
     widen(csr->neighbors, n_edges, arrays->wide + n);
@@ -129,8 +129,8 @@ static enum nlsh_status make_arrays(const struct nlsh__csr *csr, int idx_bytes,
     return NLSH_OK;
 }
 
-static void run(const struct library *library, const struct arrays *arrays, size_t n_rows,
-                size_t m, size_t cap, int mode, uint64_t seed, uint32_t *bucket_of)
+static void run(const struct library *library, const struct arrays *arrays, size_t n_rows, size_t m,
+                size_t cap, int mode, uint64_t seed, uint32_t *bucket_of)
 {
     int n = (int)n_rows, n_parts = (int)m;
     int64_t cut = 0; /* wide enough for either library */

@@ -225,8 +225,8 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
         NLSH_TRY(update_centroids(&s, error));
     }
     if (cell_of != NULL)
-        NLSH_TRY(nlsh__nearest_cells(rows, n, dim, centroids, NULL, k, 1, job, cell_of, NULL,
-                                     error));
+        NLSH_TRY(
+            nlsh__nearest_cells(rows, n, dim, centroids, NULL, k, 1, job, cell_of, NULL, error));
     NLSH_TRY(nlsh__job_progress(job, "k-means", iterations, iterations, error));
 out:
     free(chosen);
@@ -324,12 +324,12 @@ static enum nlsh_status spill(struct capped *c, const struct nlsh__job *job,
         row_of[r] = (uint32_t)i;
         memcpy(rows + r++ * c->dim, c->rows + i * c->dim, c->dim * sizeof *rows);
     }
-    NLSH_TRY(nlsh__nearest_cells(rows, n_rows, c->dim, c->centroids, c->penalty, c->m, choices,
-                                 job, best, l2sq, error));
+    NLSH_TRY(nlsh__nearest_cells(rows, n_rows, c->dim, c->centroids, c->penalty, c->m, choices, job,
+                                 best, l2sq, error));
     for (size_t r = 0; r < n_rows; r++)
         for (size_t a = 1; a < choices; a++)
-            moves[n_moves++] = (struct move){l2sq[r * choices + a] - l2sq[r * choices],
-                                             row_of[r], best[r * choices + a]};
+            moves[n_moves++] = (struct move){l2sq[r * choices + a] - l2sq[r * choices], row_of[r],
+                                             best[r * choices + a]};
     qsort(moves, n_moves, sizeof *moves, by_loss);
     for (size_t i = 0; i < n_moves; i++) {
         uint32_t from = c->bucket_of[moves[i].row], to = moves[i].choice;
@@ -382,8 +382,12 @@ enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim,
 {
     enum nlsh_status status;
     float *centroids = NULL;
-    struct capped c = {.rows = rows, .n = n, .dim = dim, .m = m,
-                       .cap = nlsh__bucket_cap(n, m, imbalance), .bucket_of = bucket_of};
+    struct capped c = {.rows = rows,
+                       .n = n,
+                       .dim = dim,
+                       .m = m,
+                       .cap = nlsh__bucket_cap(n, m, imbalance),
+                       .bucket_of = bucket_of};
     if (m < 1 || m > n)
         return nlsh__fail(error, NLSH_E_ARG, "ask for between 1 and n buckets",
                           "m is %zu for %zu vectors", m, n);

@@ -119,8 +119,7 @@ static enum nlsh_status translate(int answer, struct nlsh_error *error)
 }
 
 enum nlsh_status nlsh__partition_metis(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                       uint64_t seed, uint32_t *bucket_of,
-                                       struct nlsh_error *error)
+                                       uint64_t seed, uint32_t *bucket_of, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = csr->n, cap = nlsh__bucket_cap(n, m, imbalance);

@@ -149,8 +149,8 @@ static enum nlsh_status hand_out(struct repair *r, size_t n_empty, uint32_t *sha
     nlsh__heap_clear(&r->heap);
     for (size_t i = 0; i < r->m; i++) {
         shares[i] = r->sizes[i] > 0;
-        if (r->sizes[i] > 0) NLSH_TRY(nlsh__heap_push(&r->heap, -((int64_t)r->sizes[i] << 24),
-                                                      (uint32_t)i, error));
+        if (r->sizes[i] > 0)
+            NLSH_TRY(nlsh__heap_push(&r->heap, -((int64_t)r->sizes[i] << 24), (uint32_t)i, error));
     }
     for (; n_empty > 0 && nlsh__heap_pop(&r->heap, &key, &b); n_empty--) {
         shares[b]++;

@@ -39,8 +39,7 @@ struct nlsh__router_layout {
 };
 
 /* From the header's sizes alone; -1 where they overflow. */
-int nlsh__router_layout(const struct nlsh__router_header *header,
-                        struct nlsh__router_layout *out);
+int nlsh__router_layout(const struct nlsh__router_header *header, struct nlsh__router_layout *out);
 
 struct nlsh__router;
 

@@ -40,8 +40,8 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__calloc(&s->query.bytes, (dim + 3) / 4 * 4, 1, error)); /* padded: projection */
     NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
                          sizeof(float), error));
-    NLSH_TRY(nlsh__alloc(&s->inputs, nlsh__router_input_size(index->router_view), sizeof(float),
-                         error));
+    NLSH_TRY(
+        nlsh__alloc(&s->inputs, nlsh__router_input_size(index->router_view), sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
                          sizeof(float), error));
     if (index->codes_view != NULL)
@@ -84,17 +84,17 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
     if (index->meta.storage_type == NLSH_F32) {
         const float *rows = index->vectors;
         for (size_t r = first; r < end; r++)
-            nlsh__topk_insert(keys, k,
-                              nlsh__key_f32(kernels->l2sq_f32(s->query.floats, rows + r * dim, dim),
-                                            ids[r]));
+            nlsh__topk_insert(
+                keys, k,
+                nlsh__key_f32(kernels->l2sq_f32(s->query.floats, rows + r * dim, dim), ids[r]));
         return;
     }
     const uint8_t *rows = index->vectors;
     if (s->query.as_bytes)
         for (size_t r = first; r < end; r++)
-            nlsh__topk_insert(keys, k,
-                              nlsh__key_u32(kernels->l2sq_u8(s->query.bytes, rows + r * dim, dim),
-                                            ids[r]));
+            nlsh__topk_insert(
+                keys, k,
+                nlsh__key_u32(kernels->l2sq_u8(s->query.bytes, rows + r * dim, dim), ids[r]));
     else
         for (size_t r = first; r < end; r++)
             nlsh__topk_insert(
@@ -189,9 +189,9 @@ static size_t scan_codes(struct nlsh_searcher *s, size_t n_buckets, size_t reran
         size_t first = codes->group_offsets[b], end = codes->group_offsets[b + 1];
         for (size_t g = first; g < end; g += most_groups) {
             size_t n_groups = end - g < most_groups ? end - g : most_groups;
-            n += kernels->scan_u8(codes->values + g * n_chunks * 64,
-                                  codes->bias + g * NLSH__GROUP, n_groups, n_chunks, s->code,
-                                  threshold, offsets[b] + (uint32_t)((g - first) * NLSH__GROUP),
+            n += kernels->scan_u8(codes->values + g * n_chunks * 64, codes->bias + g * NLSH__GROUP,
+                                  n_groups, n_chunks, s->code, threshold,
+                                  offsets[b] + (uint32_t)((g - first) * NLSH__GROUP),
                                   s->scanned + n);
             if (n < limit) continue;
             nlsh__select_smallest(s->scanned, n, rerank);
@@ -252,16 +252,15 @@ static enum nlsh_status reserve_keys(struct nlsh_searcher *s, size_t k, struct n
 }
 
 /* How many rows to rank exactly, and room for them; 0 where every distance is to be exact. */
-static enum nlsh_status reserve_scanned(struct nlsh_searcher *s,
-                                        const struct nlsh_search_options *options,
-                                        const struct nlsh__rule *rule, size_t *rerank,
-                                        struct nlsh_error *error)
+static enum nlsh_status
+reserve_scanned(struct nlsh_searcher *s, const struct nlsh_search_options *options,
+                const struct nlsh__rule *rule, size_t *rerank, struct nlsh_error *error)
 {
     const struct nlsh_index *index = s->index;
     *rerank = 0;
     if (index->codes_view == NULL || rule->top >= index->meta.n_buckets) return NLSH_OK;
-    *rerank = options->rerank > 0 ? options->rerank
-                                  : nlsh__codes_rerank(index->codes_view, options->k);
+    *rerank =
+        options->rerank > 0 ? options->rerank : nlsh__codes_rerank(index->codes_view, options->k);
     if (*rerank < options->k) *rerank = options->k;
     if (*rerank > index->meta.n_rows) *rerank = index->meta.n_rows;
     size_t need = collect_limit(*rerank) + MIN_COLLECT + NLSH__GROUP;
@@ -285,11 +284,10 @@ static enum nlsh_status check_options(const struct nlsh_index *index,
     return nlsh__rule_from_options(index, options, rule, error);
 }
 
-enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
-                                   size_t first, size_t end,
-                                   const struct nlsh_search_options *options, uint32_t *ids,
-                                   float *l2sq, struct nlsh_search_stats *stats,
-                                   struct nlsh_error *error)
+enum nlsh_status
+nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries, size_t first,
+                  size_t end, const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
+                  struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__rule rule;

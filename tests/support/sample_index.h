@@ -18,7 +18,7 @@
 #define SAMPLE_DIM 11
 #define SAMPLE_BUCKETS 6
 #define SAMPLE_CALIBRATION 4
-#define SAMPLE_GROUPS 5 /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
+#define SAMPLE_GROUPS 5   /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
 #define SAMPLE_UNKNOWN 77 /* a section of the future */
 
 struct sample {

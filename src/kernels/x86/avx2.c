@@ -140,8 +140,8 @@ TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_g
             }
             for (int h = 0; h < 2; h++) {
                 size_t row = g * NLSH__GROUP + 8 * (size_t)h;
-                __m256 score = _mm256_fnmadd_ps(_mm256_set1_ps(2), dot[h],
-                                                _mm256_load_ps(panel->bias + row));
+                __m256 score =
+                    _mm256_fnmadd_ps(_mm256_set1_ps(2), dot[h], _mm256_load_ps(panel->bias + row));
                 __m256 near = _mm256_cmp_ps(score, _mm256_set1_ps(thresholds[q]), _CMP_LT_OQ);
                 unsigned mask = (unsigned)_mm256_movemask_ps(near);
                 if (mask == 0) continue;
@@ -221,7 +221,8 @@ TARGET void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8
             size_t row = g * NLSH__GROUP + 8 * (size_t)h;
             __m256i sums = _mm256_load_si256((const __m256i *)(layer->sums + row));
             dot[h] = _mm256_sub_epi32(dot[h], _mm256_mullo_epi32(sums, _mm256_set1_epi32(zero)));
-            __m256 scale = _mm256_mul_ps(_mm256_load_ps(layer->scale + row), _mm256_set1_ps(x_scale));
+            __m256 scale =
+                _mm256_mul_ps(_mm256_load_ps(layer->scale + row), _mm256_set1_ps(x_scale));
             __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dot[h]), scale),
                                      _mm256_load_ps(layer->bias + row));
             if (relu) v = _mm256_max_ps(v, _mm256_setzero_ps());
@@ -249,8 +250,8 @@ TARGET size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, siz
             _mm256_storeu_si256((__m256i *)scores, score);
             for (; mask != 0; mask &= mask - 1) {
                 unsigned r = (unsigned)__builtin_ctz(mask);
-                keys[n++] = (uint64_t)((uint32_t)scores[r] ^ 0x80000000u) << 32 |
-                            (first_row + row + r);
+                keys[n++] =
+                    (uint64_t)((uint32_t)scores[r] ^ 0x80000000u) << 32 | (first_row + row + r);
             }
         }
     }

@@ -39,8 +39,8 @@ TARGET float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim)
     }
     for (; i < dim; i += 16) {
         __mmask16 mask = (__mmask16)(dim - i >= 16 ? 0xffff : (1u << (dim - i)) - 1);
-        __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i),
-                                 _mm512_maskz_loadu_ps(mask, b + i));
+        __m512 d =
+            _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i));
         s0 = _mm512_fmadd_ps(d, d, s0);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
@@ -94,8 +94,7 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
                      size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq,
                      const int ng)
 {
-    const __m512i lanes =
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512 dot[24];
     products_f32(panel, group, queries + q0 * panel->dim, dot, nq, ng);
     for (size_t q = q0; q < q0 + (size_t)nq; q++) {
@@ -121,10 +120,8 @@ INLINE void tiles_f32(const struct nlsh__panel_f32 *panel, size_t group, const f
                       const int ng)
 {
     size_t q = 0;
-    for (; q + 6 <= n_queries; q += 6)
-        tile_f32(panel, group, queries, q, thresholds, hits, 6, ng);
-    for (; q + 2 <= n_queries; q += 2)
-        tile_f32(panel, group, queries, q, thresholds, hits, 2, ng);
+    for (; q + 6 <= n_queries; q += 6) tile_f32(panel, group, queries, q, thresholds, hits, 6, ng);
+    for (; q + 2 <= n_queries; q += 2) tile_f32(panel, group, queries, q, thresholds, hits, 2, ng);
     if (q < n_queries) tile_f32(panel, group, queries, q, thresholds, hits, 1, ng);
 }
 

@@ -19,9 +19,9 @@ TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
     __m512i s0 = _mm512_setzero_si512(), s1 = s0;
     size_t i = 0;
     for (; i + 64 <= dim; i += 64) {
-        __m512i d0 = _mm512_sub_epi16(
-            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(a + i))),
-            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(b + i))));
+        __m512i d0 =
+            _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(a + i))),
+                             _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(b + i))));
         __m512i d1 = _mm512_sub_epi16(
             _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(a + i + 32))),
             _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(b + i + 32))));
@@ -83,8 +83,7 @@ INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8
                     size_t q0, const int32_t *thresholds, struct nlsh__hits *hits, const int nq,
                     const int ng)
 {
-    const __m512i lanes =
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m512i dot[24];
     products_u8(panel, group, queries + q0 * panel->n_chunks * 4, dot, nq, ng);
     for (size_t q = q0; q < q0 + (size_t)nq; q++) {
@@ -117,9 +116,9 @@ INLINE void tiles_u8(const struct nlsh__panel_u8 *panel, size_t group, const int
     if (q < n_queries) tile_u8(panel, group, queries, q, thresholds, hits, 1, ng);
 }
 
-TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group,
-                            size_t n_groups, const int8_t *queries, size_t n_queries,
-                            const int32_t *thresholds, struct nlsh__hits *hits)
+TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
+                            const int8_t *queries, size_t n_queries, const int32_t *thresholds,
+                            struct nlsh__hits *hits)
 {
     size_t g = first_group, end = first_group + n_groups;
     for (; g + 4 <= end; g += 4) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 4);
@@ -157,8 +156,8 @@ INLINE void matvec_groups(const struct nlsh__layer_i8 *layer, size_t group, cons
     UNROLL
     for (int g = 0; g < ng; g++) {
         size_t row = (group + (size_t)g) * NLSH__GROUP;
-        __m512i sums = _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row),
-                                          _mm512_set1_epi32(zero));
+        __m512i sums =
+            _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row), _mm512_set1_epi32(zero));
         __m512i dot = _mm512_sub_epi32(_mm512_add_epi32(a[g], b[g]), sums);
         __m512 scale = _mm512_mul_ps(_mm512_load_ps(layer->scale + row), _mm512_set1_ps(x_scale));
         __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
@@ -182,10 +181,9 @@ TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *
 /* Keys of the lanes of mask, behind keys. */
 INLINE size_t emit(uint64_t *keys, __mmask16 mask, __m512i score, uint32_t row)
 {
-    const __m512i lanes =
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i rows = _mm512_maskz_compress_epi32(
-        mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i rows =
+        _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
     __m512i scores = _mm512_maskz_compress_epi32(
         mask, _mm512_xor_si512(score, _mm512_set1_epi32((int)0x80000000u)));
     __m512i low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(rows));

@@ -14,12 +14,12 @@
 #define NLSH__MAX_LAYERS 9 /* 8 hidden ones and the output */
 
 struct nlsh__mlp {
-    size_t n_layers;                     /* matrices: hidden layers + 1 */
-    size_t sizes[NLSH__MAX_LAYERS + 1];  /* input, hidden, ..., buckets */
+    size_t n_layers;                    /* matrices: hidden layers + 1 */
+    size_t sizes[NLSH__MAX_LAYERS + 1]; /* input, hidden, ..., buckets */
     size_t n_parameters;
-    float *parameters;                   /* one block: each layer's weights, then its biases */
-    float *weights[NLSH__MAX_LAYERS];    /* [sizes[l + 1] x sizes[l]], into parameters */
-    float *biases[NLSH__MAX_LAYERS];     /* [sizes[l + 1]] */
+    float *parameters;                /* one block: each layer's weights, then its biases */
+    float *weights[NLSH__MAX_LAYERS]; /* [sizes[l + 1] x sizes[l]], into parameters */
+    float *biases[NLSH__MAX_LAYERS];  /* [sizes[l + 1]] */
 };
 
 /* He's initialisation: normal, variance 2 / inputs; the last layer's variance 1 / inputs. */
@@ -55,11 +55,10 @@ void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch);
  *  dropout   share of hidden nodes that are zeroed, with rng; 0 where rng is NULL
  *  backward  1: scratch->gradient becomes the gradient of the sum; 0: it is left alone
  */
-enum nlsh_status nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs,
-                                const uint32_t *row_ids, size_t n,
-                                const struct nlsh__targets *targets, double dropout,
-                                struct nlsh__rng *rng, int backward,
-                                struct nlsh__mlp_scratch *scratch, double *loss,
-                                struct nlsh_error *error);
+enum nlsh_status
+nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t *row_ids, size_t n,
+               const struct nlsh__targets *targets, double dropout, struct nlsh__rng *rng,
+               int backward, struct nlsh__mlp_scratch *scratch, double *loss,
+               struct nlsh_error *error);
 
 #endif

@@ -20,13 +20,11 @@ struct nlsh__train_options {
  *  loss       out: mean of the last epoch, nats; held_loss: of held_rows at the end (NaN: none)
  * The same weights come out for any number of threads.
  */
-enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs,
-                             const uint32_t *train_rows, size_t n_train,
-                             const uint32_t *held_rows, size_t n_held,
+enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *train_rows,
+                             size_t n_train, const uint32_t *held_rows, size_t n_held,
                              const struct nlsh__targets *targets,
-                             const struct nlsh__train_options *options,
-                             const struct nlsh__job *job, double *loss, double *held_loss,
-                             struct nlsh_error *error);
+                             const struct nlsh__train_options *options, const struct nlsh__job *job,
+                             double *loss, double *held_loss, struct nlsh_error *error);
 
 /* One step of AdamW on n parameters: first and second moments in place, step counts from 1. */
 void nlsh__adamw(float *parameters, const float *gradient, float *first, float *second, size_t n,

@@ -45,7 +45,8 @@ static struct set make_set(struct nlsh__rng *rng, enum nlsh_type type, size_t n,
     return s;
 }
 
-static double true_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b, size_t j)
+static double true_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b,
+                        size_t j)
 {
     double sum = 0;
     for (size_t t = 0; t < a->dim; t++) {
@@ -85,8 +86,8 @@ static void check_answer(const struct answer *x, const struct nlsh_matrix *base,
         }
         for (size_t i = 0; i < base->n_rows; i++) {
             double d = true_l2sq(queries, q, base, i);
-            n_nearer += d < worst - tolerance * (worst + 1) ||
-                        (exact && d == worst && i < ids[n - 1]);
+            n_nearer +=
+                d < worst - tolerance * (worst + 1) || (exact && d == worst && i < ids[n - 1]);
         }
         assert_true(exact ? n_nearer == n - 1 : n_nearer <= n - 1);
     }
@@ -210,12 +211,9 @@ static void test_wrong_arguments(void **state)
     struct nlsh_matrix base = {x, 2, 2, NLSH_F32}, narrow = {x, 1, 1, NLSH_F32};
     struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
     uint32_t ids[9];
-    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 0, ids, NULL, &error),
-                     NLSH_E_ARG);
-    assert_int_equal(exact(&base, &narrow, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
-                     NLSH_E_MISMATCH);
-    assert_int_equal(exact(&base, &bad, NLSH_BRUTE_BEST, 1, ids, NULL, &error),
-                     NLSH_E_DATA);
+    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 0, ids, NULL, &error), NLSH_E_ARG);
+    assert_int_equal(exact(&base, &narrow, NLSH_BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_MISMATCH);
+    assert_int_equal(exact(&base, &bad, NLSH_BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_DATA);
     assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
     assert_int_equal(ids[0], 0);
     assert_int_equal(ids[1], 1);
@@ -284,8 +282,8 @@ static void test_probes(void **state)
     run.n_threads = 3;
     assert_int_equal(nlsh_ivfflat_build(&base.matrix, 15, 3, &run, &again, NULL), NLSH_OK);
     for (size_t probes = 1; probes <= 15; probes++) {
-        assert_int_equal(
-            nlsh_ivfflat_search(ivf, &queries, probes, K, a.ids, a.l2sq, stats, NULL), NLSH_OK);
+        assert_int_equal(nlsh_ivfflat_search(ivf, &queries, probes, K, a.ids, a.l2sq, stats, NULL),
+                         NLSH_OK);
         for (size_t q = 0; q < N_QUERIES; q++) {
             assert_int_equal(a.ids[q * K], q);
             assert_true(stats[q].candidates >= before[q].candidates + 1);

@@ -104,9 +104,9 @@ static int get(const struct fixture *f, size_t k)
 {
     struct nlsh_neighbors n, expected = make_neighbors(k);
     int found;
-    assert_int_equal(nlsh__cache_get_neighbors(&f->job, "exact", 17, 0, 0, N_ROWS, N_BASE, k, &n,
-                                               &found, NULL),
-                     NLSH_OK);
+    assert_int_equal(
+        nlsh__cache_get_neighbors(&f->job, "exact", 17, 0, 0, N_ROWS, N_BASE, k, &n, &found, NULL),
+        NLSH_OK);
     if (found) {
         assert_int_equal(n.n_rows, N_ROWS);
         assert_int_equal(n.k, k);
@@ -413,7 +413,8 @@ static void test_clear_removes_only_ours(void **state)
     struct fixture *f = *state;
     const char *hash = "0123456789abcdef0123456789abcdef";
     char ours[128], temporary[160], living[160], directory[128], path[512];
-    const char *others[] = {"notes.txt", "graph-12.nlshcache",
+    const char *others[] = {"notes.txt",
+                            "graph-12.nlshcache",
                             "graph-0123456789abcdef0123456789abcdeF.nlshcache",
                             "graph-0123456789abcdef0123456789abcdef.nlshcache.bak",
                             "other-0123456789abcdef0123456789abcdef.nlshcache",

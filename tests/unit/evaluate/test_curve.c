@@ -118,7 +118,8 @@ static size_t naive_probes(const float *p, size_t m, double threshold)
     return n > 0 ? n : 1;
 }
 
-static void compare_random(struct nlsh__rng *rng, size_t m, size_t k, size_t n_ties, size_t n_levels)
+static void compare_random(struct nlsh__rng *rng, size_t m, size_t k, size_t n_ties,
+                           size_t n_levels)
 {
     enum { N_QUERIES = 5 };
     uint32_t *sizes = malloc(m * sizeof *sizes), *truth = malloc((k + n_ties) * sizeof *truth);
@@ -245,8 +246,10 @@ static void test_finish_stops_at_recall_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid),          cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_against_naive), cmocka_unit_test(test_p95),
+        cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_against_naive),
+        cmocka_unit_test(test_p95),
         cmocka_unit_test(test_finish_stops_at_recall_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,7 +204,8 @@ static void test_points_by_definition(void **state)
         for (int j = 0; j < 3; j++) {
             struct fixture f = make(100, ms[i], ns[j], 7);
             struct nlsh_curve curve = evaluate(&f, 5);
-            for (size_t t = 0; t < curve.n_points; t += 1 + t / 8) check_point(&f, &curve.points[t], 5);
+            for (size_t t = 0; t < curve.n_points; t += 1 + t / 8)
+                check_point(&f, &curve.points[t], 5);
             nlsh_curve_free(&curve);
             drop(&f);
         }

@@ -26,8 +26,7 @@ static inline double set_value(const struct nlsh_matrix *m, size_t row, size_t d
                               : (double)((const float *)m->data)[at];
 }
 
-static inline double set_float(enum set_kind kind, size_t row, double center,
-                               struct nlsh__rng *rng)
+static inline double set_float(enum set_kind kind, size_t row, double center, struct nlsh__rng *rng)
 {
     switch (kind) {
     case SET_FEW_LEVELS: return (double)nlsh__rng_below(rng, 3);
@@ -46,7 +45,8 @@ static inline double set_byte(enum set_kind kind, size_t row, double center, str
     switch (kind) {
     case SET_FEW_LEVELS: return (double)nlsh__rng_below(rng, 3);
     case SET_FAR_OFF: return (double)(250 + nlsh__rng_below(rng, 6));
-    case SET_CLUSTERS: return fmin(255, floor(fabs(100 * center)) + (double)nlsh__rng_below(rng, 4));
+    case SET_CLUSTERS:
+        return fmin(255, floor(fabs(100 * center)) + (double)nlsh__rng_below(rng, 4));
     case SET_COPIES: return fmin(255, floor(fabs(100 * center)));
     case SET_ONE_ROW: return 200;
     case SET_OUTLIER: return row == 1 ? 255 : (double)nlsh__rng_below(rng, 20);

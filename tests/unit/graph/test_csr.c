@@ -67,8 +67,8 @@ static void compare_with_table(const struct nlsh_neighbors *neighbors, size_t k)
 static void agrees_with_all_pairs(void **state)
 {
     (void)state;
-    static const size_t sizes[][2] = {{2, 1}, {3, 2}, {5, 1}, {50, 10}, {200, 7}, {300, 1},
-                                      {100, 99}, {160, 80}};
+    static const size_t sizes[][2] = {{2, 1},   {3, 2},   {5, 1},    {50, 10},
+                                      {200, 7}, {300, 1}, {100, 99}, {160, 80}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         size_t n = sizes[s][0], k = sizes[s][1];
         struct nlsh_neighbors neighbors = random_neighbors(n, k, SEED + s);

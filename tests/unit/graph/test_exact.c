@@ -64,8 +64,9 @@ static void check_answer(const struct nlsh_matrix *base, const struct nlsh_matri
         for (size_t i = 0; i < k; i++)
             if (ids[i] != pairs[i].id || l2sq[i] != (float)pairs[i].l2sq)
                 fail_msg("%s: n %zu, dim %zu, k %zu: neighbour %zu of %zu is %u (%.9g), not %u "
-                         "(%.9g)", what, base->n_rows, base->dim, k, i, q, (unsigned)ids[i],
-                         (double)l2sq[i], (unsigned)pairs[i].id, pairs[i].l2sq);
+                         "(%.9g)",
+                         what, base->n_rows, base->dim, k, i, q, (unsigned)ids[i], (double)l2sq[i],
+                         (unsigned)pairs[i].id, pairs[i].l2sq);
         if (base->type == NLSH_U8 || q % 7 != 0) continue;
         sorted(base, queries, q, exclude_self, 1, pairs);
         for (size_t i = 0; i < k; i++)
@@ -92,16 +93,16 @@ static void check(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
 static void graphs_equal_a_sort(void **state)
 {
     static const size_t shapes[][3] = {/* n, dim, k */
-                                       {2, 1, 1},   {2, 5, 1},    {17, 3, 1},    {17, 3, 16},
-                                       {17, 64, 5}, {200, 1, 10}, {200, 33, 10}, {200, 7, 199},
+                                       {2, 1, 1},    {2, 5, 1},     {17, 3, 1},    {17, 3, 16},
+                                       {17, 64, 5},  {200, 1, 10},  {200, 33, 10}, {200, 7, 199},
                                        {1000, 4, 1}, {1000, 12, 10}};
     (void)state;
     for (int type = 0; type < 2; type++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (enum set_kind kind = SET_RANDOM; kind < SET_N_KINDS; kind++) {
                 char what[64];
-                struct nlsh_matrix m = make_set(&rng, type ? NLSH_F32 : NLSH_U8, kind,
-                                                shapes[s][0], shapes[s][1]);
+                struct nlsh_matrix m =
+                    make_set(&rng, type ? NLSH_F32 : NLSH_U8, kind, shapes[s][0], shapes[s][1]);
                 snprintf(what, sizeof what, "%s, set %d", type ? "floats" : "bytes", (int)kind);
                 check(&m, &m, shapes[s][2], 1, what);
                 free((void *)m.data);
@@ -111,7 +112,9 @@ static void graphs_equal_a_sort(void **state)
 static void other_queries_equal_a_sort(void **state)
 {
     static const size_t shapes[][4] = {/* n, queries, dim, k: k = n here, for none is left out */
-                                       {1, 3, 2, 1}, {20, 193, 9, 20}, {300, 11, 130, 10}};
+                                       {1, 3, 2, 1},
+                                       {20, 193, 9, 20},
+                                       {300, 11, 130, 10}};
     (void)state;
     for (int type = 0; type < 2; type++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)

@@ -562,7 +562,8 @@ static void test_hostile_buckets(void **state)
             int ascending = offsets[0] == 0 && offsets[SAMPLE_BUCKETS] == SAMPLE_ROWS;
             for (int i = 0; i < SAMPLE_BUCKETS; i++) ascending &= offsets[i] <= offsets[i + 1];
             uint32_t groups = 0; /* other sizes may be lawful, but not beside these codes */
-            for (int i = 0; i < SAMPLE_BUCKETS; i++) groups += (offsets[i + 1] - offsets[i] + 15) / 16;
+            for (int i = 0; i < SAMPLE_BUCKETS; i++)
+                groups += (offsets[i + 1] - offsets[i] + 15) / 16;
             int lawful = ascending && groups == SAMPLE_GROUPS;
             sample_seal(file, size);
             expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "bucket");
@@ -833,7 +834,8 @@ static void test_killed_half_way(void **state)
     uint8_t *large = calloc(large_size, 1);
     assert_non_null(large);
     assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
-    sample.sections[8] = (struct nlsh__section_data){(enum nlsh__section_id)1003, large, large_size};
+    sample.sections[8] =
+        (struct nlsh__section_data){(enum nlsh__section_id)1003, large, large_size};
     static const rlim_t limits[] = {0, 1, 1000, 4096, (1 << 20) + 5, 3 << 20};
     for (int i = 0; i < 6; i++) {
         pid_t child = fork();

@@ -53,8 +53,7 @@ static void floats_stay_inside_the_bound(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof group_counts / sizeof *group_counts; i++)
-        for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
-            check_f32(group_counts[i], dims[j]);
+        for (size_t j = 0; j < sizeof dims / sizeof *dims; j++) check_f32(group_counts[i], dims[j]);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */

@@ -303,8 +303,8 @@ static void check_f32(struct floats *f, int whole, enum thresholds kind)
 {
     struct nlsh__panel_f32 panel;
     fill_floats(f, whole);
-    assert_int_equal(
-        nlsh__panel_f32_create(f->rows, f->offset, f->n_rows, f->dim, &panel, NULL), NLSH_OK);
+    assert_int_equal(nlsh__panel_f32_create(f->rows, f->offset, f->n_rows, f->dim, &panel, NULL),
+                     NLSH_OK);
     size_t bytes = panel.n_groups * f->dim * 16 * sizeof(float);
     size_t query_bytes = f->n_queries * f->dim * sizeof(float);
     struct buffers b = buffers(panel.n_groups, bytes, f->n_queries, query_bytes);

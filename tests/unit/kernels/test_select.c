@@ -3,7 +3,16 @@
 #include "testing.h"
 
 enum { MOST = 3000 };
-enum spread { ANYWHERE, SAME_SCORE, FEW_SCORES, ASCENDING, DESCENDING, ONE_FAR, BOTH_ENDS, N_SPREADS };
+enum spread {
+    ANYWHERE,
+    SAME_SCORE,
+    FEW_SCORES,
+    ASCENDING,
+    DESCENDING,
+    ONE_FAR,
+    BOTH_ENDS,
+    N_SPREADS
+};
 
 static struct nlsh__rng rng;
 

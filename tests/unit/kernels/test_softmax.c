@@ -76,8 +76,8 @@ static void leaves_gaps_at_zero(void **state)
     for (size_t n = 2; n <= 70; n++)
         for (int repeat = 0; repeat < 10; repeat++) {
             for (size_t i = 0; i < n; i++)
-                logits[i] = nlsh__rng_below(&rng, 3) == 0 ? -INFINITY
-                                                          : (float)(5 * nlsh__rng_normal(&rng));
+                logits[i] =
+                    nlsh__rng_below(&rng, 3) == 0 ? -INFINITY : (float)(5 * nlsh__rng_normal(&rng));
             logits[nlsh__rng_below(&rng, n)] = 1;
             check(logits, n);
         }

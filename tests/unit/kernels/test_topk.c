@@ -19,8 +19,7 @@ static void compare(uint64_t *stream, size_t n, size_t k)
     nlsh__topk_clear(keys + 1, k);
     for (size_t i = 0; i < n; i++) nlsh__topk_insert(keys + 1, k, stream[i]);
     qsort(stream, n, sizeof *stream, by_value);
-    for (size_t i = 0; i < k; i++)
-        assert_int_equal(keys[1 + i], i < n ? stream[i] : UINT64_MAX);
+    for (size_t i = 0; i < k; i++) assert_int_equal(keys[1 + i], i < n ? stream[i] : UINT64_MAX);
     assert_int_equal(keys[0], 42);
     assert_int_equal(keys[k + 1], 43);
 }

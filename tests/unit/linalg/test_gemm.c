@@ -41,8 +41,8 @@ static void check(int ta, int tb, size_t m, size_t n, size_t k, float beta)
                 size += fabs(x * y);
             }
             if (!(fabs((double)c[i * ldc + j] - sum) <= 1.01 * UNIT * (double)(k + 3) * size))
-                fail_msg("%d%d %zu x %zu x %zu, beta %g: [%zu][%zu] is %.9g, not %.9g", ta, tb, m, n,
-                         k, (double)beta, i, j, (double)c[i * ldc + j], sum);
+                fail_msg("%d%d %zu x %zu x %zu, beta %g: [%zu][%zu] is %.9g, not %.9g", ta, tb, m,
+                         n, k, (double)beta, i, j, (double)c[i * ldc + j], sum);
         }
     for (size_t i = 0; i < MOST; i++)
         if (i / ldc >= m || i % ldc >= n) assert_true(c[i] == before[i]);
@@ -50,7 +50,7 @@ static void check(int ta, int tb, size_t m, size_t n, size_t k, float beta)
 
 static void equals_a_loop(void **state)
 {
-    static const size_t sizes[][3] = {{1, 1, 1},   {1, 7, 5},    {5, 1, 7},  {7, 5, 1},
+    static const size_t sizes[][3] = {{1, 1, 1},    {1, 7, 5},    {5, 1, 7},    {7, 5, 1},
                                       {16, 16, 16}, {17, 33, 65}, {64, 48, 31}, {65, 87, 66}};
     static const float betas[] = {0, 1, -0.5f};
     (void)state;

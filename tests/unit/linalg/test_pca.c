@@ -31,8 +31,7 @@ static struct nlsh_matrix make_rows(enum nlsh_type type, size_t n, size_t dim)
     assert_true(mix && z && data);
     for (size_t i = 0; i < dim * dim; i++) mix[i] = nlsh__rng_normal(&rng) / sqrt((double)dim);
     for (size_t i = 0; i < n; i++) {
-        for (size_t d = 0; d < dim; d++)
-            z[d] = nlsh__rng_normal(&rng) * 30 * pow(0.8, (double)d);
+        for (size_t d = 0; d < dim; d++) z[d] = nlsh__rng_normal(&rng) * 30 * pow(0.8, (double)d);
         for (size_t d = 0; d < dim; d++) {
             double v = 120;
             for (size_t e = 0; e < dim; e++) v += mix[d * dim + e] * z[e];
@@ -160,7 +159,9 @@ static void fewer_rows_than_components(void **state)
 static void all_components_are_the_identity(void **state)
 {
     static const size_t shapes[][3] = {/* n, dim, components */
-                                       {300, 1, 1}, {300, 7, 7}, {40, 5000, 64}};
+                                       {300, 1, 1},
+                                       {300, 7, 7},
+                                       {40, 5000, 64}};
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         size_t n = shapes[s][0], dim = shapes[s][1];

@@ -1,9 +1,9 @@
 /* test_signals.c - products stay right while signals arrive: see gemm.c. */
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>

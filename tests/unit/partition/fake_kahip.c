@@ -28,8 +28,8 @@ int kahip_sizeof_idx(void)
 #define kaffpa something_else
 #endif
 
-void kaffpa(int *n, int *vwgt, idx *xadj, idx *adjcwgt, idx *adjncy, int *nparts,
-            double *imbalance, bool suppress_output, int seed, int mode, idx *edgecut, int *part);
+void kaffpa(int *n, int *vwgt, idx *xadj, idx *adjcwgt, idx *adjncy, int *nparts, double *imbalance,
+            bool suppress_output, int seed, int mode, idx *edgecut, int *part);
 
 /* The arrays must be the graph that the test gave, in the width that was asked for. */
 static bool plausible(int n, const idx *xadj, const idx *adjcwgt, const idx *adjncy)
@@ -46,13 +46,13 @@ static bool plausible(int n, const idx *xadj, const idx *adjcwgt, const idx *adj
     return true;
 }
 
-void kaffpa(int *n, int *vwgt, idx *xadj, idx *adjcwgt, idx *adjncy, int *nparts,
-            double *imbalance, bool suppress_output, int seed, int mode, idx *edgecut, int *part)
+void kaffpa(int *n, int *vwgt, idx *xadj, idx *adjcwgt, idx *adjncy, int *nparts, double *imbalance,
+            bool suppress_output, int seed, int mode, idx *edgecut, int *part)
 {
     const char *how = getenv("FAKE_KAHIP");
     if (how == NULL) how = "stripes";
-    if (vwgt != NULL || !suppress_output || seed < 0 || mode < 0 || mode > 5 ||
-        *imbalance <= 0.0 || *nparts < 2 || !plausible(*n, xadj, adjcwgt, adjncy))
+    if (vwgt != NULL || !suppress_output || seed < 0 || mode < 0 || mode > 5 || *imbalance <= 0.0 ||
+        *nparts < 2 || !plausible(*n, xadj, adjcwgt, adjncy))
         how = "range";
     *edgecut = -1;
     if (strcmp(how, "untouched") == 0) return;

@@ -78,10 +78,12 @@ static void check_nearest(enum kind kind, size_t n, size_t dim, size_t k, size_t
     double *all = malloc(k * sizeof *all);
     struct nlsh__job job = job_of(2, NULL, NULL);
     for (size_t j = 0; with_penalty && j < k; j++) penalty[j] = (float)nlsh__rng_uniform(&rng);
-    assert_int_equal(nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, &job, best,
-                                         l2sq, NULL), NLSH_OK);
-    assert_int_equal(nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, &job, alone,
-                                         NULL, NULL), NLSH_OK);
+    assert_int_equal(
+        nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, &job, best, l2sq, NULL),
+        NLSH_OK);
+    assert_int_equal(
+        nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, &job, alone, NULL, NULL),
+        NLSH_OK);
     assert_memory_equal(best, alone, n * n_best * sizeof *best);
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < k; j++)
@@ -115,8 +117,8 @@ static void check_nearest(enum kind kind, size_t n, size_t dim, size_t k, size_t
 static void nearest_cells_equal_a_loop(void **state)
 {
     static const size_t shapes[][4] = {/* n, dim, k, n_best */
-                                       {1, 1, 1, 1},   {5, 3, 15, 15}, {95, 8, 16, 1},
-                                       {96, 2, 17, 4}, {97, 33, 64, 5}, {200, 5, 257, 16},
+                                       {1, 1, 1, 1},    {5, 3, 15, 15},  {95, 8, 16, 1},
+                                       {96, 2, 17, 4},  {97, 33, 64, 5}, {200, 5, 257, 16},
                                        {50, 64, 530, 1}};
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
@@ -134,16 +136,15 @@ static void equal_centroids_tie_to_the_first(void **state)
     (void)state;
     for (size_t i = 0; i < 40 * 3; i++) rows[i] = (float)nlsh__rng_normal(&rng);
     for (size_t i = 0; i < 300 * 3; i++) centroids[i] = i / 3 % 2 == 0 ? 0.25f : -3.5f;
-    assert_int_equal(nlsh__nearest_cells(rows, 40, 3, centroids, NULL, 300, 1, &job, best, NULL,
-                                         NULL), NLSH_OK);
+    assert_int_equal(
+        nlsh__nearest_cells(rows, 40, 3, centroids, NULL, 300, 1, &job, best, NULL, NULL), NLSH_OK);
     for (size_t i = 0; i < 40; i++) assert_true(best[i] < 2);
     nlsh__job_end(&job);
 }
 
 /* ---- Lloyd ----------------------------------------------------------------------------------- */
 
-static double objective(const float *rows, size_t n, size_t dim, const float *centroids,
-                        size_t k)
+static double objective(const float *rows, size_t n, size_t dim, const float *centroids, size_t k)
 {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -217,7 +218,8 @@ static void as_good_as_a_textbook(void **state)
                 naive += naive_lloyd(rows, n, dim, k, 10);
             }
             if (!(ours <= 1.05 * naive))
-                fail_msg("n %zu, dim %zu, k %zu: %g, and %g for a textbook", n, dim, k, ours, naive);
+                fail_msg("n %zu, dim %zu, k %zu: %g, and %g for a textbook", n, dim, k, ours,
+                         naive);
             free(rows);
         }
 }
@@ -300,10 +302,12 @@ static void same_for_any_number_of_threads(void **state)
     (void)state;
     for (size_t t = 0; t < 3; t++) { /* 3000 rows for 10 centroids: a sample */
         struct nlsh__job job = job_of(t + 1, NULL, NULL);
-        assert_int_equal(nlsh__kmeans(rows, 3000, 7, 10, 6, 9, &job, centroids[t],
-                                      cell_of + t * 3000, NULL), NLSH_OK);
-        assert_int_equal(nlsh__partition_kmeans(rows, 3000, 7, 31, 0.05, 9, &job,
-                                                bucket_of + t * 3000, NULL), NLSH_OK);
+        assert_int_equal(
+            nlsh__kmeans(rows, 3000, 7, 10, 6, 9, &job, centroids[t], cell_of + t * 3000, NULL),
+            NLSH_OK);
+        assert_int_equal(
+            nlsh__partition_kmeans(rows, 3000, 7, 31, 0.05, 9, &job, bucket_of + t * 3000, NULL),
+            NLSH_OK);
         nlsh__job_end(&job);
         assert_memory_equal(centroids[t], centroids[0], sizeof centroids[0]);
         assert_memory_equal(cell_of + t * 3000, cell_of, 3000 * sizeof *cell_of);
@@ -344,8 +348,8 @@ static void check_buckets(enum kind kind, size_t n, size_t dim, size_t m, double
 static void buckets_keep_the_cap(void **state)
 {
     static const size_t shapes[][3] = {/* n, dim, m */
-                                       {1, 1, 1},    {50, 2, 1},   {50, 3, 50},  {51, 3, 50},
-                                       {103, 4, 7},  {1003, 5, 16}, {997, 3, 64}, {400, 2, 399}};
+                                       {1, 1, 1},   {50, 2, 1},    {50, 3, 50},  {51, 3, 50},
+                                       {103, 4, 7}, {1003, 5, 16}, {997, 3, 64}, {400, 2, 399}};
     static const double imbalances[] = {0, 0.03, 0.5, 1e6};
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
@@ -403,8 +407,9 @@ static void refuses_impossible_numbers(void **state)
         struct nlsh_error error = {0};
         char number[32];
         snprintf(number, sizeof number, "%zu", ms[i]);
-        assert_int_equal(nlsh__partition_kmeans(rows, 10, 1, ms[i], 0.1, 1, &job, bucket_of, &error),
-                         NLSH_E_ARG);
+        assert_int_equal(
+            nlsh__partition_kmeans(rows, 10, 1, ms[i], 0.1, 1, &job, bucket_of, &error),
+            NLSH_E_ARG);
         assert_non_null(strstr(error.message, number));
         assert_true(error.hint[0] != '\0');
     }
