@@ -25,6 +25,7 @@ int main(int argc, char **argv)
     if (nlsh_searcher_create(index, &searcher, &error) != NLSH_OK ||
         nlsh_search(searcher, &queries, &options, ids, l2sq, NULL, &error) != NLSH_OK) {
         fprintf(stderr, "%s\n", error.message);
+        free(query);
         return 1;
     }
     for (int i = 0; i < 5; i++) printf("%u %g\n", ids[i], l2sq[i]);

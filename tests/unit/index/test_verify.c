@@ -1,0 +1,412 @@
+/*
+ * test_verify.c - a hostile file that keeps its checksums meets the checks behind them.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+
+#include "base/rng.h"
+#include "kernels/kernels.h"
+#include "router/router.h"
+#include "written.h"
+
+/* ---- hostile files: the checksums hold -------------------------------------------------------- */
+
+static void test_hostile_header(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    static const struct {
+        size_t offset, width;
+        uint64_t value;
+        enum nlsh_status status;
+        const char *words;
+    } attacks[] = {
+        {8, 4, 0, NLSH_E_DATA, "contradicts itself"},
+        {8, 4, 9, NLSH_OK, ""}, /* newer, but readable from version 1 on */
+        {12, 4, 0, NLSH_E_DATA, "contradicts itself"},
+        {12, 4, 2, NLSH_E_UNSUPPORTED, "newer nlsh"},
+        {12, 4, UINT32_MAX, NLSH_E_UNSUPPORTED, "newer nlsh"},
+        {16, 8, 0, NLSH_E_DATA, "before the file does"},
+        {16, 8, UINT64_MAX, NLSH_E_DATA, "cut short"},
+        {16, 8, (uint64_t)1 << 63, NLSH_E_DATA, "cut short"},
+        {24, 4, 0, NLSH_E_DATA, "0 sections"},
+        {24, 4, 257, NLSH_E_DATA, "257 sections"},
+        {24, 4, UINT32_MAX, NLSH_E_DATA, "sections"},
+        {24, 4, 1, NLSH_E_DATA, "behind the last section"},
+        {24, 4, 8, NLSH_E_DATA, "behind the last section"}, /* codes forgotten */
+        {28, 4, UINT32_MAX, NLSH_OK, ""},                   /* reserved: ignored */
+        {48, 8, UINT64_MAX, NLSH_OK, ""},
+    };
+    for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
+        uint8_t *file = copy_of(bytes, size);
+        memcpy(file + attacks[i].offset, &attacks[i].value, attacks[i].width);
+        sample_seal(file, size);
+        expect(file, size, attacks[i].status, attacks[i].words);
+        free(file);
+    }
+    free(bytes);
+}
+
+/* Each field of each entry, to each of many values: nothing may crash, and a section may not lie
+ * elsewhere than where the table's rules allow. */
+static void test_hostile_table(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    struct nlsh_error error;
+    for (size_t i = 0; i < sample.n_sections; i++) {
+        struct nlsh__index_entry was;
+        uint8_t *at = bytes + 64 + 32 * i;
+        memcpy(&was, at, sizeof was);
+        const uint64_t offsets[] = {0,
+                                    1,
+                                    63,
+                                    64,
+                                    128,
+                                    was.offset - 64,
+                                    was.offset + 1,
+                                    was.offset + 64,
+                                    was.offset + 32,
+                                    size,
+                                    size - 1,
+                                    (size + 63) / 64 * 64,
+                                    UINT32_MAX,
+                                    (uint64_t)1 << 32,
+                                    (uint64_t)1 << 63,
+                                    UINT64_MAX,
+                                    UINT64_MAX - 63,
+                                    UINT64_MAX - was.size + 1,
+                                    -was.size};
+        for (size_t j = 0; j < sizeof offsets / sizeof offsets[0]; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            memcpy(file + (at - bytes) + 8, &offsets[j], 8);
+            sample_seal(file, size);
+            assert_int_equal(judge(file, size, &error), NLSH_E_DATA);
+            free(file);
+        }
+        const uint64_t sizes[] = {0,
+                                  1,
+                                  was.size - 1,
+                                  was.size + 1,
+                                  was.size + 64,
+                                  was.size * 2,
+                                  size,
+                                  size - was.offset + 1,
+                                  UINT32_MAX,
+                                  (uint64_t)1 << 32,
+                                  (uint64_t)1 << 62,
+                                  (uint64_t)1 << 63,
+                                  UINT64_MAX,
+                                  UINT64_MAX - was.offset + 1,
+                                  -was.offset + 64};
+        for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            memcpy(file + (at - bytes) + 16, &sizes[j], 8);
+            sample_seal(file, size);
+            enum nlsh_status status = judge(file, size, &error);
+            /* The unknown section may be of any size that lies before the next one, where the rest
+             * is zeros; an optional one may be empty, where the rest is not. */
+            if (was.id == SAMPLE_UNKNOWN && sizes[j] == was.size + 1)
+                assert_int_equal(status, NLSH_OK);
+            else
+                assert_int_equal(status, NLSH_E_DATA);
+            free(file);
+        }
+        const uint32_t ids[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000, UINT32_MAX};
+        for (size_t j = 0; j < sizeof ids / sizeof ids[0]; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            memcpy(file + (at - bytes), &ids[j], 4);
+            sample_seal(file, size);
+            enum nlsh_status status = judge(file, size, &error);
+            int optional = was.id >= NLSH__SECTION_CALIBRATION;
+            int renamed = ids[j] == 0 || ids[j] > 8; /* to one that nobody knows */
+            if (ids[j] == was.id || (optional && renamed))
+                assert_int_equal(status, NLSH_OK);
+            else if (renamed) /* has the required flag, and is unknown */
+                assert_int_equal(status, NLSH_E_UNSUPPORTED);
+            else
+                assert_non_null(strstr(error.message, "twice"));
+            free(file);
+        }
+    }
+    free(bytes);
+}
+
+static void test_newer_sections(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *file = written(NLSH_U8, &size);
+    entry_of(file, SAMPLE_UNKNOWN)->flags = 0xfffffffe; /* flags of the future: ignored */
+    sample_seal(file, size);
+    expect(file, size, NLSH_OK, "");
+    ((uint8_t *)section_of(file, SAMPLE_UNKNOWN))[5] ^= 1; /* skipped, but looked after */
+    expect(file, size, NLSH_E_DATA, "section unknown (id 77");
+    ((uint8_t *)section_of(file, SAMPLE_UNKNOWN))[5] ^= 1;
+    entry_of(file, SAMPLE_UNKNOWN)->flags = NLSH__SECTION_REQUIRED;
+    sample_seal(file, size);
+    expect(file, size, NLSH_E_UNSUPPORTED, "newer nlsh");
+    free(file);
+}
+
+static void test_missing_sections(void **state)
+{
+    (void)state;
+    for (size_t left_out = 0; left_out < 9; left_out++) {
+        struct nlsh_error error;
+        char words[64];
+        const char *path = scratch_path("missing.nlsh");
+        sample_make(&sample, NLSH_U8);
+        uint32_t id = sample.sections[left_out].id;
+        memmove(&sample.sections[left_out], &sample.sections[left_out + 1],
+                (8 - left_out) * sizeof sample.sections[0]);
+        assert_int_equal(nlsh__index_write(path, sample.sections, 8, &error), NLSH_OK);
+        enum nlsh_status status = nlsh_index_verify(path, &error);
+        if (id > 6) {
+            assert_int_equal(status, NLSH_OK);
+            continue;
+        }
+        assert_int_equal(status, NLSH_E_DATA);
+        snprintf(words, sizeof words, "no section %s", nlsh__section_name(id));
+        assert_non_null(strstr(error.message, words));
+    }
+}
+
+static void attack_meta(const uint8_t *bytes, size_t size, size_t offset, const void *value,
+                        size_t width, const char *words)
+{
+    uint8_t *file = copy_of(bytes, size);
+    memcpy((uint8_t *)section_of(file, NLSH__SECTION_META) + offset, value, width);
+    sample_seal(file, size);
+    expect(file, size, words[0] != '\0' ? NLSH_E_DATA : NLSH_OK, words);
+    free(file);
+}
+
+static void test_hostile_meta(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    static const struct {
+        size_t offset, width;
+        uint64_t value;
+        const char *words;
+    } attacks[] = {
+        {0, 8, 0, "0 rows"},
+        {0, 8, 36, "section ids"},
+        {0, 8, 38, "section ids"},
+        {0, 8, UINT32_MAX, "section ids"},
+        {0, 8, (uint64_t)1 << 32, "rows"},
+        {0, 8, UINT64_MAX, "rows"},
+        {0, 8, ((uint64_t)1 << 62) + 37, "rows"}, /* x 4 wraps to 148 */
+        {8, 8, 1, "not those it says"},
+        {16, 4, 0, "dimension 0"},
+        {16, 4, 10, "section vectors"},
+        {16, 4, 12, "section vectors"},
+        {16, 4, NLSH__MAX_DIM_U8, "section vectors"},
+        {16, 4, NLSH__MAX_DIM_U8 + 1, "dimension"},
+        {16, 4, UINT32_MAX, "dimension"},
+        {20, 4, 0, "no buckets"},
+        {20, 4, 5, "section buckets"},
+        {20, 4, 7, "section buckets"},
+        {20, 4, UINT32_MAX, "section buckets"}, /* + 1 wraps to 0 in 32 bits */
+        {24, 4, 0, "type 0"},
+        {24, 4, 4, "type 4"},
+        {24, 4, UINT32_MAX, "which is none"},
+        {28, 4, 0, "stored as type 0"},
+        {28, 4, 2, "stored as type 2"},
+        {28, 4, 3, "stored as type 3"}, /* bytes as floats */
+        {40, 8, 1, ""},                 /* reserved: ignored */
+        {56, 8, UINT64_MAX, ""},
+    };
+    for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++)
+        attack_meta(bytes, size, attacks[i].offset, &attacks[i].value, attacks[i].width,
+                    attacks[i].words);
+    const double wrong[] = {-0.001, 1.001, (double)NAN, (double)INFINITY, -(double)INFINITY};
+    for (int i = 0; i < 5; i++) attack_meta(bytes, size, 32, &wrong[i], 8, "disagreement");
+    free(bytes);
+    /* the limit for floats */
+    bytes = written(NLSH_F32, &size);
+    const uint32_t dims[] = {1 << 20, (1 << 20) + 1};
+    attack_meta(bytes, size, 16, &dims[0], 4, "section vectors");
+    attack_meta(bytes, size, 16, &dims[1], 4, "dimension");
+    free(bytes);
+}
+
+static void test_hostile_buckets(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    for (int b = 0; b <= SAMPLE_BUCKETS; b++) {
+        const uint32_t values[] = {0, 1, 21, 36, 38, 1u << 31, UINT32_MAX};
+        for (int j = 0; j < 7; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            uint32_t *offsets = section_of(file, NLSH__SECTION_BUCKETS);
+            offsets[b] = values[j];
+            int ascending = offsets[0] == 0 && offsets[SAMPLE_BUCKETS] == SAMPLE_ROWS;
+            for (int i = 0; i < SAMPLE_BUCKETS; i++) ascending &= offsets[i] <= offsets[i + 1];
+            uint32_t groups = 0; /* other sizes may be lawful, but not beside these codes */
+            for (int i = 0; i < SAMPLE_BUCKETS; i++)
+                groups += (offsets[i + 1] - offsets[i] + 15) / 16;
+            int lawful = ascending && groups == SAMPLE_GROUPS;
+            sample_seal(file, size);
+            expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "bucket");
+            free(file);
+        }
+    }
+    free(bytes);
+}
+
+static void test_hostile_calibration(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    const float wrong[] = {0, 1, -0.5f, 1.5f, NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < 2 * SAMPLE_CALIBRATION; i++)
+        for (size_t j = 0; j < 7; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            ((float *)section_of(file, NLSH__SECTION_CALIBRATION))[i] = wrong[j];
+            sample_seal(file, size);
+            expect(file, size, NLSH_E_DATA, "calibration entry");
+            free(file);
+        }
+    ((float *)section_of(bytes, NLSH__SECTION_CALIBRATION))[2] = 0.5f; /* the same recall twice */
+    sample_seal(bytes, size);
+    expect(bytes, size, NLSH_E_DATA, "calibration entry 1");
+    free(bytes);
+}
+
+static void test_hostile_settings(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    char *settings = section_of(bytes, NLSH__SECTION_SETTINGS);
+    size_t length = strlen(settings);
+    settings[length] = 'x';
+    sample_seal(bytes, size);
+    expect(bytes, size, NLSH_E_DATA, "settings");
+    settings[length] = '\0';
+    settings[3] = '\0';
+    sample_seal(bytes, size);
+    expect(bytes, size, NLSH_E_DATA, "settings");
+    free(bytes);
+}
+
+/* What only verify looks at: open takes it, verify says no. */
+static void test_what_verify_adds(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_F32, &size);
+    struct nlsh_index *index;
+    const char *path = scratch_path("deep.nlsh");
+    const uint32_t ids[] = {1, SAMPLE_ROWS, UINT32_MAX}; /* a double, two out of range */
+    for (int i = 0; i < 3; i++) {
+        uint8_t *file = copy_of(bytes, size);
+        ((uint32_t *)section_of(file, NLSH__SECTION_IDS))[0] = ids[i];
+        sample_seal(file, size);
+        expect(file, size, NLSH_E_DATA, i == 0 ? "another row's" : "too large");
+        spit(path, file, size);
+        assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
+        nlsh_index_close(index);
+        free(file);
+    }
+    const float values[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        uint8_t *file = copy_of(bytes, size);
+        ((float *)section_of(file, NLSH__SECTION_VECTORS))[3 * SAMPLE_DIM + 2] = values[i];
+        sample_seal(file, size);
+        expect(file, size, NLSH_E_DATA, "value 2 of stored row 3 is not finite");
+        free(file);
+    }
+    /* two ids changed places: nothing but the data hash can tell */
+    uint8_t *swapped = copy_of(bytes, size);
+    uint32_t *swapped_ids = section_of(swapped, NLSH__SECTION_IDS);
+    const uint32_t first = swapped_ids[0];
+    swapped_ids[0] = swapped_ids[1];
+    swapped_ids[1] = first;
+    sample_seal(swapped, size);
+    expect(swapped, size, NLSH_E_DATA, "not those it says");
+    free(swapped);
+    /* a gap that is wider than need be is lawful; what hides in it is not */
+    uint8_t *file = copy_of(bytes, size);
+    struct nlsh__index_entry *last = entry_of(file, NLSH__SECTION_CODES);
+    memmove(file + last->offset + 4096, file + last->offset, last->size);
+    memset(file + last->offset, 0, 4096);
+    last->offset += 4096;
+    header_of(file)->file_size = size + 4096;
+    sample_seal(file, size + 4096);
+    expect(file, size + 4096, NLSH_OK, "");
+    file[last->offset - 2000] = 1;
+    expect(file, size + 4096, NLSH_E_DATA, "between two sections");
+    free(file);
+    free(bytes);
+}
+
+static void test_router_refuses(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    const char *path = scratch_path("router.nlsh");
+    sample_make(&sample, NLSH_U8);
+    sample.sections[5].size -= 64;
+    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_verify(path, &error), NLSH_E_DATA);
+    assert_non_null(strstr(error.message, path)); /* the router cannot know it */
+    assert_non_null(strstr(error.message, "router"));
+}
+
+/* Random damage of several places at once behind good checksums. */
+static void test_random_hostility(void **state)
+{
+    (void)state;
+    static const uint64_t special[] = {0, 1, 2, 63, 64, 255, UINT32_MAX, INT32_MAX, UINT64_MAX};
+    size_t size;
+    uint8_t *bytes = written(NLSH_F32, &size);
+    struct nlsh__rng rng;
+    nlsh__rng_init(&rng, 20200426, 0);
+    size_t n_good = 0, n_bad = 0;
+    for (int round = 0; round < 20000; round++) {
+        struct nlsh_error error;
+        uint8_t *file = copy_of(bytes, size);
+        size_t n_places = 1 + nlsh__rng_below(&rng, 4);
+        /* header, table and the small sections are where the decisions are */
+        size_t limit = nlsh__rng_below(&rng, 4) == 0 ? size : 700;
+        while (n_places-- > 0) {
+            size_t width = (size_t)1 << nlsh__rng_below(&rng, 4);
+            size_t at = nlsh__rng_below(&rng, limit / width) * width;
+            uint64_t value =
+                nlsh__rng_below(&rng, 2) ? special[nlsh__rng_below(&rng, 9)] : nlsh__rng_u64(&rng);
+            memcpy(file + at, &value, width);
+        }
+        sample_seal(file, size);
+        if (judge(file, size, &error) == NLSH_OK)
+            n_good++;
+        else
+            n_bad++;
+        free(file);
+    }
+    /* Both outcomes must happen, or the test looks at one side only. */
+    assert_true(n_good > 200 && n_bad > 2000);
+    free(bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hostile_header),      cmocka_unit_test(test_hostile_table),
+        cmocka_unit_test(test_newer_sections),      cmocka_unit_test(test_missing_sections),
+        cmocka_unit_test(test_hostile_meta),        cmocka_unit_test(test_hostile_buckets),
+        cmocka_unit_test(test_hostile_calibration), cmocka_unit_test(test_hostile_settings),
+        cmocka_unit_test(test_what_verify_adds),    cmocka_unit_test(test_router_refuses),
+        cmocka_unit_test(test_random_hostility),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,266 @@
+/*
+ * test_write.c - what is written is read; a writer that fails or dies leaves the target alone.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/rng.h"
+#include "kernels/kernels.h"
+#include "written.h"
+
+/* ---- round trip ------------------------------------------------------------------------------- */
+
+static void check_round_trip(enum nlsh_type source)
+{
+    size_t size;
+    uint8_t *bytes = written(source, &size);
+    const char *path = scratch_path("written.nlsh");
+    struct nlsh_index *index;
+    struct nlsh_index_info info;
+    struct nlsh_error error = {.status = NLSH_E_DATA, .message = "left over"};
+    assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_OK);
+    assert_int_equal(error.status, NLSH_OK);
+    assert_int_equal(error.message[0], '\0');
+    nlsh_index_info(index, &info);
+    assert_int_equal(info.n_rows, SAMPLE_ROWS);
+    assert_int_equal(info.dim, SAMPLE_DIM);
+    assert_int_equal(info.type, source);
+    assert_int_equal(info.n_buckets, SAMPLE_BUCKETS);
+    assert_int_equal(info.bucket_min, 0);
+    assert_int_equal(info.bucket_max, 14);
+    assert_true(info.data_hash == sample.meta.data_hash);
+    assert_true(info.router_weights > SAMPLE_BUCKETS);
+    assert_int_equal(info.router_weights, nlsh__router_n_weights(index->router_view));
+    assert_int_equal(info.size_bytes, size);
+    assert_string_equal(info.settings, sample.settings);
+    assert_true(info.disagreement == 0.125);
+    assert_memory_equal(nlsh_index_bucket_offsets(index), sample.buckets, sizeof sample.buckets);
+    assert_memory_equal(nlsh_index_ids(index), sample.ids, sizeof sample.ids);
+    assert_memory_equal(index->vectors, sample.sections[4].data, sample.sections[4].size);
+    assert_int_equal(index->n_calibration, SAMPLE_CALIBRATION);
+    assert_memory_equal(index->calibration, sample.calibration, sizeof sample.calibration);
+    assert_int_equal(index->codes_size, sizeof sample.codes);
+    assert_memory_equal(index->codes, sample.codes, sizeof sample.codes);
+    assert_int_equal(index->router_size, sample.router_size);
+    assert_memory_equal(index->router, sample.router, sample.router_size);
+    assert_int_equal((uintptr_t)index->router % 64, 0);
+
+    /* The account of the file: in order, aligned, every section with what was written. */
+    struct nlsh_section_info section;
+    uint64_t end = 64 + 32 * sample.n_sections;
+    for (size_t i = 0; i < sample.n_sections; i++) {
+        assert_int_equal(nlsh_index_section(index, i, &section), 1);
+        assert_int_equal(section.offset % 64, 0);
+        assert_int_equal(section.offset, (end + 63) / 64 * 64);
+        assert_int_equal(section.size_bytes, sample.sections[i].size);
+        assert_memory_equal(bytes + section.offset, sample.sections[i].data, section.size_bytes);
+        end = section.offset + section.size_bytes;
+        assert_string_equal(section.name, nlsh__section_name(sample.sections[i].id));
+    }
+    assert_int_equal(end, size);
+    assert_int_equal(nlsh_index_section(index, sample.n_sections, &section), 0);
+    assert_int_equal(nlsh_index_section(index, SIZE_MAX, &section), 0);
+    nlsh_index_close(index);
+    if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
+
+    size_t again_size;
+    uint8_t *again = written(source, &again_size);
+    assert_int_equal(size, again_size);
+    assert_memory_equal(bytes, again, size);
+    free(again);
+    free(bytes);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    check_round_trip(NLSH_U8);
+    check_round_trip(NLSH_I8);
+    check_round_trip(NLSH_F32);
+}
+
+/* Floats that were all bytes: the stored type is what callers see. */
+static void test_narrowed_floats(void **state)
+{
+    (void)state;
+    struct nlsh_index *index;
+    struct nlsh_index_info info;
+    const char *path = scratch_path("narrowed.nlsh");
+    sample_make(&sample, NLSH_U8);
+    sample.meta.source_type = NLSH_F32;
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
+    nlsh_index_info(index, &info);
+    assert_int_equal(info.type, NLSH_U8);
+    nlsh_index_close(index);
+}
+
+static void test_smallest(void **state)
+{
+    (void)state;
+    struct nlsh_index *index;
+    struct nlsh_index_info info;
+    struct nlsh_error error;
+    const char *path = scratch_path("smallest.nlsh");
+    sample_make(&sample, NLSH_U8);
+    sample.meta.n_rows = sample.meta.dim = sample.meta.n_buckets = 1;
+    sample.buckets[1] = 1;
+    sample.sections[1] = (struct nlsh__section_data){NLSH__SECTION_SETTINGS, "", 1};
+    sample.sections[2].size = 2 * sizeof(uint32_t);
+    sample.sections[3].size = sizeof(uint32_t);
+    sample.sections[4].size = 1;
+    sample_router(&sample, 1, 1, 0);
+    sample.sections[5].size = sample.router_size;
+    sample.n_sections = 6;
+    sample.meta.data_hash = nlsh_data_hash(&(struct nlsh_matrix){sample.bytes, 1, 1, NLSH_U8});
+    assert_int_equal(nlsh__index_write(path, sample.sections, 6, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_OK);
+    assert_null(index->calibration);
+    assert_null(index->codes);
+    nlsh_index_info(index, &info);
+    assert_int_equal(info.bucket_min, 1);
+    assert_int_equal(info.bucket_max, 1);
+    nlsh_index_close(index);
+}
+
+/* Larger than every buffer on the way; empty sections anywhere, the last place too. */
+static void test_large_and_empty_sections(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    const char *path = scratch_path("large.nlsh");
+    sample_make(&sample, NLSH_U8);
+    size_t size = ((size_t)5 << 20) + 3;
+    uint8_t *large = malloc(size);
+    assert_non_null(large);
+    for (size_t i = 0; i < size; i++) large[i] = (uint8_t)(i * 2654435761u >> 13);
+    sample.sections[8] = (struct nlsh__section_data){(enum nlsh__section_id)1003, large, size};
+    sample.sections[9] = (struct nlsh__section_data){(enum nlsh__section_id)1000, NULL, 0};
+    sample.sections[10] = sample.sections[6]; /* calibration, last */
+    sample.sections[6] = (struct nlsh__section_data){(enum nlsh__section_id)1001, NULL, 0};
+    sample.sections[11] = (struct nlsh__section_data){(enum nlsh__section_id)1002, NULL, 0};
+    if (nlsh__index_write(path, sample.sections, 12, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+    if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
+    size_t file_size;
+    uint8_t *file = slurp(path, &file_size);
+    const struct nlsh__index_entry *entry = entry_of(file, 1003);
+    assert_memory_equal(file + entry->offset, large, size);
+    file[entry->offset + size - 1] ^= 1;
+    expect(file, file_size, NLSH_E_DATA, "section unknown");
+    free(file);
+    free(large);
+}
+
+/* ---- writers that fail ------------------------------------------------------------------------ */
+
+static void test_write_fails(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    sample_make(&sample, NLSH_U8);
+    assert_int_equal(nlsh__index_write("/dev/full", sample.sections, 9, &error),
+                     NLSH_E_CANT_CREATE);
+    assert_non_null(strstr(error.message, "/dev/full"));
+    assert_non_null(strstr(error.hint, "room"));
+    assert_int_equal(
+        nlsh__index_write(scratch_path("no/such/directory"), sample.sections, 9, &error),
+        NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write(scratch, sample.sections, 9, &error), NLSH_E_CANT_CREATE);
+    const char *locked = scratch_path("locked");
+    assert_int_equal(mkdir(locked, 0500), 0);
+    if (geteuid() != 0) /* root may write everywhere */
+        assert_int_equal(
+            nlsh__index_write(scratch_path("locked/index"), sample.sections, 9, &error),
+            NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write("/proc/index", sample.sections, 9, &error),
+                     NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 0, &error),
+                     NLSH_E_INTERNAL);
+    assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 257, &error),
+                     NLSH_E_INTERNAL);
+    sample.sections[8] = sample.sections[3];
+    assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 9, &error),
+                     NLSH_E_INTERNAL);
+    assert_int_equal(access(scratch_path("x"), F_OK), -1);
+}
+
+/* The system stops the writer at its n-th byte (SIGXFSZ kills): the old index stays whole, and the
+ * next writer clears away what lies about. */
+static void test_killed_half_way(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    const char *path = scratch_path("killed.nlsh");
+    sample_make(&sample, NLSH_U8);
+    size_t large_size = (size_t)3 << 20;
+    uint8_t *large = calloc(large_size, 1);
+    assert_non_null(large);
+    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    sample.sections[8] =
+        (struct nlsh__section_data){(enum nlsh__section_id)1003, large, large_size};
+    static const rlim_t limits[] = {0, 1, 1000, 4096, (1 << 20) + 5, 3 << 20};
+    for (int i = 0; i < 6; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            const struct rlimit limit = {limits[i], limits[i]};
+            const struct rlimit no_core = {0, 0};
+            if (setrlimit(RLIMIT_CORE, &no_core) != 0 || setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+                signal(SIGXFSZ, SIG_DFL) == SIG_ERR)
+                _exit(2);
+            enum nlsh_status status =
+                nlsh__index_write(path, sample.sections, sample.n_sections, NULL);
+            _exit(status == NLSH_OK ? 0 : 1);
+        }
+        int how;
+        assert_int_equal(waitpid(child, &how, 0), child);
+        assert_true(WIFSIGNALED(how) && WTERMSIG(how) == SIGXFSZ);
+        assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
+        /* one orphan: this round's; the one before was removed by this round's writer */
+        assert_int_equal(scratch_count(".killed.nlsh"), 1);
+    }
+    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
+    assert_int_equal(scratch_count(".killed.nlsh"), 0);
+    free(large);
+}
+
+/* An index that is open when its file is replaced stays what it was. */
+static void test_replaced_while_open(void **state)
+{
+    (void)state;
+    const char *path = scratch_path("replaced.nlsh");
+    struct nlsh_index *index;
+    struct nlsh_index_info info;
+    sample_make(&sample, NLSH_U8);
+    assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
+    const uint64_t hash = sample.meta.data_hash;
+    sample.meta.data_hash = 1;
+    assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
+    nlsh_index_info(index, &info);
+    assert_true(info.data_hash == hash);
+    sample_use(index);
+    nlsh_index_close(index);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_narrowed_floats),
+        cmocka_unit_test(test_smallest),
+        cmocka_unit_test(test_large_and_empty_sections),
+        cmocka_unit_test(test_write_fails),
+        cmocka_unit_test(test_killed_half_way),
+        cmocka_unit_test(test_replaced_while_open),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
