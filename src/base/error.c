@@ -1,6 +1,9 @@
 /* error.c - see error.h. */
 #include "base/error.h"
 
+#undef nlsh__fail
+#undef nlsh__fail_errno
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

@@ -14,6 +14,11 @@ enum nlsh_status nlsh__fail_errno(struct nlsh_error *error, enum nlsh_status sta
                                   int errno_value, const char *hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* So that compiler and analyser see, at the call, which status comes back: never NLSH_OK. */
+#define nlsh__fail(error, status, ...) (nlsh__fail(error, status, __VA_ARGS__), (status))
+#define nlsh__fail_errno(error, status, ...)                                                       \
+    (nlsh__fail_errno(error, status, __VA_ARGS__), (status))
+
 /* Empties *error; every public function begins with it. */
 void nlsh__error_clear(struct nlsh_error *error);
 

@@ -332,7 +332,7 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
             snprintf(number, sizeof number, "(neither a number nor a string)");
         status = nlsh_build_options_set(&read, name, text, &inner);
         if (status != NLSH_OK) {
-            nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
+            status = nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
             break;
         }
     }

@@ -4,7 +4,6 @@
  * left to verify (verify.c), which comes through the same code with `whole`; searching must
  * therefore not index by ids.
  */
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,7 +122,6 @@ static enum nlsh_status take_sections(struct nlsh_index *index,
     const void *meta = NULL, *buckets = NULL, *ids = NULL;
     const struct nlsh__index_entry *const *known = table->known;
     NLSH_TRY(take(index, known[NLSH__SECTION_META], 1, sizeof index->meta, &meta, error));
-    assert(meta != NULL); /* take() gave it */
     memcpy(&index->meta, meta, sizeof index->meta);
     NLSH_TRY(check_meta(index->path, &index->meta, error));
     const struct nlsh__meta *m = &index->meta;

@@ -16,7 +16,6 @@
  *  - imbalance = 0 starts another, far slower search for perfect balance: half a vertex more than
  *    the cap is the same limit and never 0.
  */
-#include <assert.h>
 #include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
@@ -141,7 +140,6 @@ static void run(const struct library *library, const struct arrays *arrays, size
     nlsh__rng_init(&rng, seed, 0);
     /* A part that the library does not write stays out of range and is caught. */
     for (size_t i = 0; i < n_rows; i++) bucket_of[i] = UINT32_MAX;
-    assert(library->kaffpa != NULL); /* or opening it had failed */
     pthread_mutex_lock(&one_at_a_time);
     library->kaffpa(&n, NULL, arrays->offsets, arrays->weights, arrays->neighbors, &n_parts,
                     &imbalance, true, (int)nlsh__rng_below(&rng, INT32_MAX), mode, &cut,

@@ -290,7 +290,7 @@ nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries, si
                   struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__rule rule = {0};
+    struct nlsh__rule rule;
     size_t k = options->k, rerank;
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     NLSH_TRY(check_options(s->index, options, &rule, error));
@@ -344,7 +344,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__rule rule = {0};
+    struct nlsh__rule rule;
     const struct nlsh_index *index = s->index;
     size_t found = 0;
     nlsh__error_clear(error);
