@@ -5,6 +5,7 @@
 #include "inputs.h"
 #include "output.h"
 #include "talk.h"
+#include "truth.h"
 #include "verbs.h"
 
 static const char *rule_name(enum nlsh_rule rule)

@@ -110,7 +110,7 @@ static void print_flag(FILE *to, const struct flag *flag)
 static void print_examples(FILE *to, const struct verb *verb)
 {
     heading(to, "Examples");
-    for (size_t i = 0; i < 5 && verb->examples[i].line; i++) {
+    for (size_t i = 0; i < MAX_EXAMPLES && verb->examples[i].line; i++) {
         fprintf(to, "  # %s\n", verb->examples[i].why);
         const char *line = verb->examples[i].line;
         /* A long command is broken before a flag, as one would type it. */
@@ -255,7 +255,7 @@ static void man_verb(FILE *to, const struct verb *verb)
     fputs("\n.PP\n", to);
     roff(to, verb->description);
     fputc('\n', to);
-    for (size_t i = 0; i < 5 && verb->examples[i].line; i++) {
+    for (size_t i = 0; i < MAX_EXAMPLES && verb->examples[i].line; i++) {
         fputs(".PP\n", to);
         roff(to, verb->examples[i].why);
         fputs(":\n.PP\n.nf\n    ", to);
@@ -268,7 +268,7 @@ static void man_verb(FILE *to, const struct verb *verb)
 }
 
 /* Of the last change that a reader of the manual would notice. */
-static const char manual_date[] = "2026-11-22";
+static const char manual_date[] = "2026-11-23";
 
 void help_man(FILE *to)
 {

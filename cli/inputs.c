@@ -1,6 +1,5 @@
 /*
- * inputs.c - what the verbs share: vector files read as -type says, the settings of a run, true
- * neighbours from a file or from a scan of every bucket.
+ * inputs.c - what the verbs share: vector files read as -type says, the settings of a run.
  */
 #include "inputs.h"
 
@@ -229,100 +228,4 @@ void run_init(const struct args *args, struct nlsh_run *run)
     } else {
         run->cache_dir = nlsh_cache_default_dir();
     }
-}
-
-/* ---- true neighbours ------------------------------------------------------------------------- */
-
-int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
-               struct nlsh_neighbors *out)
-{
-    struct nlsh_error error = {0};
-    if (nlsh_neighbors_read(path, out, &error) != NLSH_OK) return talk_failed(&error);
-    int code = 0;
-    if (out->n_rows != n_queries) {
-        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries",
-                          "%s holds the neighbours of %zu queries, there are %zu queries", path,
-                          out->n_rows, n_queries);
-    } else if (out->k < k) {
-        code = talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
-                          "%s holds %zu neighbours a query, -N asks for %zu", path, out->k, k);
-    }
-    for (size_t i = 0; code == 0 && i < out->n_rows * out->k; i++) {
-        if (out->ids[i] < n_rows) continue;
-        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries in this base",
-                          "%s, row %zu: neighbour %u, but the base has only %zu vectors", path,
-                          i / out->k, out->ids[i], n_rows);
-    }
-    if (code != 0) nlsh_neighbors_free(out);
-    return code;
-}
-
-static enum nlsh_status
-scan_timed(const struct nlsh_index *index, const struct nlsh_matrix *queries,
-           const struct nlsh_search_options *options, struct nlsh_neighbors *out, double *seconds,
-           struct nlsh_error *error)
-{
-    struct nlsh_searcher *searcher;
-    double spent = 0;
-    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
-    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i++) {
-        struct nlsh_matrix one = matrix_rows(queries, i, 1);
-        double began = now_seconds();
-        status = nlsh_search(searcher, &one, options, out->ids + i * out->k, out->l2sq + i * out->k,
-                             NULL, error);
-        spent += now_seconds() - began;
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, queries->n_rows)) {
-            status = error->status = NLSH_E_INTERRUPTED;
-        }
-    }
-    nlsh_searcher_free(searcher);
-    *seconds = spent / (double)queries->n_rows;
-    return status;
-}
-
-static enum nlsh_status scan_batched(const struct nlsh_index *index,
-                                     const struct nlsh_matrix *queries,
-                                     const struct nlsh_search_options *options,
-                                     struct nlsh_neighbors *out, struct nlsh_error *error)
-{
-    enum nlsh_status status = NLSH_OK;
-    size_t step = 64 * options->n_threads;
-    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i += step) {
-        size_t n = queries->n_rows - i < step ? queries->n_rows - i : step;
-        struct nlsh_matrix some = matrix_rows(queries, i, n);
-        status = nlsh_search_batch(index, &some, options, out->ids + i * out->k,
-                                   out->l2sq + i * out->k, NULL, error);
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + n, queries->n_rows)) {
-            status = error->status = NLSH_E_INTERRUPTED;
-        }
-    }
-    return status;
-}
-
-int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
-                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out)
-{
-    struct nlsh_error error = {0};
-    struct nlsh_index_info info;
-    struct nlsh_search_options options;
-    nlsh_index_info(index, &info);
-    nlsh_search_options_init(&options);
-    options.k = k;
-    options.probes = (double)info.n_buckets; /* every bucket: nothing can be missed */
-    options.n_threads = run->n_threads;
-    out->n_rows = queries->n_rows;
-    out->k = k;
-    out->ids = calloc(queries->n_rows * k, sizeof *out->ids);
-    out->l2sq = calloc(queries->n_rows * k, sizeof *out->l2sq);
-    enum nlsh_status status = NLSH_E_NOMEM;
-    if (out->ids == NULL || out->l2sq == NULL) {
-        error.status = status;
-    } else if (seconds != NULL) {
-        status = scan_timed(index, queries, &options, out, seconds, &error);
-    } else {
-        status = scan_batched(index, queries, &options, out, &error);
-    }
-    if (status == NLSH_OK) return 0;
-    nlsh_neighbors_free(out);
-    return talk_failed(&error);
 }

@@ -1,4 +1,4 @@
-/* inputs.h - what the verbs share: vector files by -type, the run's settings, true neighbours. */
+/* inputs.h - what the verbs share: vector files by -type, the run's settings. */
 #ifndef NLSH_CLI_INPUTS_H
 #define NLSH_CLI_INPUTS_H
 
@@ -33,15 +33,5 @@ struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, s
 
 /* Threads, cache, progress and notes from the flags. */
 void run_init(const struct args *args, struct nlsh_run *run);
-
-/* True neighbours from an .ivecs file, checked against the number of queries, k and n_rows. */
-int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
-               struct nlsh_neighbors *out);
-/*
- * The k true neighbours of each query by scanning every bucket of the index. seconds (or NULL):
- * mean a query, one at a time on one thread; with NULL all of the run's threads are used.
- */
-int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
-                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out);
 
 #endif

@@ -29,10 +29,11 @@ enum {
     E = 1 << 6,  /* evaluate */
     C = 1 << 7,  /* cache */
     X = 1 << 8,  /* convert */
-    N = 1 << 9,  /* bench */
-    H = 1 << 10, /* help */
-    R = 1 << 11, /* version */
-    ALL = (1 << 12) - 1
+    M = 1 << 9,  /* compare */
+    N = 1 << 10, /* bench */
+    H = 1 << 11, /* help */
+    R = 1 << 12, /* version */
+    ALL = (1 << 13) - 1
 };
 
 static const struct verb verbs[] = {
@@ -68,13 +69,22 @@ static const struct verb verbs[] = {
      "and distanceTrue, that to the true neighbour of this rank; with -range true R-near "
      "neighbors, the ids of all scanned vectors within R. At the end: Average AF, the mean of "
      "distanceApproximate / distanceTrue; Recall@N, the share of the N true neighbours that were "
-     "found; QPS, queries a second; tApproximateAverage and tTrueAverage, seconds a query.",
+     "found; QPS, queries a second; tApproximateAverage and tTrueAverage, seconds a query.\n"
+     "With a list (-T 1,5,0.05) the file has all this once for each value, behind a line \"T: 5\"; "
+     "as CSV it has a first column T, as JSON an array \"runs\".\n"
+     "With --models_index every model of a tuning run answers the same queries. Each has a results "
+     "file beside -o, results.NAME.txt for -o results.txt and the model NAME.nlsh, and "
+     "models_compare.csv beside them has a row for each model and T. Without -o they go to the "
+     "folder of the list.",
      {{"ten neighbours each, at recall .95", "nlsh search -i my.nlsh -q query.fvecs"},
       {"as the original scripts had it",
        "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin "
        "-o results.txt -type sift -N 10 -T 5"},
       {"every bucket whose probability exceeds 0.05",
        "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
+      {"all models of a tuning run in one pass",
+       "nlsh search --models_index outputs/tuning/run/index.json -d base.fvecs -q query.fvecs "
+       "-T 1,5,0.05"},
       {"neighbours within a radius besides, as JSON",
        "nlsh search -i my.nlsh -q query.fvecs -R 250 --format json -o results.json"}},
      0,
@@ -156,6 +166,23 @@ static const struct verb verbs[] = {
      2,
      NULL,
      cmd_convert},
+    {"compare",
+     "several indexes, one set of queries, one table",
+     "INDEX... -q QUERIES [flags]",
+     "Searches every index at every T of the list and prints a row for each: recall, "
+     "approximation factor, candidates, queries a second, times faster than an exact scan, time of "
+     "the build (where a list of models has it) and size. The true neighbours are found once. The "
+     "indexes must be of the same vectors.\n"
+     "With -o results.txt each index has a results file beside it: results.NAME.txt, NAME being "
+     "the index file's without .nlsh. `nlsh search --models_index` does the same for the models of "
+     "a tuning run.",
+     {{"two indexes at three settings",
+       "nlsh compare a.nlsh b.nlsh -d base.fvecs -q query.fvecs -T 1,5,0.05"},
+      {"for a spreadsheet", "nlsh compare *.nlsh -q query.fvecs --recall 0.9,0.95,0.99 --csv -"}},
+     1,
+     MAX_WORDS,
+     NULL,
+     cmd_compare},
     {"bench",
      "a table of recall and speed beside other methods",
      "-d BASE -q QUERIES [flags]",
@@ -178,7 +205,7 @@ static const struct verb verbs[] = {
       {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
      0,
      1,
-     "build search graph groundtruth info verify evaluate cache convert bench version",
+     "build search graph groundtruth info verify evaluate cache convert compare bench version",
      cmd_help},
     {"version",
      "print the version",
@@ -212,28 +239,31 @@ static const char checked_base_help[] =
 static const struct flag flags[] = {
     {B | G | N, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
     {T, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
-    {S | E, "d", NULL, FLAG_IN, FILES_MAYBE, "BASE", NULL, NO_RANGE, checked_base_help},
-    {S | T | E | N, "q", NULL, FLAG_IN, FILES, "QUERIES", NULL, NO_RANGE, "query vectors, in any of the formats of a base"},
+    {S | E | M, "d", NULL, FLAG_IN, FILES_MAYBE, "BASE", NULL, NO_RANGE, checked_base_help},
+    {S | T | E | N | M, "q", NULL, FLAG_IN, FILES, "QUERIES", NULL, NO_RANGE, "query vectors, in any of the formats of a base"},
     {B, "i", NULL, FLAG_OUT, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file to write; it appears whole or not at all"},
-    {S | E, "i", NULL, FLAG_IN, FILES, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
-    {I | V | N, "i", NULL, FLAG_IN, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
+    {E, "i", NULL, FLAG_IN, FILES, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
+    {S | I | V | N, "i", NULL, FLAG_IN, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
+    {S, "models_index", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "in place of -i: index.json of a tuning run, whose models are all searched"},
     {S, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "results file; - is the standard output"},
+    {M, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "results files to write, one an index; out.txt gives out.NAME.txt"},
+    {M, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV; - is the standard output"},
     {G, "o", NULL, FLAG_OUT, FILES, "GRAPH", NULL, NO_RANGE, "graph file to write, or .ivecs by its ending"},
     {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, or nlsh's graph file by any other ending"},
     {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared)"},
-    {S | E, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
+    {S | E | M, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
     {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
-    {B | S | G | T | E | N, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
+    {B | S | G | T | E | N | M, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
     {B, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},
 
-    {S | T | E | N, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
-    {S, "T", NULL, FLAG_REAL, FIND, "T", NULL, 0, HUGE_VAL, "T >= 1: the T most probable buckets; T < 1: all above this probability"},
-    {S, "recall", NULL, FLAG_REAL, FIND, "R", "0.95", 0, 1, "where T is not given: the recall to aim at"},
-    {S, "R", NULL, FLAG_REAL, FIND, "RADIUS", NULL, 0, HUGE_VAL, "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"},
-    {S, "range", NULL, FLAG_CHOICE, FIND, "{true,false}", NULL, NO_RANGE, "list the R-near neighbours; true where -R is given, else false"},
-    {S, "format", NULL, FLAG_CHOICE, FIND, "{text,json,csv}", "text", NO_RANGE, "form of the results"},
+    {S | T | E | N | M, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
+    {S | M, "T", NULL, FLAG_LIST, FIND, "T,T,...", NULL, 0, HUGE_VAL, "T >= 1: the T most probable buckets; T < 1: all above this probability"},
+    {S | M, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.95", 0, 1, "where T is not given: the recall to aim at"},
+    {S | M, "R", NULL, FLAG_REAL, FIND, "RADIUS", NULL, 0, HUGE_VAL, "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"},
+    {S | M, "range", NULL, FLAG_CHOICE, FIND, "{true,false}", NULL, NO_RANGE, "list the R-near neighbours; true where -R is given, else false"},
+    {S | M, "format", NULL, FLAG_CHOICE, FIND, "{text,json,csv}", "text", NO_RANGE, "form of the results"},
     {N, "T", NULL, FLAG_LIST, FIND, "T,T,...", "1,2,5,10,0.1,0.05,0.01", 0, HUGE_VAL, "values of T for the index's rows"},
     {N, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.9,0.95,0.99", 0, 1, "recall targets for more rows"},
     {N, "probes", NULL, FLAG_LIST, FIND, "P,P,...", "1,2,4,8,16,32", 1, 1e6, "lists that IVF-Flat scans"},
@@ -245,17 +275,17 @@ static const struct flag flags[] = {
 
     {B | G | T | E, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
     {N, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads for what is not timed; default: all processors"},
-    {S, "threads", NULL, FLAG_COUNT, RUN, "N", "1", 1, 4096, "threads to search on; 1: one query at a time"},
-    {B | S | G | T | E | N | C, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
-    {B | S | G | T | E | N, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
+    {S | M, "threads", NULL, FLAG_COUNT, RUN, "N", "1", 1, 4096, "threads to search on; 1: one query at a time"},
+    {B | S | G | T | E | N | C | M, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
+    {B | S | G | T | E | N | M, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
     {B, "dry-run", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "print the resolved settings and a forecast of time, memory and size"},
 
-    {B | S | G | T | E | N, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
+    {B | S | G | T | E | N | M, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
     {B | G | I | V | C | X | R, "quiet", "q", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
-    {S | T | E | N, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
+    {S | T | E | N | M, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
     {H, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {S, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "--format json; with -o FILE the summary as JSON on stdout"},
-    {B | G | T | I | V | E | C | X | N | R, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "the answer as JSON on stdout"},
+    {B | G | T | I | V | E | C | X | N | R | M, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "the answer as JSON on stdout"},
     {H, "man", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {H, "completion", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {ALL, "help", "h", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "print this and exit"},

@@ -39,22 +39,22 @@ struct flag {
 
 struct args;
 
+enum { MAX_FLAGS = 64, MAX_WORDS = 256, MAX_EXAMPLES = 6 };
+
 struct example {
     const char *why, *line;
 };
 
 struct verb {
     const char *name;
-    const char *summary;         /* one line, no full stop */
-    const char *usage;           /* what follows the verb */
-    const char *description;     /* paragraphs of one line each, separated by \n */
-    struct example examples[5];  /* up to the first without a line */
-    size_t min_words, max_words; /* arguments that are not flags */
-    const char *words;           /* what the first of them may be, for completion; or NULL */
+    const char *summary;                   /* one line, no full stop */
+    const char *usage;                     /* what follows the verb */
+    const char *description;               /* paragraphs of one line each, separated by \n */
+    struct example examples[MAX_EXAMPLES]; /* up to the first without a line */
+    size_t min_words, max_words;           /* arguments that are not flags */
+    const char *words; /* what the first of them may be, for completion; or NULL */
     int (*run)(const struct args *args);
 };
-
-enum { MAX_FLAGS = 64, MAX_WORDS = 4 };
 
 /* A parsed command line. */
 struct args {

@@ -13,6 +13,7 @@ int cmd_verify(const struct args *args);
 int cmd_evaluate(const struct args *args);
 int cmd_cache(const struct args *args);
 int cmd_convert(const struct args *args);
+int cmd_compare(const struct args *args);
 int cmd_bench(const struct args *args);
 int cmd_help(const struct args *args);
 int cmd_version(const struct args *args);

@@ -1,0 +1,202 @@
+/*
+ * answers.c - the answers of an index to a set of queries at one setting: found, timed, judged.
+ */
+#include "answers.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs.h"
+#include "talk.h"
+
+int answers_create(size_t n, size_t k, struct answers *out)
+{
+    *out = (struct answers){.n = n, .k = k};
+    if (n <= SIZE_MAX / sizeof *out->ids / k) {
+        out->ids = calloc(n * k, sizeof *out->ids);
+        out->l2sq = calloc(n * k, sizeof *out->l2sq);
+        out->stats = calloc(n, sizeof *out->stats);
+    }
+    if (out->ids != NULL && out->l2sq != NULL && out->stats != NULL) return 0;
+    answers_free(out);
+    return talk_error(EXIT_BUG, "ask for fewer neighbours with -N", "out of memory");
+}
+
+void answers_free(struct answers *answers)
+{
+    free(answers->ids);
+    free(answers->l2sq);
+    free(answers->stats);
+    *answers = (struct answers){0};
+}
+
+/* ---- how good they are ----------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The 95th percentile of the candidates; NaN without memory. */
+static double percentile_95(const struct nlsh_search_stats *stats, size_t n)
+{
+    uint32_t *scanned = calloc(n, sizeof *scanned);
+    if (scanned == NULL) return NAN;
+    for (size_t i = 0; i < n; i++) scanned[i] = stats[i].candidates;
+    qsort(scanned, n, sizeof *scanned, by_size);
+    size_t rank = (n - 1) * 95 / 100;
+    double value = scanned[rank];
+    free(scanned);
+    return value;
+}
+
+void score_answers(const uint32_t *ids, const float *l2sq, const struct nlsh_search_stats *stats,
+                   size_t n, size_t k, const struct nlsh_neighbors *truth, struct score *out)
+{
+    size_t n_factor = 0;
+    *out = (struct score){.p95 = percentile_95(stats, n)};
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *true_ids = truth->ids + i * truth->k;
+        const float *true_l2sq = truth->l2sq + i * truth->k;
+        const uint32_t *row = ids + i * k;
+        const float *row_l2sq = l2sq + i * k;
+        out->recall_1 += nlsh_recall(row, row_l2sq, true_ids, true_l2sq, 1);
+        out->recall_n += nlsh_recall(row, row_l2sq, true_ids, true_l2sq, k);
+        double factor = nlsh_approximation_factor(row_l2sq, true_l2sq, k);
+        if (isfinite(factor)) {
+            out->factor += factor;
+            n_factor++;
+        }
+        out->candidates += stats[i].candidates;
+        out->probes += stats[i].n_probes;
+    }
+    out->recall_1 /= (double)n;
+    out->recall_n /= (double)n;
+    out->factor = n_factor ? out->factor / (double)n_factor : NAN;
+    out->candidates /= (double)n;
+    out->probes /= (double)n;
+}
+
+/* ---- search ---------------------------------------------------------------------------------- */
+
+static enum nlsh_status find_singly(const struct nlsh_index *index,
+                                    const struct nlsh_matrix *queries,
+                                    const struct nlsh_search_options *options, const char *stage,
+                                    struct answers *a, struct nlsh_error *error)
+{
+    struct nlsh_searcher *searcher;
+    double spent = 0;
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
+    for (size_t i = 0; i < a->n && status == NLSH_OK; i++) {
+        struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        double began = now_seconds();
+        status = nlsh_search(searcher, &one, options, a->ids + i * a->k, a->l2sq + i * a->k,
+                             a->stats + i, error);
+        spent += now_seconds() - began;
+        bool pause = i % 64 == 63 || i + 1 == a->n;
+        if (status == NLSH_OK && pause && talk_progress(NULL, stage, i + 1, a->n)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
+    }
+    nlsh_searcher_free(searcher);
+    a->seconds = spent / (double)a->n;
+    return status;
+}
+
+static enum nlsh_status find_threaded(const struct nlsh_index *index,
+                                      const struct nlsh_matrix *queries,
+                                      const struct nlsh_search_options *options, const char *stage,
+                                      struct answers *a, struct nlsh_error *error)
+{
+    enum { step = 4096 };
+    double spent = 0;
+    for (size_t i = 0; i < a->n; i += step) {
+        size_t n = a->n - i < step ? a->n - i : step;
+        struct nlsh_matrix some = matrix_rows(queries, i, n);
+        double began = now_seconds();
+        enum nlsh_status status = nlsh_search_batch(index, &some, options, a->ids + i * a->k,
+                                                    a->l2sq + i * a->k, a->stats + i, error);
+        spent += now_seconds() - began;
+        if (status != NLSH_OK) return status;
+        if (talk_progress(NULL, stage, i + n, a->n)) return error->status = NLSH_E_INTERRUPTED;
+    }
+    a->seconds = spent / (double)a->n;
+    return NLSH_OK;
+}
+
+int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                 const struct nlsh_search_options *options, const char *stage,
+                 struct answers *answers)
+{
+    struct nlsh_error error = {0};
+    enum nlsh_status status = options->n_threads > 1
+                                  ? find_threaded(index, queries, options, stage, answers, &error)
+                                  : find_singly(index, queries, options, stage, answers, &error);
+    return status == NLSH_OK ? 0 : talk_failed(&error);
+}
+
+/* ---- settings -------------------------------------------------------------------------------- */
+
+/* The values of a list; says so and returns 0 where there are more than we take. */
+static size_t read_list(const struct args *args, const char *name, double values[MAX_POINTS])
+{
+    size_t n = 1;
+    char dashed[64];
+    for (const char *c = args_text(args, name); *c != '\0'; c++) n += *c == ',';
+    if (n <= MAX_POINTS) return args_list(args, name, values, MAX_POINTS);
+    talk_error(EXIT_USAGE, NULL, "%s has %zu values: at most %d are taken",
+               flag_dashed(name, dashed), n, MAX_POINTS);
+    return 0;
+}
+
+size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS])
+{
+    double values[MAX_POINTS];
+    bool by_t = args_given(args, "T");
+    const char *name = by_t ? "T" : "recall";
+    size_t n = read_list(args, name, values);
+    for (size_t i = 0; i < n; i++) {
+        double v = values[i];
+        bool good = by_t ? v > 0 && (v < 1 || floor(v) == v) : v > 0 && v < 1;
+        if (good) {
+            nlsh_search_options_init(&out[i]);
+            if (by_t) out[i].probes = v;
+            if (!by_t) out[i].recall = v;
+            continue;
+        }
+        if (by_t) {
+            talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
+                       n > 1 ? "-T %s: %g is neither" : "-T %s: it is neither",
+                       args_text(args, "T"), v);
+        } else {
+            talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
+                       n > 1 ? "--recall %s: %g must lie between 0 and 1"
+                             : "--recall %s: it must lie between 0 and 1",
+                       args_text(args, "recall"), v);
+        }
+        return 0;
+    }
+    return n;
+}
+
+const char *point_text(const struct nlsh_search_options *options, char buffer[32])
+{
+    if (options->probes > 0) {
+        snprintf(buffer, 32, options->probes < 1 ? "%g" : "%.0f", options->probes);
+    } else {
+        snprintf(buffer, 32, "recall %g", options->recall);
+    }
+    return buffer;
+}
+
+json_t *point_json(const struct nlsh_search_options *options)
+{
+    char text[32];
+    if (options->probes >= 1 && options->probes < 1e15) {
+        return json_integer((json_int_t)options->probes);
+    }
+    if (options->probes > 0) return json_real(options->probes);
+    return json_string(point_text(options, text));
+}

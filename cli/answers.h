@@ -1,0 +1,55 @@
+/* answers.h - the answers of an index to a set of queries at one setting: found, timed, judged. */
+#ifndef NLSH_CLI_ANSWERS_H
+#define NLSH_CLI_ANSWERS_H
+
+#include <jansson.h>
+
+#include "nlsh/learn.h"
+#include "options.h"
+
+/* How good some answers are: means over the queries. */
+struct score {
+    double recall_1, recall_n;
+    double factor; /* approximation factor; NaN where no query has one */
+    double candidates, p95, probes;
+};
+
+/* The answers to n queries, k each. */
+struct answers {
+    size_t n, k;
+    uint32_t *ids; /* [n x k] */
+    float *l2sq;   /* [n x k] */
+    struct nlsh_search_stats *stats;
+    double seconds; /* mean a query */
+    struct score score;
+};
+
+/* Room for n queries; 0 or an exit code. */
+int answers_create(size_t n, size_t k, struct answers *out);
+void answers_free(struct answers *answers);
+
+/* Judges the first n answers, k each; truth holds at least k neighbours a query, with distances. */
+void score_answers(const uint32_t *ids, const float *l2sq, const struct nlsh_search_stats *stats,
+                   size_t n, size_t k, const struct nlsh_neighbors *truth, struct score *out);
+
+/* Searches the index for all queries, timed: query by query on one thread, or as a whole with
+ * options->n_threads. stage is the progress bar's. Fills all but the score. */
+int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                 const struct nlsh_search_options *options, const char *stage,
+                 struct answers *answers);
+
+/* ---- settings ---------------------------------------------------------------------------- */
+
+enum { MAX_POINTS = 64 };
+
+/*
+ * What -T and --recall ask for, each a list: a value of T, or where -T is not given a recall.
+ * Returns how many options were filled, or 0 after saying which value is outside its meaning.
+ */
+size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS]);
+/* "5", "0.05" or "recall 0.95". */
+const char *point_text(const struct nlsh_search_options *options, char buffer[32]);
+/* 5, 0.05 or "recall 0.95". */
+json_t *point_json(const struct nlsh_search_options *options);
+
+#endif

@@ -1,0 +1,355 @@
+/*
+ * cmd_compare.c - `nlsh compare`, and `nlsh search --models_index`: several indexes, one set of
+ * queries.
+ *
+ * The true neighbours are found once, and the exact scan is timed once. Then one index after another
+ * answers at every setting; each has a results file, which appears whole when its last setting is
+ * done. The table comes at the end: a run that is stopped leaves whole results and no half table.
+ */
+#include "compare.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answers.h"
+#include "inputs.h"
+#include "models.h"
+#include "output.h"
+#include "results.h"
+#include "talk.h"
+#include "truth.h"
+#include "verbs.h"
+
+struct row {
+    const struct model *model;
+    const struct nlsh_search_options *asked;
+    struct score score;
+    double seconds;
+};
+
+struct compare {
+    const struct args *args;
+    struct models models;
+    char **results; /* [models.n] a results file each; NULL where none is written */
+    char *csv;      /* the table's file, "-" for stdout, or NULL */
+    struct nlsh_search_options points[MAX_POINTS];
+    size_t n_points;
+    struct loaded queries;
+    struct nlsh_neighbors truth;
+    struct results_of of;
+    struct answers answers;
+    struct row *rows; /* [models.n x n_points] */
+    size_t n_rows;
+};
+
+static int no_memory(void)
+{
+    return talk_error(EXIT_BUG, NULL, "out of memory");
+}
+
+/* ---- the names of what is written ------------------------------------------------------------ */
+
+/* "out/results.txt" and "m3": "out/results.m3.txt". */
+static char *results_name(const char *pattern, const char *model)
+{
+    const char *slash = strrchr(pattern, '/'), *base = slash ? slash + 1 : pattern;
+    const char *dot = strrchr(base, '.');
+    size_t size = strlen(pattern) + strlen(model) + 2;
+    char *name = malloc(size);
+    if (name == NULL) return NULL;
+    if (dot == NULL || dot == base) dot = base + strlen(base);
+    snprintf(name, size, "%.*s.%s%s", (int)(dot - pattern), pattern, model, dot);
+    return name;
+}
+
+/* A results file for each model, named after pattern. */
+static int name_results(struct compare *c, const char *pattern)
+{
+    c->results = calloc(c->models.n, sizeof *c->results);
+    if (c->results == NULL) return no_memory();
+    for (size_t i = 0; i < c->models.n; i++) {
+        c->results[i] = results_name(pattern, c->models.models[i].name);
+        if (c->results[i] == NULL) return no_memory();
+    }
+    return 0;
+}
+
+/* folder/name */
+static char *in_folder(const char *folder, const char *name)
+{
+    size_t size = strlen(folder) + strlen(name) + 1;
+    char *path = malloc(size);
+    if (path != NULL) snprintf(path, size, "%s%s", folder, name);
+    return path;
+}
+
+/* --models_index: results and table beside -o, or beside the list. */
+static int name_beside(struct compare *c, const char *list)
+{
+    bool given = args_given(c->args, "o");
+    const char *o = args_text(c->args, "o"), *format = args_text(c->args, "format");
+    char standard[32];
+    if (given && strcmp(o, "-") == 0) {
+        return talk_error(EXIT_USAGE,
+                          "give -o FILE, or leave it out: results are then beside the list",
+                          "-o -: the results of several models are several files");
+    }
+    snprintf(standard, sizeof standard, "results.%s", strcmp(format, "text") ? format : "txt");
+    char *folder = folder_of(given ? o : list);
+    char *pattern = given ? strdup(o) : folder ? in_folder(folder, standard) : NULL;
+    if (folder != NULL) c->csv = in_folder(folder, "models_compare.csv");
+    int code = pattern && c->csv ? name_results(c, pattern) : no_memory();
+    free(pattern);
+    free(folder);
+    return code;
+}
+
+/* Whether all of it can be written, and none of it over an input. */
+static int check_outputs(const struct compare *c, const char *list)
+{
+    size_t n = 0;
+    const char **inputs = calloc(c->models.n + 4, sizeof *inputs);
+    if (inputs == NULL) return no_memory();
+    for (size_t i = 0; i < c->models.n; i++) inputs[n++] = c->models.models[i].path;
+    inputs[n++] = list;
+    inputs[n++] = args_text(c->args, "q");
+    inputs[n++] = args_text(c->args, "d");
+    inputs[n++] = args_text(c->args, "gt");
+    int code = output_check(c->csv, list ? "-o" : "--csv", inputs, n);
+    for (size_t i = 0; i < c->models.n && c->results != NULL && code == 0; i++) {
+        code = output_check(c->results[i], "-o", inputs, n);
+    }
+    free(inputs);
+    return code;
+}
+
+/* ---- the work -------------------------------------------------------------------------------- */
+
+/* The queries that a model answers before any that count: its pages are then in memory. */
+enum { warm_up = 1000 };
+
+static int warm(struct compare *c, const struct model *m)
+{
+    struct nlsh_search_options options = c->points[0];
+    struct answers some = c->answers;
+    if (some.n > warm_up) some.n = warm_up;
+    options.k = some.k;
+    return answers_find(m->index, &c->queries.matrix, &options, m->name, &some);
+}
+
+static int run_model(struct compare *c, const struct model *m, struct results *results)
+{
+    int code = warm(c, m);
+    for (size_t i = 0; i < c->n_points && code == 0; i++) {
+        struct row *row = &c->rows[c->n_rows];
+        struct nlsh_search_options options = c->points[i];
+        row->model = m;
+        row->asked = &c->points[i];
+        options.k = c->answers.k;
+        options.n_threads = args_count(c->args, "threads");
+        if (options.probes > (double)m->info.n_buckets) options.probes = (double)m->info.n_buckets;
+        code = answers_find(m->index, &c->queries.matrix, &options, m->name, &c->answers);
+        if (code != 0) return code;
+        score_answers(c->answers.ids, c->answers.l2sq, c->answers.stats, c->answers.n, c->answers.k,
+                      &c->truth, &row->score);
+        c->answers.score = row->score;
+        row->seconds = c->answers.seconds;
+        if (results != NULL) code = results_add(results, m->index, &c->points[i], &c->answers);
+        c->n_rows++;
+    }
+    return code;
+}
+
+static int run_all(struct compare *c)
+{
+    struct results results;
+    int code = 0;
+    for (size_t i = 0; i < c->models.n && code == 0; i++) {
+        const struct model *m = &c->models.models[i];
+        if (c->results == NULL) {
+            code = run_model(c, m, NULL);
+            continue;
+        }
+        code = results_open(&c->of, c->results[i], &results);
+        if (code == 0) code = run_model(c, m, &results);
+        if (code == 0) {
+            code = results_commit(&results);
+        } else {
+            results_abort(&results);
+        }
+    }
+    talk_stage_end();
+    return code;
+}
+
+static int prepare(struct compare *c)
+{
+    const struct args *args = c->args;
+    const struct model *first = &c->models.models[0];
+    size_t k = args_count(args, "N");
+    c->of.format = args_text(args, "format");
+    c->of.many = c->n_points > 1;
+    c->of.queries = &c->queries.matrix;
+    c->of.truth = &c->truth;
+    c->rows = calloc(c->models.n * c->n_points, sizeof *c->rows);
+    if (c->rows == NULL) return no_memory();
+    int code = load_queries(args_text(args, "q"), args_text(args, "type"), first->path,
+                            &first->info, &c->queries);
+    if (code == 0) code = read_range(args, &c->queries, &c->of);
+    if (code == 0) code = answers_create(c->queries.matrix.n_rows, k, &c->answers);
+    if (code != 0) return code;
+    return truth_timed(args, first->index, first->path, &c->queries.matrix, k, &c->truth,
+                       &c->of.true_seconds);
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+/* A field in quotes, those inside doubled (RFC 4180). */
+static void csv_quoted(const char *text, FILE *to)
+{
+    fputc('"', to);
+    for (; *text != '\0'; text++) {
+        if (*text == '"') fputc('"', to);
+        fputc(*text, to);
+    }
+    fputc('"', to);
+}
+
+static int write_csv(const struct compare *c)
+{
+    struct output output;
+    char point[32];
+    int code = output_open(c->csv, &output);
+    if (code != 0) return code;
+    FILE *to = output.file;
+    fprintf(to,
+            "model,settings,T,recall_at_1,recall_at_%zu,af,candidates,candidates_p95,qps,speedup,"
+            "build_seconds,index_bytes,file\n",
+            c->answers.k);
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct row *r = &c->rows[i];
+        const struct score *s = &r->score;
+        csv_quoted(r->model->name, to);
+        fputc(',', to);
+        csv_quoted(r->model->settings, to);
+        fprintf(to, ",%s,%.6f,%.6f,%.6f,%.2f,%.0f,%.1f,%.3f,", point_text(r->asked, point),
+                s->recall_1, s->recall_n, s->factor, s->candidates, s->p95, 1 / r->seconds,
+                c->of.true_seconds / r->seconds);
+        if (isfinite(r->model->build_seconds)) fprintf(to, "%.3f", r->model->build_seconds);
+        fprintf(to, ",%zu,", r->model->info.size_bytes);
+        csv_quoted(r->model->path, to);
+        fputc('\n', to);
+    }
+    return output_commit(&output);
+}
+
+static int print_table(const struct compare *c)
+{
+    char mean[32], p95[32], qps[32], build[32], size[32], recall[24], queries[32], exact[32];
+    char point[32];
+    int width = 5;
+    for (size_t i = 0; i < c->models.n; i++) {
+        int length = (int)strlen(c->models.models[i].name);
+        if (length > width) width = length;
+    }
+    printf("%s queries on %zu thread%s; an exact scan takes %s a query\n\n",
+           text_count(c->answers.n, queries), args_count(c->args, "threads"),
+           args_count(c->args, "threads") == 1 ? "" : "s", text_seconds(c->of.true_seconds, exact));
+    snprintf(recall, sizeof recall, "recall@%zu", c->answers.k);
+    printf("%-*s %-11s %8s %10s %7s %10s %9s %9s %7s %8s %8s\n", width, "model", "T", "recall@1",
+           recall, "AF", "candidates", "p95", "QPS", "times", "built in", "size");
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct row *r = &c->rows[i];
+        double seconds = r->model->build_seconds;
+        printf("%-*s %-11s %8.4f %10.4f %7.4f %10s %9s %9s %6.1fx %8s %8s\n", width, r->model->name,
+               point_text(r->asked, point), r->score.recall_1, r->score.recall_n, r->score.factor,
+               text_count((uint64_t)llround(r->score.candidates), mean),
+               text_count((uint64_t)r->score.p95, p95),
+               text_count((uint64_t)llround(1 / r->seconds), qps), c->of.true_seconds / r->seconds,
+               isfinite(seconds) ? text_seconds(seconds, build) : "-",
+               text_bytes(r->model->info.size_bytes, size));
+    }
+    return finish_stdout();
+}
+
+static int print_as_json(const struct compare *c)
+{
+    json_t *rows = json_array();
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct row *r = &c->rows[i];
+        json_t *settings = json_loads(r->model->settings, 0, NULL);
+        json_array_append_new(
+            rows, json_pack("{s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:I}",
+                            "model", json_name(r->model->name), "file", json_name(r->model->path),
+                            "settings", settings ? settings : json_null(), "T",
+                            point_json(r->asked), "recall_at_1", r->score.recall_1, "recall_at_n",
+                            r->score.recall_n, "af", json_number_or_null(r->score.factor),
+                            "candidates", r->score.candidates, "candidates_p95", r->score.p95,
+                            "qps", 1 / r->seconds, "speedup", c->of.true_seconds / r->seconds,
+                            "build_seconds", json_number_or_null(r->model->build_seconds),
+                            "index_bytes", (json_int_t)r->model->info.size_bytes));
+    }
+    return print_json(json_pack("{s:s, s:I, s:I, s:f, s:o}", "command", "compare", "queries",
+                                (json_int_t)c->answers.n, "n", (json_int_t)c->answers.k,
+                                "tTrueAverage", c->of.true_seconds, "table", rows));
+}
+
+static int give_table(const struct compare *c)
+{
+    bool csv_to_stdout = c->csv != NULL && strcmp(c->csv, "-") == 0;
+    int code = c->csv != NULL ? write_csv(c) : 0;
+    if (code != 0 || csv_to_stdout) return code;
+    code = args_given(c->args, "json") ? print_as_json(c) : print_table(c);
+    if (code == 0 && c->csv != NULL) talk_say("the table: %s", c->csv);
+    if (code == 0 && c->results != NULL) {
+        talk_say("the results: %s%s", c->results[0], c->models.n > 1 ? " and its like" : "");
+    }
+    return code;
+}
+
+/* ---- the verbs ------------------------------------------------------------------------------- */
+
+/* With the models open: the rest, and everything freed. code is what went wrong so far. */
+static int compare_open(struct compare *c, const char *list, int code)
+{
+    if (code == 0) code = check_outputs(c, list);
+    if (code == 0) code = prepare(c);
+    if (code == 0) code = run_all(c);
+    if (code == 0) code = give_table(c);
+    for (size_t i = 0; i < c->models.n && c->results != NULL; i++) free(c->results[i]);
+    free(c->results);
+    free(c->csv);
+    free(c->rows);
+    answers_free(&c->answers);
+    nlsh_neighbors_free(&c->truth);
+    loaded_free(&c->queries);
+    models_close(&c->models);
+    return code;
+}
+
+int compare_models(const struct args *args, const char *list)
+{
+    struct compare c = {.args = args};
+    c.n_points = read_points(args, c.points);
+    if (c.n_points == 0) return EXIT_USAGE;
+    int code = models_read(list, &c.models);
+    if (code == 0) code = name_beside(&c, list);
+    return compare_open(&c, list, code);
+}
+
+int cmd_compare(const struct args *args)
+{
+    struct compare c = {.args = args};
+    c.n_points = read_points(args, c.points);
+    if (c.n_points == 0) return EXIT_USAGE;
+    int code = models_open(args->words, args->n_words, &c.models);
+    if (code == 0 && args_given(args, "csv")) {
+        c.csv = strdup(args_text(args, "csv"));
+        if (c.csv == NULL) code = no_memory();
+    }
+    if (code == 0 && args_given(args, "o")) code = name_results(&c, args_text(args, "o"));
+    return compare_open(&c, NULL, code);
+}

@@ -1,0 +1,254 @@
+/*
+ * results.c - the results file: for every query its neighbours, and at the end how good they are.
+ *
+ * With one setting the file is the seed's. With several (-T 1,2,5) each has a block as it would
+ * have a file: the text's begins with a line "T: 5", the CSV has a first column T, and in JSON the
+ * blocks are the items of "runs". The R-near neighbours are found while the results are written and
+ * belong to no time.
+ */
+#include "results.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "talk.h"
+
+/* ---- R-near neighbours ----------------------------------------------------------------------- */
+
+int read_range(const struct args *args, const struct loaded *queries, struct results_of *of)
+{
+    const char *type = args_text(args, "type"), *range = args_text(args, "range");
+    of->range = range ? strcmp(range, "true") == 0 : args_given(args, "R");
+    if (args_given(args, "R")) {
+        of->radius = args_real(args, "R");
+    } else if (strcmp(type, "mnist") == 0 ||
+               (strcmp(type, "auto") == 0 && queries->format == NLSH_FORMAT_IDX)) {
+        of->radius = 2000;
+    } else if (strcmp(type, "sift") == 0 || queries->format == NLSH_FORMAT_FVECS ||
+               queries->format == NLSH_FORMAT_BVECS) {
+        of->radius = 2800;
+    } else if (of->range) {
+        return talk_error(EXIT_USAGE, "give -R RADIUS",
+                          "-range true: no radius is known for this kind of file");
+    }
+    return 0;
+}
+
+/* Those of one query into near_*; the arrays grow to what is found. */
+static int find_near(struct results *r, struct nlsh_searcher *searcher,
+                     const struct nlsh_search_options *options, size_t i)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_matrix one = matrix_rows(r->of->queries, i, 1);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (nlsh_search_range(searcher, &one, options, r->of->radius, r->near_ids, r->near_l2sq,
+                              r->near_capacity, &r->n_near, &error) != NLSH_OK) {
+            return talk_failed(&error);
+        }
+        if (r->n_near <= r->near_capacity) return 0;
+        free(r->near_ids);
+        free(r->near_l2sq);
+        r->near_capacity = 2 * r->n_near;
+        r->near_ids = calloc(r->near_capacity, sizeof *r->near_ids);
+        r->near_l2sq = calloc(r->near_capacity, sizeof *r->near_l2sq);
+        if (r->near_ids == NULL || r->near_l2sq == NULL) break;
+    }
+    r->near_capacity = 0;
+    return talk_error(EXIT_BUG, NULL, "out of memory");
+}
+
+/* ---- a query --------------------------------------------------------------------------------- */
+
+static void write_text(const struct results *r, const struct answers *a, size_t i, FILE *to)
+{
+    fprintf(to, "METHOD NAME: Neural LSH\nQuery: %zu\n", i);
+    for (size_t j = 0; j < a->k; j++) {
+        uint32_t id = a->ids[i * a->k + j];
+        if (id == NLSH_NO_ID) {
+            fprintf(to, "Nearest neighbor-%zu: none\n", j + 1);
+        } else {
+            fprintf(to, "Nearest neighbor-%zu: %" PRIu32 "\n", j + 1, id);
+        }
+        fprintf(to, "distanceApproximate: %.7g\n", sqrt((double)a->l2sq[i * a->k + j]));
+        fprintf(to, "distanceTrue: %.7g\n", sqrt((double)r->of->truth->l2sq[i * a->k + j]));
+    }
+    if (r->of->range) fputs("R-near neighbors:\n", to);
+    for (size_t j = 0; r->of->range && j < r->n_near; j++) {
+        fprintf(to, "%" PRIu32 "\n", r->near_ids[j]);
+    }
+    fputc('\n', to);
+}
+
+/* point: the column before the others, with its comma, or nothing. */
+static void write_csv(const struct results *r, const struct answers *a, size_t i, const char *point,
+                      FILE *to)
+{
+    for (size_t j = 0; j < a->k; j++) {
+        uint32_t id = a->ids[i * a->k + j];
+        double exact = sqrt((double)r->of->truth->l2sq[i * a->k + j]);
+        if (id == NLSH_NO_ID) {
+            fprintf(to, "%s%zu,nearest,%zu,,,%.7g\n", point, i, j + 1, exact);
+        } else {
+            fprintf(to, "%s%zu,nearest,%zu,%" PRIu32 ",%.7g,%.7g\n", point, i, j + 1, id,
+                    sqrt((double)a->l2sq[i * a->k + j]), exact);
+        }
+    }
+    for (size_t j = 0; r->of->range && j < r->n_near; j++) {
+        fprintf(to, "%s%zu,r-near,%zu,%" PRIu32 ",%.7g,\n", point, i, j + 1, r->near_ids[j],
+                sqrt((double)r->near_l2sq[j]));
+    }
+}
+
+static void write_json(const struct results *r, const struct answers *a, size_t i, FILE *to)
+{
+    json_t *nearest = json_array();
+    for (size_t j = 0; j < a->k; j++) {
+        uint32_t id = a->ids[i * a->k + j];
+        json_t *one = json_pack(
+            "{s:o, s:o, s:f}", "id", id == NLSH_NO_ID ? json_null() : json_integer(id),
+            "distanceApproximate", json_number_or_null(sqrt((double)a->l2sq[i * a->k + j])),
+            "distanceTrue", sqrt((double)r->of->truth->l2sq[i * a->k + j]));
+        json_array_append_new(nearest, one);
+    }
+    json_t *query = json_pack("{s:I, s:I, s:I, s:o}", "query", (json_int_t)i, "candidates",
+                              (json_int_t)a->stats[i].candidates, "buckets",
+                              (json_int_t)a->stats[i].n_probes, "nearest", nearest);
+    if (r->of->range && query != NULL) {
+        json_t *near = json_array();
+        for (size_t j = 0; j < r->n_near; j++) {
+            json_array_append_new(near, json_integer(r->near_ids[j]));
+        }
+        json_object_set_new(query, "rNear", near);
+    }
+    fputs(i ? ",\n    " : "\n    ", to);
+    json_dumpf(query, to, JSON_COMPACT | JSON_REAL_PRECISION(7));
+    json_decref(query);
+}
+
+/* ---- around them ----------------------------------------------------------------------------- */
+
+json_t *summary_json(const struct results_of *of, const struct nlsh_search_options *options,
+                     const struct answers *a)
+{
+    return json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "method",
+                     "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k, "averageAF",
+                     json_number_or_null(a->score.factor), "recall", a->score.recall_n, "qps",
+                     1 / a->seconds, "tApproximateAverage", a->seconds, "tTrueAverage",
+                     of->true_seconds, "candidates", a->score.candidates, "buckets",
+                     a->score.probes, "threads", (json_int_t)options->n_threads);
+}
+
+static void write_point(const struct nlsh_search_options *options, FILE *to)
+{
+    json_t *point = point_json(options);
+    fputs("\"T\": ", to);
+    json_dumpf(point, to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    fputs(",\n  ", to);
+    json_decref(point);
+}
+
+static void write_head(const struct results *r, const struct nlsh_search_options *options,
+                       const char *point, FILE *to)
+{
+    bool many = r->of->many;
+    if (r->of->format[0] == 't' && many) fprintf(to, "T: %s\n\n", point);
+    if (r->of->format[0] == 'c' && r->n_blocks == 0) {
+        fprintf(to, "%squery,kind,rank,id,distance_approximate,distance_true\n", many ? "T," : "");
+    }
+    if (r->of->format[0] == 'j') {
+        if (many) fputs(r->n_blocks == 0 ? "{\n\"runs\": [\n" : ",\n", to);
+        fputs("{\n  ", to);
+        if (many) write_point(options, to);
+        fputs("\"results\": [", to);
+    }
+}
+
+static void write_tail(const struct results *r, const struct nlsh_search_options *options,
+                       const struct answers *a, FILE *to)
+{
+    if (r->of->format[0] == 't') {
+        fprintf(to, "Average AF: %.6f\nRecall@%zu: %.6f\nQPS: %.2f\n", a->score.factor, a->k,
+                a->score.recall_n, 1 / a->seconds);
+        fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", a->seconds,
+                r->of->true_seconds);
+        if (r->of->many) fputc('\n', to);
+    } else if (r->of->format[0] == 'j') {
+        json_t *summary = summary_json(r->of, options, a);
+        fputs("\n  ],\n  \"summary\": ", to);
+        json_dumpf(summary, to, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        fputs(r->of->many ? "\n}" : "\n}\n", to);
+        json_decref(summary);
+    }
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+int results_open(const struct results_of *of, const char *path, struct results *out)
+{
+    *out = (struct results){.of = of};
+    return output_open(path, &out->output);
+}
+
+static int write_queries(struct results *r, struct nlsh_searcher *searcher,
+                         const struct nlsh_search_options *options, const struct answers *a,
+                         const char *column)
+{
+    FILE *to = r->output.file;
+    int code = 0;
+    for (size_t i = 0; i < a->n && code == 0 && !ferror(to); i++) {
+        if (r->of->range) code = find_near(r, searcher, options, i);
+        if (code != 0) break;
+        if (r->of->format[0] == 't') write_text(r, a, i, to);
+        if (r->of->format[0] == 'c') write_csv(r, a, i, column, to);
+        if (r->of->format[0] == 'j') write_json(r, a, i, to);
+        if (i % 64 == 63 && talk_progress(NULL, "results", i + 1, a->n)) {
+            struct nlsh_error error = {.status = NLSH_E_INTERRUPTED};
+            code = talk_failed(&error);
+        }
+    }
+    talk_stage_end();
+    return code;
+}
+
+int results_add(struct results *r, const struct nlsh_index *index,
+                const struct nlsh_search_options *options, const struct answers *answers)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_searcher *searcher = NULL;
+    char point[32], column[40];
+    point_text(options, point);
+    snprintf(column, sizeof column, "%s%s", r->of->many ? point : "", r->of->many ? "," : "");
+    if (r->of->range && nlsh_searcher_create(index, &searcher, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    write_head(r, options, point, r->output.file);
+    int code = write_queries(r, searcher, options, answers, column);
+    if (code == 0) write_tail(r, options, answers, r->output.file);
+    r->n_blocks++;
+    nlsh_searcher_free(searcher);
+    return code;
+}
+
+static void release(struct results *r)
+{
+    free(r->near_ids);
+    free(r->near_l2sq);
+    *r = (struct results){0};
+}
+
+int results_commit(struct results *r)
+{
+    if (r->of->many && r->of->format[0] == 'j') fputs("\n]\n}\n", r->output.file);
+    int code = output_commit(&r->output);
+    release(r);
+    return code;
+}
+
+void results_abort(struct results *r)
+{
+    output_abort(&r->output);
+    release(r);
+}

@@ -1,0 +1,46 @@
+/* results.h - the results file: for every query its neighbours, and at the end how good they are. */
+#ifndef NLSH_CLI_RESULTS_H
+#define NLSH_CLI_RESULTS_H
+
+#include "answers.h"
+#include "inputs.h"
+#include "output.h"
+
+/* What stays the same for all results of a run. */
+struct results_of {
+    const char *format; /* "text", "csv" or "json" */
+    bool many;          /* several settings in one file: each says which it is */
+    bool range;         /* the R-near neighbours too */
+    double radius;
+    const struct nlsh_matrix *queries;
+    const struct nlsh_neighbors *truth;
+    double true_seconds; /* of an exact search, mean a query */
+};
+
+/* A results file under way. */
+struct results {
+    const struct results_of *of;
+    struct output output;
+    size_t n_blocks;
+    uint32_t *near_ids; /* R-near neighbours of the query under way */
+    float *near_l2sq;
+    size_t n_near, near_capacity;
+};
+
+/* -range and -R; without -R the radius of the seed's two kinds of data. 0 or an exit code. */
+int read_range(const struct args *args, const struct loaded *queries, struct results_of *of);
+
+/* Each returns 0 or an exit code after saying why; then results_abort() is called. */
+int results_open(const struct results_of *of, const char *path, struct results *out);
+/* The answers at one setting, from the index that gave them. */
+int results_add(struct results *results, const struct nlsh_index *index,
+                const struct nlsh_search_options *options, const struct answers *answers);
+/* Ends the file and puts it in its place. */
+int results_commit(struct results *results);
+void results_abort(struct results *results);
+
+/* The summary of one setting as JSON. */
+json_t *summary_json(const struct results_of *of, const struct nlsh_search_options *options,
+                     const struct answers *answers);
+
+#endif

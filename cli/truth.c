@@ -1,0 +1,212 @@
+/*
+ * truth.c - the true neighbours of queries: from a file, from the base, or from an index.
+ */
+#include "truth.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "talk.h"
+
+/* The exact scan is timed on so many queries: enough for a mean, over in a second. */
+enum { timed_queries = 200 };
+
+/* ---- from a file ----------------------------------------------------------------------------- */
+
+int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
+               struct nlsh_neighbors *out)
+{
+    struct nlsh_error error = {0};
+    if (nlsh_neighbors_read(path, out, &error) != NLSH_OK) return talk_failed(&error);
+    int code = 0;
+    if (out->n_rows != n_queries) {
+        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries",
+                          "%s holds the neighbours of %zu queries, there are %zu queries", path,
+                          out->n_rows, n_queries);
+    } else if (out->k < k) {
+        code = talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
+                          "%s holds %zu neighbours a query, -N asks for %zu", path, out->k, k);
+    }
+    for (size_t i = 0; code == 0 && i < out->n_rows * out->k; i++) {
+        if (out->ids[i] < n_rows) continue;
+        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries in this base",
+                          "%s, row %zu: neighbour %u, but the base has only %zu vectors", path,
+                          i / out->k, out->ids[i], n_rows);
+    }
+    if (code != 0) nlsh_neighbors_free(out);
+    return code;
+}
+
+/* ---- from an index --------------------------------------------------------------------------- */
+
+static enum nlsh_status
+scan_timed(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+           const struct nlsh_search_options *options, struct nlsh_neighbors *out, double *seconds,
+           struct nlsh_error *error)
+{
+    struct nlsh_searcher *searcher;
+    double spent = 0;
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
+    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i++) {
+        struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        double began = now_seconds();
+        status = nlsh_search(searcher, &one, options, out->ids + i * out->k, out->l2sq + i * out->k,
+                             NULL, error);
+        spent += now_seconds() - began;
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, queries->n_rows)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
+    }
+    nlsh_searcher_free(searcher);
+    *seconds = spent / (double)queries->n_rows;
+    return status;
+}
+
+static enum nlsh_status scan_batched(const struct nlsh_index *index,
+                                     const struct nlsh_matrix *queries,
+                                     const struct nlsh_search_options *options,
+                                     struct nlsh_neighbors *out, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t step = 64 * options->n_threads;
+    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i += step) {
+        size_t n = queries->n_rows - i < step ? queries->n_rows - i : step;
+        struct nlsh_matrix some = matrix_rows(queries, i, n);
+        status = nlsh_search_batch(index, &some, options, out->ids + i * out->k,
+                                   out->l2sq + i * out->k, NULL, error);
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + n, queries->n_rows)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
+    }
+    return status;
+}
+
+int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
+                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_index_info info;
+    struct nlsh_search_options options;
+    nlsh_index_info(index, &info);
+    nlsh_search_options_init(&options);
+    options.k = k;
+    options.probes = (double)info.n_buckets; /* every bucket: nothing can be missed */
+    options.n_threads = run->n_threads;
+    out->n_rows = queries->n_rows;
+    out->k = k;
+    out->ids = calloc(queries->n_rows * k, sizeof *out->ids);
+    out->l2sq = calloc(queries->n_rows * k, sizeof *out->l2sq);
+    enum nlsh_status status = NLSH_E_NOMEM;
+    if (out->ids == NULL || out->l2sq == NULL) {
+        error.status = status;
+    } else if (seconds != NULL) {
+        status = scan_timed(index, queries, &options, out, seconds, &error);
+    } else {
+        status = scan_batched(index, queries, &options, out, &error);
+    }
+    if (status == NLSH_OK) return 0;
+    nlsh_neighbors_free(out);
+    return talk_failed(&error);
+}
+
+/* ---- with the time that it takes ------------------------------------------------------------- */
+
+static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                      double *seconds)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_brute *brute = NULL;
+    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
+    uint32_t *ids = calloc(k, sizeof *ids);
+    float *l2sq = calloc(k, sizeof *l2sq);
+    enum nlsh_status status = ids && l2sq ? NLSH_OK : (error.status = NLSH_E_NOMEM);
+    if (status == NLSH_OK) status = nlsh_brute_create(base, NLSH_BRUTE_BEST, &brute, &error);
+    double spent = 0;
+    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
+        struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        double began = now_seconds();
+        status = nlsh_brute_search(brute, &one, k, ids, l2sq, &error);
+        spent += now_seconds() - began;
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
+            status = error.status = NLSH_E_INTERRUPTED;
+        }
+    }
+    *seconds = spent / (double)n;
+    nlsh_brute_free(brute);
+    free(ids);
+    free(l2sq);
+    return status == NLSH_OK ? 0 : talk_failed(&error);
+}
+
+/* Distances of the true neighbours that --gt names, from the base. */
+static int fill_distances(const struct nlsh_matrix *queries, const struct nlsh_matrix *base,
+                          struct nlsh_neighbors *truth)
+{
+    if (truth->l2sq != NULL) return 0;
+    truth->l2sq = calloc(truth->n_rows * truth->k, sizeof *truth->l2sq);
+    if (truth->l2sq == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    for (size_t i = 0; i < truth->n_rows * truth->k; i++) {
+        truth->l2sq[i] = (float)row_l2sq(queries, i / truth->k, base, truth->ids[i]);
+    }
+    return 0;
+}
+
+/* Keeps the first k neighbours of each row. */
+static void narrow(struct nlsh_neighbors *neighbors, size_t k)
+{
+    for (size_t i = 0; i < neighbors->n_rows; i++) {
+        memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint32_t));
+        if (neighbors->l2sq != NULL) {
+            memmove(neighbors->l2sq + i * k, neighbors->l2sq + i * neighbors->k, k * sizeof(float));
+        }
+    }
+    neighbors->k = k;
+}
+
+/* With -d. truth holds --gt's, or nothing. */
+static int from_base(const struct args *args, const struct nlsh_index_info *info,
+                     const char *index_path, const struct nlsh_matrix *queries, size_t k,
+                     const struct nlsh_run *run, struct nlsh_neighbors *truth, double *seconds)
+{
+    struct nlsh_error error = {0};
+    struct loaded base;
+    int code = load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, &base);
+    if (code != 0) return code;
+    if (truth->ids != NULL) {
+        code = fill_distances(queries, &base.matrix, truth);
+    } else if (nlsh_ground_truth(&base.matrix, queries, k, run, truth, &error) != NLSH_OK) {
+        code = talk_failed(&error);
+    }
+    if (code == 0) code = time_brute(&base.matrix, queries, k, seconds);
+    loaded_free(&base);
+    return code;
+}
+
+int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
+                const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
+                double *seconds)
+{
+    struct nlsh_neighbors given = {0};
+    struct nlsh_index_info info;
+    struct nlsh_run run;
+    int code = 0;
+
+    *out = given;
+    run_init(args, &run);
+    nlsh_index_info(index, &info);
+    if (args_given(args, "gt")) {
+        code = load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, &given);
+        if (code != 0) return code;
+        narrow(&given, k);
+    }
+    if (args_given(args, "d")) {
+        *out = given;
+        return from_base(args, &info, index_path, queries, k, &run, out, seconds);
+    }
+    code = truth_by_scan(index, queries, k, &run, seconds, out);
+    if (code == 0 && given.ids != NULL) {
+        memcpy(out->ids, given.ids, queries->n_rows * k * sizeof *given.ids);
+    }
+    nlsh_neighbors_free(&given);
+    return code;
+}
