@@ -1,216 +1,168 @@
 #!/bin/sh
-# run.sh - the measurements of docs/results.md, which it writes anew. `./dev bench` calls it with the
-# build folder first.
+# run.sh - the measurements of docs/results.md. `./dev bench` calls it with the build folder first.
 #
-#   --quick           m = 1024 only
 #   --data NAME       fashion-mnist, mnist, sift1m or siftsmall; may be repeated; default: all that
-#                     is here
-#   --csv FILE        every measured point as a row of CSV
-#   --out FILE        where the page goes; default docs/results.md
+#                     are here, and docs/results.md is made again from them (bench/page.sh)
+#   --base FILE --queries FILE
+#                     a data set of one's own, called by --data's name or "own"
+#   --csv FILE        every measured point as a row; plots FILE-MODE.svg beside it
+#   --out FILE        where the page goes, whatever the data
+#   --quick           one small index of each kind, few settings, one round: does it run?
+#   --page            nothing is measured: the page anew from the last run's rows
 #
-# Where the data lies: Fashion-MNIST from Debian's package; the others in the folders that
-# $NLSH_MNIST, $NLSH_SIFT and $NLSH_SIFTSMALL name, under their usual names; absent sets are left out.
+# Rows: dataset,method,version,mode,params,k,recall,qps,candidates,p99_us,build_s,index_mb. A mode is
+# single (one query a call, one thread), batch1 (all in one call, one thread) or batch2 (two threads);
+# recall is recall@k over the queries; build_s are seconds of processor time over all threads.
+#
+# Where the data lies: Fashion-MNIST in $NLSH_FASHION_MNIST or Debian's package; the others in the
+# folders $NLSH_MNIST, $NLSH_SIFT and $NLSH_SIFTSMALL, under their usual names.
+#   $NLSH_BENCH_PEERS     further libraries to measure, made from bench/outside: a.so:b.so
+#   $NLSH_BENCH_REALTIME  1: real-time priority for each timed pass (root; well below a second each)
+#   $NLSH_BENCH_LOCK      a file that is locked while something is timed or built
+#   $NLSH_BENCH_ROUNDS    3: passes of which the fastest counts
 set -eu
 build=$1
 shift
-nlsh=$build/nlsh
-quick=0 wanted='' csv='' page=docs/results.md
+nlsh=$build/nlsh here=$(dirname "$0")
+quick=0 wanted='' csv='' page='' own_base='' own_queries='' measure=1
+usage() { echo "error: bench: $1" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
-    --data) wanted="$wanted $2" && shift ;;
-    --csv) csv=$2 && shift ;;
-    --out) page=$2 && shift ;;
-    *) echo "error: bench: unknown word $1" >&2 && exit 2 ;;
+    --page) measure=0 ;;
+    --data | --csv | --out | --base | --queries)
+        [ $# -gt 1 ] || usage "$1 needs a value"
+        case $1 in
+        --data) wanted="$wanted $2" ;;
+        --csv) csv=$2 ;;
+        --out) page=$2 ;;
+        --base) own_base=$2 ;;
+        --queries) own_queries=$2 ;;
+        esac
+        shift
+        ;;
+    *) usage "unknown word $1" ;;
     esac
     shift
 done
-work=out/bench
+if [ -n "$own_base$own_queries" ]; then
+    [ -n "$own_base" ] && [ -n "$own_queries" ] || usage "--base and --queries go together"
+    wanted=${wanted:-own}
+elif [ -z "$wanted" ] && [ $quick = 0 ] && [ -z "$page" ]; then
+    page=docs/results.md
+fi
+work=${NLSH_BENCH_WORK:-out/bench}
 mkdir -p "$work/cache"
-rows=$work/rows.csv
-echo 'dataset,method,version,mode,params,k,recall,qps,candidates,p95,build_s,index_mb' >"$rows"
-version=$("$nlsh" version | awk '{ print $NF; exit }')
+OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+export OPENBLAS_NUM_THREADS OMP_WAIT_POLICY
+unset OPENBLAS_CORETYPE # the library's own choice
 
 say() { printf '%s\n' "$*" >&2; }
 
-fashion=/usr/share/datasets/fashion-mnist
 base_of() {
+    if [ -n "$own_base" ]; then echo "$own_base" && return; fi
     case $1 in
-    fashion-mnist) echo "$fashion/train-images-idx3-ubyte.gz" ;;
+    fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/train-images-idx3-ubyte.gz" ;;
     mnist) echo "${NLSH_MNIST:-}/train-images-idx3-ubyte.gz" ;;
     sift1m) echo "${NLSH_SIFT:-}/sift_base.bvecs" ;;
     siftsmall) echo "${NLSH_SIFTSMALL:-}/siftsmall_base.fvecs" ;;
     esac
 }
 queries_of() {
+    if [ -n "$own_queries" ]; then echo "$own_queries" && return; fi
     case $1 in
-    fashion-mnist) echo "$fashion/t10k-images-idx3-ubyte.gz" ;;
+    fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz" ;;
     mnist) echo "${NLSH_MNIST:-}/t10k-images-idx3-ubyte.gz" ;;
     sift1m) echo "${NLSH_SIFT:-}/sift_query.bvecs" ;;
     siftsmall) echo "${NLSH_SIFTSMALL:-}/siftsmall_query.fvecs" ;;
     esac
 }
 
-# Candidates at a recall, between the two points around it; "-" where it is not reached.
-# at RECALL FILE FILTER COLUMN_OF_RECALL COLUMN_OF_VALUE
-at() {
-    awk -F, -v want="$1" -v r="$4" -v c="$5" "$3"' {
-        if ($r >= want && !done) {
-            v = had && $r > pr ? pc + (want - pr) / ($r - pr) * ($c - pc) : $c
-            printf "%.0f", v; done = 1
-        }
-        pr = $r; pc = $c; had = 1
-    } END { if (!done) printf "-" }' "$2"
-}
-# The oracle's recall where the rule first reaches a recall.
-oracle() {
-    awk -F, -v want="$1" "$3"' && $3 >= want { printf "%.4f", $6; exit }' "$2"
+held() { # COMMAND...: alone on the machine, as far as others keep to the lock
+    if [ -n "${NLSH_BENCH_LOCK:-}" ]; then flock "$NLSH_BENCH_LOCK" "$@"; else "$@"; fi
 }
 
-measure() { # SET M
-    set_=$1 m=$2 name=$work/$1-$2
-    base=$(base_of "$set_") queries=$(queries_of "$set_")
-    say "$set_, m = $m: build"
+# Processor seconds of the command, over all its threads, on the last line of standard output.
+processor_seconds() {
+    ( "$@" >&2 && times ) | awk 'NR == 2 { for (i = 1; i <= 2; i++) {
+        split($i, t, "m"); s += 60 * t[1] + t[2] } printf "%.2f\n", s }'
+}
+
+build_index() { # SET M
+    name=$work/$1-$2 settings=
+    if [ "$2" != default ]; then settings="-m $2"; fi
+    if [ $quick = 1 ]; then settings="-m 16 --epochs 4 --partitioner kmeans"; fi
     rm -f "$name.peak"
     if [ -x /usr/bin/time ]; then watch="/usr/bin/time -o $name.peak -f %M"; else watch=; fi
-    $watch "$nlsh" build -d "$base" -i "$name.nlsh" -m "$m" --no-cache --json --progress never \
-        >"$name.build.json" 2>"$name.build.log"
-    say "$set_, m = $m: curve"
-    "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N 10 --cache "$work/cache" \
+    say "$1, m = $2: build"
+    # shellcheck disable=SC2086
+    processor_seconds held $watch "$nlsh" build -d "$(base_of "$1")" -i "$name.nlsh" $settings --no-cache \
+        --progress never 2>"$name.build.log" >"$name.nlsh.seconds" || { cat "$name.build.log" >&2 && exit 1; }
+}
+
+own_curves() { # SET M: candidates against recall, and `nlsh bench`'s table
+    name=$work/$1-$2
+    base=$(base_of "$1") queries=$(queries_of "$1")
+    say "$1, m = $2: curve, and nlsh bench"
+    held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N 10 --cache "$work/cache" \
         --csv "$name.curve.csv" --progress never 2>/dev/null
-    say "$set_, m = $m: speed"
-    "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
+    held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
         --recall 0.9,0.95,0.97,0.99 --probes 1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64 \
         --cache "$work/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
-    mb=$(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")
-    awk -F, -v d="$set_" -v m="$m" -v v="$version" -v mb="$mb" 'NR > 1 {
-        print d "," $1 "," v ",single,m=" m " " $2 ",10," $4 "," $7 "," $5 "," $6 ",," mb }' \
-        "$name.bench.csv" >>"$rows"
-    measured="$measured $set_:$m"
 }
 
-measured=''
-for set_ in ${wanted:-fashion-mnist mnist siftsmall sift1m}; do
-    if [ ! -r "$(base_of "$set_")" ]; then
-        say "$set_ is not here: left out"
-        continue
-    fi
-    case $set_ in
-    siftsmall) list=128 ;;
-    sift1m) list=1024 ;;
-    *) if [ $quick = 1 ]; then list=1024; else list='256 1024'; fi ;;
-    esac
-    for m in $list; do measure "$set_" "$m"; done
+compare() { # SET, its indexes in $list
+    set -- "$1" --dataset "$1" --base "$(base_of "$1")" --queries "$(queries_of "$1")" \
+        --cache "$work/cache" --rows "$work/$1.rows.csv" --costs "$work/$1.costs.csv" \
+        --rounds "${NLSH_BENCH_ROUNDS:-$((quick ? 1 : 3))}"
+    set_=$1 && shift
+    for m in $list; do
+        case $m in [0-9]*) label=m$m ;; *) label=$m ;; esac
+        set -- "$@" --index "$label=$work/$set_-$m.nlsh"
+    done
+    for peer in "$build"/peer_*.so $(echo "${NLSH_BENCH_PEERS:-}" | tr : ' '); do
+        if [ -e "$peer" ]; then set -- "$@" --peer "$(realpath "$peer")"; fi
+    done
+    if [ $quick = 1 ]; then set -- "$@" --quick --k 10; else set -- "$@" --k 10,1,100; fi
+    if [ -n "${NLSH_BENCH_REALTIME:-}" ]; then set -- "$@" --realtime; fi
+    if [ -n "${NLSH_BENCH_LOCK:-}" ]; then set -- "$@" --lock "$NLSH_BENCH_LOCK"; fi
+    "$build/bench_peers" "$@" >"$work/$set_.peers.log"
+}
+
+if [ $measure = 1 ]; then
+    measured='' absent=''
+    for set_ in ${wanted:-fashion-mnist mnist siftsmall sift1m}; do
+        if [ ! -r "$(base_of "$set_")" ] || [ ! -r "$(queries_of "$set_")" ]; then
+            say "$set_ is not here ($0 says where it is looked for): left out"
+            absent="$absent $set_"
+            continue
+        fi
+        list=default
+        case $set_ in *mnist) if [ $quick = 0 ]; then list='default 256'; fi ;; esac
+        for m in $list; do
+            build_index "$set_" "$m"
+            if [ $quick = 0 ]; then own_curves "$set_" "$m"; fi
+            measured="$measured $set_:$m"
+        done
+        compare "$set_"
+    done
+    [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
+    echo "$measured" >"$work/measured"
+    echo "$absent" >"$work/absent"
+    if [ -x "$build/bench_machine" ] && [ $quick = 0 ]; then held "$build/bench_machine" --csv >"$work/machine.csv"; fi
+fi
+
+rows=$work/rows.csv
+: >"$rows"
+for set_ in $(tr ' ' '\n' <"$work/measured" | sed 's/:.*//' | uniq); do
+    if [ -s "$rows" ]; then tail -n +2 "$work/$set_.rows.csv"; else cat "$work/$set_.rows.csv"; fi >>"$rows"
 done
-[ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
-
-# ---- the page ------------------------------------------------------------------------------------
-value() { # FILE NAME: a number or word of flat JSON
-    tr ',{}' '\n\n\n' <"$1" | awk -F: -v n="\"$2\"" '{ gsub(/^ +/, "", $1) } $1 == n {
-        gsub(/[ "]/, "", $2); print $2; exit }'
-}
-{
-    cat <<END
-# Results
-
-Made by \`./dev bench\` (bench/run.sh), all in one run, on $(nproc) cores of
-$(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo) ($("$nlsh" version --json | tr ',{}' '\n\n\n' |
-        awk -F'"' '/cpu/ { print $4; exit }')), $(date -u +%Y-%m-%d). The machine is
-shared and noisy: read ratios within the run, not absolute times. Test queries choose nothing: every
-setting comes from held-out base vectors. recall is recall@10 over all test queries.
-
-## Candidates
-
-Mean candidates a query that each rule needs for a recall, linear between the two measured points
-around it (\`nlsh evaluate\`, \`nlsh bench\`). k-means is IVF-Flat with as many cells: the nearest
-centroids. "oracle" is the recall of the best order of the same buckets with as many buckets as the
-threshold took there: what is missing from 1 is the partition's, the rest of the gap the router's.
-
-| data | m | rule | .90 | .95 | .97 | .99 | p95 at .95 | k-means / rule at .99 |
-|---|---|---|---|---|---|---|---|---|
-END
-    for pair in $measured; do
-        name=$work/${pair%:*}-${pair#*:} curve=$work/${pair%:*}-${pair#*:}.curve.csv
-        speed=$name.bench.csv
-        km99=$(at 0.99 "$speed" '$1 == "IVF-Flat"' 4 5)
-        printf '| %s | %s | k-means | %s | %s | %s | %s | %s | |\n' "${pair%:*}" "${pair#*:}" \
-            "$(at 0.90 "$speed" '$1 == "IVF-Flat"' 4 5)" "$(at 0.95 "$speed" '$1 == "IVF-Flat"' 4 5)" \
-            "$(at 0.97 "$speed" '$1 == "IVF-Flat"' 4 5)" "$km99" \
-            "$(at 0.95 "$speed" '$1 == "IVF-Flat"' 4 6)"
-        for rule in top threshold; do
-            f="\$1 == \"$rule\""
-            r99=$(at 0.99 "$curve" "$f" 3 4)
-            printf '| | | %s | %s | %s | %s | %s | %s | %s |\n' "$rule" \
-                "$(at 0.90 "$curve" "$f" 3 4)" "$(at 0.95 "$curve" "$f" 3 4)" \
-                "$(at 0.97 "$curve" "$f" 3 4)" "$r99" "$(at 0.95 "$curve" "$f" 3 5)" \
-                "$(awk "BEGIN { if (\"$km99\" + 0 > 0 && \"$r99\" + 0 > 0) printf \"%.2f\", \"$km99\" / \"$r99\" }")"
-        done
-        f='$1 == "threshold"'
-        printf '| | | oracle, as many buckets | %s | %s | %s | %s | | |\n' \
-            "$(oracle 0.90 "$curve" "$f")" "$(oracle 0.95 "$curve" "$f")" \
-            "$(oracle 0.97 "$curve" "$f")" "$(oracle 0.99 "$curve" "$f")"
-    done
-    cat <<END
-
-The prototypes of the design, Fashion-MNIST, .90 / .95 / .97 / .99: m = 256, METIS, soft labels, top T
-703 / 1050 / 1405 / 1873, k-means 819 / 1361 / 1629 / 2161; m = 1024, METIS, threshold 282 / 407 / 506
-/ 784, k-means cells, threshold by bucket size 291 / 397 / 499 / 713. SIFT-1M (Debian photographs),
-m = 1024, .90 / .95 / .99: k-means cells, threshold by bucket size 10742 / 16080 / 32716.
-
-## Speed, and recall asked against recall got
-
-One thread, one query at a time (\`nlsh bench\`). "exact" is our own best exact scan of the same data in
-the same run; "plain" a float loop in C, which is what the seed's speed-ups refer to.
-
-| data | m | asked | recall@10 | candidates | queries a second | times exact | times plain |
-|---|---|---|---|---|---|---|---|
-END
-    for pair in $measured; do
-        awk -F, -v d="${pair%:*}" -v m="${pair#*:}" '
-            $1 == "exact scan" { printf "| %s | | exact scan, %s | %.4f | %d | %.0f | %.1f | %.0f |\n", d, $2, $4, $5, $7, $8, $9 }
-            $1 == "Neural LSH" { printf "| %s | %s | %s | %.4f | %.0f | %.0f | %.0f | %.0f |\n", d, m, $2, $4, $5, $7, $8, $9 }
-        ' "$work/${pair%:*}-${pair#*:}.bench.csv"
-    done
-    cat <<END
-
-## The seed's table
-
-The seed (Neural LSH in Python and C++) says for MNIST, as speed-up over its own exact scan in floats:
-recall >= .99 at 10 to 12 times, .96 to .97 at 38 to 40 times, "lower recall" at up to 200 times.
-Ours, the fastest row that reaches each recall:
-
-| data | m | recall at least | times plain | times exact | seed |
-|---|---|---|---|---|---|
-END
-    for pair in $measured; do
-        case $pair in *mnist*) ;; *) continue ;; esac
-        for want in 0.99:10-12 0.965:38-40 0.80:200; do
-            awk -F, -v d="${pair%:*}" -v m="${pair#*:}" -v w="${want%:*}" -v s="${want#*:}" '
-                $1 == "Neural LSH" && $4 >= w && $9 > best { best = $9; exact = $8 }
-                END { if (best) printf "| %s | %s | %s | %.0f | %.0f | %s |\n", d, m, w, best, exact, s;
-                      else printf "| %s | %s | %s | not reached | | %s |\n", d, m, w, s }
-            ' "$work/${pair%:*}-${pair#*:}.bench.csv"
-        done
-    done
-    cat <<END
-
-## Building
-
-Cold cache, all processors, default settings (\`nlsh build --no-cache --json\`).
-
-| data | m | graph s | partition s | training s | file s | partitioner | index MB | peak MB |
-|---|---|---|---|---|---|---|---|---|
-END
-    for pair in $measured; do
-        name=$work/${pair%:*}-${pair#*:}
-        printf '| %s | %s | %s | %s | %s |\n' "${pair%:*}" "${pair#*:}" \
-            "$(awk '/^  (k-NN graph|partition|training|index file) / {
-                v = $(NF - 1); if ($NF == "ms") v /= 1000; if ($NF == "min") v *= 60
-                printf "%s%.1f", sep, v; sep = " | " }' "$name.build.log")" \
-            "$(awk '/buckets by/ { for (i = 1; i < NF; i++) if ($i == "by") { sub(/,$/, "", $(i + 1)); print $(i + 1) } }' "$name.build.log") | $(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")" \
-            "$(if [ -s "$name.peak" ]; then awk 'END { printf "%.0f", $1 / 1024 }' "$name.peak"; else echo '-'; fi)"
-    done
-} >"$page.new"
-mv "$page.new" "$page"
-if [ -n "$csv" ]; then cp "$rows" "$csv"; fi
-say "written: $page; every point: $rows"
+plots=$work/plot
+if [ -n "$csv" ]; then cp "$rows" "$csv" && plots=${csv%.csv}; fi
+"$here/plot.sh" "$rows" "$plots" || say "no plots: $here/plot.sh needs gnuplot"
+if [ -n "$page" ]; then
+    "$here/page.sh" "$build" "$work" >"$page.new"
+    mv "$page.new" "$page"
+    say "written: $page"
+fi
+say "every point: ${csv:-$rows}; plots: $plots-*.svg"

@@ -1,0 +1,552 @@
+/*
+ * compare.c - recall against speed, ours beside other libraries, in one process on the same data.
+ *
+ *   bench_peers --dataset NAME --base FILE --queries FILE --rows CSV [--index LABEL=FILE]...
+ *               [--peer FILE.so]... [--k 10,1,100] [--rounds 3] [--cache DIR] [--costs CSV]
+ *               [--core N] [--realtime] [--lock FILE] [--quick]
+ *
+ * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
+ *    queries (--rounds 0 only makes the indexes). What is fastest at each of some twenty recalls goes on, for each way of asking (one
+ *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid. Indexes
+ *    and what tuning found are kept in --cache, but for ours, which is tuned each time.
+ * 2. Recall: of those, over all queries.
+ * 3. Rounds: every point once a round, all methods in turn, so that what else the machine does
+ *    falls on all alike; the fastest of the rounds counts.
+ *
+ * bench/run.sh calls it and says what the columns mean.
+ */
+#include <dlfcn.h>
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "measure.h"
+
+enum { max_peers = 32, max_builds = 64, max_ks = 4, tune_queries = 2000, setting_length = 48 };
+
+struct build {
+    const struct peer *peer;
+    char name[64], file[1024];
+    void *index;
+    double seconds, size_mb;
+    double before_mb, growth_mb; /* resident: before it was opened; more after it was searched */
+};
+
+struct point {
+    struct build *build;
+    char setting[setting_length];
+    double tuned_recall, tuned_qps[2]; /* single, batch1 */
+    int chosen[2];
+    double recall[2]; /* over all queries */
+    struct timing best[N_MODES];
+    double candidates, bytes, products;
+};
+
+static struct {
+    const char *dataset, *cache, *base_file, *query_file;
+    int quick, rounds;
+    size_t ks[max_ks], n_ks;
+    FILE *rows, *costs;
+    struct nlsh_vectors base_vectors, query_vectors;
+    struct peer_data base, queries;
+    struct nlsh_neighbors truth;
+    const struct peer *peers[max_peers];
+    size_t n_peers;
+    struct build builds[max_peers * max_builds];
+    size_t n_builds;
+    struct point *points;
+    size_t n_points, points_room;
+} g;
+
+static void fail(const char *what, const char *which)
+{
+    fprintf(stderr, "error: %s: %s\n", which, what);
+    exit(65);
+}
+
+/* ---- data ------------------------------------------------------------------------------------ */
+
+static void read_vectors(const char *file, struct nlsh_vectors *vectors, struct peer_data *out)
+{
+    struct nlsh_error error = {0};
+    if (nlsh_vectors_read(file, NLSH_FORMAT_AUTO, vectors, &error) != NLSH_OK)
+        fail(error.message, file);
+    const struct nlsh_matrix *m = &vectors->matrix;
+    *out = (struct peer_data){.n_rows = m->n_rows, .dim = m->dim};
+    if (m->type == NLSH_F32) {
+        out->rows = m->data;
+        return;
+    }
+    if (m->type != NLSH_U8) fail("compared are u8 and f32 vectors only", file);
+    float *rows = room(m->n_rows * m->dim, sizeof *rows);
+    const uint8_t *bytes = m->data;
+    for (size_t i = 0; i < m->n_rows * m->dim; i++) rows[i] = bytes[i];
+    out->rows = rows;
+    out->bytes = bytes;
+}
+
+/* Queries in a random order, always the same, so that the first n of them are a fair sample. */
+static void shuffle_queries(void)
+{
+    size_t n = g.queries.n_rows, dim = g.queries.dim;
+    size_t element = g.query_vectors.matrix.type == NLSH_F32 ? 4 : 1, row = dim * element;
+    char *rows = (char *)(uintptr_t)g.query_vectors.matrix.data, *swapped = room(row, 1);
+    uint64_t state = 88172645463325252U;
+    for (size_t i = n - 1; i > 0; i--) {
+        state ^= state << 13, state ^= state >> 7, state ^= state << 17;
+        size_t j = (size_t)(state % (i + 1));
+        memcpy(swapped, rows + i * row, row);
+        memmove(rows + i * row, rows + j * row, row);
+        memcpy(rows + j * row, swapped, row);
+    }
+    free(swapped);
+}
+
+static void load_data(void)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_run run;
+    size_t most_k = 0;
+    read_vectors(g.base_file, &g.base_vectors, &g.base);
+    read_vectors(g.query_file, &g.query_vectors, &g.queries);
+    if (g.base.dim != g.queries.dim) fail("has another dimension than the base", g.query_file);
+    shuffle_queries();
+    if (g.queries.bytes != NULL) {
+        float *rows = (float *)(uintptr_t)g.queries.rows;
+        for (size_t i = 0; i < g.queries.n_rows * g.queries.dim; i++) rows[i] = g.queries.bytes[i];
+    }
+    for (size_t i = 0; i < g.n_ks; i++)
+        if (g.ks[i] > most_k) most_k = g.ks[i];
+    nlsh_run_init(&run);
+    run.cache_dir = g.cache;
+    if (nlsh_ground_truth(&g.base_vectors.matrix, &g.query_vectors.matrix, most_k, &run, &g.truth,
+                          &error) != NLSH_OK)
+        fail(error.message, g.query_file);
+}
+
+/* ---- peers and their indexes ----------------------------------------------------------------- */
+
+static void add_peers(const struct peer *list)
+{
+    for (; list->name != NULL && g.n_peers < max_peers; list++) g.peers[g.n_peers++] = list;
+}
+
+static void load_peer(const char *file)
+{
+    const struct peer *(*peers)(void) = NULL;
+    /* DEEPBIND: two versions of one library may be here, each with its own names. */
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND);
+    if (library != NULL) *(void **)&peers = dlsym(library, "nlsh_bench_peers");
+    if (peers == NULL) fail(dlerror(), file);
+    add_peers(peers());
+}
+
+/* "out/peers/mnist-hnswlib_0.6.2_AVX-512-M=16_efC=200.index" */
+static void name_file(const struct peer *peer, const char *what, const char *ending, char *out,
+                      size_t size)
+{
+    snprintf(out, size, "%s/%s-%s %s-%s.%s", g.cache, g.dataset, peer->name, peer->version, what,
+             ending);
+    for (char *c = out + strlen(g.cache) + 1; *c != '\0'; c++)
+        if (strchr(" ,;/", *c) != NULL) *c = '_';
+}
+
+static double file_mb(const char *file)
+{
+    struct stat s;
+    return stat(file, &s) == 0 ? (double)s.st_size / 1e6 : NAN;
+}
+
+/* Seconds beside an index: written when it is made, read when it is taken from the cache. */
+static double build_seconds(const char *file, double made)
+{
+    char name[1100];
+    double seconds = NAN;
+    snprintf(name, sizeof name, "%s.seconds", file);
+    FILE *f = fopen(name, made > 0 ? "w" : "r");
+    if (f == NULL) return NAN;
+    if (made > 0) fprintf(f, "%.2f\n", seconds = made);
+    if (made <= 0 && fscanf(f, "%lf", &seconds) != 1) seconds = NAN;
+    fclose(f);
+    return seconds;
+}
+
+static int open_build(struct build *b)
+{
+    if (b->index != NULL) return 1;
+    int is_own = b->peer == &own_peers[0] || b->peer == &own_peers[1];
+    int here = access(b->file, R_OK) == 0;
+    if (!here && !is_own) fprintf(stderr, "%s: %s, %s: build\n", g.dataset, b->peer->name, b->name);
+    double resident = resident_mb(), start = cpu_seconds();
+    char part[1100]; /* a file that was not finished never has the index's name */
+    snprintf(part, sizeof part, "%s.part", b->file);
+    if (!here) remove(part);
+    b->index = b->peer->open(&g.base, b->name, here ? b->file : part);
+    double spent = cpu_seconds() - start;
+    if (b->index != NULL && !here && !is_own && rename(part, b->file) != 0) perror(part);
+    if (b->index == NULL) {
+        fprintf(stderr, "%s: %s, %s: could not be made\n", g.dataset, b->peer->name, b->name);
+        return 0;
+    }
+    b->before_mb = resident;
+    b->seconds = here || is_own ? build_seconds(b->file, 0) : spent;
+    if (!here && !is_own) build_seconds(b->file, spent);
+    b->size_mb = b->peer->size != NULL ? b->peer->size(b->index) / 1e6 : file_mb(b->file);
+    return 1;
+}
+
+static void close_build(struct build *b)
+{
+    if (b->index != NULL) b->peer->close(b->index);
+    b->index = NULL;
+}
+
+static struct build *add_build(const struct peer *peer, const char *name)
+{
+    for (size_t i = 0; i < g.n_builds; i++)
+        if (g.builds[i].peer == peer && strcmp(g.builds[i].name, name) == 0) return &g.builds[i];
+    if (g.n_builds == sizeof g.builds / sizeof *g.builds) fail("too many indexes", peer->name);
+    struct build *b = &g.builds[g.n_builds++];
+    b->peer = peer;
+    snprintf(b->name, sizeof b->name, "%s", name);
+    name_file(peer, name, "index", b->file, sizeof b->file);
+    for (size_t i = 0; peer == &own_peers[0] && i < n_own_indexes; i++)
+        if (strcmp(own_indexes[i].label, name) == 0)
+            snprintf(b->file, sizeof b->file, "%s", own_indexes[i].file);
+    return b;
+}
+
+/* ---- 1. tuning ------------------------------------------------------------------------------- */
+
+static struct point *add_point(struct build *b, const char *setting)
+{
+    if (g.n_points == g.points_room) {
+        g.points_room = 2 * g.points_room + 64;
+        struct point *more = room(g.points_room, sizeof *more);
+        if (g.n_points > 0) memcpy(more, g.points, g.n_points * sizeof *more);
+        free(g.points);
+        g.points = more;
+    }
+    struct point *p = &g.points[g.n_points++];
+    memset(p, 0, sizeof *p);
+    p->build = b;
+    snprintf(p->setting, sizeof p->setting, "%s", setting);
+    return p;
+}
+
+static size_t at_most(double n, size_t most)
+{
+    return n < 1 ? 1 : n > (double)most ? most : (size_t)n;
+}
+
+/* How many queries fit into so many seconds, at least fewest, at most there are. */
+static size_t queries_in(double seconds, double qps, size_t fewest)
+{
+    size_t n = at_most(seconds * qps, g.queries.n_rows);
+    if (n < fewest) n = fewest;
+    return n < g.queries.n_rows ? n : g.queries.n_rows;
+}
+
+static void tune_point(struct point *p, size_t k, uint32_t *ids)
+{
+    const struct build *b = p->build;
+    struct timing t;
+    b->peer->set(b->index, k, p->setting);
+    time_roughly(b->peer, b->index, &g.queries, queries_in(0, 1, 20), k, MODE_BATCH1, ids, &t);
+    size_t n = queries_in(2, t.qps, 20);
+    if (n > tune_queries) n = tune_queries;
+    time_roughly(b->peer, b->index, &g.queries, n, k, MODE_BATCH1, ids, &t);
+    p->tuned_recall = check_recall(&g.base, &g.queries, n, k, ids, &g.truth);
+    p->tuned_qps[1] = t.qps;
+    time_roughly(b->peer, b->index, &g.queries, queries_in(0.08, t.qps, 20), k, MODE_SINGLE, ids,
+                 &t);
+    p->tuned_qps[0] = t.qps;
+}
+
+/* Marks, for both ways of asking, the two fastest points from `first` on at each recall. */
+static void choose(size_t first)
+{
+    static const double recalls[] = {0.5,   0.6,   0.7,  0.8,   0.85,  0.88,  0.9,
+                                     0.905, 0.92,  0.94, 0.95,  0.953, 0.96,  0.97,
+                                     0.98,  0.985, 0.99, 0.992, 0.995, 0.998, 1.0};
+    for (int way = 0; way < 2; way++)
+        for (size_t r = 0; r < sizeof recalls / sizeof *recalls; r++) {
+            struct point *best = NULL, *second = NULL;
+            for (struct point *p = g.points + first; p < g.points + g.n_points; p++) {
+                if (p->tuned_recall < recalls[r]) continue;
+                if (best == NULL || p->tuned_qps[way] > best->tuned_qps[way])
+                    second = best, best = p;
+                else if (second == NULL || p->tuned_qps[way] > second->tuned_qps[way])
+                    second = p;
+            }
+            if (best != NULL) best->chosen[way] = 1;
+            if (second != NULL) second->chosen[way] = 1;
+        }
+    /* What is left is closed up. */
+    size_t kept = first;
+    for (size_t i = first; i < g.n_points; i++)
+        if (g.points[i].chosen[0] || g.points[i].chosen[1]) g.points[kept++] = g.points[i];
+    g.n_points = kept;
+}
+
+/* Tabs part what the cache keeps: no name holds one. */
+static void keep_tuned(const char *file, size_t first)
+{
+    FILE *f = fopen(file, "w");
+    if (f == NULL) return;
+    for (const struct point *p = g.points + first; p < g.points + g.n_points; p++)
+        fprintf(f, "%s\t%s\t%.5f\t%.1f\t%.1f\t%d\t%d\n", p->build->name, p->setting,
+                p->tuned_recall, p->tuned_qps[0], p->tuned_qps[1], p->chosen[0], p->chosen[1]);
+    fclose(f);
+}
+
+static int take_tuned(const struct peer *peer, const char *file)
+{
+    char line[512], name[64], setting[setting_length];
+    struct point tuned = {0};
+    FILE *f = fopen(file, "r");
+    if (f == NULL) return 0;
+    while (fgets(line, sizeof line, f) != NULL) {
+        if (sscanf(line, "%63[^\t]\t%47[^\t]\t%lf\t%lf\t%lf\t%d\t%d", name, setting,
+                   &tuned.tuned_recall, &tuned.tuned_qps[0], &tuned.tuned_qps[1], &tuned.chosen[0],
+                   &tuned.chosen[1]) != 7)
+            continue;
+        struct point *p = add_point(add_build(peer, name), setting);
+        p->tuned_recall = tuned.tuned_recall;
+        memcpy(p->tuned_qps, tuned.tuned_qps, sizeof p->tuned_qps);
+        memcpy(p->chosen, tuned.chosen, sizeof p->chosen);
+    }
+    fclose(f);
+    return 1;
+}
+
+/* For a second k only indexes that were worth something for the first one. */
+static int worth_trying(const struct peer *peer, const char *name, size_t k)
+{
+    if (k == g.ks[0]) return 1;
+    for (size_t i = 0; i < g.n_builds; i++)
+        if (g.builds[i].peer == peer && strcmp(g.builds[i].name, name) == 0) return 1;
+    return 0;
+}
+
+static void tune(const struct peer *peer, size_t k, uint32_t *ids)
+{
+    char file[1024], what[48];
+    size_t first = g.n_points;
+    int is_own = peer == &own_peers[0] || peer == &own_peers[1];
+    snprintf(what, sizeof what, "k=%zu%s", k, g.quick ? " quick" : "");
+    name_file(peer, what, "tuned", file, sizeof file);
+    if (!is_own && take_tuned(peer, file)) return;
+    const char *name, *setting;
+    for (size_t i = 0; (name = peer->build(&g.base, g.quick, i)) != NULL; i++) {
+        if (!worth_trying(peer, name, k)) continue;
+        struct build *b = add_build(peer, name);
+        int was_open = b->index != NULL;
+        if (!open_build(b)) continue;
+        if (g.rounds == 0) {
+            close_build(b);
+            continue;
+        }
+        fprintf(stderr, "%s: %s, %s: tune for k = %zu\n", g.dataset, peer->name, name, k);
+        for (size_t s = 0; (setting = peer->setting(b->index, k, g.quick, s)) != NULL; s++)
+            tune_point(add_point(b, setting), k, ids);
+        if (!was_open) close_build(b);
+    }
+    choose(first);
+    if (!is_own && g.rounds > 0) keep_tuned(file, first);
+}
+
+/* Builds that no point needs are forgotten. */
+static void drop_idle_builds(void)
+{
+    for (size_t i = 0; i < g.n_builds; i++) {
+        int used = 0;
+        for (size_t j = 0; j < g.n_points; j++) used |= g.points[j].build == &g.builds[i];
+        if (!used) close_build(&g.builds[i]), g.builds[i].peer = NULL;
+    }
+}
+
+/* ---- 2. recall, 3. rounds -------------------------------------------------------------------- */
+
+static void settle(struct point *p, size_t k, uint32_t *ids)
+{
+    struct build *b = p->build;
+    if (!open_build(b)) exit(65);
+    for (int way = 0; way < 2; way++) {
+        struct timing t;
+        size_t n = queries_in(4, p->tuned_qps[way], 20);
+        if (!p->chosen[way]) continue;
+        b->peer->set(b->index, k, p->setting);
+        time_roughly(b->peer, b->index, &g.queries, n, k, way ? MODE_BATCH1 : MODE_SINGLE, ids, &t);
+        p->recall[way] = check_recall(&g.base, &g.queries, n, k, ids, &g.truth);
+        p->tuned_qps[way] = t.qps; /* how many queries a pass takes goes by this */
+        p->candidates = p->bytes = p->products = NAN;
+        if (b->peer->cost != NULL) b->peer->cost(b->index, &p->candidates, &p->bytes, &p->products);
+    }
+    if (b->growth_mb == 0) b->growth_mb = resident_mb() - b->before_mb;
+}
+
+static void time_point(struct point *p, enum mode mode, size_t k, uint32_t *ids)
+{
+    struct timing t;
+    const struct build *b = p->build;
+    int way = mode != MODE_SINGLE;
+    if (!p->chosen[way]) return;
+    double seconds = g.quick ? 0.05 : way ? 0.7 : 0.4;
+    size_t n = queries_in(seconds, p->tuned_qps[way], 50);
+    quiet_take();
+    b->peer->set(b->index, k, p->setting);
+    time_pass(b->peer, b->index, &g.queries, n, k, mode, ids, &t);
+    if (t.qps > p->best[mode].qps) p->best[mode] = t;
+}
+
+static void print_number(FILE *f, double value, const char *format)
+{
+    fputc(',', f);
+    if (isfinite(value)) fprintf(f, format, value);
+}
+
+static void print_point(const struct point *p, size_t k)
+{
+    const struct build *b = p->build;
+    for (int mode = 0; mode < N_MODES; mode++) {
+        int way = mode != MODE_SINGLE;
+        const struct timing *t = &p->best[mode];
+        if (!p->chosen[way] || t->qps <= 0) continue;
+        for (int file = 0; file < 2; file++) {
+            FILE *f = file ? g.costs : g.rows;
+            if (f == NULL) continue;
+            char params[64 + setting_length];
+            snprintf(params, sizeof params, "%s %s", b->name, p->setting);
+            for (char *c = params; *c != '\0'; c++)
+                if (*c == ',') *c = ' ';
+            if (p->setting[0] == '\0') params[strlen(b->name)] = '\0';
+            fprintf(f, "%s,%s,%s,%s,%s,%zu,%.5f,%.1f", g.dataset, b->peer->name, b->peer->version,
+                    mode_names[mode], params, k, p->recall[way], t->qps);
+            if (file == 0) {
+                print_number(f, p->candidates, "%.1f");
+                print_number(f, t->p99_us, "%.1f");
+                print_number(f, b->seconds, "%.1f");
+                print_number(f, b->size_mb, "%.1f");
+            } else {
+                print_number(f, t->p50_us, "%.1f");
+                print_number(f, t->p95_us, "%.1f");
+                print_number(f, t->p99_us, "%.1f");
+                print_number(f, b->growth_mb, "%.0f");
+                print_number(f, p->bytes, "%.0f");
+                print_number(f, p->products, "%.0f");
+            }
+            fputc('\n', f);
+        }
+    }
+}
+
+static void compare(size_t k)
+{
+    size_t n = g.queries.n_rows;
+    uint32_t *ids = room(n * k, sizeof *ids);
+    g.n_points = 0;
+    for (size_t i = 0; i < g.n_peers; i++) tune(g.peers[i], k, ids);
+    drop_idle_builds();
+    for (size_t i = 0; i < g.n_points; i++) settle(&g.points[i], k, ids);
+    for (int round = 0; round < g.rounds; round++) {
+        fprintf(stderr, "%s: k = %zu, round %d of %d: %zu points\n", g.dataset, k, round + 1,
+                g.rounds, g.n_points);
+        for (int mode = 0; mode < N_MODES; mode++)
+            for (size_t i = 0; i < g.n_points; i++)
+                time_point(&g.points[i], (enum mode)mode, k, ids);
+    }
+    quiet_leave();
+    for (size_t i = 0; i < g.n_points; i++) print_point(&g.points[i], k);
+    free(ids);
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+static void read_ks(const char *text)
+{
+    for (g.n_ks = 0; *text != '\0' && g.n_ks < max_ks; g.n_ks++) {
+        char *end;
+        g.ks[g.n_ks] = strtoul(text, &end, 10);
+        if (end == text || g.ks[g.n_ks] < 1) fail("is not a list of numbers", text);
+        text = *end == ',' ? end + 1 : end;
+    }
+}
+
+static void add_own(char *text)
+{
+    char *equals = strchr(text, '=');
+    if (equals == NULL || n_own_indexes == 16) fail("must be LABEL=FILE", text);
+    *equals = '\0';
+    own_indexes[n_own_indexes++] = (struct own_index){text, equals + 1};
+}
+
+static FILE *table(const char *file, const char *head)
+{
+    FILE *f = fopen(file, "w");
+    if (f == NULL) fail("cannot be written", file);
+    fprintf(f, "dataset,method,version,mode,params,k,recall,qps,%s\n", head);
+    return f;
+}
+
+static void read_arguments(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--quick") == 0) {
+            g.quick = 1;
+        } else if (strcmp(name, "--realtime") == 0) {
+            quiet.realtime = 1;
+        } else if (++i == argc) {
+            fail("needs a value", name);
+        } else if (strcmp(name, "--dataset") == 0) {
+            g.dataset = argv[i];
+        } else if (strcmp(name, "--base") == 0) {
+            g.base_file = argv[i];
+        } else if (strcmp(name, "--queries") == 0) {
+            g.query_file = argv[i];
+        } else if (strcmp(name, "--cache") == 0) {
+            g.cache = argv[i];
+        } else if (strcmp(name, "--index") == 0) {
+            add_own(argv[i]);
+        } else if (strcmp(name, "--peer") == 0) {
+            load_peer(argv[i]);
+        } else if (strcmp(name, "--k") == 0) {
+            read_ks(argv[i]);
+        } else if (strcmp(name, "--rounds") == 0) {
+            g.rounds = atoi(argv[i]);
+        } else if (strcmp(name, "--core") == 0) {
+            quiet.core = atoi(argv[i]);
+        } else if (strcmp(name, "--lock") == 0) {
+            quiet.lock = argv[i];
+        } else if (strcmp(name, "--rows") == 0) {
+            g.rows = table(argv[i], "candidates,p99_us,build_s,index_mb");
+        } else if (strcmp(name, "--costs") == 0) {
+            g.costs = table(argv[i], "p50_us,p95_us,p99_us,rss_mb,bytes,products");
+        } else {
+            fail("is not an option (see bench/peers/compare.c)", name);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g.cache = "out/peers";
+    g.rounds = 3;
+    quiet.core = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
+    read_ks("10");
+    add_peers(own_peers);
+    read_arguments(argc, argv);
+    if (g.base_file == NULL || g.query_file == NULL || g.dataset == NULL)
+        fail("--dataset, --base and --queries are needed", argv[0]);
+    load_data();
+    for (size_t i = 0; i < g.n_ks; i++) compare(g.ks[i]);
+    for (size_t i = 0; i < g.n_builds; i++) close_build(&g.builds[i]);
+    if (g.rows != NULL && fclose(g.rows) != 0) fail("could not be written whole", "--rows");
+    if (g.costs != NULL && fclose(g.costs) != 0) fail("could not be written whole", "--costs");
+    return 0;
+}

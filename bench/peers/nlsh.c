@@ -1,0 +1,229 @@
+/*
+ * nlsh.c - our own index and our exact scans as peers of bench/peers/compare.c.
+ *
+ * An index is searched with the recall that is asked of it (`--recall`), over a fine grid: which
+ * buckets that takes was measured on held-out base vectors when the index was built.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure.h"
+
+struct own_index own_indexes[16];
+size_t n_own_indexes;
+
+static void must(enum nlsh_status status, const struct nlsh_error *error)
+{
+    if (status == NLSH_OK) return;
+    fprintf(stderr, "error: %s\n", error->message);
+    exit(70);
+}
+
+static struct nlsh_matrix rows_of(const struct peer_data *data, size_t first, size_t n)
+{
+    if (data->bytes != NULL)
+        return (struct nlsh_matrix){data->bytes + first * data->dim, n, data->dim, NLSH_U8};
+    return (struct nlsh_matrix){data->rows + first * data->dim, n, data->dim, NLSH_F32};
+}
+
+/* ---- an index -------------------------------------------------------------------------------- */
+
+struct own {
+    struct nlsh_index *index;
+    struct nlsh_searcher *searcher;
+    struct nlsh_search_options options;
+    struct nlsh_index_info info;
+    struct nlsh_search_stats *stats;
+    size_t n_stats, code_bytes;
+    double queries, candidates, reranked; /* since set() */
+};
+
+static const char *own_build(const struct peer_data *base, int quick, size_t i)
+{
+    (void)base, (void)quick;
+    return i < n_own_indexes ? own_indexes[i].label : NULL;
+}
+
+static void *own_open(const struct peer_data *base, const char *build, const char *file)
+{
+    struct nlsh_error error = {0};
+    struct own *own = room(1, sizeof *own);
+    (void)base, (void)file;
+    for (size_t i = 0; i < n_own_indexes; i++) {
+        if (strcmp(own_indexes[i].label, build) != 0) continue;
+        must(nlsh_index_open(own_indexes[i].file, &own->index, &error), &error);
+        must(nlsh_searcher_create(own->index, &own->searcher, &error), &error);
+        nlsh_index_info(own->index, &own->info);
+        nlsh_search_options_init(&own->options);
+        struct nlsh_section_info section;
+        for (size_t s = 0; nlsh_index_section(own->index, s, &section); s++)
+            if (strcmp(section.name, "codes") == 0)
+                own->code_bytes = (size_t)section.size_bytes / own->info.n_rows;
+        return own;
+    }
+    free(own);
+    return NULL;
+}
+
+static void own_close(void *index)
+{
+    struct own *own = index;
+    nlsh_searcher_free(own->searcher);
+    nlsh_index_close(own->index);
+    free(own->stats);
+    free(own);
+}
+
+static const char *own_setting(void *index, size_t k, int quick, size_t i)
+{
+    static const char *const all[] = {"recall=0.5",    "recall=0.6",
+                                      "recall=0.7",    "recall=0.75",
+                                      "recall=0.8",    "recall=0.825",
+                                      "recall=0.85",   "recall=0.875",
+                                      "recall=0.89",   "recall=0.9",
+                                      "recall=0.905",  "recall=0.91",
+                                      "recall=0.92",   "recall=0.93",
+                                      "recall=0.94",   "recall=0.945",
+                                      "recall=0.95",   "recall=0.955",
+                                      "recall=0.96",   "recall=0.965",
+                                      "recall=0.97",   "recall=0.975",
+                                      "recall=0.98",   "recall=0.985",
+                                      "recall=0.9875", "recall=0.99",
+                                      "recall=0.991",  "recall=0.9925",
+                                      "recall=0.9935", "recall=0.995",
+                                      "recall=0.997",  "recall=0.998",
+                                      "recall=0.999",  NULL};
+    static const char *const few[] = {"recall=0.8", "recall=0.9", "recall=0.95", "recall=0.99",
+                                      NULL};
+    (void)index, (void)k;
+    const char *const *list = quick ? few : all;
+    for (size_t j = 0; j < i; j++)
+        if (list[j] == NULL) return NULL;
+    return list[i];
+}
+
+static void own_set(void *index, size_t k, const char *setting)
+{
+    struct own *own = index;
+    own->options.k = k;
+    own->options.probes = 0;
+    own->options.recall = atof(strchr(setting, '=') + 1);
+    own->queries = own->candidates = own->reranked = 0;
+}
+
+static void own_search(void *index, const struct peer_data *queries, size_t first, size_t n,
+                       size_t k, size_t n_threads, uint32_t *ids)
+{
+    struct own *own = index;
+    struct nlsh_error error = {0};
+    struct nlsh_matrix some = rows_of(queries, first, n);
+    (void)k;
+    if (n > own->n_stats) {
+        free(own->stats);
+        own->stats = room(n, sizeof *own->stats);
+        own->n_stats = n;
+    }
+    own->options.n_threads = n_threads;
+    must(n == 1
+             ? nlsh_search(own->searcher, &some, &own->options, ids, NULL, own->stats, &error)
+             : nlsh_search_batch(own->index, &some, &own->options, ids, NULL, own->stats, &error),
+         &error);
+    own->queries += (double)n;
+    for (size_t i = 0; i < n; i++) {
+        own->candidates += own->stats[i].candidates;
+        own->reranked += own->stats[i].reranked;
+    }
+}
+
+/* A query reads the network and the projection a byte a weight, the codes of its candidates and the
+ * vectors that it ranks exactly; each byte read is a factor of one product. */
+static void own_cost(void *index, double *candidates, double *bytes, double *products)
+{
+    const struct own *own = index;
+    size_t element = own->info.type == NLSH_F32 ? 4 : 1;
+    double reranked = own->reranked / own->queries, dim = (double)own->info.dim;
+    *candidates = own->candidates / own->queries;
+    double shared = (double)own->info.router_weights + *candidates * (double)own->code_bytes;
+    *products = shared + reranked * dim;
+    *bytes = shared + reranked * dim * (double)element;
+}
+
+/* ---- exact scans ----------------------------------------------------------------------------- */
+
+struct scan {
+    struct nlsh_brute *brute;
+    size_t n_rows, row_bytes;
+};
+
+static const char *scan_build(const struct peer_data *base, int quick, size_t i)
+{
+    static const char *const all[] = {"best", "plain float", NULL};
+    (void)base, (void)quick;
+    return i < 3 ? all[i] : NULL;
+}
+
+static void *scan_open(const struct peer_data *base, const char *build, const char *file)
+{
+    struct nlsh_error error = {0};
+    struct scan *scan = room(1, sizeof *scan);
+    int best = strcmp(build, "best") == 0;
+    struct nlsh_matrix all = rows_of(base, 0, base->n_rows);
+    (void)file;
+    scan->n_rows = base->n_rows;
+    scan->row_bytes = base->dim * (best && base->bytes != NULL ? 1 : 4);
+    must(nlsh_brute_create(&all, best ? NLSH_BRUTE_BEST : NLSH_BRUTE_PLAIN, &scan->brute, &error),
+         &error);
+    return scan;
+}
+
+static void scan_close(void *index)
+{
+    struct scan *scan = index;
+    nlsh_brute_free(scan->brute);
+    free(scan);
+}
+
+static const char *scan_setting(void *index, size_t k, int quick, size_t i)
+{
+    (void)index, (void)k, (void)quick;
+    return i == 0 ? "" : NULL;
+}
+
+static void scan_set(void *index, size_t k, const char *setting)
+{
+    (void)index, (void)k, (void)setting;
+}
+
+static void scan_search(void *index, const struct peer_data *queries, size_t first, size_t n,
+                        size_t k, size_t n_threads, uint32_t *ids)
+{
+    struct scan *scan = index;
+    struct nlsh_error error = {0};
+    struct nlsh_matrix some = rows_of(queries, first, n);
+    float *l2sq = room(n * k, sizeof *l2sq);
+    (void)n_threads;
+    must(nlsh_brute_search(scan->brute, &some, k, ids, l2sq, &error), &error);
+    free(l2sq);
+}
+
+static void scan_cost(void *index, double *candidates, double *bytes, double *products)
+{
+    const struct scan *scan = index;
+    *candidates = (double)scan->n_rows;
+    *bytes = (double)(scan->n_rows * scan->row_bytes);
+    *products = scan->row_bytes % 4 == 0 ? *bytes : NAN;
+}
+
+static double scan_size(void *index)
+{
+    const struct scan *scan = index;
+    return (double)(scan->n_rows * scan->row_bytes);
+}
+
+const struct peer own_peers[] = {{"nlsh", NLSH_VERSION, 1, own_build, own_open, own_close,
+                                  own_setting, own_set, own_search, own_cost, NULL},
+                                 {"exact scan", NLSH_VERSION, 0, scan_build, scan_open, scan_close,
+                                  scan_setting, scan_set, scan_search, scan_cost, scan_size},
+                                 {.name = NULL}};
