@@ -186,10 +186,19 @@ static const struct verb verbs[] = {
     {"bench",
      "a table of recall and speed beside other methods",
      "-d BASE -q QUERIES [flags]",
-     "One thread, one query at a time: two exact scans, IVF-Flat with as many lists as the index "
-     "has buckets, and the index at several T. Without -i an index with default settings is made "
-     "and thrown away.",
+     "One thread, one query at a time, each method at the settings of its sweep: two exact scans "
+     "(brute), p-stable LSH (lsh), random bits (hypercube), k-means cells (ivfflat), cells with "
+     "product codes (ivfpq), the index's buckets scanned exactly as all of these are (routed), and "
+     "the index itself at several T (nlsh). With an index the cells are as many as its buckets. "
+     "Without -i an index with default settings is made where a method needs one, and thrown "
+     "away.\n"
+     "With -o FILE.csv the table is written there, and FILE.candidates.svg and FILE.qps.svg beside "
+     "it show recall against candidates and against queries a second, the best of each method's "
+     "settings; gnuplot draws them.",
      {{"the usual table", "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh"},
+      {"all methods, as a table and two pictures",
+       "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh "
+       "--methods brute,lsh,hypercube,ivfflat,ivfpq,routed,nlsh -o methods.csv"},
       {"chosen points, for a spreadsheet",
        "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh -T 1,2,5,0.05 --csv"}},
      0,
@@ -252,6 +261,7 @@ static const struct flag flags[] = {
     {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, or nlsh's graph file by any other ending"},
     {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared)"},
     {S | E | M, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
+    {N, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV, and two pictures of it beside it"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
     {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
@@ -264,14 +274,16 @@ static const struct flag flags[] = {
     {S | M, "R", NULL, FLAG_REAL, FIND, "RADIUS", NULL, 0, HUGE_VAL, "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"},
     {S | M, "range", NULL, FLAG_CHOICE, FIND, "{true,false}", NULL, NO_RANGE, "list the R-near neighbours; true where -R is given, else false"},
     {S | M, "format", NULL, FLAG_CHOICE, FIND, "{text,json,csv}", "text", NO_RANGE, "form of the results"},
+    {N, "methods", NULL, FLAG_TEXT, FIND, "M,M,...", "brute,ivfflat,nlsh", NO_RANGE, "any of brute, lsh, hypercube, ivfflat, ivfpq, routed, nlsh"},
     {N, "T", NULL, FLAG_LIST, FIND, "T,T,...", "1,2,5,10,0.1,0.05,0.01", 0, HUGE_VAL, "values of T for the index's rows"},
     {N, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.9,0.95,0.99", 0, 1, "recall targets for more rows"},
-    {N, "probes", NULL, FLAG_LIST, FIND, "P,P,...", "1,2,4,8,16,32", 1, 1e6, "lists that IVF-Flat scans"},
+    {N, "probes", NULL, FLAG_LIST, FIND, "P,P,...", "1,2,4,8,16,32", 1, 1e6, "cells that ivfflat and ivfpq scan"},
     {N, "seconds", NULL, FLAG_REAL, FIND, "S", "5", 0, 1e6, "most time to spend on one row"},
     {N, "csv", NULL, FLAG_SWITCH, FIND, NULL, NULL, NO_RANGE, "the table as CSV"},
     {G, "knn", NULL, FLAG_COUNT, FIND, "K", "10", 1, 1e6, "neighbours of each vector"},
     {G, "graph", NULL, FLAG_CHOICE, FIND, "{exact,ivfflat}", "exact", NO_RANGE, "how they are found"},
-    {G | N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat uses"},
+    {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat uses"},
+    {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},
 
     {B | G | T | E, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
     {N, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads for what is not timed; default: all processors"},

@@ -296,17 +296,59 @@ NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_brute_search(const struct nlsh_brute *brute, const struct nlsh_matrix *queries, size_t k,
                   uint32_t *ids, float *l2sq, struct nlsh_error *error);
 
-struct nlsh_ivfflat; /* k-means cells, the nearest centroids' cells scanned */
+/* Buckets that the vectors are put into, all scanned exactly and in the same way: only the choice of
+ * buckets differs. docs/baselines.md has what each does and the papers. */
+enum nlsh_baseline_method {
+    NLSH_BASELINE_IVFFLAT = 0,   /* k-means cells; a probe is one of the nearest */
+    NLSH_BASELINE_IVFPQ = 1,     /* the same; product codes choose what is scanned exactly */
+    NLSH_BASELINE_LSH = 2,       /* p-stable hashing; a probe is a table */
+    NLSH_BASELINE_HYPERCUBE = 3, /* random bits; a probe is a corner, by Hamming distance */
+    NLSH_BASELINE_ROUTED = 4     /* the buckets and the router of an index; probes is its T */
+};
 
+struct nlsh_baseline_options {
+    enum nlsh_baseline_method method;
+    uint64_t seed;                  /* 1 */
+    size_t n_lists;                 /* IVF: cells; or NLSH_AUTO: the square root of the rows */
+    size_t n_subspaces;             /* IVF-PQ: bytes of a code; or NLSH_AUTO: a 16th of dim */
+    size_t n_tables;                /* LSH: L; 16 */
+    size_t n_hashes;                /* LSH: k of a table; or NLSH_AUTO */
+    size_t n_bits;                  /* Hypercube: d'; or NLSH_AUTO: log2 of the rows, less 4 */
+    double window;                  /* LSH, Hypercube: w, a distance; or NLSH_AUTO_REAL */
+    const struct nlsh_index *index; /* ROUTED; used while the baseline lives */
+};
+
+NLSH_API void nlsh_baseline_options_init(struct nlsh_baseline_options *options);
+
+struct nlsh_baseline;
+
+/*
+ * nlsh_baseline_build() - put the vectors of a base into buckets.
+ *
+ *  base     [n_rows x dim], borrowed while the baseline lives
+ *  options  what is left open in them is filled with what was taken
+ * Returns NLSH_OK; NLSH_E_ARG (an option outside its meaning), NLSH_E_MISMATCH (an index of other
+ * vectors), NLSH_E_DATA, NLSH_E_NOMEM, NLSH_E_INTERRUPTED. The answer does not depend on threads.
+ */
 NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_ivfflat_build(const struct nlsh_matrix *base, size_t n_lists, uint64_t seed,
-                   const struct nlsh_run *run, struct nlsh_ivfflat **out, struct nlsh_error *error);
-NLSH_API void nlsh_ivfflat_free(struct nlsh_ivfflat *ivf);
-/* One query at a time on the calling thread; outputs and stats as nlsh_search()'s. */
+nlsh_baseline_build(const struct nlsh_matrix *base, struct nlsh_baseline_options *options,
+                    const struct nlsh_run *run, struct nlsh_baseline **out,
+                    struct nlsh_error *error);
+NLSH_API void nlsh_baseline_free(struct nlsh_baseline *baseline);
+/* Of memory that an answer needs, the vectors included. */
+NLSH_API size_t nlsh_baseline_bytes(const struct nlsh_baseline *baseline);
+
+/*
+ * nlsh_baseline_search() - one query at a time on the calling thread; one thread at a time.
+ *
+ *  probes  cells, tables or corners, 1 or more, a whole number; ROUTED: T
+ *  rerank  IVF-PQ: vectors whose exact distance is computed; 0: 10 k
+ * Outputs and stats as nlsh_search()'s.
+ */
 NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_ivfflat_search(const struct nlsh_ivfflat *ivf, const struct nlsh_matrix *queries,
-                    size_t n_probes, size_t k, uint32_t *ids, float *l2sq,
-                    struct nlsh_search_stats *stats, struct nlsh_error *error);
+nlsh_baseline_search(struct nlsh_baseline *baseline, const struct nlsh_matrix *queries,
+                     double probes, size_t rerank, size_t k, uint32_t *ids, float *l2sq,
+                     struct nlsh_search_stats *stats, struct nlsh_error *error);
 
 /* ---- cache ----------------------------------------------------------------------------------- */
 

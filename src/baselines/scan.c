@@ -110,6 +110,25 @@ void nlsh__scan(const struct nlsh__kernels *kernels, struct nlsh__query query, c
         scan_floats(kernels, query.f32, rows, 0, n_rows, dim, ids, keys, k);
 }
 
+/* Rows anywhere: each is asked for a few rows ahead, since nothing else could foresee it. */
+enum { ROWS_AHEAD = 4 };
+
+void nlsh__scan_places(const struct nlsh__kernels *kernels, struct nlsh__query query,
+                       const void *rows, enum nlsh_type storage, const uint32_t *places, size_t n,
+                       size_t dim, const uint32_t *ids, uint64_t *keys, size_t k)
+{
+    size_t row_bytes = dim * (storage == NLSH_U8 ? 1 : sizeof(float));
+    for (size_t i = 0; i < n; i++) {
+        const char *row = (const char *)rows + places[i] * row_bytes;
+        if (i + ROWS_AHEAD < n) {
+            const char *next = (const char *)rows + places[i + ROWS_AHEAD] * row_bytes;
+            for (size_t at = 0; at < row_bytes; at += LINE) __builtin_prefetch(next + at, 0, 3);
+        }
+        uint32_t id = ids != NULL ? ids[places[i]] : places[i];
+        nlsh__scan(kernels, query, row, storage, 1, dim, &id, keys, k);
+    }
+}
+
 void nlsh__scan_answer(const uint64_t *keys, size_t k, int integers, uint32_t *ids, float *l2sq)
 {
     for (size_t i = 0; i < k; i++) {

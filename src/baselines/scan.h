@@ -1,5 +1,5 @@
 /*
- * scan.h - one query against rows in memory, exactly: what both baselines spend their time in.
+ * scan.h - one query against rows in memory, exactly: what all baselines spend their time in.
  */
 #ifndef NLSH_BASELINES_SCAN_H
 #define NLSH_BASELINES_SCAN_H
@@ -28,6 +28,12 @@ struct nlsh__query nlsh__query_row(const struct nlsh__dataset *queries, size_t i
 void nlsh__scan(const struct nlsh__kernels *kernels, struct nlsh__query query, const void *rows,
                 enum nlsh_type storage, size_t n_rows, size_t dim, const uint32_t *ids,
                 uint64_t *keys, size_t k);
+
+/* The same for the rows at places[n] among rows. The id of a row is ids[place], or its place where
+ * ids is NULL. */
+void nlsh__scan_places(const struct nlsh__kernels *kernels, struct nlsh__query query,
+                       const void *rows, enum nlsh_type storage, const uint32_t *places, size_t n,
+                       size_t dim, const uint32_t *ids, uint64_t *keys, size_t k);
 
 /* keys to the caller's row of ids and, where not NULL, of l2sq. integers: scores are u32. */
 void nlsh__scan_answer(const uint64_t *keys, size_t k, int integers, uint32_t *ids, float *l2sq);
