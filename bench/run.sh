@@ -85,19 +85,26 @@ held() { # COMMAND...: alone on the machine, as far as others keep to the lock
 # Processor seconds of the command, over all its threads, on the last line of standard output.
 processor_seconds() {
     ( "$@" >&2 && times ) | awk 'NR == 2 { for (i = 1; i <= 2; i++) {
-        split($i, t, "m"); s += 60 * t[1] + t[2] } printf "%.2f\n", s }'
+        split($i, t, "m"); s += 60 * t[1] + t[2] } printf "%.2f\n", s }
+        END { exit NR < 2 }'
 }
 
 build_index() { # SET M
-    name=$work/$1-$2 settings=
-    if [ "$2" != default ]; then settings="-m $2"; fi
-    if [ $quick = 1 ]; then settings="-m 16 --epochs 4 --partitioner kmeans"; fi
-    rm -f "$name.peak"
+    name=$work/$1-$2
+    case $2 in
+    default) settings= ;;
+    quick) settings="-m 16 --epochs 4 --partitioner kmeans" ;;
+    *) settings="-m $2" ;;
+    esac
+    # An index that this very command made is kept: a run that was stopped goes on.
+    if [ -s "$name.nlsh.seconds" ] && [ "$name.nlsh" -nt "$nlsh" ]; then return; fi
+    rm -f "$name.peak" "$name.nlsh.seconds"
     if [ -x /usr/bin/time ]; then watch="/usr/bin/time -o $name.peak -f %M"; else watch=; fi
     say "$1, m = $2: build"
     # shellcheck disable=SC2086
     processor_seconds held $watch "$nlsh" build -d "$(base_of "$1")" -i "$name.nlsh" $settings --no-cache \
-        --progress never 2>"$name.build.log" >"$name.nlsh.seconds" || { cat "$name.build.log" >&2 && exit 1; }
+        --progress never 2>"$name.build.log" >"$name.seconds" || { cat "$name.build.log" >&2 && exit 1; }
+    mv "$name.seconds" "$name.nlsh.seconds"
 }
 
 own_curves() { # SET M: candidates against recall, and `nlsh bench`'s table
@@ -137,8 +144,11 @@ if [ $measure = 1 ]; then
             absent="$absent $set_"
             continue
         fi
-        list=default
-        case $set_ in *mnist) if [ $quick = 0 ]; then list='default 256'; fi ;; esac
+        case $quick$set_ in
+        1*) list=quick ;;
+        0*mnist) list='default 256' ;;
+        *) list=default ;;
+        esac
         for m in $list; do
             build_index "$set_" "$m"
             if [ $quick = 0 ]; then own_curves "$set_" "$m"; fi

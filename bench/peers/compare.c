@@ -6,7 +6,7 @@
  *               [--core N] [--realtime] [--lock FILE] [--quick]
  *
  * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
- *    queries (--rounds 0 only makes the indexes). What is fastest at each of some twenty recalls goes on, for each way of asking (one
+ *    queries (--rounds 0 stops after it). What is fastest at each of some twenty recalls goes on, for each way of asking (one
  *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid. Indexes
  *    and what tuning found are kept in --cache, but for ours, which is tuned each time.
  * 2. Recall: of those, over all queries.
@@ -267,14 +267,19 @@ static void tune_point(struct point *p, size_t k, uint32_t *ids)
     p->tuned_qps[0] = t.qps;
 }
 
-/* Marks, for both ways of asking, the two fastest points from `first` on at each recall. */
-static void choose(size_t first)
+/* Marks, for both ways of asking, the two fastest points from `first` on at each recall, and closes
+ * up the rest. The curve is for the first k; of the others only what the tables show. */
+static void choose(size_t first, size_t k)
 {
-    static const double recalls[] = {0.5,   0.6,   0.7,  0.8,   0.85,  0.88,  0.9,
-                                     0.905, 0.92,  0.94, 0.95,  0.953, 0.96,  0.97,
-                                     0.98,  0.985, 0.99, 0.992, 0.995, 0.998, 1.0};
+    static const double curve[] = {0.7,   0.8,  0.85, 0.9,  0.903, 0.93,  0.95,
+                                   0.952, 0.97, 0.98, 0.99, 0.991, 0.995, 0.998};
+    static const double table[] = {0.9, 0.95, 0.99};
+    const double *recalls = k == g.ks[0] ? curve : table;
+    size_t n = k == g.ks[0] ? sizeof curve / sizeof *curve : sizeof table / sizeof *table;
+    for (struct point *p = g.points + first; p < g.points + g.n_points; p++)
+        p->chosen[0] = p->chosen[1] = 0;
     for (int way = 0; way < 2; way++)
-        for (size_t r = 0; r < sizeof recalls / sizeof *recalls; r++) {
+        for (size_t r = 0; r < n; r++) {
             struct point *best = NULL, *second = NULL;
             for (struct point *p = g.points + first; p < g.points + g.n_points; p++) {
                 if (p->tuned_recall < recalls[r]) continue;
@@ -286,7 +291,6 @@ static void choose(size_t first)
             if (best != NULL) best->chosen[way] = 1;
             if (second != NULL) second->chosen[way] = 1;
         }
-    /* What is left is closed up. */
     size_t kept = first;
     for (size_t i = first; i < g.n_points; i++)
         if (g.points[i].chosen[0] || g.points[i].chosen[1]) g.points[kept++] = g.points[i];
@@ -299,26 +303,24 @@ static void keep_tuned(const char *file, size_t first)
     FILE *f = fopen(file, "w");
     if (f == NULL) return;
     for (const struct point *p = g.points + first; p < g.points + g.n_points; p++)
-        fprintf(f, "%s\t%s\t%.5f\t%.1f\t%.1f\t%d\t%d\n", p->build->name, p->setting,
-                p->tuned_recall, p->tuned_qps[0], p->tuned_qps[1], p->chosen[0], p->chosen[1]);
+        fprintf(f, "%s\t%s\t%.5f\t%.1f\t%.1f\n", p->build->name, p->setting, p->tuned_recall,
+                p->tuned_qps[0], p->tuned_qps[1]);
     fclose(f);
 }
 
 static int take_tuned(const struct peer *peer, const char *file)
 {
     char line[512], name[64], setting[setting_length];
-    struct point tuned = {0};
+    double recall, qps[2];
     FILE *f = fopen(file, "r");
     if (f == NULL) return 0;
     while (fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "%63[^\t]\t%47[^\t]\t%lf\t%lf\t%lf\t%d\t%d", name, setting,
-                   &tuned.tuned_recall, &tuned.tuned_qps[0], &tuned.tuned_qps[1], &tuned.chosen[0],
-                   &tuned.chosen[1]) != 7)
+        if (sscanf(line, "%63[^\t]\t%47[^\t]\t%lf\t%lf\t%lf", name, setting, &recall, &qps[0],
+                   &qps[1]) != 5)
             continue;
         struct point *p = add_point(add_build(peer, name), setting);
-        p->tuned_recall = tuned.tuned_recall;
-        memcpy(p->tuned_qps, tuned.tuned_qps, sizeof p->tuned_qps);
-        memcpy(p->chosen, tuned.chosen, sizeof p->chosen);
+        p->tuned_recall = recall;
+        memcpy(p->tuned_qps, qps, sizeof qps);
     }
     fclose(f);
     return 1;
@@ -340,24 +342,23 @@ static void tune(const struct peer *peer, size_t k, uint32_t *ids)
     int is_own = peer == &own_peers[0] || peer == &own_peers[1];
     snprintf(what, sizeof what, "k=%zu%s", k, g.quick ? " quick" : "");
     name_file(peer, what, "tuned", file, sizeof file);
-    if (!is_own && take_tuned(peer, file)) return;
+    if (!is_own && take_tuned(peer, file)) {
+        choose(first, k);
+        return;
+    }
     const char *name, *setting;
     for (size_t i = 0; (name = peer->build(&g.base, g.quick, i)) != NULL; i++) {
         if (!worth_trying(peer, name, k)) continue;
         struct build *b = add_build(peer, name);
         int was_open = b->index != NULL;
         if (!open_build(b)) continue;
-        if (g.rounds == 0) {
-            close_build(b);
-            continue;
-        }
         fprintf(stderr, "%s: %s, %s: tune for k = %zu\n", g.dataset, peer->name, name, k);
         for (size_t s = 0; (setting = peer->setting(b->index, k, g.quick, s)) != NULL; s++)
             tune_point(add_point(b, setting), k, ids);
         if (!was_open) close_build(b);
     }
-    choose(first);
-    if (!is_own && g.rounds > 0) keep_tuned(file, first);
+    choose(first, k);
+    if (!is_own) keep_tuned(file, first);
 }
 
 /* Builds that no point needs are forgotten. */
@@ -378,7 +379,7 @@ static void settle(struct point *p, size_t k, uint32_t *ids)
     if (!open_build(b)) exit(65);
     for (int way = 0; way < 2; way++) {
         struct timing t;
-        size_t n = queries_in(4, p->tuned_qps[way], 20);
+        size_t n = queries_in(3, p->tuned_qps[way], 20);
         if (!p->chosen[way]) continue;
         b->peer->set(b->index, k, p->setting);
         time_roughly(b->peer, b->index, &g.queries, n, k, way ? MODE_BATCH1 : MODE_SINGLE, ids, &t);
@@ -396,7 +397,7 @@ static void time_point(struct point *p, enum mode mode, size_t k, uint32_t *ids)
     const struct build *b = p->build;
     int way = mode != MODE_SINGLE;
     if (!p->chosen[way]) return;
-    double seconds = g.quick ? 0.05 : way ? 0.7 : 0.4;
+    double seconds = g.quick ? 0.05 : way ? 0.4 : 0.25;
     size_t n = queries_in(seconds, p->tuned_qps[way], 50);
     quiet_take();
     b->peer->set(b->index, k, p->setting);
@@ -452,7 +453,7 @@ static void compare(size_t k)
     g.n_points = 0;
     for (size_t i = 0; i < g.n_peers; i++) tune(g.peers[i], k, ids);
     drop_idle_builds();
-    for (size_t i = 0; i < g.n_points; i++) settle(&g.points[i], k, ids);
+    for (size_t i = 0; i < g.n_points && g.rounds > 0; i++) settle(&g.points[i], k, ids);
     for (int round = 0; round < g.rounds; round++) {
         fprintf(stderr, "%s: k = %zu, round %d of %d: %zu points\n", g.dataset, k, round + 1,
                 g.rounds, g.n_points);
