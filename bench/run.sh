@@ -97,7 +97,7 @@ build_index() { # SET M
     *) settings="-m $2" ;;
     esac
     # An index that this very command made is kept: a run that was stopped goes on.
-    if [ -s "$name.nlsh.seconds" ] && [ "$name.nlsh" -nt "$nlsh" ]; then return; fi
+    if [ -s "$name.nlsh.seconds" ] && [ -n "$(find "$name.nlsh" -newer "$nlsh")" ]; then return; fi
     rm -f "$name.peak" "$name.nlsh.seconds"
     if [ -x /usr/bin/time ]; then watch="/usr/bin/time -o $name.peak -f %M"; else watch=; fi
     say "$1, m = $2: build"

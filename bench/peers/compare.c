@@ -353,8 +353,13 @@ static void tune(const struct peer *peer, size_t k, uint32_t *ids)
         int was_open = b->index != NULL;
         if (!open_build(b)) continue;
         fprintf(stderr, "%s: %s, %s: tune for k = %zu\n", g.dataset, peer->name, name, k);
-        for (size_t s = 0; (setting = peer->setting(b->index, k, g.quick, s)) != NULL; s++)
-            tune_point(add_point(b, setting), k, ids);
+        int perfect = 0; /* settings in a row that leave nothing to gain */
+        for (size_t s = 0; (setting = peer->setting(b->index, k, g.quick, s)) != NULL; s++) {
+            struct point *p = add_point(b, setting);
+            tune_point(p, k, ids);
+            perfect = p->tuned_recall > 0.9993 ? perfect + 1 : 0;
+            if (perfect == 4) break;
+        }
         if (!was_open) close_build(b);
     }
     choose(first, k);

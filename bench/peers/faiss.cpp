@@ -64,7 +64,7 @@ const char *nth(const std::vector<std::string> &list, size_t i)
 const char *build_hnsw(const peer_data *base, int quick, size_t i)
 {
     if (quick || base->n_rows > 300000) return nth({"HNSW16 efC=200"}, i);
-    return nth({"HNSW16 efC=200", "HNSW24 efC=200", "HNSW32 efC=200"}, i);
+    return nth({"HNSW16 efC=200", "HNSW32 efC=200"}, i);
 }
 
 const char *build_flat(const peer_data *base, int quick, size_t i)
@@ -75,14 +75,13 @@ const char *build_flat(const peer_data *base, int quick, size_t i)
     return nth(list, i);
 }
 
-/* 4-bit codes of as many parts as give 2, 4, 8 or 16 dimensions to each. */
+/* 4-bit codes of as many parts as give 4, 8 or 2 dimensions to each. */
 const char *build_fast(const peer_data *base, int quick, size_t i)
 {
     std::vector<std::string> list;
     for (size_t n : list_counts(base->n_rows, quick))
-        for (size_t d : {size_t{4}, size_t{8}, size_t{2}, size_t{16}}) {
+        for (size_t d : {size_t{4}, size_t{8}, size_t{2}}) {
             if (base->dim % d != 0 || (quick && d != 4)) continue;
-            if (d == 16 && base->dim < 300) continue;
             list.push_back("IVF" + std::to_string(n) + ",PQ" + std::to_string(base->dim / d) +
                            "x4fs,RFlat");
         }
@@ -142,8 +141,8 @@ const char *setting_flat(void *, size_t, int quick, size_t i)
 const char *setting_fast(void *, size_t k, int quick, size_t i)
 {
     std::vector<std::string> list;
-    for (size_t probes : {1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128})
-        for (size_t factor : {1, 2, 3, 4, 6, 8, 12, 16, 24, 32}) {
+    for (size_t probes : {2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96})
+        for (size_t factor : {2, 4, 8, 12, 20, 32}) {
             if (k >= 100 && factor > 8) continue;
             if (quick && ((probes != 4 && probes != 16) || factor != 8)) continue;
             list.push_back("nprobe=" + std::to_string(probes) +
