@@ -120,6 +120,11 @@ static int load_inputs(struct bench *b)
     const char *type = args_text(b->args, "type");
     if (b->index != NULL) {
         const char *name = b->index_name ? b->index_name : "made for this table";
+        if (b->info.metric != NLSH_L2) {
+            return talk_error(EXIT_UNSUPPORTED, "nlsh search and evaluate know every metric",
+                              "%s: metric %s, but bench compares with methods of l2 only", name,
+                              nlsh_metric_name(b->info.metric));
+        }
         int code = load_base_of(d, type, name, &b->info, &b->base);
         return code == 0 ? load_queries(q, type, name, &b->info, &b->queries) : code;
     }
@@ -147,7 +152,7 @@ static int prepare(struct bench *b, const bool *wanted)
     }
     int code = open_index(b, needed);
     if (code == 0) code = load_inputs(b);
-    if (code == 0 && nlsh_ground_truth(&b->base.matrix, &b->queries.matrix, b->k, &b->run,
+    if (code == 0 && nlsh_ground_truth(&b->base.matrix, &b->queries.matrix, NLSH_L2, b->k, &b->run,
                                        &b->truth, &error) != NLSH_OK) {
         code = talk_failed(&error);
     }

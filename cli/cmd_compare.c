@@ -155,6 +155,7 @@ static int run_model(struct compare *c, const struct model *m, struct results *r
         if (code != 0) return code;
         score_answers(c->answers.ids, c->answers.l2sq, c->answers.stats, c->answers.n, c->answers.k,
                       &c->truth, &row->score);
+        if (c->of.metric == NLSH_IP) row->score.factor = NAN;
         c->answers.score = row->score;
         row->seconds = c->answers.seconds;
         if (results != NULL) code = results_add(results, m->index, &c->points[i], &c->answers);
@@ -194,6 +195,7 @@ static int prepare(struct compare *c)
     c->of.many = c->n_points > 1;
     c->of.queries = &c->queries.matrix;
     c->of.truth = &c->truth;
+    c->of.metric = first->info.metric;
     c->rows = calloc(c->models.n * c->n_points, sizeof *c->rows);
     if (c->rows == NULL) return no_memory();
     int code = load_queries(args_text(args, "q"), args_text(args, "type"), first->path,

@@ -71,7 +71,8 @@ static int find_truth(const struct args *args, const struct nlsh_index *index,
     int code = load_base_of(args_text(args, "d"), args_text(args, "type"), args_text(args, "i"),
                             info, &base);
     if (code != 0) return code;
-    if (nlsh_ground_truth(&base.matrix, &queries->matrix, k, run, out, &error) != NLSH_OK) {
+    if (nlsh_ground_truth(&base.matrix, &queries->matrix, info->metric, k, run, out, &error) !=
+        NLSH_OK) {
         code = talk_failed(&error);
     }
     loaded_free(&base);

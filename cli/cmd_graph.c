@@ -36,9 +36,9 @@ int cmd_graph(const struct args *args)
     if (code != 0) return code;
     run_init(args, &run);
     double began = now_seconds();
-    if (nlsh_graph_build(&base.matrix, exact ? NLSH_GRAPH_EXACT : NLSH_GRAPH_IVFFLAT,
-                         args_count(args, "knn"), args_count(args, "seed"), &run, &found,
-                         &error) != NLSH_OK) {
+    if (nlsh_graph_build(&base.matrix, metric_named(args_text(args, "metric")),
+                         exact ? NLSH_GRAPH_EXACT : NLSH_GRAPH_IVFFLAT, args_count(args, "knn"),
+                         args_count(args, "seed"), &run, &found, &error) != NLSH_OK) {
         loaded_free(&base);
         return talk_failed(&error);
     }
@@ -54,13 +54,14 @@ int cmd_graph(const struct args *args)
     return code;
 }
 
-static int write_distances(const char *path, const struct nlsh_neighbors *found)
+static int write_distances(const char *path, enum nlsh_metric metric,
+                           const struct nlsh_neighbors *found)
 {
     struct nlsh_error error = {0};
     size_t n = found->n_rows * found->k;
     float *distances = malloc(n * sizeof *distances);
     if (distances == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    for (size_t i = 0; i < n; i++) distances[i] = sqrtf(found->l2sq[i]);
+    for (size_t i = 0; i < n; i++) distances[i] = (float)shown_distance(metric, found->l2sq[i]);
     struct nlsh_matrix matrix = {distances, found->n_rows, found->k, NLSH_F32};
     int code = 0;
     if (nlsh_vectors_write(path, NLSH_FORMAT_AUTO, &matrix, &error) != NLSH_OK) {
@@ -77,16 +78,18 @@ static int truth_of(const struct args *args, const struct loaded *base,
     struct nlsh_neighbors found;
     struct nlsh_run run;
     const char *path = args_text(args, "o");
+    enum nlsh_metric metric = metric_named(args_text(args, "metric"));
     run_init(args, &run);
     double began = now_seconds();
-    if (nlsh_ground_truth(&base->matrix, &queries->matrix, args_count(args, "N"), &run, &found,
-                          &error) != NLSH_OK) {
+    if (nlsh_ground_truth(&base->matrix, &queries->matrix, metric, args_count(args, "N"), &run,
+                          &found, &error) != NLSH_OK) {
         return talk_failed(&error);
     }
     talk_stage_end();
     double seconds = now_seconds() - began;
     int code = 0;
-    if (args_given(args, "distances")) code = write_distances(args_text(args, "distances"), &found);
+    if (args_given(args, "distances"))
+        code = write_distances(args_text(args, "distances"), metric, &found);
     if (code == 0 && nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
         code = talk_failed(&error);
     }

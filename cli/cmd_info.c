@@ -34,14 +34,14 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
                                       (json_int_t)section.size_bytes));
     }
     return json_pack(
-        "{s:o, s:I, s:{s:I, s:I, s:s, s:s}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, s:O, s:o}",
+        "{s:o, s:I, s:{s:I, s:I, s:s, s:s, s:s}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, s:O, s:o}",
         "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "vectors", "count",
         (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type", type_name(info->type),
-        "hash", hash, "buckets", "count", (json_int_t)info->n_buckets, "min",
-        (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets, "max",
-        (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
-        "disagreement", json_number_or_null(info->disagreement), "settings", settings, "sections",
-        sections);
+        "hash", hash, "metric", nlsh_metric_name(info->metric), "buckets", "count",
+        (json_int_t)info->n_buckets, "min", (json_int_t)info->bucket_min, "mean",
+        (double)info->n_rows / (double)info->n_buckets, "max", (json_int_t)info->bucket_max,
+        "router", "weights", (json_int_t)info->router_weights, "disagreement",
+        json_number_or_null(info->disagreement), "settings", settings, "sections", sections);
 }
 
 static void print_settings(const json_t *settings)
@@ -77,8 +77,9 @@ static void print_info(const char *path, const struct nlsh_index *index,
     struct nlsh_section_info section;
     char a[32], b[32], c[32];
     printf("file          %s, %s\n", path, text_bytes(info->size_bytes, a));
-    printf("vectors       %s x %zu %s, content hash %016" PRIx64 "\n", text_count(info->n_rows, a),
-           info->dim, type_name(info->type), info->data_hash);
+    printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
+           text_count(info->n_rows, a), info->dim, type_name(info->type),
+           nlsh_metric_name(info->metric), info->data_hash);
     printf("buckets       %s: min %s, mean %.1f, max %s vectors\n", text_count(info->n_buckets, a),
            text_count(info->bucket_min, b), (double)info->n_rows / (double)info->n_buckets,
            text_count(info->bucket_max, c));

@@ -154,14 +154,30 @@ bool loaded_convert(struct loaded *loaded, enum nlsh_type type)
     return true;
 }
 
-double row_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b, size_t j)
+double row_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
+                 const struct nlsh_matrix *b, size_t j)
 {
-    double sum = 0;
+    double l2sq = 0, product = 0, left = 0, right = 0;
     for (size_t d = 0; d < a->dim; d++) {
-        double difference = value_at(a, i * a->dim + d) - value_at(b, j * b->dim + d);
-        sum += difference * difference;
+        double x = value_at(a, i * a->dim + d), y = value_at(b, j * b->dim + d);
+        l2sq += (x - y) * (x - y);
+        product += x * y;
+        left += x * x;
+        right += y * y;
     }
-    return sum;
+    if (metric == NLSH_IP) return -product;
+    return metric == NLSH_COSINE ? 1 - product / sqrt(left * right) : l2sq;
+}
+
+double shown_distance(enum nlsh_metric metric, float score)
+{
+    return metric == NLSH_L2 ? sqrt((double)score) : (double)score;
+}
+
+enum nlsh_metric metric_named(const char *name)
+{
+    if (strcmp(name, "ip") == 0) return NLSH_IP;
+    return strcmp(name, "cosine") == 0 ? NLSH_COSINE : NLSH_L2;
 }
 
 struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n)
@@ -170,6 +186,21 @@ struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, s
     rows.data = (const char *)matrix->data + first * matrix->dim * type_size(matrix->type);
     rows.n_rows = n;
     return rows;
+}
+
+/* The library would say so too, but it counts from the first query of each call. */
+static int check_lengths(const char *path, const struct loaded *queries)
+{
+    const struct nlsh_matrix *m = &queries->matrix;
+    for (size_t i = 0; i < m->n_rows; i++) {
+        size_t d = 0;
+        while (d < m->dim && value_at(m, i * m->dim + d) == 0) d++;
+        if (d < m->dim) continue;
+        return talk_error(EXIT_BAD_DATA, "take it out: no vector is near it by its angle",
+                          "%s: query %zu is all zeros: it has no direction, and so no cosine", path,
+                          i);
+    }
+    return 0;
 }
 
 int load_queries(const char *path, const char *type, const char *index_path,
@@ -184,7 +215,11 @@ int load_queries(const char *path, const char *type, const char *index_path,
         loaded_free(out);
         return code;
     }
-    if (loaded_convert(out, info->type) || loaded_convert(out, NLSH_F32)) return 0;
+    if (loaded_convert(out, info->type) || loaded_convert(out, NLSH_F32)) {
+        if (info->metric == NLSH_COSINE) code = check_lengths(path, out);
+        if (code != 0) loaded_free(out);
+        return code;
+    }
     loaded_free(out);
     return talk_error(EXIT_BAD_DATA, "queries are bytes or 32-bit floats",
                       "the queries in %s hold whole numbers that no 32-bit float can hold", path);

@@ -79,6 +79,12 @@ static int same_data(const struct models *models)
     const struct model *first = &models->models[0];
     for (size_t i = 1; i < models->n; i++) {
         const struct model *m = &models->models[i];
+        if (m->info.metric != first->info.metric) {
+            return talk_error(EXIT_BAD_DATA, "compare indexes of the same metric",
+                              "%s knows %s, %s knows %s", first->path,
+                              nlsh_metric_name(first->info.metric), m->path,
+                              nlsh_metric_name(m->info.metric));
+        }
         if (m->info.data_hash == first->info.data_hash) continue;
         return talk_error(EXIT_BAD_DATA, "compare indexes of the same vectors",
                           "%s and %s are of different data: their content hashes are %016" PRIx64

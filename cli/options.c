@@ -63,7 +63,9 @@ static const struct verb verbs[] = {
      "Answers every query from the buckets that the network names, and says how good and how "
      "fast that was: recall, approximation factor, queries a second.\n"
      "The true neighbours come from --gt, or from -d, or else from scanning every bucket of the "
-     "index. Approximate and true search are timed apart. Distances are not squared.\n"
+     "index. Approximate and true search are timed apart. Distances are not squared; of an index "
+     "with --metric cosine they are 1 - cos, with ip the negated inner product (smaller is nearer "
+     "throughout, and there is no AF).\n"
      "The text has for each query: METHOD NAME; Query, its row from 0; for each rank Nearest "
      "neighbor-i, the id (its row in the base, from 0), distanceApproximate, the distance to it, "
      "and distanceTrue, that to the true neighbour of this rank; with -range true R-near "
@@ -105,7 +107,8 @@ static const struct verb verbs[] = {
     {"groundtruth",
      "write the exact neighbours of queries",
      "-d BASE -q QUERIES -o FILE.ivecs [flags]",
-     "The exact N nearest vectors of each query, nearest first. Distances are not squared.",
+     "The exact N nearest vectors of each query, nearest first. Distances are not squared; with "
+     "--metric cosine they are 1 - cos, with ip the negated inner product.",
      {{"100 neighbours each and their distances",
        "nlsh groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 100"}},
      0,
@@ -259,7 +262,7 @@ static const struct flag flags[] = {
     {M, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV; - is the standard output"},
     {G, "o", NULL, FLAG_OUT, FILES, "GRAPH", NULL, NO_RANGE, "graph file to write, or .ivecs by its ending"},
     {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, or nlsh's graph file by any other ending"},
-    {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared)"},
+    {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared; see --metric)"},
     {S | E | M, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
     {N, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV, and two pictures of it beside it"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
@@ -281,6 +284,7 @@ static const struct flag flags[] = {
     {N, "seconds", NULL, FLAG_REAL, FIND, "S", "5", 0, 1e6, "most time to spend on one row"},
     {N, "csv", NULL, FLAG_SWITCH, FIND, NULL, NULL, NO_RANGE, "the table as CSV"},
     {G, "knn", NULL, FLAG_COUNT, FIND, "K", "10", 1, 1e6, "neighbours of each vector"},
+    {G | T, "metric", NULL, FLAG_CHOICE, FIND, "{l2,ip,cosine}", "l2", NO_RANGE, "what makes a vector near: distance, inner product or angle"},
     {G, "graph", NULL, FLAG_CHOICE, FIND, "{exact,ivfflat}", "exact", NO_RANGE, "how they are found"},
     {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat uses"},
     {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},

@@ -24,6 +24,11 @@ int read_range(const struct args *args, const struct loaded *queries, struct res
     of->range = range ? strcmp(range, "true") == 0 : args_given(args, "R");
     if (args_given(args, "R")) {
         of->radius = args_real(args, "R");
+    } else if (of->metric != NLSH_L2) {
+        if (!of->range) return 0;
+        return talk_error(EXIT_USAGE, "give -R RADIUS: a cosine distance, or the least product",
+                          "-range true: no radius is known for the metric %s",
+                          nlsh_metric_name(of->metric));
     } else if (strcmp(type, "mnist") == 0 ||
                (strcmp(type, "auto") == 0 && queries->format == NLSH_FORMAT_IDX)) {
         of->radius = 2000;
@@ -72,8 +77,10 @@ static void write_text(const struct results *r, const struct answers *a, size_t 
         } else {
             fprintf(to, "Nearest neighbor-%zu: %" PRIu32 "\n", j + 1, id);
         }
-        fprintf(to, "distanceApproximate: %.7g\n", sqrt((double)a->l2sq[i * a->k + j]));
-        fprintf(to, "distanceTrue: %.7g\n", sqrt((double)r->of->truth->l2sq[i * a->k + j]));
+        fprintf(to, "distanceApproximate: %.7g\n",
+                shown_distance(r->of->metric, a->l2sq[i * a->k + j]));
+        fprintf(to, "distanceTrue: %.7g\n",
+                shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]));
     }
     if (r->of->range) fputs("R-near neighbors:\n", to);
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
@@ -88,17 +95,17 @@ static void write_csv(const struct results *r, const struct answers *a, size_t i
 {
     for (size_t j = 0; j < a->k; j++) {
         uint32_t id = a->ids[i * a->k + j];
-        double exact = sqrt((double)r->of->truth->l2sq[i * a->k + j]);
+        double exact = shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]);
         if (id == NLSH_NO_ID) {
             fprintf(to, "%s%zu,nearest,%zu,,,%.7g\n", point, i, j + 1, exact);
         } else {
             fprintf(to, "%s%zu,nearest,%zu,%" PRIu32 ",%.7g,%.7g\n", point, i, j + 1, id,
-                    sqrt((double)a->l2sq[i * a->k + j]), exact);
+                    shown_distance(r->of->metric, a->l2sq[i * a->k + j]), exact);
         }
     }
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
         fprintf(to, "%s%zu,r-near,%zu,%" PRIu32 ",%.7g,\n", point, i, j + 1, r->near_ids[j],
-                sqrt((double)r->near_l2sq[j]));
+                shown_distance(r->of->metric, r->near_l2sq[j]));
     }
 }
 
@@ -109,8 +116,9 @@ static void write_json(const struct results *r, const struct answers *a, size_t 
         uint32_t id = a->ids[i * a->k + j];
         json_t *one = json_pack(
             "{s:o, s:o, s:f}", "id", id == NLSH_NO_ID ? json_null() : json_integer(id),
-            "distanceApproximate", json_number_or_null(sqrt((double)a->l2sq[i * a->k + j])),
-            "distanceTrue", sqrt((double)r->of->truth->l2sq[i * a->k + j]));
+            "distanceApproximate",
+            json_number_or_null(shown_distance(r->of->metric, a->l2sq[i * a->k + j])),
+            "distanceTrue", shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]));
         json_array_append_new(nearest, one);
     }
     json_t *query = json_pack("{s:I, s:I, s:I, s:o}", "query", (json_int_t)i, "candidates",

@@ -8,9 +8,10 @@
 
 /* What stays the same for all results of a run. */
 struct results_of {
-    const char *format; /* "text", "csv" or "json" */
-    bool many;          /* several settings in one file: each says which it is */
-    bool range;         /* the R-near neighbours too */
+    enum nlsh_metric metric; /* what the distances are of */
+    const char *format;      /* "text", "csv" or "json" */
+    bool many;               /* several settings in one file: each says which it is */
+    bool range;              /* the R-near neighbours too */
     double radius;
     const struct nlsh_matrix *queries;
     const struct nlsh_neighbors *truth;

@@ -139,14 +139,14 @@ static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *
 }
 
 /* Distances of the true neighbours that --gt names, from the base. */
-static int fill_distances(const struct nlsh_matrix *queries, const struct nlsh_matrix *base,
-                          struct nlsh_neighbors *truth)
+static int fill_distances(enum nlsh_metric metric, const struct nlsh_matrix *queries,
+                          const struct nlsh_matrix *base, struct nlsh_neighbors *truth)
 {
     if (truth->l2sq != NULL) return 0;
     truth->l2sq = calloc(truth->n_rows * truth->k, sizeof *truth->l2sq);
     if (truth->l2sq == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
     for (size_t i = 0; i < truth->n_rows * truth->k; i++) {
-        truth->l2sq[i] = (float)row_l2sq(queries, i / truth->k, base, truth->ids[i]);
+        truth->l2sq[i] = (float)row_score(metric, queries, i / truth->k, base, truth->ids[i]);
     }
     return 0;
 }
@@ -163,21 +163,38 @@ static void narrow(struct nlsh_neighbors *neighbors, size_t k)
     neighbors->k = k;
 }
 
+/* The exact scans of baselines know L2 only: with another metric the index's every bucket is scanned. */
+static int time_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
+                     const struct nlsh_run *run, double *seconds)
+{
+    struct nlsh_neighbors found;
+    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
+    struct nlsh_matrix some = matrix_rows(queries, 0, n);
+    int code = truth_by_scan(index, &some, k, run, seconds, &found);
+    if (code == 0) nlsh_neighbors_free(&found);
+    return code;
+}
+
 /* With -d. truth holds --gt's, or nothing. */
-static int from_base(const struct args *args, const struct nlsh_index_info *info,
-                     const char *index_path, const struct nlsh_matrix *queries, size_t k,
-                     const struct nlsh_run *run, struct nlsh_neighbors *truth, double *seconds)
+static int from_base(const struct args *args, const struct nlsh_index *index,
+                     const struct nlsh_index_info *info, const char *index_path,
+                     const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
+                     struct nlsh_neighbors *truth, double *seconds)
 {
     struct nlsh_error error = {0};
     struct loaded base;
     int code = load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, &base);
     if (code != 0) return code;
     if (truth->ids != NULL) {
-        code = fill_distances(queries, &base.matrix, truth);
-    } else if (nlsh_ground_truth(&base.matrix, queries, k, run, truth, &error) != NLSH_OK) {
+        code = fill_distances(info->metric, queries, &base.matrix, truth);
+    } else if (nlsh_ground_truth(&base.matrix, queries, info->metric, k, run, truth, &error) !=
+               NLSH_OK) {
         code = talk_failed(&error);
     }
-    if (code == 0) code = time_brute(&base.matrix, queries, k, seconds);
+    if (code == 0) {
+        code = info->metric == NLSH_L2 ? time_brute(&base.matrix, queries, k, seconds)
+                                       : time_scan(index, queries, k, run, seconds);
+    }
     loaded_free(&base);
     return code;
 }
@@ -201,7 +218,7 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     }
     if (args_given(args, "d")) {
         *out = given;
-        return from_base(args, &info, index_path, queries, k, &run, out, seconds);
+        return from_base(args, index, &info, index_path, queries, k, &run, out, seconds);
     }
     code = truth_by_scan(index, queries, k, &run, seconds, out);
     if (code == 0 && given.ids != NULL) {

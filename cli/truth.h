@@ -17,7 +17,7 @@ int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *quer
 /*
  * The k true neighbours of each query, their distances, and the time that an exact search takes a
  * query. With -d the neighbours come from --gt or from nlsh_ground_truth() (all at once, cached) and
- * the time from our best exact scan of a sample. Without -d every bucket of the index is scanned,
+ * the time from our best exact scan of a sample (of a metric other than L2: the index scanned whole). Without -d every bucket of the index is scanned,
  * and timed; the ids of --gt then replace those found, which can differ only between equal
  * distances. index_path is for messages.
  */

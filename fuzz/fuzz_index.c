@@ -48,7 +48,10 @@ static size_t true_index(uint8_t *data, size_t max_size, unsigned seed)
     static struct sample sample;
     if (scratch[0] == '\0') scratch_make();
     const char *path = scratch_path("seed");
-    sample_make(&sample, types[seed % 3]);
+    if (seed % 5 < 3)
+        sample_make(&sample, types[seed % 5]);
+    else
+        sample_make_metric(&sample, seed % 5 == 3 ? NLSH_IP : NLSH_COSINE);
     if (nlsh__index_write(path, sample.sections, sample.n_sections, NULL) != NLSH_OK) abort();
     size_t size = 0;
     uint8_t *bytes = slurp(path, &size);

@@ -123,8 +123,8 @@ static void load_data(void)
         if (g.ks[i] > most_k) most_k = g.ks[i];
     nlsh_run_init(&run);
     run.cache_dir = g.cache;
-    if (nlsh_ground_truth(&g.base_vectors.matrix, &g.query_vectors.matrix, most_k, &run, &g.truth,
-                          &error) != NLSH_OK)
+    if (nlsh_ground_truth(&g.base_vectors.matrix, &g.query_vectors.matrix, NLSH_L2, most_k, &run,
+                          &g.truth, &error) != NLSH_OK)
         fail(error.message, g.query_file);
 }
 

@@ -83,7 +83,8 @@ NLSH_API uint64_t nlsh_data_hash(const struct nlsh_matrix *matrix);
 
 /* ---- nearest neighbours: ground truth and graphs --------------------------------------------- */
 
-/* k neighbours of n rows, each row ascending by (l2sq, id). A graph leaves the row itself out. */
+/* k neighbours of n rows, each row ascending by (l2sq, id); l2sq holds scores of the metric that was
+ * asked for (enum nlsh_metric). A graph leaves the row itself out. */
 struct nlsh_neighbors {
     size_t n_rows, k;
     uint32_t *ids; /* [n_rows x k] */
@@ -97,23 +98,25 @@ enum nlsh_graph_method { NLSH_GRAPH_EXACT = 0, NLSH_GRAPH_IVFFLAT = 1 };
 /*
  * nlsh_graph_build() - the k nearest neighbours of every row among the others.
  *
- *  k     1 <= k < n_rows
- *  seed  used by ivfflat only
+ *  metric  with NLSH_IP only the exact method: else NLSH_E_UNSUPPORTED
+ *  k       1 <= k < n_rows
+ *  seed    used by ivfflat only
  * With run->cache_dir a graph of the same data and method and of at least this k is taken from
  * there. Exact: in integers for bytes; to f32 rounding for floats. Cost: O(n^2 dim) exact.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_graph_method method, size_t k,
-                 uint64_t seed, const struct nlsh_run *run, struct nlsh_neighbors *out,
-                 struct nlsh_error *error);
+nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_metric metric,
+                 enum nlsh_graph_method method, size_t k, uint64_t seed, const struct nlsh_run *run,
+                 struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /*
  * nlsh_ground_truth() - the exact k nearest base rows of each query. Cached like a graph.
  * 1 <= k <= base->n_rows. Base and queries may differ in type: bytes are then taken as floats.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
-                  const struct nlsh_run *run, struct nlsh_neighbors *out, struct nlsh_error *error);
+nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                  enum nlsh_metric metric, size_t k, const struct nlsh_run *run,
+                  struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
@@ -143,6 +146,7 @@ enum nlsh_scheduler {
 #define NLSH_AUTO_REAL (-1.0)
 
 struct nlsh_build_options {
+    enum nlsh_metric metric;
     size_t n_buckets; /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
     size_t knn;       /* neighbours in the graph that is cut; 20 */
     double imbalance; /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
@@ -240,7 +244,8 @@ NLSH_API double nlsh_recall(const uint32_t *ids, const float *l2sq, const uint32
                             const float *truth_l2sq, size_t k);
 
 /* Mean over ranks of returned distance / true distance (not squared), over the ranks where
- * something was returned. 0/0 counts as 1; x/0 is left out. NaN where no rank counts. */
+ * something was returned. 0/0 counts as 1; x/0 is left out. NaN where no rank counts. For scores of
+ * cosine it is that of the unit vectors' distances; for inner products it has no meaning. */
 NLSH_API double nlsh_approximation_factor(const float *l2sq, const float *truth_l2sq, size_t k);
 
 enum nlsh_rule { NLSH_RULE_TOP = 0, NLSH_RULE_THRESHOLD = 1 };

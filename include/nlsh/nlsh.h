@@ -75,6 +75,20 @@ struct nlsh_matrix {
     enum nlsh_type type;
 };
 
+/*
+ * What makes a vector near. Every array of scores (the parameters called l2sq) is ascending, smaller
+ * is nearer, and holds
+ *   NLSH_L2      the squared distance, in squared input units
+ *   NLSH_IP      the negated inner product: the largest product comes first
+ *   NLSH_COSINE  the cosine distance, 1 - cos, from 0 to 2
+ * as exact as f32 is. With IP and COSINE bytes are taken as floats. COSINE has no place for a vector
+ * of zeros: an error names the row. Values are frozen: they stand in files.
+ */
+enum nlsh_metric { NLSH_L2 = 0, NLSH_IP = 1, NLSH_COSINE = 2 };
+
+/* "l2", "ip", "cosine". */
+NLSH_API const char *nlsh_metric_name(enum nlsh_metric metric);
+
 /* ---- progress -------------------------------------------------------------------------------- */
 
 /*
@@ -121,9 +135,10 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_verify(const char *path,
 
 /* What an index holds. Pointers live as long as the index. */
 struct nlsh_index_info {
-    size_t n_rows;         /* vectors */
-    size_t dim;            /* their dimension */
-    enum nlsh_type type;   /* of the stored vectors: NLSH_U8, NLSH_I8 or NLSH_F32 */
+    size_t n_rows;       /* vectors */
+    size_t dim;          /* their dimension */
+    enum nlsh_type type; /* of the stored vectors: NLSH_U8, NLSH_I8 or NLSH_F32 */
+    enum nlsh_metric metric;
     size_t n_buckets;      /* m */
     size_t bucket_min;     /* vectors in the smallest bucket */
     size_t bucket_max;     /* and in the largest */
@@ -194,10 +209,12 @@ NLSH_API void nlsh_searcher_free(struct nlsh_searcher *searcher);
  *
  *  queries  [n x dim], the index's dimension; of its type, or NLSH_F32. Borrowed. Finite.
  *  ids      [n x k] out, ascending by (l2sq, id); a missing slot holds NLSH_NO_ID.
- *  l2sq     [n x k] f32 out, squared input units, +infinity where missing; or NULL. Exact: the
- *           answer is ranked by the true distance, in integers where base and query are bytes.
+ *  l2sq     [n x k] f32 out, scores of the index's metric (enum nlsh_metric), +infinity where
+ *           missing; or NULL. Exact: the answer is ranked by the true distance, in integers where
+ *           base and query are bytes.
  *  stats    [n] out, or NULL.
- * Returns NLSH_OK; NLSH_E_ARG (an option outside its meaning, a query that is not finite);
+ * Returns NLSH_OK; NLSH_E_ARG (an option outside its meaning, a query that is not finite, a query
+ * of zeros where the metric is cosine);
  * NLSH_E_MISMATCH (dimension or type); NLSH_E_NOMEM (k grew). On error outputs are unspecified.
  * Threads: one searcher a thread. Cost: O(weights + candidates x dim) a query.
  */
@@ -216,7 +233,8 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
  * nlsh_search_range() - every vector within a radius in the buckets that are scanned.
  *
  *  query     one row, as for nlsh_search(); options->k is not used
- *  radius    a distance, not squared, >= 0
+ *  radius    L2: a distance, not squared, >= 0; COSINE: a cosine distance, >= 0; IP: the least
+ *            inner product, of any sign
  *  ids, l2sq [capacity] out, ascending by (l2sq, id); l2sq may be NULL
  *  n_found   out: may exceed capacity; then the nearest capacity are written
  */

@@ -95,9 +95,9 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
             out[c / 4 * 64 + c % 4] = code;
             bias += (int64_t)code * ((int64_t)code - 256);
         }
-        double outside = residual(in, row, (double)scale);
+        double outside = in->inner ? 0 : residual(in, row, (double)scale);
         bias += (int64_t)fmin(outside, 1e9);
-        e->bias[lane] = (int32_t)bias;
+        e->bias[lane] = in->inner ? 0 : (int32_t)bias;
     }
 }
 
@@ -172,7 +172,7 @@ static void measure_task(void *ctx, size_t query, size_t worker)
     float *probabilities = inputs + nlsh__router_input_size(c->router);
     float *work = probabilities + nlsh__router_output_size(c->router);
     uint64_t *keys = c->keys[worker];
-    memcpy(inputs, c->in->inputs + row * p, p * sizeof *inputs);
+    memcpy(inputs, c->in->query_inputs + row * p, p * sizeof *inputs);
     nlsh__router_forward(c->router, inputs, work, probabilities);
     nlsh__codes_query(codes, inputs, p, c->codes_of[worker]);
     for (size_t b = 0; b < m; b++)

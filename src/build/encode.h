@@ -11,7 +11,9 @@ struct nlsh__encode {
     const struct nlsh_matrix *base;
     const struct nlsh__projection *projection;
     const float *inputs;            /* [n_rows x n_components] projected rows */
+    const float *query_inputs;      /* the same of rows as they come as queries */
     size_t n_components;            /* of them that a code holds */
+    int inner;                      /* 1: scores are by inner product, and rows add nothing */
     const uint32_t *bucket_offsets; /* [m + 1] */
     size_t n_buckets;
     const uint32_t *ids; /* [n_rows] base rows in bucket order */

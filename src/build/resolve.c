@@ -81,6 +81,7 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("weight_decay", o->weight_decay, 0, 10, error));
     NLSH_TRY(check_range("kahip_mode", o->kahip_mode, 0, 5, error));
     NLSH_TRY(check_range("partitioner", o->partitioner, 0, 3, error));
+    NLSH_TRY(check_range("metric", o->metric, 0, 2, error));
     NLSH_TRY(check_range("graph", o->graph, 0, 1, error));
     NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
     NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));

@@ -22,6 +22,7 @@ struct field {
     const char *const *choices; /* CHOICE: by value, NULL at the end */
 };
 
+static const char *const metrics[] = {"l2", "ip", "cosine", NULL}; /* nlsh_metric_name()'s */
 static const char *const graphs[] = {"exact", "ivfflat", NULL};
 static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", NULL};
 static const char *const labels[] = {"soft", "hard", NULL};
@@ -31,6 +32,13 @@ static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NU
 
 /* Defaults are measured: docs/algorithm.md has the tables and the commands that make them. */
 static const struct field fields[] = {
+    {{"metric", "{l2,ip,cosine}", "what makes a vector near: distance, inner product or angle",
+      "l2"},
+     CHOICE,
+     AT(metric),
+     0,
+     0,
+     metrics},
     {{"m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
      AUTO_SIZE,
      AT(n_buckets),

@@ -5,8 +5,14 @@
 #include "base/job.h"
 #include "vectors/dataset.h"
 
-enum nlsh_status nlsh__stage_graph(const struct nlsh__dataset *base, enum nlsh_graph_method method,
-                                   size_t k, uint64_t seed, const struct nlsh__job *job,
+/*
+ *  rows    what distances are taken between: NLSH_IP by inner product (exact only), else by L2
+ *  hash    of the caller's vectors; space: what was made of them, "" or e.g. " cosine": with the
+ *          hash it names the entry
+ */
+enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash, const char *space,
+                                   enum nlsh_metric metric, enum nlsh_graph_method method, size_t k,
+                                   uint64_t seed, const struct nlsh__job *job,
                                    struct nlsh_neighbors *out, int *from_cache,
                                    struct nlsh_error *error);
 

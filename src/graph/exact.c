@@ -15,6 +15,9 @@
  * a bound on the rounding cannot exclude that a row left out is nearer (tight clusters far from the
  * mean, more copies of a row than are kept), the query goes over the base once more, and every row
  * that may be among the nearest is measured directly.
+ *
+ * Inner products go the same way: nothing is taken away, a row's own length does not count, and the
+ * direct measure is the negated product.
  */
 #include <float.h>
 #include <math.h>
@@ -53,25 +56,11 @@ struct exact {
     size_t k, keep;
     size_t most; /* neighbours that there are */
     int exclude_self;
+    int inner;               /* 1: by inner product */
+    double longest;          /* inner: length of the longest base row */
     struct scratch *scratch; /* [n_threads] */
     struct nlsh_neighbors *out;
 };
-
-/* Floats as integers that order alike. */
-static uint32_t ordered(float score)
-{
-    uint32_t bits;
-    memcpy(&bits, &score, sizeof bits);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-static float from_ordered(uint32_t bits)
-{
-    float score;
-    bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
-    memcpy(&score, &bits, sizeof score);
-    return score;
-}
 
 static void scratch_free(struct scratch *s)
 {
@@ -154,11 +143,12 @@ static void merge_f32(const struct exact *e, struct scratch *s, size_t first, si
         const float *scores = s->hits.scores.f32 + q * s->hits.capacity;
         for (size_t h = 0; h < s->hits.n[q]; h++) {
             if (e->exclude_self && ids[h] == first + q) continue;
-            nlsh__topk_insert(keys, e->keep, nlsh__key_u32(ordered(scores[h]), ids[h]));
+            nlsh__topk_insert(keys, e->keep, nlsh__key_u32(nlsh__ordered_f32(scores[h]), ids[h]));
         }
         s->hits.n[q] = 0;
         uint64_t worst = keys[e->keep - 1];
-        if (worst != UINT64_MAX) s->thresholds.f32[q] = from_ordered((uint32_t)(worst >> 32));
+        if (worst != UINT64_MAX)
+            s->thresholds.f32[q] = nlsh__from_ordered_f32((uint32_t)(worst >> 32));
     }
 }
 
@@ -168,7 +158,15 @@ static uint64_t direct_key(const struct exact *e, size_t row, uint32_t id)
     size_t dim = e->base->dim;
     const float *query = (const float *)e->queries->data + row * dim;
     const float *x = (const float *)e->base->data + (size_t)id * dim;
+    if (e->inner)
+        return nlsh__key_u32(nlsh__ordered_f32(-nlsh__kernels()->dot_f32(query, x, dim)), id);
     return nlsh__key_f32(nlsh__kernels()->l2sq_f32(query, x, dim), id);
+}
+
+static float direct_score(const struct exact *e, uint64_t key)
+{
+    if (key == UINT64_MAX) return INFINITY;
+    return e->inner ? nlsh__from_ordered_f32((uint32_t)(key >> 32)) : nlsh__key_score_f32(key);
 }
 
 /* Ranks what was kept by direct distances. */
@@ -197,13 +195,26 @@ static double rounding(size_t dim, double norm, double l2sq)
     return 2 * ((double)dim + 6) * (FLT_EPSILON / 2.0) * length * length + (double)dim * FLT_MIN;
 }
 
+/* The same for the score -2 x.q and the negated product: the terms of either add up to at most
+ * |x| |q| (Cauchy and Schwarz). */
+static float reach_inner(const struct exact *e, double norm, const uint64_t *keys)
+{
+    double product = sqrt(norm) * e->longest, worst = (double)direct_score(e, keys[e->k - 1]);
+    if (!(product < FLT_MAX / 16)) return INFINITY;
+    double slack = 4 * (((double)e->base->dim + 6) * (FLT_EPSILON / 2.0) * product +
+                        (double)e->base->dim * FLT_MIN);
+    return nextafterf((float)(2 * worst + slack), INFINITY);
+}
+
 /* What a row's score must be below for the row to come into question beside the k of keys. Infinity
  * where scores of such rows may have overflowed. */
 static float reach_f32(const struct exact *e, const float *centred, const uint64_t *keys)
 {
     size_t dim = e->base->dim;
-    double norm = 0, l2sq = (double)nlsh__key_score_f32(keys[e->k - 1]);
+    double norm = 0;
     for (size_t d = 0; d < dim; d++) norm += (double)centred[d] * (double)centred[d];
+    if (e->inner) return reach_inner(e, norm, keys);
+    double l2sq = (double)nlsh__key_score_f32(keys[e->k - 1]);
     if (!(norm < FLT_MAX / 16 && l2sq < FLT_MAX / 16)) return INFINITY;
     return nextafterf((float)(l2sq - norm + rounding(dim, norm, l2sq)), INFINITY);
 }
@@ -261,7 +272,7 @@ static void block_f32(const struct exact *e, struct scratch *s, size_t first, si
         s->thresholds.f32[q] = reach_f32(e, (float *)s->queries + q * dim, keys);
         if (s->thresholds.f32[q] == INFINITY)
             keys[e->k - 1] = UINT64_MAX; /* which check_overflow() finds */
-        else if (!(from_ordered((uint32_t)(last >> 32)) >= s->thresholds.f32[q]))
+        else if (!(nlsh__from_ordered_f32((uint32_t)(last >> 32)) >= s->thresholds.f32[q]))
             again[n_again++] = (uint32_t)q;
     }
     if (n_again > 0) measure_f32(e, s, first, again, n_again);
@@ -269,8 +280,7 @@ static void block_f32(const struct exact *e, struct scratch *s, size_t first, si
         for (size_t i = 0; i < e->k; i++) {
             uint64_t key = s->keys[q * e->keep + i];
             e->out->ids[(first + q) * e->k + i] = (uint32_t)key;
-            e->out->l2sq[(first + q) * e->k + i] =
-                key == UINT64_MAX ? INFINITY : nlsh__key_score_f32(key);
+            e->out->l2sq[(first + q) * e->k + i] = direct_score(e, key);
         }
 }
 
@@ -307,16 +317,34 @@ static enum nlsh_status check_overflow(const struct nlsh_neighbors *neighbors,
                                        struct nlsh_error *error)
 {
     for (size_t i = 0; i < neighbors->n_rows; i++)
-        if (!(neighbors->l2sq[(i + 1) * neighbors->k - 1] < INFINITY))
+        if (!isfinite(neighbors->l2sq[(i + 1) * neighbors->k - 1]) ||
+            !isfinite(neighbors->l2sq[i * neighbors->k]))
             return nlsh__fail(error, NLSH_E_DATA, "scale the vectors down",
-                              "row %zu: its squared distances do not fit in f32", i);
+                              "row %zu: its squared distances or products do not fit in f32", i);
     return NLSH_OK;
 }
 
-enum nlsh_status
-nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
-                      int exclude_self, const char *stage, const struct nlsh__job *job,
-                      struct nlsh_neighbors *out, struct nlsh_error *error)
+/* By inner product scores are -2 x.q: a row that is there adds nothing of its own. */
+static void prepare_inner(struct exact *e)
+{
+    const float *rows = e->base->data;
+    double longest = 0;
+    for (size_t i = 0; i < e->base->n_rows; i++) {
+        double norm = 0;
+        for (size_t d = 0; d < e->base->dim; d++) {
+            double v = (double)rows[i * e->base->dim + d];
+            norm += v * v;
+        }
+        longest = fmax(longest, norm);
+        e->panel_f32.bias[i] = 0;
+    }
+    e->longest = sqrt(longest);
+}
+
+static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                                  size_t k, int inner, int exclude_self, const char *stage,
+                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
@@ -325,6 +353,7 @@ nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *
                       .k = k,
                       .keep = k,
                       .exclude_self = exclude_self,
+                      .inner = inner,
                       .out = out};
     e.most = base->n_rows - (exclude_self ? 1 : 0);
     *out = (struct nlsh_neighbors){.n_rows = queries->n_rows, .k = k};
@@ -335,10 +364,11 @@ nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *
         NLSH_TRY(nlsh__panel_u8_create(base->data, base->n_rows, base->dim, &e.panel_u8, error));
     } else {
         e.keep = k + SPARE < e.most ? k + SPARE : e.most;
-        NLSH_TRY(nlsh__alloc(&e.mean, base->dim, sizeof *e.mean, error));
-        NLSH_TRY(mean_of(base, e.mean, error));
+        NLSH_TRY(nlsh__calloc(&e.mean, base->dim, sizeof *e.mean, error));
+        if (!inner) NLSH_TRY(mean_of(base, e.mean, error));
         NLSH_TRY(nlsh__panel_f32_create(base->data, e.mean, base->n_rows, base->dim, &e.panel_f32,
                                         error));
+        if (inner) prepare_inner(&e);
     }
     for (size_t i = 0; i < n_threads; i++)
         NLSH_TRY(scratch_create(&e.scratch[i], base->dim, e.keep, error));
@@ -356,4 +386,20 @@ out:
         *out = (struct nlsh_neighbors){0};
     }
     return status;
+}
+
+enum nlsh_status
+nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
+                      int exclude_self, const char *stage, const struct nlsh__job *job,
+                      struct nlsh_neighbors *out, struct nlsh_error *error)
+{
+    return neighbors(base, queries, k, 0, exclude_self, stage, job, out, error);
+}
+
+enum nlsh_status nlsh__exact_inner(const struct nlsh_matrix *base,
+                                   const struct nlsh_matrix *queries, size_t k, int exclude_self,
+                                   const char *stage, const struct nlsh__job *job,
+                                   struct nlsh_neighbors *out, struct nlsh_error *error)
+{
+    return neighbors(base, queries, k, 1, exclude_self, stage, job, out, error);
 }

@@ -21,6 +21,13 @@ nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *
                       int exclude_self, const char *stage, const struct nlsh__job *job,
                       struct nlsh_neighbors *out, struct nlsh_error *error);
 
+/* The same by inner product: the largest first, l2sq the negated products. Both F32. Cost: as
+ * nlsh__exact_neighbors()'s. */
+enum nlsh_status nlsh__exact_inner(const struct nlsh_matrix *base,
+                                   const struct nlsh_matrix *queries, size_t k, int exclude_self,
+                                   const char *stage, const struct nlsh__job *job,
+                                   struct nlsh_neighbors *out, struct nlsh_error *error);
+
 /* The graph through k-means cells: each row against the rows of its nearest cells. */
 enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
                                          const struct nlsh__job *job, struct nlsh_neighbors *out,

@@ -17,7 +17,8 @@ enum nlsh__section_id {
     NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
     NLSH__SECTION_ROUTER = 6,      /* router/router.h */
     NLSH__SECTION_CALIBRATION = 7, /* f32 pairs (recall, threshold), ascending recall */
-    NLSH__SECTION_CODES = 8        /* codes of the rows: index/codes.h; may be absent */
+    NLSH__SECTION_CODES = 8,       /* codes of the rows: index/codes.h; may be absent */
+    NLSH__SECTION_METRIC = 9       /* struct nlsh__metric_meta; absent: L2 */
 };
 
 /* Little-endian, no padding. */
@@ -30,6 +31,14 @@ struct nlsh__meta {
     uint32_t storage_type; /* U8 or F32; I8 is stored as U8 + 128 */
     double disagreement;   /* share of rows that the router would put in another bucket */
     uint8_t reserved[24];  /* zero */
+};
+
+/* What an index of another metric than L2 has besides. */
+struct nlsh__metric_meta {
+    uint32_t metric;      /* enum nlsh_metric: NLSH_IP or NLSH_COSINE */
+    float query_norm;     /* queries are brought to this length to be routed; above 0 */
+    uint64_t stored_hash; /* nlsh_data_hash() of the stored rows in the base's order, as F32 */
+    uint8_t reserved[48]; /* zero */
 };
 
 struct nlsh__section_data {
@@ -48,6 +57,8 @@ struct nlsh_index {
     struct nlsh__map map;
     int borrowed; /* the map is the caller's memory */
     struct nlsh__meta meta;
+    enum nlsh_metric metric;
+    struct nlsh__metric_meta metric_meta; /* zeros for L2 */
     const char *settings;
     const uint32_t *bucket_offsets; /* [n_buckets + 1], ascending from 0 to n_rows */
     const uint32_t *ids;

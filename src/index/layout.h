@@ -41,13 +41,15 @@ struct nlsh__index_entry {
 _Static_assert(sizeof(struct nlsh__index_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__index_entry) == 32, "no padding");
 _Static_assert(sizeof(struct nlsh__meta) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
 
 /* Ids 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 9
+#define NLSH__N_KNOWN 10
 
 struct nlsh__known_section {
     const char *name;
     uint32_t flags;
+    int may_be_absent; /* required where it is there: readers that do not know it must refuse */
 };
 extern const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN];
 

@@ -4,6 +4,7 @@
  * left to verify (verify.c), which comes through the same code with `whole`; searching must
  * therefore not index by ids.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +43,26 @@ static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *me
     if (!(meta->disagreement >= 0 && meta->disagreement <= 1))
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: disagreement %g is not between 0 and 1",
                           path, meta->disagreement);
+    return NLSH_OK;
+}
+
+/* The section that another metric than L2 has. */
+static enum nlsh_status check_metric(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    const struct nlsh__metric_meta *m = &index->metric_meta;
+    static const uint8_t zeros[sizeof m->reserved];
+    if (m->metric != NLSH_IP && m->metric != NLSH_COSINE)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %u, which is none", index->path,
+                          m->metric);
+    if (index->meta.storage_type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %s, but its vectors are bytes",
+                          index->path, nlsh_metric_name((enum nlsh_metric)m->metric));
+    if (!isfinite(m->query_norm) || m->query_norm <= 0)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: queries are to have the length %g",
+                          index->path, (double)m->query_norm);
+    if (memcmp(m->reserved, zeros, sizeof zeros) != 0)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: reserved bytes of the section metric are not zero", index->path);
     return NLSH_OK;
 }
 
@@ -133,7 +154,15 @@ static enum nlsh_status take_sections(struct nlsh_index *index,
     index->bucket_offsets = buckets;
     index->ids = ids;
 
-    const struct nlsh__index_entry *e = known[NLSH__SECTION_SETTINGS];
+    const struct nlsh__index_entry *e = known[NLSH__SECTION_METRIC];
+    if (e != NULL) {
+        const void *metric = NULL;
+        NLSH_TRY(take(index, e, 1, sizeof index->metric_meta, &metric, error));
+        memcpy(&index->metric_meta, metric, sizeof index->metric_meta);
+        NLSH_TRY(check_metric(index, error));
+        index->metric = (enum nlsh_metric)index->metric_meta.metric;
+    }
+    e = known[NLSH__SECTION_SETTINGS];
     index->settings = (const char *)index->map.data + e->offset;
     NLSH_TRY(check_settings(index->path, index->settings, (size_t)e->size, error));
     e = known[NLSH__SECTION_ROUTER];
@@ -262,6 +291,7 @@ void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out
         .dim = m->dim,
         /* signed bytes stand shifted in the file, and are signed bytes to the caller */
         .type = m->source_type == NLSH_I8 ? NLSH_I8 : (enum nlsh_type)m->storage_type,
+        .metric = index->metric,
         .n_buckets = m->n_buckets,
         .bucket_min = index->bucket_min,
         .bucket_max = index->bucket_max,

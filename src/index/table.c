@@ -11,15 +11,16 @@
 #include "index/layout.h"
 
 const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
-    [0] = {"unknown", 0},
-    [NLSH__SECTION_META] = {"meta", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_SETTINGS] = {"settings", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_BUCKETS] = {"buckets", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_IDS] = {"ids", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_VECTORS] = {"vectors", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_ROUTER] = {"router", NLSH__SECTION_REQUIRED},
-    [NLSH__SECTION_CALIBRATION] = {"calibration", 0},
-    [NLSH__SECTION_CODES] = {"codes", 0},
+    [0] = {"unknown", 0, 0},
+    [NLSH__SECTION_META] = {"meta", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_SETTINGS] = {"settings", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_BUCKETS] = {"buckets", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_IDS] = {"ids", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_VECTORS] = {"vectors", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_ROUTER] = {"router", NLSH__SECTION_REQUIRED, 0},
+    [NLSH__SECTION_CALIBRATION] = {"calibration", 0, 0},
+    [NLSH__SECTION_CODES] = {"codes", 0, 0},
+    [NLSH__SECTION_METRIC] = {"metric", NLSH__SECTION_REQUIRED, 1},
 };
 
 static const char *const remedy = "copy the index again, or build it again";
@@ -132,7 +133,8 @@ enum nlsh_status nlsh__index_read_table(const char *path, const struct nlsh__map
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu bytes lie behind the last section",
                           path, (unsigned long long)(map->size - end));
     for (uint32_t id = 1; id < NLSH__N_KNOWN; id++)
-        if (out->known[id] == NULL && (nlsh__known_sections[id].flags & NLSH__SECTION_REQUIRED))
+        if (out->known[id] == NULL && (nlsh__known_sections[id].flags & NLSH__SECTION_REQUIRED) &&
+            !nlsh__known_sections[id].may_be_absent)
             return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there is no section %s", path,
                               nlsh__section_name(id));
 out:

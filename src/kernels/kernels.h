@@ -33,6 +33,7 @@ struct nlsh__kernels {
     uint32_t (*l2sq_u8)(const uint8_t *a, const uint8_t *b, size_t dim);
     float (*l2sq_f32)(const float *a, const float *b, size_t dim);
     float (*l2sq_f32_u8)(const float *a, const uint8_t *b, size_t dim);
+    float (*dot_f32)(const float *a, const float *b, size_t dim);
 
     /* Many queries against many rows, keeping only what is near: see panel.h. */
     void (*panel_u8)(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,

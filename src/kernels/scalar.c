@@ -32,6 +32,13 @@ static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
     return sum;
 }
 
+static float dot_f32(const float *a, const float *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += a[i] * b[i];
+    return sum;
+}
+
 static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
                      const int8_t *queries, size_t n_queries, const int32_t *thresholds,
                      struct nlsh__hits *hits)
@@ -135,6 +142,7 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .l2sq_u8 = l2sq_u8,
     .l2sq_f32 = l2sq_f32,
     .l2sq_f32_u8 = l2sq_f32_u8,
+    .dot_f32 = dot_f32,
     .panel_u8 = panel_u8,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,

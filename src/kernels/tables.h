@@ -28,6 +28,7 @@ size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_g
 float nlsh__softmax_f32_avx512(float *x, size_t n);
 float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);
 float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim);
+float nlsh__dot_f32_avx512(const float *a, const float *b, size_t dim);
 #endif
 
 #endif

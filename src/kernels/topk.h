@@ -32,6 +32,22 @@ static inline float nlsh__key_score_f32(uint64_t key)
     return score;
 }
 
+/* Floats of either sign as integers that order alike, and back. */
+static inline uint32_t nlsh__ordered_f32(float score)
+{
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static inline float nlsh__from_ordered_f32(uint32_t bits)
+{
+    float score;
+    bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
+    memcpy(&score, &bits, sizeof score);
+    return score;
+}
+
 /* Puts key into keys[0..k-1], which is ascending and starts as all UINT64_MAX. */
 static inline void nlsh__topk_insert(uint64_t *keys, size_t k, uint64_t key)
 {

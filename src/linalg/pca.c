@@ -90,9 +90,9 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, uint64_t seed,
-                           const struct nlsh__job *job, struct nlsh__projection *out,
-                           struct nlsh_error *error)
+static enum nlsh_status principal(const struct nlsh_matrix *base, size_t n_components, int centre,
+                                  uint64_t seed, const struct nlsh__job *job,
+                                  struct nlsh__projection *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t dim = base->dim, n = base->n_rows < SAMPLE ? base->n_rows : SAMPLE;
@@ -109,7 +109,7 @@ enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, 
     nlsh__rng_init(&rng, seed, 0x706361);
     nlsh__rng_sample(&rng, base->n_rows, n, chosen);
     NLSH_TRY(nlsh__alloc(&row, dim, sizeof *row, error));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && centre; i++) {
         centred(base, chosen[i], out->mean, row);
         for (size_t d = 0; d < dim; d++) sums[d] += (double)row[d];
     }
@@ -137,6 +137,20 @@ out:
     free(matrix);
     if (status != NLSH_OK) nlsh__projection_free(out);
     return status;
+}
+
+enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, uint64_t seed,
+                           const struct nlsh__job *job, struct nlsh__projection *out,
+                           struct nlsh_error *error)
+{
+    return principal(base, n_components, 1, seed, job, out, error);
+}
+
+enum nlsh_status nlsh__pca_uncentred(const struct nlsh_matrix *base, size_t n_components,
+                                     uint64_t seed, const struct nlsh__job *job,
+                                     struct nlsh__projection *out, struct nlsh_error *error)
+{
+    return principal(base, n_components, 0, seed, job, out, error);
 }
 
 void nlsh__projection_free(struct nlsh__projection *projection)

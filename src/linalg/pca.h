@@ -18,6 +18,10 @@ struct nlsh__projection {
 enum nlsh_status nlsh__pca(const struct nlsh_matrix *base, size_t n_components, uint64_t seed,
                            const struct nlsh__job *job, struct nlsh__projection *out,
                            struct nlsh_error *error);
+/* The same about the origin: mean is 0, and z.y is near to x.q, which a mean would spoil. */
+enum nlsh_status nlsh__pca_uncentred(const struct nlsh_matrix *base, size_t n_components,
+                                     uint64_t seed, const struct nlsh__job *job,
+                                     struct nlsh__projection *out, struct nlsh_error *error);
 void nlsh__projection_free(struct nlsh__projection *projection);
 
 /* rows [n x dim] to out [n x n_components]. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "kernels/metric.h"
 
 enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
                                      const struct nlsh_matrix *queries, struct nlsh_error *error)
@@ -30,9 +31,8 @@ static enum nlsh_status not_finite(size_t i, size_t d, struct nlsh_error *error)
                       "query %zu: value %zu is not finite", i, d);
 }
 
-enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_index *index,
-                                 const struct nlsh_matrix *queries, size_t i,
-                                 struct nlsh_error *error)
+static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index *index,
+                             const struct nlsh_matrix *queries, size_t i, struct nlsh_error *error)
 {
     size_t dim = queries->dim;
     int shift = index->meta.source_type == NLSH_I8 ? 128 : 0;
@@ -64,5 +64,23 @@ enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_in
         query->bytes[d] = (uint8_t)v;
     }
     query->as_bytes = 1;
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_index *index,
+                                 const struct nlsh_matrix *queries, size_t i,
+                                 struct nlsh_error *error)
+{
+    size_t dim = queries->dim;
+    enum nlsh_status status = take(query, index, queries, i, error);
+    if (status != NLSH_OK || index->metric == NLSH_L2) return status;
+    if (index->metric == NLSH_IP) {
+        double norm = (double)index->metric_meta.query_norm;
+        (void)nlsh__scale_to(query->floats, dim, norm, query->routed);
+    } else if (!nlsh__scale_to(query->floats, dim, 1, query->floats)) {
+        return nlsh__fail(error, NLSH_E_ARG,
+                          "take the query out: no vector is near it by its angle",
+                          "query %zu is all zeros: it has no direction, and so no cosine", i);
+    }
     return NLSH_OK;
 }

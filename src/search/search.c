@@ -37,6 +37,9 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
     s->index = index;
     NLSH_TRY(nlsh__alloc(&s->query.floats, dim, sizeof(float), error));
+    s->query.routed = s->query.floats;
+    if (index->metric == NLSH_IP)
+        NLSH_TRY(nlsh__alloc(&s->query.routed, dim, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&s->query.bytes, (dim + 3) / 4 * 4, 1, error)); /* padded: projection */
     NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
                          sizeof(float), error));
@@ -58,6 +61,7 @@ out:
 void nlsh_searcher_free(struct nlsh_searcher *s)
 {
     if (s == NULL) return;
+    if (s->query.routed != s->query.floats) free(s->query.routed);
     free(s->query.floats);
     free(s->query.bytes);
     free(s->router_scratch);
@@ -73,7 +77,7 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
 
 /* ---- one query ------------------------------------------------------------------------------- */
 
-/* Exact distances of rows first .. end - 1 as keys of (l2sq, id). */
+/* Exact distances of rows first .. end - 1 as keys of (score, id): score_of() reads them. */
 static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, uint64_t *keys,
                       size_t k)
 {
@@ -83,7 +87,11 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
     size_t dim = index->meta.dim;
     if (index->meta.storage_type == NLSH_F32) {
         const float *rows = index->vectors;
-        for (size_t r = first; r < end; r++)
+        for (size_t r = first; r < end && index->metric == NLSH_IP; r++) {
+            float dot = kernels->dot_f32(s->query.floats, rows + r * dim, dim);
+            nlsh__topk_insert(keys, k, nlsh__key_u32(nlsh__ordered_f32(-dot), ids[r]));
+        }
+        for (size_t r = first; r < end && index->metric != NLSH_IP; r++)
             nlsh__topk_insert(
                 keys, k,
                 nlsh__key_f32(kernels->l2sq_f32(s->query.floats, rows + r * dim, dim), ids[r]));
@@ -105,7 +113,7 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
 static void forward(struct nlsh_searcher *s)
 {
     const struct nlsh__router *router = s->index->router_view;
-    nlsh__router_project(router, s->query.floats, s->query.as_bytes ? s->query.bytes : NULL,
+    nlsh__router_project(router, s->query.routed, s->query.as_bytes ? s->query.bytes : NULL,
                          s->inputs);
     nlsh__router_forward(router, s->inputs, s->router_scratch, s->probabilities);
 }
@@ -118,15 +126,27 @@ static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
                                 s->bucket_keys);
 }
 
-static float score_of(const struct nlsh_searcher *s, uint64_t key)
-{
-    return s->query.as_bytes ? (float)(uint32_t)(key >> 32) : nlsh__key_score_f32(key);
-}
-
-/* The same before it is rounded to a float. */
+/* As enum nlsh_metric has it, before bytes' are rounded to a float. */
 static double exact_score_of(const struct nlsh_searcher *s, uint64_t key)
 {
-    return s->query.as_bytes ? (double)(uint32_t)(key >> 32) : (double)nlsh__key_score_f32(key);
+    uint32_t bits = (uint32_t)(key >> 32);
+    switch (s->index->metric) {
+    case NLSH_IP: return (double)nlsh__from_ordered_f32(bits);
+    case NLSH_COSINE: return 0.5 * (double)nlsh__key_score_f32(key);
+    case NLSH_L2: break;
+    }
+    return s->query.as_bytes ? (double)bits : (double)nlsh__key_score_f32(key);
+}
+
+static float score_of(const struct nlsh_searcher *s, uint64_t key)
+{
+    return (float)exact_score_of(s, key);
+}
+
+/* The largest score within a radius. */
+static double reach_of(enum nlsh_metric metric, double radius)
+{
+    return metric == NLSH_IP ? -radius : metric == NLSH_COSINE ? radius : radius * radius;
 }
 
 static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
@@ -350,11 +370,13 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     nlsh__error_clear(error);
     *n_found = 0;
     NLSH_TRY(nlsh__queries_check(index, query, error));
-    if (query->n_rows != 1 || !(radius >= 0)) {
+    int within = index->metric == NLSH_IP ? !isnan(radius) : radius >= 0;
+    if (query->n_rows != 1 || !within) {
         status = nlsh__fail(error, NLSH_E_ARG, "give one query and a radius >= 0",
                             "%zu queries with radius %g", query->n_rows, radius);
         goto out;
     }
+    const double reach = reach_of(index->metric, radius);
     NLSH_TRY(nlsh__rule_from_options(index, options, &rule, error));
     NLSH_TRY(reserve_keys(s, index->meta.n_rows, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
@@ -364,7 +386,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
         for (size_t r = index->bucket_offsets[b]; r < index->bucket_offsets[b + 1]; r++) {
             s->keys[found] = UINT64_MAX;
             scan_rows(s, r, r + 1, s->keys + found, 1);
-            found += exact_score_of(s, s->keys[found]) <= radius * radius;
+            found += exact_score_of(s, s->keys[found]) <= reach;
         }
     }
     qsort(s->keys, found, sizeof *s->keys, by_key);

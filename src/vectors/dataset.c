@@ -125,7 +125,7 @@ static void replace(struct nlsh__dataset *d, void *memory, enum nlsh_type type,
     d->source_type = source_type;
 }
 
-static enum nlsh_status to_f32(struct nlsh__dataset *d, struct nlsh_error *error)
+enum nlsh_status nlsh__dataset_to_f32(struct nlsh__dataset *d, struct nlsh_error *error)
 {
     float *memory;
     if (d->matrix.type == NLSH_F32) return NLSH_OK;
@@ -176,8 +176,8 @@ enum nlsh_status nlsh__dataset_pair(struct nlsh__dataset *base, struct nlsh__dat
         NLSH_TRY(to_bytes(queries, base->source_type, &done, error));
         if (done) return NLSH_OK;
     }
-    NLSH_TRY(to_f32(queries, error));
-    NLSH_TRY(to_f32(base, error));
+    NLSH_TRY(nlsh__dataset_to_f32(queries, error));
+    NLSH_TRY(nlsh__dataset_to_f32(base, error));
 out:
     return status;
 }

@@ -23,6 +23,9 @@ enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nls
                                     struct nlsh_error *error);
 void nlsh__dataset_free(struct nlsh__dataset *dataset);
 
+/* To floats with the caller's values. */
+enum nlsh_status nlsh__dataset_to_f32(struct nlsh__dataset *dataset, struct nlsh_error *error);
+
 /* Brings queries to the type of a base so that distances mean the same: the same type where that
  * loses nothing, else both as f32 (then *base is converted too, in place). NLSH_E_MISMATCH where
  * the dimensions differ. */

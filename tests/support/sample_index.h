@@ -33,6 +33,7 @@ struct sample {
     float calibration[2 * SAMPLE_CALIBRATION];
     uint8_t codes[sizeof(struct nlsh__codes_header) + SAMPLE_GROUPS * 16 * 8];
     uint8_t future[33];
+    struct nlsh__metric_meta metric;
     struct nlsh__section_data sections[16];
     size_t n_sections;
 };
@@ -140,6 +141,17 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
     };
     memcpy(s->sections, sections, sizeof sections);
     s->n_sections = sizeof sections / sizeof sections[0];
+}
+
+/* The F32 sample, as an index of another metric. */
+static inline void sample_make_metric(struct sample *s, enum nlsh_metric metric)
+{
+    sample_make(s, NLSH_F32);
+    s->metric = (struct nlsh__metric_meta){
+        .metric = metric, .query_norm = 2.5f, .stored_hash = s->meta.data_hash};
+    s->meta.data_hash++; /* that of the caller's vectors: not seen again */
+    s->sections[s->n_sections++] =
+        (struct nlsh__section_data){NLSH__SECTION_METRIC, &s->metric, sizeof s->metric};
 }
 
 /* Makes header and sections agree with their checksums again, as a hostile writer would: sections

@@ -70,6 +70,19 @@ TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
     return total;
 }
 
+TARGET static float dot_f32(const float *a, const float *b, size_t dim)
+{
+    __m256 s0 = _mm256_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 16 <= dim; i += 16) {
+        s0 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i), _mm256_loadu_ps(b + i), s0);
+        s1 = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8), _mm256_loadu_ps(b + i + 8), s1);
+    }
+    float total = sum_ps(_mm256_add_ps(s0, s1));
+    for (; i < dim; i++) total += a[i] * b[i];
+    return total;
+}
+
 /* Writes the rows of mask (8 lanes from row on) to query q's hits. bits holds their scores. */
 static inline void add_hits(struct nlsh__hits *hits, size_t q, size_t row, unsigned mask,
                             const int32_t *bits)
@@ -268,6 +281,7 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .l2sq_u8 = l2sq_u8,
     .l2sq_f32 = l2sq_f32,
     .l2sq_f32_u8 = l2sq_f32_u8,
+    .dot_f32 = dot_f32,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,

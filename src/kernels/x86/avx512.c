@@ -46,6 +46,22 @@ TARGET float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim)
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
 }
 
+TARGET float nlsh__dot_f32_avx512(const float *a, const float *b, size_t dim)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i), s0);
+        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16), _mm512_loadu_ps(b + i + 16), s1);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = (__mmask16)(dim - i >= 16 ? 0xffff : (1u << (dim - i)) - 1);
+        s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i),
+                             s0);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
 TARGET float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim)
 {
     __m512 sum = _mm512_setzero_ps();
@@ -184,6 +200,7 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .l2sq_u8 = l2sq_u8,
     .l2sq_f32 = nlsh__l2sq_f32_avx512,
     .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
+    .dot_f32 = nlsh__dot_f32_avx512,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,

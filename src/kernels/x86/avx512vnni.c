@@ -244,6 +244,7 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .l2sq_u8 = l2sq_u8,
     .l2sq_f32 = nlsh__l2sq_f32_avx512,
     .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
+    .dot_f32 = nlsh__dot_f32_avx512,
     .panel_u8 = panel_u8,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,

@@ -65,7 +65,8 @@ static void a_larger_graph_serves(void **state)
     o.partitioner = NLSH_PARTITIONER_METIS;
     uint8_t *bytes = build(&base, &o, &run, NULL, &size);
     run.cache_dir = cache_new();
-    assert_int_equal(nlsh_graph_build(&base, NLSH_GRAPH_EXACT, 50, 1, &run, &graph, NULL), NLSH_OK);
+    assert_int_equal(nlsh_graph_build(&base, NLSH_L2, NLSH_GRAPH_EXACT, 50, 1, &run, &graph, NULL),
+                     NLSH_OK);
     nlsh_neighbors_free(&graph);
     uint8_t *again = build(&base, &o, &run, &report, &again_size);
     assert_int_equal(report.from_cache[NLSH_STAGE_GRAPH], 1);

@@ -116,7 +116,7 @@ static void test_hostile_table(void **state)
                 assert_int_equal(status, NLSH_E_DATA);
             free(file);
         }
-        const uint32_t ids[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1000, UINT32_MAX};
+        const uint32_t ids[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 99, 1000, UINT32_MAX};
         for (size_t j = 0; j < sizeof ids / sizeof ids[0]; j++) {
             uint8_t *file = copy_of(bytes, size);
             memcpy(file + (at - bytes), &ids[j], 4);

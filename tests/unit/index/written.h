@@ -28,6 +28,16 @@ static inline uint8_t *written(enum nlsh_type source, size_t *size)
     return slurp(path, size);
 }
 
+static inline uint8_t *written_metric(enum nlsh_metric metric, size_t *size)
+{
+    struct nlsh_error error;
+    const char *path = scratch_path("written.nlsh");
+    sample_make_metric(&sample, metric);
+    if (nlsh__index_write(path, sample.sections, sample.n_sections, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+    return slurp(path, size);
+}
+
 /* Both calls on these bytes: verify's status; open must agree, or open what it can be used for. */
 static inline enum nlsh_status judge(const uint8_t *bytes, size_t size, struct nlsh_error *error)
 {

@@ -68,7 +68,7 @@ static void tables_are_whole(void **state)
     assert_true(n >= 1 && n <= 4);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(all[i]->name, names[i]);
-        assert_true(all[i]->l2sq_u8 && all[i]->l2sq_f32 && all[i]->l2sq_f32_u8);
+        assert_true(all[i]->l2sq_u8 && all[i]->l2sq_f32 && all[i]->l2sq_f32_u8 && all[i]->dot_f32);
         assert_true(all[i]->panel_u8 && all[i]->panel_f32);
         assert_true(all[i]->matvec_f32 && all[i]->softmax_f32);
     }

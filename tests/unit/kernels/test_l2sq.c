@@ -1,4 +1,4 @@
-/* test_l2sq.c - squared distances of every table, every length, every place in a page. */
+/* test_l2sq.c - squared distances and products of every table, every length, every place in a page. */
 #include <math.h>
 
 #include "kernels/kernels.h"
@@ -60,6 +60,23 @@ static void check_f32(const float *a, const float *b, size_t dim)
         assert_close(tables[t], expected, tables[t]->l2sq_f32(a, b, dim), dim);
 }
 
+/* Products have both signs: their sum of sizes takes the place of the sum. */
+static void check_dot(const float *a, const float *b, size_t dim)
+{
+    double expected = 0, sizes = 0;
+    for (size_t i = 0; i < dim; i++) {
+        expected += (double)a[i] * (double)b[i];
+        sizes += fabs((double)a[i] * (double)b[i]);
+    }
+    for (size_t t = 0; t < n_tables; t++) {
+        size_t additions = t == 0 ? dim + 4 : dim / 8 + 24;
+        float found = tables[t]->dot_f32(a, b, dim);
+        if (fabs((double)found - expected) > 1.01 * UNIT * (double)additions * sizes)
+            fail_msg("%s, %zu dimensions: %.9g, not %.9g", tables[t]->name, dim, (double)found,
+                     expected);
+    }
+}
+
 static void check_f32_u8(const float *a, const uint8_t *b, size_t dim)
 {
     float wide[LONGEST];
@@ -92,6 +109,7 @@ static void at_the_end_of_a_page(size_t dim)
     check_f32_u8(x, b, dim);
     fill_f32(y, dim);
     check_f32(x, y, dim);
+    check_dot(x, y, dim);
 }
 
 static void anywhere(size_t dim)
@@ -106,6 +124,7 @@ static void anywhere(size_t dim)
     check_f32_u8(x, b, dim);
     fill_f32(y, dim);
     check_f32(x, y, dim);
+    check_dot(x, y, dim);
 }
 
 static void agree_with_the_reference(void **state)
@@ -139,6 +158,8 @@ static void count_every_value_once(void **state)
             y[i] = 1.5f;
             for (size_t t = 0; t < n_tables; t++)
                 assert_true(tables[t]->l2sq_f32(x, y, dim) == 2.25f);
+            for (size_t t = 0; t < n_tables; t++)
+                assert_true(tables[t]->dot_f32(x, y, dim) == 9.0f * (float)dim - 4.5f);
             y[i] = 3;
         }
         memset(b, 3, dim);

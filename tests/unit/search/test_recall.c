@@ -44,7 +44,7 @@ static void check_quality(const struct nlsh_matrix *base, const struct nlsh_matr
     struct nlsh_search_options how;
     struct nlsh_index *index = built_index(base, o, "recall");
     double candidates;
-    assert_int_equal(nlsh_ground_truth(base, queries, K, &run, &truth, NULL), NLSH_OK);
+    assert_int_equal(nlsh_ground_truth(base, queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
     nlsh_search_options_init(&how);
     how.k = K;
     how.n_threads = 2;

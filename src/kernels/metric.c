@@ -1,0 +1,29 @@
+/* metric.c - see metric.h. In f64, so that no f32 is too long or too short to have a length. */
+#include "kernels/metric.h"
+
+#include <math.h>
+
+const char *nlsh_metric_name(enum nlsh_metric metric)
+{
+    switch (metric) {
+    case NLSH_L2: return "l2";
+    case NLSH_IP: return "ip";
+    case NLSH_COSINE: return "cosine";
+    }
+    return "?";
+}
+
+double nlsh__length(const float *x, size_t dim)
+{
+    double sum = 0;
+    for (size_t d = 0; d < dim; d++) sum += (double)x[d] * (double)x[d];
+    return sqrt(sum);
+}
+
+int nlsh__scale_to(const float *x, size_t dim, double length, float *out)
+{
+    double from = nlsh__length(x, dim);
+    double factor = from > 0 ? length / from : 0;
+    for (size_t d = 0; d < dim; d++) out[d] = (float)((double)x[d] * factor);
+    return from > 0;
+}

@@ -1,0 +1,515 @@
+/*
+ * test_metric.c - inner product and cosine beside L2: with all buckets scanned the answer is that of
+ * a plain search in double precision; what the metrics have to do with each other; vectors of zeros;
+ * what a recall that is asked for costs; ground truth.
+ */
+#include "support/built.h"
+
+#include <float.h>
+
+static const char *const names[] = {"l2", "ip", "cosine"};
+
+/* What enum nlsh_metric says, in double. */
+static double true_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
+                         const struct nlsh_matrix *b, size_t j)
+{
+    double dot = 0, left = 0, right = 0;
+    for (size_t d = 0; d < a->dim; d++) {
+        double x = matrix_at(a, i, d), y = matrix_at(b, j, d);
+        dot += x * y;
+        left += x * x;
+        right += y * y;
+    }
+    if (metric == NLSH_L2) return true_l2sq(a, i, b, j);
+    return metric == NLSH_IP ? -dot : 1 - dot / sqrt(left * right);
+}
+
+/* How far f32 may be off: terms are as large as the two lengths' product. */
+static double slack_of(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
+                       const struct nlsh_matrix *b, size_t j)
+{
+    double left = 0, right = 0, units = (double)(a->dim + 16) * FLT_EPSILON;
+    for (size_t d = 0; d < a->dim; d++) {
+        left += matrix_at(a, i, d) * matrix_at(a, i, d);
+        right += matrix_at(b, j, d) * matrix_at(b, j, d);
+    }
+    if (metric == NLSH_COSINE) return 2 * units;
+    if (metric == NLSH_IP) return units * sqrt(left * right);
+    return 20 * units * (1 + true_l2sq(a, i, b, j)); /* signed bytes are shifted: test_search.c */
+}
+
+static void naive(enum nlsh_metric metric, const struct nlsh_matrix *base,
+                  const struct nlsh_matrix *queries, size_t q, struct near *out)
+{
+    for (size_t i = 0; i < base->n_rows; i++)
+        out[i] = (struct near){true_score(metric, queries, q, base, i), (uint32_t)i};
+    qsort(out, base->n_rows, sizeof *out, near_order);
+}
+
+static void check(enum nlsh_metric metric, const struct nlsh_matrix *base,
+                  const struct nlsh_matrix *queries, size_t q, size_t k, const uint32_t *ids,
+                  const float *scores)
+{
+    struct near *want = malloc(base->n_rows * sizeof *want);
+    assert_non_null(want);
+    naive(metric, base, queries, q, want);
+    for (size_t i = 0; i < k; i++) {
+        assert_true(ids[i] < base->n_rows);
+        for (size_t j = 0; j < i; j++) assert_int_not_equal(ids[i], ids[j]);
+        double score = true_score(metric, queries, q, base, ids[i]);
+        double slack = slack_of(metric, queries, q, base, ids[i]);
+        if (fabs(score - (double)scores[i]) > slack || fabs(score - want[i].l2sq) > 2 * slack)
+            fail_msg("%s, query %zu, place %zu: id %u at %.9g, in truth %.9g; best %u at %.9g",
+                     names[metric], q, i, ids[i], (double)scores[i], score, want[i].id,
+                     want[i].l2sq);
+        assert_true(i == 0 || scores[i] > scores[i - 1] ||
+                    (scores[i] == scores[i - 1] && ids[i] > ids[i - 1]));
+    }
+    free(want);
+}
+
+static struct nlsh_index *metric_index(enum nlsh_metric metric, const struct nlsh_matrix *base,
+                                       size_t m)
+{
+    struct nlsh_build_options o;
+    struct nlsh_index_info info;
+    struct nlsh_error error;
+    small_options(&o, m);
+    o.metric = metric;
+    o.knn = o.label_knn = 10;
+    struct nlsh_index *index = built_index(base, &o, "metric");
+    if (nlsh_index_verify(test_path("metric"), &error) != NLSH_OK) fail_msg("%s", error.message);
+    nlsh_index_info(index, &info);
+    assert_int_equal(info.metric, metric);
+    assert_int_equal(info.dim, base->dim);
+    assert_true(info.data_hash == nlsh_data_hash(base));
+    return index;
+}
+
+/* Every bucket scanned. */
+static void search_all(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
+                       uint32_t *ids, float *scores)
+{
+    struct nlsh_search_options how;
+    struct nlsh_index_info info;
+    struct nlsh_error error;
+    nlsh_index_info(index, &info);
+    nlsh_search_options_init(&how);
+    how.k = k;
+    how.probes = (double)info.n_buckets;
+    if (nlsh_search_batch(index, queries, &how, ids, scores, NULL, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+}
+
+/* Every kind of value of base and query, several dimensions. */
+static void all_buckets_equal_brute_force(void **state)
+{
+    enum { N = 150, Q = 12, K = 20 };
+    static const size_t dims[] = {3, 7, 33, 64};
+    static uint32_t ids[Q * K];
+    static float scores[Q * K];
+    (void)state;
+    for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
+        for (size_t d = 0; d < 4; d++)
+            for (enum kind kind = 0; kind < N_KINDS; kind++) {
+                struct nlsh_matrix base = matrix_new(kind, N, dims[d], 5, 40, d);
+                struct nlsh_index *index = metric_index(metric, &base, 6);
+                for (enum kind asked = 0; asked < N_KINDS; asked++) {
+                    struct nlsh_matrix queries = matrix_new(asked, Q, dims[d], 5, 40, 50 + d);
+                    search_all(index, &queries, K, ids, scores);
+                    for (size_t q = 0; q < Q; q++)
+                        check(metric, &base, &queries, q, K, ids + q * K, scores + q * K);
+                    matrix_free(&queries);
+                }
+                nlsh_index_close(index);
+                matrix_free(&base);
+            }
+}
+
+static float *floats_of(const struct nlsh_matrix *m)
+{
+    return (float *)(uintptr_t)m->data;
+}
+
+static double length_of(const struct nlsh_matrix *m, size_t i)
+{
+    double sum = 0;
+    for (size_t d = 0; d < m->dim; d++) sum += matrix_at(m, i, d) * matrix_at(m, i, d);
+    return sqrt(sum);
+}
+
+static void scale_row(const struct nlsh_matrix *m, size_t i, double factor)
+{
+    for (size_t d = 0; d < m->dim; d++)
+        floats_of(m)[i * m->dim + d] = (float)((double)floats_of(m)[i * m->dim + d] * factor);
+}
+
+/* Of unit vectors: the three orders are one. */
+static void metrics_agree_on_unit_vectors(void **state)
+{
+    enum { N = 400, Q = 30, K = 10 };
+    static uint32_t ids[3][Q * K];
+    static float scores[3][Q * K];
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 20, 8, 40, 1);
+    struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 20, 8, 40, 2);
+    for (size_t i = 0; i < N; i++) scale_row(&base, i, 1 / length_of(&base, i));
+    for (size_t i = 0; i < Q; i++) scale_row(&queries, i, 1 / length_of(&queries, i));
+    for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_index *index = metric_index(metric, &base, 8);
+        search_all(index, &queries, K, ids[metric], scores[metric]);
+        nlsh_index_close(index);
+    }
+    assert_memory_equal(ids[NLSH_IP], ids[NLSH_L2], sizeof ids[0]);
+    assert_memory_equal(ids[NLSH_COSINE], ids[NLSH_L2], sizeof ids[0]);
+    for (size_t i = 0; i < Q * K; i++) {
+        assert_true(fabsf(scores[NLSH_L2][i] - 2 * scores[NLSH_COSINE][i]) < 2e-6f);
+        assert_true(fabsf(scores[NLSH_IP][i] + 1 - scores[NLSH_COSINE][i]) < 2e-6f);
+    }
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+/* Every row and every query gets a length of its own, very long and very short ones among them.
+ * Powers of two change no bit of a direction, and so none of the index's answers. */
+static void cosine_knows_no_length(void **state)
+{
+    enum { N = 300, Q = 20, K = 10 };
+    static uint32_t before[Q * K], after[Q * K];
+    static float scores[2][Q * K];
+    struct nlsh__rng rng;
+    (void)state;
+    test_rng(&rng, 9);
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 16, 6, 40, 3);
+    struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 16, 6, 40, 4);
+    struct nlsh_index *index = metric_index(NLSH_COSINE, &base, 7);
+    search_all(index, &queries, K, before, scores[0]);
+    nlsh_index_close(index);
+    for (size_t i = 0; i < N; i++)
+        scale_row(&base, i, ldexp(1, (int)nlsh__rng_below(&rng, 160) - 80));
+    for (size_t i = 0; i < Q; i++)
+        scale_row(&queries, i, ldexp(1, (int)nlsh__rng_below(&rng, 200) - 100));
+    index = metric_index(NLSH_COSINE, &base, 7);
+    search_all(index, &queries, K, after, scores[1]);
+    assert_memory_equal(before, after, sizeof before);
+    assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+    nlsh_index_close(index);
+    for (size_t i = 0; i < N; i++) scale_row(&base, i, 0.3 + nlsh__rng_uniform(&rng));
+    index = metric_index(NLSH_COSINE, &base, 7);
+    search_all(index, &queries, K, after, scores[1]);
+    for (size_t q = 0; q < Q; q++)
+        check(NLSH_COSINE, &base, &queries, q, K, after + q * K, scores[1] + q * K);
+    nlsh_index_close(index);
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+static void zeros_have_no_cosine(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_neighbors found;
+    struct nlsh_build_options o;
+    struct nlsh_searcher *s;
+    struct nlsh_search_options how;
+    uint32_t ids[10];
+    float scores[10];
+    struct nlsh_matrix base = matrix_new(KIND_F32, 100, 8, 4, 30, 5);
+    struct nlsh_index *index = metric_index(NLSH_COSINE, &base, 3);
+    static const float zero[2 * 8] = {1, 2};
+    struct nlsh_matrix queries = {zero, 2, 8, NLSH_F32};
+    nlsh_search_options_init(&how);
+    assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
+    assert_int_equal(nlsh_search(s, &queries, &how, (uint32_t[20]){0}, NULL, NULL, &error),
+                     NLSH_E_ARG);
+    assert_non_null(strstr(error.message, "query 1"));
+    assert_true(error.hint[0] != '\0');
+    nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_COSINE, 3, &run, &found, &error),
+                     NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "queries: row 1"));
+
+    memset(floats_of(&base) + 42 * 8, 0, 8 * sizeof(float));
+    small_options(&o, 3);
+    o.metric = NLSH_COSINE;
+    assert_int_equal(nlsh_build(&base, &o, test_path("zero"), &run, NULL, &error), NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "row 42"));
+    assert_non_null(strstr(error.hint, "take that row out"));
+    assert_int_not_equal(access(test_path("zero"), F_OK), 0);
+    assert_int_equal(
+        nlsh_graph_build(&base, NLSH_COSINE, NLSH_GRAPH_EXACT, 3, 1, &run, &found, &error),
+        NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "row 42"));
+
+    /* Their inner product with anything is 0: a place like another. */
+    index = metric_index(NLSH_IP, &base, 3);
+    for (size_t q = 0; q < 2; q++) {
+        struct nlsh_matrix one = {zero + 8 * q, 1, 8, NLSH_F32};
+        search_all(index, &one, 10, ids, scores);
+        check(NLSH_IP, &base, &one, 0, 10, ids, scores);
+    }
+    nlsh_index_close(index);
+
+    /* And a base of nothing else. */
+    memset(floats_of(&base), 0, 100 * 8 * sizeof(float));
+    index = metric_index(NLSH_IP, &base, 3);
+    search_all(index, &queries, 5, ids, scores);
+    for (size_t i = 0; i < 10; i++) assert_true(ids[i] == i % 5 && scores[i] == 0);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
+/* Rows of very different lengths, one of them alone: by inner product a few win everywhere. */
+static void lengths_that_differ(void **state)
+{
+    enum { N = 500, Q = 25, K = 10 };
+    static uint32_t ids[Q * K];
+    static float scores[Q * K];
+    struct nlsh__rng rng;
+    (void)state;
+    test_rng(&rng, 10);
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 12, 6, 60, 6);
+    struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 12, 6, 60, 7);
+    for (size_t i = 0; i < N; i++) scale_row(&base, i, exp(2 * nlsh__rng_normal(&rng)));
+    scale_row(&base, 77, 1e6);
+    struct nlsh_index *index = metric_index(NLSH_IP, &base, 8);
+    search_all(index, &queries, K, ids, scores);
+    for (size_t q = 0; q < Q; q++)
+        check(NLSH_IP, &base, &queries, q, K, ids + q * K, scores + q * K);
+    nlsh_index_close(index);
+    /* What f32 cannot hold is said. */
+    struct nlsh_error error;
+    struct nlsh_build_options o;
+    struct nlsh_run run = {.n_threads = 1};
+    small_options(&o, 3);
+    o.metric = NLSH_IP;
+    floats_of(&base)[5] = 1e25f;
+    assert_int_equal(nlsh_build(&base, &o, test_path("long"), &run, NULL, &error), NLSH_E_DATA);
+    assert_non_null(strstr(error.hint, "scale"));
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+/* ---- radius ---------------------------------------------------------------------------------- */
+
+static void radius(void **state)
+{
+    enum { N = 200 };
+    static uint32_t ids[N];
+    static float scores[N];
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 9, 4, 50, 8);
+    struct nlsh_matrix query = matrix_new(KIND_F32, 1, 9, 4, 50, 9);
+    struct near want[N];
+    struct nlsh_search_options how;
+    for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_index *index = metric_index(metric, &base, 4);
+        struct nlsh_searcher *s;
+        assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
+        nlsh_search_options_init(&how);
+        how.probes = 4;
+        naive(metric, &base, &query, 0, want);
+        for (size_t n = 1; n < N; n += 40) { /* between two rows */
+            double reach = (want[n - 1].l2sq + want[n].l2sq) / 2;
+            size_t found;
+            double r = metric == NLSH_IP ? -reach : metric == NLSH_L2 ? sqrt(reach) : reach;
+            assert_int_equal(nlsh_search_range(s, &query, &how, r, ids, scores, N, &found, NULL),
+                             NLSH_OK);
+            assert_int_equal(found, n);
+            for (size_t i = 0; i < n; i++) assert_int_equal(ids[i], want[i].id);
+        }
+        size_t found;
+        enum nlsh_status wanted = metric == NLSH_IP ? NLSH_OK : NLSH_E_ARG;
+        assert_int_equal(nlsh_search_range(s, &query, &how, -1, ids, NULL, N, &found, NULL),
+                         wanted);
+        assert_int_equal(
+            nlsh_search_range(s, &query, &how, (double)NAN, ids, NULL, N, &found, NULL),
+            NLSH_E_ARG);
+        nlsh_searcher_free(s);
+        nlsh_index_close(index);
+    }
+    matrix_free(&base);
+    matrix_free(&query);
+}
+
+/* ---- ground truth, graphs, the cache --------------------------------------------------------- */
+
+static void same_neighbors(const struct nlsh_neighbors *a, const struct nlsh_neighbors *b)
+{
+    assert_int_equal(a->n_rows, b->n_rows);
+    assert_int_equal(a->k, b->k);
+    assert_memory_equal(a->ids, b->ids, a->n_rows * a->k * sizeof *a->ids);
+    assert_memory_equal(a->l2sq, b->l2sq, a->n_rows * a->k * sizeof *a->l2sq);
+}
+
+/* One directory holds the truths of all metrics: none is taken for another's. */
+static void truths_and_their_cache(void **state)
+{
+    enum { N = 300, Q = 40, K = 15 };
+    (void)state;
+    struct nlsh_run kept = {.n_threads = 1, .cache_dir = cache_new()}, bare = {.n_threads = 1};
+    struct nlsh_neighbors first[3], again, graph;
+    struct nlsh_error error;
+    for (enum kind kind = 0; kind < N_KINDS; kind++) {
+        struct nlsh_matrix base = matrix_new(kind, N, 10, 5, 40, 10);
+        struct nlsh_matrix queries = matrix_new(kind, Q, 10, 5, 40, 11);
+        for (int metric = 0; metric < 3; metric++) {
+            enum nlsh_metric m = (enum nlsh_metric)metric;
+            if (nlsh_ground_truth(&base, &queries, m, K, &kept, &first[metric], &error) != NLSH_OK)
+                fail_msg("%s", error.message);
+            for (size_t q = 0; q < Q; q++)
+                check(m, &base, &queries, q, K, first[metric].ids + q * K,
+                      first[metric].l2sq + q * K);
+        }
+        for (int metric = 0; metric < 3; metric++)
+            for (int cached = 0; cached < 2; cached++) {
+                assert_int_equal(nlsh_ground_truth(&base, &queries, (enum nlsh_metric)metric, K,
+                                                   cached ? &kept : &bare, &again, NULL),
+                                 NLSH_OK);
+                same_neighbors(&first[metric], &again);
+                nlsh_neighbors_free(&again);
+            }
+        for (int metric = 0; metric < 3; metric++) {
+            /* A graph is the truth of its own rows, one farther, without them. */
+            enum nlsh_metric m = (enum nlsh_metric)metric;
+            assert_int_equal(
+                nlsh_graph_build(&base, m, NLSH_GRAPH_EXACT, K, 1, &kept, &graph, NULL), NLSH_OK);
+            assert_int_equal(nlsh_ground_truth(&base, &base, m, K + 1, &kept, &again, NULL),
+                             NLSH_OK);
+            for (size_t i = 0; i < N; i++)
+                for (size_t j = 0, t = 0; j < K; j++, t++) {
+                    if (again.ids[i * (K + 1) + t] == i) t++;
+                    assert_int_equal(graph.ids[i * K + j], again.ids[i * (K + 1) + t]);
+                }
+            nlsh_neighbors_free(&graph);
+            nlsh_neighbors_free(&again);
+            nlsh_neighbors_free(&first[metric]);
+        }
+        enum nlsh_status status =
+            nlsh_graph_build(&base, NLSH_COSINE, NLSH_GRAPH_IVFFLAT, K, 1, &kept, &graph, NULL);
+        assert_int_equal(status, NLSH_OK);
+        for (size_t i = 0; i < N; i++)
+            assert_true(graph.l2sq[i * K + K - 1] <= 2 && graph.l2sq[i * K] >= 0);
+        nlsh_neighbors_free(&graph);
+        status = nlsh_graph_build(&base, NLSH_IP, NLSH_GRAPH_IVFFLAT, K, 1, &kept, &graph, &error);
+        assert_int_equal(status, NLSH_E_UNSUPPORTED);
+        matrix_free(&base);
+        matrix_free(&queries);
+    }
+    cache_end();
+}
+
+static void no_such_metric(void **state)
+{
+    (void)state;
+    struct nlsh_error error;
+    struct nlsh_build_options o;
+    struct nlsh_neighbors out;
+    struct nlsh_matrix base = matrix_new(KIND_F32, 50, 4, 2, 30, 12);
+    small_options(&o, 2);
+    o.metric = (enum nlsh_metric)3;
+    assert_int_equal(nlsh_build(&base, &o, test_path("none"), NULL, NULL, &error), NLSH_E_ARG);
+    assert_int_equal(nlsh_ground_truth(&base, &base, (enum nlsh_metric)7, 1, NULL, &out, &error),
+                     NLSH_E_ARG);
+    assert_int_equal(nlsh_build_options_set(&o, "metric", "angular", &error), NLSH_E_ARG);
+    assert_non_null(strstr(error.hint, "cosine"));
+    assert_int_equal(nlsh_build_options_set(&o, "metric", "cosine", &error), NLSH_OK);
+    assert_int_equal(o.metric, NLSH_COSINE);
+    for (int metric = 0; metric < 3; metric++)
+        assert_string_equal(nlsh_metric_name((enum nlsh_metric)metric), names[metric]);
+    matrix_free(&base);
+}
+
+/* ---- threads, recall ------------------------------------------------------------------------- */
+
+static void same_bytes_for_any_number_of_threads(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_F32, 800, 14, 10, 50, 13);
+    for (enum nlsh_metric metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_build_options o;
+        struct nlsh_run one = {.n_threads = 1}, three = {.n_threads = 3};
+        size_t size;
+        small_options(&o, 9);
+        o.metric = metric;
+        uint8_t *bytes = build(&base, &o, &one, NULL, &size);
+        build_again(&base, &o, &three, bytes, size);
+        free(bytes);
+    }
+    matrix_free(&base);
+}
+
+/* A recall that is asked for is reached on queries that the build has not seen. Lengths differ by a
+ * factor of ten. most: candidates, a quarter above what was measured. */
+static void recall_that_is_asked_for(void **state)
+{
+    enum { Q = 1000, K = 10 };
+    static const double asked[] = {0.8, 0.9, 0.95, 0.99};
+    static const double most[3][4] = {{0}, {430, 680, 960, 1800}, {130, 350, 765, 2550}};
+    static uint32_t ids[Q * K];
+    static float scores[Q * K];
+    static struct nlsh_search_stats stats[Q];
+    (void)state;
+    struct nlsh__rng rng;
+    test_rng(&rng, 11);
+    struct nlsh_matrix base = matrix_new(KIND_F32, 20000, 24, 300, 45, 14);
+    struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 24, 300, 45, 15);
+    for (size_t i = 0; i < base.n_rows; i++) scale_row(&base, i, exp(0.4 * nlsh__rng_normal(&rng)));
+    for (enum nlsh_metric metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_build_options o;
+        struct nlsh_search_options how;
+        struct nlsh_neighbors truth;
+        struct nlsh_run run = {.n_threads = 2};
+        nlsh_build_options_init(&o);
+        o.metric = metric;
+        o.partitioner = NLSH_PARTITIONER_KMEANS;
+        o.n_buckets = 256;
+        o.nodes = 128;
+        o.epochs = 5;
+        struct nlsh_index *index = built_index(&base, &o, "recall");
+        assert_int_equal(nlsh_ground_truth(&base, &queries, metric, K, &run, &truth, NULL),
+                         NLSH_OK);
+        nlsh_search_options_init(&how);
+        how.k = K;
+        for (size_t i = 0; i < 4; i++) {
+            double recall = 0, candidates = 0;
+            how.recall = asked[i];
+            assert_int_equal(nlsh_search_batch(index, &queries, &how, ids, scores, stats, NULL),
+                             NLSH_OK);
+            for (size_t q = 0; q < Q; q++) {
+                recall += nlsh_recall(ids + q * K, scores + q * K, truth.ids + q * K,
+                                      truth.l2sq + q * K, K);
+                candidates += stats[q].candidates;
+            }
+            recall /= Q;
+            candidates /= Q;
+            printf("%s, asked for %.2f: %.4f with %.0f candidates\n", names[metric], asked[i],
+                   recall, candidates);
+            assert_true(recall >= asked[i] - 0.02);
+            assert_true(candidates <= most[metric][i]);
+        }
+        nlsh_neighbors_free(&truth);
+        nlsh_index_close(index);
+    }
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_buckets_equal_brute_force),
+        cmocka_unit_test(metrics_agree_on_unit_vectors),
+        cmocka_unit_test(cosine_knows_no_length),
+        cmocka_unit_test(zeros_have_no_cosine),
+        cmocka_unit_test(lengths_that_differ),
+        cmocka_unit_test(radius),
+        cmocka_unit_test(truths_and_their_cache),
+        cmocka_unit_test(no_such_metric),
+        cmocka_unit_test(same_bytes_for_any_number_of_threads),
+        cmocka_unit_test(recall_that_is_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
