@@ -85,8 +85,8 @@ Queries a second at a recall@10 of at least .90, .95 and .99: ours over theirs, 
 (bench/peers/compare.c), the fastest of the rounds; bold where the goal is reached. single: one query
 a call, pinned to a core; batch1: all queries in one call, pinned; batch2: two threads. Each method is
 shown at the best of its own grid of indexes and settings. LoRANN, SymphonyQG, glass, hnswlib 0.8 and
-faiss 1.15 are not Debian's: their sources were built outside the project (bench/outside has what joins
-them to the bench, and the commands). "Best exact scan" is ours, of the same vectors.
+faiss 1.15 are not Debian's: they were built outside the project, for this processor, and joined as
+bench/peers/peer.h says. "Best exact scan" is ours, of the same vectors.
 
 | data | against | .90 | .95 | .99 |
 |---|---|---|---|---|

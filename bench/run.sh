@@ -16,7 +16,7 @@
 #
 # Where the data lies: Fashion-MNIST in $NLSH_FASHION_MNIST or Debian's package; the others in the
 # folders $NLSH_MNIST, $NLSH_SIFT and $NLSH_SIFTSMALL, under their usual names.
-#   $NLSH_BENCH_PEERS     further libraries to measure, made from bench/outside: a.so:b.so
+#   $NLSH_BENCH_PEERS     further libraries to measure, a.so:b.so (bench/peers/peer.h)
 #   $NLSH_BENCH_REALTIME  1: real-time priority for each timed pass (root; well below a second each)
 #   $NLSH_BENCH_LOCK      a file that is locked while something is timed or built
 #   $NLSH_BENCH_ROUNDS    3: passes of which the fastest counts

@@ -1,10 +1,11 @@
 /*
  * peer.h - what a method has to offer to be measured by bench/peers/compare.c.
  *
- * Ours is linked in (nlsh.c); others are shared objects that export nlsh_bench_peers(): hnswlib.cpp
- * and faiss.cpp beside this file for Debian's packages, bench/outside for libraries that Debian does
- * not have. A peer never measures itself: time, recall and memory are taken by the caller, the same
- * way for all.
+ * Ours is linked in (nlsh.c); others are shared objects that export nlsh_bench_peers(), which returns
+ * a list of filled `struct peer`: hnswlib.cpp and faiss.cpp beside this file for Debian's packages.
+ * Any other library can be measured the same way, by a shared object made outside the project and
+ * named in NLSH_BENCH_PEERS=a.so:b.so. A peer never measures itself: time, recall and memory are taken
+ * by the caller, the same way for all.
  */
 #ifndef NLSH_BENCH_PEER_H
 #define NLSH_BENCH_PEER_H
