@@ -16,6 +16,7 @@
 #include "index/codes.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/prefetch.h"
 #include "kernels/select.h"
 #include "kernels/topk.h"
 #include "router/router.h"
@@ -179,16 +180,26 @@ static size_t collect_limit(size_t rerank)
     return COLLECT * rerank > MIN_COLLECT ? COLLECT * rerank : MIN_COLLECT;
 }
 
-static void prefetch_rows(const struct nlsh_searcher *s, const uint64_t *keys, size_t n)
+/* Rows that are on their way while one is ranked; 4 and 16 measured the same. */
+enum { AHEAD = 8 };
+
+static void prefetch_row(const struct nlsh_searcher *s, size_t row)
 {
     const struct nlsh_index *index = s->index;
     size_t row_bytes = index->meta.dim * (index->meta.storage_type == NLSH_U8 ? 1 : sizeof(float));
+    if (row >= index->meta.n_rows) return;
+    nlsh__prefetch_bytes((const char *)index->vectors + row * row_bytes, row_bytes);
+    nlsh__prefetch(index->ids + row);
+}
+
+/* Exact distances of the rows in s->scanned. */
+static void rank_rows(struct nlsh_searcher *s, size_t n, size_t k)
+{
+    for (size_t i = 0; i < n && i < AHEAD; i++) prefetch_row(s, (uint32_t)s->scanned[i]);
     for (size_t i = 0; i < n; i++) {
-        size_t row = (uint32_t)keys[i];
-        if (row >= index->meta.n_rows) continue;
-        const char *at = (const char *)index->vectors + row * row_bytes;
-        for (size_t byte = 0; byte < row_bytes; byte += 64) __builtin_prefetch(at + byte);
-        __builtin_prefetch(index->ids + row);
+        size_t row = (uint32_t)s->scanned[i];
+        if (i + AHEAD < n) prefetch_row(s, (uint32_t)s->scanned[i + AHEAD]);
+        if (row < s->index->meta.n_rows) scan_rows(s, row, row + 1, s->keys, k);
     }
 }
 
@@ -230,11 +241,7 @@ static size_t scan_by_codes(struct nlsh_searcher *s, size_t n_buckets, size_t re
                             size_t *reranked)
 {
     size_t candidates = 0, n = scan_codes(s, n_buckets, rerank, &candidates);
-    prefetch_rows(s, s->scanned, n);
-    for (size_t i = 0; i < n; i++) {
-        size_t row = (uint32_t)s->scanned[i];
-        if (row < s->index->meta.n_rows) scan_rows(s, row, row + 1, s->keys, k);
-    }
+    rank_rows(s, n, k);
     *reranked = n;
     return candidates;
 }
