@@ -168,7 +168,8 @@ size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_P
         }
         if (by_t) {
             talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
-                       n > 1 ? "-T %s: %g is neither" : "-T %s: it is neither",
+                       n > 1 ? "-T %s: %g is neither a number of buckets nor a probability"
+                             : "-T %s is neither a number of buckets nor a probability",
                        args_text(args, "T"), v);
         } else {
             talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",

@@ -24,7 +24,8 @@ static int check_lists(const struct args *args)
     for (size_t i = 0; i < n; i++) {
         if (values[i] > 0 && (values[i] < 1 || floor(values[i]) == values[i])) continue;
         return talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
-                          "-T %s: %g is neither", args_text(args, "T"), values[i]);
+                          "-T %s: %g is neither a number of buckets nor a probability",
+                          args_text(args, "T"), values[i]);
     }
     n = args_list(args, "recall", values, max_list);
     for (size_t i = 0; i < n; i++) {

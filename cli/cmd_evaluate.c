@@ -18,11 +18,11 @@ static int write_csv(const char *path, const struct nlsh_curve *curve)
     struct output output;
     int code = output_open(path, &output);
     if (code != 0) return code;
-    fputs("rule,value,recall,candidates,candidates_p95,oracle_recall,probes\n", output.file);
+    fputs("rule,value,recall,candidates,candidates_p95,oracle_recall\n", output.file);
     for (size_t i = 0; i < curve->n_points; i++) {
         const struct nlsh_curve_point *p = &curve->points[i];
-        fprintf(output.file, "%s,%.9g,%.6f,%.2f,%.2f,%.6f,%.3f\n", rule_name(p->rule), p->value,
-                p->recall, p->candidates, p->candidates_p95, p->oracle_recall, p->probes);
+        fprintf(output.file, "%s,%.9g,%.6f,%.2f,%.2f,%.6f\n", rule_name(p->rule), p->value,
+                p->recall, p->candidates, p->candidates_p95, p->oracle_recall);
     }
     return output_commit(&output);
 }

@@ -55,8 +55,8 @@ struct nlsh_vectors {
  *
  * Any format may be gzipped. Sizes in the file are checked against its length before memory is
  * asked for. Returns NLSH_OK; NLSH_E_NO_INPUT; NLSH_E_IO; NLSH_E_DATA (truncated, rows of unequal
- * dimension, no rows, NaN or infinity: the message names the row); NLSH_E_UNSUPPORTED (a numpy
- * type or order it does not read); NLSH_E_NOMEM. Cost: one pass over the file.
+ * dimension, no rows, NaN or infinity: the message names the row; a numpy type or order, or a
+ * compression, that is not read); NLSH_E_NOMEM. Cost: one pass over the file.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
                                                           struct nlsh_vectors *out,

@@ -2,9 +2,12 @@
 #include "build/resolve.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 #include "base/job.h"
+#include "kernels/kernels.h"
+#include "vectors/values.h"
 
 double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner)
 {
@@ -92,6 +95,14 @@ out:
     return status;
 }
 
+/* Whether the build stores bytes: floats that are all of them whole numbers become bytes. */
+static bool stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric metric)
+{
+    size_t n = base->n_rows * base->dim;
+    if (metric != NLSH_L2 || base->dim > NLSH__MAX_DIM_U8) return false;
+    return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
+}
+
 /* The forecast's constants are this project's 2-core AVX-512 machine's (docs/results.md): products
  * of bytes and of floats a second and core, and what METIS takes a row. */
 enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
@@ -106,7 +117,7 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
     double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
     double p = (double)options->components, nodes = (double)options->nodes;
-    int bytes = base->type != NLSH_F32;
+    bool bytes = stored_as_bytes(base, options->metric);
     double weights =
         options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
     double pairs = options->graph == NLSH_GRAPH_EXACT ? n : fmin(n, 12000);

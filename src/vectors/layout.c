@@ -78,7 +78,7 @@ static enum nlsh_status idx_type(const char *name, uint8_t code, struct nlsh__la
     case 0x0b:
     case 0x0c:
     case 0x0e:
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "convert it to unsigned bytes or f32",
+        return nlsh__fail(error, NLSH_E_DATA, "convert it to unsigned bytes or f32",
                           "%s: IDX values of type 0x%02x (%s) are not read", name, code,
                           code == 0x0b   ? "i16"
                           : code == 0x0c ? "i32"

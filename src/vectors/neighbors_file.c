@@ -164,7 +164,7 @@ static enum nlsh_status write_ivecs(const char *path, const struct nlsh_neighbor
 {
     for (size_t i = 0; i < n; i++)
         if (g->ids[i] > INT32_MAX && g->ids[i] != NLSH_NO_ID)
-            return nlsh__fail(error, NLSH_E_UNSUPPORTED, "write a graph file instead",
+            return nlsh__fail(error, NLSH_E_ARG, "write a graph file instead",
                               "%s: id %u is more than .ivecs can hold", path, g->ids[i]);
     struct nlsh_matrix m = {g->ids, g->n_rows, g->k, NLSH_I32};
     return nlsh_vectors_write(path, NLSH_FORMAT_IVECS, &m, error);

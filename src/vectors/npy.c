@@ -134,8 +134,7 @@ static enum nlsh_status interpret(const char *name, const struct dict *d, struct
 {
     const char *type = d->descr;
     if (d->structured)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED,
-                          "in numpy: np.save(path, a['field'].astype('<f4'))",
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a['field'].astype('<f4'))",
                           "%s: a numpy record type is not read", name);
     if (strcmp(type, "<f4") == 0)
         out->type = NLSH_F32;
@@ -146,16 +145,14 @@ static enum nlsh_status interpret(const char *name, const struct dict *d, struct
     else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "i1") == 0)
         out->type = NLSH_I8;
     else
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "in numpy: np.save(path, a.astype('<f4'))",
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
                           "%s: the numpy type '%s' is not read (f4, u1, i1, i4 little-endian are)",
                           name, type);
     if (d->fortran)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED,
-                          "in numpy: np.save(path, np.ascontiguousarray(a))",
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, np.ascontiguousarray(a))",
                           "%s: numpy's Fortran order is not read", name);
     if (d->n_shape != 2)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED,
-                          "in numpy: np.save(path, a.reshape(len(a), -1))",
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.reshape(len(a), -1))",
                           "%s: an array of %zu dimensions; two are wanted", name, d->n_shape);
     out->n_rows = d->shape[0];
     out->dim = d->shape[1];
@@ -170,7 +167,7 @@ enum nlsh_status nlsh__npy_header(const char *name, const uint8_t *head, size_t 
         return nlsh__fail(error, NLSH_E_DATA, "name its format, or write it with numpy.save",
                           "%s: no .npy file: it does not begin with \\x93NUMPY", name);
     if (head[6] < 1 || head[6] > 3 || head[7] != 0)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "write it with numpy.save",
+        return nlsh__fail(error, NLSH_E_DATA, "write it with numpy.save",
                           "%s: .npy version %d.%d is not read", name, head[6], head[7]);
     size_t at = head[6] == 1 ? 10 : 12;
     size_t length = head[6] == 1 ? (size_t)head[8] | (size_t)head[9] << 8 : nlsh__load32(head + 8);

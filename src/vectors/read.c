@@ -52,7 +52,7 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (size >= others[i].n && memcmp(bytes, others[i].magic, others[i].n) == 0)
-            return nlsh__fail(error, NLSH_E_UNSUPPORTED, others[i].hint,
+            return nlsh__fail(error, NLSH_E_DATA, others[i].hint,
                               "%s: compressed by %s, which is not read here", name, others[i].what);
     if (nlsh__path_is_gz(name))
         return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",

@@ -37,7 +37,7 @@ static enum nlsh_status choose_type(const char *path, enum nlsh_format format,
     *out = fixed != 0 ? (enum nlsh_type)fixed : m->type;
     if (m->type == NLSH_I32 ? *out == NLSH_I32 && format != NLSH_FORMAT_IDX : *out != NLSH_I32)
         return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_UNSUPPORTED,
+    return nlsh__fail(error, NLSH_E_ARG,
                       m->type == NLSH_I32 ? "ids go to .ivecs or .npy"
                                           : "vectors go to .fvecs, .bvecs, .npy, .fbin and others",
                       "%s: %s values cannot be written as %s", path, nlsh__type_name(m->type),
@@ -185,7 +185,7 @@ static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix
                                       enum nlsh_format *format, struct nlsh_error *error)
 {
     if (nlsh__path_is_gz(path))
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "write it without .gz, then run gzip on it",
+        return nlsh__fail(error, NLSH_E_ARG, "write it without .gz, then run gzip on it",
                           "%s: gzip is read, not written", path);
     if (*format == NLSH_FORMAT_AUTO) *format = nlsh__format_of_path(path);
     if (*format < NLSH_FORMAT_IDX || *format > NLSH_FORMAT_I8BIN)
@@ -198,7 +198,7 @@ static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix
         *format == NLSH_FORMAT_IDX || *format >= NLSH_FORMAT_FBIN ? UINT32_MAX : SIZE_MAX;
     size_t most_dim = *format == NLSH_FORMAT_NPY ? SIZE_MAX : INT32_MAX;
     if (m->n_rows > most_rows || m->dim > most_dim)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "write .npy, which holds more",
+        return nlsh__fail(error, NLSH_E_ARG, "write .npy, which holds more",
                           "%s: %zu rows of %zu values are more than %s can say", path, m->n_rows,
                           m->dim, nlsh_format_name(*format));
     return NLSH_OK;

@@ -48,7 +48,7 @@ valid_json out
 
 run 0 evaluate -i small.nlsh -q query.fvecs --csv curve.csv
 ok 'curve.csv: head' test "$(head -1 curve.csv)" = \
-    'rule,value,recall,candidates,candidates_p95,oracle_recall,probes'
+    'rule,value,recall,candidates,candidates_p95,oracle_recall'
 awk -F, 'NR > 1 {
         if ($1 != "top" && $1 != "threshold") bad = 1
         if ($3 < 0 || $3 > 1 || $6 + 1e-6 < $3) bad = 2

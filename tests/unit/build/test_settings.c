@@ -319,6 +319,25 @@ static void auto_is_filled_in(void **state)
         }
 }
 
+/* Floats that are all bytes are stored as bytes: the forecast counts them so (the index file is a
+ * quarter of what floats would take). */
+static void the_forecast_counts_bytes_as_bytes(void **state)
+{
+    (void)state;
+    static float values[100][50];
+    struct nlsh_matrix base = {values, 100, 50, NLSH_F32};
+    struct nlsh_build_forecast bytes, floats;
+    struct nlsh_build_options o;
+    struct nlsh_error error;
+    for (size_t i = 0; i < 100; i++)
+        for (size_t j = 0; j < 50; j++) values[i][j] = (float)((i * 7 + j) % 256);
+    nlsh_build_options_init(&o);
+    assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &bytes, &error), NLSH_OK);
+    values[99][49] = 0.5f;
+    assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &floats, &error), NLSH_OK);
+    assert_int_equal(floats.index_bytes - bytes.index_bytes, 3 * 100 * 50);
+}
+
 static void settings_against_the_data(void **state)
 {
     (void)state;
@@ -372,9 +391,13 @@ static void settings_against_the_data(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table_holds_together),   cmocka_unit_test(values_read_back),
-        cmocka_unit_test(what_is_outside_is_refused), cmocka_unit_test(json_is_read),
-        cmocka_unit_test(json_that_is_wrong),         cmocka_unit_test(auto_is_filled_in),
+        cmocka_unit_test(the_table_holds_together),
+        cmocka_unit_test(values_read_back),
+        cmocka_unit_test(what_is_outside_is_refused),
+        cmocka_unit_test(json_is_read),
+        cmocka_unit_test(json_that_is_wrong),
+        cmocka_unit_test(auto_is_filled_in),
+        cmocka_unit_test(the_forecast_counts_bytes_as_bytes),
         cmocka_unit_test(settings_against_the_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
