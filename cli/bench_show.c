@@ -130,15 +130,7 @@ int bench_print(const struct bench *b)
 
 /* ---- pictures -------------------------------------------------------------------------------- */
 
-/* Recall is drawn as -log10(1 - recall), or .99 and .999 would be one point; a recall above this
- * one, which 10,000 queries can hardly tell from 1, is drawn at the edge. */
-static const double highest_recall = 0.9995;
 static const double least_recall = 0.3; /* below nobody wants to be */
-
-static double place_of(double recall)
-{
-    return -log10(1 - fmin(recall, highest_recall));
-}
 
 static double candidates_of(const struct bench_row *r)
 {
@@ -196,7 +188,8 @@ static size_t put_curve(const struct bench *b, const struct picture *p, const ch
     qsort(scratch, n, sizeof *scratch, by_recall);
     fprintf(to, "$curve%zu << END\n", number);
     for (size_t i = 0; i < n; i++) {
-        fprintf(to, "%.6f,%.6g\n", place_of(scratch[i]->score.recall_n), p->value(scratch[i]));
+        fprintf(to, "%.6f,%.6g\n", plot_recall_place(scratch[i]->score.recall_n),
+                p->value(scratch[i]));
     }
     fputs("END\n", to);
     return n;
@@ -204,23 +197,17 @@ static size_t put_curve(const struct bench *b, const struct picture *p, const ch
 
 static void put_axes(const struct bench *b, const struct picture *p, FILE *to)
 {
-    static const char *const tics[] = {"0.3",  "0.5",  "0.7",  "0.8",   "0.9",
-                                       "0.95", "0.98", "0.99", "0.995", "0.999"};
     char title[128], rows[32], queries[32];
     snprintf(title, sizeof title, "%s x %zu %s, %s queries",
              text_count(b->base.matrix.n_rows, rows), b->base.matrix.dim,
              type_name(b->base.matrix.type), text_count(b->queries.matrix.n_rows, queries));
     fputs("set title ", to);
     plot_quoted(to, title);
-    fprintf(
-        to,
-        "\nset xlabel 'recall@%zu'\nset ylabel '%s'\nset logscale y\n"
-        "set format y \"%%'.0f\"\nset key outside right top\nset xrange [%.4f:%.4f]\nset xtics (",
-        b->k, p->axis, place_of(least_recall), place_of(highest_recall) + 0.1);
-    for (size_t i = 0; i < sizeof tics / sizeof tics[0]; i++) {
-        fprintf(to, "'%s' %.5f, ", tics[i] + 1, place_of(strtod(tics[i], NULL)));
-    }
-    fprintf(to, "'1' %.5f)\n", place_of(1));
+    fprintf(to,
+            "\nset xlabel 'recall@%zu'\nset ylabel '%s'\nset logscale y\n"
+            "set format y \"%%'.0f\"\nset key outside right top\n",
+            b->k, p->axis);
+    plot_recall_axis(to, 'x', plot_recall_place(least_recall));
 }
 
 /* gnuplot's script for a picture; NULL without memory. */

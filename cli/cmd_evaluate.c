@@ -1,4 +1,5 @@
 /* cmd_evaluate.c - `nlsh evaluate`: recall against candidates over all T, in one pass. */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -58,24 +59,33 @@ static void say_curve(const struct nlsh_curve *curve, size_t k)
     }
 }
 
-static int find_truth(const struct args *args, const struct nlsh_index *index,
-                      const struct nlsh_index_info *info, const struct loaded *queries, size_t k,
-                      const struct nlsh_run *run, struct nlsh_neighbors *out)
+/* --reliability: is a probability the share that is found? */
+static int judge_probabilities(const struct args *args, const struct nlsh_index *index,
+                               const struct loaded *queries, const struct nlsh_neighbors *truth,
+                               size_t k, const struct nlsh_run *run)
 {
     struct nlsh_error error = {0};
-    struct loaded base;
-    if (args_given(args, "gt")) {
-        return load_truth(args_text(args, "gt"), queries->matrix.n_rows, k, info->n_rows, out);
+    struct nlsh_reliability r;
+    struct output output;
+    if (!args_given(args, "reliability")) return 0;
+    if (nlsh_reliability(index, &queries->matrix, truth, k, run, &r, &error) != NLSH_OK) {
+        return talk_failed(&error);
     }
-    if (!args_given(args, "d")) return truth_by_scan(index, &queries->matrix, k, run, NULL, out);
-    int code = load_base_of(args_text(args, "d"), args_text(args, "type"), args_text(args, "i"),
-                            info, &base);
-    if (code != 0) return code;
-    if (nlsh_ground_truth(&base.matrix, &queries->matrix, info->metric, k, run, out, &error) !=
-        NLSH_OK) {
-        code = talk_failed(&error);
+    talk_stage_end();
+    talk_say("calibration gap %.4f: of a query's neighbours %.1f %% lie elsewhere than the router "
+             "says",
+             r.gap, 50 * r.gap);
+    int code = output_open(args_text(args, "reliability"), &output);
+    if (code == 0) {
+        fputs("low,high,pairs,predicted,observed,error\n", output.file);
+        for (size_t i = 0; i < r.n_bins; i++) {
+            const struct nlsh_reliability_bin *b = &r.bins[i];
+            fprintf(output.file, "%.9g,%.9g,%" PRIu64 ",%.9g,%.9g,%.3g\n", b->low, b->high,
+                    b->n_pairs, b->predicted, b->observed, b->error);
+        }
+        code = output_commit(&output);
     }
-    loaded_free(&base);
+    nlsh_reliability_free(&r);
     return code;
 }
 
@@ -92,7 +102,7 @@ static int evaluate(const struct args *args, const struct nlsh_index *index,
                           "-N %zu is more than the index's %zu vectors", k, info->n_rows);
     }
     run_init(args, &run);
-    int code = find_truth(args, index, info, queries, k, &run, &truth);
+    int code = truth_find(args, index, args_text(args, "i"), &queries->matrix, k, &run, &truth);
     if (code != 0) return code;
     if (nlsh_evaluate(index, &queries->matrix, &truth, k, &run, &curve, &error) != NLSH_OK) {
         nlsh_neighbors_free(&truth);
@@ -100,8 +110,10 @@ static int evaluate(const struct args *args, const struct nlsh_index *index,
     }
     talk_stage_end();
     say_curve(&curve, k);
+    code = judge_probabilities(args, index, queries, &truth, k, &run);
     bool json = args_given(args, "json");
-    if (!json || args_given(args, "csv")) code = write_csv(args_text(args, "csv"), &curve);
+    if (code == 0 && (!json || args_given(args, "csv")))
+        code = write_csv(args_text(args, "csv"), &curve);
     if (code == 0 && json) code = print_json(curve_json(&curve));
     nlsh_curve_free(&curve);
     nlsh_neighbors_free(&truth);
@@ -118,6 +130,7 @@ int cmd_evaluate(const struct args *args)
     const char *inputs[] = {path, args_text(args, "q"), args_text(args, "gt"),
                             args_text(args, "d")};
     int code = output_check(args_text(args, "csv"), "--csv", inputs, 4);
+    if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, 4);
     if (code != 0) return code;
     if (nlsh_index_open(path, &index, &error) != NLSH_OK) return talk_failed(&error);
     nlsh_index_info(index, &info);

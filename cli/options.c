@@ -140,7 +140,11 @@ static const struct verb verbs[] = {
      "-i INDEX -q QUERIES [flags]",
      "One pass over the queries gives recall and scanned vectors for every T, both as a number "
      "of buckets (rule top) and as a threshold, and beside each what the best order of the same "
-     "buckets would reach with as many of them (oracle_recall).",
+     "buckets would reach with as many of them (oracle_recall).\n"
+     "With --reliability FILE a second CSV says whether the probabilities are calibrated: for the "
+     "pairs of query and bucket in each bin of probability (low,high,pairs) the mean probability "
+     "(predicted) and the mean share of the true neighbours in the bucket (observed), with its "
+     "standard error (error).",
      {{"into a file", "nlsh evaluate -i my.nlsh -q query.fvecs --gt gt.ivecs --csv curve.csv"},
       {"recall@100, true neighbours from the base",
        "nlsh evaluate -i my.nlsh -q query.fvecs -d base.fvecs -N 100"}},
@@ -266,6 +270,7 @@ static const struct flag flags[] = {
     {S | E | M, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
     {N, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV, and two pictures of it beside it"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
+    {E, "reliability", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "CSV to write: the router's probabilities beside the shares that were found"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
     {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
     {B | S | G | T | E | N | M, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},

@@ -28,6 +28,14 @@ int plot_svg(const char *script, size_t width, size_t height, char **out);
 /* The same into a file, whole or not at all. */
 int plot_svg_file(const char *script, size_t width, size_t height, const char *path);
 
+/*
+ * An axis of recalls: -log10(1 - recall), or .99 and .999 would be one point. A recall above .9995,
+ * which 10,000 queries can hardly tell from 1, stands at the edge.
+ */
+double plot_recall_place(double recall);
+/* Range and marks of such an axis ('x' or 'y') from a place on to its end. */
+void plot_recall_axis(FILE *to, char axis, double low);
+
 /* Writes text as a gnuplot string in quotes. A name may hold anything; a control character becomes
  * a blank. */
 void plot_quoted(FILE *to, const char *text);

@@ -227,3 +227,25 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     nlsh_neighbors_free(&given);
     return code;
 }
+
+int truth_find(const struct args *args, const struct nlsh_index *index, const char *index_path,
+               const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
+               struct nlsh_neighbors *out)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_index_info info;
+    struct loaded base;
+    nlsh_index_info(index, &info);
+    if (args_given(args, "gt")) {
+        return load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
+    }
+    if (!args_given(args, "d")) return truth_by_scan(index, queries, k, run, NULL, out);
+    int code =
+        load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, &info, &base);
+    if (code != 0) return code;
+    if (nlsh_ground_truth(&base.matrix, queries, info.metric, k, run, out, &error) != NLSH_OK) {
+        code = talk_failed(&error);
+    }
+    loaded_free(&base);
+    return code;
+}

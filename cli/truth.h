@@ -14,6 +14,12 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
 int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
                   const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out);
 
+/* The k true neighbours of each query: from --gt, from the base that -d names, or by scanning the
+ * index. */
+int truth_find(const struct args *args, const struct nlsh_index *index, const char *index_path,
+               const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
+               struct nlsh_neighbors *out);
+
 /*
  * The k true neighbours of each query, their distances, and the time that an exact search takes a
  * query. With -d the neighbours come from --gt or from nlsh_ground_truth() (all at once, cached) and

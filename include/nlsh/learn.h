@@ -281,6 +281,34 @@ nlsh_evaluate(const struct nlsh_index *index, const struct nlsh_matrix *queries,
               struct nlsh_curve *out, struct nlsh_error *error);
 NLSH_API void nlsh_curve_free(struct nlsh_curve *curve);
 
+/* The pairs of query and bucket whose probability is at least low and below high. */
+struct nlsh_reliability_bin {
+    double low, high;
+    uint64_t n_pairs;
+    double predicted; /* mean probability */
+    double observed;  /* mean share of the query's k true neighbours that lie in the bucket */
+    double error;     /* standard error of observed */
+};
+
+struct nlsh_reliability {
+    struct nlsh_reliability_bin *bins; /* by rising probability; those without a pair left out */
+    size_t n_bins;
+    size_t n_queries;
+    double gap; /* sum over the bins of |predicted - observed| x pairs a query: 0 to 2, 0 is best */
+};
+
+/*
+ * nlsh_reliability() - whether the router's probabilities are the shares of the true neighbours.
+ *
+ * Arguments and statuses are nlsh_evaluate()'s; the queries should be ones that the build has not
+ * seen. A tie with the k-th neighbour is not looked for.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_reliability(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                 const struct nlsh_neighbors *truth, size_t k, const struct nlsh_run *run,
+                 struct nlsh_reliability *out, struct nlsh_error *error);
+NLSH_API void nlsh_reliability_free(struct nlsh_reliability *reliability);
+
 /* ---- baselines ------------------------------------------------------------------------------- */
 
 enum nlsh_brute_method {

@@ -10,12 +10,12 @@
  * true distance is as good as the k-th, so where the ground truth has more than k neighbours and
  * their distances, those tied with the k-th count too, at most k in all.
  */
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/job.h"
 #include "base/memory.h"
+#include "evaluate/check.h"
 #include "evaluate/curve.h"
 
 static const char stage[] = "evaluate";
@@ -47,78 +47,7 @@ struct evaluation {
     size_t n_workers;
 };
 
-/* ---- checks ---------------------------------------------------------------------------------- */
-
-static enum nlsh_status check_arguments(const struct nlsh_matrix *queries,
-                                        const struct nlsh_neighbors *truth, size_t k,
-                                        struct nlsh_error *error)
-{
-    if (queries->n_rows == 0)
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "there are no queries to evaluate with");
-    if (k < 1 || k > truth->k)
-        return nlsh__fail(error, NLSH_E_ARG, "use a smaller k, or a ground truth with more",
-                          "k is %zu: the ground truth has %zu neighbours a query", k, truth->k);
-    if (truth->n_rows != queries->n_rows)
-        return nlsh__fail(error, NLSH_E_MISMATCH, "use the ground truth of these queries",
-                          "there are %zu queries, and ground truth of %zu", queries->n_rows,
-                          truth->n_rows);
-    if (queries->type != NLSH_F32) return NLSH_OK;
-    /* The router would say so too, but it counts from the first row of a block. */
-    const float *values = queries->data;
-    for (size_t i = 0; i < queries->n_rows * queries->dim; i++)
-        if (!isfinite(values[i]))
-            return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
-                              "query %zu: value %zu is not finite", i / queries->dim,
-                              i % queries->dim);
-    return NLSH_OK;
-}
-
-/* The bucket of every vector; an index may be damaged, so nothing in it is taken on trust. */
-static enum nlsh_status find_buckets(struct evaluation *e, const struct nlsh_index_info *info,
-                                     struct nlsh_error *error)
-{
-    const uint32_t *offsets = nlsh_index_bucket_offsets(e->index);
-    const uint32_t *ids = nlsh_index_ids(e->index);
-    for (size_t i = 0; i < info->n_rows; i++) e->bucket_of[i] = UINT32_MAX;
-    for (size_t b = 0; b < e->m; b++) {
-        e->sizes[b] = offsets[b + 1] - offsets[b];
-        for (size_t i = offsets[b]; i < offsets[b + 1]; i++) {
-            if (ids[i] >= info->n_rows)
-                return nlsh__fail(error, NLSH_E_DATA, "build the index again",
-                                  "the index is damaged: bucket %zu holds id %u of %zu vectors", b,
-                                  ids[i], info->n_rows);
-            e->bucket_of[ids[i]] = (uint32_t)b;
-        }
-    }
-    for (size_t i = 0; i < info->n_rows; i++)
-        if (e->bucket_of[i] == UINT32_MAX)
-            return nlsh__fail(error, NLSH_E_DATA, "build the index again",
-                              "the index is damaged: vector %zu lies in no bucket", i);
-    return NLSH_OK;
-}
-
-static enum nlsh_status check_truth(const struct evaluation *e, size_t n_rows,
-                                    struct nlsh_error *error)
-{
-    for (size_t q = 0; q < e->truth->n_rows; q++)
-        for (size_t i = 0; i < e->k; i++) {
-            uint32_t id = e->truth->ids[q * e->truth->k + i];
-            if (id < n_rows) continue;
-            return nlsh__fail(error, NLSH_E_MISMATCH,
-                              "use the ground truth made from the base file of this index",
-                              "neighbour %zu of query %zu in the ground truth is vector %u; the "
-                              "index has %zu vectors",
-                              i, q, id, n_rows);
-        }
-    return NLSH_OK;
-}
-
 /* ---- a block of queries ---------------------------------------------------------------------- */
-
-static size_t type_size(enum nlsh_type type)
-{
-    return type == NLSH_F32 || type == NLSH_I32 ? 4 : 1;
-}
 
 /* The neighbours that count: the first k, and those tied with the k-th. */
 static size_t n_that_count(const struct evaluation *e, size_t query, size_t n_rows)
@@ -135,10 +64,7 @@ static enum nlsh_status evaluate_block(struct evaluation *e, struct worker *w, s
                                        size_t n, size_t n_rows)
 {
     const struct nlsh_matrix *queries = e->queries;
-    struct nlsh_matrix block = *queries;
-    size_t row_bytes = queries->dim * type_size(queries->type);
-    block.data = (const char *)queries->data + first * row_bytes;
-    block.n_rows = n;
+    struct nlsh_matrix block = nlsh__some_queries(queries, first, n);
     enum nlsh_status status = nlsh_route(w->searcher, &block, w->probabilities, &w->error);
     if (status != NLSH_OK) return status;
     for (size_t i = 0; i < n; i++) {
@@ -214,10 +140,9 @@ static enum nlsh_status set_up(struct evaluation *e, const struct nlsh__job *job
     struct nlsh_index_info info;
     nlsh_index_info(e->index, &info);
     e->m = info.n_buckets;
-    NLSH_TRY(check_truth(e, info.n_rows, error));
     NLSH_TRY(nlsh__alloc(&e->bucket_of, info.n_rows, sizeof *e->bucket_of, error));
     NLSH_TRY(nlsh__alloc(&e->sizes, e->m, sizeof *e->sizes, error));
-    NLSH_TRY(find_buckets(e, &info, error));
+    NLSH_TRY(nlsh__buckets_of_rows(e->index, e->bucket_of, e->sizes, error));
     NLSH_TRY(nlsh__curve_grid_init(e->m, e->k, e->sizes, &e->grid, error));
     e->n_points = nlsh__curve_n_points(&e->grid);
 
@@ -303,7 +228,7 @@ enum nlsh_status nlsh_evaluate(const struct nlsh_index *index, const struct nlsh
     struct evaluation e = {.index = index, .queries = queries, .truth = truth, .k = k};
     nlsh__error_clear(error);
     *out = (struct nlsh_curve){0};
-    NLSH_TRY(check_arguments(queries, truth, k, error));
+    NLSH_TRY(nlsh__check_truth(index, queries, truth, k, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(set_up(&e, &job, error));
     NLSH_TRY(run_rounds(&e, &job, error));
