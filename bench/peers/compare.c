@@ -6,12 +6,13 @@
  *               [--core N] [--realtime] [--lock FILE] [--quick]
  *
  * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
- *    queries (--rounds 0 stops after it). What is fastest at each of some twenty recalls goes on, for each way of asking (one
- *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid. Indexes
- *    and what tuning found are kept in --cache, but for ours, which is tuned each time.
- * 2. Recall: of those, over all queries.
+ *    queries. What is fastest at each of some twelve recalls goes on, for each way of asking (one
+ *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid.
+ * 2. Recall: of those, over all queries. --rounds 0 stops after it.
  * 3. Rounds: every point once a round, all methods in turn, so that what else the machine does
  *    falls on all alike; the fastest of the rounds counts.
+ *
+ * Indexes and what 1 and 2 found are kept in --cache, but for ours, which is measured each time.
  *
  * bench/run.sh calls it and says what the columns mean.
  */
@@ -41,7 +42,7 @@ struct point {
     char setting[setting_length];
     double tuned_recall, tuned_qps[2]; /* single, batch1 */
     int chosen[2];
-    double recall[2]; /* over all queries */
+    double recall[2]; /* over all queries; NaN where that is not known */
     struct timing best[N_MODES];
     double candidates, bytes, products;
 };
@@ -155,6 +156,11 @@ static void name_file(const struct peer *peer, const char *what, const char *end
         if (strchr(" ,;/", *c) != NULL) *c = '_';
 }
 
+static int is_own(const struct peer *peer)
+{
+    return peer == &own_peers[0] || peer == &own_peers[1];
+}
+
 static double file_mb(const char *file)
 {
     struct stat s;
@@ -178,23 +184,22 @@ static double build_seconds(const char *file, double made)
 static int open_build(struct build *b)
 {
     if (b->index != NULL) return 1;
-    int is_own = b->peer == &own_peers[0] || b->peer == &own_peers[1];
-    int here = access(b->file, R_OK) == 0;
-    if (!here && !is_own) fprintf(stderr, "%s: %s, %s: build\n", g.dataset, b->peer->name, b->name);
+    int own = is_own(b->peer), here = access(b->file, R_OK) == 0;
+    if (!here && !own) fprintf(stderr, "%s: %s, %s: build\n", g.dataset, b->peer->name, b->name);
     double resident = resident_mb(), start = cpu_seconds();
     char part[1100]; /* a file that was not finished never has the index's name */
     snprintf(part, sizeof part, "%s.part", b->file);
     if (!here) remove(part);
     b->index = b->peer->open(&g.base, b->name, here ? b->file : part);
     double spent = cpu_seconds() - start;
-    if (b->index != NULL && !here && !is_own && rename(part, b->file) != 0) perror(part);
+    if (b->index != NULL && !here && !own && rename(part, b->file) != 0) perror(part);
     if (b->index == NULL) {
         fprintf(stderr, "%s: %s, %s: could not be made\n", g.dataset, b->peer->name, b->name);
         return 0;
     }
     b->before_mb = resident;
-    b->seconds = here || is_own ? build_seconds(b->file, 0) : spent;
-    if (!here && !is_own) build_seconds(b->file, spent);
+    b->seconds = here || own ? build_seconds(b->file, 0) : spent;
+    if (!here && !own) build_seconds(b->file, spent);
     b->size_mb = b->peer->size != NULL ? b->peer->size(b->index) / 1e6 : file_mb(b->file);
     return 1;
 }
@@ -234,6 +239,8 @@ static struct point *add_point(struct build *b, const char *setting)
     struct point *p = &g.points[g.n_points++];
     memset(p, 0, sizeof *p);
     p->build = b;
+    p->recall[0] = p->recall[1] = NAN;
+    p->candidates = p->bytes = p->products = NAN;
     snprintf(p->setting, sizeof p->setting, "%s", setting);
     return p;
 }
@@ -267,15 +274,18 @@ static void tune_point(struct point *p, size_t k, uint32_t *ids)
     p->tuned_qps[0] = t.qps;
 }
 
-/* Marks, for both ways of asking, the two fastest points from `first` on at each recall, and closes
- * up the rest. The curve is for the first k; of the others only what the tables show. */
+/* Marks, for both ways of asking, the fastest point from `first` on at each recall, at those of the
+ * tables the second one too, and closes up the rest. The tables' recalls stand there twice: a little
+ * more over the sample may be a little less over all queries. The curve is for the first k; of the
+ * others only what the tables show. */
 static void choose(size_t first, size_t k)
 {
-    static const double curve[] = {0.7,   0.8,  0.85, 0.9,  0.903, 0.93,  0.95,
-                                   0.952, 0.97, 0.98, 0.99, 0.991, 0.995, 0.998};
-    static const double table[] = {0.9, 0.95, 0.99};
+    static const double table[] = {0.9, 0.903, 0.95, 0.952, 0.99, 0.991};
+    static const double curve[] = {0.9,  0.903, 0.95, 0.952, 0.99, 0.991,
+                                   0.75, 0.85,  0.93, 0.97,  0.98, 0.996};
+    enum { n_table = sizeof table / sizeof *table, n_curve = sizeof curve / sizeof *curve };
     const double *recalls = k == g.ks[0] ? curve : table;
-    size_t n = k == g.ks[0] ? sizeof curve / sizeof *curve : sizeof table / sizeof *table;
+    size_t n = k == g.ks[0] ? n_curve : n_table;
     for (struct point *p = g.points + first; p < g.points + g.n_points; p++)
         p->chosen[0] = p->chosen[1] = 0;
     for (int way = 0; way < 2; way++)
@@ -289,7 +299,7 @@ static void choose(size_t first, size_t k)
                     second = p;
             }
             if (best != NULL) best->chosen[way] = 1;
-            if (second != NULL) second->chosen[way] = 1;
+            if (second != NULL && r < n_table) second->chosen[way] = 1;
         }
     size_t kept = first;
     for (size_t i = first; i < g.n_points; i++)
@@ -297,33 +307,51 @@ static void choose(size_t first, size_t k)
     g.n_points = kept;
 }
 
-/* Tabs part what the cache keeps: no name holds one. */
-static void keep_tuned(const char *file, size_t first)
+static void name_tuned(const struct peer *peer, size_t k, char *out, size_t size)
 {
-    FILE *f = fopen(file, "w");
+    char what[48];
+    snprintf(what, sizeof what, "k=%zu%s", k, g.quick ? " quick" : "");
+    name_file(peer, what, "tuned", out, size);
+}
+
+/* What tuning found of a peer, and the recall over all queries where that is known by now. Tabs part
+ * it: no name holds one. */
+static void keep_tuned(const struct peer *peer, size_t k)
+{
+    char file[1024];
+    name_tuned(peer, k, file, sizeof file);
+    FILE *f = is_own(peer) ? NULL : fopen(file, "w");
     if (f == NULL) return;
-    for (const struct point *p = g.points + first; p < g.points + g.n_points; p++)
-        fprintf(f, "%s\t%s\t%.5f\t%.1f\t%.1f\n", p->build->name, p->setting, p->tuned_recall,
-                p->tuned_qps[0], p->tuned_qps[1]);
+    for (const struct point *p = g.points; p < g.points + g.n_points; p++)
+        if (p->build->peer == peer)
+            fprintf(f, "%s\t%s\t%.5f\t%.1f\t%.1f\t%.5f\t%.5f\t%.1f\t%.0f\t%.0f\n", p->build->name,
+                    p->setting, p->tuned_recall, p->tuned_qps[0], p->tuned_qps[1], p->recall[0],
+                    p->recall[1], p->candidates, p->bytes, p->products);
     fclose(f);
 }
 
-static int take_tuned(const struct peer *peer, const char *file)
+static int take_tuned(const struct peer *peer, size_t k)
 {
-    char line[512], name[64], setting[setting_length];
-    double recall, qps[2];
-    FILE *f = fopen(file, "r");
+    char file[1024], line[512], name[64], setting[setting_length];
+    name_tuned(peer, k, file, sizeof file);
+    FILE *f = is_own(peer) ? NULL : fopen(file, "r");
+    int taken = 0;
     if (f == NULL) return 0;
     while (fgets(line, sizeof line, f) != NULL) {
-        if (sscanf(line, "%63[^\t]\t%47[^\t]\t%lf\t%lf\t%lf", name, setting, &recall, &qps[0],
-                   &qps[1]) != 5)
+        struct point in;
+        if (sscanf(line, "%63[^\t]\t%47[^\t]\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf\t%lf", name,
+                   setting, &in.tuned_recall, &in.tuned_qps[0], &in.tuned_qps[1], &in.recall[0],
+                   &in.recall[1], &in.candidates, &in.bytes, &in.products) != 10)
             continue;
         struct point *p = add_point(add_build(peer, name), setting);
-        p->tuned_recall = recall;
-        memcpy(p->tuned_qps, qps, sizeof qps);
+        in.build = p->build;
+        memcpy(in.setting, p->setting, sizeof in.setting);
+        memset(in.best, 0, sizeof in.best);
+        *p = in;
+        taken = 1;
     }
     fclose(f);
-    return 1;
+    return taken;
 }
 
 /* For a second k only indexes that were worth something for the first one. */
@@ -337,12 +365,8 @@ static int worth_trying(const struct peer *peer, const char *name, size_t k)
 
 static void tune(const struct peer *peer, size_t k, uint32_t *ids)
 {
-    char file[1024], what[48];
     size_t first = g.n_points;
-    int is_own = peer == &own_peers[0] || peer == &own_peers[1];
-    snprintf(what, sizeof what, "k=%zu%s", k, g.quick ? " quick" : "");
-    name_file(peer, what, "tuned", file, sizeof file);
-    if (!is_own && take_tuned(peer, file)) {
+    if (take_tuned(peer, k)) {
         choose(first, k);
         return;
     }
@@ -363,7 +387,7 @@ static void tune(const struct peer *peer, size_t k, uint32_t *ids)
         if (!was_open) close_build(b);
     }
     choose(first, k);
-    if (!is_own) keep_tuned(file, first);
+    keep_tuned(peer, k);
 }
 
 /* Builds that no point needs are forgotten. */
@@ -384,13 +408,15 @@ static void settle(struct point *p, size_t k, uint32_t *ids)
     if (!open_build(b)) exit(65);
     for (int way = 0; way < 2; way++) {
         struct timing t;
+        /* The exact scans and the like need not answer them all. */
         size_t n = queries_in(3, p->tuned_qps[way], 20);
-        if (!p->chosen[way]) continue;
+        int known = !isnan(p->recall[way]);
+        if (!p->chosen[way] || (known && b->growth_mb != 0)) continue;
+        if (known) n = at_most(500, n); /* enough to have its pages here */
         b->peer->set(b->index, k, p->setting);
         time_roughly(b->peer, b->index, &g.queries, n, k, way ? MODE_BATCH1 : MODE_SINGLE, ids, &t);
+        if (known) continue;
         p->recall[way] = check_recall(&g.base, &g.queries, n, k, ids, &g.truth);
-        p->tuned_qps[way] = t.qps; /* how many queries a pass takes goes by this */
-        p->candidates = p->bytes = p->products = NAN;
         if (b->peer->cost != NULL) b->peer->cost(b->index, &p->candidates, &p->bytes, &p->products);
     }
     if (b->growth_mb == 0) b->growth_mb = resident_mb() - b->before_mb;
@@ -402,7 +428,7 @@ static void time_point(struct point *p, enum mode mode, size_t k, uint32_t *ids)
     const struct build *b = p->build;
     int way = mode != MODE_SINGLE;
     if (!p->chosen[way]) return;
-    double seconds = g.quick ? 0.05 : way ? 0.4 : 0.25;
+    double seconds = g.quick ? 0.05 : way ? 0.2 : 0.15;
     size_t n = queries_in(seconds, p->tuned_qps[way], 50);
     quiet_take();
     b->peer->set(b->index, k, p->setting);
@@ -458,7 +484,8 @@ static void compare(size_t k)
     g.n_points = 0;
     for (size_t i = 0; i < g.n_peers; i++) tune(g.peers[i], k, ids);
     drop_idle_builds();
-    for (size_t i = 0; i < g.n_points && g.rounds > 0; i++) settle(&g.points[i], k, ids);
+    for (size_t i = 0; i < g.n_points; i++) settle(&g.points[i], k, ids);
+    for (size_t i = 0; i < g.n_peers; i++) keep_tuned(g.peers[i], k);
     for (int round = 0; round < g.rounds; round++) {
         fprintf(stderr, "%s: k = %zu, round %d of %d: %zu points\n", g.dataset, k, round + 1,
                 g.rounds, g.n_points);
