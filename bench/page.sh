@@ -47,25 +47,6 @@ machine() { # WHAT BYTES: of the smallest buffer at least as large
     awk -F, -v w="$1" -v b="$2" '$1 == w { v = $3; if ($2 >= b) { print v; done = 1; exit } }
         END { if (!done) print v }' "$work/machine.csv"
 }
-# Candidates at a recall, between the two points around it; "-" where it is not reached.
-# at RECALL FILE FILTER COLUMN_OF_RECALL COLUMN_OF_VALUE
-at() {
-    awk -F, -v want="$1" -v r="$4" -v c="$5" "$3"' {
-        if ($r >= want && !done) {
-            v = had && $r > pr ? pc + (want - pr) / ($r - pr) * ($c - pc) : $c
-            printf "%.0f", v; done = 1
-        }
-        pr = $r; pc = $c; had = 1
-    } END { if (!done) printf "-" }' "$2"
-}
-oracle() { # the oracle's recall where the rule first reaches a recall
-    awk -F, -v want="$1" "$3"' && $3 >= want { printf "%.4f", $6; exit }' "$2"
-}
-buckets_of() {
-    "$nlsh" info -i "$work/$1.nlsh" --json | tr ',{}' '\n\n\n' | awk -F: '
-        /"buckets"/ { here = 1 } here && /"count"/ { print $2 + 0; exit }'
-}
-
 cat <<END
 # Results
 
@@ -101,6 +82,12 @@ END
     goal 'best of all in batch' batch1 "$peers" 2 2 2 sift1m
     goal 'best of all in batch' batch2 "$peers" 2 2 2 sift1m
     goal 'our best exact scan' single '^exact scan$' 200 150 100 mnist fashion-mnist
+    case " $(echo "$sets" | tr '\n' ' ') " in *' sift1m '*)
+        printf '\nIndex of SIFT-1M: ours %s MB (goal: below 300), SymphonyQG %s MB.\n' \
+            "$(number "$(fastest 12 sift1m single 10 0.95 "$ours")")" \
+            "$(number "$(fastest 12 sift1m single 10 0.95 '^SymphonyQG$')")"
+        ;;
+    esac
     cat <<END
 
 ## What bounds the cells that are not reached
@@ -190,132 +177,44 @@ What this machine can do at most, one core (\`bench_machine\`, bench/machine.c):
 | lines at random places, GB/s | $(awk -F, '$1 == "gather" { printf "%s%.0f", sep, $3; sep = " | " }' "$work/machine.csv") |
 | a line after the other, ns | $(awk -F, '$1 == "follow" { printf "%s%.0f", sep, $3; sep = " | " }' "$work/machine.csv") |
 
-$(awk -F, '$1 == "products" { printf "Byte products: %.0f billion a second. ", $3 } $1 == "floats" { printf "Float multiply-adds: %.0f billion a second.\n", $3 }' "$work/machine.csv")
+$(awk -F, '$1 == "products" { printf "Byte products: %.0f billion a second. ", $3 }
+    $1 == "floats" { printf "Float multiply-adds: %.0f billion a second.", $3 }
+    $1 == "tiles" { printf " Byte products in tiles (AMX): %.0f billion a second.", $3 }' "$work/machine.csv")
 
-Beside a query's time (single, the fastest setting that reaches the recall) the two floors: the bytes
-that it reads (network, codes of the candidates, vectors ranked exactly; for graphs, vectors visited)
-at the bandwidth of a buffer as large as the index, and its byte products at their peak.
+Beside a query's time (the fastest setting that reaches the recall) the two floors: the bytes that it
+reads (network, codes of the candidates, vectors ranked exactly; for graphs, vectors visited; for cells,
+codes and centroids) at the bandwidth of a buffer as large as the index, and its products at their peak:
+of bytes for ours (in batches that of tiles, where the processor has them), of floats for others. In a
+batch queries share what they read: its floor of bytes is what one query alone would read.
 
-| data | method | recall | time us | bytes | floor us | products | floor us | time / larger floor |
-|---|---|---|---|---|---|---|---|---|
+| data | method | mode | recall | time us | bytes | floor us | products | floor us | time / larger floor |
+|---|---|---|---|---|---|---|---|---|---|
 END
     for s in $sets; do
-        for m in nlsh hnswlib; do
+        for which in nlsh:single nlsh:batch1 hnswlib:single 'faiss IVF-Flat:single' \
+            'faiss IVF-PQ fast scan [+] refine:single'; do
+            m=${which%:*} mode=${which#*:} costs=$work/$s.costs.csv
             for r in 0.90 0.95 0.99; do
-                costs=$work/$s.costs.csv
-                one() { file=$2 fastest "$1" "$s" single 10 "$r" "^$m\$"; }
+                one() { file=$2 fastest "$1" "$s" "$mode" 10 "$r" "^$m\$"; }
                 [ "$(one 8 "$costs")" != - ] || continue
-                mb=$(one 12 "$rows")
-                awk -v s="$s" -v m="$m" -v r="$r" -v q="$(one 8 "$costs")" -v b="$(one 13 "$costs")" \
-                    -v p="$(one 14 "$costs")" -v own="$m" \
-                    -v gb="$(machine read "$(awk -v m="$mb" 'BEGIN { printf "%.0f", m * 1e6 }')")" \
-                    -v gp="$(machine products 0)" -v gf="$(machine floats 0)" 'BEGIN {
-                    peak = own == "nlsh" ? gp : gf
+                size=$(awk -v m="$(one 12 "$rows")" 'BEGIN { printf "%.0f", m * 1e6 }')
+                peak=$(machine floats 0)
+                case $which in
+                nlsh:single) peak=$(machine products 0) ;;
+                nlsh:*) peak=$(machine tiles 0) && peak=${peak:-$(machine products 0)} ;;
+                esac
+                awk -v s="$s" -v m="$(one 2 "$rows")" -v mode="$mode" -v r="$r" -v q="$(one 8 "$costs")" \
+                    -v b="$(one 13 "$costs")" -v p="$(one 14 "$costs")" -v peak="$peak" \
+                    -v gb="$(machine read "$size")" 'BEGIN {
                     t = 1e6 / q; fb = b / gb / 1e3; fp = p / peak / 1e3
-                    printf "| %s | %s | %s | %.1f | %d | %.1f | %d | %.1f | %.1f |\n", s, m, r, t, b, fb, p, fp, t / (fb > fp ? fb : fp)
+                    printf "| %s | %s | %s | %s | %.1f | %s | %s | %s | %s | %s |\n", s, m, mode, r, t, \
+                        b == "" ? "-" : int(b), b == "" ? "-" : sprintf("%.2f", fb), \
+                        p == "" ? "-" : int(p), p == "" ? "-" : sprintf("%.2f", fp), \
+                        b p == "" ? "-" : sprintf("%.1f", t / (fb > fp ? fb : fp))
                 }'
             done
         done
     done
 fi
 
-cat <<END
-
-## Candidates
-
-Mean candidates a query that each rule needs for a recall@10, linear between the two measured points
-around it (\`nlsh evaluate\`, \`nlsh bench\`). k-means is IVF-Flat with as many cells: the nearest
-centroids. "oracle" is the recall of the best order of the same buckets with as many buckets as the
-threshold took there: what is missing from 1 is the partition's, the rest of the gap the router's.
-
-| data | m | rule | .90 | .95 | .97 | .99 | p95 at .95 | k-means / rule at .99 |
-|---|---|---|---|---|---|---|---|---|
-END
-for pair in $measured; do
-    name=${pair%:*}-${pair#*:} curve=$work/${pair%:*}-${pair#*:}.curve.csv
-    speed=$work/$name.bench.csv
-    [ -s "$curve" ] || continue
-    m=$(buckets_of "$name")
-    km99=$(at 0.99 "$speed" '$1 == "IVF-Flat"' 4 5)
-    printf '| %s | %s | k-means | %s | %s | %s | %s | %s | |\n' "${pair%:*}" "$m" \
-        "$(at 0.90 "$speed" '$1 == "IVF-Flat"' 4 5)" "$(at 0.95 "$speed" '$1 == "IVF-Flat"' 4 5)" \
-        "$(at 0.97 "$speed" '$1 == "IVF-Flat"' 4 5)" "$km99" \
-        "$(at 0.95 "$speed" '$1 == "IVF-Flat"' 4 6)"
-    for rule in top threshold; do
-        f="\$1 == \"$rule\""
-        r99=$(at 0.99 "$curve" "$f" 3 4)
-        printf '| | | %s | %s | %s | %s | %s | %s | %s |\n' "$rule" \
-            "$(at 0.90 "$curve" "$f" 3 4)" "$(at 0.95 "$curve" "$f" 3 4)" \
-            "$(at 0.97 "$curve" "$f" 3 4)" "$r99" "$(at 0.95 "$curve" "$f" 3 5)" \
-            "$(awk "BEGIN { if (\"$km99\" + 0 > 0 && \"$r99\" + 0 > 0) printf \"%.2f\", \"$km99\" / \"$r99\" }")"
-    done
-    f='$1 == "threshold"'
-    printf '| | | oracle, as many buckets | %s | %s | %s | %s | | |\n' \
-        "$(oracle 0.90 "$curve" "$f")" "$(oracle 0.95 "$curve" "$f")" \
-        "$(oracle 0.97 "$curve" "$f")" "$(oracle 0.99 "$curve" "$f")"
-done
-cat <<END
-
-The prototypes of the design, Fashion-MNIST, .90 / .95 / .97 / .99: m = 256, METIS, soft labels, top T
-703 / 1050 / 1405 / 1873, k-means 819 / 1361 / 1629 / 2161; m = 1024, METIS, threshold 282 / 407 / 506
-/ 784, k-means cells, threshold by bucket size 291 / 397 / 499 / 713. SIFT-1M (Debian photographs),
-m = 1024, .90 / .95 / .99: k-means cells, threshold by bucket size 10742 / 16080 / 32716.
-
-## Recall asked against recall got
-
-\`nlsh bench\`: one thread, one query at a time. "exact" is our own best exact scan of the same data in
-the same run; "plain" a float loop in C, which is what the seed's speed-ups refer to.
-
-| data | m | asked | recall@10 | candidates | queries a second | times exact | times plain |
-|---|---|---|---|---|---|---|---|
-END
-for pair in $measured; do
-    name=${pair%:*}-${pair#*:}
-    [ -s "$work/$name.bench.csv" ] || continue
-    awk -F, -v d="${pair%:*}" -v m="$(buckets_of "$name")" '
-        $1 == "exact scan" { printf "| %s | | exact scan, %s | %.4f | %d | %.0f | %.1f | %.0f |\n", d, $2, $4, $5, $7, $8, $9 }
-        $1 == "Neural LSH" { printf "| %s | %s | %s | %.4f | %.0f | %.0f | %.0f | %.0f |\n", d, m, $2, $4, $5, $7, $8, $9 }
-    ' "$work/$name.bench.csv"
-done
-cat <<END
-
-## The seed's table
-
-The seed (Neural LSH in Python and C++) says for MNIST, as speed-up over its own exact scan in floats:
-recall >= .99 at 10 to 12 times, .96 to .97 at 38 to 40 times, "lower recall" at up to 200 times.
-Ours, the fastest row that reaches each recall:
-
-| data | m | recall at least | times plain | times exact | seed |
-|---|---|---|---|---|---|
-END
-for pair in $measured; do
-    name=${pair%:*}-${pair#*:}
-    case $pair in *mnist*) ;; *) continue ;; esac
-    [ -s "$work/$name.bench.csv" ] || continue
-    for want in 0.99:10-12 0.965:38-40 0.80:200; do
-        awk -F, -v d="${pair%:*}" -v m="$(buckets_of "$name")" -v w="${want%:*}" -v s="${want#*:}" '
-            $1 == "Neural LSH" && $4 >= w && $9 > best { best = $9; exact = $8 }
-            END { if (best) printf "| %s | %s | %s | %.0f | %.0f | %s |\n", d, m, w, best, exact, s;
-                  else printf "| %s | %s | %s | not reached | | %s |\n", d, m, w, s }
-        ' "$work/$name.bench.csv"
-    done
-done
-cat <<END
-
-## Building
-
-Cold cache, all processors, default settings (\`nlsh build --no-cache\`).
-
-| data | m | graph s | partition s | training s | file s | partitioner | index MB | peak MB |
-|---|---|---|---|---|---|---|---|---|
-END
-for pair in $measured; do
-    name=$work/${pair%:*}-${pair#*:}
-    [ -s "$name.build.log" ] || continue
-    printf '| %s | %s | %s | %s | %s |\n' "${pair%:*}" "$(buckets_of "${pair%:*}-${pair#*:}")" \
-        "$(awk '/^  (k-NN graph|partition|training|index file) / {
-            v = $(NF - 1); if ($NF == "ms") v /= 1000; if ($NF == "min") v *= 60
-            printf "%s%.1f", sep, v; sep = " | " }' "$name.build.log")" \
-        "$(awk '/buckets by/ { for (i = 1; i < NF; i++) if ($i == "by") { sub(/,$/, "", $(i + 1)); print $(i + 1) } }' "$name.build.log") | $(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")" \
-        "$(if [ -s "$name.peak" ]; then awk 'END { printf "%.0f", $1 / 1024 }' "$name.peak"; else echo '-'; fi)"
-done
+"$here/page_buckets.sh" "$build" "$work"

@@ -89,6 +89,11 @@ processor_seconds() {
         END { exit NR < 2 }'
 }
 
+buckets_of() { # SET-M
+    "$nlsh" info -i "$work/$1.nlsh" --json | tr ',{}' '\n\n\n' | awk -F: '
+        /"buckets"/ { here = 1 } here && /"count"/ { print $2 + 0; exit }'
+}
+
 build_index() { # SET M
     name=$work/$1-$2
     case $2 in
@@ -107,15 +112,26 @@ build_index() { # SET M
     mv "$name.seconds" "$name.nlsh.seconds"
 }
 
-own_curves() { # SET M: candidates against recall, and `nlsh bench`'s table
+# Candidates against recall, `nlsh bench`'s table with k-means beside, and the recall reached at other
+# N than 10. Nothing is done again that is newer than its index.
+own_curves() { # SET M
     name=$work/$1-$2
     base=$(base_of "$1") queries=$(queries_of "$1")
-    say "$1, m = $2: curve, and nlsh bench"
-    held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N 10 --cache "$work/cache" \
-        --csv "$name.curve.csv" --progress never 2>/dev/null
+    if [ -n "$(find "$name.asked.csv" -newer "$name.nlsh" 2>/dev/null)" ]; then return; fi
+    say "$1, m = $2: curves, and nlsh bench"
+    for n in 10 100; do
+        held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N $n --cache "$work/cache" \
+            --csv "$name.curve$n.csv" --progress never 2>/dev/null
+    done
+    probes=1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64,80,96
     held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
-        --recall 0.9,0.95,0.97,0.99 --probes 1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64 \
+        --recall 0.9,0.95,0.97,0.99 --probes $probes --seconds 2 \
         --cache "$work/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
+    for n in 1 10 100; do
+        held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N $n -T 1 --recall 0.9,0.95,0.99 \
+            --methods nlsh --seconds 2 --cache "$work/cache" --csv --progress never 2>/dev/null | sed "s/^/$n,/"
+    done >"$name.asked.part"
+    mv "$name.asked.part" "$name.asked.csv"
 }
 
 compare() { # SET, its indexes in $list
@@ -144,11 +160,17 @@ if [ $measure = 1 ]; then
             absent="$absent $set_"
             continue
         fi
+        # Beside the default the numbers of buckets that the tables of candidates are about.
         case $quick$set_ in
-        1*) list=quick ;;
-        0*mnist) list='default 256' ;;
-        *) list=default ;;
+        1*) list=quick others= ;;
+        0*mnist) list=default others='256 1024' ;;
+        0sift1m) list=default others='1024 4096' ;;
+        *) list=default others= ;;
         esac
+        build_index "$set_" $list
+        for m in $others; do
+            [ "$m" = "$(buckets_of "$set_-default")" ] || list="$list $m"
+        done
         for m in $list; do
             build_index "$set_" "$m"
             if [ $quick = 0 ]; then own_curves "$set_" "$m"; fi

@@ -1,0 +1,214 @@
+#!/bin/sh
+# page_buckets.sh BUILD WORK - the second half of docs/results.md (bench/page.sh), from what
+# bench/run.sh left in WORK: candidates, recall asked and reached, the seed's table, building.
+set -eu
+nlsh=$1/nlsh work=$2
+measured=$(cat "$work/measured")
+
+# Candidates at a recall, between the two points around it; "-" where it is not reached.
+# at RECALL FILE FILTER COLUMN_OF_RECALL COLUMN_OF_VALUE
+at() {
+    awk -F, -v want="$1" -v r="$4" -v c="$5" "$3"' {
+        if ($r >= want && !done) {
+            v = had && $r > pr ? pc + (want - pr) / ($r - pr) * ($c - pc) : $c
+            printf "%.0f", v; done = 1
+        }
+        pr = $r; pc = $c; had = 1
+    } END { if (!done) printf "-" }' "$2"
+}
+# Of the best order of the buckets: so many of them at their mean size.
+oracle() { # RECALL FILE MEAN_SIZE
+    awk -F, -v want="$1" -v size="$3" '$1 == "top" {
+        if ($6 >= want && !done) {
+            v = had && $6 > pr ? pc + (want - pr) / ($6 - pr) * ($2 - pc) : $2
+            printf "%.0f", v * size; done = 1
+        }
+        pr = $6; pc = $2; had = 1
+    } END { if (!done) printf "-" }' "$2"
+}
+ratio() { # OVER UNDER
+    awk -v a="$1" -v b="$2" 'BEGIN { if (a + 0 > 0 && b + 0 > 0) printf "%.2f", a / b; else printf "-" }'
+}
+of_buckets() { # SET-M KEY: count or mean
+    "$nlsh" info -i "$work/$1.nlsh" --json | tr ',{}' '\n\n\n' | awk -F: -v key="\"$2\"" '
+        /"buckets"/ { here = 1 } here && index($1, key) { print $2 + 0; exit }'
+}
+buckets_of() { of_buckets "$1" count; }
+
+cat <<END
+
+## Candidates
+
+Mean candidates a query that each rule needs for a recall@10, linear between the two measured points
+around it (\`nlsh evaluate\`, \`nlsh bench\`), and the 95th percentile over the queries where the mean
+reaches the recall. k-means is IVF-Flat with as many cells: the nearest centroids. The oracle takes the
+buckets in the best order there is, as it knows the answers; its candidates are so many buckets of the
+mean size, and regret is the threshold's candidates over the oracle's: what the router, not the
+partition, leaves to gain.
+
+| data | m | rule | .90 | .95 | .97 | .99 | p95 at .95 | p95 at .99 |
+|---|---|---|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    name=${pair%:*}-${pair#*:} curve=$work/${pair%:*}-${pair#*:}.curve10.csv
+    speed=$work/$name.bench.csv
+    [ -s "$curve" ] || continue
+    m=$(buckets_of "$name") size=$(of_buckets "$name" mean)
+    label="${pair%:*} | $m"
+    row() { # RULE FILE FILTER RECALL CANDIDATES P95
+        printf '| %s | %s |' "$label" "$1"
+        for r in 0.90 0.95 0.97 0.99; do printf ' %s |' "$(at $r "$2" "$3" "$4" "$5")"; done
+        printf ' %s | %s |\n' "$(at 0.95 "$2" "$3" "$4" "$6")" "$(at 0.99 "$2" "$3" "$4" "$6")"
+        label=' | '
+    }
+    row k-means "$speed" '$1 == "IVF-Flat"' 4 5 6
+    row 'top T' "$curve" '$1 == "top"' 3 4 5
+    row threshold "$curve" '$1 == "threshold"' 3 4 5
+    printf '| | | oracle |'
+    for r in 0.90 0.95 0.97 0.99; do printf ' %s |' "$(oracle $r "$curve" "$size")"; done
+    printf ' | |\n| | | regret |'
+    for r in 0.90 0.95 0.97 0.99; do
+        printf ' %s |' "$(ratio "$(at $r "$curve" '$1 == "threshold"' 3 4)" "$(oracle $r "$curve" "$size")")"
+    done
+    printf ' | |\n| | | k-means / threshold |'
+    for r in 0.90 0.95 0.97 0.99; do
+        printf ' %s |' "$(ratio "$(at $r "$speed" '$1 == "IVF-Flat"' 4 5)" "$(at $r "$curve" '$1 == "threshold"' 3 4)")"
+    done
+    for r in 0.95 0.99; do
+        printf ' %s |' "$(ratio "$(at $r "$speed" '$1 == "IVF-Flat"' 4 6)" "$(at $r "$curve" '$1 == "threshold"' 3 5)")"
+    done
+    echo
+done
+cat <<END
+
+Against the goals, recall@10 .95 / .99, the better of top T and threshold; bold where it is reached:
+
+| data | m | k-means then | prototype then | goal | ours | k-means now | times fewer at p95 (goal 1.3) |
+|---|---|---|---|---|---|---|---|
+END
+goal() { # SET M KMEANS PROTOTYPE GOAL95 GOAL99
+    for pair in $measured; do
+        [ "${pair%:*}" = "$1" ] || continue
+        name=$1-${pair#*:} curve=$work/$1-${pair#*:}.curve10.csv
+        [ -s "$curve" ] && [ "$(buckets_of "$name")" = "$2" ] || continue
+        best() { # RECALL
+            printf '%s\n%s\n' "$(at "$1" "$curve" '$1 == "threshold"' 3 4)" "$(at "$1" "$curve" '$1 == "top"' 3 4)" |
+                grep -v '^-' | sort -n | head -n 1
+        }
+        bold() { awk -v v="$1" -v g="$2" 'BEGIN { b = v != "" && v <= g ? "**" : ""; printf "%s%s%s", b, v == "" ? "-" : v, b }'; }
+        km='$1 == "IVF-Flat"' th='$1 == "threshold"' speed=$work/$name.bench.csv
+        printf '| %s | %s | %s | %s | %s / %s | %s / %s | %s / %s | %s / %s |\n' "$1" "$2" "$3" "$4" "$5" "$6" \
+            "$(bold "$(best 0.95)" "$5")" "$(bold "$(best 0.99)" "$6")" \
+            "$(at 0.95 "$speed" "$km" 4 5)" "$(at 0.99 "$speed" "$km" 4 5)" \
+            "$(ratio "$(at 0.95 "$speed" "$km" 4 6)" "$(at 0.95 "$curve" "$th" 3 5)")" \
+            "$(ratio "$(at 0.99 "$speed" "$km" 4 6)" "$(at 0.99 "$curve" "$th" 3 5)")"
+        return
+    done
+}
+goal fashion-mnist 256 '1361 / 2161' '1050 / 1873' 1050 1873
+goal fashion-mnist 1024 '556 / 1155' '397 / 713' 360 530
+goal mnist 1024 '587 / 1317' '' 380 620
+goal sift1m 1024 '24169 / 53892' '16080 / 30860' 12000 20000
+goal sift1m 4096 '13103 / 31308' '' 7000 13000
+cat <<END
+
+recall@100, the same:
+
+| data | m | rule | .90 | .95 | .99 | p95 at .95 | p95 at .99 |
+|---|---|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    name=${pair%:*}-${pair#*:} curve=$work/${pair%:*}-${pair#*:}.curve100.csv
+    [ -s "$curve" ] || continue
+    size=$(of_buckets "$name" mean) label="${pair%:*} | $(buckets_of "$name")"
+    for rule in top threshold; do
+        printf '| %s | %s |' "$label" "$rule"
+        for r in 0.90 0.95 0.99; do printf ' %s |' "$(at $r "$curve" "\$1 == \"$rule\"" 3 4)"; done
+        for r in 0.95 0.99; do printf ' %s |' "$(at $r "$curve" "\$1 == \"$rule\"" 3 5)"; done
+        echo
+        label=' | '
+    done
+    printf '| | | oracle |'
+    for r in 0.90 0.95 0.99; do printf ' %s |' "$(oracle $r "$curve" "$size")"; done
+    printf ' | |\n'
+done
+cat <<END
+
+## Recall asked against recall reached
+
+\`--recall\` asked for, on test queries that the build has not seen; bold where what is reached is
+less than .01 below it or above it.
+
+| data | m | asked | N = 1 | N = 10 | N = 100 |
+|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    asked=$work/${pair%:*}-${pair#*:}.asked.csv
+    [ -s "$asked" ] || continue
+    label="${pair%:*} | $(buckets_of "${pair%:*}-${pair#*:}")"
+    for want in 0.9 0.95 0.99; do
+        awk -F, -v label="$label" -v want="$want" '$2 == "Neural LSH" && $3 == "recall " want { got[$1] = $5 }
+            function show(v) { return v == "" ? "-" : sprintf(v >= want - 0.01 ? "**%.4f**" : "%.4f", v) }
+            END { printf "| %s | %s | %s | %s | %s |\n", label, want, show(got[1]), show(got[10]), show(got[100]) }' "$asked"
+        label=' | '
+    done
+done
+cat <<END
+
+What that costs (\`nlsh bench\`, N = 10): one thread, one query at a time. "exact" is our own best exact
+scan of the same data in the same run; "plain" a float loop in C, which is what the seed's speed-ups
+refer to.
+
+| data | m | asked | recall@10 | candidates | queries a second | times exact | times plain |
+|---|---|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    name=${pair%:*}-${pair#*:}
+    [ -s "$work/$name.bench.csv" ] || continue
+    awk -F, -v d="${pair%:*}" -v m="$(buckets_of "$name")" '
+        $1 == "exact scan" { printf "| %s | | exact scan, %s | %.4f | %d | %.0f | %.1f | %.0f |\n", d, $2, $4, $5, $7, $8, $9 }
+        $1 == "Neural LSH" && $2 !~ /^T = (2|3|8|12|40)$/ { printf "| %s | %s | %s | %.4f | %.0f | %.0f | %.0f | %.0f |\n", d, m, $2, $4, $5, $7, $8, $9 }
+    ' "$work/$name.bench.csv"
+done
+cat <<END
+
+## The seed's table
+
+The seed (Neural LSH in Python and C++) says for MNIST, as speed-up over its own exact scan in floats:
+recall >= .99 at 10 to 12 times, .96 to .97 at 38 to 40 times, "lower recall" at up to 200 times.
+Ours, the fastest row that reaches each recall:
+
+| data | m | recall at least | times plain | times exact | seed |
+|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    name=${pair%:*}-${pair#*:}
+    case $pair in *mnist*) ;; *) continue ;; esac
+    [ -s "$work/$name.bench.csv" ] || continue
+    for want in 0.99:10-12 0.965:38-40 0.80:200; do
+        awk -F, -v d="${pair%:*}" -v m="$(buckets_of "$name")" -v w="${want%:*}" -v s="${want#*:}" '
+            $1 == "Neural LSH" && $4 >= w && $9 > best { best = $9; exact = $8 }
+            END { if (best) printf "| %s | %s | %s | %.0f | %.0f | %s |\n", d, m, w, best, exact, s;
+                  else printf "| %s | %s | %s | not reached | | %s |\n", d, m, w, s }
+        ' "$work/$name.bench.csv"
+    done
+done
+cat <<END
+
+## Building
+
+Cold cache, all processors, default settings (\`nlsh build --no-cache\`).
+
+| data | m | graph s | partition s | training s | file s | partitioner | index MB | peak MB |
+|---|---|---|---|---|---|---|---|---|
+END
+for pair in $measured; do
+    name=$work/${pair%:*}-${pair#*:}
+    [ -s "$name.build.log" ] || continue
+    printf '| %s | %s | %s | %s | %s |\n' "${pair%:*}" "$(buckets_of "${pair%:*}-${pair#*:}")" \
+        "$(awk '/^  (k-NN graph|partition|training|index file) / {
+            v = $(NF - 1); if ($NF == "ms") v /= 1000; if ($NF == "min") v *= 60
+            printf "%s%.1f", sep, v; sep = " | " }' "$name.build.log")" \
+        "$(awk '/buckets by/ { for (i = 1; i < NF; i++) if ($i == "by") { sub(/,$/, "", $(i + 1)); print $(i + 1) } }' "$name.build.log") | $(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")" \
+        "$(if [ -s "$name.peak" ]; then awk 'END { printf "%.0f", $1 / 1024 }' "$name.peak"; else echo '-'; fi)"
+done
