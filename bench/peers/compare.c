@@ -3,7 +3,7 @@
  *
  *   bench_peers --dataset NAME --base FILE --queries FILE --rows CSV [--index LABEL=FILE]...
  *               [--peer FILE.so]... [--k 10,1,100] [--rounds 3] [--cache DIR] [--costs CSV]
- *               [--core N] [--realtime] [--lock FILE] [--quick]
+ *               [--core N] [--realtime] [--lock FILE] [--builds N] [--quick]
  *
  * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
  *    queries. What is fastest at each of some twelve recalls goes on, for each way of asking (one
@@ -13,6 +13,7 @@
  *    falls on all alike; the fastest of the rounds counts.
  *
  * Indexes and what 1 and 2 found are kept in --cache, but for ours, which is measured each time.
+ * --builds N takes the first N kinds of index of each peer only.
  *
  * bench/run.sh calls it and says what the columns mean.
  */
@@ -50,6 +51,7 @@ struct point {
 static struct {
     const char *dataset, *cache, *base_file, *query_file;
     int quick, rounds;
+    size_t most_builds;
     size_t ks[max_ks], n_ks;
     FILE *rows, *costs;
     struct nlsh_vectors base_vectors, query_vectors;
@@ -371,7 +373,8 @@ static void tune(const struct peer *peer, size_t k, uint32_t *ids)
         return;
     }
     const char *name, *setting;
-    for (size_t i = 0; (name = peer->build(&g.base, g.quick, i)) != NULL; i++) {
+    for (size_t i = 0; i < g.most_builds; i++) {
+        if ((name = peer->build(&g.base, g.quick, i)) == NULL) break;
         if (!worth_trying(peer, name, k)) continue;
         struct build *b = add_build(peer, name);
         int was_open = b->index != NULL;
@@ -554,6 +557,8 @@ static void read_arguments(int argc, char **argv)
             g.rounds = atoi(argv[i]);
         } else if (strcmp(name, "--core") == 0) {
             quiet.core = atoi(argv[i]);
+        } else if (strcmp(name, "--builds") == 0) {
+            g.most_builds = strtoul(argv[i], NULL, 10);
         } else if (strcmp(name, "--lock") == 0) {
             quiet.lock = argv[i];
         } else if (strcmp(name, "--rows") == 0) {
@@ -570,6 +575,7 @@ int main(int argc, char **argv)
 {
     g.cache = "out/peers";
     g.rounds = 3;
+    g.most_builds = max_builds;
     quiet.core = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
     read_ks("10");
     add_peers(own_peers);
