@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "build/calibrate.h"
 #include "build/encode.h"
+#include "build/learner.h"
 #include "build/refine.h"
 #include "build/resolve.h"
 #include "build/settings.h"
@@ -27,6 +28,7 @@
 #include "graph/graph.h"
 #include "index/index.h"
 #include "kernels/kernels.h"
+#include "kernels/metric.h"
 #include "linalg/pca.h"
 #include "partition/partition.h"
 #include "router/train/export.h"
@@ -60,6 +62,8 @@ struct build {
     struct nlsh__router *router;
     struct nlsh__calibration calibration;
     struct nlsh_build_report report;
+    nlsh__watch_fn *watch; /* of a learner: told after each epoch; else NULL */
+    void *watch_user;
 };
 
 /* What a row should find when it comes as a query. */
@@ -179,6 +183,32 @@ static void drop_router(struct build *b)
     b->router_bytes = NULL;
 }
 
+struct watched {
+    struct build *b;
+    const struct nlsh__mlp *mlp;
+    const uint32_t *bucket_of;
+};
+
+/* Lets the learner's watcher see the network as it would serve now. */
+static enum nlsh_status watch_epoch(void *user, size_t epoch, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct watched *w = user;
+    struct build *b = w->b;
+    struct nlsh__router *router = NULL;
+    void *bytes = NULL;
+    size_t size, m = b->options.n_buckets;
+    NLSH_TRY(nlsh__router_export(w->mlp, &b->projection, &bytes, &size, error));
+    NLSH_TRY(nlsh__router_open(bytes, size, b->space.queries.dim, m, &router, error));
+    struct nlsh__learned now = {
+        .router = router, .bucket_of = w->bucket_of, .n_rows = b->data.matrix.n_rows, .m = m};
+    NLSH_TRY(b->watch(b->watch_user, epoch, &now, error));
+out:
+    nlsh__router_close(router);
+    free(bytes);
+    return status;
+}
+
 /* Trains, exports and calibrates a router for a partition. */
 static enum nlsh_status train(struct build *b, const uint32_t *bucket_of, size_t epochs,
                               struct nlsh_error *error)
@@ -202,6 +232,11 @@ static enum nlsh_status train(struct build *b, const uint32_t *bucket_of, size_t
         .scheduler = o->scheduler,
         .seed = o->seed,
     };
+    struct watched watched = {b, &mlp, bucket_of};
+    if (b->watch != NULL) {
+        options.epoch_end = watch_epoch;
+        options.user = &watched;
+    }
     drop_router(b);
     NLSH_TRY(nlsh__mlp_create(b->projection.n_components, o->layers, o->nodes, o->n_buckets,
                               o->seed, &mlp, error));
@@ -448,18 +483,25 @@ out:
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+static void drop_inputs(struct build *b)
+{
+    if (b->query_inputs != b->inputs) free(b->query_inputs);
+    if (b->cell_inputs != b->inputs) free(b->cell_inputs);
+    free(b->inputs);
+    b->inputs = b->query_inputs = b->cell_inputs = NULL;
+    nlsh__projection_free(&b->projection);
+    b->projection = (struct nlsh__projection){0};
+}
+
 static void build_free(struct build *b)
 {
     drop_router(b);
     free(b->bucket_of);
     free(b->train_rows);
     free(b->held_rows);
-    if (b->query_inputs != b->inputs) free(b->query_inputs);
-    if (b->cell_inputs != b->inputs) free(b->cell_inputs);
-    free(b->inputs);
+    drop_inputs(b);
     nlsh__space_free(&b->space);
     nlsh_neighbors_free(&b->truth);
-    nlsh__projection_free(&b->projection);
     nlsh__csr_free(&b->csr);
     nlsh_neighbors_free(&b->graph);
     nlsh__dataset_free(&b->data);
@@ -512,16 +554,20 @@ static enum nlsh_status add_lengths(struct build *b, struct nlsh_error *error)
     return NLSH_OK;
 }
 
-static enum nlsh_status run_stages(struct build *b, const char *path, struct nlsh_error *error)
+/* Neighbours that the settings ask of the graph. */
+static size_t graph_k(const struct build *b)
+{
+    const struct nlsh_build_options *o = &b->options;
+    size_t k = o->knn > TRUTH_K ? o->knn : TRUTH_K;
+    if (o->labels == NLSH_LABELS_SOFT && o->label_knn > k) k = o->label_knn;
+    return k < b->data.matrix.n_rows ? k : b->data.matrix.n_rows - 1;
+}
+
+/* Principal components and what is made of them: the network's inputs, and k-means's. */
+static enum nlsh_status make_inputs(struct build *b, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_build_options *o = &b->options;
-    double *seconds = b->report.seconds, start = nlsh__now();
-    size_t k = o->knn > TRUTH_K ? o->knn : TRUTH_K;
-    if (o->labels == NLSH_LABELS_SOFT && o->label_knn > k) k = o->label_knn;
-    if (k >= b->data.matrix.n_rows) k = b->data.matrix.n_rows - 1;
-    NLSH_TRY(make_graphs(b, k, error));
-    seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     if (o->metric == NLSH_IP)
         NLSH_TRY(nlsh__pca_uncentred(&b->data.matrix, o->components, o->seed, b->job,
                                      &b->projection, error));
@@ -535,6 +581,17 @@ static enum nlsh_status run_stages(struct build *b, const char *path, struct nls
         NLSH_TRY(project_rows(b, &b->space.queries, &b->query_inputs, error));
         NLSH_TRY(add_lengths(b, error));
     }
+out:
+    return status;
+}
+
+static enum nlsh_status run_stages(struct build *b, const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    double *seconds = b->report.seconds, start = nlsh__now();
+    NLSH_TRY(make_graphs(b, graph_k(b), error));
+    seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
+    NLSH_TRY(make_inputs(b, error));
     NLSH_TRY(hold_out(b, error));
     NLSH_TRY(partition_and_train(b, error));
     start = nlsh__now();
@@ -573,4 +630,151 @@ out:
     nlsh__job_end(&job);
     build_free(&b);
     return status;
+}
+
+/* ---- the same for a tuner's trials ----------------------------------------------------------- */
+
+struct nlsh__learner {
+    struct build b;
+    const struct nlsh__learner_input *input;
+    struct nlsh__dataset queries;
+    struct nlsh__held_out held;
+    float *scaled; /* the queries at the length that the router knows: NLSH_IP */
+    uint64_t hash; /* of the rows */
+    enum nlsh_graph_method csr_graph;
+    size_t csr_knn;    /* what b.csr was made of */
+    size_t components; /* that b.inputs was asked to have */
+};
+
+/* Queries as nlsh_search() brings them to the router. */
+static enum nlsh_status learner_queries(struct nlsh__learner *l, enum nlsh_metric metric,
+                                        struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_matrix *q = &l->held.queries;
+    NLSH_TRY(nlsh__metric_values(metric, "queries", &l->queries, error));
+    *q = l->queries.matrix;
+    l->held.truth = l->input->truth;
+    l->held.k = l->input->truth_k;
+    if (metric != NLSH_IP) goto out;
+    NLSH_TRY(nlsh__alloc(&l->scaled, q->n_rows * q->dim, sizeof *l->scaled, error));
+    for (size_t i = 0; i < q->n_rows; i++)
+        (void)nlsh__scale_to((const float *)q->data + i * q->dim, q->dim,
+                             (double)l->b.space.query_norm, l->scaled + i * q->dim);
+    q->data = l->scaled;
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__learner_create(const struct nlsh__learner_input *input,
+                                      const struct nlsh_build_options *options,
+                                      const struct nlsh__job *job, struct nlsh__learner **out,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__learner *l;
+    *out = NULL;
+    NLSH_TRY(nlsh__calloc(&l, 1, sizeof *l, error));
+    struct build *b = &l->b;
+    l->input = input;
+    b->options = *options;
+    b->job = job;
+    NLSH_TRY(nlsh__dataset_init(&input->rows, &b->data, error));
+    NLSH_TRY(nlsh__dataset_init(&input->queries, &l->queries, error));
+    NLSH_TRY(nlsh__dataset_pair(&b->data, &l->queries, error));
+    l->hash = b->data.hash;
+    NLSH_TRY(nlsh__metric_values(options->metric, "base", &b->data, error));
+    NLSH_TRY(nlsh__space_init(options->metric, &b->data, &b->space, error));
+    NLSH_TRY(learner_queries(l, options->metric, error));
+    NLSH_TRY(hold_out(b, error));
+    *out = l;
+    return NLSH_OK;
+out:
+    nlsh__learner_free(l);
+    return status;
+}
+
+void nlsh__learner_free(struct nlsh__learner *l)
+{
+    if (l == NULL) return;
+    /* By L2 and cosine the graph is the caller's; by inner product it is ours, and truth is not. */
+    if (l->b.options.metric != NLSH_IP) l->b.graph = (struct nlsh_neighbors){0};
+    l->b.truth = (struct nlsh_neighbors){0};
+    build_free(&l->b);
+    nlsh__dataset_free(&l->queries);
+    free(l->scaled);
+    free(l);
+}
+
+/* The graph that the settings name, and no symmetric one of another. */
+static enum nlsh_status learner_graph(struct nlsh__learner *l, struct nlsh_error *error)
+{
+    struct build *b = &l->b;
+    const struct nlsh_build_options *o = &b->options;
+    const struct nlsh_neighbors *given = &l->input->graphs[o->graph];
+    if (given->k < graph_k(b))
+        return nlsh__fail(error, NLSH_E_INTERNAL, NULL, "a graph with %zu neighbours, not %zu",
+                          given->k, graph_k(b));
+    if (l->csr_graph != o->graph || l->csr_knn != o->knn) nlsh__csr_free(&b->csr);
+    l->csr_graph = o->graph;
+    l->csr_knn = o->knn;
+    /* One found through cells is not what a build of these rows alone would find. */
+    b->data.hash = o->graph == NLSH_GRAPH_EXACT ? l->hash : l->hash ^ 0x666f6c6469766600;
+    if (o->metric != NLSH_IP) {
+        b->graph = *given;
+        return NLSH_OK;
+    }
+    b->truth = *given;
+    if (b->graph.k >= graph_k(b)) return NLSH_OK;
+    nlsh_neighbors_free(&b->graph);
+    return nlsh__stage_graph(&b->space.rows, b->data.hash, " ip, augmented", NLSH_L2, o->graph,
+                             given->k, o->seed, b->job, &b->graph,
+                             &b->report.from_cache[NLSH_STAGE_GRAPH], error);
+}
+
+enum nlsh_status nlsh__learner_run(struct nlsh__learner *l,
+                                   const struct nlsh_build_options *options, nlsh__watch_fn *watch,
+                                   void *user, struct nlsh__learned *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct build *b = &l->b;
+    drop_router(b);
+    free(b->bucket_of);
+    b->bucket_of = NULL;
+    b->report = (struct nlsh_build_report){0};
+    b->options = *options;
+    b->watch = watch;
+    b->watch_user = user;
+    NLSH_TRY(nlsh__resolve(&b->data.matrix, &b->options, error));
+    NLSH_TRY(learner_graph(l, error));
+    if (b->inputs == NULL || l->components != b->options.components) {
+        drop_inputs(b);
+        NLSH_TRY(make_inputs(b, error));
+        l->components = b->options.components;
+    }
+    NLSH_TRY(partition_and_train(b, error));
+    *out = (struct nlsh__learned){
+        .router = b->router,
+        .bucket_of = b->bucket_of,
+        .n_rows = b->data.matrix.n_rows,
+        .m = b->options.n_buckets,
+        .partition_from_cache = b->report.from_cache[NLSH_STAGE_PARTITION],
+    };
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__learner_score(const struct nlsh__learner *l,
+                                     const struct nlsh__learned *learned, size_t n_queries,
+                                     double T, double wanted, struct nlsh__held_out_score *out,
+                                     struct nlsh_error *error)
+{
+    return nlsh__held_out_score(learned->router, &l->held, n_queries, learned->bucket_of,
+                                learned->n_rows, learned->m, T, wanted, l->b.job, out, error);
+}
+
+enum nlsh_status nlsh__learner_write(struct nlsh__learner *l, const char *path,
+                                     struct nlsh_error *error)
+{
+    return write_index(&l->b, path, error);
 }

@@ -187,6 +187,7 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
                 since_best = 0;
             }
         }
+        if (options->epoch_end != NULL) NLSH_TRY(options->epoch_end(options->user, epoch, error));
     }
     NLSH_TRY(mean_loss(&t, held_rows, n_held, held_loss, error));
     NLSH_TRY(nlsh__job_progress(job, "training", n_steps, n_steps, error));

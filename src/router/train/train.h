@@ -10,6 +10,9 @@ struct nlsh__train_options {
     double lr, weight_decay, dropout;
     enum nlsh_scheduler scheduler;
     uint64_t seed;
+    /* Told after each epoch, from 0; what is not NLSH_OK ends the training with it. Or NULL. */
+    enum nlsh_status (*epoch_end)(void *user, size_t epoch, struct nlsh_error *error);
+    void *user;
 };
 
 /*
