@@ -585,10 +585,31 @@ out:
     return status;
 }
 
+/* A library that is not here is found out before the graph is made, which may take minutes; a
+ * partition that lies in the cache needs none. */
+static enum nlsh_status check_partitioner(struct build *b, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    char key[160];
+    int found = 0;
+    uint32_t *bucket_of = NULL;
+    size_t n = b->data.matrix.n_rows;
+    if (b->options.partitioner != NLSH_PARTITIONER_KAHIP) return NLSH_OK;
+    partition_key(b, NLSH_PARTITIONER_KAHIP, key, sizeof key);
+    NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
+    NLSH_TRY(nlsh__cache_get_partition(b->job, key, b->data.hash, n, b->options.n_buckets,
+                                       bucket_of, &found, error));
+    if (!found) NLSH_TRY(nlsh__kahip_check(error));
+out:
+    free(bucket_of);
+    return status;
+}
+
 static enum nlsh_status run_stages(struct build *b, const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
     double *seconds = b->report.seconds, start = nlsh__now();
+    NLSH_TRY(check_partitioner(b, error));
     NLSH_TRY(make_graphs(b, graph_k(b), error));
     seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     NLSH_TRY(make_inputs(b, error));

@@ -106,6 +106,12 @@ static enum nlsh_status load(struct library *library, struct nlsh_error *error)
     return NLSH_OK;
 }
 
+enum nlsh_status nlsh__kahip_check(struct nlsh_error *error)
+{
+    struct library library = {0};
+    return load(&library, error); /* stays open: see nlsh__partition_kahip() */
+}
+
 static void widen(const int32_t *from, size_t count, int64_t *to)
 {
     for (size_t i = 0; i < count; i++) to[i] = from[i];

@@ -29,6 +29,9 @@ enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, do
                                        int mode, uint64_t seed, uint32_t *bucket_of,
                                        struct nlsh_error *error);
 
+/* NLSH_OK where libkahip is there, else what nlsh__partition_kahip() would say. */
+enum nlsh_status nlsh__kahip_check(struct nlsh_error *error);
+
 /* k-means cells of rows, none empty, none over the cap for this imbalance.
  * rows [n x dim] f32. */
 enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim, size_t m,

@@ -74,6 +74,12 @@ NLSH_CPU=abacus
 export NLSH_CPU
 run 69 search -i small.nlsh -q query.fvecs
 unset NLSH_CPU
+# The same for KaHIP, before the graph is made; the hint has both ways on.
+NLSH_KAHIP=$work/no.so run 69 build -d base.fvecs -i x.nlsh --partitioner kahip --knn 7 \
+    --cache kahip_cache --progress json
+has err "$work/no.so" NLSH_KAHIP '--partitioner metis'
+lacks err 'k-NN graph'
+ok 'no graph was made' test ! -e kahip_cache
 ok 'the index is untouched' cmp small.nlsh whole.nlsh
 ok 'no refused build wrote its index' test ! -e x.nlsh
 no_leftovers
