@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "build/settings.h"
@@ -162,10 +163,17 @@ const struct nlsh_setting *nlsh_build_setting(size_t i)
     return i < N_FIELDS ? &fields[i].setting : NULL;
 }
 
+/* "batch-size" is "batch_size", as on the command line. */
+static int same_name(const char *a, const char *b)
+{
+    while (*a != '\0' && (*a == '-' ? '_' : *a) == *b) a++, b++;
+    return *a == *b;
+}
+
 static const struct field *find(const char *name)
 {
     for (size_t i = 0; i < N_FIELDS; i++)
-        if (strcmp(fields[i].setting.name, name) == 0) return &fields[i];
+        if (same_name(name, fields[i].setting.name)) return &fields[i];
     return NULL;
 }
 
@@ -303,6 +311,36 @@ void nlsh_build_options_init(struct nlsh_build_options *options)
     }
 }
 
+static const char *json_kind(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_NULL: return "null";
+    default: return json_is_true(value) ? "true" : "false";
+    }
+}
+
+/* A value of the file as the text that nlsh_build_options_set() takes. */
+static enum nlsh_status set_json(struct nlsh_build_options *options, const char *name,
+                                 const json_t *value, struct nlsh_error *error)
+{
+    char number[64];
+    const char *text = number;
+    if (json_is_string(value))
+        text = json_string_value(value);
+    else if (json_is_integer(value))
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    else if (find(name) != NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "give a number or a text in quotes", "%s is %s", name,
+                          json_kind(value));
+    else
+        number[0] = '\0';
+    return nlsh_build_options_set(options, name, text, error);
+}
+
 enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_options *options,
                                          struct nlsh_error *error)
 {
@@ -312,6 +350,11 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     FILE *file = fopen(path, "r");
     if (file == NULL)
         return nlsh__fail_errno(error, NLSH_E_NO_INPUT, errno, "check the path", "%s", path);
+    struct stat st;
+    if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
+        fclose(file);
+        return nlsh__fail(error, NLSH_E_NO_INPUT, "name a file", "%s is a directory", path);
+    }
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
     fclose(file);
     if (root == NULL || !json_is_object(root)) {
@@ -327,18 +370,8 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     json_t *value;
     json_object_foreach(root, name, value)
     {
-        char number[64];
-        const char *text = number;
         struct nlsh_error inner;
-        if (json_is_string(value))
-            text = json_string_value(value);
-        else if (json_is_integer(value))
-            snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        else if (json_is_real(value))
-            snprintf(number, sizeof number, "%.17g", json_real_value(value));
-        else
-            snprintf(number, sizeof number, "(neither a number nor a string)");
-        status = nlsh_build_options_set(&read, name, text, &inner);
+        status = set_json(&read, name, value, &inner);
         if (status != NLSH_OK) {
             status = nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
             break;

@@ -208,7 +208,8 @@ static void json_is_read(void **state)
     struct nlsh_build_options o;
     struct nlsh_error error;
     nlsh_build_options_init(&o);
-    assert_int_equal(read_text("{\"m\": 256, \"labels\": \"hard\", \"lr\": 0.25, \"knn\": \"12\",\n"
+    assert_int_equal(read_text("{\"m\": 256, \"labels\": \"hard\", \"lr\": 0.25, \"knn\": \"12\", "
+                               "\"batch-size\": 64,\n"
                                "  \"imbalance\": 1, \"seed\": 7, \"epochs\": \"auto\"}",
                                &o, &error),
                      NLSH_OK);
@@ -217,6 +218,7 @@ static void json_is_read(void **state)
     assert_true(o.lr == 0.25 && o.imbalance == 1);
     assert_int_equal(o.knn, 12);
     assert_int_equal(o.seed, 7);
+    assert_int_equal(o.batch_size, 64);
     assert_int_equal(o.epochs, NLSH_AUTO);
     struct nlsh_build_options before = o;
     assert_int_equal(read_text("{}", &o, &error), NLSH_OK);
@@ -248,10 +250,11 @@ static void json_that_is_wrong(void **state)
         {"{\"m\": 1, \"knn\": 3, \"m\": 2}", NLSH_E_DATA, "duplicate"},
         {"{\"buckets\": 5}", NLSH_E_ARG, "buckets"},
         {"{\"M\": 5}", NLSH_E_ARG, "\"M\""},
-        {"{\"m\": true}", NLSH_E_ARG, "m is"},
-        {"{\"m\": null}", NLSH_E_ARG, "m is"},
-        {"{\"m\": [5]}", NLSH_E_ARG, "m is"},
-        {"{\"m\": {\"a\": 5}}", NLSH_E_ARG, "m is"},
+        {"{\"m\": true}", NLSH_E_ARG, "m is true"},
+        {"{\"m\": null}", NLSH_E_ARG, "m is null"},
+        {"{\"m\": [5]}", NLSH_E_ARG, "m is an array"},
+        {"{\"m\": {\"a\": 5}}", NLSH_E_ARG, "m is an object"},
+        {"{\"buckets\": null}", NLSH_E_ARG, "no setting"},
         {"{\"m\": -5}", NLSH_E_ARG, "-5"},
         {"{\"m\": 2.5}", NLSH_E_ARG, "2.5"},
         {"{\"m\": 1e300}", NLSH_E_ARG, "m is"},
@@ -285,7 +288,8 @@ static void json_that_is_wrong(void **state)
         test_write_file(test_path("c.json"), good, size);
         assert_int_equal(nlsh_build_options_read(test_path("c.json"), &o, &error), NLSH_E_DATA);
     }
-    assert_int_not_equal(nlsh_build_options_read(test_dir(), &o, &error), NLSH_OK);
+    assert_int_equal(nlsh_build_options_read(test_dir(), &o, &error), NLSH_E_NO_INPUT);
+    assert_non_null(strstr(error.message, "directory"));
 }
 
 /* ---- resolving ------------------------------------------------------------------------------- */
