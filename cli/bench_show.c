@@ -207,7 +207,7 @@ static void put_axes(const struct bench *b, const struct picture *p, FILE *to)
             "\nset xlabel 'recall@%zu'\nset ylabel '%s'\nset logscale y\n"
             "set format y \"%%'.0f\"\nset key outside right top\n",
             b->k, p->axis);
-    plot_recall_axis(to, 'x', plot_recall_place(least_recall));
+    plot_recall_axis(to, 'x', plot_recall_place(least_recall), plot_recall_place(1) + 0.1);
 }
 
 /* gnuplot's script for a picture; NULL without memory. */

@@ -31,9 +31,10 @@ enum {
     X = 1 << 8,  /* convert */
     M = 1 << 9,  /* compare */
     N = 1 << 10, /* bench */
-    H = 1 << 11, /* help */
-    R = 1 << 12, /* version */
-    ALL = (1 << 13) - 1
+    P = 1 << 11, /* report */
+    H = 1 << 12, /* help */
+    R = 1 << 13, /* version */
+    ALL = (1 << 14) - 1
 };
 
 static const struct verb verbs[] = {
@@ -212,6 +213,31 @@ static const struct verb verbs[] = {
      0,
      NULL,
      cmd_bench},
+    {"report",
+     "what was measured, as one page with pictures",
+     "RUN|INDEX|CSV... -o PAGE.html [flags]",
+     "Writes one HTML file that opens offline. What it shows depends on what is given, in any "
+     "number "
+     "and mixture:\n"
+     "An index: what it holds and the sizes of its buckets; with -q also recall against candidates "
+     "beside the oracle's, recall against speed, the recall asked for against the one reached, and "
+     "whether the router's probabilities are calibrated.\n"
+     "A CSV of nlsh evaluate, bench or compare, a models_compare.csv, or a table of ./dev bench "
+     "--csv: recall against candidates and against speed.\n"
+     "A run of nlsh tune (its folder, its index.json or its study, which may be Optuna's own): the "
+     "models, the history of the study, the importance of the parameters, all trials in parallel "
+     "coordinates. Importance is the share of the variance of the trials' ranks that a parameter "
+     "alone explains: Kruskal and Wallis's correlation ratio (1952) with Kelley's correction "
+     "(1935).\n"
+     "gnuplot draws.",
+     {{"an index, measured with queries",
+       "nlsh report my.nlsh -d base.fvecs -q query.fvecs -o report.html"},
+      {"two curves side by side", "nlsh report a.curve.csv b.curve.csv -o curves.html"},
+      {"a tuning run", "nlsh report outputs/tuning/run -o tuning.html"}},
+     1,
+     MAX_WORDS,
+     NULL,
+     cmd_report},
     {"help",
      "explain a command",
      "[COMMAND]",
@@ -221,7 +247,8 @@ static const struct verb verbs[] = {
       {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
      0,
      1,
-     "build search graph groundtruth info verify evaluate cache convert compare bench version",
+     "build search graph groundtruth info verify evaluate cache convert compare bench report "
+     "version",
      cmd_help},
     {"version",
      "print the version",
@@ -255,7 +282,8 @@ static const char checked_base_help[] =
 static const struct flag flags[] = {
     {B | G | N, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
     {T, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
-    {S | E | M, "d", NULL, FLAG_IN, FILES_MAYBE, "BASE", NULL, NO_RANGE, checked_base_help},
+    {S | E | M | P, "d", NULL, FLAG_IN, FILES_MAYBE, "BASE", NULL, NO_RANGE, checked_base_help},
+    {P, "q", NULL, FLAG_IN, FILES_MAYBE, "QUERIES", NULL, NO_RANGE, "queries for what an index can do, in any of the formats of a base"},
     {S | T | E | N | M, "q", NULL, FLAG_IN, FILES, "QUERIES", NULL, NO_RANGE, "query vectors, in any of the formats of a base"},
     {B, "i", NULL, FLAG_OUT, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file to write; it appears whole or not at all"},
     {E, "i", NULL, FLAG_IN, FILES, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
@@ -264,19 +292,20 @@ static const struct flag flags[] = {
     {S, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "results file; - is the standard output"},
     {M, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "results files to write, one an index; out.txt gives out.NAME.txt"},
     {M, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV; - is the standard output"},
+    {P, "o", NULL, FLAG_OUT, FILES, "PAGE.html", NULL, NO_RANGE, "page to write; - is the standard output"},
     {G, "o", NULL, FLAG_OUT, FILES, "GRAPH", NULL, NO_RANGE, "graph file to write, or .ivecs by its ending"},
     {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, or nlsh's graph file by any other ending"},
     {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared; see --metric)"},
-    {S | E | M, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
+    {S | E | M | P, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
     {N, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV, and two pictures of it beside it"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
     {E, "reliability", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "CSV to write: the router's probabilities beside the shares that were found"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
     {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
-    {B | S | G | T | E | N | M, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
+    {B | S | G | T | E | N | M | P, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
     {B, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},
 
-    {S | T | E | N | M, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
+    {S | T | E | N | M | P, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
     {S | M, "T", NULL, FLAG_LIST, FIND, "T,T,...", NULL, 0, HUGE_VAL, "T >= 1: the T most probable buckets; T < 1: all above this probability"},
     {S | M, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.95", 0, 1, "where T is not given: the recall to aim at"},
     {S | M, "R", NULL, FLAG_REAL, FIND, "RADIUS", NULL, 0, HUGE_VAL, "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"},
@@ -294,16 +323,16 @@ static const struct flag flags[] = {
     {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat uses"},
     {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},
 
-    {B | G | T | E, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
+    {B | G | T | E | P, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
     {N, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads for what is not timed; default: all processors"},
     {S | M, "threads", NULL, FLAG_COUNT, RUN, "N", "1", 1, 4096, "threads to search on; 1: one query at a time"},
-    {B | S | G | T | E | N | C | M, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
-    {B | S | G | T | E | N | M, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
+    {B | S | G | T | E | N | C | M | P, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
+    {B | S | G | T | E | N | M | P, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
     {B, "dry-run", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "print the resolved settings and a forecast of time, memory and size"},
 
-    {B | S | G | T | E | N | M, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
+    {B | S | G | T | E | N | M | P, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
     {B | G | I | V | C | X | R, "quiet", "q", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
-    {S | T | E | N | M, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
+    {S | T | E | N | M | P, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
     {H, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {S, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "--format json; with -o FILE the summary as JSON on stdout"},
     {B | G | T | I | V | E | C | X | N | R | M, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "the answer as JSON on stdout"},

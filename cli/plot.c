@@ -67,17 +67,16 @@ double plot_recall_place(double recall)
     return -log10(1 - fmin(recall, 0.9995));
 }
 
-void plot_recall_axis(FILE *to, char axis, double low)
+void plot_recall_axis(FILE *to, char axis, double low, double high)
 {
     static const char *const marks[] = {"0.3",  "0.5",  "0.7",  "0.8",   "0.9",
                                         "0.95", "0.98", "0.99", "0.995", "0.999"};
-    double end = plot_recall_place(1);
-    fprintf(to, "set %crange [%.4f:%.4f]\nset %ctics (", axis, low - 0.02 * (end - low), end + 0.1,
-            axis);
+    double margin = fmax(0.03 * (high - low), 0.02);
+    fprintf(to, "set %crange [%.4f:%.4f]\nset %ctics (", axis, low - margin, high + margin, axis);
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         fprintf(to, "'%s' %.5f, ", marks[i] + 1, plot_recall_place(strtod(marks[i], NULL)));
     }
-    fprintf(to, "'1' %.5f)\n", end);
+    fprintf(to, "'1' %.5f)\n", plot_recall_place(1));
 }
 
 /* Starts gnuplot on three descriptors; 0 or an errno. */

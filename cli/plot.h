@@ -33,8 +33,8 @@ int plot_svg_file(const char *script, size_t width, size_t height, const char *p
  * which 10,000 queries can hardly tell from 1, stands at the edge.
  */
 double plot_recall_place(double recall);
-/* Range and marks of such an axis ('x' or 'y') from a place on to its end. */
-void plot_recall_axis(FILE *to, char axis, double low);
+/* Range and marks of such an axis ('x' or 'y') for data from one place to another. */
+void plot_recall_axis(FILE *to, char axis, double low, double high);
 
 /* Writes text as a gnuplot string in quotes. A name may hold anything; a control character becomes
  * a blank. */

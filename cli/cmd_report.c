@@ -1,0 +1,125 @@
+/*
+ * cmd_report.c - `nlsh report`: what was measured, as one HTML page with pictures.
+ *
+ * What an input is shows in its first bytes: a folder or index.json is a run of nlsh tune, SQLite's
+ * magic a study, nlsh's an index, anything else ought to be a CSV. The page is made in memory and
+ * written when all of it is there.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "output.h"
+#include "plot.h"
+#include "report.h"
+#include "talk.h"
+#include "verbs.h"
+
+enum kind { KIND_INDEX, KIND_RUN, KIND_CSV };
+
+/* 0 or an exit code. */
+static int kind_of(const char *path, enum kind *out)
+{
+    static const unsigned char index[8] = "\x89NLSH\r\n\x1a"; /* docs/index-format.md */
+    static const char sqlite[16] = "SQLite format 3";         /* and a NUL */
+    unsigned char head[16] = {0};
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    FILE *file = stat(path, &st) == 0 ? fopen(path, "rb") : NULL;
+    if (file == NULL) {
+        return talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", path, strerror(errno));
+    }
+    size_t n = S_ISDIR(st.st_mode) ? 0 : fread(head, 1, sizeof head, file);
+    fclose(file);
+    bool list = strcmp(slash ? slash + 1 : path, "index.json") == 0;
+    if (S_ISDIR(st.st_mode) || list || (n == 16 && memcmp(head, sqlite, 16) == 0)) {
+        *out = KIND_RUN;
+    } else {
+        *out = n >= 8 && memcmp(head, index, 8) == 0 ? KIND_INDEX : KIND_CSV;
+    }
+    return 0;
+}
+
+/* The parts, one an input. */
+static int fill(struct report *report, struct compared *compared)
+{
+    const struct args *args = report->args;
+    int code = 0;
+    for (size_t i = 0; i < args->n_words && code == 0; i++) {
+        enum kind kind;
+        const char *path = args->words[i];
+        code = kind_of(path, &kind);
+        if (code != 0) break;
+        if (kind == KIND_INDEX) code = report_index(report, path, compared);
+        if (kind == KIND_RUN) code = report_study(report, path);
+        if (kind == KIND_CSV) code = report_csv(report, path, compared);
+    }
+    if (code == 0 && compared->n_curves > 1) {
+        page_heading(report, 2, "Side by side");
+        code = chart_draw(report, &compared->candidates,
+                          "The curves above, each by its threshold on the probability.");
+    }
+    return code;
+}
+
+static int write_page(const char *path, const char *body, size_t n_inputs, const char *first)
+{
+    struct output output;
+    const char *slash = strrchr(first, '/');
+    int code = output_open(path, &output);
+    if (code != 0) return code;
+    page_write(output.file,
+               n_inputs == 1 && slash && slash[1] ? slash + 1
+               : n_inputs == 1                    ? first
+                                                  : "nlsh report",
+               body);
+    return output_commit(&output);
+}
+
+static int check_flags(const struct args *args)
+{
+    static const char *const with_queries[] = {"d", "gt", "N"};
+    const char *inputs[MAX_WORDS + 3] = {args_text(args, "q"), args_text(args, "d"),
+                                         args_text(args, "gt")};
+    char dashed[64];
+    for (size_t i = 0; i < 3; i++) {
+        if (!args_given(args, with_queries[i]) || args_given(args, "q")) continue;
+        return talk_error(EXIT_USAGE, "give -q QUERIES as well, or leave it out",
+                          "%s means nothing without queries", flag_dashed(with_queries[i], dashed));
+    }
+    if (!plot_possible()) {
+        return talk_error(EXIT_UNSUPPORTED, plot_hint,
+                          "nlsh report draws with gnuplot, which is not "
+                          "here");
+    }
+    for (size_t i = 0; i < args->n_words; i++) inputs[3 + i] = args->words[i];
+    return output_check(args_text(args, "o"), "-o", inputs, 3 + args->n_words);
+}
+
+int cmd_report(const struct args *args)
+{
+    char *body = NULL;
+    size_t size;
+    struct report report = {.args = args};
+    struct compared compared = {{.title = "recall against candidates",
+                                 .x_label = "recall",
+                                 .y_label = "candidates a query (fewer is better)",
+                                 .x_axis = AXIS_RECALL,
+                                 .y_axis = AXIS_LOG},
+                                0};
+    int code = check_flags(args);
+    if (code != 0) return code;
+    report.to = open_memstream(&body, &size);
+    if (report.to == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    code = fill(&report, &compared);
+    chart_free(&compared.candidates);
+    if (fclose(report.to) != 0 && code == 0) code = talk_error(EXIT_BUG, NULL, "out of memory");
+    talk_stage_end();
+    if (code == 0) code = write_page(args_text(args, "o"), body, args->n_words, args->words[0]);
+    free(body);
+    if (code == 0 && strcmp(args_text(args, "o"), "-") != 0) {
+        talk_say("the report: %s (%zu figures)", args_text(args, "o"), report.n_figures);
+    }
+    return code;
+}

@@ -1,0 +1,49 @@
+/*
+ * text.c - text that comes from files, on its way to a page.
+ */
+#include "text.h"
+
+#include <stddef.h>
+
+/* How many bytes the character at s has by RFC 3629, section 4; 0 where it is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+    size_t n;
+    unsigned char low = 0x80, high = 0xbf; /* of the second byte */
+    if (s[0] < 0x80) return 1;
+    if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
+    n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+    if (s[0] == 0xe0) low = 0xa0;
+    if (s[0] == 0xed) high = 0x9f;
+    if (s[0] == 0xf0) low = 0x90;
+    if (s[0] == 0xf4) high = 0x8f;
+    if (s[1] < low || s[1] > high) return 0;
+    for (size_t i = 2; i < n; i++) {
+        if (s[i] < 0x80 || s[i] > 0xbf) return 0; /* a NUL ends it here too */
+    }
+    return n;
+}
+
+void text_make_utf8(char *text)
+{
+    unsigned char *s = (unsigned char *)text;
+    while (*s != '\0') {
+        size_t n = utf8_length(s);
+        if (n == 0 || *s == 0x7f || (*s < 32 && *s != '\t' && *s != '\n' && *s != '\r')) *s = '?';
+        s += n ? n : 1;
+    }
+}
+
+void text_html(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '&': fputs("&amp;", to); break;
+        case '<': fputs("&lt;", to); break;
+        case '>': fputs("&gt;", to); break;
+        case '"': fputs("&quot;", to); break;
+        case '\'': fputs("&#39;", to); break;
+        default: fputc(*text, to);
+        }
+    }
+}
