@@ -32,8 +32,9 @@ extern "C" {
 /* The version of the library that runs, "0.1.0". */
 NLSH_API const char *nlsh_version(void);
 
-/* The instruction set that the kernels use: "scalar", "avx2", "avx512" or "avx512vnni". The
- * environment variable NLSH_CPU caps it; a name it does not know makes nlsh_index_open() fail. */
+/* The instruction set that the kernels use: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16" or
+ * "amx". The environment variable NLSH_CPU caps it; a name it does not know makes
+ * nlsh_index_open() fail. */
 NLSH_API const char *nlsh_cpu(void);
 
 /* ---- errors ---------------------------------------------------------------------------------- */

@@ -11,31 +11,56 @@
 static const struct nlsh__kernels *chosen;
 static const char *refused; /* what NLSH_CPU said, where it cannot be had */
 
-size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity)
-{
-    const struct nlsh__kernels *all[4] = {&nlsh__kernels_scalar};
-    size_t n = 1;
+static struct nlsh__kernels bf16_table, amx_table; /* what is added to a narrower one */
+static const struct nlsh__kernels *all[NLSH__N_TABLES] = {&nlsh__kernels_scalar};
+static size_t n_all = 1;
+
 #if defined(__x86_64__)
+static void find_x86(void)
+{
     __builtin_cpu_init();
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                  __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx2) all[n++] = &nlsh__kernels_avx2;
-    if (avx512) all[n++] = &nlsh__kernels_avx512;
-    if (avx512 && __builtin_cpu_supports("avx512vnni")) all[n++] = &nlsh__kernels_avx512vnni;
+    int vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+    int bf16 = vnni && __builtin_cpu_supports("avx512bf16");
+    if (avx2) all[n_all++] = &nlsh__kernels_avx2;
+    if (avx512) all[n_all++] = &nlsh__kernels_avx512;
+    if (vnni) all[n_all++] = &nlsh__kernels_avx512vnni;
+    if (!bf16) return;
+    bf16_table = nlsh__kernels_avx512vnni;
+    bf16_table.name = "avx512bf16";
+    bf16_table.bf16 = &nlsh__bf16_avx512;
+    all[n_all++] = &bf16_table;
+    if (!nlsh__amx_allowed()) return;
+    amx_table = bf16_table;
+    nlsh__amx_fill(&amx_table);
+    all[n_all++] = &amx_table;
+}
 #endif
-    for (size_t i = 0; i < n && i < capacity; i++) out[i] = all[i];
-    return n;
+
+static void find_once(void)
+{
+#if defined(__x86_64__)
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_x86);
+#endif
+}
+
+size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity)
+{
+    find_once();
+    for (size_t i = 0; i < n_all && i < capacity; i++) out[i] = all[i];
+    return n_all;
 }
 
 static void choose(void)
 {
-    const struct nlsh__kernels *all[4];
-    size_t n = nlsh__kernels_all(all, 4);
-    chosen = all[n - 1];
+    find_once();
+    chosen = all[n_all - 1];
     const char *cap = getenv("NLSH_CPU");
     if (cap == NULL || *cap == '\0') return;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n_all; i++)
         if (strcmp(cap, all[i]->name) == 0) {
             chosen = all[i];
             return;
@@ -60,10 +85,11 @@ enum nlsh_status nlsh__kernels_check(struct nlsh_error *error)
 {
     choose_once();
     if (refused == NULL) return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_UNSUPPORTED,
-                      "use scalar, avx2, avx512 or avx512vnni, and no more than this processor has",
-                      "NLSH_CPU is \"%s\": this processor has no such instruction set for nlsh",
-                      refused);
+    return nlsh__fail(
+        error, NLSH_E_UNSUPPORTED,
+        "use scalar, avx2, avx512, avx512vnni, avx512bf16 or amx, and no more than this "
+        "processor has",
+        "NLSH_CPU is \"%s\": this processor has no such instruction set for nlsh", refused);
 }
 
 const char *nlsh_cpu(void)

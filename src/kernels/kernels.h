@@ -15,6 +15,7 @@
 struct nlsh__panel_u8;
 struct nlsh__panel_f32;
 struct nlsh__hits;
+struct nlsh__bf16;
 
 /* A matrix of signed bytes as a panel holds it, each row with its own scale. */
 struct nlsh__layer_i8 {
@@ -26,7 +27,7 @@ struct nlsh__layer_i8 {
 };
 
 struct nlsh__kernels {
-    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni" */
+    const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx" */
 
     /* Squared distances of two rows of dim values; no alignment, nothing read past the rows.
      * u8: exact for dim <= NLSH__MAX_DIM_U8. */
@@ -58,6 +59,8 @@ struct nlsh__kernels {
                       const int8_t *query, int32_t threshold, uint32_t first_row, uint64_t *keys);
     /* x[n] becomes its softmax; returns ln sum exp x. n >= 1. */
     float (*softmax_f32)(float *x, size_t n);
+    /* Products and passes in bf16 (kernels/bf16.h), for training; NULL where there are none. */
+    const struct nlsh__bf16 *bf16;
 };
 
 /* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */
@@ -70,6 +73,8 @@ const struct nlsh__kernels *nlsh__kernels(void);
 
 /* NLSH_E_UNSUPPORTED where NLSH_CPU is not one of our names or asks for more than there is. */
 enum nlsh_status nlsh__kernels_check(struct nlsh_error *error);
+
+#define NLSH__N_TABLES 6
 
 /* Every table that this processor can run, narrowest first; for tests. */
 size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity);

@@ -36,36 +36,55 @@ NLSH__BODY void nlsh__exp16(nlsh__v16f *x)
     *x = (nlsh__v16f)((nlsh__v16i)p + (exponent << 23));
 }
 
-/* x[n] to its softmax; returns ln sum exp(x), so that ln p_i was x_i less that. */
+/* The larger of each value. */
+NLSH__BODY void nlsh__max16(nlsh__v16f *most, const float *x)
+{
+    nlsh__v16f v;
+    memcpy(&v, x, sizeof v);
+    nlsh__v16i above = v > *most; /* all ones where true */
+    *most = (nlsh__v16f)(((nlsh__v16i)v & above) | ((nlsh__v16i)*most & ~above));
+}
+
+/* x[16] to e^(x - most), 0 below e^-87; and added to total. */
+NLSH__BODY void nlsh__weigh16(float *x, float most, nlsh__v16f *total)
+{
+    nlsh__v16f v;
+    memcpy(&v, x, sizeof v);
+    v -= most;
+    nlsh__v16i low = v < -87.0f;
+    v = (nlsh__v16f)((nlsh__v16i)v & ~low);
+    nlsh__exp16(&v);
+    v = (nlsh__v16f)((nlsh__v16i)v & ~low);
+    *total += v;
+    memcpy(x, &v, sizeof v);
+}
+
+/* x[n] to its softmax; returns ln sum exp(x), so that ln p_i was x_i less that. Whole registers are
+ * one path and the rest another: a copy of a variable length is a call. */
 NLSH__BODY float nlsh__softmax_body(float *x, size_t n)
 {
-    float most = x[0];
-    for (size_t i = 1; i < n; i++) most = x[i] > most ? x[i] : most;
-    float sums[16] = {0};
+    float rest[16], sums[16], most = x[0];
+    size_t i = 0, whole = n / 16 * 16;
     nlsh__v16f total = {0};
-    for (size_t i = 0; i < n; i += 16) {
-        size_t left = n - i < 16 ? n - i : 16;
-        nlsh__v16f v;
-        float padded[16];
-        if (left == 16) {
-            memcpy(&v, x + i, sizeof v);
-        } else {
-            for (size_t j = 0; j < 16; j++) padded[j] = j < left ? x[i + j] : -INFINITY;
-            memcpy(&v, padded, sizeof v);
-        }
-        v -= most;
-        nlsh__v16i low = v < -87.0f; /* all ones where true */
-        v = (nlsh__v16f)((nlsh__v16i)v & ~low);
-        nlsh__exp16(&v);
-        v = (nlsh__v16f)((nlsh__v16i)v & ~low); /* below e^-87: 0 */
-        total += v;
-        memcpy(x + i, &v, left * sizeof *x);
+    if (whole > 0) {
+        nlsh__v16f largest;
+        memcpy(&largest, x, sizeof largest);
+        for (i = 16; i < whole; i += 16) nlsh__max16(&largest, x + i);
+        memcpy(sums, &largest, sizeof sums);
+        for (size_t j = 0; j < 16; j++) most = sums[j] > most ? sums[j] : most;
+    }
+    for (; i < n; i++) most = x[i] > most ? x[i] : most;
+    for (i = 0; i < whole; i += 16) nlsh__weigh16(x + i, most, &total);
+    if (whole < n) {
+        for (size_t j = 0; j < 16; j++) rest[j] = whole + j < n ? x[whole + j] : -INFINITY;
+        nlsh__weigh16(rest, most, &total);
+        for (size_t j = 0; whole + j < n; j++) x[whole + j] = rest[j];
     }
     memcpy(sums, &total, sizeof sums);
     for (size_t width = 8; width > 0; width /= 2)
         for (size_t j = 0; j < width; j++) sums[j] += sums[j + width];
     float scale = 1.0f / sums[0];
-    for (size_t i = 0; i < n; i++) x[i] *= scale;
+    for (i = 0; i < n; i++) x[i] *= scale;
     return most + logf(sums[0]);
 }
 

@@ -2,6 +2,7 @@
 #ifndef NLSH_KERNELS_TABLES_H
 #define NLSH_KERNELS_TABLES_H
 
+#include "kernels/bf16.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
@@ -10,6 +11,12 @@ extern const struct nlsh__kernels nlsh__kernels_scalar;
 extern const struct nlsh__kernels nlsh__kernels_avx2;
 extern const struct nlsh__kernels nlsh__kernels_avx512;
 extern const struct nlsh__kernels nlsh__kernels_avx512vnni;
+
+extern const struct nlsh__bf16 nlsh__bf16_avx512;
+/* 1 where the processor has bf16 and byte tiles and the system lets this process use them. */
+int nlsh__amx_allowed(void);
+/* Turns a table of AVX-512 with VNNI and bf16 into that of the tiles. */
+void nlsh__amx_fill(struct nlsh__kernels *table);
 
 /* Kernels that a wider table takes over as they are. */
 void nlsh__panel_u8_avx2(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,

@@ -113,16 +113,15 @@ out:
     return status;
 }
 
-/* Turns the logits into probabilities less targets, the gradient there, and sums the loss. */
-static double output_gradient(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
-                              const struct nlsh__targets *targets, float *logits)
+double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
+                        const struct nlsh__targets *targets, float *logits, size_t ld)
 {
     size_t m = mlp->sizes[mlp->n_layers];
     size_t n_labels = targets->neighbors != NULL ? targets->label_knn : 1;
     float weight = 1.0f / (float)n_labels;
     double loss = 0;
     for (size_t i = 0; i < n; i++) {
-        float *p = logits + i * m;
+        float *p = logits + i * ld;
         size_t row = row_ids[i];
         const uint32_t *neighbors =
             targets->neighbors != NULL ? targets->neighbors + row * targets->stride : NULL;
@@ -142,7 +141,7 @@ static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, dou
                                       struct nlsh__mlp_scratch *s, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    float *delta = s->activations[mlp->n_layers]; /* output_gradient() left it there */
+    float *delta = s->activations[mlp->n_layers]; /* nlsh__mlp_output() left it there */
     float scale = dropout > 0 ? (float)(1 / (1 - dropout)) : 1;
     for (size_t l = mlp->n_layers; l-- > 0;) {
         size_t from = mlp->sizes[l], to = mlp->sizes[l + 1];
@@ -175,6 +174,7 @@ nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t 
     if (rng == NULL) dropout = 0;
     enum nlsh_status status = forward(mlp, inputs, row_ids, n, dropout, rng, scratch, error);
     if (status != NLSH_OK) return status;
-    *loss = output_gradient(mlp, row_ids, n, targets, scratch->activations[mlp->n_layers]);
+    *loss = nlsh__mlp_output(mlp, row_ids, n, targets, scratch->activations[mlp->n_layers],
+                             mlp->sizes[mlp->n_layers]);
     return backward ? backward_pass(mlp, n, dropout, scratch, error) : NLSH_OK;
 }

@@ -36,6 +36,11 @@ struct nlsh__targets {
     size_t stride, label_knn;
 };
 
+/* Turns the logits of some rows, ld apart, into the gradient there, probabilities less targets, and
+ * returns the summed loss in nats. */
+double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
+                        const struct nlsh__targets *targets, float *logits, size_t ld);
+
 /* Room for the work on up to max_rows rows at once. */
 struct nlsh__mlp_scratch {
     size_t max_rows;

@@ -4,6 +4,9 @@
  * A batch is cut into SLICES, always as many, each with its own gradient; they are added in order.
  * So the sums, and the weights, do not depend on the number of threads. AdamW after Loshchilov and
  * Hutter, "Decoupled weight decay regularization", 2019.
+ *
+ * Where the processor has products in bf16, steps are router/train/bf16.c's; losses of held-out rows
+ * are in f32 always.
  */
 #include "router/train/train.h"
 
@@ -13,6 +16,8 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/kernels.h"
+#include "router/train/bf16.h"
 
 enum {
     SLICES = 4,
@@ -34,21 +39,30 @@ struct trainer {
     uint64_t step;         /* from 1 */
     double lr;
     int backward;
+    struct nlsh__bf16_trainer *bf16; /* NULL: steps in f32 */
 };
+
+static struct nlsh__adamw adamw_step(uint64_t step, double lr, double weight_decay, double scale)
+{
+    return (struct nlsh__adamw){
+        .scale = (float)scale,
+        .rate = (float)(lr / (1 - pow((double)0.9f, (double)step))),
+        .correction = (float)(1 / sqrt(1 - pow((double)0.999f, (double)step))),
+        .keep = (float)(1 - lr * weight_decay),
+    };
+}
 
 void nlsh__adamw(float *parameters, const float *gradient, float *first, float *second, size_t n,
                  uint64_t step, double lr, double weight_decay)
 {
     const float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
-    float rate = (float)(lr / (1 - pow((double)beta1, (double)step)));
-    float correction = (float)(1 / sqrt(1 - pow((double)beta2, (double)step)));
-    float keep = (float)(1 - lr * weight_decay);
+    const struct nlsh__adamw s = adamw_step(step, lr, weight_decay, 1);
     for (size_t i = 0; i < n; i++) {
         float g = gradient[i];
         first[i] = beta1 * first[i] + (1 - beta1) * g;
         second[i] = beta2 * second[i] + (1 - beta2) * g * g;
-        parameters[i] =
-            parameters[i] * keep - rate * first[i] / (sqrtf(second[i]) * correction + epsilon);
+        parameters[i] = parameters[i] * s.keep -
+                        s.rate * first[i] / (sqrtf(second[i]) * s.correction + epsilon);
     }
 }
 
@@ -101,10 +115,22 @@ static void update_task(void *ctx, size_t chunk, size_t worker)
                 t->lr, t->options->weight_decay);
 }
 
+static void bf16_step(struct trainer *t, const uint32_t *rows, size_t n, double *loss)
+{
+    const struct nlsh__adamw step =
+        adamw_step(++t->step, t->lr, t->options->weight_decay, 1.0 / (double)n);
+    *loss +=
+        nlsh__bf16_step(t->bf16, rows, n, t->options->dropout, t->options->seed, t->step, &step);
+}
+
 /* Loss of some rows; with backward 1 a step of the optimiser as well. */
 static enum nlsh_status run_batch(struct trainer *t, const uint32_t *rows, size_t n, int backward,
                                   double *loss, struct nlsh_error *error)
 {
+    if (backward && t->bf16 != NULL) {
+        bf16_step(t, rows, n, loss);
+        return NLSH_OK;
+    }
     t->batch = rows;
     t->n_batch = n;
     t->backward = backward;
@@ -158,6 +184,9 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
     NLSH_TRY(nlsh__calloc(&t.second, mlp->n_parameters, sizeof(float), error));
     for (size_t s = 0; s < SLICES; s++)
         NLSH_TRY(nlsh__mlp_scratch_create(mlp, most_rows / SLICES + 1, &t.slices[s], error));
+    if (nlsh__kernels()->bf16 != NULL && !options->f32)
+        NLSH_TRY(nlsh__bf16_trainer_create(mlp, inputs, targets, batch, t.first, t.second, job,
+                                           &t.bf16, error));
     *loss = NAN;
     for (size_t epoch = 0; epoch < options->epochs; epoch++) {
         struct nlsh__rng rng;
@@ -193,6 +222,7 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
     NLSH_TRY(nlsh__job_progress(job, "training", n_steps, n_steps, error));
 out:
     for (size_t s = 0; s < SLICES; s++) nlsh__mlp_scratch_free(&t.slices[s]);
+    nlsh__bf16_trainer_free(t.bf16);
     free(order);
     free(t.first);
     free(t.second);

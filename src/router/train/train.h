@@ -13,6 +13,7 @@ struct nlsh__train_options {
     /* Told after each epoch, from 0; what is not NLSH_OK ends the training with it. Or NULL. */
     enum nlsh_status (*epoch_end)(void *user, size_t epoch, struct nlsh_error *error);
     void *user;
+    int f32; /* 1: no bf16, whatever the processor has */
 };
 
 /*

@@ -14,8 +14,8 @@ static int answer(void)
 
 static void the_widest_by_default(void **state)
 {
-    const struct nlsh__kernels *all[4];
-    size_t n = nlsh__kernels_all(all, 4);
+    const struct nlsh__kernels *all[NLSH__N_TABLES];
+    size_t n = nlsh__kernels_all(all, NLSH__N_TABLES);
     char expected[64], said[1024];
     (void)state;
     snprintf(expected, sizeof expected, "0|%s|%s||\n", all[n - 1]->name, all[n - 1]->name);
@@ -27,8 +27,8 @@ static void the_widest_by_default(void **state)
 
 static void a_name_caps_it(void **state)
 {
-    const struct nlsh__kernels *all[4];
-    size_t n = nlsh__kernels_all(all, 4);
+    const struct nlsh__kernels *all[NLSH__N_TABLES];
+    size_t n = nlsh__kernels_all(all, NLSH__N_TABLES);
     char expected[64], said[1024];
     (void)state;
     for (size_t i = 0; i < n; i++) {
@@ -51,26 +51,28 @@ static void another_name_is_refused(void **state)
         assert_memory_equal(said, start, strlen(start));
         assert_non_null(strstr(said, names[i]));
         assert_non_null(strstr(said, "NLSH_CPU"));
-        assert_non_null(strstr(said, "use scalar, avx2, avx512 or avx512vnni"));
+        assert_non_null(strstr(said, "use scalar, avx2, avx512, avx512vnni, avx512bf16 or amx"));
     }
-    const struct nlsh__kernels *all[4];
-    if (nlsh__kernels_all(all, 4) == 4) return;
-    ask_child("avx512vnni", said, sizeof said);
+    const struct nlsh__kernels *all[NLSH__N_TABLES];
+    if (nlsh__kernels_all(all, NLSH__N_TABLES) == NLSH__N_TABLES) return;
+    ask_child("amx", said, sizeof said);
     assert_memory_equal(said, start, strlen(start));
 }
 
 static void tables_are_whole(void **state)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512vnni"};
-    const struct nlsh__kernels *all[5] = {NULL, NULL, NULL, NULL, NULL};
-    size_t n = nlsh__kernels_all(all, 4);
+    static const char *const names[NLSH__N_TABLES] = {"scalar",     "avx2",       "avx512",
+                                                      "avx512vnni", "avx512bf16", "amx"};
+    const struct nlsh__kernels *all[NLSH__N_TABLES + 1] = {NULL};
+    size_t n = nlsh__kernels_all(all, NLSH__N_TABLES);
     (void)state;
-    assert_true(n >= 1 && n <= 4);
+    assert_true(n >= 1 && n <= NLSH__N_TABLES);
     for (size_t i = 0; i < n; i++) {
         assert_string_equal(all[i]->name, names[i]);
         assert_true(all[i]->l2sq_u8 && all[i]->l2sq_f32 && all[i]->l2sq_f32_u8 && all[i]->dot_f32);
         assert_true(all[i]->panel_u8 && all[i]->panel_f32);
         assert_true(all[i]->matvec_f32 && all[i]->softmax_f32);
+        assert_int_equal(all[i]->bf16 != NULL, i >= 4);
     }
     const struct nlsh__kernels *first[2] = {NULL, NULL};
     assert_int_equal(nlsh__kernels_all(first, 1), n); /* the capacity is kept */

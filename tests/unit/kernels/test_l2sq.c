@@ -7,7 +7,7 @@
 #define LONGEST 960
 #define UNIT 5.9604644775390625e-8 /* 2^-24: half a unit in the last place of a float near 1 */
 
-static const struct nlsh__kernels *tables[4];
+static const struct nlsh__kernels *tables[NLSH__N_TABLES];
 static size_t n_tables;
 static struct guarded left, right; /* room for LONGEST floats and 64 bytes each */
 static struct nlsh__rng rng;
@@ -214,7 +214,7 @@ int main(void)
         cmocka_unit_test(overflow_to_infinity),
     };
     test_rng(&rng, 0);
-    n_tables = nlsh__kernels_all(tables, 4);
+    n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
     left = guarded_alloc(LONGEST * sizeof(float) + 64);
     right = guarded_alloc(LONGEST * sizeof(float) + 64);
     int failed = cmocka_run_group_tests_name("kernels/l2sq", tests, NULL, NULL);

@@ -11,7 +11,7 @@ enum { MOST_GROUPS = 19, MOST_DIM = 784, MOST_ROWS = MOST_GROUPS * 16 };
 static const size_t group_counts[] = {1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 16, MOST_GROUPS};
 static const size_t dims[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 65, 129, MOST_DIM};
 
-static const struct nlsh__kernels *tables[4];
+static const struct nlsh__kernels *tables[NLSH__N_TABLES];
 static size_t n_tables;
 static struct nlsh__rng rng;
 static struct guarded room[6];
@@ -127,7 +127,7 @@ int main(void)
         cmocka_unit_test(bytes_agree_bit_for_bit),
     };
     test_rng(&rng, 0);
-    n_tables = nlsh__kernels_all(tables, 4);
+    n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
     room[0] = guarded_alloc(MOST_ROWS * MOST_DIM * sizeof(float));
     room[2] = guarded_alloc(MOST_DIM * sizeof(float));
     room[1] = guarded_alloc(MOST_ROWS * sizeof(float));

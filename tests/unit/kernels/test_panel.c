@@ -11,14 +11,14 @@
 #include "kernels/panel.h"
 #include "support/guard.h"
 
-enum { MOST_ROWS = 130, MOST_QUERIES = 13, MOST_DIM = 160, CALLS = 3 };
+enum { MOST_ROWS = 1075, MOST_QUERIES = 70, MOST_DIM = 160, CALLS = 3 };
 #define UNIT 5.9604644775390625e-8
 
 static const size_t row_counts[] = {1, 15, 16, 17, 63, 64, 65, 130};
 static const size_t dims[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 129};
 enum thresholds { NONE, ALL, SOME, N_THRESHOLDS };
 
-static const struct nlsh__kernels *tables[4];
+static const struct nlsh__kernels *tables[NLSH__N_TABLES];
 static size_t n_tables;
 static struct nlsh__rng rng;
 
@@ -152,9 +152,18 @@ static void bytes_equal_a_scan(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++)
         for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
-            for (size_t n_queries = 1; n_queries <= MOST_QUERIES; n_queries++)
+            for (size_t n_queries = 1; n_queries <= 13; n_queries++)
                 for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
                     check_u8(row_counts[i], dims[j], n_queries, kind);
+    /* more than one block of what the widest kernels take at once, and what is left over */
+    static const size_t many[] = {31, 32, 33, 64, MOST_QUERIES};
+    for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+        for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
+            for (size_t dim = 1; dim <= MOST_DIM; dim += dim < 63 ? 31 : 32) {
+                check_u8(31, dim, many[i], kind);
+                check_u8(130, dim, many[i], kind);
+            }
+    check_u8(MOST_ROWS, 66, 33, SOME);
 }
 
 /* score + |q|^2 is the squared distance, and neither overflows at the largest dimension. */
@@ -234,7 +243,7 @@ static void check_scan(size_t n_rows, size_t dim, enum thresholds kind)
 static void scans_of_one_query(void **state)
 {
     (void)state;
-    for (size_t n_rows = 1; n_rows <= MOST_ROWS; n_rows++)
+    for (size_t n_rows = 1; n_rows <= 130; n_rows++)
         for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
             for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
                 check_scan(n_rows, dims[j], kind);
@@ -339,7 +348,7 @@ static void floats_equal_a_scan(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof row_counts / sizeof *row_counts; i++)
         for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
-            for (f.n_queries = 1; f.n_queries <= MOST_QUERIES; f.n_queries++)
+            for (f.n_queries = 1; f.n_queries <= 13; f.n_queries++)
                 for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++) {
                     f.n_rows = row_counts[i];
                     f.dim = dims[j];
@@ -373,6 +382,6 @@ int main(void)
         cmocka_unit_test(floats_need_no_offset),
     };
     test_rng(&rng, 0);
-    n_tables = nlsh__kernels_all(tables, 4);
+    n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
     return cmocka_run_group_tests_name("kernels/panel", tests, setup, teardown);
 }

@@ -7,7 +7,7 @@
 enum { MOST = 1024 };
 #define UNIT 5.9604644775390625e-8
 
-static const struct nlsh__kernels *tables[4];
+static const struct nlsh__kernels *tables[NLSH__N_TABLES];
 static size_t n_tables;
 static struct nlsh__rng rng;
 static struct guarded room;
@@ -107,7 +107,7 @@ int main(void)
         cmocka_unit_test(fades_out),
     };
     test_rng(&rng, 0);
-    n_tables = nlsh__kernels_all(tables, 4);
+    n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
     room = guarded_alloc(MOST * sizeof(float));
     int failed = cmocka_run_group_tests_name("kernels/softmax", tests, NULL, NULL);
     guarded_free(&room);

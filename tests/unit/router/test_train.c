@@ -246,6 +246,7 @@ static void compare_with_steps_by_hand(const struct problem *p, size_t n_train,
                                        const struct nlsh__train_options *o, const double *rates,
                                        const struct nlsh__targets *targets)
 {
+    assert_true(o->f32); /* sums that are rounded otherwise would take other steps */
     struct nlsh__mlp ours, mine;
     struct nlsh__mlp_scratch scratch;
     double loss, held, sum = 0;
@@ -280,6 +281,7 @@ static void plateau_halves_the_rate(void **state)
     (void)state;
     struct problem p = problem_new(240, 4, 3);
     struct nlsh__train_options o = options(7, 1000, 0.02);
+    o.f32 = 1;
     const double lr = o.lr;
     const double falls[] = {lr, lr, lr, lr / 2, lr / 2, lr / 4, lr / 4};
     const double stays[] = {lr, lr, lr, lr, lr, lr, lr};
@@ -300,12 +302,36 @@ static void schedules_reach_the_steps(void **state)
     struct problem p = problem_new(160, 4, 4);
     struct nlsh__train_options o = options(8, 160, 0.03);
     double rates[8];
+    o.f32 = 1;
     for (int s = 0; s < 2; s++) {
         o.scheduler = s ? NLSH_SCHEDULER_STEP : NLSH_SCHEDULER_COSINE;
         for (size_t e = 0; e < 8; e++) rates[e] = o.lr * nlsh__schedule(o.scheduler, e, 8);
         compare_with_steps_by_hand(&p, 160, &o, rates, &p.soft);
     }
     problem_free(&p);
+}
+
+/* Products in bf16 and in f32 end at the same loss, whatever does not fit in a tile. */
+static void bf16_learns_what_f32_does(void **state)
+{
+    (void)state;
+    for (size_t hidden = 0; hidden <= 3; hidden++)
+        for (size_t m = 2; m <= 35; m += 11) {
+            struct problem p = problem_new(700, m, 20 * hidden + m);
+            double loss[2], held[2];
+            for (int f32 = 0; f32 < 2; f32++) {
+                struct nlsh__mlp mlp;
+                struct nlsh__train_options o = options(20, 65, 0.01);
+                o.f32 = f32;
+                assert_int_equal(
+                    fit(&p, 600, hidden, &p.soft, &o, 2, &mlp, &loss[f32], &held[f32], NULL),
+                    NLSH_OK);
+                nlsh__mlp_free(&mlp);
+            }
+            assert_float_equal(loss[0], loss[1], 0.01 + 0.03 * loss[1]);
+            assert_float_equal(held[0], held[1], 0.01 + 0.05 * held[1]);
+            problem_free(&p);
+        }
 }
 
 /* ---- the same weights, limits ---------------------------------------------------------------- */
@@ -427,6 +453,7 @@ int main(void)
         cmocka_unit_test(learns_the_shares_of_the_labels),
         cmocka_unit_test(plateau_halves_the_rate),
         cmocka_unit_test(schedules_reach_the_steps),
+        cmocka_unit_test(bf16_learns_what_f32_does),
         cmocka_unit_test(same_weights_for_any_threads),
         cmocka_unit_test(odd_batches_and_few_rows),
         cmocka_unit_test(divergence_is_an_error),
