@@ -32,19 +32,26 @@
 #include "kernels/topk.h"
 
 enum {
-    BLOCK = 192,      /* queries a task: 192 x 784 bytes stay in the second-level cache */
-    TILE_GROUPS = 16, /* 256 rows between two updates of the thresholds */
+    /* Queries a task. Each block goes over the whole base, which comes from memory or the third-level
+     * cache: as many as stay in the second-level one, fewer where there are few. */
+    MOST_BLOCK = 1024,
+    LEAST_BLOCK = 96,
+    BLOCK_BYTES = 600 << 10,
+    /* Groups between two updates of the thresholds, fewer while these fall fast. */
+    TILE_GROUPS = 64,
+    FIRST_TILE_GROUPS = 16,
+    FIRST_GROUPS = 256,
     SPARE = 8
 };
 
 /* One worker's. */
 struct scratch {
-    void *queries; /* [BLOCK x padded dim] i8, or [BLOCK x dim] f32 */
+    void *queries; /* [block x padded dim] i8, or [block x dim] f32 */
     union {
         int32_t *i32;
         float *f32;
-    } thresholds;   /* [BLOCK] */
-    uint64_t *keys; /* [BLOCK x keep] */
+    } thresholds;   /* [block] */
+    uint64_t *keys; /* [block x keep] */
     struct nlsh__hits hits;
 };
 
@@ -54,7 +61,8 @@ struct exact {
     struct nlsh__panel_f32 panel_f32;
     float *mean; /* [dim], floats only */
     size_t k, keep;
-    size_t most; /* neighbours that there are */
+    size_t block; /* queries a task */
+    size_t most;  /* neighbours that there are */
     int exclude_self;
     int inner;               /* 1: by inner product */
     double longest;          /* inner: length of the longest base row */
@@ -72,17 +80,34 @@ static void scratch_free(struct scratch *s)
     free(s->hits.scores.i32);
 }
 
-static enum nlsh_status scratch_create(struct scratch *s, size_t dim, size_t keep,
+/* A multiple of 32, which is what the widest kernel takes at once. */
+static size_t block_size(const struct nlsh_matrix *queries)
+{
+    size_t bytes = queries->dim * (queries->type == NLSH_U8 ? 1 : sizeof(float));
+    size_t n = BLOCK_BYTES / bytes, few = queries->n_rows / 32;
+    if (n > few) n = few;
+    n = n / 32 * 32;
+    return n < LEAST_BLOCK ? LEAST_BLOCK : n > MOST_BLOCK ? MOST_BLOCK : n;
+}
+
+/* How many groups to take behind group g before thresholds are brought up to date. */
+static size_t groups_from(size_t g, size_t n_groups)
+{
+    size_t n = g < FIRST_GROUPS ? FIRST_TILE_GROUPS : TILE_GROUPS;
+    return n < n_groups - g ? n : n_groups - g;
+}
+
+static enum nlsh_status scratch_create(struct scratch *s, size_t block, size_t dim, size_t keep,
                                        struct nlsh_error *error)
 {
     enum nlsh_status status;
     s->hits.capacity = NLSH__GROUP * (TILE_GROUPS + 1);
-    NLSH_TRY(nlsh__alloc(&s->queries, BLOCK, (dim + 3) / 4 * 16, error));
-    NLSH_TRY(nlsh__alloc(&s->thresholds.i32, BLOCK, 4, error));
-    NLSH_TRY(nlsh__alloc(&s->keys, BLOCK * keep, sizeof *s->keys, error));
-    NLSH_TRY(nlsh__calloc(&s->hits.n, BLOCK, 4, error));
-    NLSH_TRY(nlsh__alloc(&s->hits.ids, BLOCK * s->hits.capacity, 4, error));
-    NLSH_TRY(nlsh__alloc(&s->hits.scores.i32, BLOCK * s->hits.capacity, 4, error));
+    NLSH_TRY(nlsh__alloc(&s->queries, block, (dim + 3) / 4 * 16, error));
+    NLSH_TRY(nlsh__alloc(&s->thresholds.i32, block, 4, error));
+    NLSH_TRY(nlsh__alloc(&s->keys, block * keep, sizeof *s->keys, error));
+    NLSH_TRY(nlsh__calloc(&s->hits.n, block, 4, error));
+    NLSH_TRY(nlsh__alloc(&s->hits.ids, block * s->hits.capacity, 4, error));
+    NLSH_TRY(nlsh__alloc(&s->hits.scores.i32, block * s->hits.capacity, 4, error));
 out:
     return status;
 }
@@ -96,6 +121,7 @@ static void merge_u8(const struct exact *e, struct scratch *s, size_t first, siz
         uint64_t *keys = s->keys + q * e->keep;
         const uint32_t *ids = s->hits.ids + q * s->hits.capacity;
         const int32_t *scores = s->hits.scores.i32 + q * s->hits.capacity;
+        if (s->hits.n[q] == 0) continue;
         for (size_t h = 0; h < s->hits.n[q]; h++) {
             if (e->exclude_self && ids[h] == first + q) continue;
             nlsh__topk_insert(keys, e->keep,
@@ -111,16 +137,15 @@ static void block_u8(const struct exact *e, struct scratch *s, size_t first, siz
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
     size_t dim = e->base->dim, padded = e->panel_u8.n_chunks * 4;
-    int32_t norms[BLOCK];
+    int32_t norms[MOST_BLOCK];
     for (size_t q = 0; q < n; q++) {
         const uint8_t *query = (const uint8_t *)e->queries->data + (first + q) * dim;
         nlsh__panel_u8_query(query, dim, (int8_t *)s->queries + q * padded);
         norms[q] = nlsh__norm_u8(query, dim);
         s->thresholds.i32[q] = INT32_MAX;
     }
-    for (size_t g = 0; g < e->panel_u8.n_groups; g += TILE_GROUPS) {
-        size_t n_groups = e->panel_u8.n_groups - g;
-        if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
+    for (size_t g = 0, n_groups; g < e->panel_u8.n_groups; g += n_groups) {
+        n_groups = groups_from(g, e->panel_u8.n_groups);
         kernels->panel_u8(&e->panel_u8, g, n_groups, s->queries, n, s->thresholds.i32, &s->hits);
         merge_u8(e, s, first, n, norms);
     }
@@ -141,6 +166,7 @@ static void merge_f32(const struct exact *e, struct scratch *s, size_t first, si
         uint64_t *keys = s->keys + q * e->keep;
         const uint32_t *ids = s->hits.ids + q * s->hits.capacity;
         const float *scores = s->hits.scores.f32 + q * s->hits.capacity;
+        if (s->hits.n[q] == 0) continue;
         for (size_t h = 0; h < s->hits.n[q]; h++) {
             if (e->exclude_self && ids[h] == first + q) continue;
             nlsh__topk_insert(keys, e->keep, nlsh__key_u32(nlsh__ordered_f32(scores[h]), ids[h]));
@@ -230,9 +256,8 @@ static void measure_f32(const struct exact *e, struct scratch *s, size_t first,
         s->thresholds.f32[i] = s->thresholds.f32[again[i]];
         nlsh__topk_clear(s->keys + again[i] * e->keep, e->keep);
     }
-    for (size_t g = 0; g < e->panel_f32.n_groups; g += TILE_GROUPS) {
-        size_t n_groups = e->panel_f32.n_groups - g;
-        if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
+    for (size_t g = 0, n_groups; g < e->panel_f32.n_groups; g += n_groups) {
+        n_groups = groups_from(g, e->panel_f32.n_groups);
         nlsh__kernels()->panel_f32(&e->panel_f32, g, n_groups, queries, n, s->thresholds.f32,
                                    &s->hits);
         for (size_t i = 0; i < n; i++) {
@@ -256,13 +281,12 @@ static void block_f32(const struct exact *e, struct scratch *s, size_t first, si
             ((float *)s->queries)[q * dim + d] = rows[q * dim + d] - e->mean[d];
         s->thresholds.f32[q] = INFINITY;
     }
-    for (size_t g = 0; g < e->panel_f32.n_groups; g += TILE_GROUPS) {
-        size_t n_groups = e->panel_f32.n_groups - g;
-        if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
+    for (size_t g = 0, n_groups; g < e->panel_f32.n_groups; g += n_groups) {
+        n_groups = groups_from(g, e->panel_f32.n_groups);
         kernels->panel_f32(&e->panel_f32, g, n_groups, s->queries, n, s->thresholds.f32, &s->hits);
         merge_f32(e, s, first, n);
     }
-    uint32_t again[BLOCK];
+    uint32_t again[MOST_BLOCK];
     size_t n_again = 0;
     for (size_t q = 0; q < n; q++) {
         uint64_t *keys = s->keys + q * e->keep;
@@ -304,8 +328,8 @@ static void task(void *ctx, size_t number, size_t worker)
 {
     const struct exact *e = ctx;
     struct scratch *s = &e->scratch[worker];
-    size_t first = number * BLOCK;
-    size_t n = e->queries->n_rows - first < BLOCK ? e->queries->n_rows - first : BLOCK;
+    size_t first = number * e->block;
+    size_t n = e->queries->n_rows - first < e->block ? e->queries->n_rows - first : e->block;
     nlsh__topk_clear(s->keys, n * e->keep);
     if (e->base->type == NLSH_U8)
         block_u8(e, s, first, n);
@@ -352,6 +376,7 @@ static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct n
                       .queries = queries,
                       .k = k,
                       .keep = k,
+                      .block = block_size(queries),
                       .exclude_self = exclude_self,
                       .inner = inner,
                       .out = out};
@@ -371,8 +396,9 @@ static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct n
         if (inner) prepare_inner(&e);
     }
     for (size_t i = 0; i < n_threads; i++)
-        NLSH_TRY(scratch_create(&e.scratch[i], base->dim, e.keep, error));
-    NLSH_TRY(nlsh__job_tasks(job, stage, (queries->n_rows + BLOCK - 1) / BLOCK, task, &e, error));
+        NLSH_TRY(scratch_create(&e.scratch[i], e.block, base->dim, e.keep, error));
+    NLSH_TRY(
+        nlsh__job_tasks(job, stage, (queries->n_rows + e.block - 1) / e.block, task, &e, error));
     NLSH_TRY(check_overflow(out, error));
 out:
     for (size_t i = 0; e.scratch != NULL && i < n_threads; i++) scratch_free(&e.scratch[i]);

@@ -257,8 +257,8 @@ static int answer(void)
 
 static void bytes_agree_on_every_instruction_set(void **state)
 {
-    const struct nlsh__kernels *all[4];
-    size_t n = nlsh__kernels_all(all, 4);
+    const struct nlsh__kernels *all[NLSH__N_TABLES];
+    size_t n = nlsh__kernels_all(all, NLSH__N_TABLES);
     char first[64], said[64];
     (void)state;
     for (size_t i = 0; i < n; i++) {
