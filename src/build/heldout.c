@@ -34,13 +34,15 @@ static const float *probabilities_of(const struct scoring *s, size_t row, float 
     float *inputs = query + (dim + 15) / 16 * 16;
     float *probabilities = inputs + nlsh__router_input_size(s->router);
     float *scratch = probabilities + nlsh__router_output_size(s->router);
+    const uint8_t *bytes = NULL; /* as an index projects them */
     if (s->held->queries.type == NLSH_U8) {
         const uint8_t *x = (const uint8_t *)s->held->queries.data + row * dim;
         for (size_t d = 0; d < dim; d++) query[d] = x[d];
+        bytes = x;
     } else {
         memcpy(query, (const float *)s->held->queries.data + row * dim, dim * sizeof *query);
     }
-    nlsh__router_project(s->router, query, NULL, inputs);
+    nlsh__router_project(s->router, query, bytes, inputs);
     nlsh__router_forward(s->router, inputs, scratch, probabilities);
     return probabilities;
 }
