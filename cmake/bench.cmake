@@ -4,6 +4,7 @@ foreach(source ${benches})
   get_filename_component(name ${source} NAME_WE)
   add_executable(bench_${name} EXCLUDE_FROM_ALL ${source})
   target_link_libraries(bench_${name} PRIVATE nlsh_internal)
+  target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 endforeach()
 
 # bench_peers measures ours beside other libraries (bench/peers/compare.c). Each of them is a shared

@@ -33,23 +33,12 @@ enum nlsh_status nlsh__suggest(const struct nlsh__search_space *space,
 {
     enum nlsh_status status = nlsh__space_check(space, error);
     if (status != NLSH_OK) return status;
-    /* For the first days of this folder: TPE and GRID follow, each in its own file. */
-    (void)observations;
-    (void)n;
-    if (options->kind == NLSH__SAMPLER_GRID) {
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "take random", "there is no grid yet");
+    switch (options->kind) {
+    case NLSH__SAMPLER_TPE:
+        return nlsh__suggest_tpe(space, options, observations, n, values, error);
+    case NLSH__SAMPLER_RANDOM: nlsh__suggest_random(space, options, values); return NLSH_OK;
+    case NLSH__SAMPLER_GRID:
+        return nlsh__suggest_grid(space, options, observations, n, values, error);
     }
-    nlsh__suggest_random(space, options, values);
-    return NLSH_OK;
-}
-
-uint64_t nlsh__suggestions_left(const struct nlsh__search_space *space,
-                                const struct nlsh__sampler_options *options,
-                                const struct nlsh__observation *observations, size_t n)
-{
-    (void)space;
-    (void)options;
-    (void)observations;
-    (void)n;
-    return UINT64_MAX;
+    return nlsh__fail(error, NLSH_E_ARG, NULL, "there is no sampler number %d", options->kind);
 }
