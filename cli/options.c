@@ -63,8 +63,10 @@ static const struct verb verbs[] = {
      "-i INDEX -q QUERIES [flags]",
      "Answers every query from the buckets that the network names, and says how good and how "
      "fast that was: recall, approximation factor, queries a second.\n"
-     "The true neighbours come from --gt, or from -d, or else from scanning every bucket of the "
-     "index. Approximate and true search are timed apart. Distances are not squared; of an index "
+     "The true neighbours come from --gt, or are found by an exact search of the vectors, which "
+     "the "
+     "index carries, and kept in the cache; -d is not needed. Approximate and true search are "
+     "timed apart. Distances are not squared; of an index "
      "with --metric cosine they are 1 - cos, with ip the negated inner product (smaller is nearer "
      "throughout, and there is no AF).\n"
      "The text has for each query: METHOD NAME; Query, its row from 0; for each rank Nearest "
@@ -268,7 +270,7 @@ enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 static const char base_help[] =
     "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin or i8bin, also .gz";
 static const char checked_base_help[] =
-    "base vectors, checked against the index by content; true neighbours then come faster";
+    "base vectors, checked against the index by content; the index carries them too";
 
 #define FILES GROUP_FILES, true
 #define FILES_MAYBE GROUP_FILES, false

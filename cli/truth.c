@@ -37,78 +37,6 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
     return code;
 }
 
-/* ---- from an index --------------------------------------------------------------------------- */
-
-static enum nlsh_status
-scan_timed(const struct nlsh_index *index, const struct nlsh_matrix *queries,
-           const struct nlsh_search_options *options, struct nlsh_neighbors *out, double *seconds,
-           struct nlsh_error *error)
-{
-    struct nlsh_searcher *searcher;
-    double spent = 0;
-    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
-    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i++) {
-        struct nlsh_matrix one = matrix_rows(queries, i, 1);
-        double began = now_seconds();
-        status = nlsh_search(searcher, &one, options, out->ids + i * out->k, out->l2sq + i * out->k,
-                             NULL, error);
-        spent += now_seconds() - began;
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, queries->n_rows)) {
-            status = error->status = NLSH_E_INTERRUPTED;
-        }
-    }
-    nlsh_searcher_free(searcher);
-    *seconds = spent / (double)queries->n_rows;
-    return status;
-}
-
-static enum nlsh_status scan_batched(const struct nlsh_index *index,
-                                     const struct nlsh_matrix *queries,
-                                     const struct nlsh_search_options *options,
-                                     struct nlsh_neighbors *out, struct nlsh_error *error)
-{
-    enum nlsh_status status = NLSH_OK;
-    size_t step = 64 * options->n_threads;
-    for (size_t i = 0; status == NLSH_OK && i < queries->n_rows; i += step) {
-        size_t n = queries->n_rows - i < step ? queries->n_rows - i : step;
-        struct nlsh_matrix some = matrix_rows(queries, i, n);
-        status = nlsh_search_batch(index, &some, options, out->ids + i * out->k,
-                                   out->l2sq + i * out->k, NULL, error);
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + n, queries->n_rows)) {
-            status = error->status = NLSH_E_INTERRUPTED;
-        }
-    }
-    return status;
-}
-
-int truth_by_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
-                  const struct nlsh_run *run, double *seconds, struct nlsh_neighbors *out)
-{
-    struct nlsh_error error = {0};
-    struct nlsh_index_info info;
-    struct nlsh_search_options options;
-    nlsh_index_info(index, &info);
-    nlsh_search_options_init(&options);
-    options.k = k;
-    options.probes = (double)info.n_buckets; /* every bucket: nothing can be missed */
-    options.n_threads = run->n_threads;
-    out->n_rows = queries->n_rows;
-    out->k = k;
-    out->ids = calloc(queries->n_rows * k, sizeof *out->ids);
-    out->l2sq = calloc(queries->n_rows * k, sizeof *out->l2sq);
-    enum nlsh_status status = NLSH_E_NOMEM;
-    if (out->ids == NULL || out->l2sq == NULL) {
-        error.status = status;
-    } else if (seconds != NULL) {
-        status = scan_timed(index, queries, &options, out, seconds, &error);
-    } else {
-        status = scan_batched(index, queries, &options, out, &error);
-    }
-    if (status == NLSH_OK) return 0;
-    nlsh_neighbors_free(out);
-    return talk_failed(&error);
-}
-
 /* ---- with the time that it takes ------------------------------------------------------------- */
 
 static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
@@ -163,68 +91,89 @@ static void narrow(struct nlsh_neighbors *neighbors, size_t k)
     neighbors->k = k;
 }
 
-/* The exact scans of baselines know L2 only: with another metric the index's every bucket is scanned. */
-static int time_scan(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
-                     const struct nlsh_run *run, double *seconds)
-{
-    struct nlsh_neighbors found;
-    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
-    struct nlsh_matrix some = matrix_rows(queries, 0, n);
-    int code = truth_by_scan(index, &some, k, run, seconds, &found);
-    if (code == 0) nlsh_neighbors_free(&found);
-    return code;
-}
-
-/* With -d. truth holds --gt's, or nothing. */
-static int from_base(const struct args *args, const struct nlsh_index *index,
-                     const struct nlsh_index_info *info, const char *index_path,
-                     const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
-                     struct nlsh_neighbors *truth, double *seconds)
+/* The exact scans of baselines know L2 only: with another metric every bucket of the index is
+ * scanned, which is exact too. */
+static int time_scan(const struct nlsh_index *index, const struct nlsh_index_info *info,
+                     const struct nlsh_matrix *queries, size_t k, double *seconds)
 {
     struct nlsh_error error = {0};
-    struct loaded base;
-    int code = load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, &base);
-    if (code != 0) return code;
-    if (truth->ids != NULL) {
-        code = fill_distances(info->metric, queries, &base.matrix, truth);
-    } else if (nlsh_ground_truth(&base.matrix, queries, info->metric, k, run, truth, &error) !=
-               NLSH_OK) {
-        code = talk_failed(&error);
+    struct nlsh_search_options options;
+    struct nlsh_searcher *searcher;
+    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
+    uint32_t *ids = calloc(k, sizeof *ids);
+    if (ids == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    nlsh_search_options_init(&options);
+    options.k = k;
+    options.probes = (double)info->n_buckets;
+    double spent = 0;
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, &error);
+    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
+        struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        double began = now_seconds();
+        status = nlsh_search(searcher, &one, &options, ids, NULL, NULL, &error);
+        spent += now_seconds() - began;
+        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
+            status = error.status = NLSH_E_INTERRUPTED;
+        }
     }
-    if (code == 0) {
-        code = info->metric == NLSH_L2 ? time_brute(&base.matrix, queries, k, seconds)
-                                       : time_scan(index, queries, k, run, seconds);
+    *seconds = spent / (double)n;
+    nlsh_searcher_free(searcher);
+    free(ids);
+    return status == NLSH_OK ? 0 : talk_failed(&error);
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* The file that -d names, checked against the index; or the vectors that the index carries. */
+static int load_base(const struct args *args, const struct nlsh_index *index,
+                     const char *index_path, const struct nlsh_index_info *info, struct loaded *out)
+{
+    struct nlsh_error error = {0};
+    if (args_given(args, "d")) {
+        return load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, out);
     }
-    loaded_free(&base);
-    return code;
+    *out = (struct loaded){0};
+    if (nlsh_index_vectors(index, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);
+    out->matrix = out->vectors.matrix;
+    return 0;
+}
+
+/* What is not in *truth yet: the ids, their distances. */
+static int complete(const struct nlsh_index_info *info, const struct nlsh_matrix *base,
+                    const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
+                    struct nlsh_neighbors *truth)
+{
+    struct nlsh_error error = {0};
+    if (truth->ids != NULL) return fill_distances(info->metric, queries, base, truth);
+    if (nlsh_ground_truth(base, queries, info->metric, k, run, truth, &error) == NLSH_OK) return 0;
+    return talk_failed(&error);
 }
 
 int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
                 const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
                 double *seconds)
 {
-    struct nlsh_neighbors given = {0};
     struct nlsh_index_info info;
     struct nlsh_run run;
+    struct loaded base;
     int code = 0;
 
-    *out = given;
+    *out = (struct nlsh_neighbors){0};
     run_init(args, &run);
     nlsh_index_info(index, &info);
     if (args_given(args, "gt")) {
-        code = load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, &given);
+        code = load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
         if (code != 0) return code;
-        narrow(&given, k);
+        narrow(out, k);
     }
-    if (args_given(args, "d")) {
-        *out = given;
-        return from_base(args, index, &info, index_path, queries, k, &run, out, seconds);
+    code = load_base(args, index, index_path, &info, &base);
+    if (code != 0) return code;
+    code = complete(&info, &base.matrix, queries, k, &run, out);
+    if (code == 0) {
+        code = info.metric == NLSH_L2 ? time_brute(&base.matrix, queries, k, seconds)
+                                      : time_scan(index, &info, queries, k, seconds);
     }
-    code = truth_by_scan(index, queries, k, &run, seconds, out);
-    if (code == 0 && given.ids != NULL) {
-        memcpy(out->ids, given.ids, queries->n_rows * k * sizeof *given.ids);
-    }
-    nlsh_neighbors_free(&given);
+    loaded_free(&base);
     return code;
 }
 
@@ -232,20 +181,16 @@ int truth_find(const struct args *args, const struct nlsh_index *index, const ch
                const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
                struct nlsh_neighbors *out)
 {
-    struct nlsh_error error = {0};
     struct nlsh_index_info info;
     struct loaded base;
+    *out = (struct nlsh_neighbors){0};
     nlsh_index_info(index, &info);
     if (args_given(args, "gt")) {
         return load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
     }
-    if (!args_given(args, "d")) return truth_by_scan(index, queries, k, run, NULL, out);
-    int code =
-        load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, &info, &base);
+    int code = load_base(args, index, index_path, &info, &base);
     if (code != 0) return code;
-    if (nlsh_ground_truth(&base.matrix, queries, info.metric, k, run, out, &error) != NLSH_OK) {
-        code = talk_failed(&error);
-    }
+    code = complete(&info, &base.matrix, queries, k, run, out);
     loaded_free(&base);
     return code;
 }

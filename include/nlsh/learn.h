@@ -81,6 +81,17 @@ NLSH_API enum nlsh_format nlsh_format_from_name(const char *name);
  * floats are narrowed to bytes: the same vectors hash alike in fvecs and in bvecs. */
 NLSH_API uint64_t nlsh_data_hash(const struct nlsh_matrix *matrix);
 
+/*
+ * nlsh_index_vectors() - the vectors that an index holds, in the order of the base.
+ *
+ * For L2 they are the base, with its data hash; for cosine each has length 1, and bytes are floats
+ * for cosine and IP. *out is freed with nlsh_vectors_free(). NLSH_E_DATA where the ids are damaged;
+ * NLSH_E_NOMEM. Cost: a copy of the vectors.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index,
+                                                           struct nlsh_vectors *out,
+                                                           struct nlsh_error *error);
+
 /* ---- nearest neighbours: ground truth and graphs --------------------------------------------- */
 
 /* k neighbours of n rows, each row ascending by (l2sq, id); l2sq holds scores of the metric that was
