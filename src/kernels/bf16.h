@@ -53,6 +53,13 @@ struct nlsh__bf16 {
     /* sums [32] += the rows of x [n_rows x 32]. */
     void (*columns)(const float *x, size_t ld, size_t n_rows, float *sums);
 
+    /* Scores bias - 2 dots of n values, a multiple of 64. least: of those at i % 64 == lane the least,
+     * for each of 64 lanes. below: those that are most or less, in order, and first + where they stood;
+     * returns how many, room for n + 16. */
+    void (*least)(const float *dots, const float *bias, size_t n, float *lanes);
+    size_t (*below)(const float *dots, const float *bias, size_t n, float most, uint32_t first,
+                    float *scores, uint32_t *ids);
+
     /* AdamW on n_rows x n_columns (at most 32) parameters and their moments, rows ld apart; the
      * gradient's rows are 32 apart. */
     void (*adamw)(float *parameters, float *first, float *second, size_t ld, const float *gradient,

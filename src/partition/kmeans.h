@@ -32,4 +32,12 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
                                      size_t n_best, const struct nlsh__job *job, uint32_t *best,
                                      float *l2sq, struct nlsh_error *error);
 
+/* The same, faster where the processor has products in bf16: then these choose a few more centroids
+ * than are wanted, and f32 distances rank them. A centroid may be missed for one that is farther by
+ * what bf16 rounds. */
+enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const float *centroids,
+                                  const float *penalty, size_t k, size_t n_best,
+                                  const struct nlsh__job *job, uint32_t *best, float *l2sq,
+                                  struct nlsh_error *error);
+
 #endif

@@ -202,6 +202,43 @@ TARGET static void columns(const float *x, size_t ld, size_t n_rows, float *sums
     _mm512_storeu_ps(sums + 16, s1);
 }
 
+INLINE __m512 score16(const float *dots, const float *bias)
+{
+    return _mm512_fnmadd_ps(_mm512_set1_ps(2), _mm512_loadu_ps(dots), _mm512_loadu_ps(bias));
+}
+
+TARGET static void least(const float *dots, const float *bias, size_t n, float *lanes)
+{
+    __m512 low[4];
+    UNROLL
+    for (int j = 0; j < 4; j++) low[j] = _mm512_set1_ps(__builtin_inff());
+    for (size_t i = 0; i < n; i += 64) {
+        UNROLL
+        for (int j = 0; j < 4; j++) /* min() gives its second operand where one is no number */
+            low[j] = _mm512_min_ps(score16(dots + i + 16 * j, bias + i + 16 * j), low[j]);
+    }
+    UNROLL
+    for (int j = 0; j < 4; j++) _mm512_storeu_ps(lanes + 16 * j, low[j]);
+}
+
+TARGET static size_t below(const float *dots, const float *bias, size_t n, float most,
+                           uint32_t first, float *scores, uint32_t *ids)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512 limit = _mm512_set1_ps(most);
+    size_t found = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __m512 x = score16(dots + i, bias + i);
+        __mmask16 mask = _mm512_cmp_ps_mask(x, limit, _CMP_LE_OQ);
+        if (mask == 0) continue;
+        __m512i at = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(first + (uint32_t)i)));
+        _mm512_storeu_ps(scores + found, _mm512_maskz_compress_ps(mask, x));
+        _mm512_storeu_si512(ids + found, _mm512_maskz_compress_epi32(mask, at));
+        found += (size_t)__builtin_popcount(mask);
+    }
+    return found;
+}
+
 /* 1 / (sqrt(v) c + 1e-8), by approximations of 14 bits and a step of Newton's each (to 2^-22): root
  * and division take longer than all the rest together. */
 INLINE __m512 inverse(__m512 v, __m512 correction)
@@ -254,6 +291,8 @@ const struct nlsh__bf16 nlsh__bf16_avx512 = {
     .add = add,
     .gate = gate,
     .columns = columns,
+    .least = least,
+    .below = below,
     .adamw = adamw,
 };
 #endif

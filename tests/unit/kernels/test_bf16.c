@@ -225,12 +225,50 @@ static void adamw_is_adamw(void **state)
         }
 }
 
+/* Scores bias - 2 dots: the least of each lane, and those up to a limit. */
+static void check_scores(size_t t, size_t n)
+{
+    struct guarded dots = guarded_alloc(n * 4), bias = guarded_alloc(n * 4);
+    struct guarded scores = guarded_alloc((n + 16) * 4), ids = guarded_alloc((n + 16) * 4);
+    float *d = dots.data, *b = bias.data, lanes[64], expected[64];
+    for (size_t i = 0; i < 64; i++) expected[i] = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        d[i] = (float)nlsh__rng_normal(&rng);
+        b[i] = i % 9 == 5 ? INFINITY : (float)nlsh__rng_below(&rng, 7);
+        if (i % 50 == 17) d[i] = NAN;
+        if (b[i] - 2 * d[i] < expected[i % 64]) expected[i % 64] = b[i] - 2 * d[i];
+    }
+    tables[t]->least(d, b, n, lanes);
+    assert_memory_equal(lanes, expected, sizeof lanes);
+    const float limits[] = {-INFINITY, expected[3], 2, INFINITY};
+    for (size_t l = 0; l < 4; l++) {
+        size_t found = tables[t]->below(d, b, n, limits[l], 1000, scores.data, ids.data), count = 0;
+        for (size_t i = 0; i < n; i++) {
+            float score = b[i] - 2 * d[i];
+            if (!(score <= limits[l])) continue;
+            assert_true(count < found && ((uint32_t *)ids.data)[count] == 1000 + i);
+            assert_true(((float *)scores.data)[count++] == score);
+        }
+        assert_int_equal(found, count);
+    }
+    guarded_free(&dots);
+    guarded_free(&bias);
+    guarded_free(&scores);
+    guarded_free(&ids);
+}
+
+static void scores_equal_a_loop(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < n_tables; t++)
+        for (size_t n = 64; n <= 1024; n += 192) check_scores(t, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_hold_what_they_should),
-        cmocka_unit_test(products_equal_a_loop),
-        cmocka_unit_test(passes_equal_loops),
+        cmocka_unit_test(scores_equal_a_loop),   cmocka_unit_test(tiles_hold_what_they_should),
+        cmocka_unit_test(products_equal_a_loop), cmocka_unit_test(passes_equal_loops),
         cmocka_unit_test(adamw_is_adamw),
     };
     const struct nlsh__kernels *all[NLSH__N_TABLES];
