@@ -1,0 +1,204 @@
+#!/bin/sh
+# run.sh - the experiments of EXPERIMENTS.md. `./dev experiments` calls it with the build folder first.
+#
+#   --data NAME   mnist, fashion-mnist or sift1m; may be repeated; default: all that are here
+#   --out FILE    the page (EXPERIMENTS.md)
+#   --page        nothing is measured: the page anew from what lies in out/experiments
+#
+# A step is a build with some settings and its curve over the test queries, or a table of speeds. Its
+# output stays in out/experiments/SET/; a step whose command, data and nlsh are the same as then is not
+# run again, so that a run that was stopped goes on. Graphs, partitions and ground truth come from the
+# cache whatever else changed. At the end it says what was taken from where. The page says what each
+# section found by numbers (page.sh) and takes in what a person has to add (notes.md).
+#
+# The data lies where bench/run.sh says: Fashion-MNIST in $NLSH_FASHION_MNIST or Debian's package, the
+# others in $NLSH_MNIST and $NLSH_SIFT.
+#   $NLSH_EXPERIMENTS_QUICK   1: one epoch, few buckets, a small network, elsewhere: does it run?
+#   $NLSH_EXPERIMENTS_WORK    out/experiments
+#   $NLSH_EXPERIMENTS_KEEP    1: steps that another nlsh has run count too
+#   $NLSH_CACHE               the cache; default: in out/experiments
+#   $NLSH_EXPERIMENTS_TIMED   a command to put before what is timed, e.g. "taskset -c 1"
+set -eu
+build=$1
+shift
+nlsh=$build/nlsh here=$(dirname "$0")
+work=${NLSH_EXPERIMENTS_WORK:-out/experiments} quick=${NLSH_EXPERIMENTS_QUICK:-}
+NLSH_CACHE=${NLSH_CACHE:-$work/cache}
+if [ -n "$quick" ]; then work=$work-quick; fi
+export NLSH_CACHE
+wanted='' page=EXPERIMENTS.md measure=1
+say() { printf '%s\n' "$*" >&2; }
+usage() { say "error: experiments: $1" && exit 2; }
+while [ $# -gt 0 ]; do
+    case $1 in
+    --page) measure=0 ;;
+    --data | --out)
+        [ $# -gt 1 ] || usage "$1 needs a value"
+        if [ "$1" = --data ]; then wanted="$wanted $2"; else page=$2; fi
+        shift
+        ;;
+    *) usage "unknown word $1" ;;
+    esac
+    shift
+done
+mkdir -p "$work" "$NLSH_CACHE"
+
+base_of() {
+    case $1 in
+    mnist) echo "${NLSH_MNIST:-}/train-images-idx3-ubyte.gz" ;;
+    fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/train-images-idx3-ubyte.gz" ;;
+    sift1m) echo "${NLSH_SIFT:-}/sift_base.bvecs" ;;
+    *) usage "no data set is called $1" ;;
+    esac
+}
+queries_of() {
+    case $1 in
+    mnist) echo "${NLSH_MNIST:-}/t10k-images-idx3-ubyte.gz" ;;
+    fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz" ;;
+    sift1m) echo "${NLSH_SIFT:-}/sift_query.bvecs" ;;
+    esac
+}
+
+# ---- steps ---------------------------------------------------------------------------------------
+
+n_kept=0 n_run=0
+: >"$work/ran"
+program=$(cat "$nlsh" "$build"/libnlsh*.so.*.*.* 2>/dev/null | cksum)
+
+# Whether a step's key says that it was run on these data with this command, and by this nlsh.
+same_step() {
+    [ -s "$1" ] || return 1
+    if [ -n "${NLSH_EXPERIMENTS_KEEP:-}" ]; then
+        [ "$(tail -n +2 "$1")" = "$(tail -n +2 "$work/key")" ]
+    else
+        cmp -s "$1" "$work/key"
+    fi
+}
+
+# step SET ID COMMAND...: COMMAND makes what SET/ID.* holds; not run where it has.
+step() {
+    log=$work/$1/$2.log key=$work/$1/$2.key
+    name="$1, $2"
+    shift 2
+    printf '%s\n%s\n%s\n' "$program" "$data" "$*" >"$work/key"
+    if same_step "$key"; then
+        n_kept=$((n_kept + 1))
+        return
+    fi
+    say "$name ($(date +%H:%M))"
+    rm -f "$key"
+    if ! "$@" >"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        say "error: experiments: $name failed; all it said is in $log"
+        exit 1
+    fi
+    mv "$work/key" "$key"
+    echo "$log" >>"$work/ran"
+    n_run=$((n_run + 1))
+}
+
+# measure SET ID SETTINGS: an index, and its curve.
+measure() {
+    stem=$work/$1/$2
+    # shellcheck disable=SC2086
+    "$nlsh" build -d "$base" -i "$stem.nlsh" $3 --progress never
+    "$nlsh" evaluate -i "$stem.nlsh" -q "$queries" -d "$base" -N 10 --csv "$stem.csv" --progress never
+    case $2 in default | m512) ;; *) rm "$stem.nlsh" ;; esac
+}
+try() { # SET ID SETTINGS...
+    set_=$1 id=$2
+    shift 2
+    step "$set_" "$id" measure "$set_" "$id" "$*"
+}
+
+# The sweeps: one setting at a time from where the seed ended, with its labels (hard) and with ours
+# (soft). What is said later counts.
+sweep() { # SET EPOCHS M NODES
+    set_=$1
+    if [ -n "$quick" ]; then set -- "$1" 1 32 32; fi
+    common="-m $3 --partitioner metis --knn 10 --imbalance 0.03 --layers 2 --nodes $4 --epochs $2"
+    case $set_ in
+    mnist) ways='hard soft' again='2 3' layers='1 3 4' nodes='128 256 1024' dropout='0.2 0.5' ;;
+    fashion-mnist) ways='hard soft' again=2 layers='1 3' nodes='128' dropout='0.2' ;;
+    sift1m) ways='soft' again=2 layers='1 3' nodes='512' dropout='0.2' ;;
+    esac
+    for way in $ways; do
+        with="$common --labels $way"
+        try "$set_" "base.$way" "$with"
+        for n in $again; do try "$set_" "seed$n.$way" "$with --seed $n"; done
+        for n in $layers; do try "$set_" "layers$n.$way" "$with --layers $n"; done
+        for n in $nodes; do try "$set_" "nodes$n.$way" "$with --nodes $n"; done
+        for n in $dropout; do try "$set_" "dropout$n.$way" "$with --dropout $n"; done
+        try "$set_" "ivfflat.$way" "$with --graph ivfflat"
+    done
+    if [ "$ways" = soft ]; then try "$set_" base.hard "$common --labels hard"; fi
+    # Partitions, with soft labels.
+    case $set_ in
+    mnist) ms='64 128 512 1024' imbalances='0.1 0.3' knns='5 20' ;;
+    fashion-mnist) ms='64 1024' imbalances='0.3' knns='' ;;
+    sift1m) ms='256 4096' imbalances='0.3' knns='' ;;
+    esac
+    if [ -n "$quick" ]; then ms=64; fi
+    for n in $ms; do try "$set_" "m$n" "$common -m $n"; done
+    for n in $imbalances; do try "$set_" "imbalance$n" "$common --imbalance $n"; done
+    for n in $knns; do try "$set_" "knn$n" "$common --knn $n"; done
+    try "$set_" kmeans "$common --partitioner kmeans --imbalance 0.5"
+    try "$set_" default "${quick:+-m 32 --epochs 1}"
+}
+
+# ---- speeds --------------------------------------------------------------------------------------
+
+# The side-by-side table: one thread, one query at a time, all in one process.
+speeds() { # SET
+    stem=$work/$1/speeds
+    # shellcheck disable=SC2086
+    ${NLSH_EXPERIMENTS_TIMED:-} "$nlsh" bench -d "$base" -q "$queries" -i "$work/$1/default.nlsh" -N 10 \
+        --methods brute,ivfflat,routed,nlsh --seconds "${quick:+0.}1" --csv --progress never \
+        --probes 1,2,3,4,6,8,12,16,24,32,48,64,96,128 -T 1,2,3,4,6,8,12,16,24,32,48,64 \
+        --recall 0.5,0.6,0.7,0.8,0.9,0.95,0.96,0.97,0.98,0.99,0.995 --quiet >"$stem.csv.new"
+    mv "$stem.csv.new" "$stem.csv"
+}
+
+# ---- all of it -----------------------------------------------------------------------------------
+
+# What a run took from where, from what the steps that ran said.
+account() {
+    say "steps: $n_kept were there already, $n_run run ($work)"
+    xargs cat /dev/null <"$work/ran" | awk '
+        /^ *k-NN graph  / { n["graph", $NF == "cache"]++ }
+        /^ *partition  / { n["partition", $NF == "cache"]++ }
+        /^ground truth: taken/ { n["truth", 1]++ }
+        /^recall@10 0.90: top/ { n["truth", 0]++ } # said once an evaluation, which needs them
+        function line(what, name) {
+            printf "%s: %d computed, %d taken from the cache\n", name, n[what, 0], n[what, 1] }
+        END { n["truth", 0] -= n["truth", 1]
+              if (n["truth", 0] < 0) n["truth", 0] = 0
+              line("graph", "k-NN graphs"); line("partition", "partitions"); line("truth", "ground truths") }' >&2
+}
+
+if [ $measure = 1 ]; then
+    measured=''
+    for set_ in ${wanted:-mnist fashion-mnist sift1m}; do
+        base=$(base_of "$set_") queries=$(queries_of "$set_")
+        if [ ! -r "$base" ] || [ ! -r "$queries" ]; then
+            say "$set_ is not here ($0 says where it is looked for): left out"
+            continue
+        fi
+        mkdir -p "$work/$set_"
+        data=$(cat "$base" "$queries" | cksum)
+        case $set_ in
+        sift1m) sweep "$set_" 2 1024 256 ;;
+        *) sweep "$set_" 8 256 512 ;;
+        esac
+        step "$set_" speeds speeds "$set_"
+        measured="$measured $set_"
+        "$here/page.sh" "$build" "$work" "$here/notes.md" >"$page.new"
+        mv "$page.new" "$page"
+    done
+    [ -n "$measured" ] || { say "error: experiments: no data set is here" && exit 66; }
+    account
+else
+    "$here/page.sh" "$build" "$work" "$here/notes.md" >"$page.new"
+    mv "$page.new" "$page"
+fi
+say "written: $page"
