@@ -52,7 +52,7 @@ static int fill(struct report *report, struct compared *compared)
         code = kind_of(path, &kind);
         if (code != 0) break;
         if (kind == KIND_INDEX) code = report_index(report, path, compared);
-        if (kind == KIND_RUN) code = report_study(report, path);
+        if (kind == KIND_RUN) code = report_run(report, path);
         if (kind == KIND_CSV) code = report_csv(report, path, compared);
     }
     if (code == 0 && compared->n_curves > 1) {

@@ -90,8 +90,10 @@ struct compared {
 
 int report_index(struct report *report, const char *path, struct compared *compared);
 int report_csv(struct report *report, const char *path, struct compared *compared);
-/* A folder of nlsh tune, its index.json, or the study's file. */
-int report_study(struct report *report, const char *path);
+/* A run of nlsh tune: its folder, its index.json, or the study's file. */
+int report_run(struct report *report, const char *path);
+/* All studies of an SQLite file. */
+int report_studies(struct report *report, const char *path);
 
 /* Points of a curve as a chart of its own, and its threshold in `compared`. */
 struct nlsh_curve;

@@ -27,6 +27,7 @@ static const char style[] =
     "h2{margin-top:2.5rem;border-bottom:1px solid var(--line)}\n"
     "figure{margin:1.5rem 0}\n"
     "figure svg{display:block;width:100%;height:auto;background:#fff;border-radius:4px}\n"
+    "figcaption{margin-top:.5rem}\n"
     "figcaption,.note,footer{color:var(--faint);font-size:.9rem}\n"
     ".note{border-left:4px solid var(--line);padding-left:.8rem}\n"
     ".scroll{overflow-x:auto}\n"
@@ -38,7 +39,8 @@ static const char style[] =
     "th.n,td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     "@media print{:root{--ink:#000;--faint:#333;--paper:#fff;--line:#999}"
     "body{max-width:none;padding:0;font-size:11pt}"
-    "figure,table{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}}\n";
+    "figure,table{break-inside:avoid}h2,h3{break-after:avoid}.scroll{overflow:visible}"
+    "td.w{min-width:0}}\n";
 
 void page_write(FILE *to, const char *title, const char *body)
 {

@@ -1,13 +1,10 @@
 /*
- * report_study.c - what a run of nlsh tune has to show: the models it kept, the history of its study,
- * which parameters mattered, and all trials at once.
+ * report_study.c - what a study has to show: its history, which parameters mattered, and all trials at
+ * once.
  */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "plot.h"
 #include "report.h"
@@ -419,7 +416,7 @@ static int one_study(struct report *report, const struct study *s)
     return code == 0 ? best_table(report, s) : code;
 }
 
-static int report_studies(struct report *report, const char *path)
+int report_studies(struct report *report, const char *path)
 {
     struct study *studies;
     size_t n;
@@ -427,108 +424,4 @@ static int report_studies(struct report *report, const char *path)
     for (size_t i = 0; i < n && code == 0; i++) code = one_study(report, &studies[i]);
     studies_free(studies, n);
     return code;
-}
-
-/* ---- a run's folder -------------------------------------------------------------------------- */
-
-static int bad_list(const char *path, const char *what)
-{
-    return talk_error(EXIT_BAD_DATA, "give the folder, or the index.json, of a run of nlsh tune",
-                      "%s: %s", path, what);
-}
-
-static void model_row(const json_t *model, const char *cells[6], char text[6][32])
-{
-    static const char *const numbers[] = {"score", "trial", "seed", "build_seconds"};
-    cells[0] = json_string_value(json_object_get(model, "file"));
-    for (size_t i = 0; i < 4; i++) {
-        const json_t *value = json_object_get(model, numbers[i]);
-        if (!json_is_number(value)) continue;
-        snprintf(text[i + 1], 32, "%.8g", json_number_value(value));
-        cells[i + 1] = text[i + 1];
-    }
-    cells[5] = json_dumps(json_object_get(model, "settings"),
-                          JSON_COMPACT | JSON_REAL_PRECISION(6) | JSON_ENCODE_ANY);
-}
-
-static int report_list(struct report *report, const char *path)
-{
-    static const char *const names[] = {"model", "#score",      "#trial",
-                                        "#seed", "#built in s", "settings"};
-    json_error_t at;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &at);
-    if (root == NULL) return bad_list(path, at.text);
-    const char *format = json_string_value(json_object_get(root, "format"));
-    const json_t *models = json_object_get(root, "models");
-    const char *objective = json_string_value(json_object_get(root, "objective"));
-    size_t n = json_array_size(models);
-    int code = 0;
-    if (format == NULL || strcmp(format, "nlsh-models") != 0 || !json_is_array(models)) {
-        code = bad_list(path, "it is no list of models (\"format\": \"nlsh-models\")");
-    }
-    const char **cells = calloc(n * 6 + 1, sizeof *cells);
-    char(*text)[6][32] = calloc(n + 1, sizeof *text);
-    if (code == 0 && (cells == NULL || text == NULL)) code = no_memory();
-    if (code == 0) {
-        page_heading(report, 3, "The models that were kept");
-        if (objective != NULL) page_say(report, "By %s.", objective);
-        for (size_t i = 0; i < n; i++) model_row(json_array_get(models, i), cells + 6 * i, text[i]);
-        page_table(report, names, 6, cells, n);
-        for (size_t i = 0; i < n; i++) free((void *)(uintptr_t)cells[6 * i + 5]);
-    }
-    free(cells);
-    free(text);
-    json_decref(root);
-    return code;
-}
-
-/* folder/name where there is such a file, else NULL; freed by the caller. */
-static char *beside(const char *folder, const char *name)
-{
-    size_t size = strlen(folder) + strlen(name) + 2;
-    char *path = malloc(size);
-    if (path != NULL) snprintf(path, size, "%s/%s", folder, name);
-    if (path != NULL && access(path, F_OK) == 0) return path;
-    free(path);
-    return NULL;
-}
-
-static int report_folder(struct report *report, const char *folder)
-{
-    struct compared none = {{0}, 0};
-    char *list = beside(folder, "index.json"), *study = beside(folder, "study.db"),
-         *table = beside(folder, "models_compare.csv");
-    int code = 0;
-    if (list == NULL && study == NULL) {
-        code = bad_list(folder, "no index.json and no study.db is in this folder");
-    }
-    if (code == 0) page_heading(report, 2, "%s", folder);
-    if (code == 0 && list != NULL) code = report_list(report, list);
-    if (code == 0 && study != NULL) code = report_studies(report, study);
-    if (code == 0 && study == NULL) page_note(report, "There is no study.db beside the list.");
-    if (code == 0 && table != NULL) code = report_csv(report, table, &none);
-    chart_free(&none.candidates);
-    free(list);
-    free(study);
-    free(table);
-    return code;
-}
-
-int report_study(struct report *report, const char *path)
-{
-    struct stat st;
-    if (stat(path, &st) != 0) {
-        return talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", path, strerror(errno));
-    }
-    if (S_ISDIR(st.st_mode)) return report_folder(report, path);
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    if (strcmp(name, "index.json") == 0) {
-        char *folder = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
-        if (folder == NULL) return no_memory();
-        int code = report_folder(report, folder[0] != '\0' ? folder : "/");
-        free(folder);
-        return code;
-    }
-    page_heading(report, 2, "%s", path);
-    return report_studies(report, path);
 }

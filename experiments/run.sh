@@ -146,6 +146,25 @@ sweep() { # SET EPOCHS M NODES
     try "$set_" default "${quick:+-m 32 --epochs 1}"
 }
 
+# ---- the two-stage search ------------------------------------------------------------------------
+
+# The network first, then the partition with the best network; then the best of all and the defaults on
+# the test queries, which the search has not seen.
+two_stages() { # SET
+    folder=$work/$1/tune
+    if [ -n "$quick" ]; then set -- "$1" 3 1 1; else set -- "$1" 12 3 20; fi
+    resume=''
+    if [ -e "$folder/study.db" ]; then resume=--resume; fi
+    # shellcheck disable=SC2086
+    "$nlsh" tune -d "$base" -i "$folder" $resume --two_stage --tune_trials "$2" --tune_folds 1 \
+        --tune_epochs "$3" --top_k 1 --final_epochs "$4" --progress never
+    find "$folder" -name '*.nlsh' | while read -r model; do
+        name=tuned
+        case $model in *defaults.nlsh) name=untuned ;; esac
+        "$nlsh" evaluate -i "$model" -q "$queries" -d "$base" -N 10 --csv "$work/$1/$name.csv" --progress never
+    done
+}
+
 # ---- speeds --------------------------------------------------------------------------------------
 
 # The side-by-side table: one thread, one query at a time, all in one process.
@@ -191,6 +210,7 @@ if [ $measure = 1 ]; then
         *) sweep "$set_" 8 256 512 ;;
         esac
         step "$set_" speeds speeds "$set_"
+        if [ "$set_" = mnist ]; then step "$set_" two_stages two_stages "$set_"; fi
         measured="$measured $set_"
         "$here/page.sh" "$build" "$work" "$here/notes.md" >"$page.new"
         mv "$page.new" "$page"

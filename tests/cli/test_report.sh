@@ -136,12 +136,14 @@ if command -v python3 >/dev/null && python3 study.py >expected; then
     # The folder of a run: the list, the study, the comparison.
     hash=$("$nlsh" info small.nlsh --json | sed -n 's/.*"hash": "\(.*\)".*/\1/p')
     printf '{"format": "nlsh-models", "version": 1, "objective": "recall@T", "data": {"hash": "%s"},
-        "models": [{"file": "m1.nlsh", "settings": {"m": 8}, "score": 0.9, "seed": 1, "trial": 3}]}' \
+        "models": [{"file": "m1.nlsh", "settings": {"m": 8}, "score": 0.9, "seed": 1, "trial": 3}],
+        "defaults": {"file": "defaults.nlsh", "held_out_candidates": 712}, "defaults_stand": true,
+        "best": "defaults.nlsh"}' \
         "$hash" >run/index.json
     cp models.csv run/models_compare.csv
     run 0 report run -o run.html
     page run.html 6
-    has run.html 'm1.nlsh' 'recall@T' 'models_compare.csv'
+    has run.html 'm1.nlsh' 'recall@T' 'models_compare.csv' '712' 'the defaults stand'
     run 0 report run/index.json -o run2.html
     page run2.html 6
     # Damage: an error or, where what is read was not touched, a page; never a crash.
