@@ -55,7 +55,7 @@ static int draw_history(struct report *report, const struct study *s)
                           .y_label =
                               s->maximize ? "value (more is better)" : "value (less is better)",
                           .y_axis = value_axis(s),
-                          .extra = "set xrange [-0.5:*]\n"};
+                          .extra = "set autoscale xfix\nset offsets 0.6, 0.6, 0, 0\n"};
     double best = NAN;
     bool done = true;
     struct series *whole = chart_series(&chart, "points", "whole trials");
@@ -92,6 +92,7 @@ static int draw_steps(struct report *report, const struct study *s)
 {
     char *text = NULL;
     size_t size;
+    double last = 0;
     if (s->n_steps == 0) return 0;
     FILE *to = open_memstream(&text, &size);
     if (to == NULL) return no_memory();
@@ -99,6 +100,7 @@ static int draw_steps(struct report *report, const struct study *s)
         fprintf(to, "$t%d << END\n", whole);
         for (size_t i = 0; i < s->n_steps; i++) {
             const struct step *p = &s->steps[i];
+            last = fmax(last, p->step);
             if (counts(&s->trials[p->trial]) != (whole == 1)) continue;
             if (i > 0 && s->steps[i - 1].trial != p->trial) fputc('\n', to);
             fprintf(to, "%.9g,%.9g\n", p->step, p->value);
@@ -109,10 +111,11 @@ static int draw_steps(struct report *report, const struct study *s)
         to,
         "set title 'values on the way'\nset xlabel 'step' offset 0,0.4\nset ylabel '%s'\n"
         "set key outside bottom center horizontal\nset autoscale xfix\n"
-        "set offsets graph 0.02, graph 0.02, 0, 0\n"
+        "set offsets graph 0.02, graph 0.02, 0, 0\n%s"
         "plot $t0 using 1:2 with linespoints lc rgb '#aaaaaa' pt 7 ps 0.3 title 'stopped early', "
         "$t1 using 1:2 with linespoints lc rgb '#0072b2' pt 7 ps 0.3 title 'whole'\n",
-        s->maximize ? "value (more is better)" : "value (less is better)");
+        s->maximize ? "value (more is better)" : "value (less is better)",
+        last <= 20 ? "set xtics 1\n" : "");
     int code =
         fclose(to) == 0
             ? page_figure(report, text, 960, 440,
@@ -359,7 +362,9 @@ static void study_facts(struct report *report, const struct study *s)
     page_fact(report, "direction", "%s", s->maximize ? "more is better" : "less is better");
     json_object_foreach(s->attributes, key, value)
     {
-        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
+        char *text = json_is_string(value)
+                         ? NULL
+                         : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
         page_fact(report, key, "%.500s", text ? text : json_string_value(value));
         free(text);
     }

@@ -319,7 +319,9 @@ const char *parameter_text(const struct parameter *p, double value, char *buffer
         snprintf(buffer, size, "%.4g", value);
     } else {
         const json_t *choice = json_array_get(p->choices, (size_t)value);
-        char *text = json_is_string(choice) ? NULL : json_dumps(choice, JSON_ENCODE_ANY);
+        char *text = json_is_string(choice)
+                         ? NULL
+                         : json_dumps(choice, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
         snprintf(buffer, size, "%s", text ? text : json_string_value(choice));
         free(text);
     }
