@@ -60,12 +60,14 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
         return wrong_type(path, type, promised);
     }
     if (strcmp(type, "mnist") == 0) promised = NLSH_FORMAT_IDX;
+    talk_progress(NULL, "reading", 0, 0);
     if (strcmp(type, "sift") == 0 && promised == NLSH_FORMAT_AUTO) {
         status = read_sift(path, &out->vectors, &error);
     } else {
         status = nlsh_vectors_read(path, promised, &out->vectors, &error);
     }
     if (status != NLSH_OK) return talk_failed(&error);
+    talk_stage_end();
     out->matrix = out->vectors.matrix;
     out->format = out->vectors.format;
     if (talk_stopped()) {

@@ -2,12 +2,15 @@
  * talk.c - everything that is said on stderr.
  *
  * A stage's bar is drawn at most ten times a second on one line, and goes when the stage ends;
- * what stays is one line with its time. stdout is never touched here.
+ * what stays is one line with its time. A stage that reports nothing for a while (METIS cuts a graph
+ * in one call) is drawn by a thread of its own, so that time is seen to pass. stdout is never
+ * touched here.
  */
 #include "talk.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +36,12 @@ static struct {
     bool visible;
 } bar;
 
+/* Held by whoever writes to stderr or changes the bar. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 static const double redraw_seconds = 0.1;
+/* What the thread waits for before it draws in place of a stage that is silent. */
+static const double silence_seconds = 0.5;
 /* A stage shorter than this leaves no line: it would only be noise. */
 static const double worth_a_line_seconds = 0.1;
 
@@ -214,8 +222,10 @@ static void labelled(const char *label, const char *colour, const char *text)
 static int say_error(int code, const char *message, const char *hint)
 {
     bool has_hint = hint != NULL && hint[0] != '\0';
+    pthread_mutex_lock(&lock);
     bar_hide();
-    bar.stage = NULL;
+    bar.stage = NULL; /* the thread draws nothing from here on */
+    pthread_mutex_unlock(&lock);
     if (talk.progress == PROGRESS_JSON) {
         json_t *event =
             json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit", code);
@@ -254,9 +264,8 @@ int talk_failed(const struct nlsh_error *error)
     return say_error(exit_code(error->status), message, hint);
 }
 
-static void say_line(const char *line)
+static void say_line_locked(const char *line)
 {
-    if (talk.quiet) return;
     if (talk.progress == PROGRESS_JSON) {
         json_t *event = json_pack("{s:s, s:s}", "event", "note", "text", line);
         if (event != NULL) write_json_line(event);
@@ -264,6 +273,14 @@ static void say_line(const char *line)
     }
     bar_hide();
     fprintf(stderr, "%s\n", line);
+}
+
+static void say_line(const char *line)
+{
+    if (talk.quiet) return;
+    pthread_mutex_lock(&lock);
+    say_line_locked(line);
+    pthread_mutex_unlock(&lock);
 }
 
 void talk_say(const char *format, ...)
@@ -325,8 +342,14 @@ static void bar_draw(double now)
     size_t columns = terminal_columns();
 
     if (bar.total == 0) {
-        fprintf(stderr, "\r%-20.30s %s  %s%s", bar.stage, text_count(bar.done, count),
-                text_rate(a_second, rate), wipe);
+        /* How much there is to do is not known: how long it has been at it. */
+        text_seconds(elapsed, count);
+        if (columns > 44) {
+            fprintf(stderr, "\r%-20.30s %s%s", bar.stage, count, wipe);
+        } else {
+            fprintf(stderr, "\r%.*s %s%s", (int)(columns > 16 ? columns - 12 : 4), bar.stage, count,
+                    wipe);
+        }
         return;
     }
     if (share > 0.002 && elapsed > 0.3) text_eta(elapsed * (1 - share) / share, eta);
@@ -363,7 +386,7 @@ static void bar_json(double now)
     write_json_line(event);
 }
 
-void talk_stage_end(void)
+static void stage_end(void)
 {
     char seconds[32];
     if (bar.stage == NULL) return;
@@ -381,30 +404,71 @@ void talk_stage_end(void)
     }
 }
 
+void talk_stage_end(void)
+{
+    pthread_mutex_lock(&lock);
+    stage_end();
+    pthread_mutex_unlock(&lock);
+}
+
+static void draw(double now)
+{
+    bar.drawn = now;
+    if (talk.progress == PROGRESS_JSON) {
+        bar_json(now);
+    } else {
+        bar_draw(now);
+        fflush(stderr);
+        bar.visible = true;
+    }
+}
+
+static void *draw_silent_stages(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        const struct timespec pause = {0, 100 * 1000 * 1000};
+        nanosleep(&pause, NULL);
+        pthread_mutex_lock(&lock);
+        double now = now_seconds();
+        if (bar.stage != NULL && now - bar.drawn >= silence_seconds) draw(now);
+        pthread_mutex_unlock(&lock);
+    }
+    return NULL;
+}
+
+/* Once. Where no thread can be had the bar is drawn when there is news, and no harm is done. */
+static void start_drawing(void)
+{
+    static bool started;
+    sigset_t all, before;
+    pthread_t thread;
+    if (started) return;
+    started = true;
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, draw_silent_stages, NULL) == 0) pthread_detach(thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     (void)user;
     if (talk.progress == PROGRESS_NEVER) return stop_asked;
+    start_drawing();
+    pthread_mutex_lock(&lock);
     double now = now_seconds();
     if (bar.stage == NULL || (bar.stage != stage && strcmp(bar.stage, stage) != 0)) {
-        talk_stage_end();
+        stage_end();
         bar.stage = stage;
         bar.began = now;
         bar.drawn = now; /* the first 0.1 s pass without a bar, so short stages do not flicker */
     }
     bar.done = done;
     bar.total = total;
-    if (now - bar.drawn >= redraw_seconds) {
-        bar.drawn = now;
-        if (talk.progress == PROGRESS_JSON) {
-            bar_json(now);
-        } else {
-            bar_draw(now);
-            fflush(stderr);
-            bar.visible = true;
-        }
-    }
-    if (total > 0 && done >= total) talk_stage_end();
+    if (now - bar.drawn >= redraw_seconds) draw(now);
+    if (total > 0 && done >= total) stage_end();
+    pthread_mutex_unlock(&lock);
     return stop_asked;
 }
 

@@ -7,7 +7,7 @@ escape=$(printf '\033')
 long="build -d base.fvecs -i x.nlsh -m 8 --epochs 400 --partitioner kmeans --no-cache"
 # shellcheck disable=SC2086
 run 0 $long --progress json
-has err '"event":"progress"' '"event":"stage"' '"stage":"training"' '"rate"' '"eta"' '"event":"note"'
+has err '"stage":"reading"' '"event":"progress"' '"event":"stage"' '"stage":"training"' '"rate"' '"eta"' '"event":"note"'
 ok 'one object a line' awk '!/^\{.*\}$/ { bad = 1; print } END { exit bad }' err
 if command -v python3 >/dev/null; then
     ok 'each line is JSON' python3 -c 'import json; [json.loads(l) for l in open("err")]'
