@@ -55,4 +55,43 @@ if [ -x "$prefix/bin/nlsh" ]; then
             grep . && exit 1
     fi
 fi
+# Python's ctypes: the example's structures are the header's, and its answers are the command's.
+if command -v python3 >/dev/null && [ -x "$prefix/bin/nlsh" ]; then
+    echo "python:"
+    cat >"$work/sizes.c" <<'END'
+#include <nlsh/nlsh.h>
+#include <stdio.h>
+int main(void)
+{
+    printf("%zu %zu %zu %zu\n", sizeof(struct nlsh_error), sizeof(struct nlsh_matrix),
+           sizeof(struct nlsh_index_info), sizeof(struct nlsh_search_options));
+}
+END
+    cc -std=c11 -I "$prefix/include" -o "$work/sizes" "$work/sizes.c"
+    NLSH_LIBRARY=$prefix/$libdir/libnlsh.so PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here/../../examples
+    export NLSH_LIBRARY PYTHONDONTWRITEBYTECODE PYTHONPATH
+    sizes=$(python3 -c 'import ctypes, search as s
+print(*(ctypes.sizeof(t) for t in (s.Error, s.Matrix, s.Info, s.Options)))')
+    test "$sizes" = "$("$work/sizes")" || { echo "examples/search.py: sizes $sizes"; exit 1; }
+
+    python3 -c 'import array, sys
+n, dim, state = 400, 8, 1
+out = open(sys.argv[1], "wb")
+for i in range(n):
+    row = array.array("f")
+    for d in range(dim):
+        state = state * 16807 % 2147483647
+        row.append(i % 10 * 20 + state % 32)
+    out.write(dim.to_bytes(4, "little") + row.tobytes())' "$work/base.fvecs"
+    "$prefix/bin/nlsh" build -d "$work/base.fvecs" -i "$work/py.nlsh" -m 8 --epochs 2 --nodes 16 \
+        --partitioner kmeans --no-cache --quiet
+    "$prefix/bin/nlsh" search -i "$work/py.nlsh" -q "$work/base.fvecs" -N 4 --no-cache --quiet |
+        sed -n 's/^Query: //p; s/^Nearest neighbor-[0-9]*: //p; s/^distanceApproximate: //p' \
+            >"$work/command"
+    python3 "$here/../../examples/search.py" "$work/py.nlsh" "$work/base.fvecs" 4 |
+        tr ' :' '\n\n' >"$work/python"
+    test -s "$work/python"
+    cmp "$work/command" "$work/python"
+    echo "  examples/search.py answers as the command does"
+fi
 echo "all of it works"

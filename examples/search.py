@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""search.py INDEX QUERIES.fvecs [K]: the K nearest neighbours of each query, from Python.
+
+Nothing but Python's own library is needed: libnlsh.so is called through ctypes. It is looked for
+where the system looks for libraries; NLSH_LIBRARY names another file. The structures are those of
+nlsh.h, field by field.
+"""
+import array
+import ctypes
+import os
+import sys
+from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int
+from ctypes import c_size_t, c_uint32, c_uint64, c_void_p
+
+NLSH_F32 = 3
+NLSH_NO_ID = 0xFFFFFFFF
+
+
+class Error(ctypes.Structure):
+    _fields_ = [("status", c_int), ("message", c_char * 512), ("hint", c_char * 256)]
+
+
+class Matrix(ctypes.Structure):
+    _fields_ = [("data", c_void_p), ("n_rows", c_size_t), ("dim", c_size_t), ("type", c_int)]
+
+
+class Info(ctypes.Structure):
+    _fields_ = [
+        ("n_rows", c_size_t), ("dim", c_size_t), ("type", c_int), ("metric", c_int),
+        ("n_buckets", c_size_t), ("bucket_min", c_size_t), ("bucket_max", c_size_t),
+        ("data_hash", c_uint64), ("router_weights", c_size_t), ("size_bytes", c_size_t),
+        ("settings", c_char_p), ("disagreement", c_double),
+    ]
+
+
+class Options(ctypes.Structure):
+    _fields_ = [
+        ("k", c_size_t), ("probes", c_double), ("recall", c_double), ("rerank", c_size_t),
+        ("n_threads", c_size_t),
+    ]
+
+
+lib = ctypes.CDLL(os.environ.get("NLSH_LIBRARY", "libnlsh.so.0"))
+lib.nlsh_index_open.argtypes = [c_char_p, POINTER(c_void_p), POINTER(Error)]
+lib.nlsh_index_close.argtypes = [c_void_p]
+lib.nlsh_index_close.restype = None
+lib.nlsh_index_info.argtypes = [c_void_p, POINTER(Info)]
+lib.nlsh_index_info.restype = None
+lib.nlsh_search_options_init.argtypes = [POINTER(Options)]
+lib.nlsh_search_options_init.restype = None
+lib.nlsh_search_batch.argtypes = [
+    c_void_p, POINTER(Matrix), POINTER(Options), POINTER(c_uint32), POINTER(c_float), c_void_p,
+    POINTER(Error),
+]
+
+
+def check(status, error):
+    if status != 0:
+        raise OSError(error.message.decode(errors="replace"))
+
+
+class Index:
+    """An open index; `with Index(path) as index:` closes it."""
+
+    def __init__(self, path):
+        self.handle, error = c_void_p(), Error()
+        check(lib.nlsh_index_open(os.fsencode(path), byref(self.handle), byref(error)), error)
+        self.info = Info()
+        lib.nlsh_index_info(self.handle, byref(self.info))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        lib.nlsh_index_close(self.handle)
+        self.handle = None
+
+    def search(self, queries, k=10, recall=0.95, threads=1):
+        """queries: array.array("f") (or a float32 numpy array) of n x dim values, row by row.
+
+        Returns n lists of (id, squared distance), nearest first. ctypes lets other Python
+        threads run meanwhile.
+        """
+        values = (c_float * len(queries)).from_buffer(queries)
+        n, rest = divmod(len(queries), self.info.dim)
+        if rest:
+            raise ValueError(f"{len(queries)} values are no rows of {self.info.dim}")
+        options, error = Options(), Error()
+        lib.nlsh_search_options_init(byref(options))
+        options.k, options.recall, options.n_threads = k, recall, threads
+        ids, l2sq = (c_uint32 * (n * k))(), (c_float * (n * k))()
+        matrix = Matrix(ctypes.addressof(values), n, self.info.dim, NLSH_F32)
+        check(lib.nlsh_search_batch(self.handle, byref(matrix), byref(options), ids, l2sq, None,
+                                    byref(error)), error)
+        rows = [list(zip(ids[i * k:i * k + k], l2sq[i * k:i * k + k])) for i in range(n)]
+        return [[pair for pair in row if pair[0] != NLSH_NO_ID] for row in rows]
+
+
+def read_fvecs(path, dim):
+    """Each row of the file is its dimension, 32 bits, and then its values."""
+    with open(path, "rb") as file:
+        content = file.read()
+    head, row_bytes = dim.to_bytes(4, "little"), 4 * (dim + 1)
+    values = array.array("f")
+    for at in range(0, len(content), row_bytes):
+        row = content[at:at + row_bytes]
+        if len(row) != row_bytes or row[:4] != head:
+            raise ValueError(f"{path}: row {len(values) // dim} is no row of {dim} floats")
+        values.frombytes(row[4:])
+    return values
+
+
+def main():
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: search.py INDEX QUERIES.fvecs [K]")
+    try:
+        with Index(sys.argv[1]) as index:
+            queries = read_fvecs(sys.argv[2], index.info.dim)
+            for i, row in enumerate(index.search(queries, int((sys.argv + ["10"])[3]))):
+                print(i, *(f"{id}:{l2sq ** 0.5:.7g}" for id, l2sq in row))
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
