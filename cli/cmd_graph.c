@@ -1,4 +1,4 @@
-/* cmd_graph.c - `nlsh graph` and `nlsh groundtruth`: exact (or IVF-Flat) neighbours to files. */
+/* cmd_graph.c - `nlsh graph` and `nlsh groundtruth`: exact or approximate neighbours to files. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,15 +10,44 @@
 #include "verbs.h"
 
 static int report(const struct args *args, const char *path, const struct nlsh_neighbors *found,
-                  double seconds)
+                  double seconds, double recall)
 {
     char rows[32], spent[32];
     talk_say("%s: %s rows of %zu neighbours, %s", path, text_count(found->n_rows, rows), found->k,
              text_seconds(seconds, spent));
     if (!args_given(args, "json")) return 0;
-    return print_json(json_pack("{s:o, s:I, s:I, s:f}", "file", json_name(path), "rows",
-                                (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds",
-                                seconds));
+    json_t *told =
+        json_pack("{s:o, s:I, s:I, s:f}", "file", json_name(path), "rows",
+                  (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds", seconds);
+    if (!isnan(recall)) json_object_set_new(told, "recall", json_real(recall));
+    return print_json(told);
+}
+
+static enum nlsh_graph_method method_named(const char *name)
+{
+    static const char *const names[] = {"exact", "ivfflat", "pieces", "auto"};
+    int method = 0;
+    while (strcmp(names[method], name) != 0) method++;
+    return (enum nlsh_graph_method)method;
+}
+
+/* --check: what share of true neighbours some rows have. */
+static int check_graph(const struct args *args, const struct loaded *base,
+                       const struct nlsh_neighbors *found, const struct nlsh_run *run,
+                       double *recall)
+{
+    struct nlsh_error error = {0};
+    *recall = NAN;
+    if (!args_given(args, "check")) return 0;
+    if (nlsh_graph_recall(&base->matrix, metric_named(args_text(args, "metric")), found,
+                          args_count(args, "check"), args_count(args, "seed"), run, recall,
+                          &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    talk_say("recall %.4f on %zu rows, looked up exactly", *recall,
+             args_count(args, "check") < found->n_rows ? args_count(args, "check") : found->n_rows);
+    return 0;
 }
 
 int cmd_graph(const struct args *args)
@@ -29,7 +58,6 @@ int cmd_graph(const struct args *args)
     struct loaded base;
     const char *inputs[] = {args_text(args, "d")};
     const char *path = args_text(args, "o");
-    bool exact = strcmp(args_text(args, "graph"), "exact") == 0;
 
     int code = output_check(path, "-o", inputs, 1);
     if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
@@ -37,18 +65,18 @@ int cmd_graph(const struct args *args)
     run_init(args, &run);
     double began = now_seconds();
     if (nlsh_graph_build(&base.matrix, metric_named(args_text(args, "metric")),
-                         exact ? NLSH_GRAPH_EXACT : NLSH_GRAPH_IVFFLAT, args_count(args, "knn"),
+                         method_named(args_text(args, "graph")), args_count(args, "knn"),
                          args_count(args, "seed"), &run, &found, &error) != NLSH_OK) {
         loaded_free(&base);
         return talk_failed(&error);
     }
     talk_stage_end();
-    double seconds = now_seconds() - began;
-    if (nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
+    double seconds = now_seconds() - began, recall;
+    code = check_graph(args, &base, &found, &run, &recall);
+    if (code == 0 && nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
         code = talk_failed(&error);
-    } else {
-        code = report(args, path, &found, seconds);
     }
+    if (code == 0) code = report(args, path, &found, seconds, recall);
     nlsh_neighbors_free(&found);
     loaded_free(&base);
     return code;
@@ -93,7 +121,7 @@ static int truth_of(const struct args *args, const struct loaded *base,
     if (code == 0 && nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
         code = talk_failed(&error);
     }
-    if (code == 0) code = report(args, path, &found, seconds);
+    if (code == 0) code = report(args, path, &found, seconds, NAN);
     nlsh_neighbors_free(&found);
     return code;
 }

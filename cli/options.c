@@ -321,8 +321,9 @@ static const struct flag flags[] = {
     {N, "csv", NULL, FLAG_SWITCH, FIND, NULL, NULL, NO_RANGE, "the table as CSV"},
     {G, "knn", NULL, FLAG_COUNT, FIND, "K", "10", 1, 1e6, "neighbours of each vector"},
     {G | T, "metric", NULL, FLAG_CHOICE, FIND, "{l2,ip,cosine}", "l2", NO_RANGE, "what makes a vector near: distance, inner product or angle"},
-    {G, "graph", NULL, FLAG_CHOICE, FIND, "{exact,ivfflat}", "exact", NO_RANGE, "how they are found"},
-    {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat uses"},
+    {G, "graph", NULL, FLAG_CHOICE, FIND, "{exact,ivfflat,pieces,auto}", "exact", NO_RANGE, "how they are found; pieces: each vector among its nearest k-means cells"},
+    {G, "check", NULL, FLAG_COUNT, FIND, "N", NULL, 1, 1e9, "look N vectors up exactly and say what share of their neighbours is there"},
+    {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat and pieces use"},
     {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},
 
     {B | G | T | E | P, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},

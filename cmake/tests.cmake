@@ -5,7 +5,8 @@ find_library(CMOCKA_LIBRARY cmocka REQUIRED)
 # These run under ThreadSanitizer as well: FOLDER/test_X. The other tests add nothing there but
 # oneDNN's and libgomp's own doings.
 set(threaded_tests base/test_pool base/test_job build/test_same_bytes cache/test_cache
-    router/test_train search/test_search search/test_batch graph/test_exact)
+    router/test_train search/test_search search/test_batch graph/test_exact
+    graph/test_approximate)
 add_custom_target(threads_tests)
 
 # A refused allocation is a status here, not the end; what TSan must not see is in tests/tsan.supp.

@@ -283,6 +283,26 @@ out:
     return status;
 }
 
+/* Held-out rows say what recall a threshold reaches: their neighbours must be the true ones, and what an
+ * approximate graph misses is what is hard to find. */
+static enum nlsh_status true_neighbors_of_held(struct build *b, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh_neighbors found = {0};
+    size_t k = b->graph.k;
+    if (b->options.graph == NLSH_GRAPH_EXACT || b->options.metric == NLSH_IP) return NLSH_OK;
+    NLSH_TRY(nlsh__stage_exact_rows(&b->space.rows, b->held_rows, b->n_held, b->options.metric, k,
+                                    b->job, &found, error));
+    for (size_t i = 0; i < b->n_held; i++) {
+        size_t to = b->held_rows[i] * k;
+        memcpy(b->graph.ids + to, found.ids + i * k, k * sizeof *found.ids);
+        memcpy(b->graph.l2sq + to, found.l2sq + i * k, k * sizeof *found.l2sq);
+    }
+out:
+    nlsh_neighbors_free(&found);
+    return status;
+}
+
 /* Rounds of re-assigning and training again, each kept only where it saves candidates. */
 static enum nlsh_status refine(struct build *b, struct nlsh_error *error)
 {
@@ -614,6 +634,7 @@ static enum nlsh_status run_stages(struct build *b, const char *path, struct nls
     seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     NLSH_TRY(make_inputs(b, error));
     NLSH_TRY(hold_out(b, error));
+    NLSH_TRY(true_neighbors_of_held(b, error));
     NLSH_TRY(partition_and_train(b, error));
     start = nlsh__now();
     NLSH_TRY(write_index(b, path, error));
@@ -766,6 +787,8 @@ enum nlsh_status nlsh__learner_run(struct nlsh__learner *l,
     b->options = *options;
     b->watch = watch;
     b->watch_user = user;
+    /* It has the graphs that it was given. */
+    if (b->options.graph == NLSH_GRAPH_AUTO) b->options.graph = NLSH_GRAPH_EXACT;
     NLSH_TRY(nlsh__resolve(&b->data.matrix, &b->options, error));
     NLSH_TRY(learner_graph(l, error));
     if (b->inputs == NULL || l->components != b->options.components) {

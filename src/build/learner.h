@@ -19,7 +19,7 @@ struct nlsh__learner_input {
     size_t truth_k;
     /* By enum nlsh_graph_method: the rows' own graph, ids alone; k 0 where it is not to be used.
      * NLSH_IP: the neighbours by inner product. */
-    struct nlsh_neighbors graphs[2];
+    struct nlsh_neighbors graphs[3];
 };
 
 /* options: of which metric and seed are taken. */

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/job.h"
+#include "build/stages.h"
 #include "kernels/kernels.h"
 #include "vectors/values.h"
 
@@ -85,9 +86,10 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("kahip_mode", o->kahip_mode, 0, 5, error));
     NLSH_TRY(check_range("partitioner", o->partitioner, 0, 3, error));
     NLSH_TRY(check_range("metric", o->metric, 0, 2, error));
-    NLSH_TRY(check_range("graph", o->graph, 0, 1, error));
+    NLSH_TRY(check_range("graph", o->graph, 0, 3, error));
     NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
     NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));
+    o->graph = nlsh__graph_method(base, o->graph);
     if (isnan(o->imbalance) || (o->imbalance < 0 && o->imbalance != NLSH_AUTO_REAL))
         status =
             nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g", o->imbalance);

@@ -24,7 +24,7 @@ struct field {
 };
 
 static const char *const metrics[] = {"l2", "ip", "cosine", NULL}; /* nlsh_metric_name()'s */
-static const char *const graphs[] = {"exact", "ivfflat", NULL};
+static const char *const graphs[] = {"exact", "ivfflat", "pieces", "auto", NULL};
 static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", NULL};
 static const char *const labels[] = {"soft", "hard", NULL};
 static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NULL};
@@ -62,7 +62,9 @@ static const struct field fields[] = {
      1e6,
      NULL},
     {{"seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
-    {{"graph", "{exact,ivfflat}", "how the k-NN graph is found", "exact"},
+    {{"graph", "{exact,ivfflat,pieces,auto}",
+      "how the k-NN graph is found; auto: exact where that is a matter of seconds, else pieces",
+      "auto"},
      CHOICE,
      AT(graph),
      0,

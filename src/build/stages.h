@@ -16,4 +16,14 @@ enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash
                                    struct nlsh_neighbors *out, int *from_cache,
                                    struct nlsh_error *error);
 
+/* What NLSH_GRAPH_AUTO is for these rows; another method as it is. */
+enum nlsh_graph_method nlsh__graph_method(const struct nlsh_matrix *rows,
+                                          enum nlsh_graph_method method);
+
+/* The exact neighbours of some rows, themselves left out; k < base->n_rows. */
+enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base, const uint32_t *rows,
+                                        size_t n_rows, enum nlsh_metric metric, size_t k,
+                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        struct nlsh_error *error);
+
 #endif

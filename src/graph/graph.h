@@ -33,6 +33,12 @@ enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t 
                                          const struct nlsh__job *job, struct nlsh_neighbors *out,
                                          struct nlsh_error *error);
 
+/* The graph through overlapping pieces: each row against the rows of the cells that are nearest to it.
+ * Exact below 20,000 rows. The same for any number of threads. */
+enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
+                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        struct nlsh_error *error);
+
 /*
  * nlsh__csr_from_neighbors() - an edge wanted from both ends weighs 2, from one end 1.
  *

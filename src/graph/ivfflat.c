@@ -14,7 +14,7 @@
 #include "graph/graph.h"
 #include "partition/kmeans.h"
 
-/* tests/unit/graph/test_ivfflat.c holds the recall that these reach. */
+/* tests/unit/graph/test_approximate.c holds the recall that these reach. */
 enum { CELL_ROWS = 500, PROBES = 24, ITERATIONS = 8 };
 
 struct ivf {

@@ -232,7 +232,7 @@ enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const
                      .n_cells = (k + 63) / 64 * 2, /* whole rows of the 64 lists */
                      .best = best,
                      .l2sq = l2sq};
-    if (nlsh__kernels()->bf16 == NULL || k < FEWEST || c.keep > LISTS / 2)
+    if (nlsh__kernels()->bf16 == NULL || k < FEWEST || c.keep > LISTS)
         return nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, job, best, l2sq,
                                    error);
     return near_bf16(&c, job, error);

@@ -70,6 +70,10 @@ has err 'taken from the cache'
 ok 'ivecs of 600 rows of 1 + 3 words' test "$(wc -c <g.ivecs)" -eq 9600
 run 0 graph -d base.fvecs -o g.ivecs --knn 3 --graph ivfflat --no-cache -q
 ok 'quiet' test ! -s err
+run 0 graph -d base.fvecs -o g.ivecs --knn 3 --graph pieces --check 100 --no-cache --json
+valid_json out
+has out '"recall": 1.0'
+has err 'recall 1.0000 on 100 rows'
 
 # Ground truth against sums in awk.
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 4

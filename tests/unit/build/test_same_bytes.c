@@ -42,7 +42,7 @@ static void same_bytes_however_built(void **state)
         o.partitioner = partitioners[i % 3];
         o.components = i % 2 ? 20 : 8;
         o.labels = i == 4 ? NLSH_LABELS_HARD : NLSH_LABELS_SOFT;
-        o.graph = i == 5 ? NLSH_GRAPH_IVFFLAT : NLSH_GRAPH_EXACT;
+        o.graph = i == 5 ? NLSH_GRAPH_IVFFLAT : i == 2 ? NLSH_GRAPH_PIECES : NLSH_GRAPH_EXACT;
         o.dropout = i == 3 ? 0.2 : 0;
         o.code_bytes = i == 2 ? 0 : NLSH_AUTO;
         o.refine = i % 2;
