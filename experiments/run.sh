@@ -210,7 +210,9 @@ if [ $measure = 1 ]; then
         *) sweep "$set_" 8 256 512 ;;
         esac
         step "$set_" speeds speeds "$set_"
-        if [ "$set_" = mnist ]; then step "$set_" two_stages two_stages "$set_"; fi
+        if [ "$set_" = mnist ] && "$nlsh" tune --help >/dev/null 2>&1; then
+            step "$set_" two_stages two_stages "$set_"
+        fi
         measured="$measured $set_"
         "$here/page.sh" "$build" "$work" "$here/notes.md" >"$page.new"
         mv "$page.new" "$page"
