@@ -172,7 +172,7 @@ speeds() { # SET
     stem=$work/$1/speeds
     # shellcheck disable=SC2086
     ${NLSH_EXPERIMENTS_TIMED:-} "$nlsh" bench -d "$base" -q "$queries" -i "$work/$1/default.nlsh" -N 10 \
-        --methods brute,ivfflat,routed,nlsh --seconds "${quick:+0.}1" --csv --progress never \
+        --methods brute,ivfflat,routed,nlsh --seconds "0.${quick:-4}" --csv --progress never \
         --probes 1,2,3,4,6,8,12,16,24,32,48,64,96,128 -T 1,2,3,4,6,8,12,16,24,32,48,64 \
         --recall 0.5,0.6,0.7,0.8,0.9,0.95,0.96,0.97,0.98,0.99,0.995 --quiet >"$stem.csv.new"
     mv "$stem.csv.new" "$stem.csv"
