@@ -465,7 +465,7 @@ static void print_point(const struct point *p, size_t k)
             if (file == 0) {
                 print_number(f, p->candidates, "%.1f");
                 print_number(f, t->p99_us, "%.1f");
-                print_number(f, b->seconds, "%.1f");
+                print_number(f, b->seconds, "%.3f");
                 print_number(f, b->size_mb, "%.1f");
             } else {
                 print_number(f, t->p50_us, "%.1f");

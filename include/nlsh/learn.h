@@ -188,11 +188,13 @@ struct nlsh_build_options {
     size_t label_knn;  /* neighbours that make a soft label */
     size_t components; /* principal components that the router sees; or NLSH_AUTO */
     size_t code_bytes; /* components in a vector's code, a byte each; 0: no codes; or NLSH_AUTO */
-    size_t layers;     /* hidden layers, 0 to 8 */
-    size_t nodes;      /* in each, 1 to 4096 */
-    double dropout;    /* 0 to 0.9 */
-    size_t refine;     /* rounds of re-assigning vectors to the router's answer; 0 to 20 */
-    size_t epochs;     /* or NLSH_AUTO: by the number of vectors */
+    size_t
+        groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
+    size_t layers;  /* hidden layers, 0 to 8 */
+    size_t nodes;   /* in each, 1 to 4096 */
+    double dropout; /* 0 to 0.9 */
+    size_t refine;  /* rounds of re-assigning vectors to the router's answer; 0 to 20 */
+    size_t epochs;  /* or NLSH_AUTO: by the number of vectors */
     size_t batch_size;
     double lr;
     double weight_decay;

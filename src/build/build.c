@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "build/calibrate.h"
 #include "build/encode.h"
+#include "build/groups.h"
 #include "build/learner.h"
 #include "build/refine.h"
 #include "build/resolve.h"
@@ -47,8 +48,9 @@ struct build {
     struct nlsh__dataset data;
     struct nlsh__space space;
     struct nlsh_neighbors graph;
-    struct nlsh_neighbors truth; /* NLSH_IP: the rows' neighbours as queries; else not used */
-    struct nlsh__csr csr;        /* made when a graph partitioner first asks */
+    struct nlsh_neighbors truth;      /* NLSH_IP: the rows' neighbours as queries; else not used */
+    struct nlsh_neighbors held_truth; /* of held_rows, as queries */
+    struct nlsh__csr csr;             /* made when a graph partitioner first asks */
     struct nlsh__projection projection;
     float *inputs;       /* [n x components] */
     float *query_inputs; /* the same of the rows as queries; but for NLSH_IP the same array */
@@ -186,6 +188,7 @@ static void drop_router(struct build *b)
 struct watched {
     struct build *b;
     const struct nlsh__mlp *mlp;
+    const struct nlsh__groups *groups;
     const uint32_t *bucket_of;
 };
 
@@ -198,7 +201,7 @@ static enum nlsh_status watch_epoch(void *user, size_t epoch, struct nlsh_error 
     struct nlsh__router *router = NULL;
     void *bytes = NULL;
     size_t size, m = b->options.n_buckets;
-    NLSH_TRY(nlsh__router_export(w->mlp, &b->projection, &bytes, &size, error));
+    NLSH_TRY(nlsh__router_export(w->mlp, &b->projection, w->groups, &bytes, &size, error));
     NLSH_TRY(nlsh__router_open(bytes, size, b->space.queries.dim, m, &router, error));
     struct nlsh__learned now = {
         .router = router, .bucket_of = w->bucket_of, .n_rows = b->data.matrix.n_rows, .m = m};
@@ -209,13 +212,14 @@ out:
     return status;
 }
 
-/* Trains, exports and calibrates a router for a partition. */
-static enum nlsh_status train(struct build *b, const uint32_t *bucket_of, size_t epochs,
+/* Trains, exports and calibrates a router for a partition, whose buckets are numbered anew. */
+static enum nlsh_status train(struct build *b, uint32_t *bucket_of, size_t epochs,
                               struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_build_options *o = &b->options;
     struct nlsh__mlp mlp = {0};
+    uint32_t *group_of = NULL;
     double held_loss;
     struct nlsh__targets targets = {
         .bucket_of = bucket_of,
@@ -232,25 +236,32 @@ static enum nlsh_status train(struct build *b, const uint32_t *bucket_of, size_t
         .scheduler = o->scheduler,
         .seed = o->seed,
     };
-    struct watched watched = {b, &mlp, bucket_of};
+    struct watched watched = {b, &mlp, &targets.groups, bucket_of};
     if (b->watch != NULL) {
         options.epoch_end = watch_epoch;
         options.user = &watched;
     }
     drop_router(b);
-    NLSH_TRY(nlsh__mlp_create(b->projection.n_components, o->layers, o->nodes, o->n_buckets,
-                              o->seed, &mlp, error));
+    if (o->groups > 0)
+        NLSH_TRY(nlsh__group_buckets(b->query_inputs, b->projection.n_components, truth_of(b),
+                                     o->n_buckets, o->groups, o->seed, b->job, bucket_of,
+                                     &targets.groups, &group_of, error));
+    targets.group_of = group_of;
+    NLSH_TRY(nlsh__mlp_create(b->projection.n_components, o->layers, o->nodes,
+                              o->groups + o->n_buckets, o->seed, &mlp, error));
     NLSH_TRY(nlsh__train(&mlp, b->query_inputs, b->train_rows, b->n_train, b->held_rows, b->n_held,
                          &targets, &options, b->job, &b->report.loss, &held_loss, error));
-    NLSH_TRY(nlsh__router_export(&mlp, &b->projection, &b->router_bytes, &b->router_size, error));
+    NLSH_TRY(nlsh__router_export(&mlp, &b->projection, &targets.groups, &b->router_bytes,
+                                 &b->router_size, error));
     NLSH_TRY(nlsh__router_open(b->router_bytes, b->router_size, b->space.queries.dim, o->n_buckets,
                                &b->router, error));
-    size_t truth_k = truth_of(b)->k < TRUTH_K ? truth_of(b)->k : TRUTH_K;
-    NLSH_TRY(nlsh__calibrate(b->router, &b->space.queries, b->held_rows, b->n_held, truth_of(b),
-                             truth_k, bucket_of, o->n_buckets, b->job, &b->calibration, error));
+    NLSH_TRY(nlsh__calibrate(b->router, &b->space.queries, b->held_rows, b->n_held, &b->held_truth,
+                             bucket_of, o->n_buckets, b->job, &b->calibration, error));
     b->report.held_out_candidates = b->calibration.candidates_95;
 out:
     nlsh__mlp_free(&mlp);
+    nlsh__groups_free(&targets.groups);
+    free(group_of);
     return status;
 }
 
@@ -416,7 +427,9 @@ static enum nlsh_status make_codes(const struct build *b, const uint32_t *offset
         encode.n_components = b->projection.n_components;
     /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
     float threshold = 0;
-    for (size_t i = 0; i < c->n && c->table[i][0] < 0.99f; i++) threshold = c->table[i][1];
+    for (size_t t = 0; t < c->n; t++)
+        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < 0.99f; i++)
+            threshold = c->table[t][i][1];
     enum nlsh_status status = nlsh__encode_rows(&encode, b->job, bytes, size, error);
     if (status == NLSH_OK)
         status = nlsh__measure_rerank(&encode, b->router, b->held_rows, b->n_held, truth_of(b),
@@ -428,6 +441,29 @@ static enum nlsh_status make_codes(const struct build *b, const uint32_t *offset
     return status;
 }
 
+/* *bytes [*size] is freed by the caller. */
+static enum nlsh_status pack_targets(const struct nlsh__calibration *c, void **bytes, size_t *size,
+                                     struct nlsh_error *error)
+{
+    struct nlsh__targets_header header = {.n = (uint32_t)c->n};
+    size_t n = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        header.k[i] = c->k[i];
+        header.n_points[i] = c->n_points[i];
+        n += c->n_points[i];
+    }
+    *size = sizeof header + n * sizeof c->table[0][0];
+    enum nlsh_status status = nlsh__alloc(bytes, *size, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*bytes, &header, sizeof header);
+    char *at = (char *)*bytes + sizeof header;
+    for (size_t i = 0; i < c->n; i++) {
+        memcpy(at, c->table[i], c->n_points[i] * sizeof c->table[0][0]);
+        at += c->n_points[i] * sizeof c->table[0][0];
+    }
+    return NLSH_OK;
+}
+
 static enum nlsh_status write_index(struct build *b, const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -437,8 +473,8 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
     uint32_t *offsets = NULL, *ids = NULL;
     uint8_t *vectors = NULL;
     char *settings = NULL;
-    void *codes = NULL;
-    size_t codes_size = 0;
+    void *codes = NULL, *targets = NULL;
+    size_t codes_size = 0, targets_size = 0;
     struct nlsh__meta meta = {
         .n_rows = n,
         .data_hash = b->data.hash,
@@ -467,6 +503,7 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
     record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);
     settings = nlsh__settings_json(&record);
     NLSH_TRY(make_codes(b, offsets, ids, &codes, &codes_size, error));
+    NLSH_TRY(pack_targets(&b->calibration, &targets, &targets_size, error));
     if (settings == NULL) {
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
         goto out;
@@ -477,8 +514,7 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
         {NLSH__SECTION_BUCKETS, offsets, (m + 1) * sizeof *offsets},
         {NLSH__SECTION_IDS, ids, n * sizeof *ids},
         {NLSH__SECTION_ROUTER, b->router_bytes, b->router_size},
-        {NLSH__SECTION_CALIBRATION, b->calibration.table,
-         b->calibration.n * sizeof b->calibration.table[0]},
+        {NLSH__SECTION_TARGETS, targets, targets_size},
         {NLSH__SECTION_VECTORS, vectors, n * row_bytes},
         {NLSH__SECTION_CODES, codes, codes_size},
         {NLSH__SECTION_METRIC, &metric, sizeof metric},
@@ -498,6 +534,7 @@ out:
     free(vectors);
     free(settings);
     free(codes);
+    free(targets);
     return status;
 }
 
@@ -522,6 +559,7 @@ static void build_free(struct build *b)
     drop_inputs(b);
     nlsh__space_free(&b->space);
     nlsh_neighbors_free(&b->truth);
+    nlsh_neighbors_free(&b->held_truth);
     nlsh__csr_free(&b->csr);
     nlsh_neighbors_free(&b->graph);
     nlsh__dataset_free(&b->data);
@@ -625,6 +663,14 @@ out:
     return status;
 }
 
+/* By inner product the rows as queries have only their direction from the rows. */
+static enum nlsh_status find_held_truth(struct build *b, struct nlsh_error *error)
+{
+    int inner = b->options.metric == NLSH_IP;
+    return nlsh__held_truth(&b->data.matrix, inner ? &b->space.queries : &b->data.matrix, inner,
+                            b->held_rows, b->n_held, b->job, &b->held_truth, error);
+}
+
 static enum nlsh_status run_stages(struct build *b, const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -635,6 +681,7 @@ static enum nlsh_status run_stages(struct build *b, const char *path, struct nls
     NLSH_TRY(make_inputs(b, error));
     NLSH_TRY(hold_out(b, error));
     NLSH_TRY(true_neighbors_of_held(b, error));
+    NLSH_TRY(find_held_truth(b, error));
     NLSH_TRY(partition_and_train(b, error));
     start = nlsh__now();
     NLSH_TRY(write_index(b, path, error));
@@ -729,6 +776,7 @@ enum nlsh_status nlsh__learner_create(const struct nlsh__learner_input *input,
     NLSH_TRY(nlsh__space_init(options->metric, &b->data, &b->space, error));
     NLSH_TRY(learner_queries(l, options->metric, error));
     NLSH_TRY(hold_out(b, error));
+    NLSH_TRY(find_held_truth(b, error));
     *out = l;
     return NLSH_OK;
 out:

@@ -1,5 +1,5 @@
 /* calibrate.c - see calibrate.h. Thresholds are tried on a geometric grid; a query's buckets are
- * those whose probability exceeds the threshold, and its best one, as search does it. */
+ * those whose score exceeds the threshold, or else its most probable one, as search does it. */
 #include "build/calibrate.h"
 
 #include <math.h>
@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "graph/graph.h"
 #include "kernels/select.h"
 
 enum { BLOCK = 64 }; /* queries a task */
@@ -18,19 +19,29 @@ static double grid(size_t i)
     return 0.5 * pow(0.87, (double)i);
 }
 
+struct counts;
+
 struct calibrate {
     const struct nlsh__router *router;
     const struct nlsh_matrix *base;
     const uint32_t *rows;
-    size_t n, k, m;
-    const struct nlsh_neighbors *neighbors;
+    size_t n, m;
+    const struct nlsh_neighbors *truth;
     const uint32_t *bucket_of;
-    uint32_t *sizes;   /* [m] */
-    uint32_t *found;   /* [n x points] true neighbours in the buckets */
-    uint64_t *scanned; /* [n_tasks x points] */
-    float **scratch;   /* [n_threads] */
-    uint32_t *best;    /* [n], or NULL */
+    uint32_t *sizes;      /* [m] */
+    float *weights;       /* [m] the mean size over a bucket's own */
+    struct counts *tasks; /* [n_tasks] */
+    float **scratch;      /* [n_threads] */
+    uint32_t *best;       /* [n], or NULL */
 };
+
+/* Of a task's queries, what lies in the buckets that count from a grid point on. */
+struct counts {
+    uint64_t scanned[NLSH__CALIBRATION_POINTS];
+    uint64_t found[NLSH__CALIBRATION_KS][NLSH__CALIBRATION_POINTS]; /* of the k nearest */
+};
+
+static const size_t ks[NLSH__CALIBRATION_KS] = {1, 10, 100};
 
 static float *probabilities_of(const struct calibrate *c, size_t row, size_t worker)
 {
@@ -50,27 +61,40 @@ static float *probabilities_of(const struct calibrate *c, size_t row, size_t wor
     return probabilities;
 }
 
-/* Each bucket counts from the first grid point whose threshold its probability exceeds. */
+/* The first grid point that a score is above. */
+static size_t point_of(double score)
+{
+    double first = log(score / 0.5) / log(0.87);
+    if (!(first < NLSH__CALIBRATION_POINTS)) return NLSH__CALIBRATION_POINTS;
+    size_t point = first <= 0 ? 0 : (size_t)ceil(first);
+    while (point < NLSH__CALIBRATION_POINTS && score <= grid(point)) point++;
+    return point;
+}
+
+static void count_bucket(const struct calibrate *c, size_t query, size_t b, size_t point,
+                         struct counts *counts)
+{
+    const uint32_t *truth = c->truth->ids + query * c->truth->k;
+    counts->scanned[point] += c->sizes[b];
+    for (size_t j = 0, n = 0; j < c->truth->k; j++) {
+        while (n < NLSH__CALIBRATION_KS && j >= ks[n]) n++;
+        if (c->bucket_of[truth[j]] != b) continue;
+        for (size_t i = n; i < NLSH__CALIBRATION_KS; i++) counts->found[i][point]++;
+    }
+}
+
+/* Each bucket counts from the first grid point whose threshold its score exceeds, the most probable
+ * one from the start: it is scanned where no other is, and above any threshold of interest. */
 static void curve_task(void *ctx, size_t task, size_t worker)
 {
     const struct calibrate *c = ctx;
-    const double log_step = log(0.87);
-    uint64_t *scanned = c->scanned + task * NLSH__CALIBRATION_POINTS;
+    struct counts *counts = &c->tasks[task];
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < c->n; i++) {
-        size_t row = c->rows[i];
-        float *p = probabilities_of(c, row, worker);
-        const uint32_t *truth = c->neighbors->ids + row * c->neighbors->k;
-        uint32_t *found = c->found + i * NLSH__CALIBRATION_POINTS;
+        const float *p = probabilities_of(c, c->rows[i], worker);
         size_t best = nlsh__argmax(p, c->m);
         for (size_t b = 0; b < c->m; b++) {
-            double first = b == best ? 0 : log((double)p[b] / 0.5) / log_step;
-            if (!(first < NLSH__CALIBRATION_POINTS)) continue;
-            size_t point = first <= 0 ? 0 : (size_t)ceil(first);
-            while (point < NLSH__CALIBRATION_POINTS && b != best && (double)p[b] <= grid(point))
-                point++;
-            if (point == NLSH__CALIBRATION_POINTS) continue;
-            scanned[point] += c->sizes[b];
-            for (size_t j = 0; j < c->k; j++) found[point] += c->bucket_of[truth[j]] == b;
+            size_t point = b == best ? 0 : point_of((double)(p[b] * c->weights[b]));
+            if (point < NLSH__CALIBRATION_POINTS) count_bucket(c, i, b, point, counts);
         }
     }
 }
@@ -101,39 +125,44 @@ static void scratch_free(struct calibrate *c, size_t n_threads)
     free(c->scratch);
 }
 
-/* Sums the counts over queries, then over grid points, and keeps where recall rises. */
-static void make_table(const struct calibrate *c, size_t n_tasks, struct nlsh__calibration *out)
+/* Sums the counts over tasks, then over grid points, and keeps where recall rises. */
+static void make_table(const struct calibrate *c, size_t n_tasks, size_t i,
+                       struct nlsh__calibration *out)
 {
-    double total = (double)c->n * (double)c->k, recall = 0, candidates = 0, last = 0;
-    double last_candidates = 0;
-    out->n = 0;
-    out->candidates_95 = -1;
+    size_t k = ks[i] < c->truth->k ? ks[i] : c->truth->k, n = 0;
+    double total = (double)c->n * (double)k, recall = 0, candidates = 0, last = 0;
+    double last_candidates = 0, at_95 = -1;
+    float(*table)[2] = out->table[out->n];
     for (size_t point = 0; point < NLSH__CALIBRATION_POINTS; point++) {
         uint64_t found = 0, scanned = 0;
-        for (size_t i = 0; i < c->n; i++) found += c->found[i * NLSH__CALIBRATION_POINTS + point];
-        for (size_t t = 0; t < n_tasks; t++)
-            scanned += c->scanned[t * NLSH__CALIBRATION_POINTS + point];
+        for (size_t t = 0; t < n_tasks; t++) {
+            found += c->tasks[t].found[i][point];
+            scanned += c->tasks[t].scanned[point];
+        }
         recall += (double)found / total;
         candidates += (double)scanned / (double)c->n;
-        if (out->candidates_95 < 0 && recall >= 0.95) {
+        if (at_95 < 0 && recall >= 0.95) {
             double share = recall > last ? (0.95 - last) / (recall - last) : 1;
-            out->candidates_95 = last_candidates + share * (candidates - last_candidates);
+            at_95 = last_candidates + share * (candidates - last_candidates);
         }
         if (recall > last && recall < 1 && (float)recall < 1 &&
-            (out->n == 0 || (float)recall > out->table[out->n - 1][0])) {
-            out->table[out->n][0] = (float)recall;
-            out->table[out->n++][1] = (float)grid(point);
+            (n == 0 || (float)recall > table[n - 1][0])) {
+            table[n][0] = (float)recall;
+            table[n++][1] = (float)grid(point);
         }
         last = recall;
         last_candidates = candidates;
     }
-    if (out->candidates_95 < 0) out->candidates_95 = (double)c->base->n_rows;
+    if (ks[i] == 10) out->candidates_95 = at_95 < 0 ? (double)c->base->n_rows : at_95;
+    if (n == 0 || k != ks[i]) return;
+    out->k[out->n] = (uint32_t)k;
+    out->n_points[out->n++] = (uint32_t)n;
 }
 
 enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
                                  const uint32_t *rows, size_t n_held,
-                                 const struct nlsh_neighbors *neighbors, size_t k,
-                                 const uint32_t *bucket_of, size_t m, const struct nlsh__job *job,
+                                 const struct nlsh_neighbors *truth, const uint32_t *bucket_of,
+                                 size_t m, const struct nlsh__job *job,
                                  struct nlsh__calibration *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -142,23 +171,60 @@ enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct
                           .base = base,
                           .rows = rows,
                           .n = n_held,
-                          .k = k,
                           .m = m,
-                          .neighbors = neighbors,
+                          .truth = truth,
                           .bucket_of = bucket_of};
+    *out = (struct nlsh__calibration){0};
     NLSH_TRY(scratch_create(&c, n_threads, error));
     NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
-    NLSH_TRY(nlsh__calloc(&c.found, n_held * NLSH__CALIBRATION_POINTS, sizeof *c.found, error));
-    NLSH_TRY(
-        nlsh__calloc(&c.scanned, n_tasks * NLSH__CALIBRATION_POINTS, sizeof *c.scanned, error));
+    NLSH_TRY(nlsh__alloc(&c.weights, m, sizeof *c.weights, error));
+    NLSH_TRY(nlsh__calloc(&c.tasks, n_tasks, sizeof *c.tasks, error));
     for (size_t i = 0; i < base->n_rows; i++) c.sizes[bucket_of[i]]++;
+    double mean = (double)base->n_rows / (double)m;
+    for (size_t b = 0; b < m; b++)
+        c.weights[b] = c.sizes[b] > 0 ? (float)(mean / (double)c.sizes[b]) : 0;
     nlsh__pool_run(job->pool, n_tasks, curve_task, &c);
-    make_table(&c, n_tasks, out);
+    for (size_t i = 0; i < NLSH__CALIBRATION_KS; i++) make_table(&c, n_tasks, i, out);
 out:
     scratch_free(&c, n_threads);
     free(c.sizes);
-    free(c.found);
-    free(c.scanned);
+    free(c.weights);
+    free(c.tasks);
+    return status;
+}
+
+enum nlsh_status nlsh__held_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                                  int inner, const uint32_t *rows, size_t n_held,
+                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                  struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t k = base->n_rows - 1 < ks[NLSH__CALIBRATION_KS - 1] ? base->n_rows - 1
+                                                               : ks[NLSH__CALIBRATION_KS - 1];
+    size_t row_bytes = queries->dim * (queries->type == NLSH_F32 ? sizeof(float) : 1);
+    struct nlsh_neighbors found = {0};
+    uint8_t *held = NULL;
+    *out = (struct nlsh_neighbors){.n_rows = n_held, .k = k};
+    NLSH_TRY(nlsh__alloc(&held, n_held, row_bytes, error));
+    for (size_t i = 0; i < n_held; i++)
+        memcpy(held + i * row_bytes, (const uint8_t *)queries->data + rows[i] * row_bytes,
+               row_bytes);
+    const struct nlsh_matrix asked = {held, n_held, queries->dim, queries->type};
+    status = (inner ? nlsh__exact_inner : nlsh__exact_neighbors)(
+        base, &asked, k + 1, 0, "truth of held-out vectors", job, &found, error);
+    if (status != NLSH_OK) goto out;
+    NLSH_TRY(nlsh__alloc(&out->ids, n_held * k, sizeof *out->ids, error));
+    NLSH_TRY(nlsh__alloc(&out->l2sq, n_held * k, sizeof *out->l2sq, error));
+    for (size_t i = 0; i < n_held; i++) /* without the row itself, wherever it stands */
+        for (size_t j = 0, to = i * k; j <= k && to < (i + 1) * k; j++) {
+            if (found.ids[i * (k + 1) + j] == rows[i]) continue;
+            out->ids[to] = found.ids[i * (k + 1) + j];
+            out->l2sq[to++] = found.l2sq[i * (k + 1) + j];
+        }
+out:
+    free(held);
+    nlsh_neighbors_free(&found);
+    if (status != NLSH_OK) nlsh_neighbors_free(out);
     return status;
 }
 

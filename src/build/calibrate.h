@@ -8,21 +8,34 @@
 #include "vectors/dataset.h"
 
 #define NLSH__CALIBRATION_POINTS 96
+#define NLSH__CALIBRATION_KS 3
 
+/* For some numbers of neighbours k, (recall@k, threshold) with recall rising. The threshold is one on
+ * a bucket's probability times the mean bucket's size over its own: per vector, large buckets cost
+ * more. */
 struct nlsh__calibration {
-    float table[NLSH__CALIBRATION_POINTS][2]; /* (recall, threshold), recall strictly rising */
-    size_t n;
-    double candidates_95; /* mean at recall .95; of all rows where that is not reached */
+    size_t n; /* tables, at most NLSH__CALIBRATION_KS */
+    uint32_t k[NLSH__CALIBRATION_KS];
+    uint32_t n_points[NLSH__CALIBRATION_KS];
+    float table[NLSH__CALIBRATION_KS][NLSH__CALIBRATION_POINTS][2];
+    double candidates_95; /* mean at recall@10 .95; of all rows where that is not reached */
 };
 
+/* The 100 (or as many as there are) nearest others of some rows, as queries: the truth of held-out
+ * rows. rows are ascending. */
+enum nlsh_status nlsh__held_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                                  int inner, const uint32_t *rows, size_t n_held,
+                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                  struct nlsh_error *error);
+
 /*
- *  rows       [n_held] base rows that play the queries
- *  neighbors  the graph: their nearest others are the truth; k of it are used
+ *  rows   [n_held] base rows that play the queries
+ *  truth  [n_held] of nlsh__held_truth()
  */
 enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
                                  const uint32_t *rows, size_t n_held,
-                                 const struct nlsh_neighbors *neighbors, size_t k,
-                                 const uint32_t *bucket_of, size_t m, const struct nlsh__job *job,
+                                 const struct nlsh_neighbors *truth, const uint32_t *bucket_of,
+                                 size_t m, const struct nlsh__job *job,
                                  struct nlsh__calibration *out, struct nlsh_error *error);
 
 /* The router's best bucket for some rows of the base. */

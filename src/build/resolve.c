@@ -44,6 +44,13 @@ static size_t auto_components(size_t dim)
     return dim < most ? dim : most;
 }
 
+/* A query needs the groups' outputs and those of the few groups that matter, g + t m / g of them in
+ * all: least where g is the root of t m, with t about 4. With few buckets there is nothing to gain. */
+static size_t auto_groups(size_t m)
+{
+    return m < 256 ? 0 : (size_t)(2 * sqrt((double)m) + 0.5);
+}
+
 static enum nlsh_status check_range(const char *name, double value, double low, double high,
                                     struct nlsh_error *error)
 {
@@ -76,6 +83,8 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("knn", (double)o->knn, 1, 1000, error));
     NLSH_TRY(check_range("label_knn", (double)o->label_knn, 1, 1000, error));
     NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
+    if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
+    NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
     NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
     NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
     NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));

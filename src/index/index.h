@@ -16,9 +16,10 @@ enum nlsh__section_id {
     NLSH__SECTION_IDS = 4,         /* u32[n_rows] base row of each row */
     NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
     NLSH__SECTION_ROUTER = 6,      /* router/router.h */
-    NLSH__SECTION_CALIBRATION = 7, /* f32 pairs (recall, threshold), ascending recall */
+    NLSH__SECTION_CALIBRATION = 7, /* of format version 1: not read any more */
     NLSH__SECTION_CODES = 8,       /* codes of the rows: index/codes.h; may be absent */
-    NLSH__SECTION_METRIC = 9       /* struct nlsh__metric_meta; absent: L2 */
+    NLSH__SECTION_METRIC = 9,      /* struct nlsh__metric_meta; absent: L2 */
+    NLSH__SECTION_TARGETS = 11     /* struct nlsh__targets_header and its tables */
 };
 
 /* Little-endian, no padding. */
@@ -39,6 +40,22 @@ struct nlsh__metric_meta {
     float query_norm;     /* queries are brought to this length to be routed; above 0 */
     uint64_t stored_hash; /* nlsh_data_hash() of the stored rows in the base's order, as F32 */
     uint8_t reserved[48]; /* zero */
+};
+
+/* Which threshold reaches which recall@k. Behind it n_points pairs f32 (recall, threshold) for each
+ * k, table by table, recall rising. */
+#define NLSH__MAX_TARGETS 4
+struct nlsh__targets_header {
+    uint32_t n; /* tables: 0 to NLSH__MAX_TARGETS */
+    uint32_t reserved[3];
+    uint32_t k[NLSH__MAX_TARGETS]; /* rising; 0 where there is no table */
+    uint32_t n_points[NLSH__MAX_TARGETS];
+    uint32_t reserved_b[4];
+};
+
+struct nlsh__targets_view {
+    size_t n, k[NLSH__MAX_TARGETS], n_points[NLSH__MAX_TARGETS];
+    const float (*table[NLSH__MAX_TARGETS])[2];
 };
 
 struct nlsh__section_data {
@@ -65,8 +82,12 @@ struct nlsh_index {
     const void *vectors;
     const void *router; /* a blob; nlsh__router_open() checks it */
     size_t router_size;
-    const float *calibration; /* [n_calibration x 2], or NULL */
-    size_t n_calibration;
+    const void *targets_bytes; /* the section, or NULL */
+    size_t targets_size;
+    struct nlsh__targets_view targets;
+    /* A bucket's probability per vector, relative to the mean bucket's: [n_buckets], and each group's
+     * largest. 0 for an empty bucket. */
+    float *weights, *group_weights;
     const void *codes; /* a blob; nlsh__codes_open() checks it; or NULL */
     size_t codes_size;
     size_t bucket_min, bucket_max;

@@ -14,8 +14,8 @@
 #endif
 
 #define NLSH__INDEX_MAGIC "\x89NLSH\r\n\x1a"
-#define NLSH__INDEX_VERSION 1u
-#define NLSH__INDEX_OLDEST_READER 1u
+#define NLSH__INDEX_VERSION 2u
+#define NLSH__INDEX_OLDEST_READER 2u
 #define NLSH__MAX_SECTIONS 256u
 #define NLSH__SECTION_ALIGN 64u
 #define NLSH__SECTION_REQUIRED 1u
@@ -42,9 +42,10 @@ _Static_assert(sizeof(struct nlsh__index_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__index_entry) == 32, "no padding");
 _Static_assert(sizeof(struct nlsh__meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
 
 /* Ids 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 10
+#define NLSH__N_KNOWN 12
 
 struct nlsh__known_section {
     const char *name;

@@ -104,17 +104,72 @@ static int inside_0_1(float x)
     return x > 0 && x < 1; /* false for NaN */
 }
 
-static enum nlsh_status check_calibration(const struct nlsh_index *index, struct nlsh_error *error)
+static enum nlsh_status damaged_targets(const struct nlsh_index *index, const char *what,
+                                        struct nlsh_error *error)
 {
-    for (size_t i = 0; i < index->n_calibration; i++) {
-        const float *pair = index->calibration + 2 * i;
-        if (!inside_0_1(pair[0]) || !inside_0_1(pair[1]) || (i > 0 && pair[0] <= pair[-2]))
+    return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: section targets: %s", index->path, what);
+}
+
+static enum nlsh_status check_table(const struct nlsh_index *index, size_t k,
+                                    const float (*table)[2], size_t n, struct nlsh_error *error)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!inside_0_1(table[i][0]) || !inside_0_1(table[i][1]) ||
+            (i > 0 && table[i][0] <= table[i - 1][0]))
             return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: calibration entry %zu (recall %g, threshold %g) is out of range "
+                              "%s: target %zu of k = %zu (recall %g, threshold %g) is out of range "
                               "or order",
-                              index->path, i, (double)pair[0], (double)pair[1]);
-    }
+                              index->path, i, k, (double)table[i][0], (double)table[i][1]);
     return NLSH_OK;
+}
+
+static enum nlsh_status open_targets(struct nlsh_index *index, struct nlsh_error *error)
+{
+    struct nlsh__targets_header h;
+    struct nlsh__targets_view *view = &index->targets;
+    if (index->targets_bytes == NULL) return NLSH_OK;
+    if (index->targets_size < sizeof h) return damaged_targets(index, "it is truncated", error);
+    memcpy(&h, index->targets_bytes, sizeof h);
+    const float(*next)[2] = (const void *)((const char *)index->targets_bytes + sizeof h);
+    uint64_t size = sizeof h;
+    if (h.n > NLSH__MAX_TARGETS) return damaged_targets(index, "too many tables", error);
+    for (size_t i = 0; i < NLSH__MAX_TARGETS; i++) {
+        size += (uint64_t)h.n_points[i] * sizeof *next;
+        if (i >= h.n ? h.k[i] != 0 || h.n_points[i] != 0
+                     : h.k[i] == 0 || h.n_points[i] == 0 || (i > 0 && h.k[i] <= h.k[i - 1]))
+            return damaged_targets(index, "a table's header is out of range or order", error);
+    }
+    if (size != index->targets_size)
+        return damaged_targets(index, "its length does not agree with its header", error);
+    for (size_t i = 0; i < h.n; next += h.n_points[i++]) {
+        enum nlsh_status status = check_table(index, h.k[i], next, h.n_points[i], error);
+        if (status != NLSH_OK) return status;
+        view->k[i] = h.k[i];
+        view->n_points[i] = h.n_points[i];
+        view->table[i] = next;
+    }
+    view->n = h.n;
+    return NLSH_OK;
+}
+
+/* Behind the router's opening. */
+static enum nlsh_status weigh_buckets(struct nlsh_index *index, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t m = index->meta.n_buckets;
+    const struct nlsh__groups *groups = nlsh__router_groups(index->router_view);
+    double mean = (double)index->meta.n_rows / (double)m;
+    NLSH_TRY(nlsh__alloc(&index->weights, m, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&index->group_weights, groups->n, sizeof(float), error));
+    for (size_t g = 0; g < groups->n; g++)
+        for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++) {
+            uint32_t size = index->bucket_offsets[b + 1] - index->bucket_offsets[b];
+            float weight = size > 0 ? (float)(mean / (double)size) : 0;
+            index->weights[b] = weight;
+            if (weight > index->group_weights[g]) index->group_weights[g] = weight;
+        }
+out:
+    return status;
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -168,12 +223,10 @@ static enum nlsh_status take_sections(struct nlsh_index *index,
     e = known[NLSH__SECTION_ROUTER];
     index->router = index->map.data + e->offset;
     index->router_size = (size_t)e->size;
-    e = known[NLSH__SECTION_CALIBRATION];
+    e = known[NLSH__SECTION_TARGETS];
     if (e != NULL && e->size > 0) {
-        const void *calibration = NULL;
-        index->n_calibration = (size_t)(e->size / (2 * sizeof(float)));
-        NLSH_TRY(take(index, e, index->n_calibration, 2 * sizeof(float), &calibration, error));
-        index->calibration = calibration;
+        index->targets_bytes = index->map.data + e->offset;
+        index->targets_size = (size_t)e->size;
     }
     e = known[NLSH__SECTION_CODES];
     if (e != NULL && e->size > 0) {
@@ -233,8 +286,9 @@ enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *byte
     if (whole) NLSH_TRY(nlsh__index_check_bytes(path, &index->map, &table, error));
     NLSH_TRY(take_sections(index, &table, error));
     NLSH_TRY(check_buckets(index, error));
-    NLSH_TRY(check_calibration(index, error));
+    NLSH_TRY(open_targets(index, error));
     NLSH_TRY(open_router(index, error));
+    NLSH_TRY(weigh_buckets(index, error));
     NLSH_TRY(open_codes(index, error));
     if (whole) NLSH_TRY(nlsh__index_check_rows(index, error));
     *out = index;
@@ -277,6 +331,8 @@ void nlsh_index_close(struct nlsh_index *index)
     nlsh__router_close(index->router_view);
     nlsh__codes_close(index->codes_view);
     if (!index->borrowed) nlsh__map_close(&index->map);
+    free(index->weights);
+    free(index->group_weights);
     free(index->path);
     free(index);
 }

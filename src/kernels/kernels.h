@@ -61,6 +61,10 @@ struct nlsh__kernels {
     float (*softmax_f32)(float *x, size_t n);
     /* Products and passes in bf16 (kernels/bf16.h), for training; NULL where there are none. */
     const struct nlsh__bf16 *bf16;
+    /* x[n] to bytes round(x / scale) + zero, filled up with zero to a multiple of 4; zero is 128, or 0
+     * where nothing is negative. Returns the scale, that of the largest |x|. The same on every
+     * instruction set. */
+    float (*quantise_u8)(const float *x, size_t n, int zero, uint8_t *out);
 };
 
 /* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */

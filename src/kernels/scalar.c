@@ -137,6 +137,24 @@ static float softmax_f32(float *x, size_t n)
     return nlsh__softmax_body(x, n);
 }
 
+/* A value that is not finite (a damaged file) becomes some byte. */
+float nlsh__quantise_u8(const float *x, size_t n, int zero, uint8_t *out)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = fabsf(x[i]);
+        most = v > most ? v : most;
+    }
+    float scale = 0, inverse = nlsh__quantise_scale(most, zero, &scale);
+    for (size_t i = 0; i < (n + 3) / 4 * 4; i++) {
+        float v = (i < n ? x[i] : 0) * inverse + (float)zero + 0.5f;
+        v = v > 0 ? v : 0; /* NaN too */
+        v = v < 255.0f ? v : 255.0f;
+        out[i] = (uint8_t)(int32_t)v;
+    }
+    return scale;
+}
+
 const struct nlsh__kernels nlsh__kernels_scalar = {
     .name = "scalar",
     .l2sq_u8 = l2sq_u8,
@@ -148,5 +166,6 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .matvec_f32 = matvec_f32,
     .matvec_i8 = matvec_i8,
     .scan_u8 = scan_u8,
+    .quantise_u8 = nlsh__quantise_u8,
     .softmax_f32 = softmax_f32,
 };

@@ -2,11 +2,25 @@
 #ifndef NLSH_KERNELS_TABLES_H
 #define NLSH_KERNELS_TABLES_H
 
+#include <math.h>
+
 #include "kernels/bf16.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
 extern const struct nlsh__kernels nlsh__kernels_scalar;
+
+float nlsh__quantise_u8(const float *x, size_t n, int zero, uint8_t *out);
+
+/* The factor to bytes, and in scale that from bytes; 0 where most is not a number above 0. */
+static inline float nlsh__quantise_scale(float most, int zero, float *scale)
+{
+    float room = zero == 0 ? 255.0f : 127.0f;
+    if (!(most > 0 && most < INFINITY)) return 0;
+    *scale = most / room;
+    return room / most;
+}
+
 #if defined(__x86_64__)
 extern const struct nlsh__kernels nlsh__kernels_avx2;
 extern const struct nlsh__kernels nlsh__kernels_avx512;
@@ -33,6 +47,7 @@ size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_g
                           size_t n_chunks, const int8_t *query, int32_t threshold,
                           uint32_t first_row, uint64_t *keys);
 float nlsh__softmax_f32_avx512(float *x, size_t n);
+float nlsh__quantise_u8_avx512(const float *x, size_t n, int zero, uint8_t *out);
 float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);
 float nlsh__l2sq_f32_u8_avx512(const float *a, const uint8_t *b, size_t dim);
 float nlsh__dot_f32_avx512(const float *a, const float *b, size_t dim);

@@ -16,7 +16,10 @@ struct nlsh__router {
     const uint8_t *bytes;
     struct nlsh__router_header header;
     struct nlsh__router_layout layout;
-    size_t widest; /* padded to a group */
+    size_t widest; /* of what is not the last layer's, padded to a group */
+    struct nlsh__groups groups;
+    uint32_t flat[2]; /* the one group's table where there are none */
+    size_t *rows;     /* [groups.n] the last layer's row of a group's first bucket */
 };
 
 static size_t groups(size_t n)
@@ -51,13 +54,15 @@ int nlsh__router_layout(const struct nlsh__router_header *h, struct nlsh__router
     }
     for (size_t l = 0; l < h->n_layers; l++) {
         size_t from = h->sizes[l], to = h->sizes[l + 1];
+        if (h->n_groups > 0 && l + 1 == h->n_layers) to = h->n_outputs;
         if (place(&at, groups(to) * ((from + 3) / 4), 64, &out->weights[l]) != 0 ||
             place(&at, groups(to), 64, &out->scales[l]) != 0 ||
             place(&at, groups(to), 64, &out->biases[l]) != 0 ||
             place(&at, groups(to), 64, &out->sums[l]) != 0)
             return -1;
-        out->n_weights += (from + 1) * to;
+        out->n_weights += (from + 1) * (l + 1 == h->n_layers ? h->sizes[l + 1] + h->n_groups : to);
     }
+    if (h->n_groups > 0 && place(&at, (size_t)h->n_groups + 1, 4, &out->groups) != 0) return -1;
     out->size = at;
     return 0;
 }
@@ -89,37 +94,71 @@ static enum nlsh_status check(const struct nlsh__router_header *h, size_t size, 
     if (!h->projected && h->sizes[0] != dim)
         return damaged(error, "it does not take the index's vectors");
     if (!isfinite(h->scale)) return damaged(error, "its scale is not finite");
+    if (h->n_groups > n_buckets || (h->n_groups == 0) != (h->n_outputs == 0))
+        return damaged(error, "its number of groups is outside its meaning");
     if (nlsh__router_layout(h, layout) != 0 || layout->size != size || h->size_bytes != size)
         return damaged(error, "its length does not agree with its layers");
+    return NLSH_OK;
+}
+
+/* The table of groups, and where in the last layer each begins. */
+static enum nlsh_status open_groups(struct nlsh__router *router, struct nlsh_error *error)
+{
+    const struct nlsh__router_header *h = &router->header;
+    size_t m = h->sizes[h->n_layers], n = h->n_groups > 0 ? h->n_groups : 1;
+    uint32_t *first = router->flat;
+    first[1] = (uint32_t)m;
+    if (h->n_groups > 0) /* read only: the table is the caller's bytes */
+        first = (uint32_t *)(uintptr_t)(router->bytes + router->layout.groups);
+    router->groups = (struct nlsh__groups){n, first};
+    if (first[0] != 0 || first[n] != m)
+        return damaged(error, "its groups do not hold the index's buckets");
+    enum nlsh_status status = nlsh__alloc(&router->rows, n, sizeof *router->rows, error);
+    if (status != NLSH_OK) return status;
+    size_t row = groups(h->n_groups) * NLSH__GROUP;
+    for (size_t g = 0; g < n; g++) {
+        if (first[g] >= first[g + 1]) return damaged(error, "a group holds no bucket");
+        router->rows[g] = row;
+        row += groups(first[g + 1] - first[g]) * NLSH__GROUP;
+    }
+    if (h->n_groups > 0 && row != h->n_outputs)
+        return damaged(error, "its groups do not fill its last layer");
     return NLSH_OK;
 }
 
 enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, size_t n_buckets,
                                    struct nlsh__router **out, struct nlsh_error *error)
 {
-    struct nlsh__router_header header;
-    struct nlsh__router_layout layout;
+    enum nlsh_status status;
+    struct nlsh__router *router = NULL;
     *out = NULL;
-    if (size < sizeof header) return damaged(error, "it is truncated");
-    memcpy(&header, bytes, sizeof header);
-    enum nlsh_status status = check(&header, size, dim, n_buckets, &layout, error);
-    if (status != NLSH_OK) return status;
-    struct nlsh__router *router;
-    status = nlsh__calloc(&router, 1, sizeof *router, error);
-    if (status != NLSH_OK) return status;
+    if (size < sizeof router->header) return damaged(error, "it is truncated");
+    NLSH_TRY(nlsh__calloc(&router, 1, sizeof *router, error));
+    struct nlsh__router_header *h = &router->header;
+    memcpy(h, bytes, sizeof *h);
     router->bytes = bytes;
-    router->header = header;
-    router->layout = layout;
-    for (size_t l = 0; l <= header.n_layers; l++)
-        if (groups(header.sizes[l]) * NLSH__GROUP > router->widest)
-            router->widest = groups(header.sizes[l]) * NLSH__GROUP;
+    NLSH_TRY(check(h, size, dim, n_buckets, &router->layout, error));
+    NLSH_TRY(open_groups(router, error));
+    for (size_t l = 0; l < h->n_layers; l++)
+        if (groups(h->sizes[l]) * NLSH__GROUP > router->widest)
+            router->widest = groups(h->sizes[l]) * NLSH__GROUP;
     *out = router;
     return NLSH_OK;
+out:
+    nlsh__router_close(router);
+    return status;
 }
 
 void nlsh__router_close(struct nlsh__router *router)
 {
+    if (router == NULL) return;
+    free(router->rows);
     free(router);
+}
+
+const struct nlsh__groups *nlsh__router_groups(const struct nlsh__router *router)
+{
+    return &router->groups;
 }
 
 size_t nlsh__router_n_weights(const struct nlsh__router *router)
@@ -137,10 +176,11 @@ size_t nlsh__router_n_inputs(const struct nlsh__router *router)
     return router->header.sizes[0];
 }
 
-/* One layer's outputs, and its inputs as bytes. */
+/* One layer's outputs, its inputs as bytes, and the groups' probabilities. */
 size_t nlsh__router_scratch_size(const struct nlsh__router *router)
 {
-    return router->widest + router->widest / sizeof(float) + NLSH__GROUP;
+    return router->widest + router->widest / sizeof(float) + NLSH__GROUP +
+           groups(router->groups.n) * NLSH__GROUP;
 }
 
 size_t nlsh__router_input_size(const struct nlsh__router *router)
@@ -150,7 +190,8 @@ size_t nlsh__router_input_size(const struct nlsh__router *router)
 
 size_t nlsh__router_output_size(const struct nlsh__router *router)
 {
-    return groups(router->header.sizes[router->header.n_layers]) * NLSH__GROUP;
+    size_t m = router->header.sizes[router->header.n_layers];
+    return (groups(m) + (router->header.n_groups > 0 ? 1 : 0)) * NLSH__GROUP;
 }
 
 static const void *at(const struct nlsh__router *router, size_t offset)
@@ -182,49 +223,70 @@ void nlsh__router_project(const struct nlsh__router *router, const float *query,
     }
 }
 
-/* x[n] to bytes around zero (0 or 128), padded with zero to a multiple of 4; returns the scale. A
- * value that is not finite (a damaged file) becomes some byte. */
-static float to_bytes(const float *x, size_t n, int zero, uint8_t *out)
+/* n outputs of a layer from row on, a multiple of 16. */
+static struct nlsh__layer_i8 layer_of(const struct nlsh__router *router, size_t l, size_t row,
+                                      size_t n)
 {
-    float most = 0;
-    for (size_t i = 0; i < n; i++) {
-        float v = x[i] < 0 ? -x[i] : x[i];
-        most = v > most ? v : most;
+    const struct nlsh__router_layout *layout = &router->layout;
+    size_t n_chunks = (router->header.sizes[l] + 3) / 4;
+    return (struct nlsh__layer_i8){
+        .n_groups = groups(n),
+        .n_chunks = n_chunks,
+        .values = (const int8_t *)at(router, layout->weights[l]) + row * n_chunks * 4,
+        .scale = (const float *)at(router, layout->scales[l]) + row,
+        .bias = (const float *)at(router, layout->biases[l]) + row,
+        .sums = (const int32_t *)at(router, layout->sums[l]) + row,
+    };
+}
+
+/* Behind ReLU nothing is below zero. */
+static int zero_of(size_t l)
+{
+    return l == 0 ? 128 : 0;
+}
+
+void nlsh__router_begin(const struct nlsh__router *router, const float *inputs, float *scratch,
+                        struct nlsh__router_pass *out)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__router_header *h = &router->header;
+    uint8_t *bytes = (uint8_t *)(scratch + router->widest);
+    float *probabilities =
+        scratch + router->widest +
+        (router->widest / sizeof(float) + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
+    const float *now = inputs;
+    size_t l = 0;
+    for (; l + 1 < h->n_layers; l++) {
+        struct nlsh__layer_i8 layer = layer_of(router, l, 0, h->sizes[l + 1]);
+        float scale = kernels->quantise_u8(now, h->sizes[l], zero_of(l), bytes);
+        kernels->matvec_i8(&layer, bytes, scale, zero_of(l), 1, scratch);
+        now = scratch;
     }
-    float room = zero == 0 ? 255.0f : 127.0f;
-    float inverse = most > 0 && most < INFINITY ? room / most : 0;
-    for (size_t i = 0; i < n; i++) {
-        float v = x[i] * inverse + (float)zero + 0.5f;
-        v = v > 0 ? v : 0; /* NaN too */
-        v = v < 255.0f ? v : 255.0f;
-        out[i] = (uint8_t)(int32_t)v;
-    }
-    for (size_t i = n; i % 4 != 0; i++) out[i] = (uint8_t)zero;
-    return most > 0 && most < INFINITY ? most / room : 0;
+    float scale = kernels->quantise_u8(now, h->sizes[l], zero_of(l), bytes);
+    *out = (struct nlsh__router_pass){.groups = probabilities, .bytes = bytes, .scale = scale};
+    probabilities[0] = 1;
+    if (h->n_groups == 0) return;
+    struct nlsh__layer_i8 layer = layer_of(router, l, 0, h->n_groups);
+    kernels->matvec_i8(&layer, bytes, scale, zero_of(l), 0, probabilities);
+    kernels->softmax_f32(probabilities, h->n_groups);
+}
+
+void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                        size_t group, float *out)
+{
+    size_t l = router->header.n_layers - 1;
+    size_t n = router->groups.first[group + 1] - router->groups.first[group];
+    struct nlsh__layer_i8 layer = layer_of(router, l, router->rows[group], n);
+    nlsh__kernels()->matvec_i8(&layer, pass->bytes, pass->scale, zero_of(l), 0, out);
 }
 
 void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
                           float *probabilities)
 {
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    const struct nlsh__router_header *h = &router->header;
-    const struct nlsh__router_layout *layout = &router->layout;
-    uint8_t *bytes = (uint8_t *)(scratch + router->widest);
-    const float *now = inputs;
-    for (size_t l = 0; l < h->n_layers; l++) {
-        int last = l + 1 == h->n_layers, zero = l == 0 ? 128 : 0; /* behind ReLU nothing is < 0 */
-        float *next = last ? probabilities : scratch;
-        struct nlsh__layer_i8 layer = {
-            .n_groups = groups(h->sizes[l + 1]),
-            .n_chunks = (h->sizes[l] + 3) / 4,
-            .values = at(router, layout->weights[l]),
-            .scale = at(router, layout->scales[l]),
-            .bias = at(router, layout->biases[l]),
-            .sums = at(router, layout->sums[l]),
-        };
-        float scale = to_bytes(now, h->sizes[l], zero, bytes);
-        kernels->matvec_i8(&layer, bytes, scale, zero, !last, next);
-        now = next;
-    }
-    kernels->softmax_f32(probabilities, h->sizes[h->n_layers]);
+    struct nlsh__router_pass pass;
+    nlsh__router_begin(router, inputs, scratch, &pass);
+    /* A group's padding lies where the next group's values come later, and behind the last's. */
+    for (size_t g = 0; g < router->groups.n; g++)
+        nlsh__router_group(router, &pass, g, probabilities + router->groups.first[g]);
+    nlsh__kernels()->softmax_f32(probabilities, router->header.sizes[router->header.n_layers]);
 }

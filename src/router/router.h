@@ -1,6 +1,11 @@
 /*
  * router.h - the network that tells the bucket from the vector, as it serves: a blob of bytes with
  * a checked header (docs/index-format.md), and its forward pass.
+ *
+ * Where buckets are many they stand in groups, and the network answers twice: with a probability for
+ * each group, and with logits of the buckets. The former says cheaply which of the latter can matter
+ * (after Goodman, "Classes for fast maximum entropy training", 2001, but with one softmax over all
+ * buckets that are computed: as two levels of softmax the same network needed 7 % more candidates).
  */
 #ifndef NLSH_ROUTER_ROUTER_H
 #define NLSH_ROUTER_ROUTER_H
@@ -16,7 +21,10 @@
  *   projected 0: mean [dim] f32; the network then sees (x - mean) x scale, sizes[0] = dim
  *   each layer l, g = ceil(sizes[l + 1] / 16) groups, c = ceil(sizes[l] / 4) chunks:
  *     W [g][c][16 rows][4] i8, scale [16 g] f32, bias [16 g] f32, sums [16 g] i32 of W's rows
- * A network's last size is the number of buckets. */
+ * A network's last size is the number of buckets m. Without groups that is what its last layer
+ * answers with. With groups a table u32 [n_groups + 1] of their first buckets stands behind all
+ * layers, and the last layer's rows are the groups', then each group's buckets, each of these parts
+ * filled up to a multiple of 16 rows. */
 struct nlsh__router_header {
     char magic[8];
     uint64_t size_bytes; /* of the blob */
@@ -25,7 +33,15 @@ struct nlsh__router_header {
     uint32_t n_layers;  /* matrices, 1 to NLSH__ROUTER_MAX_LAYERS */
     float scale;
     uint32_t sizes[NLSH__ROUTER_MAX_LAYERS + 1];
-    uint8_t reserved[56]; /* zero */
+    uint32_t n_groups;    /* of buckets; 0: one, and no group's outputs in the last layer */
+    uint32_t n_outputs;   /* rows of the last layer where n_groups is not 0, a multiple of 16 */
+    uint8_t reserved[48]; /* zero */
+};
+
+/* Which buckets a group holds: first[g] to first[g + 1] - 1, none empty. */
+struct nlsh__groups {
+    size_t n;        /* 0: no groups */
+    uint32_t *first; /* [n + 1] */
 };
 
 /* Where the arrays stand, in bytes from the blob's start. */
@@ -34,6 +50,7 @@ struct nlsh__router_layout {
     size_t projection_i8, projection_scales, projection_sums;
     size_t weights[NLSH__ROUTER_MAX_LAYERS], scales[NLSH__ROUTER_MAX_LAYERS];
     size_t biases[NLSH__ROUTER_MAX_LAYERS], sums[NLSH__ROUTER_MAX_LAYERS];
+    size_t groups;
     size_t size;
     size_t n_weights; /* the projection's included */
 };
@@ -68,5 +85,22 @@ void nlsh__router_project(const struct nlsh__router *router, const float *query,
  * found anew for every query. */
 void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
                           float *probabilities);
+
+/* The same in two steps, for those who need some groups only. Lies in scratch until the next call
+ * with it. */
+struct nlsh__router_pass {
+    const float *groups; /* [n_groups] probabilities */
+    const uint8_t *bytes;
+    float scale;
+};
+void nlsh__router_begin(const struct nlsh__router *router, const float *inputs, float *scratch,
+                        struct nlsh__router_pass *out);
+/* Logits of the buckets of a group, from first[group] on; out has room for as many, rounded up to a
+ * multiple of 16. */
+void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                        size_t group, float *out);
+
+/* n >= 1 here: a router without groups has one that holds all buckets. */
+const struct nlsh__groups *nlsh__router_groups(const struct nlsh__router *router);
 
 #endif

@@ -1,26 +1,50 @@
-/* route.c - see route.h. */
+/*
+ * route.c - see route.h. The router's first level says which groups of buckets can matter; only
+ * their buckets are computed, and share what the first level gives to these groups together. Groups
+ * are left out with a margin, since a group's probability and the sum of its buckets' are two
+ * answers of one network and differ a little.
+ */
 #include "search/route.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 #include "kernels/select.h"
 
-/* The threshold for a recall, from the table that the build measured: linear in the logarithm of
- * the threshold between two measured points. Beyond the table's end the threshold falls with the
- * recall that is missing, as the last points do: no point was measured there. */
-static float calibrated(const struct nlsh_index *index, double recall)
+/* ---- what was asked for ---------------------------------------------------------------------- */
+
+/* The threshold for a recall from one table: linear in the logarithm of the threshold between two
+ * measured points. Beyond the table's end the threshold falls with the recall that is missing, as
+ * the last points do: no point was measured there. */
+static double from_table(const float (*table)[2], size_t n, double recall)
 {
-    const float *table = index->calibration;
-    size_t n = index->n_calibration, i = 0;
-    while (i < n && (double)table[2 * i] < recall) i++;
-    if (n == 0) return 0;
-    if (i == 0) return table[1];
-    double r0 = (double)table[2 * (i - 1)], t0 = log((double)table[2 * i - 1]);
-    if (i == n) return (float)exp(t0 + log((1 - recall) / (1 - r0)));
-    double r1 = (double)table[2 * i], t1 = log((double)table[2 * i + 1]);
-    return (float)exp(t0 + (t1 - t0) * (recall - r0) / (r1 - r0));
+    size_t i = 0;
+    while (i < n && (double)table[i][0] < recall) i++;
+    if (i == 0) return (double)table[0][1];
+    double r0 = (double)table[i - 1][0], t0 = log((double)table[i - 1][1]);
+    if (i == n) return exp(t0 + log((1 - recall) / (1 - r0)));
+    double r1 = (double)table[i][0], t1 = log((double)table[i][1]);
+    return exp(t0 + (t1 - t0) * (recall - r0) / (r1 - r0));
+}
+
+/* Between the numbers of neighbours that were measured, by their logarithms; else the nearest's. */
+static float calibrated(const struct nlsh_index *index, size_t k, double recall)
+{
+    const struct nlsh__targets_view *t = &index->targets;
+    if (t->n == 0) return 0;
+    size_t i = 0;
+    while (i < t->n && t->k[i] < k) i++;
+    if (i == 0 || i == t->n || t->k[i] == k) {
+        i = i < t->n ? i : t->n - 1;
+        return (float)from_table(t->table[i], t->n_points[i], recall);
+    }
+    double low = log(from_table(t->table[i - 1], t->n_points[i - 1], recall));
+    double high = log(from_table(t->table[i], t->n_points[i], recall));
+    double share =
+        log((double)k / (double)t->k[i - 1]) / log((double)t->k[i] / (double)t->k[i - 1]);
+    return (float)exp(low + share * (high - low));
 }
 
 enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
@@ -34,7 +58,9 @@ enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
         if (!(options->recall > 0 && options->recall < 1))
             return nlsh__fail(error, NLSH_E_ARG, "ask for a recall like 0.95",
                               "recall is %g: it must lie between 0 and 1", options->recall);
-        out->threshold = calibrated(index, options->recall);
+        out->threshold = calibrated(index, options->k, options->recall);
+        out->weights = index->weights;
+        out->group_weights = index->group_weights;
     } else if (probes > 0 && probes < 1) {
         out->threshold = (float)probes;
     } else if (probes >= 1 && probes == floor(probes) && probes <= 4294967296.0) {
@@ -47,6 +73,78 @@ enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
     return NLSH_OK;
 }
 
+/* ---- the router's answer --------------------------------------------------------------------- */
+
+static void group_of_router(const struct nlsh__answer *answer, size_t g, float *out)
+{
+    nlsh__router_group(answer->router, &answer->pass, g, out);
+}
+
+void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, float *scratch,
+                      struct nlsh__answer *out)
+{
+    nlsh__router_begin(router, inputs, scratch, &out->pass);
+    out->router = router;
+    out->groups = nlsh__router_groups(router);
+    out->probabilities = out->pass.groups;
+    out->group = group_of_router;
+}
+
+/* ---- the choice ------------------------------------------------------------------------------ */
+
+/* A group is computed where its probability is above this share of the threshold. Candidates at
+ * recall .99 on Fashion-MNIST are those of all groups computed (bench/tried.sh). */
+#define MARGIN 0.25f
+/* The same of the T-th most probable group where T buckets are wanted: as many as a group has. */
+#define TOP_MARGIN (1 / 16.0f)
+
+/* Buckets and their probabilities, of all groups whose probability times weight is above least. */
+static size_t compute_groups(const struct nlsh__answer *answer, const float *weights, float least,
+                             uint32_t *buckets, float *probabilities)
+{
+    const struct nlsh__groups *groups = answer->groups;
+    float mass = 0;
+    size_t n = 0;
+    for (size_t g = 0; g < groups->n; g++) {
+        float p = answer->probabilities[g];
+        if (!(p * (weights != NULL ? weights[g] : 1) > least)) continue;
+        answer->group(answer, g, probabilities + n);
+        mass += p;
+        for (uint32_t b = groups->first[g]; b < groups->first[g + 1]; b++) buckets[n++] = b;
+    }
+    if (n == 0) return 0;
+    nlsh__kernels()->softmax_f32(probabilities, n);
+    if (groups->n > 1)
+        for (size_t i = 0; i < n; i++) probabilities[i] *= mass;
+    return n;
+}
+
+static void swap_to_front(uint32_t *buckets, size_t i)
+{
+    uint32_t bucket = buckets[i];
+    buckets[i] = buckets[0];
+    buckets[0] = bucket;
+}
+
+/* Of n buckets those above the threshold; 0 where there are none. */
+static size_t keep_above(const struct nlsh__rule *rule, size_t n, uint32_t *buckets,
+                         const float *probabilities)
+{
+    float most = -1;
+    size_t kept = 0, best = 0;
+    for (size_t i = 0; i < n; i++) {
+        float p = probabilities[i], weight = rule->weights != NULL ? rule->weights[buckets[i]] : 1;
+        if (!(p * weight > rule->threshold)) continue;
+        if (p > most) {
+            most = p;
+            best = kept;
+        }
+        buckets[kept++] = buckets[i];
+    }
+    if (kept > 0) swap_to_front(buckets, best);
+    return kept;
+}
+
 /* Largest probability first, then the lower bucket: complemented bits order downwards. */
 static uint64_t key(float p, size_t bucket)
 {
@@ -55,29 +153,54 @@ static uint64_t key(float p, size_t bucket)
     return (uint64_t)~bits << 32 | bucket;
 }
 
-size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct nlsh__rule *rule,
-                            uint32_t *buckets, uint64_t *scratch)
+/* The probability of the top-th most probable group; 0 where there are no more groups, and for what
+ * a damaged router answers with (NaN). */
+static float group_probability(const struct nlsh__answer *answer, size_t top, uint64_t *keys)
 {
-    size_t n = 0;
-    if (rule->top == 0) {
-        for (size_t b = 0; b < m; b++) {
-            buckets[n] = (uint32_t)b;
-            n += probabilities[b] > rule->threshold;
-            if (n == m) break;
-        }
-        if (n == 0) buckets[n++] = (uint32_t)nlsh__argmax(probabilities, m);
-        return n;
+    size_t n = answer->groups->n;
+    if (top > n) return 0;
+    for (size_t g = 0; g < n; g++)
+        keys[g] = key(answer->probabilities[g] >= 0 ? answer->probabilities[g] : 0, g);
+    nlsh__select_smallest(keys, n, top);
+    uint64_t last = 0;
+    for (size_t i = 0; i < top; i++) last = keys[i] > last ? keys[i] : last;
+    return answer->probabilities[(uint32_t)last] >= 0 ? answer->probabilities[(uint32_t)last] : 0;
+}
+
+/* Where too few groups have a probability at all, buckets are taken as they come. */
+static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t *buckets,
+                         float *probabilities, uint64_t *keys)
+{
+    float least = group_probability(answer, top, keys) * TOP_MARGIN;
+    size_t n = compute_groups(answer, NULL, least > 0 ? least : -1, buckets, probabilities);
+    if (n < top) {
+        for (size_t b = 0; b < top; b++) buckets[b] = (uint32_t)b;
+        return top;
     }
+    for (size_t i = 0; i < n; i++) keys[i] = key(probabilities[i], buckets[i]);
+    if (top < n) nlsh__select_smallest(keys, n, top);
+    size_t best = 0;
+    for (size_t i = 0; i < top; i++) {
+        buckets[i] = (uint32_t)keys[i];
+        if (keys[i] < keys[best]) best = i;
+    }
+    swap_to_front(buckets, best);
+    return top;
+}
+
+size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh__rule *rule,
+                            uint32_t *buckets, float *probabilities, uint64_t *keys)
+{
+    size_t m = answer->groups->first[answer->groups->n];
     if (rule->top >= m) {
         for (size_t b = 0; b < m; b++) buckets[b] = (uint32_t)b;
         return m;
     }
-    if (rule->top == 1) {
-        buckets[0] = (uint32_t)nlsh__argmax(probabilities, m);
-        return 1;
+    if (rule->top == 0) {
+        size_t n = compute_groups(answer, rule->group_weights, rule->threshold * MARGIN, buckets,
+                                  probabilities);
+        n = keep_above(rule, n, buckets, probabilities);
+        if (n > 0) return n;
     }
-    for (size_t b = 0; b < m; b++) scratch[b] = key(probabilities[b], b);
-    nlsh__select_smallest(scratch, m, rule->top);
-    for (size_t i = 0; i < rule->top; i++) buckets[i] = (uint32_t)scratch[i];
-    return rule->top;
+    return choose_top(answer, rule->top > 0 ? rule->top : 1, buckets, probabilities, keys);
 }

@@ -3,11 +3,15 @@
 #define NLSH_SEARCH_ROUTE_H
 
 #include "index/index.h"
+#include "router/router.h"
 
 /* How many buckets: options' probes or recall, resolved once a call. */
 struct nlsh__rule {
     size_t top;      /* this many, where not 0 */
-    float threshold; /* else every bucket above this, and the best */
+    float threshold; /* else every bucket whose score is above this, and the most probable one */
+    /* A bucket's score is its probability times its weight [m], 1 where this is NULL; group_weights
+     * [n_groups] are the largest of a group's. */
+    const float *weights, *group_weights;
 };
 
 /* NLSH_E_ARG where probes or recall is outside its meaning. */
@@ -15,8 +19,23 @@ enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__rule *out, struct nlsh_error *error);
 
-/* Fills buckets[m] with those to scan and returns how many, at least 1. scratch [m]. */
-size_t nlsh__choose_buckets(const float *probabilities, size_t m, const struct nlsh__rule *rule,
-                            uint32_t *buckets, uint64_t *scratch);
+/* What a router says of a query: probabilities of groups, and on demand the logits of a group's
+ * buckets: group() fills out, rounded up to a multiple of 16. */
+struct nlsh__answer {
+    const struct nlsh__groups *groups;
+    const float *probabilities; /* [groups->n] */
+    void (*group)(const struct nlsh__answer *answer, size_t g, float *out);
+    const struct nlsh__router *router; /* group()'s own */
+    struct nlsh__router_pass pass;
+};
+
+/* The router's answer to a query, in scratch until its next use. */
+void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, float *scratch,
+                      struct nlsh__answer *out);
+
+/* Fills buckets[m] with those to scan, a most probable one first, and returns how many, at least 1.
+ * Scratch: keys [m] and probabilities [m + 16]. */
+size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh__rule *rule,
+                            uint32_t *buckets, float *probabilities, uint64_t *keys);
 
 #endif

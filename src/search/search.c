@@ -111,20 +111,18 @@ static void scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, u
                 nlsh__key_f32(kernels->l2sq_f32_u8(s->query.floats, rows + r * dim, dim), ids[r]));
 }
 
-static void forward(struct nlsh_searcher *s)
+static void project(struct nlsh_searcher *s)
 {
-    const struct nlsh__router *router = s->index->router_view;
-    nlsh__router_project(router, s->query.routed, s->query.as_bytes ? s->query.bytes : NULL,
-                         s->inputs);
-    nlsh__router_forward(router, s->inputs, s->router_scratch, s->probabilities);
+    nlsh__router_project(s->index->router_view, s->query.routed,
+                         s->query.as_bytes ? s->query.bytes : NULL, s->inputs);
 }
 
 static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
 {
-    const struct nlsh_index *index = s->index;
-    forward(s);
-    return nlsh__choose_buckets(s->probabilities, index->meta.n_buckets, rule, s->buckets,
-                                s->bucket_keys);
+    struct nlsh__answer answer;
+    project(s);
+    nlsh__ask_router(s->index->router_view, s->inputs, s->router_scratch, &answer);
+    return nlsh__choose_buckets(&answer, rule, s->buckets, s->probabilities, s->bucket_keys);
 }
 
 /* As enum nlsh_metric has it, before bytes' are rounded to a float. */
@@ -350,7 +348,8 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *q
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     for (size_t i = 0; i < queries->n_rows; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        forward(s);
+        project(s);
+        nlsh__router_forward(s->index->router_view, s->inputs, s->router_scratch, s->probabilities);
         memcpy(probabilities + i * m, s->probabilities, m * sizeof *probabilities);
     }
 out:

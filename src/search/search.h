@@ -12,7 +12,7 @@ struct nlsh_searcher {
     float *router_scratch;
     float *inputs;         /* what the router sees of the query */
     float *probabilities;  /* [m, padded] */
-    uint32_t *buckets;     /* [m] to scan */
+    uint32_t *buckets;     /* [m] to scan, a most probable one first */
     uint64_t *bucket_keys; /* [m] */
     uint64_t *keys;        /* [n_keys] the best so far */
     size_t n_keys;

@@ -17,7 +17,7 @@
 #define SAMPLE_ROWS 37
 #define SAMPLE_DIM 11
 #define SAMPLE_BUCKETS 6
-#define SAMPLE_CALIBRATION 4
+#define SAMPLE_TARGETS 5
 #define SAMPLE_GROUPS 5   /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
 #define SAMPLE_UNKNOWN 77 /* a section of the future */
 
@@ -30,7 +30,10 @@ struct sample {
     float floats[SAMPLE_ROWS * SAMPLE_DIM];
     uint8_t router[4096];
     size_t router_size;
-    float calibration[2 * SAMPLE_CALIBRATION];
+    struct {
+        struct nlsh__targets_header header;
+        float points[SAMPLE_TARGETS][2];
+    } targets;
     uint8_t codes[sizeof(struct nlsh__codes_header) + SAMPLE_GROUPS * 16 * 8];
     uint8_t future[33];
     struct nlsh__metric_meta metric;
@@ -38,7 +41,8 @@ struct sample {
     size_t n_sections;
 };
 
-/* One layer on the shifted input; one behind two principal components where projected. */
+/* One layer on the shifted input; one behind two principal components where projected, and then the
+ * buckets in two groups. */
 static inline void sample_router(struct sample *s, uint32_t dim, uint32_t n_buckets, int projected)
 {
     struct nlsh__router_header header = {.magic = {'N', 'L', 'S', 'H', 'R', 'T', '0', '1'},
@@ -46,7 +50,10 @@ static inline void sample_router(struct sample *s, uint32_t dim, uint32_t n_buck
                                          .projected = (uint32_t)projected,
                                          .n_layers = 1,
                                          .scale = 0.25f,
-                                         .sizes = {projected ? 2 : dim, n_buckets}};
+                                         .sizes = {projected ? 2 : dim, n_buckets},
+                                         .n_groups = projected ? 2 : 0,
+                                         .n_outputs = projected ? 48 : 0};
+    const uint32_t groups[] = {0, n_buckets / 3, n_buckets};
     struct nlsh__router_layout layout;
     if (nlsh__router_layout(&header, &layout) != 0 || layout.size > sizeof s->router) abort();
     s->router_size = header.size_bytes = layout.size;
@@ -56,6 +63,7 @@ static inline void sample_router(struct sample *s, uint32_t dim, uint32_t n_buck
         const float weight = (float)(i * 37 % 101) / 101.0f - 0.5f;
         memcpy(s->router + sizeof header + i, &weight, sizeof weight);
     }
+    if (projected) memcpy(s->router + layout.groups, groups, sizeof groups);
 }
 
 /* nlsh_data_hash() of the base whose rows the sample holds in another order. */
@@ -106,7 +114,8 @@ static inline void sample_codes(struct sample *s)
 static inline void sample_make(struct sample *s, enum nlsh_type source)
 {
     static const uint32_t buckets[] = {0, 5, 5, 6, 20, 30, SAMPLE_ROWS}; /* sizes 5 0 1 14 10 7 */
-    static const float calibration[] = {.5f, .25f, .8f, .125f, .95f, .0625f, .99f, .001f};
+    static const float points[SAMPLE_TARGETS][2] = {
+        {.5f, .25f}, {.8f, .125f}, {.95f, .0625f}, {.9f, .05f}, {.99f, .001f}};
     memset(s, 0, sizeof *s);
     s->meta = (struct nlsh__meta){.n_rows = SAMPLE_ROWS,
                                   .dim = SAMPLE_DIM,
@@ -116,7 +125,9 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
                                   .disagreement = 0.125};
     strcpy(s->settings, "{\"m\": 6, \"who\": \"\xc3\xa9t\xc3\xa9\"}");
     memcpy(s->buckets, buckets, sizeof buckets);
-    memcpy(s->calibration, calibration, sizeof calibration);
+    s->targets.header =
+        (struct nlsh__targets_header){.n = 2, .k = {1, 10}, .n_points = {3, SAMPLE_TARGETS - 3}};
+    memcpy(s->targets.points, points, sizeof points);
     for (uint32_t i = 0; i < SAMPLE_ROWS; i++) s->ids[i] = i * 8 % SAMPLE_ROWS; /* 37 is prime */
     for (size_t i = 0; i < sizeof s->bytes; i++) {
         s->bytes[i] = (uint8_t)(i * 41 >> 2);
@@ -135,7 +146,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
         {NLSH__SECTION_VECTORS, f32 ? (const void *)s->floats : s->bytes,
          f32 ? sizeof s->floats : sizeof s->bytes},
         {NLSH__SECTION_ROUTER, s->router, s->router_size},
-        {NLSH__SECTION_CALIBRATION, s->calibration, sizeof s->calibration},
+        {NLSH__SECTION_TARGETS, &s->targets, sizeof s->targets},
         {(enum nlsh__section_id)SAMPLE_UNKNOWN, s->future, sizeof s->future},
         {NLSH__SECTION_CODES, s->codes, sizeof s->codes},
     };
@@ -208,10 +219,7 @@ static inline uint64_t sample_search(const struct nlsh_index *index)
         float l2sq[5];
         struct nlsh_error error;
         options.probes = probes[i];
-        /* no calibration: no way to search by recall */
-        if (nlsh_search(searcher, &queries, &options, ids, l2sq, NULL, &error) != NLSH_OK &&
-            (i < 2 || index->calibration != NULL))
-            abort();
+        if (nlsh_search(searcher, &queries, &options, ids, l2sq, NULL, &error) != NLSH_OK) abort();
         sum += ids[0];
     }
     nlsh_searcher_free(searcher);
@@ -236,7 +244,9 @@ static inline uint64_t sample_use(const struct nlsh_index *index)
             sum += ids[r];
             for (size_t i = 0; i < row; i++) sum += vectors[r * row + i];
         }
-    for (size_t i = 0; i < index->n_calibration; i++) sum += index->calibration[2 * i] > 0.7f;
+    for (size_t t = 0; t < index->targets.n; t++)
+        for (size_t i = 0; i < index->targets.n_points[t]; i++)
+            sum += index->targets.table[t][i][0] > 0.7f;
     for (size_t i = 0; i < index->codes_size; i++) sum += ((const uint8_t *)index->codes)[i];
     return sum + sample_search(index);
 }

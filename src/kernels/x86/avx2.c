@@ -239,7 +239,7 @@ TARGET void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8
             __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(dot[h]), scale),
                                      _mm256_load_ps(layer->bias + row));
             if (relu) v = _mm256_max_ps(v, _mm256_setzero_ps());
-            _mm256_store_ps(out + row, v);
+            _mm256_storeu_ps(out + row, v);
         }
     }
 }
@@ -287,6 +287,7 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .matvec_f32 = matvec_f32,
     .matvec_i8 = nlsh__matvec_i8_avx2,
     .scan_u8 = nlsh__scan_u8_avx2,
+    .quantise_u8 = nlsh__quantise_u8,
     .softmax_f32 = softmax_f32,
 };
 #endif

@@ -195,6 +195,29 @@ TARGET float nlsh__softmax_f32_avx512(float *x, size_t n)
     return nlsh__softmax_body(x, n);
 }
 
+/* The scalar version's operations in its order, 16 at a time. */
+TARGET float nlsh__quantise_u8_avx512(const float *x, size_t n, int zero, uint8_t *out)
+{
+    __m512 most = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = (__mmask16)(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+        /* max gives its second operand where one is not a number: such a value counts as none */
+        most = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, x + i)), most);
+    }
+    float scale = 0, inverse = nlsh__quantise_scale(_mm512_reduce_max_ps(most), zero, &scale);
+    for (size_t i = 0; i < (n + 3) / 4 * 4; i += 16) {
+        size_t left = (n + 3) / 4 * 4 - i;
+        __mmask16 mask = (__mmask16)(n - i >= 16 ? 0xffff : (1u << (n - i)) - 1);
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_set1_ps(inverse));
+        v = _mm512_add_ps(_mm512_add_ps(v, _mm512_set1_ps((float)zero)), _mm512_set1_ps(0.5f));
+        v = _mm512_max_ps(v, _mm512_setzero_ps());
+        v = _mm512_min_ps(v, _mm512_set1_ps(255.0f));
+        _mm512_mask_cvtepi32_storeu_epi8(
+            out + i, (__mmask16)(left >= 16 ? 0xffff : (1u << left) - 1), _mm512_cvttps_epi32(v));
+    }
+    return scale;
+}
+
 const struct nlsh__kernels nlsh__kernels_avx512 = {
     .name = "avx512",
     .l2sq_u8 = l2sq_u8,
@@ -206,6 +229,7 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .matvec_f32 = nlsh__matvec_f32_avx512,
     .matvec_i8 = nlsh__matvec_i8_avx2,
     .scan_u8 = nlsh__scan_u8_avx2,
+    .quantise_u8 = nlsh__quantise_u8_avx512,
     .softmax_f32 = nlsh__softmax_f32_avx512,
 };
 #endif

@@ -163,7 +163,7 @@ INLINE void matvec_groups(const struct nlsh__layer_i8 *layer, size_t group, cons
         __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
                                  _mm512_load_ps(layer->bias + row));
         if (relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
-        _mm512_store_ps(out + row, v);
+        _mm512_storeu_ps(out + row, v);
     }
 }
 
@@ -251,5 +251,6 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .matvec_i8 = matvec_i8,
     .scan_u8 = scan_u8,
     .softmax_f32 = nlsh__softmax_f32_avx512,
+    .quantise_u8 = nlsh__quantise_u8_avx512,
 };
 #endif

@@ -53,9 +53,28 @@ static void pack_projection(const struct nlsh__projection *p, uint8_t *blob,
          (int32_t *)(void *)(blob + layout->projection_sums));
 }
 
+static size_t padded(size_t n)
+{
+    return (n + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
+}
+
+/* n outputs of layer l from output on, to the blob's rows from row on. */
+static void pack_outputs(const struct nlsh__mlp *mlp, size_t l, size_t output, size_t n, size_t row,
+                         uint8_t *blob, const struct nlsh__router_layout *layout)
+{
+    size_t from = mlp->sizes[l];
+    pack(mlp->weights[l] + output * from, n, from,
+         (int8_t *)(blob + layout->weights[l]) + row * ((from + 3) / 4) * 4,
+         (float *)(void *)(blob + layout->scales[l]) + row,
+         (int32_t *)(void *)(blob + layout->sums[l]) + row);
+    memcpy((float *)(void *)(blob + layout->biases[l]) + row, mlp->biases[l] + output,
+           n * sizeof(float));
+}
+
 enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
-                                     const struct nlsh__projection *projection, void **bytes,
-                                     size_t *size, struct nlsh_error *error)
+                                     const struct nlsh__projection *projection,
+                                     const struct nlsh__groups *groups, void **bytes, size_t *size,
+                                     struct nlsh_error *error)
 {
     struct nlsh__router_layout layout;
     struct nlsh__router_header header = {
@@ -64,8 +83,13 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
         .projected = projection->components != NULL,
         .n_layers = (uint32_t)mlp->n_layers,
         .scale = projection->scale,
+        .n_groups = (uint32_t)groups->n,
     };
+    size_t last = mlp->n_layers - 1, row = padded(groups->n);
     for (size_t l = 0; l <= mlp->n_layers; l++) header.sizes[l] = (uint32_t)mlp->sizes[l];
+    header.sizes[mlp->n_layers] -= (uint32_t)groups->n;
+    for (size_t g = 0; g < groups->n; g++) row += padded(groups->first[g + 1] - groups->first[g]);
+    header.n_outputs = (uint32_t)row;
     *bytes = NULL;
     if (nlsh__router_layout(&header, &layout) != 0)
         return nlsh__fail(error, NLSH_E_ARG, "take fewer nodes or layers", "router: too large");
@@ -75,11 +99,18 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
     uint8_t *blob = *bytes;
     memcpy(blob, &header, sizeof header);
     pack_projection(projection, blob, &layout);
-    for (size_t l = 0; l < mlp->n_layers; l++) {
-        pack(mlp->weights[l], mlp->sizes[l + 1], mlp->sizes[l],
-             (int8_t *)(blob + layout.weights[l]), (float *)(void *)(blob + layout.scales[l]),
-             (int32_t *)(void *)(blob + layout.sums[l]));
-        memcpy(blob + layout.biases[l], mlp->biases[l], mlp->sizes[l + 1] * sizeof(float));
+    for (size_t l = 0; l < last; l++) pack_outputs(mlp, l, 0, mlp->sizes[l + 1], 0, blob, &layout);
+    if (groups->n == 0) {
+        pack_outputs(mlp, last, 0, mlp->sizes[last + 1], 0, blob, &layout);
+    } else {
+        pack_outputs(mlp, last, 0, groups->n, 0, blob, &layout);
+        memcpy(blob + layout.groups, groups->first, (groups->n + 1) * sizeof *groups->first);
+    }
+    row = padded(groups->n);
+    for (size_t g = 0; g < groups->n; g++) {
+        size_t first = groups->first[g], n = groups->first[g + 1] - first;
+        pack_outputs(mlp, last, groups->n + first, n, row, blob, &layout);
+        row += padded(n);
     }
     *size = layout.size;
     return NLSH_OK;

@@ -17,13 +17,13 @@
 #include "linalg/gemm.h"
 
 enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
-                                  size_t n_buckets, uint64_t seed, struct nlsh__mlp *out,
+                                  size_t n_outputs, uint64_t seed, struct nlsh__mlp *out,
                                   struct nlsh_error *error)
 {
     *out = (struct nlsh__mlp){.n_layers = hidden_layers + 1};
     out->sizes[0] = inputs;
     for (size_t l = 1; l <= hidden_layers; l++) out->sizes[l] = nodes;
-    out->sizes[hidden_layers + 1] = n_buckets;
+    out->sizes[hidden_layers + 1] = n_outputs;
     for (size_t l = 0; l < out->n_layers; l++)
         out->n_parameters += (out->sizes[l] + 1) * out->sizes[l + 1];
     enum nlsh_status status =
@@ -113,29 +113,48 @@ out:
     return status;
 }
 
+/* ---- loss ------------------------------------------------------------------------------------ */
+
+/* Logits x[n] to their gradient times weight; returns the cross-entropy to the labels. -ln p is
+ * (ln sum exp) - logit: exact where p itself would round to 0, and not a number where the network is
+ * not. */
+static double cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, float weight,
+                            float *x)
+{
+    double wanted = 0;
+    for (size_t j = 0; j < n_labels; j++) wanted += (double)x[labels[j]];
+    double loss = (double)nlsh__kernels()->softmax_f32(x, n) - wanted / (double)n_labels;
+    for (size_t j = 0; j < n_labels; j++) x[labels[j]] -= 1.0f / (float)n_labels;
+    if (weight != 1.0f)
+        for (size_t i = 0; i < n; i++) x[i] *= weight;
+    return loss;
+}
+
+/* What the groups' loss weighs beside the buckets'. */
+#define GROUPS_WEIGHT 0.2f
+
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
                         const struct nlsh__targets *targets, float *logits, size_t ld)
 {
-    size_t m = mlp->sizes[mlp->n_layers];
     size_t n_labels = targets->neighbors != NULL ? targets->label_knn : 1;
-    float weight = 1.0f / (float)n_labels;
+    size_t m = mlp->sizes[mlp->n_layers] - targets->groups.n;
+    uint32_t labels[NLSH__MAX_LABELS];
     double loss = 0;
     for (size_t i = 0; i < n; i++) {
-        float *p = logits + i * ld;
         size_t row = row_ids[i];
         const uint32_t *neighbors =
             targets->neighbors != NULL ? targets->neighbors + row * targets->stride : NULL;
-        /* -ln p is (ln sum exp) - logit: exact where p itself would round to 0, and not a number
-         * where the network is not. */
-        double wanted = 0;
         for (size_t j = 0; j < n_labels; j++)
-            wanted += (double)p[targets->bucket_of[neighbors != NULL ? neighbors[j] : row]];
-        loss += (double)nlsh__kernels()->softmax_f32(p, m) - wanted / (double)n_labels;
-        for (size_t j = 0; j < n_labels; j++)
-            p[targets->bucket_of[neighbors != NULL ? neighbors[j] : row]] -= weight;
+            labels[j] = targets->bucket_of[neighbors != NULL ? neighbors[j] : row];
+        loss += cross_entropy(labels, n_labels, m, 1, logits + i * ld + targets->groups.n);
+        if (targets->groups.n == 0) continue;
+        for (size_t j = 0; j < n_labels; j++) labels[j] = targets->group_of[labels[j]];
+        (void)cross_entropy(labels, n_labels, targets->groups.n, GROUPS_WEIGHT, logits + i * ld);
     }
     return loss;
 }
+
+/* ---- backward -------------------------------------------------------------------------------- */
 
 static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, double dropout,
                                       struct nlsh__mlp_scratch *s, struct nlsh_error *error)

@@ -10,12 +10,14 @@
 
 #include "base/rng.h"
 #include "nlsh/learn.h"
+#include "router/router.h"
 
-#define NLSH__MAX_LAYERS 9 /* 8 hidden ones and the output */
+#define NLSH__MAX_LAYERS 9    /* 8 hidden ones and the output */
+#define NLSH__MAX_LABELS 1000 /* of a row */
 
 struct nlsh__mlp {
     size_t n_layers;                    /* matrices: hidden layers + 1 */
-    size_t sizes[NLSH__MAX_LAYERS + 1]; /* input, hidden, ..., buckets */
+    size_t sizes[NLSH__MAX_LAYERS + 1]; /* input, hidden, ..., groups + buckets */
     size_t n_parameters;
     float *parameters;                /* one block: each layer's weights, then its biases */
     float *weights[NLSH__MAX_LAYERS]; /* [sizes[l + 1] x sizes[l]], into parameters */
@@ -24,7 +26,7 @@ struct nlsh__mlp {
 
 /* He's initialisation: normal, variance 2 / inputs; the last layer's variance 1 / inputs. */
 enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
-                                  size_t n_buckets, uint64_t seed, struct nlsh__mlp *out,
+                                  size_t n_outputs, uint64_t seed, struct nlsh__mlp *out,
                                   struct nlsh_error *error);
 void nlsh__mlp_free(struct nlsh__mlp *mlp);
 
@@ -34,6 +36,10 @@ struct nlsh__targets {
     const uint32_t *bucket_of; /* [n_rows] */
     const uint32_t *neighbors; /* [n_rows x stride]; NULL: hard */
     size_t stride, label_knn;
+    /* Buckets of consecutive numbers in groups: the outputs are the groups', then the buckets'. Both
+     * learn the same labels; the loss is the buckets'. */
+    struct nlsh__groups groups;
+    const uint32_t *group_of; /* [m]; not read without groups */
 };
 
 /* Turns the logits of some rows, ld apart, into the gradient there, probabilities less targets, and

@@ -25,9 +25,9 @@ static void test_hostile_header(void **state)
         const char *words;
     } attacks[] = {
         {8, 4, 0, NLSH_E_DATA, "contradicts itself"},
-        {8, 4, 9, NLSH_OK, ""}, /* newer, but readable from version 1 on */
+        {8, 4, 9, NLSH_OK, ""}, /* newer, but readable by this version */
         {12, 4, 0, NLSH_E_DATA, "contradicts itself"},
-        {12, 4, 2, NLSH_E_UNSUPPORTED, "newer nlsh"},
+        {12, 4, NLSH__INDEX_VERSION + 1, NLSH_E_UNSUPPORTED, "newer nlsh"},
         {12, 4, UINT32_MAX, NLSH_E_UNSUPPORTED, "newer nlsh"},
         {16, 8, 0, NLSH_E_DATA, "before the file does"},
         {16, 8, UINT64_MAX, NLSH_E_DATA, "cut short"},
@@ -116,14 +116,15 @@ static void test_hostile_table(void **state)
                 assert_int_equal(status, NLSH_E_DATA);
             free(file);
         }
-        const uint32_t ids[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 99, 1000, UINT32_MAX};
+        const uint32_t ids[] = {
+            0, 1, 2, 3, 4, 5, 6, NLSH__SECTION_CODES, NLSH__SECTION_TARGETS, 99, 1000, UINT32_MAX};
         for (size_t j = 0; j < sizeof ids / sizeof ids[0]; j++) {
             uint8_t *file = copy_of(bytes, size);
             memcpy(file + (at - bytes), &ids[j], 4);
             sample_seal(file, size);
             enum nlsh_status status = judge(file, size, &error);
-            int optional = was.id >= NLSH__SECTION_CALIBRATION;
-            int renamed = ids[j] == 0 || ids[j] > 8; /* to one that nobody knows */
+            int optional = was.id > NLSH__SECTION_ROUTER;
+            int renamed = ids[j] == 0 || ids[j] >= 99; /* to one that nobody knows */
             if (ids[j] == was.id || (optional && renamed))
                 assert_int_equal(status, NLSH_OK);
             else if (renamed) /* has the required flag, and is unknown */
@@ -262,23 +263,66 @@ static void test_hostile_buckets(void **state)
     free(bytes);
 }
 
-static void test_hostile_calibration(void **state)
+static void test_hostile_targets(void **state)
 {
     (void)state;
     size_t size;
     uint8_t *bytes = written(NLSH_U8, &size);
     const float wrong[] = {0, 1, -0.5f, 1.5f, NAN, INFINITY, -INFINITY};
-    for (size_t i = 0; i < 2 * SAMPLE_CALIBRATION; i++)
+    const size_t first = sizeof(struct nlsh__targets_header) / sizeof(float);
+    for (size_t i = 0; i < 2 * SAMPLE_TARGETS; i++)
         for (size_t j = 0; j < 7; j++) {
             uint8_t *file = copy_of(bytes, size);
-            ((float *)section_of(file, NLSH__SECTION_CALIBRATION))[i] = wrong[j];
+            ((float *)section_of(file, NLSH__SECTION_TARGETS))[first + i] = wrong[j];
             sample_seal(file, size);
-            expect(file, size, NLSH_E_DATA, "calibration entry");
+            expect(file, size, NLSH_E_DATA, "target ");
             free(file);
         }
-    ((float *)section_of(bytes, NLSH__SECTION_CALIBRATION))[2] = 0.5f; /* the same recall twice */
+    /* Tables that are not as many, as long or as ordered as the section has room for. */
+    const uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 10, 11, 0x40000000u, UINT32_MAX};
+    for (size_t field = 0; field < 12; field++) {
+        if (field >= 1 && field < 4) continue; /* reserved */
+        for (size_t j = 0; j < 10; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            uint32_t *h = section_of(file, NLSH__SECTION_TARGETS);
+            h[field] = numbers[j];
+            struct nlsh__targets_header t;
+            memcpy(&t, h, sizeof t);
+            int lawful = t.n == 2 && t.k[0] > 0 && t.k[1] > t.k[0] && t.n_points[0] == 3 &&
+                         t.n_points[1] == 2 && t.k[2] + t.k[3] + t.n_points[2] + t.n_points[3] == 0;
+            sample_seal(file, size);
+            expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "target");
+            free(file);
+        }
+    }
+    ((float *)section_of(bytes, NLSH__SECTION_TARGETS))[first + 2] = 0.5f; /* a recall twice */
     sample_seal(bytes, size);
-    expect(bytes, size, NLSH_E_DATA, "calibration entry 1");
+    expect(bytes, size, NLSH_E_DATA, "target 1");
+    free(bytes);
+}
+
+/* The table of groups at the router's end. */
+static void test_hostile_groups(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_F32, &size);
+    const uint32_t numbers[] = {0, 1, 2, 3, 5, 6, 7, 16, 17, UINT32_MAX};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 10; j++) {
+            uint8_t *file = copy_of(bytes, size), *router = section_of(file, NLSH__SECTION_ROUTER);
+            struct nlsh__router_header header;
+            struct nlsh__router_layout layout;
+            memcpy(&header, router, sizeof header);
+            assert_int_equal(header.n_groups, 2);
+            assert_int_equal(nlsh__router_layout(&header, &layout), 0);
+            uint32_t *first = (uint32_t *)(void *)(router + layout.groups);
+            first[i] = numbers[j];
+            int lawful = first[0] == 0 && first[1] > 0 && first[1] < 6 && first[2] == 6;
+            sample_seal(file, size);
+            expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "group");
+            free(file);
+        }
     free(bytes);
 }
 
@@ -401,12 +445,12 @@ static void test_random_hostility(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile_header),      cmocka_unit_test(test_hostile_table),
-        cmocka_unit_test(test_newer_sections),      cmocka_unit_test(test_missing_sections),
-        cmocka_unit_test(test_hostile_meta),        cmocka_unit_test(test_hostile_buckets),
-        cmocka_unit_test(test_hostile_calibration), cmocka_unit_test(test_hostile_settings),
-        cmocka_unit_test(test_what_verify_adds),    cmocka_unit_test(test_router_refuses),
-        cmocka_unit_test(test_random_hostility),
+        cmocka_unit_test(test_hostile_header),   cmocka_unit_test(test_hostile_table),
+        cmocka_unit_test(test_newer_sections),   cmocka_unit_test(test_missing_sections),
+        cmocka_unit_test(test_hostile_meta),     cmocka_unit_test(test_hostile_buckets),
+        cmocka_unit_test(test_hostile_targets),  cmocka_unit_test(test_hostile_groups),
+        cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
+        cmocka_unit_test(test_router_refuses),   cmocka_unit_test(test_random_hostility),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

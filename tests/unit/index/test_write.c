@@ -42,8 +42,10 @@ static void check_round_trip(enum nlsh_type source)
     assert_memory_equal(nlsh_index_bucket_offsets(index), sample.buckets, sizeof sample.buckets);
     assert_memory_equal(nlsh_index_ids(index), sample.ids, sizeof sample.ids);
     assert_memory_equal(index->vectors, sample.sections[4].data, sample.sections[4].size);
-    assert_int_equal(index->n_calibration, SAMPLE_CALIBRATION);
-    assert_memory_equal(index->calibration, sample.calibration, sizeof sample.calibration);
+    assert_int_equal(index->targets.n, 2);
+    assert_int_equal(index->targets.k[1], 10);
+    assert_int_equal(index->targets.n_points[0], 3);
+    assert_memory_equal(index->targets.table[1], sample.targets.points[3], 2 * 2 * sizeof(float));
     assert_int_equal(index->codes_size, sizeof sample.codes);
     assert_memory_equal(index->codes, sample.codes, sizeof sample.codes);
     assert_int_equal(index->router_size, sample.router_size);
@@ -121,7 +123,7 @@ static void test_smallest(void **state)
     assert_int_equal(nlsh__index_write(path, sample.sections, 6, &error), NLSH_OK);
     assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
     assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_OK);
-    assert_null(index->calibration);
+    assert_int_equal(index->targets.n, 0);
     assert_null(index->codes);
     nlsh_index_info(index, &info);
     assert_int_equal(info.bucket_min, 1);
@@ -142,7 +144,7 @@ static void test_large_and_empty_sections(void **state)
     for (size_t i = 0; i < size; i++) large[i] = (uint8_t)(i * 2654435761u >> 13);
     sample.sections[8] = (struct nlsh__section_data){(enum nlsh__section_id)1003, large, size};
     sample.sections[9] = (struct nlsh__section_data){(enum nlsh__section_id)1000, NULL, 0};
-    sample.sections[10] = sample.sections[6]; /* calibration, last */
+    sample.sections[10] = sample.sections[6]; /* targets, last */
     sample.sections[6] = (struct nlsh__section_data){(enum nlsh__section_id)1001, NULL, 0};
     sample.sections[11] = (struct nlsh__section_data){(enum nlsh__section_id)1002, NULL, 0};
     if (nlsh__index_write(path, sample.sections, 12, &error) != NLSH_OK)

@@ -38,7 +38,10 @@ static struct fixture *fixture_new(size_t hidden, size_t m, uint64_t stream)
         f->neighbors[i] = (uint32_t)nlsh__rng_below(&rng, ROWS);
     for (size_t i = 0; i < 2 * ROWS; i++) f->rows[i] = (uint32_t)nlsh__rng_below(&rng, ROWS);
     f->hard = (struct nlsh__targets){.bucket_of = f->bucket_of};
-    f->soft = (struct nlsh__targets){f->bucket_of, f->neighbors, STRIDE, LABELS};
+    f->soft = (struct nlsh__targets){.bucket_of = f->bucket_of,
+                                     .neighbors = f->neighbors,
+                                     .stride = STRIDE,
+                                     .label_knn = LABELS};
     return f;
 }
 
@@ -259,9 +262,44 @@ static void dropout_keeps_the_expectation(void **state)
     fixture_free(f);
 }
 
+/* The gradient at the outputs, by its formula in double: probabilities less targets, the groups'
+ * weighed; the loss is the buckets' alone. */
+static void groups_learn_beside_buckets(void **state)
+{
+    (void)state;
+    enum { N_BUCKETS = 9, N_GROUPS = 3, N = 4, LD = 16 };
+    static const uint32_t first[] = {0, 2, 6, 9}, group_of[] = {0, 0, 1, 1, 1, 1, 2, 2, 2};
+    static const uint32_t bucket_of[] = {8, 0, 3, 5, 1, 7}, rows[] = {0, 2, 1, 3};
+    static const uint32_t neighbors[] = {1, 2, 0, 3, 4, 5, 5, 4};
+    struct nlsh__mlp mlp = {.n_layers = 1, .sizes = {1, N_GROUPS + N_BUCKETS}};
+    struct nlsh__targets targets = {
+        bucket_of, neighbors, 2, 2, {N_GROUPS, (uint32_t *)(uintptr_t)first}, group_of};
+    float x[N * LD], before[N * LD];
+    for (size_t i = 0; i < N * LD; i++) before[i] = x[i] = (float)(i * 37 % 23) / 5 - 2;
+    double loss = nlsh__mlp_output(&mlp, rows, N, &targets, x, LD), wanted = 0;
+    for (size_t i = 0; i < N; i++) {
+        double sum[2] = {0, 0};
+        for (size_t j = 0; j < N_GROUPS + N_BUCKETS; j++)
+            sum[j < N_GROUPS] += exp((double)before[i * LD + j]);
+        for (size_t j = 0; j < N_GROUPS + N_BUCKETS; j++) {
+            double p = exp((double)before[i * LD + j]) / sum[j < N_GROUPS], y = 0;
+            for (size_t n = 0; n < 2; n++) {
+                uint32_t bucket = bucket_of[neighbors[rows[i] * 2 + n]];
+                y += j < N_GROUPS ? 0.5 * (group_of[bucket] == j) : 0.5 * (bucket == j - N_GROUPS);
+            }
+            if (j >= N_GROUPS && y > 0) wanted -= y * log(p);
+            assert_float_equal(x[i * LD + j], (p - y) * (j < N_GROUPS ? 0.2 : 1), 1e-6);
+        }
+        for (size_t j = N_GROUPS + N_BUCKETS; j < LD; j++)
+            assert_true(x[i * LD + j] == before[i * LD + j]);
+    }
+    assert_float_equal(loss, wanted, 1e-5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_learn_beside_buckets),
         cmocka_unit_test(gradient_is_the_derivative),
         cmocka_unit_test(gradient_under_dropout),
         cmocka_unit_test(uniform_network_loses_ln_m),

@@ -17,15 +17,24 @@ struct served {
     struct nlsh__projection projection;
     void *bytes;
     size_t size;
+    struct nlsh__groups groups;
+    uint32_t first[8];
 };
 
-/* A network with random weights and biases behind components (0: none) of dim. */
-static struct served served_new(size_t dim, size_t components, size_t hidden, size_t nodes,
-                                size_t m, uint64_t stream)
+/* A network with random weights and biases behind components (0: none) of dim, its buckets in
+ * groups (0: none). */
+static struct served served_grouped(size_t dim, size_t components, size_t hidden, size_t nodes,
+                                    size_t m, size_t n_groups, uint64_t stream)
 {
     struct served s = {0};
     struct nlsh__rng rng;
     test_rng(&rng, stream);
+    assert_true(n_groups < 8);
+    for (size_t g = 0; g <= n_groups; g++)
+        s.first[g] = (uint32_t)(g == n_groups   ? m
+                                : n_groups == 0 ? 0
+                                                : g * g * m / (n_groups * n_groups) + g);
+    s.groups = (struct nlsh__groups){n_groups, s.first};
     size_t in = components > 0 ? components : dim;
     s.projection = (struct nlsh__projection){.dim = dim, .n_components = in, .scale = 0.37f};
     assert_int_equal(nlsh__alloc(&s.projection.mean, dim, sizeof(float), NULL), NLSH_OK);
@@ -36,13 +45,22 @@ static struct served served_new(size_t dim, size_t components, size_t hidden, si
         for (size_t i = 0; i < in * dim; i++)
             s.projection.components[i] = (float)(nlsh__rng_normal(&rng) / sqrt((double)dim));
     }
-    assert_int_equal(nlsh__mlp_create(in, hidden, nodes, m, stream, &s.mlp, NULL), NLSH_OK);
+    assert_int_equal(nlsh__mlp_create(in, hidden, nodes, n_groups + m, stream, &s.mlp, NULL),
+                     NLSH_OK);
     for (size_t l = 0; l <= hidden; l++)
         for (size_t j = 0; j < s.mlp.sizes[l + 1]; j++)
             s.mlp.biases[l][j] = (float)nlsh__rng_normal(&rng);
-    assert_int_equal(nlsh__router_export(&s.mlp, &s.projection, &s.bytes, &s.size, NULL), NLSH_OK);
+    assert_int_equal(nlsh__router_export(&s.mlp, &s.projection, &s.groups, &s.bytes, &s.size, NULL),
+                     NLSH_OK);
     assert_int_equal((uintptr_t)s.bytes % 64, 0);
+    s.groups.first = NULL; /* the copy's would point into this one */
     return s;
+}
+
+static struct served served_new(size_t dim, size_t components, size_t hidden, size_t nodes,
+                                size_t m, uint64_t stream)
+{
+    return served_grouped(dim, components, hidden, nodes, m, 0, stream);
 }
 
 static void served_free(struct served *s)
@@ -200,6 +218,90 @@ static void forward_is_the_trained_network(void **state)
     assert_true(mean < 0.02); /* what int8 costs: these networks are wilder than trained ones */
 }
 
+/* The same network with some of its outputs only, without groups. */
+static struct served served_part(const struct served *whole, size_t output, size_t n)
+{
+    struct served s = {.projection = whole->projection};
+    size_t last = whole->mlp.n_layers - 1, from = whole->mlp.sizes[last];
+    assert_int_equal(nlsh__mlp_create(whole->mlp.sizes[0], last, last > 0 ? whole->mlp.sizes[1] : 1,
+                                      n, 1, &s.mlp, NULL),
+                     NLSH_OK);
+    for (size_t l = 0; l < last; l++) {
+        memcpy(s.mlp.weights[l], whole->mlp.weights[l],
+               whole->mlp.sizes[l] * whole->mlp.sizes[l + 1] * sizeof(float));
+        memcpy(s.mlp.biases[l], whole->mlp.biases[l], whole->mlp.sizes[l + 1] * sizeof(float));
+    }
+    memcpy(s.mlp.weights[last], whole->mlp.weights[last] + output * from, n * from * sizeof(float));
+    memcpy(s.mlp.biases[last], whole->mlp.biases[last] + output, n * sizeof(float));
+    assert_int_equal(nlsh__router_export(&s.mlp, &s.projection, &s.groups, &s.bytes, &s.size, NULL),
+                     NLSH_OK);
+    return s;
+}
+
+static void forward_of(const struct served *s, size_t dim, size_t m, const float *query, float *out)
+{
+    struct nlsh__router *router;
+    assert_int_equal(nlsh__router_open(s->bytes, s->size, dim, m, &router, NULL), NLSH_OK);
+    float *inputs = floats(nlsh__router_input_size(router));
+    float *scratch = floats(nlsh__router_scratch_size(router));
+    nlsh__router_project(router, query, NULL, inputs);
+    nlsh__router_forward(router, inputs, scratch, out);
+    free(inputs);
+    free(scratch);
+    nlsh__router_close(router);
+}
+
+/* Buckets answer as in one layer, to the bit, and groups as a network of their own; one group's
+ * logits are the same whichever others are asked for. */
+static void groups_are_parts_of_one_network(void **state)
+{
+    (void)state;
+    static const size_t ms[] = {7, 20, 64, 333};
+    for (size_t i = 0; i < 4; i++)
+        for (size_t hidden = 0; hidden < 3; hidden++) {
+            size_t m = ms[i], n_groups = 3 + i, dim = 12;
+            struct served s = served_grouped(dim, 8, hidden, 21, m, n_groups, 40 + i);
+            struct served flat = served_part(&s, n_groups, m), top = served_part(&s, 0, n_groups);
+            struct nlsh__router *router;
+            struct nlsh__router_pass pass;
+            assert_int_equal(nlsh__router_open(s.bytes, s.size, dim, m, &router, NULL), NLSH_OK);
+            const struct nlsh__groups *groups = nlsh__router_groups(router);
+            assert_int_equal(groups->n, n_groups);
+            assert_memory_equal(groups->first, s.first, (n_groups + 1) * sizeof *s.first);
+            assert_int_equal(nlsh__router_n_weights(router), s.mlp.n_parameters + 8 * dim);
+            float query[12], *p = floats(m + 32), *q = floats(m + 32);
+            float *inputs = floats(nlsh__router_input_size(router));
+            float *scratch = floats(nlsh__router_scratch_size(router));
+            for (size_t d = 0; d < dim; d++) query[d] = (float)(d * 5 % 7) - 3;
+            forward_of(&s, dim, m, query, p);
+            forward_of(&flat, dim, m, query, q);
+            assert_memory_equal(p, q, m * sizeof *p);
+            nlsh__router_project(router, query, NULL, inputs);
+            nlsh__router_begin(router, inputs, scratch, &pass);
+            forward_of(&top, dim, n_groups, query, q);
+            assert_memory_equal(pass.groups, q, n_groups * sizeof *q);
+            for (size_t g = 0; g < n_groups; g++) {
+                nlsh__router_group(router, &pass, g, q);
+                size_t n = groups->first[g + 1] - groups->first[g];
+                const float *share = p + groups->first[g];
+                for (size_t b = 1; b < n;
+                     b++) /* differences of logits are ratios of probabilities */
+                    assert_float_equal(share[b], share[0] * expf(q[b] - q[0]),
+                                       1e-5 * (share[0] + share[b]) + 1e-9);
+            }
+            free(p);
+            free(q);
+            free(inputs);
+            free(scratch);
+            nlsh__router_close(router);
+            nlsh__mlp_free(&flat.mlp);
+            nlsh__mlp_free(&top.mlp);
+            free(flat.bytes);
+            free(top.bytes);
+            served_free(&s);
+        }
+}
+
 /* A query of bytes is projected in int8: near to the projection in float, a step at most for each
  * dimension and half of that for most. */
 static void bytes_are_projected_in_int8(void **state)
@@ -327,9 +429,9 @@ static void every_field_of_the_header(void **state)
         struct nlsh__router_header good, bad;
         memcpy(&good, s.bytes, sizeof good);
         assert_int_equal(try_blob(s.bytes, s.size, 17, 33, NULL), NLSH_OK);
-        uint32_t *const fields[] = {&bad.dim,      &bad.projected, &bad.n_layers,
-                                    &bad.sizes[0], &bad.sizes[1],  &bad.sizes[2],
-                                    &bad.sizes[3], &bad.sizes[4],  &bad.sizes[9]};
+        uint32_t *const fields[] = {&bad.dim,      &bad.projected, &bad.n_layers, &bad.sizes[0],
+                                    &bad.sizes[1], &bad.sizes[2],  &bad.sizes[3], &bad.sizes[4],
+                                    &bad.sizes[9], &bad.n_groups,  &bad.n_outputs};
         for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
             for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
                 bad = good;
@@ -380,7 +482,7 @@ static void every_field_of_the_header(void **state)
 static void every_truncation(void **state)
 {
     (void)state;
-    struct served s = served_new(9, 4, 1, 5, 6, 7);
+    struct served s = served_grouped(9, 4, 1, 5, 6, 2, 7);
     for (size_t size = 0; size < s.size; size++) refused(s.bytes, size, 9, 6);
     uint8_t *longer;
     assert_int_equal(nlsh__calloc(&longer, s.size + 64, 1, NULL), NLSH_OK);
@@ -396,7 +498,7 @@ static void random_headers(void **state)
 {
     (void)state;
     struct nlsh__rng rng;
-    struct served s = served_new(16, 0, 1, 16, 16, 8);
+    struct served s = served_grouped(16, 0, 1, 16, 16, 3, 8);
     struct nlsh__router_header good, bad;
     size_t let_in = 0;
     test_rng(&rng, 9);
@@ -404,10 +506,13 @@ static void random_headers(void **state)
     for (size_t i = 0; i < 20000; i++) {
         struct nlsh__router_layout layout;
         bad = good;
+        if (i % 2 == 0) bad.n_groups = bad.n_outputs = 0; /* whose table would have to be right */
         for (size_t changes = 1 + nlsh__rng_below(&rng, 3); changes > 0; changes--) {
             uint32_t value = (uint32_t)nlsh__rng_below(&rng, 40);
             if (nlsh__rng_below(&rng, 4) == 0) value = (uint32_t)nlsh__rng_u64(&rng);
-            switch (nlsh__rng_below(&rng, 4)) {
+            switch (nlsh__rng_below(&rng, 6)) {
+            case 4: bad.n_groups = value; break;
+            case 5: bad.n_outputs = value; break;
             case 0: bad.projected = value % 3; break;
             case 1: bad.n_layers = value; break;
             default: bad.sizes[nlsh__rng_below(&rng, 5)] = value; break;
@@ -449,6 +554,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_is_the_trained_network),
+        cmocka_unit_test(groups_are_parts_of_one_network),
         cmocka_unit_test(bytes_are_projected_in_int8),
         cmocka_unit_test(certain_answers),
         cmocka_unit_test(every_field_of_the_header),

@@ -123,7 +123,8 @@ static struct problem problem_new(size_t n, size_t m, uint64_t stream)
             if (p.neighbors[4 * i + j] >= n) p.neighbors[4 * i + j] = (uint32_t)i;
     }
     p.hard = (struct nlsh__targets){.bucket_of = p.bucket_of};
-    p.soft = (struct nlsh__targets){p.bucket_of, p.neighbors, 4, 3};
+    p.soft = (struct nlsh__targets){
+        .bucket_of = p.bucket_of, .neighbors = p.neighbors, .stride = 4, .label_knn = 3};
     return p;
 }
 

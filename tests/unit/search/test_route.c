@@ -7,16 +7,35 @@
 
 #define MOST 700
 
-static float p[MOST];
+/* What the made-up router says: logits of all buckets, and groups of them. */
+static float logits[MOST], group_p[MOST], weights[MOST], group_weights[MOST];
+static uint32_t first[MOST + 1];
+static struct nlsh__groups groups = {.first = first};
+static uint8_t computed[MOST]; /* groups that were asked for, from the first to the last */
+static size_t last_group;
+
+static float p[MOST]; /* as they should become */
 static uint32_t buckets[MOST], wanted[MOST];
+static float probabilities[MOST + 16];
 static uint64_t scratch[MOST];
 
-/* More probable first, then the lower number. */
-static int order(const void *a, const void *b)
+static void group_of(const struct nlsh__answer *answer, size_t g, float *out)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    if (p[x] != p[y]) return p[x] > p[y] ? -1 : 1;
-    return (x > y) - (x < y);
+    size_t n = first[g + 1] - first[g];
+    assert_true(answer->groups == &groups && g < groups.n);
+    if (g <= last_group) memset(computed, 0, sizeof computed); /* no bucket was above: once more */
+    computed[g] = 1;
+    last_group = g;
+    memcpy(out, logits + first[g], n * sizeof *out);
+    for (size_t i = n; i < (n + 15) / 16 * 16; i++) out[i] = NAN; /* padding is nobody's */
+}
+
+static size_t choose(const struct nlsh__rule *rule)
+{
+    struct nlsh__answer answer = {.groups = &groups, .probabilities = group_p, .group = group_of};
+    memset(computed, 0, sizeof computed);
+    last_group = 0;
+    return nlsh__choose_buckets(&answer, rule, buckets, probabilities, scratch);
 }
 
 static int by_number(const void *a, const void *b)
@@ -25,37 +44,86 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Probabilities of several characters; they need not sum to 1. */
+/* Logits of several characters; a softmax is made of them. */
 static void fill(struct nlsh__rng *rng, size_t m, int character)
 {
     for (size_t b = 0; b < m; b++) switch (character) {
-        case 0: p[b] = (float)nlsh__rng_uniform(rng); break;
-        case 1: p[b] = (float)nlsh__rng_below(rng, 4) / 4; break; /* ties */
-        case 2: p[b] = 1.0f / (float)m; break;
-        case 3: p[b] = (float)b / (float)m; break;
-        case 4: p[b] = (float)(m - b) / (float)m; break;
-        case 5:
-            p[b] = nlsh__rng_below(rng, 9) ? 0 : (float)exp(-60 * nlsh__rng_uniform(rng));
-            break;
-        default: p[b] = (float)exp(-100 * nlsh__rng_uniform(rng)); break; /* denormals too */
+        case 0: logits[b] = (float)(4 * nlsh__rng_normal(rng)); break;
+        case 1: logits[b] = (float)nlsh__rng_below(rng, 4); break; /* ties */
+        case 2: logits[b] = 1; break;
+        case 3: logits[b] = (float)b / 8; break;
+        case 4: logits[b] = (float)(m - b) / 8; break;
+        default: logits[b] = -(float)(200 * nlsh__rng_uniform(rng)); break; /* 0 and denormals */
         }
 }
 
+/* Buckets in random groups, whose probabilities are their buckets' sums, give or take. */
+static void fill_groups(struct nlsh__rng *rng, size_t m, size_t n_groups, double give)
+{
+    double most = (double)logits[0], total = 0;
+    groups.n = n_groups;
+    for (size_t g = 0; g <= n_groups; g++) first[g] = (uint32_t)(m * g / n_groups);
+    for (size_t b = 1; b < m; b++) most = fmax(most, (double)logits[b]);
+    for (size_t b = 0; b < m; b++) total += exp((double)logits[b] - most);
+    for (size_t g = 0; g < n_groups; g++) {
+        double sum = 0;
+        for (size_t b = first[g]; b < first[g + 1]; b++) sum += exp((double)logits[b] - most);
+        group_p[g] = (float)(sum / total * exp(give * nlsh__rng_normal(rng)));
+        if (n_groups == 1) group_p[g] = 1;
+        group_weights[g] = 0;
+        for (size_t b = first[g]; b < first[g + 1]; b++) {
+            weights[b] = (float)(0.2 + 2 * nlsh__rng_uniform(rng));
+            group_weights[g] = fmaxf(group_weights[g], weights[b]);
+        }
+    }
+}
+
+/* The rule by sorting, over the buckets of the groups that were computed: their probabilities are
+ * a softmax among themselves of what the groups have together. */
 static void compare(size_t m, const struct nlsh__rule *rule)
 {
-    size_t n_wanted = 0;
-    for (size_t b = 0; b < m; b++) wanted[b] = (uint32_t)b;
-    qsort(wanted, m, sizeof *wanted, order);
+    size_t n = choose(rule), n_wanted = 0, n_left = 0;
+    double most = -INFINITY, total = 0, mass = 0;
+    for (size_t g = 0; g < groups.n; g++) {
+        if (!computed[g]) continue;
+        mass += (double)group_p[g];
+        for (uint32_t b = first[g]; b < first[g + 1]; b++) {
+            most = fmax(most, (double)logits[b]);
+            wanted[n_left++] = b;
+        }
+    }
+    for (size_t i = 0; i < n_left; i++) total += exp((double)logits[wanted[i]] - most);
+    for (size_t i = 0; i < n_left; i++)
+        p[wanted[i]] = (float)(mass * exp((double)logits[wanted[i]] - most) / total);
+    if (rule->top >= m) {
+        assert_int_equal(n, m);
+        return;
+    }
+    /* Ties and thresholds within rounding may fall either way. */
+    double last = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double score = (double)p[buckets[i]];
+        assert_true(i == 0 || score <= (double)p[buckets[0]] * (1 + 1e-5));
+        if (rule->weights != NULL) score *= (double)rule->weights[buckets[i]];
+        last = fmin(last, score);
+    }
+    for (size_t i = 0; i < n_left; i++) {
+        double score = (double)p[wanted[i]];
+        if (rule->weights != NULL) score *= (double)rule->weights[wanted[i]];
+        n_wanted += rule->top == 0 && score > (double)rule->threshold * (1 + 1e-5) + 1e-37;
+        int chosen = 0;
+        for (size_t j = 0; j < n; j++) chosen |= buckets[j] == wanted[i];
+        if (!chosen && rule->top > 0) assert_true(score <= last * (1 + 1e-5) + 1e-37);
+    }
     if (rule->top > 0)
-        n_wanted = rule->top < m ? rule->top : m;
+        assert_int_equal(n, rule->top);
+    else if (n_wanted > 0)
+        assert_true(n >= n_wanted && last >= (double)rule->threshold * (1 - 1e-5));
     else
-        while (n_wanted < m && p[wanted[n_wanted]] > rule->threshold) n_wanted++;
-    if (n_wanted == 0) n_wanted = 1;
-    size_t n = nlsh__choose_buckets(p, m, rule, buckets, scratch);
-    assert_int_equal(n, n_wanted);
-    qsort(wanted, n, sizeof *wanted, by_number);
+        assert_true(n >= 1);
     qsort(buckets, n, sizeof *buckets, by_number);
-    assert_memory_equal(wanted, buckets, n * sizeof *wanted);
+    for (size_t i = 0; i < n; i++)
+        assert_true(buckets[i] < m && (i == 0 || buckets[i] > buckets[i - 1]));
 }
 
 static void chosen_as_by_sorting(void **state)
@@ -65,20 +133,57 @@ static void chosen_as_by_sorting(void **state)
     test_rng(&rng, 1);
     for (size_t round = 0; round < 3000; round++) {
         size_t m = 1 + (size_t)nlsh__rng_below(&rng, round % 10 == 0 ? MOST : 40);
-        fill(&rng, m, (int)(round % 7));
+        size_t n_groups = round % 3 == 0 ? 1 : 1 + (size_t)nlsh__rng_below(&rng, m);
+        fill(&rng, m, (int)(round % 6));
+        fill_groups(&rng, m, n_groups, round % 2 ? 0.1 : 0);
         struct nlsh__rule rule = {.top = 1 + (size_t)nlsh__rng_below(&rng, m + 2)};
         compare(m, &rule);
         static const float thresholds[] = {0, 1e-30f, 0.01f, 0.25f, 0.5f, 0.75f, 0.999999f};
         rule = (struct nlsh__rule){.threshold = thresholds[round % 7]};
         compare(m, &rule);
-        rule.threshold = p[nlsh__rng_below(&rng, m)]; /* exceeds, not reaches */
+        rule.weights = weights;
+        rule.group_weights = group_weights;
         compare(m, &rule);
     }
-    for (size_t m = 1; m <= 70; m++) /* every top of every small m, tied and not */
-        for (int character = 0; character < 7; character++) {
-            fill(&rng, m, character);
-            for (size_t top = 1; top <= m + 1; top++) compare(m, &(struct nlsh__rule){.top = top});
+}
+
+/* Leaving groups out loses nothing where groups and buckets agree, and spares most of the work. */
+static void groups_change_nothing(void **state)
+{
+    (void)state;
+    struct nlsh__rng rng;
+    size_t n_computed = 0, n_all = 0;
+    test_rng(&rng, 3);
+    for (size_t round = 0; round < 500; round++) {
+        const size_t m = 640, n_groups = 40;
+        for (size_t b = 0; b < m; b++) /* neighbours are alike */
+            logits[b] = (float)(nlsh__rng_normal(&rng) - fabs((double)b - 320) / 8);
+        fill_groups(&rng, m, n_groups, 0.1);
+        for (size_t t = 0; t < 2; t++) {
+            struct nlsh__rule rule = {.top = t == 0 ? 5 : 0, .threshold = 0.01f};
+            uint32_t few[MOST];
+            size_t n = choose(&rule);
+            memcpy(few, buckets, n * sizeof *few);
+            for (size_t g = 0; g < n_groups; g++) n_computed += computed[g];
+            n_all += n_groups;
+            groups.n = 1; /* the same buckets in one group */
+            first[1] = (uint32_t)m;
+            float kept = group_p[0];
+            group_p[0] = 1;
+            size_t n_flat = choose(&rule);
+            fill_groups(&rng, m, n_groups, 0);
+            group_p[0] = kept;
+            if (t == 0) assert_int_equal(n, n_flat);
+            size_t missing = 0; /* the two answers' sums differ a little: so may the last ones */
+            for (size_t i = 0; i < n_flat; i++) {
+                int found = 0;
+                for (size_t j = 0; j < n; j++) found |= few[j] == buckets[i];
+                missing += !found;
+            }
+            assert_true(missing <= 1);
         }
+    }
+    assert_true(n_computed * 2 < n_all);
 }
 
 /* What a damaged router may give: some valid buckets, each once, never a crash. */
@@ -90,13 +195,14 @@ static void not_numbers_are_survived(void **state)
     test_rng(&rng, 2);
     for (size_t round = 0; round < 3000; round++) {
         size_t m = 1 + (size_t)nlsh__rng_below(&rng, 90), all = round % 3 == 0;
+        fill(&rng, m, (int)(round % 6));
+        fill_groups(&rng, m, 1 + (size_t)nlsh__rng_below(&rng, m), 1);
         for (size_t b = 0; b < m; b++)
-            p[b] = all || nlsh__rng_below(&rng, 3) == 0 ? odd[nlsh__rng_below(&rng, 8)]
-                                                        : (float)nlsh__rng_uniform(&rng);
-        if (round % 10 == 0)
-            for (size_t b = 0; b < m; b++) p[b] = NAN;
+            if (all || nlsh__rng_below(&rng, 3) == 0) logits[b] = odd[nlsh__rng_below(&rng, 8)];
+        for (size_t g = 0; g < groups.n; g++)
+            if (all || nlsh__rng_below(&rng, 3) == 0) group_p[g] = odd[nlsh__rng_below(&rng, 8)];
         struct nlsh__rule rule = {.top = (size_t)nlsh__rng_below(&rng, m + 2), .threshold = 0.2f};
-        size_t n = nlsh__choose_buckets(p, m, &rule, buckets, scratch);
+        size_t n = choose(&rule);
         assert_true(n >= 1 && n <= m);
         if (rule.top > 0) assert_int_equal(n, rule.top < m ? rule.top : m);
         qsort(buckets, n, sizeof *buckets, by_number);
@@ -107,39 +213,59 @@ static void not_numbers_are_survived(void **state)
 
 /* ---- recall to threshold --------------------------------------------------------------------- */
 
-static float threshold_for(const struct nlsh_index *index, double recall)
+static float threshold_for(const struct nlsh_index *index, size_t k, double recall)
 {
-    struct nlsh_search_options o = {.k = 1, .recall = recall};
+    struct nlsh_search_options o = {.k = k, .recall = recall};
     struct nlsh__rule rule;
     assert_int_equal(nlsh__rule_from_options(index, &o, &rule, NULL), NLSH_OK);
     assert_int_equal(rule.top, 0);
     assert_true(rule.threshold >= 0 && rule.threshold < 1);
+    assert_true(rule.weights == index->weights && rule.group_weights == index->group_weights);
     return rule.threshold;
 }
 
 static void thresholds_follow_the_table(void **state)
 {
     (void)state;
-    static const float table[] = {.5f, .4f, .8f, .1f, .9f, .05f, .95f, .01f, .98f, .001f};
-    struct nlsh_index index = {.calibration = table, .n_calibration = 5, .meta.n_buckets = 10};
+    static const float table[][2] = {
+        {.5f, .4f}, {.8f, .1f}, {.9f, .05f}, {.95f, .01f}, {.98f, .001f}};
+    static const float hundred[][2] = {{.5f, .04f}, {.98f, .0001f}};
+    struct nlsh_index index = {
+        .targets = {.n = 1, .k = {10}, .n_points = {5}, .table = {table}},
+        .weights = weights,
+        .group_weights = group_weights,
+        .meta.n_buckets = 10,
+    };
     for (size_t i = 0; i < 5; i++)
-        assert_float_equal(threshold_for(&index, (double)table[2 * i]), table[2 * i + 1], 1e-6);
-    assert_float_equal(threshold_for(&index, .85), sqrt(.1 * .05), 1e-6); /* the logarithms' mean */
-    assert_float_equal(threshold_for(&index, .1), .4, 1e-6);
+        for (size_t k = 1; k <= 1000; k *= 10) /* one table serves every k */
+            assert_float_equal(threshold_for(&index, k, (double)table[i][0]), table[i][1], 1e-6);
+    assert_float_equal(threshold_for(&index, 10, .85), sqrt(.1 * .05), 1e-6); /* logarithms' mean */
+    assert_float_equal(threshold_for(&index, 10, .1), .4, 1e-6);
     float last = 1;
     for (double recall = 0.001; recall < 1; recall += 0.001) {
-        float now = threshold_for(&index, recall);
+        float now = threshold_for(&index, 10, recall);
         assert_true(now <= last);
         last = now;
     }
     assert_true(last < 1e-4f && last > 0);
-    assert_true(threshold_for(&index, 1 - 1e-12) < 1e-10f);
+    assert_true(threshold_for(&index, 10, 1 - 1e-12) < 1e-10f);
+    /* Two tables: between their k by the logarithm, beyond them the nearer one. */
+    index.targets.n = 2;
+    index.targets.k[1] = 1000;
+    index.targets.n_points[1] = 2;
+    index.targets.table[1] = hundred;
+    assert_float_equal(threshold_for(&index, 3, .5), .4, 1e-6);
+    assert_float_equal(threshold_for(&index, 10, .5), .4, 1e-6);
+    assert_float_equal(threshold_for(&index, 100, .5), sqrt(.4 * .04), 1e-6);
+    assert_float_equal(threshold_for(&index, 1000, .5), .04, 1e-7);
+    assert_float_equal(threshold_for(&index, 5000, .5), .04, 1e-7);
     /* The same from fewer points, down to none: then every bucket that is possible at all. */
-    index.n_calibration = 1;
-    assert_true(threshold_for(&index, .4) == .4f);
-    assert_true(threshold_for(&index, .9) < .4f && threshold_for(&index, .9) > 0);
-    index.n_calibration = 0;
-    assert_true(threshold_for(&index, .9) == 0);
+    index.targets.n = 1;
+    index.targets.n_points[0] = 1;
+    assert_true(threshold_for(&index, 10, .4) == .4f);
+    assert_true(threshold_for(&index, 10, .9) < .4f && threshold_for(&index, 10, .9) > 0);
+    index.targets.n = 0;
+    assert_true(threshold_for(&index, 10, .9) == 0);
 }
 
 static void probes_become_rules(void **state)
@@ -163,9 +289,8 @@ static void probes_become_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chosen_as_by_sorting),
-        cmocka_unit_test(not_numbers_are_survived),
-        cmocka_unit_test(thresholds_follow_the_table),
+        cmocka_unit_test(chosen_as_by_sorting),     cmocka_unit_test(groups_change_nothing),
+        cmocka_unit_test(not_numbers_are_survived), cmocka_unit_test(thresholds_follow_the_table),
         cmocka_unit_test(probes_become_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
