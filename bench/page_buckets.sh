@@ -212,3 +212,12 @@ for pair in $measured; do
         "$(awk '/buckets by/ { for (i = 1; i < NF; i++) if ($i == "by") { sub(/,$/, "", $(i + 1)); print $(i + 1) } }' "$name.build.log") | $(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")" \
         "$(if [ -s "$name.peak" ]; then awk 'END { printf "%.0f", $1 / 1024 }' "$name.peak"; else echo '-'; fi)"
 done
+if [ -s "$work/epochs.txt" ]; then
+    cat <<END
+
+An epoch of training, ours (bench/epoch.c) and PyTorch's (bench/epoch_torch.py, Debian's python3-torch
+on OpenBLAS), one run:
+
+END
+    sed 's/^/    /' "$work/epochs.txt"
+fi

@@ -152,6 +152,18 @@ compare() { # SET, its indexes in $list
     "$build/bench_peers" "$@" >"$work/$set_.peers.log"
 }
 
+# An epoch of the default network's training and of a wide one's, beside PyTorch where that is (with
+# OpenBLAS, whatever the machine's choice: it needs it).
+epochs() {
+    for net in '60000 64 2 256 1024 2' '60000 784 2 512 256 2'; do
+        # shellcheck disable=SC2086
+        held "$build/bench_epoch" $net
+        # shellcheck disable=SC2086
+        held env OPENBLAS_NUM_THREADS=2 LD_LIBRARY_PATH="$(echo /usr/lib/*/openblas-pthread)" \
+            /usr/bin/python3 "$here/epoch_torch.py" $net 2>/dev/null || true
+    done
+}
+
 if [ $measure = 1 ]; then
     measured='' absent=''
     for set_ in ${wanted:-fashion-mnist mnist siftsmall sift1m}; do
@@ -181,7 +193,10 @@ if [ $measure = 1 ]; then
     [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
     echo "$measured" >"$work/measured"
     echo "$absent" >"$work/absent"
-    if [ -x "$build/bench_machine" ] && [ $quick = 0 ]; then held "$build/bench_machine" --csv >"$work/machine.csv"; fi
+    if [ -x "$build/bench_machine" ] && [ $quick = 0 ]; then
+        held "$build/bench_machine" --csv >"$work/machine.csv"
+        epochs >"$work/epochs.txt"
+    fi
 fi
 
 rows=$work/rows.csv

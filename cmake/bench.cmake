@@ -19,7 +19,7 @@ endif()
 option(NLSH_BENCH_PEERS "build the libraries that bench compares with (C++)" OFF)
 if(NLSH_BENCH_PEERS)
   enable_language(CXX)
-  set_target_properties(bench_machine PROPERTIES EXCLUDE_FROM_ALL OFF)
+  set_target_properties(bench_machine bench_epoch PROPERTIES EXCLUDE_FROM_ALL OFF)
   function(add_peer name)
     add_library(peer_${name} MODULE bench/peers/${name}.cpp)
     set_target_properties(peer_${name} PROPERTIES PREFIX "" CXX_STANDARD 17 CXX_EXTENSIONS OFF

@@ -29,8 +29,8 @@ struct Index {
 
 const char *build(const peer_data *base, int quick, size_t i)
 {
-    static const char *const all[] = {"M=16 efC=200", "M=8 efC=200",  "M=12 efC=200",
-                                      "M=24 efC=200", "M=32 efC=200", "M=48 efC=200",
+    static const char *const all[] = {"M=16 efC=200", "M=24 efC=200", "M=12 efC=200",
+                                      "M=32 efC=200", "M=8 efC=200",  "M=48 efC=200",
                                       "M=12 efC=400", "M=32 efC=400"};
     size_t n = quick || base->n_rows > 300000 ? 1 : sizeof all / sizeof *all;
     return i < n ? all[i] : nullptr;
