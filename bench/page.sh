@@ -1,8 +1,9 @@
 #!/bin/sh
-# page.sh BUILD WORK - docs/results.md on standard output, from what bench/run.sh left in WORK.
+# page.sh BUILD WORK DOCS - docs/results.md on standard output, from what bench/run.sh left in WORK;
+# its plots lie in DOCS/plots.
 # bench/notes.md is taken in as it is: what bounds a cell that is not reached is a person's to say.
 set -eu
-build=$1 work=$2
+build=$1 work=$2 docs=$3
 nlsh=$build/nlsh here=$(dirname "$0")
 rows=$work/rows.csv
 measured=$(cat "$work/measured")
@@ -119,6 +120,11 @@ END
             done
             echo
         done
+    done
+    for s in $sets; do
+        [ -e "$docs/plots/$s-single.svg" ] || continue
+        printf '\n'
+        for mode in single batch1 batch2; do printf '![%s, %s](plots/%s-%s.svg)\n' "$s" "$mode" "$s" "$mode"; done
     done
     cat <<END
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # plot.sh ROWS PREFIX - recall@10 against queries a second, the best points of each method, from the
-# rows of bench/run.sh: PREFIX-DATASET-MODE.svg. Needs gnuplot. The axis of recall is that of the
+# rows of bench/run.sh: PREFIXDATASET-MODE.svg. Needs gnuplot. The axis of recall is that of the
 # logarithm of what is missing: most of what matters lies between .9 and 1.
 set -eu
 rows=$1 prefix=$2
@@ -32,7 +32,7 @@ for which in $(awk -F, 'NR > 1 && $6 == 10 { print $1 ":" $4 }' "$rows" | sort -
     done <"$points/methods"
     gnuplot <<END
 set terminal svg noenhanced size 900,720 font "sans,13" background "white"
-set output "$prefix-$set_-$mode.svg"
+set output "$prefix$set_-$mode.svg"
 set title "$set_, $mode"
 set xlabel "recall@10"
 set ylabel "queries a second"

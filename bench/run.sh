@@ -6,7 +6,7 @@
 #   --base FILE --queries FILE
 #                     a data set of one's own, called by --data's name or "own"
 #   --csv FILE        every measured point as a row; plots FILE-MODE.svg beside it
-#   --out FILE        where the page goes, whatever the data
+#   --out FILE        where the page goes, whatever the data; its plots go to plots/ beside it
 #   --quick           one small index of each kind, few settings, one round: does it run?
 #   --page            nothing is measured: the page anew from the last run's rows
 #
@@ -204,12 +204,13 @@ rows=$work/rows.csv
 for set_ in $(tr ' ' '\n' <"$work/measured" | sed 's/:.*//' | uniq); do
     if [ -s "$rows" ]; then tail -n +2 "$work/$set_.rows.csv"; else cat "$work/$set_.rows.csv"; fi >>"$rows"
 done
-plots=$work/plot
-if [ -n "$csv" ]; then cp "$rows" "$csv" && plots=${csv%.csv}; fi
+plots=$work/plot-
+if [ -n "$page" ]; then plots=$(dirname "$page")/plots/ && mkdir -p "$plots"; fi
+if [ -n "$csv" ]; then cp "$rows" "$csv" && plots=${csv%.csv}-; fi
 "$here/plot.sh" "$rows" "$plots" || say "no plots: $here/plot.sh needs gnuplot"
 if [ -n "$page" ]; then
-    "$here/page.sh" "$build" "$work" >"$page.new"
+    "$here/page.sh" "$build" "$work" "$(dirname "$page")" >"$page.new"
     mv "$page.new" "$page"
     say "written: $page"
 fi
-say "every point: ${csv:-$rows}; plots: $plots-*.svg"
+say "every point: ${csv:-$rows}; plots: $plots*.svg"
