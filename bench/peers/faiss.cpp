@@ -45,12 +45,13 @@ void look_inside(Index *i)
     i->code_bytes = i->ivf != nullptr ? i->ivf->code_size : i->index->d * sizeof(float);
 }
 
-/* Lists to try: about one and two square roots of n, as faiss advises, and on both sides of it. */
+/* Lists to try: about one and two square roots of n, as faiss advises, and on both sides of it; the
+ * likeliest first. */
 std::vector<size_t> list_counts(size_t n, int quick)
 {
     if (n < 20000) return {quick ? size_t{64} : size_t{128}};
-    if (n < 300000) return quick ? std::vector<size_t>{512} : std::vector<size_t>{256, 512, 1024};
-    return quick ? std::vector<size_t>{2048} : std::vector<size_t>{1024, 2048, 4096};
+    if (n < 300000) return quick ? std::vector<size_t>{512} : std::vector<size_t>{512, 256, 1024};
+    return quick ? std::vector<size_t>{2048} : std::vector<size_t>{2048, 4096, 1024};
 }
 
 const char *nth(const std::vector<std::string> &list, size_t i)
@@ -79,8 +80,8 @@ const char *build_flat(const peer_data *base, int quick, size_t i)
 const char *build_fast(const peer_data *base, int quick, size_t i)
 {
     std::vector<std::string> list;
-    for (size_t n : list_counts(base->n_rows, quick))
-        for (size_t d : {size_t{4}, size_t{8}, size_t{2}}) {
+    for (size_t d : {size_t{4}, size_t{2}, size_t{8}})
+        for (size_t n : list_counts(base->n_rows, quick)) {
             if (base->dim % d != 0 || (quick && d != 4)) continue;
             list.push_back("IVF" + std::to_string(n) + ",PQ" + std::to_string(base->dim / d) +
                            "x4fs,RFlat");
