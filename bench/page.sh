@@ -26,7 +26,8 @@ cell() {
         -v goal="$5" 'BEGIN {
             if (b == "-") { print "no peer"; exit }
             if (a == "-") { print "recall not reached"; exit }
-            printf "%s%.2fx%s of %sx\n", a / b >= goal ? "**" : "", a / b, a / b >= goal ? "**" : "", goal
+            bold = a / b >= goal ? "**" : ""
+            printf "%s%.2fx%s of %sx\n", bold, a / b, bold, goal
         }'
 }
 goal() { # LABEL MODE METHODS GOAL90 GOAL95 GOAL99 SET...
@@ -42,6 +43,9 @@ goal() { # LABEL MODE METHODS GOAL90 GOAL95 GOAL99 SET...
 }
 methods_of() { # SET: method,version in the order measured
     awk -F, -v d="$1" '$1 == d && $2 != "exact scan" && !seen[$2 $3]++ { print $2 "," $3 }' "$rows"
+}
+weights_of() { # SET-M: of the router, a byte each
+    "$nlsh" info -i "$work/$1.nlsh" --json | tr ',' '\n' | awk -F: '/"weights"/ { print $2 + 0 }'
 }
 number() { awk -v n="$1" 'BEGIN { if (n == "-" || n == "") print "-"; else printf "%.0f\n", n }'; }
 machine() { # WHAT BYTES: of the smallest buffer at least as large
@@ -189,9 +193,10 @@ $(awk -F, '$1 == "products" { printf "Byte products: %.0f billion a second. ", $
 
 Beside a query's time (the fastest setting that reaches the recall) the two floors: the bytes that it
 reads (network, codes of the candidates, vectors ranked exactly; for graphs, vectors visited; for cells,
-codes and centroids) at the bandwidth of a buffer as large as the index, and its products at their peak:
-of bytes for ours (in batches that of tiles, where the processor has them), of floats for others. In a
-batch queries share what they read: its floor of bytes is what one query alone would read.
+codes and centroids) at the bandwidth of a buffer as large as the index, our network at that of one as
+large as itself; and its products at their peak: of bytes for ours (in batches that of tiles, where the
+processor has them), of floats for others. In a batch queries share what they read: its floor of bytes
+is what one query alone would read.
 
 | data | method | mode | recall | time us | bytes | floor us | products | floor us | time / larger floor |
 |---|---|---|---|---|---|---|---|---|---|
@@ -204,6 +209,8 @@ END
                 one() { file=$2 fastest "$1" "$s" "$mode" 10 "$r" "^$m\$"; }
                 [ "$(one 8 "$costs")" != - ] || continue
                 size=$(awk -v m="$(one 12 "$rows")" 'BEGIN { printf "%.0f", m * 1e6 }')
+                hot=0 label=$(one 5 "$rows") && label=${label%% *}
+                if [ "$m" = nlsh ]; then hot=$(weights_of "$s-${label#m}"); fi
                 peak=$(machine floats 0)
                 case $which in
                 nlsh:single) peak=$(machine products 0) ;;
@@ -211,12 +218,14 @@ END
                 esac
                 awk -v s="$s" -v m="$(one 2 "$rows")" -v mode="$mode" -v r="$r" -v q="$(one 8 "$costs")" \
                     -v b="$(one 13 "$costs")" -v p="$(one 14 "$costs")" -v peak="$peak" \
-                    -v gb="$(machine read "$size")" 'BEGIN {
-                    t = 1e6 / q; fb = b / gb / 1e3; fp = p / peak / 1e3
-                    printf "| %s | %s | %s | %s | %.1f | %s | %s | %s | %s | %s |\n", s, m, mode, r, t, \
-                        b == "" ? "-" : int(b), b == "" ? "-" : sprintf("%.2f", fb), \
-                        p == "" ? "-" : int(p), p == "" ? "-" : sprintf("%.2f", fp), \
-                        b p == "" ? "-" : sprintf("%.1f", t / (fb > fp ? fb : fp))
+                    -v gb="$(machine read "$size")" -v hot="$hot" -v fast="$(machine read "$hot")" '
+                function shown(known, format, v) { return known == "" ? "-" : sprintf(format, v) }
+                BEGIN {
+                    t = 1e6 / q; fb = ((b - hot) / gb + hot / fast) / 1e3; fp = p / peak / 1e3
+                    larger = fb > fp ? fb : fp
+                    printf("| %s | %s | %s | %s | %.1f | %s | %s | %s | %s | %s |\n", s, m, mode, r, t,
+                        shown(b, "%d", b), shown(b, "%.2f", fb), shown(p, "%d", p), shown(p, "%.2f", fp),
+                        shown(b p, "%.1f", t / larger))
                 }'
             done
         done
