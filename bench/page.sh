@@ -155,7 +155,7 @@ END
 ## Latency, memory, building
 
 At the fastest setting with recall@10 of .95 or more, single. Build: seconds of processor time on
-one core (ours: over both, the graph included). Index: its file; resident: how much more of memory
+one core (ours: over both; the graph included where the table of building has it). Index: its file; resident: how much more of memory
 the process held after it had been searched.
 
 | data | method | setting | p50 us | p95 us | p99 us | candidates | index MB | resident MB | build s |

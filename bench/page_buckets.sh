@@ -197,7 +197,8 @@ cat <<END
 
 ## Building
 
-Cold cache, all processors, default settings (\`nlsh build --no-cache\`).
+All processors, default settings but for m; the first of each data set with a cold cache, the others
+take its graph.
 
 | data | m | graph s | partition s | training s | file s | partitioner | index MB | peak MB |
 |---|---|---|---|---|---|---|---|---|
@@ -207,8 +208,14 @@ for pair in $measured; do
     [ -s "$name.build.log" ] || continue
     printf '| %s | %s | %s | %s | %s |\n' "${pair%:*}" "$(buckets_of "${pair%:*}-${pair#*:}")" \
         "$(awk '/^  (k-NN graph|partition|training|index file) / {
-            v = $(NF - 1); if ($NF == "ms") v /= 1000; if ($NF == "min") v *= 60
-            printf "%s%.1f", sep, v; sep = " | " }' "$name.build.log")" \
+            v = 0; kept = 0
+            for (i = 2; i <= NF; i++) {
+                if ($i == "min") v += 60 * $(i - 1)
+                if ($i == "s") v += $(i - 1)
+                if ($i == "ms") v += $(i - 1) / 1000
+                if ($i == "cache") kept = 1
+            }
+            printf("%s%s", sep, kept ? "kept" : sprintf("%.1f", v)); sep = " | " }' "$name.build.log")" \
         "$(awk '/buckets by/ { for (i = 1; i < NF; i++) if ($i == "by") { sub(/,$/, "", $(i + 1)); print $(i + 1) } }' "$name.build.log") | $(awk "BEGIN { printf \"%.1f\", $(wc -c <"$name.nlsh") / 1e6 }")" \
         "$(if [ -s "$name.peak" ]; then awk 'END { printf "%.0f", $1 / 1024 }' "$name.peak"; else echo '-'; fi)"
 done

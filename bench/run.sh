@@ -104,11 +104,13 @@ build_index() { # SET M
     # An index that this very command made is kept: a run that was stopped goes on.
     if [ -s "$name.nlsh.seconds" ] && [ -n "$(find "$name.nlsh" -newer "$nlsh")" ]; then return; fi
     rm -f "$name.peak" "$name.nlsh.seconds"
+    # The default is built from nothing; other numbers of buckets take what they can from its graph.
+    if [ "$2" = default ]; then rm -rf "$work/$1-cache"; fi
     if [ -x /usr/bin/time ]; then watch="/usr/bin/time -o $name.peak -f %M"; else watch=; fi
     say "$1, m = $2: build"
     # shellcheck disable=SC2086
-    processor_seconds held $watch "$nlsh" build -d "$(base_of "$1")" -i "$name.nlsh" $settings --no-cache \
-        --progress never 2>"$name.build.log" >"$name.seconds" || { cat "$name.build.log" >&2 && exit 1; }
+    processor_seconds held $watch "$nlsh" build -d "$(base_of "$1")" -i "$name.nlsh" $settings \
+        --cache "$work/$1-cache" --progress never 2>"$name.build.log" >"$name.seconds" || { cat "$name.build.log" >&2 && exit 1; }
     mv "$name.seconds" "$name.nlsh.seconds"
 }
 
