@@ -20,6 +20,8 @@
 #   $NLSH_BENCH_REALTIME  1: real-time priority for each timed pass (root; well below a second each)
 #   $NLSH_BENCH_LOCK      a file that is locked while something is timed or built
 #   $NLSH_BENCH_ROUNDS    3: passes of which the fastest counts
+#   $NLSH_BENCH_RESUME    1: a data set that was measured whole since its index was made stays as it is
+#   $NLSH_BENCH_WORK      out/bench: where indexes and measurements are kept for the next run
 set -eu
 build=$1
 shift
@@ -138,7 +140,7 @@ own_curves() { # SET M
 
 compare() { # SET, its indexes in $list
     set -- "$1" --dataset "$1" --base "$(base_of "$1")" --queries "$(queries_of "$1")" \
-        --cache "$work/cache" --rows "$work/$1.rows.csv" --costs "$work/$1.costs.csv" \
+        --cache "$work/cache" --rows "$work/$1.rows.part" --costs "$work/$1.costs.csv" \
         --rounds "${NLSH_BENCH_ROUNDS:-$((quick ? 1 : 3))}"
     set_=$1 && shift
     for m in $list; do
@@ -151,7 +153,9 @@ compare() { # SET, its indexes in $list
     if [ $quick = 1 ]; then set -- "$@" --quick --k 10; else set -- "$@" --k 10,1,100; fi
     if [ -n "${NLSH_BENCH_REALTIME:-}" ]; then set -- "$@" --realtime; fi
     if [ -n "${NLSH_BENCH_LOCK:-}" ]; then set -- "$@" --lock "$NLSH_BENCH_LOCK"; fi
+    rm -f "$work/$set_.rows.csv"
     "$build/bench_peers" "$@" >"$work/$set_.peers.log"
+    mv "$work/$set_.rows.part" "$work/$set_.rows.csv"
 }
 
 # An epoch of the default network's training and of a wide one's, beside PyTorch where that is (with
@@ -190,7 +194,10 @@ if [ $measure = 1 ]; then
             if [ $quick = 0 ]; then own_curves "$set_" "$m"; fi
             measured="$measured $set_:$m"
         done
-        compare "$set_"
+        if [ -z "${NLSH_BENCH_RESUME:-}" ] || [ -z "$(find "$work/$set_.rows.csv" \
+            -newer "$work/$set_-${list%% *}.nlsh" 2>/dev/null)" ]; then
+            compare "$set_"
+        fi
     done
     [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
     echo "$measured" >"$work/measured"
