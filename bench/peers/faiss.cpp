@@ -51,7 +51,7 @@ std::vector<size_t> list_counts(size_t n, int quick)
 {
     if (n < 20000) return {quick ? size_t{64} : size_t{128}};
     if (n < 300000) return quick ? std::vector<size_t>{512} : std::vector<size_t>{512, 256, 1024};
-    return quick ? std::vector<size_t>{2048} : std::vector<size_t>{2048, 4096, 1024};
+    return quick ? std::vector<size_t>{2048} : std::vector<size_t>{2048, 1024, 4096};
 }
 
 const char *nth(const std::vector<std::string> &list, size_t i)
@@ -80,8 +80,8 @@ const char *build_flat(const peer_data *base, int quick, size_t i)
 const char *build_fast(const peer_data *base, int quick, size_t i)
 {
     std::vector<std::string> list;
-    for (size_t d : {size_t{4}, size_t{2}, size_t{8}})
-        for (size_t n : list_counts(base->n_rows, quick)) {
+    for (size_t n : list_counts(base->n_rows, quick))
+        for (size_t d : {size_t{4}, size_t{2}, size_t{8}}) {
             if (base->dim % d != 0 || (quick && d != 4)) continue;
             list.push_back("IVF" + std::to_string(n) + ",PQ" + std::to_string(base->dim / d) +
                            "x4fs,RFlat");
