@@ -260,19 +260,22 @@ static size_t queries_in(double seconds, double qps, size_t fewest)
     return n < g.queries.n_rows ? n : g.queries.n_rows;
 }
 
+/* With the first k most is done; the others are for the tables only. */
 static void tune_point(struct point *p, size_t k, uint32_t *ids)
 {
     const struct build *b = p->build;
+    int first = k == g.ks[0];
+    size_t most = first ? tune_queries : tune_queries / 4;
     struct timing t;
     b->peer->set(b->index, k, p->setting);
     time_roughly(b->peer, b->index, &g.queries, queries_in(0, 1, 20), k, MODE_BATCH1, ids, &t);
     size_t n = queries_in(2, t.qps, 20);
-    if (n > tune_queries) n = tune_queries;
+    if (n > most) n = most;
     time_roughly(b->peer, b->index, &g.queries, n, k, MODE_BATCH1, ids, &t);
     p->tuned_recall = check_recall(&g.base, &g.queries, n, k, ids, &g.truth);
     p->tuned_qps[1] = t.qps;
-    time_roughly(b->peer, b->index, &g.queries, queries_in(0.08, t.qps, 20), k, MODE_SINGLE, ids,
-                 &t);
+    time_roughly(b->peer, b->index, &g.queries, queries_in(first ? 0.08 : 0.04, t.qps, 20), k,
+                 MODE_SINGLE, ids, &t);
     p->tuned_qps[0] = t.qps;
 }
 
