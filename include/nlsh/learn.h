@@ -187,7 +187,7 @@ struct nlsh_build_options {
     enum nlsh_labels labels;
     size_t label_knn;  /* neighbours that make a soft label */
     size_t components; /* principal components that the router sees; or NLSH_AUTO */
-    size_t code_bytes; /* components in a vector's code, a byte each; 0: no codes; or NLSH_AUTO */
+    size_t code_bytes; /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
     size_t
         groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
     size_t layers;  /* hidden layers, 0 to 8 */

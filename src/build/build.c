@@ -416,7 +416,8 @@ static enum nlsh_status make_codes(const struct build *b, const uint32_t *offset
         .projection = &b->projection,
         .inputs = b->inputs,
         .query_inputs = b->query_inputs,
-        .n_components = b->options.code_bytes,
+        .queries = &b->space.queries,
+        .n_components = 2 * b->options.code_bytes,
         .bucket_offsets = offsets,
         .n_buckets = b->options.n_buckets,
         .ids = ids,
@@ -432,8 +433,8 @@ static enum nlsh_status make_codes(const struct build *b, const uint32_t *offset
             threshold = c->table[t][i][1];
     enum nlsh_status status = nlsh__encode_rows(&encode, b->job, bytes, size, error);
     if (status == NLSH_OK)
-        status = nlsh__measure_rerank(&encode, b->router, b->held_rows, b->n_held, truth_of(b),
-                                      threshold, b->job, *bytes, *size, error);
+        status = nlsh__measure_margins(&encode, b->router, b->held_rows, b->n_held, threshold,
+                                       b->job, *bytes, *size, error);
     if (status != NLSH_OK) {
         free(*bytes);
         *bytes = NULL;

@@ -1,4 +1,15 @@
-/* encode.c - see encode.h. */
+/*
+ * encode.c - see encode.h.
+ *
+ * With x a row, c its bucket's centroid and q a query near to both, x = c + h + e: h is what the code
+ * says, e all that it does not, inside the coded components (what 16 steps leave) and outside. Then
+ *   |q - x|^2 = |q - c|^2 - 2 (q - c).h + [|x - c|^2 - 2 (q - c).e of the coded components]
+ *               + |q|^2 - 2 q.x + |x|^2 of the others,
+ * and of what the query alone could tell, q.x outside, c.x is taken: the bucket's queries lie about
+ * its centroid. So a row's bias is |x - c|^2 inside + |x|^2 - 2 c.x outside, and a score is off by
+ * -2 (q - c).e throughout. Were e's direction any direction, that would be about
+ * 2 |q - c| |e| / sqrt(dimension); a row's error is kept so, and how many of them count is measured.
+ */
 #include "build/encode.h"
 
 #include <math.h>
@@ -8,262 +19,271 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/codes.h"
-#include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/select.h"
 
-enum {
-    MAX_QUERIES = 1000,
-    MAX_RANK = 4096, /* ranks beyond count as this one */
-    SAMPLE_VALUES = 1 << 20
-};
-
-/* ---- codes ----------------------------------------------------------------------------------- */
+/* The step between two of 16 codes, in standard deviations of a component within a bucket: .3352 is
+ * the best for a normal distribution (Max, "Quantizing for minimum distortion", 1960, table II). */
+static const float step_share = 0.3352f;
 
 struct encode {
     const struct nlsh__encode *in;
     struct nlsh__codes_header *header;
-    const uint32_t *group_offsets;
-    int32_t *bias;
-    uint8_t *values;
+    struct nlsh__codes_layout layout;
+    uint8_t *bytes;
+    uint32_t *group_offsets;
+    double *variances;       /* [m x stride] sums over a bucket's rows */
+    double *whole;           /* [n_threads x dim] a bucket's centroid among the vectors */
+    float *inside, *outside; /* [n_rows] squared lengths of e, in index order */
+    double *lengths;         /* [m x 2] sums of |x - c|^2 inside and of |x|^2 outside */
+    float *errors;           /* [n_rows] */
 };
 
-static int by_value(const void *a, const void *b)
+static float *floats(const struct encode *e, size_t offset)
 {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    return (float *)(void *)(e->bytes + offset);
 }
 
-/* Brings all but one value in 5,000 into the bytes' range. */
-static enum nlsh_status choose_scale(const struct nlsh__encode *in, float *scale,
-                                     struct nlsh_error *error)
+static float value(const struct nlsh_matrix *m, size_t row, size_t d)
 {
-    size_t p = in->projection->n_components, n = in->base->n_rows;
-    size_t step = n * in->n_components / SAMPLE_VALUES + 1, count = 0;
-    float *values;
-    enum nlsh_status status =
-        nlsh__alloc(&values, n / step + 1, in->n_components * sizeof(float), error);
-    if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < n; i += step)
+    return m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[row * m->dim + d]
+                              : ((const float *)m->data)[row * m->dim + d];
+}
+
+/* ---- centroids and steps --------------------------------------------------------------------- */
+
+/* The centroid of a bucket's components, and how they vary about it. */
+static void centre_bucket(void *ctx, size_t bucket, size_t worker)
+{
+    const struct encode *e = ctx;
+    const struct nlsh__encode *in = e->in;
+    size_t p = in->projection->n_components, stride = e->layout.stride;
+    size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
+    float *centroid = floats(e, e->layout.centroids) + bucket * stride;
+    double *sums = e->variances + bucket * stride;
+    (void)worker;
+    for (size_t r = first; r < end; r++)
         for (size_t c = 0; c < in->n_components; c++)
-            values[count++] = fabsf(in->inputs[i * p + c]);
-    qsort(values, count, sizeof *values, by_value);
-    float most = values[count - 1 - count / 5000];
-    *scale = most > 0 ? 127.0f / most : 1;
-    free(values);
-    return NLSH_OK;
+            sums[c] += (double)in->inputs[in->ids[r] * p + c];
+    for (size_t c = 0; c < in->n_components && end > first; c++)
+        centroid[c] = (float)(sums[c] / (double)(end - first));
+    memset(sums, 0, stride * sizeof *sums);
+    for (size_t r = first; r < end; r++)
+        for (size_t c = 0; c < in->n_components; c++) {
+            double v = (double)(in->inputs[in->ids[r] * p + c] - centroid[c]);
+            sums[c] += v * v;
+        }
 }
 
-/* The row's squared length outside the code's components, in units of the code. */
-static double residual(const struct nlsh__encode *in, size_t row, double unit)
+static void set_steps(const struct encode *e)
 {
-    const struct nlsh_matrix *m = in->base;
-    const struct nlsh__projection *p = in->projection;
-    const float *z = in->inputs + row * p->n_components;
-    double whole = 0, inside = 0;
-    for (size_t d = 0; d < m->dim; d++) {
-        float v = m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[row * m->dim + d]
-                                     : ((const float *)m->data)[row * m->dim + d];
-        v -= p->mean[d];
-        whole += (double)v * (double)v;
+    size_t m = e->in->n_buckets, stride = e->layout.stride;
+    float *steps = floats(e, e->layout.steps);
+    for (size_t c = 0; c < e->in->n_components; c++) {
+        double sum = 0;
+        for (size_t b = 0; b < m; b++) sum += e->variances[b * stride + c];
+        steps[c] = step_share * (float)sqrt(sum / (double)e->in->base->n_rows);
     }
-    for (size_t c = 0; c < in->n_components; c++) inside += (double)z[c] * (double)z[c];
-    double outside = whole * (double)p->scale * (double)p->scale - inside;
-    return outside > 0 ? outside * unit * unit : 0;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The bucket's mean among the vectors, less the projection's mean, times its scale. */
+static void whole_centroid(const struct nlsh__encode *in, size_t bucket, double *out)
+{
+    size_t dim = in->base->dim;
+    size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
+    memset(out, 0, dim * sizeof *out);
+    for (size_t r = first; r < end; r++)
+        for (size_t d = 0; d < dim; d++) out[d] += (double)value(in->base, in->ids[r], d);
+    for (size_t d = 0; d < dim; d++)
+        out[d] = (out[d] / (double)(end - first) - (double)in->projection->mean[d]) *
+                 (double)in->projection->scale;
+}
+
+/* Squared lengths and products of a row: among the coded components, and outside them. */
+struct parts {
+    double inside, error;                   /* |x - c|^2, and what of it the code does not hold */
+    double length, with_centroid, centroid; /* outside: |x|^2, x.c, |c|^2 */
+};
+
+static void code_row(const struct encode *e, const float *z, const float *centroid, size_t lane,
+                     struct parts *out)
+{
+    size_t n_chunks = e->header->n_components / 8;
+    const float *steps = floats(e, e->layout.steps);
+    uint8_t *codes =
+        e->bytes + e->layout.values + lane / NLSH__GROUP * n_chunks * 64 + lane % NLSH__GROUP * 4;
+    for (size_t c = 0; c < e->in->n_components; c++) {
+        float v = z[c] - centroid[c];
+        float level = steps[c] > 0 ? floorf(v / steps[c]) + 8 : 8;
+        level = level < 0 ? 0 : level > 15 ? 15 : level;
+        codes[c / 8 * 64 + c % 4] |= (uint8_t)((uint32_t)level << (c % 8 < 4 ? 0 : 4));
+        double off = (double)v - ((double)level - 7.5) * (double)steps[c];
+        out->inside += (double)v * (double)v;
+        out->error += off * off;
+        out->length -= (double)z[c] * (double)z[c];
+        out->with_centroid -= (double)z[c] * (double)centroid[c];
+        out->centroid -= (double)centroid[c] * (double)centroid[c];
+    }
+}
+
+static void encode_row(const struct encode *e, size_t lane, size_t row, const float *centroid,
+                       const double *whole, struct parts *out)
+{
+    const struct nlsh__projection *p = e->in->projection;
+    *out = (struct parts){0};
+    code_row(e, e->in->inputs + row * p->n_components, centroid, lane, out);
+    for (size_t d = 0; d < e->in->base->dim; d++) {
+        double x = ((double)value(e->in->base, row, d) - (double)p->mean[d]) * (double)p->scale;
+        out->length += x * x;
+        out->with_centroid += x * whole[d];
+        out->centroid += whole[d] * whole[d];
+    }
+    /* Where all components are coded, nothing but rounding is outside. */
+    if (e->in->n_components == e->in->base->dim)
+        out->length = out->with_centroid = out->centroid = 0;
+    out->length = fmax(out->length, 0);
 }
 
 static void encode_bucket(void *ctx, size_t bucket, size_t worker)
 {
     const struct encode *e = ctx;
     const struct nlsh__encode *in = e->in;
-    size_t n_bytes = e->header->n_bytes, p = in->projection->n_components;
     size_t first = in->bucket_offsets[bucket], n = in->bucket_offsets[bucket + 1] - first;
-    size_t lanes = (n + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
-    float scale = e->header->scale;
-    (void)worker;
-    for (size_t i = 0; i < lanes; i++) {
-        size_t lane = e->group_offsets[bucket] * NLSH__GROUP + i;
-        uint8_t *out =
-            e->values + lane / NLSH__GROUP * n_bytes * NLSH__GROUP + lane % NLSH__GROUP * 4;
-        e->bias[lane] = INT32_MAX;
-        if (i >= n) continue;
-        size_t row = in->ids[first + i];
-        int64_t bias = 0;
-        for (size_t c = 0; c < in->n_components; c++) {
-            float v = roundf(in->inputs[row * p + c] * scale) + 128;
-            uint8_t code = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-            out[c / 4 * 64 + c % 4] = code;
-            bias += (int64_t)code * ((int64_t)code - 256);
-        }
-        double outside = in->inner ? 0 : residual(in, row, (double)scale);
-        bias += (int64_t)fmin(outside, 1e9);
-        e->bias[lane] = in->inner ? 0 : (int32_t)bias;
+    size_t lane = e->group_offsets[bucket] * NLSH__GROUP;
+    size_t lanes = e->group_offsets[bucket + 1] * NLSH__GROUP - lane;
+    const float *centroid = floats(e, e->layout.centroids) + bucket * e->layout.stride;
+    float *bias = floats(e, e->layout.bias) + lane;
+    double *whole = e->whole + worker * in->base->dim;
+    if (n > 0) whole_centroid(in, bucket, whole);
+    for (size_t i = n; i < lanes; i++) bias[i] = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        struct parts p;
+        encode_row(e, lane + i, in->ids[first + i], centroid, whole, &p);
+        bias[i] = in->inner ? 0 : (float)(p.inside + p.length - 2 * p.with_centroid);
+        double outside = in->inner ? p.length : p.length - 2 * p.with_centroid + p.centroid;
+        e->inside[first + i] = (float)p.error;
+        e->outside[first + i] = (float)fmax(outside, 0);
+        e->lengths[2 * bucket] += p.inside;
+        e->lengths[2 * bucket + 1] += p.length;
     }
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* Mean squared lengths of a query, less the centroid where that counts, inside and outside of the
+ * coded components: rows about their own bucket's stand for it. */
+static void mean_lengths(const struct encode *e, double *inside, double *outside)
+{
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, p = in->projection->n_components;
+    *inside = *outside = 0;
+    if (!in->inner) {
+        for (size_t b = 0; b < in->n_buckets; b++) {
+            *inside += e->lengths[2 * b] / (double)n;
+            *outside += e->lengths[2 * b + 1] / (double)n;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < in->n_components; c++)
+            *inside += (double)in->query_inputs[i * p + c] * (double)in->query_inputs[i * p + c];
+    for (size_t i = 0; i < n * in->base->dim; i++) {
+        double v = (double)((const float *)in->queries->data)[i] * (double)in->projection->scale;
+        *outside += v * v;
+    }
+    *inside /= (double)n;
+    *outside = fmax(*outside / (double)n - *inside, 0);
+}
+
+/* A row's error, for a query of length 1 whose parts inside and outside are as in the mean. */
+static void set_errors(const struct encode *e)
+{
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, dim = in->base->dim;
+    double inside, outside, p = (double)in->n_components, rest = (double)dim - p;
+    uint8_t *errors = e->bytes + e->layout.errors;
+    float most = 0;
+    mean_lengths(e, &inside, &outside);
+    double sum = inside + outside > 0 ? inside + outside : 1, factor = in->inner ? 1 : 2;
+    for (size_t r = 0; r < n; r++) {
+        double square = inside / sum * (double)e->inside[r] / p +
+                        (rest > 0 ? outside / sum * (double)e->outside[r] / rest : 0);
+        e->errors[r] = (float)(factor * sqrt(square));
+        most = fmaxf(most, e->errors[r]);
+    }
+    e->header->error_unit = most / 255;
+    for (size_t b = 0; b < in->n_buckets && most > 0; b++) {
+        size_t first = in->bucket_offsets[b], lane = e->group_offsets[b] * NLSH__GROUP;
+        for (size_t r = first; r < in->bucket_offsets[b + 1]; r++) {
+            float code = ceilf(e->errors[r] / e->header->error_unit);
+            errors[lane + r - first] = (uint8_t)fminf(code, 255);
+        }
+    }
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void encode_free(struct encode *e)
+{
+    free(e->group_offsets);
+    free(e->variances);
+    free(e->whole);
+    free(e->inside);
+    free(e->outside);
+    free(e->lengths);
+    free(e->errors);
+}
+
+static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t *size,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, m = in->n_buckets, n_groups = 0;
+    size_t n_components = (in->n_components + 7) / 8 * 8;
+    NLSH_TRY(nlsh__alloc(&e->group_offsets, m + 1, sizeof *e->group_offsets, error));
+    for (size_t b = 0; b <= m; b++) {
+        e->group_offsets[b] = (uint32_t)n_groups;
+        if (b == m) break;
+        size_t rows = in->bucket_offsets[b + 1] - in->bucket_offsets[b];
+        n_groups += (rows + NLSH__GROUP - 1) / NLSH__GROUP;
+    }
+    int fits = nlsh__codes_layout(in->base->dim, m, n_groups, n_components, &e->layout) == 0;
+    *size = e->layout.size;
+    NLSH_TRY(nlsh__calloc(&e->bytes, fits ? *size : SIZE_MAX, 1, error));
+    e->header = (struct nlsh__codes_header *)(void *)e->bytes;
+    *e->header = (struct nlsh__codes_header){.size_bytes = *size,
+                                             .n_groups = (uint32_t)n_groups,
+                                             .n_components = (uint32_t)n_components,
+                                             .scale = in->projection->scale};
+    memcpy(e->header->magic, NLSH__CODES_MAGIC, sizeof e->header->magic);
+    NLSH_TRY(nlsh__calloc(&e->variances, m * e->layout.stride, sizeof *e->variances, error));
+    NLSH_TRY(nlsh__alloc(&e->whole, n_threads * in->base->dim, sizeof *e->whole, error));
+    NLSH_TRY(nlsh__alloc(&e->inside, n, sizeof *e->inside, error));
+    NLSH_TRY(nlsh__alloc(&e->outside, n, sizeof *e->outside, error));
+    NLSH_TRY(nlsh__alloc(&e->errors, n, sizeof *e->errors, error));
+    NLSH_TRY(nlsh__calloc(&e->lengths, m, 2 * sizeof *e->lengths, error));
+out:
+    return status;
 }
 
 enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct nlsh__job *job,
                                    void **bytes, size_t *size, struct nlsh_error *error)
 {
-    enum nlsh_status status;
     struct encode e = {.in = in};
-    uint32_t *group_offsets = NULL;
-    size_t n_groups = 0, n_bytes = (in->n_components + 3) / 4 * 4;
     *bytes = NULL;
-    NLSH_TRY(nlsh__alloc(&group_offsets, in->n_buckets + 1, sizeof *group_offsets, error));
-    for (size_t b = 0; b < in->n_buckets; b++) {
-        group_offsets[b] = (uint32_t)n_groups;
-        n_groups +=
-            (in->bucket_offsets[b + 1] - in->bucket_offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
+    enum nlsh_status status = encode_create(&e, nlsh__pool_n_threads(job->pool), size, error);
+    if (status == NLSH_OK) {
+        memcpy(floats(&e, e.layout.mean), in->projection->mean, in->base->dim * sizeof(float));
+        nlsh__pool_run(job->pool, in->n_buckets, centre_bucket, &e);
+        set_steps(&e);
+        nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
+        set_errors(&e);
+        *bytes = e.bytes;
+    } else {
+        free(e.bytes);
     }
-    *size = nlsh__codes_size(n_groups, n_bytes);
-    NLSH_TRY(nlsh__calloc(bytes, *size > 0 ? *size : SIZE_MAX, 1, error));
-    e.header = *bytes;
-    memcpy(e.header->magic, NLSH__CODES_MAGIC, sizeof e.header->magic);
-    e.header->size_bytes = *size;
-    e.header->n_groups = (uint32_t)n_groups;
-    e.header->n_bytes = (uint32_t)n_bytes;
-    for (size_t i = 0; i < NLSH__RERANK_POINTS; i++)
-        e.header->rerank_k[i] = e.header->rerank[i] = 1;
-    NLSH_TRY(choose_scale(in, &e.header->scale, error));
-    e.group_offsets = group_offsets;
-    e.bias = (int32_t *)(void *)((uint8_t *)*bytes + sizeof *e.header);
-    e.values = (uint8_t *)(e.bias + n_groups * NLSH__GROUP);
-    nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
-out:
-    free(group_offsets);
-    if (status != NLSH_OK) {
-        free(*bytes);
-        *bytes = NULL;
-    }
-    return status;
-}
-
-/* ---- how many rows to rank ------------------------------------------------------------------- */
-
-struct measure {
-    const struct nlsh__encode *in;
-    const struct nlsh__router *router;
-    const struct nlsh__codes *codes;
-    const uint32_t *rows;
-    const struct nlsh_neighbors *neighbors;
-    float threshold;
-    uint64_t **keys;   /* [n_threads][n_rows, padded] */
-    float **scratch;   /* [n_threads] */
-    int8_t **codes_of; /* [n_threads][n_bytes] */
-    uint32_t *ranks;   /* [n_queries x stride] of each true neighbour; 0: not scanned */
-    size_t stride;     /* the largest k */
-};
-
-static int by_key(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Ranks, from 1, among the scanned rows of the query's true neighbours. */
-static void measure_task(void *ctx, size_t query, size_t worker)
-{
-    const struct measure *c = ctx;
-    const struct nlsh__codes *codes = c->codes;
-    const uint32_t *offsets = c->in->bucket_offsets;
-    size_t row = c->rows[query], m = c->in->n_buckets, n = 0, rank = 0;
-    size_t p = c->in->projection->n_components, n_chunks = codes->header.n_bytes / 4;
-    float *inputs = c->scratch[worker];
-    float *probabilities = inputs + nlsh__router_input_size(c->router);
-    float *work = probabilities + nlsh__router_output_size(c->router);
-    uint64_t *keys = c->keys[worker];
-    memcpy(inputs, c->in->query_inputs + row * p, p * sizeof *inputs);
-    nlsh__router_forward(c->router, inputs, work, probabilities);
-    nlsh__codes_query(codes, inputs, p, c->codes_of[worker]);
-    for (size_t b = 0; b < m; b++)
-        if (probabilities[b] > c->threshold) {
-            size_t group = codes->group_offsets[b];
-            n += nlsh__kernels()->scan_u8(codes->values + group * n_chunks * 64,
-                                          codes->bias + group * NLSH__GROUP,
-                                          codes->group_offsets[b + 1] - group, n_chunks,
-                                          c->codes_of[worker], INT32_MAX, offsets[b], keys + n);
-        }
-    if (n > MAX_RANK) {
-        nlsh__select_smallest(keys, n, MAX_RANK);
-        n = MAX_RANK;
-    }
-    qsort(keys, n, sizeof *keys, by_key);
-    const uint32_t *truth = c->neighbors->ids + row * c->neighbors->k;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = c->in->ids[(uint32_t)keys[i]];
-        if (id == row) continue;
-        rank++;
-        for (size_t j = 0; j < c->stride; j++)
-            if (truth[j] == id) c->ranks[query * c->stride + j] = (uint32_t)rank;
-    }
-}
-
-/* The least number of rows that keeps 99.8 % of what was scanned. */
-static size_t enough(const struct measure *c, size_t n_queries, size_t k)
-{
-    size_t total = 0, counts[MAX_RANK + 1];
-    memset(counts, 0, sizeof counts);
-    for (size_t q = 0; q < n_queries; q++)
-        for (size_t j = 0; j < k; j++) {
-            uint32_t rank = c->ranks[q * c->stride + j];
-            if (rank == 0) continue;
-            counts[rank < MAX_RANK ? rank : MAX_RANK]++;
-            total++;
-        }
-    size_t sum = 0, rank = 0;
-    while (rank < MAX_RANK && (double)sum < 0.998 * (double)total) sum += counts[++rank];
-    return rank > k ? rank : k;
-}
-
-enum nlsh_status nlsh__measure_rerank(const struct nlsh__encode *in,
-                                      const struct nlsh__router *router, const uint32_t *rows,
-                                      size_t n_rows, const struct nlsh_neighbors *neighbors,
-                                      float threshold, const struct nlsh__job *job, void *bytes,
-                                      size_t size, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n_threads = nlsh__pool_n_threads(job->pool);
-    size_t n_queries = n_rows < MAX_QUERIES ? n_rows : MAX_QUERIES;
-    struct nlsh__codes *codes = NULL;
-    struct measure c = {
-        .in = in, .router = router, .rows = rows, .neighbors = neighbors, .threshold = threshold};
-    size_t most = neighbors->k < 20 ? neighbors->k : 20;
-    size_t ks[NLSH__RERANK_POINTS] = {1, most < 10 ? most : 10, most};
-    c.stride = most;
-    NLSH_TRY(nlsh__codes_open(bytes, size, in->bucket_offsets, in->n_buckets,
-                              nlsh__router_n_inputs(router), &codes, error));
-    c.codes = codes;
-    size_t lanes = codes->header.n_groups * NLSH__GROUP + NLSH__GROUP;
-    size_t floats = nlsh__router_input_size(router) + nlsh__router_output_size(router) +
-                    nlsh__router_scratch_size(router);
-    NLSH_TRY(nlsh__calloc(&c.keys, n_threads, sizeof *c.keys, error));
-    NLSH_TRY(nlsh__calloc(&c.scratch, n_threads, sizeof *c.scratch, error));
-    NLSH_TRY(nlsh__calloc(&c.codes_of, n_threads, sizeof *c.codes_of, error));
-    for (size_t i = 0; i < n_threads; i++) {
-        NLSH_TRY(nlsh__alloc(&c.keys[i], lanes, sizeof **c.keys, error));
-        NLSH_TRY(nlsh__alloc(&c.scratch[i], floats, sizeof(float), error));
-        NLSH_TRY(nlsh__alloc(&c.codes_of[i], codes->header.n_bytes, 1, error));
-    }
-    NLSH_TRY(nlsh__calloc(&c.ranks, n_queries * c.stride, sizeof *c.ranks, error));
-    nlsh__pool_run(job->pool, n_queries, measure_task, &c);
-    struct nlsh__codes_header *header = bytes;
-    for (size_t i = 0; i < NLSH__RERANK_POINTS; i++) {
-        size_t rerank = enough(&c, n_queries, ks[i]);
-        header->rerank_k[i] = (uint32_t)ks[i];
-        header->rerank[i] = (uint32_t)rerank;
-        if (i > 0 && header->rerank[i] < header->rerank[i - 1])
-            header->rerank[i] = header->rerank[i - 1];
-    }
-out:
-    for (size_t i = 0; i < n_threads; i++) {
-        if (c.keys != NULL) free(c.keys[i]);
-        if (c.scratch != NULL) free(c.scratch[i]);
-        if (c.codes_of != NULL) free(c.codes_of[i]);
-    }
-    free(c.keys);
-    free(c.scratch);
-    free(c.codes_of);
-    free(c.ranks);
-    nlsh__codes_close(codes);
+    encode_free(&e);
     return status;
 }

@@ -74,8 +74,8 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
     if (o->components == NLSH_AUTO) o->components = auto_components(base->dim);
     if (o->components > base->dim) o->components = base->dim;
-    if (o->code_bytes == NLSH_AUTO) o->code_bytes = o->components;
-    if (o->code_bytes > o->components) o->code_bytes = o->components;
+    size_t whole_code = (o->components + 1) / 2; /* 4 bits a component */
+    if (o->code_bytes == NLSH_AUTO || o->code_bytes > whole_code) o->code_bytes = whole_code;
     if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
     if (o->label_knn > n - 1) o->label_knn = n - 1;
     if (o->knn > n - 1) o->knn = n - 1;
@@ -141,7 +141,7 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
     double row = dim * (bytes ? 1 : 4);
     double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
-    double code = options->code_bytes > 0 ? (double)options->code_bytes + 4 : 0;
+    double code = options->code_bytes > 0 ? (double)options->code_bytes + 5 : 0;
     forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
     forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
                                       weights * 4 * 8 + m * p * 12 + 64e6);

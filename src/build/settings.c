@@ -106,8 +106,8 @@ static const struct field fields[] = {
      4096,
      NULL},
     {{"code_bytes", "B",
-      "principal components in a vector's short code, a byte each; 0: no codes, "
-      "every distance exact; auto: all that the router sees",
+      "bytes in a vector's short code, two principal components each; 0: no codes, every "
+      "distance exact; auto: all that the router sees",
       "auto"},
      AUTO_SIZE,
      AT(code_bytes),

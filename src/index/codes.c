@@ -10,16 +10,33 @@
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
-_Static_assert(sizeof(struct nlsh__codes_header) == 128, "the header is 128 bytes in files");
+_Static_assert(sizeof(struct nlsh__codes_header) == 256, "the header is 256 bytes in files");
 
-size_t nlsh__codes_size(size_t n_groups, size_t n_bytes)
+/* Takes count x size bytes, padded to 64, from *offset on. */
+static int place(size_t *offset, size_t count, size_t size, size_t *at)
 {
-    size_t row, values;
-    if (__builtin_add_overflow(n_bytes, sizeof(int32_t), &row) ||
-        nlsh__mul(row, NLSH__GROUP, &row) != 0 || nlsh__mul(row, n_groups, &values) != 0 ||
-        values > SIZE_MAX / 2)
-        return 0;
-    return sizeof(struct nlsh__codes_header) + values;
+    size_t bytes;
+    *at = *offset;
+    if (nlsh__mul(count, size, &bytes) != 0 || bytes > SIZE_MAX / 2 - *offset) return -1;
+    *offset += (bytes + 63) / 64 * 64;
+    return 0;
+}
+
+int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_components,
+                       struct nlsh__codes_layout *out)
+{
+    size_t at = sizeof(struct nlsh__codes_header), row;
+    *out = (struct nlsh__codes_layout){.stride = (n_components + 15) / 16 * 16};
+    if (nlsh__mul(n_buckets, out->stride, &row) != 0 ||
+        place(&at, dim, sizeof(float), &out->mean) != 0 ||
+        place(&at, out->stride, sizeof(float), &out->steps) != 0 ||
+        place(&at, row, sizeof(float), &out->centroids) != 0 ||
+        place(&at, n_groups, NLSH__GROUP * sizeof(float), &out->bias) != 0 ||
+        place(&at, n_groups, NLSH__GROUP, &out->errors) != 0 ||
+        nlsh__mul(n_groups, n_components / 8, &row) != 0 || place(&at, row, 64, &out->values) != 0)
+        return -1;
+    out->size = at;
+    return 0;
 }
 
 static enum nlsh_status damaged(struct nlsh_error *error, const char *what)
@@ -27,34 +44,53 @@ static enum nlsh_status damaged(struct nlsh_error *error, const char *what)
     return nlsh__fail(error, NLSH_E_DATA, "build the index again", "codes: %s", what);
 }
 
+/* False for NaN. */
+static int inside(float x, float low, float high)
+{
+    return x >= low && x <= high;
+}
+
+static enum nlsh_status check_margins(const struct nlsh__codes_header *h, struct nlsh_error *error)
+{
+    for (size_t i = 0; i < NLSH__MARGIN_KS; i++)
+        if (h->margin_k[i] == 0 || (i > 0 && h->margin_k[i] <= h->margin_k[i - 1]))
+            return damaged(error, "a number of neighbours is outside its meaning");
+    for (size_t i = 0; i < NLSH__MARGIN_LOSSES; i++)
+        if (!inside(h->margin_loss[i], 1e-9f, 0.5f) ||
+            (i > 0 && h->margin_loss[i] <= h->margin_loss[i - 1]))
+            return damaged(error, "a share of neighbours is outside its meaning");
+    for (size_t i = 0; i < NLSH__MARGIN_KS * NLSH__MARGIN_LOSSES; i++)
+        if (!inside(h->margin[i], 0, 1e9f)) return damaged(error, "a margin is not a number >= 0");
+    return NLSH_OK;
+}
+
 static enum nlsh_status check(const struct nlsh__codes_header *h, size_t size, size_t n_inputs,
-                              size_t n_groups, struct nlsh_error *error)
+                              size_t n_groups, size_t dim, size_t n_buckets,
+                              struct nlsh__codes_layout *layout, struct nlsh_error *error)
 {
     static const uint8_t zeros[sizeof h->reserved];
     if (memcmp(h->magic, NLSH__CODES_MAGIC, sizeof h->magic) != 0)
         return damaged(error, "their first bytes are not codes'");
-    if (h->n_bytes % 4 != 0 || h->n_bytes < 4 || h->n_bytes > NLSH__MAX_DIM_U8 ||
-        h->n_bytes > n_inputs + 3)
+    if (h->n_components % 8 != 0 || h->n_components < 8 || h->n_components > n_inputs + 7)
         return damaged(error, "a row's length is outside its meaning");
-    if (!isfinite(h->scale) || h->scale <= 0) return damaged(error, "the scale is not positive");
-    if (h->reserved_a != 0 || memcmp(h->reserved, zeros, sizeof zeros) != 0)
+    if (!inside(h->scale, 1e-30f, 1e30f) || !inside(h->error_unit, 0, 1e30f))
+        return damaged(error, "a scale is not positive");
+    if (memcmp(h->reserved, zeros, sizeof zeros) != 0)
         return damaged(error, "reserved bytes are not zero");
-    for (size_t i = 0; i < NLSH__RERANK_POINTS; i++)
-        if (h->rerank_k[i] == 0 || h->rerank[i] < h->rerank_k[i] ||
-            (i > 0 && (h->rerank_k[i] < h->rerank_k[i - 1] || h->rerank[i] < h->rerank[i - 1])))
-            return damaged(error, "the number of rows to rank is outside its meaning");
     if (h->n_groups != n_groups) return damaged(error, "they do not belong to these buckets");
-    if (h->size_bytes != size || nlsh__codes_size(h->n_groups, h->n_bytes) != size)
+    if (nlsh__codes_layout(dim, n_buckets, n_groups, h->n_components, layout) != 0 ||
+        h->size_bytes != size || layout->size != size)
         return damaged(error, "their length does not agree with their header");
-    return NLSH_OK;
+    return check_margins(h, error);
 }
 
 enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t *bucket_offsets,
-                                  size_t n_buckets, size_t n_inputs, struct nlsh__codes **out,
-                                  struct nlsh_error *error)
+                                  size_t n_buckets, size_t n_inputs, size_t dim,
+                                  struct nlsh__codes **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__codes *codes = NULL;
+    const uint8_t *at = bytes;
     size_t n_groups = 0;
     *out = NULL;
     if (size < sizeof codes->header) return damaged(error, "they are truncated");
@@ -66,9 +102,14 @@ enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t
         if (b < n_buckets)
             n_groups += (bucket_offsets[b + 1] - bucket_offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
     }
-    NLSH_TRY(check(&codes->header, size, n_inputs, n_groups, error));
-    codes->bias = (const int32_t *)(const void *)((const uint8_t *)bytes + sizeof codes->header);
-    codes->values = (const uint8_t *)(codes->bias + n_groups * NLSH__GROUP);
+    NLSH_TRY(
+        check(&codes->header, size, n_inputs, n_groups, dim, n_buckets, &codes->layout, error));
+    codes->mean = (const float *)(const void *)(at + codes->layout.mean);
+    codes->steps = (const float *)(const void *)(at + codes->layout.steps);
+    codes->centroids = (const float *)(const void *)(at + codes->layout.centroids);
+    codes->bias = (const float *)(const void *)(at + codes->layout.bias);
+    codes->errors = at + codes->layout.errors;
+    codes->values = at + codes->layout.values;
     *out = codes;
     return NLSH_OK;
 out:
@@ -83,29 +124,26 @@ void nlsh__codes_close(struct nlsh__codes *codes)
     free(codes);
 }
 
-size_t nlsh__codes_rerank(const struct nlsh__codes *codes, size_t k)
+/* Between two measured points, linear in the logarithm; beyond the last, as there. */
+static double between(double x, double x0, double x1, double y0, double y1)
 {
-    const struct nlsh__codes_header *h = &codes->header;
-    const size_t last = NLSH__RERANK_POINTS - 1;
-    if (k <= h->rerank_k[0]) return h->rerank[0];
-    for (size_t i = 1; i <= last; i++) {
-        if (k > h->rerank_k[i]) continue;
-        double share =
-            (double)(k - h->rerank_k[i - 1]) / (double)(h->rerank_k[i] - h->rerank_k[i - 1]);
-        return (size_t)ceil((double)h->rerank[i - 1] +
-                            share * (double)(h->rerank[i] - h->rerank[i - 1]));
-    }
-    /* Beyond what was measured: the same share of rows a neighbour. */
-    return (size_t)ceil((double)h->rerank[last] * (double)k / (double)h->rerank_k[last]);
+    double share = log(x / x0) / log(x1 / x0);
+    share = share < 0 ? 0 : share > 1 ? 1 : share;
+    return y0 + share * (y1 - y0);
 }
 
-void nlsh__codes_query(const struct nlsh__codes *codes, const float *inputs, size_t n_inputs,
-                       int8_t *out)
+float nlsh__codes_margin(const struct nlsh__codes *codes, size_t k, double loss)
 {
-    for (size_t i = 0; i < codes->header.n_bytes; i++) {
-        float v = i < n_inputs ? inputs[i] * codes->header.scale : 0;
-        v = v > -128.0f ? v : -128.0f; /* NaN too */
-        v = v < 127.0f ? v : 127.0f;
-        out[i] = (int8_t)(int32_t)floorf(v + 0.5f);
+    const struct nlsh__codes_header *h = &codes->header;
+    double at[NLSH__MARGIN_KS];
+    size_t l = 1, i = 1;
+    while (l + 1 < NLSH__MARGIN_LOSSES && (double)h->margin_loss[l] < loss) l++;
+    while (i + 1 < NLSH__MARGIN_KS && h->margin_k[i] < k) i++;
+    for (size_t j = 0; j < NLSH__MARGIN_KS; j++) {
+        const float *row = h->margin + j * NLSH__MARGIN_LOSSES;
+        at[j] = between(loss, (double)h->margin_loss[l - 1], (double)h->margin_loss[l],
+                        (double)row[l - 1], (double)row[l]);
     }
+    return (float)between((double)k, (double)h->margin_k[i - 1], (double)h->margin_k[i], at[i - 1],
+                          at[i]);
 }

@@ -17,8 +17,9 @@ enum nlsh__section_id {
     NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
     NLSH__SECTION_ROUTER = 6,      /* router/router.h */
     NLSH__SECTION_CALIBRATION = 7, /* of format version 1: not read any more */
-    NLSH__SECTION_CODES = 8,       /* codes of the rows: index/codes.h; may be absent */
+    NLSH__SECTION_CODES_1 = 8,     /* the same */
     NLSH__SECTION_METRIC = 9,      /* struct nlsh__metric_meta; absent: L2 */
+    NLSH__SECTION_CODES = 10,      /* codes of the rows: index/codes.h; may be absent */
     NLSH__SECTION_TARGETS = 11     /* struct nlsh__targets_header and its tables */
 };
 

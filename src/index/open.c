@@ -254,7 +254,7 @@ static enum nlsh_status open_codes(struct nlsh_index *index, struct nlsh_error *
     if (index->codes == NULL) return NLSH_OK;
     enum nlsh_status status = nlsh__codes_open(
         index->codes, index->codes_size, index->bucket_offsets, index->meta.n_buckets,
-        nlsh__router_n_inputs(index->router_view), &index->codes_view, &inner);
+        nlsh__router_n_inputs(index->router_view), index->meta.dim, &index->codes_view, &inner);
     if (status == NLSH_OK) return NLSH_OK;
     return nlsh__fail(error, status, inner.hint, "%s: %s", index->path, inner.message);
 }

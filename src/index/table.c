@@ -19,9 +19,9 @@ const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
     [NLSH__SECTION_VECTORS] = {"vectors", NLSH__SECTION_REQUIRED, 0},
     [NLSH__SECTION_ROUTER] = {"router", NLSH__SECTION_REQUIRED, 0},
     [NLSH__SECTION_CALIBRATION] = {"calibration (old)", 0, 0},
-    [NLSH__SECTION_CODES] = {"codes", 0, 0},
+    [NLSH__SECTION_CODES_1] = {"codes (old)", 0, 0},
     [NLSH__SECTION_METRIC] = {"metric", NLSH__SECTION_REQUIRED, 1},
-    [10] = {"unknown", 0, 0},
+    [NLSH__SECTION_CODES] = {"codes", 0, 0},
     [NLSH__SECTION_TARGETS] = {"targets", 0, 0},
 };
 

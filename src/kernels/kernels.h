@@ -26,6 +26,13 @@ struct nlsh__layer_i8 {
     const int32_t *sums;  /* [16 x n_groups] of each row's values */
 };
 
+/* What comes with the weights of a query: see code_query() below. */
+struct nlsh__code_query {
+    float length; /* squared, of the input less the centroid */
+    float unit;   /* of the weights */
+    int32_t sum;  /* of the weights */
+};
+
 struct nlsh__kernels {
     const char *name; /* "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", "amx" */
 
@@ -35,6 +42,10 @@ struct nlsh__kernels {
     float (*l2sq_f32)(const float *a, const float *b, size_t dim);
     float (*l2sq_f32_u8)(const float *a, const uint8_t *b, size_t dim);
     float (*dot_f32)(const float *a, const float *b, size_t dim);
+    /* out[i] = l2sq_u8(query, base + rows[i] x dim, dim) for i < n. Rows are fetched NLSH__AHEAD
+     * before they are used, up to rows[n + n_more - 1]; the first few by the caller. */
+    void (*l2sq_u8_rows)(const uint8_t *query, const uint8_t *base, size_t dim,
+                         const uint32_t *rows, size_t n, size_t n_more, uint32_t *out);
 
     /* Many queries against many rows, keeping only what is near: see panel.h. */
     void (*panel_u8)(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
@@ -52,11 +63,25 @@ struct nlsh__kernels {
      * made 0 where relu is 1. x [4 x n_chunks] u8. Exact in integers up to the last product. */
     void (*matvec_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale, int zero,
                       int relu, float *out);
-    /* One query against groups of a panel of codes: rows whose score is below threshold, appended
-     * to keys as (score + 2^31) << 32 | row; returns how many. The first group's first row is
-     * first_row; room for 16 x (n_groups + 1) more. */
-    size_t (*scan_u8)(const uint8_t *values, const int32_t *bias, size_t n_groups, size_t n_chunks,
-                      const int8_t *query, int32_t threshold, uint32_t first_row, uint64_t *keys);
+    /* A query less a bucket's centroid as weights of its codes: weight = (input - centroid) x step,
+     * in units of out->unit. n is a multiple of 16, all arrays are aligned to 64 and hold numbers in
+     * whatever fills them up. */
+    void (*code_query)(const float *inputs, const float *centroid, const float *steps, size_t n,
+                       int8_t *weights, struct nlsh__code_query *out);
+    /* scores[16 x n_groups] = (bias + constant) - slope x (weights . codes), codes of 4 bits:
+     * values [n_groups][n_chunks][16 rows][4], a byte's low half the component 8 chunk + i, its high
+     * half 8 chunk + 4 + i. values, bias and scores are aligned to 64. */
+    void (*scan_u4)(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
+                    const int8_t *weights, float constant, float slope, float *scores);
+    /* At least k of scores[n], n a multiple of 16 and k at most 16, are at most the answer, and
+     * seldom many more: the k-th of the least of 64 columns. +infinity where there are not so
+     * many. */
+    float (*bound_f32)(const float *scores, size_t n, size_t k);
+    /* Of n rows those whose score lies above `above` and, less unit x error, at most at limit: their
+     * numbers, counted from first, into rows, and score - unit x error into least, both in order;
+     * returns how many. scores is aligned to 64; room for n + 16 in rows and least. */
+    size_t (*near_f32)(const float *scores, const uint8_t *errors, size_t n, float unit,
+                       float above, float limit, uint32_t first, uint32_t *rows, float *least);
     /* x[n] becomes its softmax; returns ln sum exp x. n >= 1. */
     float (*softmax_f32)(float *x, size_t n);
     /* Products and passes in bf16 (kernels/bf16.h), for training; NULL where there are none. */
@@ -66,6 +91,8 @@ struct nlsh__kernels {
      * instruction set. */
     float (*quantise_u8)(const float *x, size_t n, int zero, uint8_t *out);
 };
+
+#define NLSH__AHEAD ((size_t)8) /* 4 and 16 measured the same */
 
 /* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */
 #define NLSH__MAX_DIM_U8 ((size_t)26000)

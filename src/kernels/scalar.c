@@ -1,4 +1,6 @@
 /* scalar.c - every kernel in plain C: what the wider ones must agree with. */
+#include "kernels/code_query.h"
+#include "kernels/rows.h"
 #include "kernels/softmax.h"
 #include "kernels/tables.h"
 
@@ -115,21 +117,58 @@ static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, floa
     }
 }
 
-static size_t scan_u8(const uint8_t *values, const int32_t *bias, size_t n_groups, size_t n_chunks,
-                      const int8_t *query, int32_t threshold, uint32_t first_row, uint64_t *keys)
+static void code_query(const float *inputs, const float *centroid, const float *steps, size_t n,
+                       int8_t *weights, struct nlsh__code_query *out)
 {
-    size_t n = 0;
+    nlsh__code_query_body(inputs, centroid, steps, n, weights, out);
+}
+
+static void scan_u4(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
+                    const int8_t *weights, float constant, float slope, float *scores)
+{
     for (size_t row = 0; row < n_groups * NLSH__GROUP; row++) {
         const uint8_t *x = values + row / NLSH__GROUP * n_chunks * 64 + row % NLSH__GROUP * 4;
-        if (bias[row] == INT32_MAX) continue;
-        uint32_t dot = 0;
-        for (size_t i = 0; i < n_chunks * 4; i++)
-            dot += (uint32_t)((int32_t)x[i / 4 * 64 + i % 4] * (int32_t)query[i]);
-        int32_t score = (int32_t)((uint32_t)bias[row] - 2 * dot);
-        if (score < threshold)
-            keys[n++] = (uint64_t)((uint32_t)score ^ 0x80000000u) << 32 | (first_row + row);
+        int32_t dot = 0;
+        for (size_t c = 0; c < n_chunks; c++)
+            for (size_t i = 0; i < 4; i++) {
+                dot += (x[64 * c + i] & 15) * weights[8 * c + i];
+                dot += (x[64 * c + i] >> 4) * weights[8 * c + 4 + i];
+            }
+        scores[row] = (bias[row] + constant) - slope * (float)dot;
     }
-    return n;
+}
+
+static float bound_f32(const float *scores, size_t n, size_t k)
+{
+    float least[64], bound = INFINITY;
+    for (size_t i = 0; i < 64; i++) least[i] = INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (scores[i] < least[i % 64]) least[i % 64] = scores[i];
+    for (; k > 0; k--) {
+        bound = INFINITY;
+        for (size_t i = 0; i < 64; i++) bound = least[i] < bound ? least[i] : bound;
+        for (size_t i = 0; i < 64; i++)
+            if (least[i] == bound) least[i] = INFINITY;
+    }
+    return bound;
+}
+
+static size_t near_f32(const float *scores, const uint8_t *errors, size_t n, float unit,
+                       float above, float limit, uint32_t first, uint32_t *rows, float *least)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        least[found] = scores[i] - unit * (float)errors[i];
+        rows[found] = first + (uint32_t)i;
+        found += scores[i] > above && least[found] <= limit;
+    }
+    return found;
+}
+
+static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
+                         const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
+{
+    nlsh__l2sq_u8_rows_body(l2sq_u8, query, base, dim, rows, n, n_more, out);
 }
 
 static float softmax_f32(float *x, size_t n)
@@ -161,11 +200,15 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .l2sq_f32 = l2sq_f32,
     .l2sq_f32_u8 = l2sq_f32_u8,
     .dot_f32 = dot_f32,
+    .l2sq_u8_rows = l2sq_u8_rows,
     .panel_u8 = panel_u8,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
     .matvec_i8 = matvec_i8,
-    .scan_u8 = scan_u8,
+    .code_query = code_query,
+    .scan_u4 = scan_u4,
+    .bound_f32 = bound_f32,
+    .near_f32 = near_f32,
     .quantise_u8 = nlsh__quantise_u8,
     .softmax_f32 = softmax_f32,
 };

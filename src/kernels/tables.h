@@ -43,9 +43,14 @@ void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_gr
                              const float *x, float *out);
 void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
                           int zero, int relu, float *out);
-size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_groups,
-                          size_t n_chunks, const int8_t *query, int32_t threshold,
-                          uint32_t first_row, uint64_t *keys);
+void nlsh__scan_u4_avx2(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
+                        const int8_t *weights, float constant, float slope, float *scores);
+void nlsh__code_query_avx512(const float *inputs, const float *centroid, const float *steps,
+                             size_t n, int8_t *weights, struct nlsh__code_query *out);
+float nlsh__bound_f32_avx512(const float *scores, size_t n, size_t k);
+size_t nlsh__near_f32_avx512(const float *scores, const uint8_t *errors, size_t n, float unit,
+                             float above, float limit, uint32_t first, uint32_t *rows,
+                             float *least);
 float nlsh__softmax_f32_avx512(float *x, size_t n);
 float nlsh__quantise_u8_avx512(const float *x, size_t n, int zero, uint8_t *out);
 float nlsh__l2sq_f32_avx512(const float *a, const float *b, size_t dim);

@@ -5,6 +5,34 @@
 #include "index/index.h"
 #include "search/query.h"
 #include "search/route.h"
+#include "search/score.h"
+
+/* Scores of a round of a scan: 64 KiB of them stay in the cache. */
+#define NLSH__ROUND 16384
+
+/* Rows of one bucket in a round. */
+struct nlsh__piece {
+    uint32_t first_row, n_rows; /* of the index */
+    uint32_t first_score;
+    const uint8_t *errors; /* [n_rows] */
+    float unit;            /* of the errors, for this query */
+};
+
+/* Scratch of scan.c; nothing where the index has no codes. */
+struct nlsh__scan {
+    struct nlsh__units units;
+    float *origin;              /* [stride] zeros */
+    int8_t *weights;            /* [stride] the query as codes are compared with it */
+    float *scores;              /* [NLSH__ROUND] */
+    uint32_t *rows;             /* [NLSH__ROUND + 16] to rank */
+    float *least;               /* [NLSH__ROUND + 16] what their scores are at least */
+    struct nlsh__piece *pieces; /* [NLSH__ROUND / 16] */
+    size_t n_scores, n_pieces;
+    float columns[4096];
+    uint64_t column_keys[4096];
+    uint64_t *kept; /* [n_kept] rows by score, where the caller says how many to rank */
+    size_t n_kept, kept_now;
+};
 
 struct nlsh_searcher {
     const struct nlsh_index *index;
@@ -16,9 +44,7 @@ struct nlsh_searcher {
     uint64_t *bucket_keys; /* [m] */
     uint64_t *keys;        /* [n_keys] the best so far */
     size_t n_keys;
-    int8_t *code;      /* the query as codes are compared with it */
-    uint64_t *scanned; /* [n_scanned] rows that came near by their codes */
-    size_t n_scanned;
+    struct nlsh__scan scan;
 };
 
 /* nlsh_search() of queries first to end - 1. Outputs begin with query 0, and messages count from

@@ -25,7 +25,7 @@ awk -F, 'NR == 1 { next }
     $4 != "single" && $4 != "batch1" && $4 != "batch2" { bad = 2 }
     ($10 > 0) != ($4 == "single") { bad = 3 }
     $2 == "exact scan" && ($7 != 1 || $9 != 600) { bad = 4 }
-    $2 == "nlsh" { ours[$4]++; if (!($9 > 0 && $9 <= 600 && $11 > 0 && $12 > 0)) bad = 5 }
+    $2 == "nlsh" { ours[$4]++; if (!($9 > 0 && $9 <= 600 && $11 != "" && $11 >= 0 && $12 > 0)) bad = 5 }
     $2 == "nlsh" && $7 > best { best = $7 }
     END {
         if (!ours["single"] || !ours["batch1"] || !ours["batch2"]) bad = 6

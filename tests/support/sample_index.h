@@ -3,6 +3,7 @@
 #define NLSH_TESTS_SAMPLE_INDEX_H
 
 #define XXH_INLINE_ALL
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ struct sample {
         struct nlsh__targets_header header;
         float points[SAMPLE_TARGETS][2];
     } targets;
-    uint8_t codes[sizeof(struct nlsh__codes_header) + SAMPLE_GROUPS * 16 * 8];
+    uint8_t codes[1536];
     uint8_t future[33];
     struct nlsh__metric_meta metric;
     struct nlsh__section_data sections[16];
@@ -87,27 +88,38 @@ static inline void sample_hash(struct sample *s)
     s->meta.data_hash = nlsh_data_hash(&matrix);
 }
 
-/* Codes of 4 bytes a row. */
+/* Codes of 4 bytes a row: 8 components, be there so many or not. */
 static inline void sample_codes(struct sample *s)
 {
-    struct nlsh__codes_header header = {.magic = {'N', 'L', 'S', 'H', 'C', 'D', '0', '1'},
+    struct nlsh__codes_layout layout;
+    if (nlsh__codes_layout(SAMPLE_DIM, SAMPLE_BUCKETS, SAMPLE_GROUPS, 8, &layout) != 0 ||
+        layout.size != sizeof s->codes)
+        abort();
+    struct nlsh__codes_header header = {.magic = {'N', 'L', 'S', 'H', 'C', 'D', '0', '2'},
                                         .size_bytes = sizeof s->codes,
                                         .n_groups = SAMPLE_GROUPS,
-                                        .n_bytes = 4,
-                                        .scale = 1.5f,
-                                        .rerank_k = {1, 10, 20},
-                                        .rerank = {4, 20, 30}};
+                                        .n_components = 8,
+                                        .scale = 0.25f,
+                                        .error_unit = 0.01f,
+                                        .margin_k = {1, 10, 100},
+                                        .margin_loss = {.0005f, .001f, .002f, .005f, .01f}};
+    for (size_t i = 0; i < sizeof header.margin / sizeof *header.margin; i++)
+        header.margin[i] = (float)(20 - i);
     memcpy(s->codes, &header, sizeof header);
+    for (size_t i = sizeof header; i < layout.errors; i += sizeof(float)) {
+        const float number = (float)(i * 37 % 101) / 101.0f;
+        memcpy(s->codes + i, &number, sizeof number);
+    }
     size_t lane = 0;
     for (size_t b = 0; b < SAMPLE_BUCKETS; b++) {
         size_t n = s->buckets[b + 1] - s->buckets[b];
         for (size_t i = 0; i < (n + 15) / 16 * 16; i++, lane++) {
-            const int32_t bias = i < n ? (int32_t)(i * 7) : INT32_MAX;
-            memcpy(s->codes + sizeof header + lane * sizeof bias, &bias, sizeof bias);
+            const float bias = i < n ? (float)(i * 7) : INFINITY;
+            memcpy(s->codes + layout.bias + lane * sizeof bias, &bias, sizeof bias);
+            s->codes[layout.errors + lane] = (uint8_t)(lane * 11);
         }
     }
-    uint8_t *values = s->codes + sizeof header + lane * sizeof(int32_t);
-    for (size_t i = 0; i < lane * 4; i++) values[i] = (uint8_t)(i * 29);
+    for (size_t i = layout.values; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(i * 29);
 }
 
 /* source U8, I8 or F32. */

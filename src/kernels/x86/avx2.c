@@ -3,6 +3,8 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/code_query.h"
+#include "kernels/rows.h"
 #include "kernels/softmax.h"
 #include "kernels/tables.h"
 
@@ -244,31 +246,99 @@ TARGET void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8
     }
 }
 
-TARGET size_t nlsh__scan_u8_avx2(const uint8_t *values, const int32_t *bias, size_t n_groups,
-                                 size_t n_chunks, const int8_t *query, int32_t threshold,
-                                 uint32_t first_row, uint64_t *keys)
+TARGET static void code_query(const float *inputs, const float *centroid, const float *steps,
+                              size_t n, int8_t *weights, struct nlsh__code_query *out)
 {
-    size_t n = 0;
-    for (size_t g = 0; g < n_groups; g++) {
-        __m256i dot[2];
-        dot16(values + g * n_chunks * 64, NULL, 0, query, n_chunks, dot);
-        for (int h = 0; h < 2; h++) {
-            size_t row = g * NLSH__GROUP + 8 * (size_t)h;
-            __m256i b = _mm256_load_si256((const __m256i *)(bias + row));
-            __m256i score = _mm256_sub_epi32(b, _mm256_slli_epi32(dot[h], 1));
-            __m256i near = _mm256_cmpgt_epi32(_mm256_set1_epi32(threshold), score);
-            near = _mm256_andnot_si256(_mm256_cmpeq_epi32(b, _mm256_set1_epi32(INT32_MAX)), near);
-            unsigned mask = (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(near));
-            int32_t scores[8];
-            _mm256_storeu_si256((__m256i *)scores, score);
-            for (; mask != 0; mask &= mask - 1) {
-                unsigned r = (unsigned)__builtin_ctz(mask);
-                keys[n++] =
-                    (uint64_t)((uint32_t)scores[r] ^ 0x80000000u) << 32 | (first_row + row + r);
+    nlsh__code_query_body(inputs, centroid, steps, n, weights, out);
+}
+
+/* Two products of 15 x 127 fit in 16 bits. */
+TARGET static inline __m256i dot_u4(__m256i sum, __m256i codes, const int8_t *weights)
+{
+    int32_t four;
+    memcpy(&four, weights, 4);
+    __m256i pairs = _mm256_maddubs_epi16(codes, _mm256_set1_epi32(four));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+
+TARGET void nlsh__scan_u4_avx2(const uint8_t *values, const float *bias, size_t n_groups,
+                               size_t n_chunks, const int8_t *weights, float constant, float slope,
+                               float *scores)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    for (size_t g = 0; g < n_groups; g++)
+        for (size_t h = 0; h < 2; h++) {
+            const uint8_t *x = values + g * n_chunks * 64 + 32 * h;
+            size_t row = g * NLSH__GROUP + 8 * h;
+            __m256i sum = _mm256_setzero_si256();
+            for (size_t c = 0; c < n_chunks; c++) {
+                __m256i v = _mm256_load_si256((const __m256i *)(x + 64 * c));
+                sum = dot_u4(sum, _mm256_and_si256(v, low), weights + 8 * c);
+                v = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+                sum = dot_u4(sum, v, weights + 8 * c + 4);
             }
+            __m256 score = _mm256_add_ps(_mm256_load_ps(bias + row), _mm256_set1_ps(constant));
+            __m256 part = _mm256_mul_ps(_mm256_set1_ps(slope), _mm256_cvtepi32_ps(sum));
+            _mm256_store_ps(scores + row, _mm256_sub_ps(score, part));
+        }
+}
+
+TARGET static float bound_f32(const float *scores, size_t n, size_t k)
+{
+    __m256 least[8];
+    float bound = INFINITY;
+    for (size_t i = 0; i < 8; i++) least[i] = _mm256_set1_ps(INFINITY);
+    for (size_t i = 0; i < n; i += 16) {
+        __m256 *at = least + i / 8 % 8;
+        at[0] = _mm256_min_ps(_mm256_load_ps(scores + i), at[0]); /* NaN: the old one stays */
+        at[1] = _mm256_min_ps(_mm256_load_ps(scores + i + 8), at[1]);
+    }
+    for (; k > 0; k--) {
+        __m256 m = least[0];
+        for (size_t i = 1; i < 8; i++) m = _mm256_min_ps(m, least[i]);
+        m = _mm256_min_ps(m, _mm256_permute2f128_ps(m, m, 1));
+        m = _mm256_min_ps(m, _mm256_permute_ps(m, 0x4e));
+        m = _mm256_min_ps(m, _mm256_permute_ps(m, 0xb1));
+        for (size_t i = 0; i < 8; i++)
+            least[i] = _mm256_blendv_ps(least[i], _mm256_set1_ps(INFINITY),
+                                        _mm256_cmp_ps(least[i], m, _CMP_EQ_OQ));
+        bound = _mm256_cvtss_f32(m);
+    }
+    return bound;
+}
+
+TARGET static size_t near_f32(const float *scores, const uint8_t *errors, size_t n, float unit,
+                              float above, float limit, uint32_t first, uint32_t *rows,
+                              float *least)
+{
+    size_t found = 0, i = 0;
+    float values[8];
+    for (; i + 8 <= n; i += 8) {
+        __m256 score = _mm256_load_ps(scores + i);
+        __m256i error = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(errors + i)));
+        __m256 low =
+            _mm256_sub_ps(score, _mm256_mul_ps(_mm256_set1_ps(unit), _mm256_cvtepi32_ps(error)));
+        __m256 near = _mm256_and_ps(_mm256_cmp_ps(score, _mm256_set1_ps(above), _CMP_GT_OQ),
+                                    _mm256_cmp_ps(low, _mm256_set1_ps(limit), _CMP_LE_OQ));
+        _mm256_storeu_ps(values, low);
+        for (unsigned mask = (unsigned)_mm256_movemask_ps(near); mask != 0; mask &= mask - 1) {
+            unsigned j = (unsigned)__builtin_ctz(mask);
+            least[found] = values[j];
+            rows[found++] = first + (uint32_t)i + j;
         }
     }
-    return n;
+    for (; i < n; i++) {
+        least[found] = scores[i] - unit * (float)errors[i];
+        rows[found] = first + (uint32_t)i;
+        found += scores[i] > above && least[found] <= limit;
+    }
+    return found;
+}
+
+TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
+                                const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
+{
+    nlsh__l2sq_u8_rows_body(l2sq_u8, query, base, dim, rows, n, n_more, out);
 }
 
 TARGET static float softmax_f32(float *x, size_t n)
@@ -282,11 +352,15 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .l2sq_f32 = l2sq_f32,
     .l2sq_f32_u8 = l2sq_f32_u8,
     .dot_f32 = dot_f32,
+    .l2sq_u8_rows = l2sq_u8_rows,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
     .matvec_i8 = nlsh__matvec_i8_avx2,
-    .scan_u8 = nlsh__scan_u8_avx2,
+    .code_query = code_query,
+    .scan_u4 = nlsh__scan_u4_avx2,
+    .bound_f32 = bound_f32,
+    .near_f32 = near_f32,
     .quantise_u8 = nlsh__quantise_u8,
     .softmax_f32 = softmax_f32,
 };

@@ -3,6 +3,8 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "kernels/code_query.h"
+#include "kernels/rows.h"
 #include "kernels/softmax.h"
 #include "kernels/tables.h"
 
@@ -218,17 +220,84 @@ TARGET float nlsh__quantise_u8_avx512(const float *x, size_t n, int zero, uint8_
     return scale;
 }
 
+TARGET void nlsh__code_query_avx512(const float *inputs, const float *centroid, const float *steps,
+                                    size_t n, int8_t *weights, struct nlsh__code_query *out)
+{
+    nlsh__code_query_body(inputs, centroid, steps, n, weights, out);
+}
+
+TARGET float nlsh__bound_f32_avx512(const float *scores, size_t n, size_t k)
+{
+    const __m512 none = _mm512_set1_ps(INFINITY);
+    __m512 a = none, b = none, c = none, d = none, m = none;
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) { /* of a NaN and a number min gives the second: the number */
+        a = _mm512_min_ps(_mm512_load_ps(scores + i), a);
+        b = _mm512_min_ps(_mm512_load_ps(scores + i + 16), b);
+        c = _mm512_min_ps(_mm512_load_ps(scores + i + 32), c);
+        d = _mm512_min_ps(_mm512_load_ps(scores + i + 48), d);
+    }
+    if (i < n) a = _mm512_min_ps(_mm512_load_ps(scores + i), a);
+    if (i + 16 < n) b = _mm512_min_ps(_mm512_load_ps(scores + i + 16), b);
+    if (i + 32 < n) c = _mm512_min_ps(_mm512_load_ps(scores + i + 32), c);
+    for (; k > 0; k--) {
+        m = _mm512_min_ps(_mm512_min_ps(a, b), _mm512_min_ps(c, d));
+        m = _mm512_min_ps(m, _mm512_shuffle_f32x4(m, m, 0x4e));
+        m = _mm512_min_ps(m, _mm512_shuffle_f32x4(m, m, 0xb1));
+        m = _mm512_min_ps(m, _mm512_permute_ps(m, 0x4e));
+        m = _mm512_min_ps(m, _mm512_permute_ps(m, 0xb1));
+        a = _mm512_mask_mov_ps(a, _mm512_cmp_ps_mask(a, m, _CMP_EQ_OQ), none);
+        b = _mm512_mask_mov_ps(b, _mm512_cmp_ps_mask(b, m, _CMP_EQ_OQ), none);
+        c = _mm512_mask_mov_ps(c, _mm512_cmp_ps_mask(c, m, _CMP_EQ_OQ), none);
+        d = _mm512_mask_mov_ps(d, _mm512_cmp_ps_mask(d, m, _CMP_EQ_OQ), none);
+    }
+    return _mm512_cvtss_f32(m);
+}
+
+TARGET size_t nlsh__near_f32_avx512(const float *scores, const uint8_t *errors, size_t n,
+                                    float unit, float above, float limit, uint32_t first,
+                                    uint32_t *rows, float *least)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    size_t found = 0;
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = n - i >= 16 ? (__mmask16)~0u : (__mmask16)((1u << (n - i)) - 1);
+        __m512 score = _mm512_maskz_load_ps(mask, scores + i);
+        __m512i error = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, errors + i));
+        __m512 low =
+            _mm512_sub_ps(score, _mm512_mul_ps(_mm512_set1_ps(unit), _mm512_cvtepi32_ps(error)));
+        mask = _mm512_mask_cmp_ps_mask(mask, score, _mm512_set1_ps(above), _CMP_GT_OQ);
+        mask = _mm512_mask_cmp_ps_mask(mask, low, _mm512_set1_ps(limit), _CMP_LE_OQ);
+        __m512i row = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(first + (uint32_t)i)));
+        /* compressed in a register: a compressing store is slow on Zen */
+        _mm512_storeu_si512(rows + found, _mm512_maskz_compress_epi32(mask, row));
+        _mm512_storeu_ps(least + found, _mm512_maskz_compress_ps(mask, low));
+        found += (size_t)__builtin_popcount(mask);
+    }
+    return found;
+}
+
+TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
+                                const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
+{
+    nlsh__l2sq_u8_rows_body(l2sq_u8, query, base, dim, rows, n, n_more, out);
+}
+
 const struct nlsh__kernels nlsh__kernels_avx512 = {
     .name = "avx512",
     .l2sq_u8 = l2sq_u8,
     .l2sq_f32 = nlsh__l2sq_f32_avx512,
     .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
     .dot_f32 = nlsh__dot_f32_avx512,
+    .l2sq_u8_rows = l2sq_u8_rows,
     .panel_u8 = nlsh__panel_u8_avx2,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
     .matvec_i8 = nlsh__matvec_i8_avx2,
-    .scan_u8 = nlsh__scan_u8_avx2,
+    .code_query = nlsh__code_query_avx512,
+    .scan_u4 = nlsh__scan_u4_avx2,
+    .bound_f32 = nlsh__bound_f32_avx512,
+    .near_f32 = nlsh__near_f32_avx512,
     .quantise_u8 = nlsh__quantise_u8_avx512,
     .softmax_f32 = nlsh__softmax_f32_avx512,
 };

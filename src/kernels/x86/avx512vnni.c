@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "kernels/rows.h"
 #include "kernels/tables.h"
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
@@ -178,65 +179,106 @@ TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *
     if (g < layer->n_groups) matvec_groups(layer, g, x, x_scale, zero, relu, out, 1);
 }
 
-/* Keys of the lanes of mask, behind keys. */
-INLINE size_t emit(uint64_t *keys, __mmask16 mask, __m512i score, uint32_t row)
+/* ng groups of 16 rows. High halves are left where they stand, 16 times too large, and brought down
+ * with the sum. */
+INLINE void scan_groups(const uint8_t *values, const float *bias, size_t n_chunks,
+                        const int8_t *weights, __m512 constant, __m512 slope, float *scores,
+                        const int ng)
 {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i rows =
-        _mm512_maskz_compress_epi32(mask, _mm512_add_epi32(lanes, _mm512_set1_epi32((int)row)));
-    __m512i scores = _mm512_maskz_compress_epi32(
-        mask, _mm512_xor_si512(score, _mm512_set1_epi32((int)0x80000000u)));
-    __m512i low = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(rows));
-    __m512i high = _mm512_cvtepu32_epi64(_mm512_castsi512_si256(scores));
-    _mm512_storeu_si512(keys, _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
-    low = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(rows, 1));
-    high = _mm512_cvtepu32_epi64(_mm512_extracti64x4_epi64(scores, 1));
-    _mm512_storeu_si512(keys + 8, _mm512_or_si512(low, _mm512_slli_epi64(high, 32)));
-    return (size_t)__builtin_popcount(mask);
-}
-
-INLINE size_t scan_groups(const uint8_t *values, const int32_t *bias, size_t n_chunks,
-                          const int8_t *query, int32_t threshold, uint32_t first_row,
-                          uint64_t *keys, const int ng)
-{
-    __m512i dot[8];
-    size_t n = 0;
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i a[4], b[4];
     UNROLL
-    for (int g = 0; g < ng; g++) dot[g] = _mm512_setzero_si512();
+    for (int g = 0; g < ng; g++) a[g] = b[g] = _mm512_setzero_si512();
     for (size_t c = 0; c < n_chunks; c++) {
-        int32_t four;
-        memcpy(&four, query + 4 * c, 4);
-        __m512i y = _mm512_set1_epi32(four);
+        int32_t four[2];
+        memcpy(four, weights + 8 * c, 8);
+        __m512i y = _mm512_set1_epi32(four[0]), z = _mm512_set1_epi32(four[1]);
         UNROLL
-        for (int g = 0; g < ng; g++)
-            dot[g] = dot4(dot[g], _mm512_load_si512(values + ((size_t)g * n_chunks + c) * 64), y);
+        for (int g = 0; g < ng; g++) {
+            __m512i v = _mm512_load_si512(values + ((size_t)g * n_chunks + c) * 64);
+            a[g] = dot4(a[g], _mm512_and_si512(v, low), y);
+            b[g] = dot4(b[g], _mm512_andnot_si512(low, v), z);
+        }
     }
     UNROLL
     for (int g = 0; g < ng; g++) {
-        __m512i b = _mm512_load_si512(bias + g * 16);
-        __m512i score = _mm512_sub_epi32(b, _mm512_slli_epi32(dot[g], 1));
-        __mmask16 mask = _mm512_cmplt_epi32_mask(score, _mm512_set1_epi32(threshold));
-        mask = _mm512_mask_cmpneq_epi32_mask(mask, b, _mm512_set1_epi32(INT32_MAX));
-        if (mask != 0) n += emit(keys + n, mask, score, first_row + 16 * (uint32_t)g);
+        __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(a[g], _mm512_srai_epi32(b[g], 4)));
+        __m512 score = _mm512_add_ps(_mm512_load_ps(bias + g * 16), constant);
+        _mm512_store_ps(scores + g * 16, _mm512_sub_ps(score, _mm512_mul_ps(slope, dot)));
     }
-    return n;
 }
 
-TARGET static size_t scan_u8(const uint8_t *values, const int32_t *bias, size_t n_groups,
-                             size_t n_chunks, const int8_t *query, int32_t threshold,
-                             uint32_t first_row, uint64_t *keys)
+TARGET static void scan_u4(const uint8_t *values, const float *bias, size_t n_groups,
+                           size_t n_chunks, const int8_t *weights, float constant, float slope,
+                           float *scores)
 {
-    size_t g = 0, n = 0;
-    for (; g + 8 <= n_groups; g += 8)
-        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
-                         first_row + (uint32_t)g * 16, keys + n, 8);
-    for (; g + 2 <= n_groups; g += 2)
-        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
-                         first_row + (uint32_t)g * 16, keys + n, 2);
+    __m512 c = _mm512_set1_ps(constant), s = _mm512_set1_ps(slope);
+    size_t g = 0;
+    for (; g + 4 <= n_groups; g += 4)
+        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                    scores + g * 16, 4);
+    if (g + 2 <= n_groups) {
+        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                    scores + g * 16, 2);
+        g += 2;
+    }
     if (g < n_groups)
-        n += scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, query, threshold,
-                         first_row + (uint32_t)g * 16, keys + n, 1);
-    return n;
+        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                    scores + g * 16, 1);
+}
+
+/* nr rows at once: sum (x - q)^2 = sum x (x - 128) - 2 sum x (q - 128) - 128 sum x + |q|^2, the signed
+ * factors by flipping the highest bits. Of each row one product is spread over lanes. */
+INLINE void row_products(const uint8_t *query, const uint8_t *const *x, const uint8_t *const *ahead,
+                         size_t dim, __m512i *out, const int nr)
+{
+    const __m512i flip = _mm512_set1_epi8((char)0x80), ones = _mm512_set1_epi8(1);
+    __m512i own[4], with[4], sum[4];
+    UNROLL
+    for (int r = 0; r < nr; r++) own[r] = with[r] = sum[r] = _mm512_setzero_si512();
+    for (size_t i = 0; i < dim; i += 64) {
+        __mmask64 mask = dim - i >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (dim - i)) - 1;
+        __m512i q = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, query + i), flip);
+        UNROLL
+        for (int r = 0; r < nr; r++) {
+            nlsh__prefetch(ahead[r] + i);
+            __m512i v = _mm512_maskz_loadu_epi8(mask, x[r] + i);
+            own[r] = dot4(own[r], v, _mm512_xor_si512(v, flip));
+            with[r] = dot4(with[r], v, q);
+            sum[r] = dot4(sum[r], v, ones);
+        }
+    }
+    UNROLL
+    for (int r = 0; r < nr; r++)
+        out[r] = _mm512_sub_epi32(
+            own[r], _mm512_add_epi32(_mm512_slli_epi32(with[r], 1), _mm512_slli_epi32(sum[r], 7)));
+}
+
+TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
+                                const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
+{
+    __m512i own = _mm512_setzero_si512(), sum = own;
+    for (size_t i = 0; i < dim; i += 64) {
+        __mmask64 mask = dim - i >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << (dim - i)) - 1;
+        __m512i q = _mm512_maskz_loadu_epi8(mask, query + i);
+        own = dot4(own, q, _mm512_xor_si512(q, _mm512_set1_epi8((char)0x80)));
+        sum = dot4(sum, q, _mm512_set1_epi8(1));
+    }
+    uint32_t length =
+        (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(own, _mm512_slli_epi32(sum, 7)));
+    for (size_t i = 0; i < n; i += 2) {
+        const uint8_t *x[2], *ahead[2];
+        __m512i v[2];
+        for (size_t r = 0; r < 2; r++) {
+            size_t at = i + r < n ? i + r : i,
+                   next = at + NLSH__AHEAD < n + n_more ? at + NLSH__AHEAD : at;
+            x[r] = base + rows[at] * dim;
+            ahead[r] = base + rows[next] * dim;
+        }
+        row_products(query, x, ahead, dim, v, 2);
+        out[i] = length + (uint32_t)_mm512_reduce_add_epi32(v[0]);
+        if (i + 1 < n) out[i + 1] = length + (uint32_t)_mm512_reduce_add_epi32(v[1]);
+    }
 }
 
 const struct nlsh__kernels nlsh__kernels_avx512vnni = {
@@ -245,11 +287,15 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .l2sq_f32 = nlsh__l2sq_f32_avx512,
     .l2sq_f32_u8 = nlsh__l2sq_f32_u8_avx512,
     .dot_f32 = nlsh__dot_f32_avx512,
+    .l2sq_u8_rows = l2sq_u8_rows,
     .panel_u8 = panel_u8,
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
     .matvec_i8 = matvec_i8,
-    .scan_u8 = scan_u8,
+    .code_query = nlsh__code_query_avx512,
+    .scan_u4 = scan_u4,
+    .bound_f32 = nlsh__bound_f32_avx512,
+    .near_f32 = nlsh__near_f32_avx512,
     .softmax_f32 = nlsh__softmax_f32_avx512,
     .quantise_u8 = nlsh__quantise_u8_avx512,
 };

@@ -201,54 +201,6 @@ static void bytes_fit_at_the_largest_dimension(void **state)
     free(query);
 }
 
-/* ---- one query against codes ----------------------------------------------------------------- */
-
-static void check_scan(size_t n_rows, size_t dim, enum thresholds kind)
-{
-    static uint8_t rows[MOST_ROWS * MOST_DIM], query[MOST_DIM];
-    struct nlsh__panel_u8 panel;
-    int32_t scores[MOST_ROWS];
-    uint32_t first_row = 16 * (uint32_t)nlsh__rng_below(&rng, 1000);
-    for (size_t i = 0; i < n_rows * dim; i++) rows[i] = (uint8_t)nlsh__rng_below(&rng, 256);
-    for (size_t i = 0; i < dim; i++) query[i] = (uint8_t)nlsh__rng_below(&rng, 256);
-    assert_int_equal(nlsh__panel_u8_create(rows, n_rows, dim, &panel, NULL), NLSH_OK);
-    size_t bytes = panel.n_groups * panel.n_chunks * 64;
-    struct buffers b = buffers(panel.n_groups, bytes, 1, panel.n_chunks * 4);
-    memcpy(b.values, panel.values, bytes);
-    memcpy(b.bias, panel.bias, panel.n_groups * 16 * 4);
-    /* A file may hold anything in the rows that fill up the last group: their bias alone counts. */
-    for (size_t row = n_rows; row < panel.n_groups * 16; row++)
-        for (size_t i = 0; i < panel.n_chunks * 4; i++)
-            ((uint8_t *)b.values)[(row / 16 * panel.n_chunks + i / 4) * 64 + row % 16 * 4 + i % 4] =
-                (uint8_t)nlsh__rng_below(&rng, 256);
-    nlsh__panel_u8_query(query, dim, b.queries);
-    for (size_t i = 0; i < n_rows; i++) scores[i] = reference_u8(rows + i * dim, query, dim);
-    int32_t one = scores[nlsh__rng_below(&rng, n_rows)];
-    int32_t threshold = kind == NONE ? INT32_MIN : kind == ALL ? INT32_MAX : one;
-    uint64_t *keys = guarded_tail(&room[5], 16 * (panel.n_groups + 1) * sizeof *keys);
-    for (size_t t = 0; t < n_tables; t++) {
-        size_t n = 0, found = tables[t]->scan_u8(b.values, b.bias, panel.n_groups, panel.n_chunks,
-                                                 b.queries, threshold, first_row, keys);
-        for (size_t i = 0; i < n_rows; i++) {
-            if (scores[i] >= threshold) continue;
-            uint64_t high = (uint64_t)((int64_t)scores[i] + INT64_C(0x80000000));
-            assert_true(n < found);
-            assert_int_equal(keys[n++], high << 32 | (first_row + i));
-        }
-        assert_int_equal(found, n);
-    }
-    nlsh__panel_u8_free(&panel);
-}
-
-static void scans_of_one_query(void **state)
-{
-    (void)state;
-    for (size_t n_rows = 1; n_rows <= 130; n_rows++)
-        for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
-            for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
-                check_scan(n_rows, dims[j], kind);
-}
-
 /* ---- floats ---------------------------------------------------------------------------------- */
 
 struct floats {
@@ -377,7 +329,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_equal_a_scan),
         cmocka_unit_test(bytes_fit_at_the_largest_dimension),
-        cmocka_unit_test(scans_of_one_query),
         cmocka_unit_test(floats_equal_a_scan),
         cmocka_unit_test(floats_need_no_offset),
     };
