@@ -145,10 +145,11 @@ static float bound_f32(const float *scores, size_t n, size_t k)
     for (size_t i = 0; i < n; i++)
         if (scores[i] < least[i % 64]) least[i % 64] = scores[i];
     for (; k > 0; k--) {
-        bound = INFINITY;
-        for (size_t i = 0; i < 64; i++) bound = least[i] < bound ? least[i] : bound;
-        for (size_t i = 0; i < 64; i++)
-            if (least[i] == bound) least[i] = INFINITY;
+        size_t best = 0;
+        for (size_t i = 1; i < 64; i++)
+            if (least[i] < least[best]) best = i;
+        bound = least[best];
+        least[best] = INFINITY;
     }
     return bound;
 }

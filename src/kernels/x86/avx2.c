@@ -299,10 +299,16 @@ TARGET static float bound_f32(const float *scores, size_t n, size_t k)
         m = _mm256_min_ps(m, _mm256_permute2f128_ps(m, m, 1));
         m = _mm256_min_ps(m, _mm256_permute_ps(m, 0x4e));
         m = _mm256_min_ps(m, _mm256_permute_ps(m, 0xb1));
-        for (size_t i = 0; i < 8; i++)
-            least[i] = _mm256_blendv_ps(least[i], _mm256_set1_ps(INFINITY),
-                                        _mm256_cmp_ps(least[i], m, _CMP_EQ_OQ));
         bound = _mm256_cvtss_f32(m);
+        for (size_t i = 0; i < 8; i++) { /* one of them goes, not its equals */
+            int equal = _mm256_movemask_ps(_mm256_cmp_ps(least[i], m, _CMP_EQ_OQ));
+            if (equal == 0) continue;
+            float values[8];
+            _mm256_storeu_ps(values, least[i]);
+            values[__builtin_ctz((unsigned)equal)] = INFINITY;
+            least[i] = _mm256_loadu_ps(values);
+            break;
+        }
     }
     return bound;
 }
