@@ -87,7 +87,7 @@ static int make_index(struct bench *b)
     nlsh_build_options_init(&options);
     double began = now_seconds();
     if (nlsh_build(&base.matrix, &options, path, &b->run, &report, &error) != NLSH_OK ||
-        nlsh_index_open(path, &b->index, &error) != NLSH_OK) {
+        open_index(path, memory_named(b->args), &b->index, &error) != NLSH_OK) {
         code = talk_failed(&error);
     }
     /* What came from the cache took no time here: then nobody knows. */
@@ -99,13 +99,13 @@ static int make_index(struct bench *b)
     return code;
 }
 
-static int open_index(struct bench *b, bool needed)
+static int find_index(struct bench *b, bool needed)
 {
     struct nlsh_error error = {0};
     b->index_name = args_text(b->args, "i");
     b->index_seconds = NAN;
     if (b->index_name != NULL) {
-        if (nlsh_index_open(b->index_name, &b->index, &error) != NLSH_OK)
+        if (open_index(b->index_name, memory_named(b->args), &b->index, &error) != NLSH_OK)
             return talk_failed(&error);
     } else if (needed) {
         int code = make_index(b);
@@ -151,7 +151,7 @@ static int prepare(struct bench *b, const bool *wanted)
     for (size_t i = 0; i < n_bench_kinds; i++) {
         needed = needed || (wanted[i] && bench_kinds[i].needs_index);
     }
-    int code = open_index(b, needed);
+    int code = find_index(b, needed);
     if (code == 0) code = load_inputs(b);
     if (code == 0 && nlsh_ground_truth(&b->base.matrix, &b->queries.matrix, NLSH_L2, b->k, &b->run,
                                        &b->truth, &error) != NLSH_OK) {

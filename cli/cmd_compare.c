@@ -337,7 +337,7 @@ int compare_models(const struct args *args, const char *list)
     struct compare c = {.args = args};
     c.n_points = read_points(args, c.points);
     if (c.n_points == 0) return EXIT_USAGE;
-    int code = models_read(list, &c.models);
+    int code = models_read(list, memory_named(args), &c.models);
     if (code == 0) code = name_beside(&c, list);
     return compare_open(&c, list, code);
 }
@@ -347,7 +347,7 @@ int cmd_compare(const struct args *args)
     struct compare c = {.args = args};
     c.n_points = read_points(args, c.points);
     if (c.n_points == 0) return EXIT_USAGE;
-    int code = models_open(args->words, args->n_words, &c.models);
+    int code = models_open(args->words, args->n_words, memory_named(args), &c.models);
     if (code == 0 && args_given(args, "csv")) {
         c.csv = strdup(args_text(args, "csv"));
         if (c.csv == NULL) code = no_memory();

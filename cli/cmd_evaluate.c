@@ -132,7 +132,7 @@ int cmd_evaluate(const struct args *args)
     int code = output_check(args_text(args, "csv"), "--csv", inputs, 4);
     if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, 4);
     if (code != 0) return code;
-    if (nlsh_index_open(path, &index, &error) != NLSH_OK) return talk_failed(&error);
+    if (open_index(path, memory_named(args), &index, &error) != NLSH_OK) return talk_failed(&error);
     nlsh_index_info(index, &info);
     code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &info, &queries);
     if (code == 0) {

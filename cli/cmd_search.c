@@ -110,7 +110,8 @@ static int search_index(const struct args *args)
     if (s.n_points == 0) return EXIT_USAGE;
     int code = output_check(args_text(args, "o"), "-o", inputs, 4);
     if (code != 0) return code;
-    if (nlsh_index_open(path, &s.index, &error) != NLSH_OK) return talk_failed(&error);
+    if (open_index(path, memory_named(args), &s.index, &error) != NLSH_OK)
+        return talk_failed(&error);
     nlsh_index_info(s.index, &s.info);
     s.of.metric = s.info.metric;
     code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &s.info, &s.queries);

@@ -248,6 +248,25 @@ int load_base_of(const char *path, const char *type, const char *index_path,
     return code;
 }
 
+/* ---- an index -------------------------------------------------------------------------------- */
+
+enum nlsh_memory memory_named(const struct args *args)
+{
+    const char *name = args_text(args, "memory");
+    return strcmp(name, "map") == 0     ? NLSH_MEMORY_MAP
+           : strcmp(name, "codes") == 0 ? NLSH_MEMORY_CODES
+                                        : NLSH_MEMORY_ALL;
+}
+
+enum nlsh_status open_index(const char *path, enum nlsh_memory memory, struct nlsh_index **out,
+                            struct nlsh_error *error)
+{
+    struct nlsh_open_options options;
+    nlsh_open_options_init(&options);
+    options.memory = memory;
+    return nlsh_index_open_with(path, &options, out, error);
+}
+
 /* ---- a run ----------------------------------------------------------------------------------- */
 
 void run_init(const struct args *args, struct nlsh_run *run)

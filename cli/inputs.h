@@ -37,6 +37,11 @@ double shown_distance(enum nlsh_metric metric, float score);
 enum nlsh_metric metric_named(const char *name);
 struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n);
 
+/* What --memory says. */
+enum nlsh_memory memory_named(const struct args *args);
+enum nlsh_status open_index(const char *path, enum nlsh_memory memory, struct nlsh_index **out,
+                            struct nlsh_error *error);
+
 /* Threads, cache, progress and notes from the flags. */
 void run_init(const struct args *args, struct nlsh_run *run);
 

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "inputs.h"
 #include "output.h"
 #include "talk.h"
 
@@ -49,10 +50,10 @@ static char *name_of(const struct models *models, const char *path)
 }
 
 /* Opens the index of a model that has its path; list (or NULL) is where the path stands. */
-static int open_model(struct model *m, const char *list)
+static int open_model(struct model *m, enum nlsh_memory memory, const char *list)
 {
     struct nlsh_error error = {0};
-    enum nlsh_status status = nlsh_index_open(m->path, &m->index, &error);
+    enum nlsh_status status = open_index(m->path, memory, &m->index, &error);
     if (status == NLSH_OK) {
         nlsh_index_info(m->index, &m->info);
         if (m->settings == NULL) m->settings = strdup(m->info.settings);
@@ -71,7 +72,7 @@ static int add_model(struct models *models, char *path, char *settings, double b
     char *name = path ? name_of(models, path) : NULL;
     *m = (struct model){path, name, settings, build_seconds, NULL, {0}};
     models->n++;
-    return name != NULL ? open_model(m, list) : no_memory();
+    return name != NULL ? open_model(m, models->memory, list) : no_memory();
 }
 
 static int same_data(const struct models *models)
@@ -94,10 +95,10 @@ static int same_data(const struct models *models)
     return 0;
 }
 
-int models_open(const char *const *paths, size_t n, struct models *out)
+int models_open(const char *const *paths, size_t n, enum nlsh_memory memory, struct models *out)
 {
     int code = 0;
-    *out = (struct models){.models = calloc(n, sizeof *out->models)};
+    *out = (struct models){.memory = memory, .models = calloc(n, sizeof *out->models)};
     if (out->models == NULL) return no_memory();
     for (size_t i = 0; i < n && code == 0; i++) {
         code = add_model(out, strdup(paths[i]), NULL, NAN, NULL);
@@ -196,11 +197,11 @@ static int read_model(const char *list, const char *folder, size_t i, const json
                       list, i + 1, path, text, hash);
 }
 
-int models_read(const char *path, struct models *out)
+int models_read(const char *path, enum nlsh_memory memory, struct models *out)
 {
     const char *hash;
     int code = 0;
-    *out = (struct models){0};
+    *out = (struct models){.memory = memory};
     json_t *root = read_json(path, &code);
     if (root == NULL) return code;
     code = check_list(path, root, &hash);

@@ -14,20 +14,21 @@ struct model {
 };
 
 struct models {
+    enum nlsh_memory memory; /* how they are opened */
     struct model *models;
     size_t n;
 };
 
 /* Opens the indexes and checks that they are of one set of vectors. 0 or an exit code after saying
  * why; *out is freed in any case by models_close(). */
-int models_open(const char *const *paths, size_t n, struct models *out);
+int models_open(const char *const *paths, size_t n, enum nlsh_memory memory, struct models *out);
 
 /*
  * The list that `nlsh tune` writes (docs/formats.md): its models are opened, paths in it taken from
  * its own folder, and compared with the content hash that it carries. EXIT_BAD_DATA: damaged, or
  * not such a list, or a model of other data. EXIT_NO_INPUT: the list or a model is gone.
  */
-int models_read(const char *path, struct models *out);
+int models_read(const char *path, enum nlsh_memory memory, struct models *out);
 void models_close(struct models *models);
 
 /* The folder part of a path with its slash, "" where it has none; freed by the caller. */

@@ -329,6 +329,7 @@ static const struct flag flags[] = {
     {B | G | T | E | P, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
     {N, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads for what is not timed; default: all processors"},
     {S | M, "threads", NULL, FLAG_COUNT, RUN, "N", "1", 1, 4096, "threads to search on; 1: one query at a time"},
+    {S | E | N | M, "memory", NULL, FLAG_CHOICE, RUN, "{all,codes,map}", "all", NO_RANGE, "what of an index is read into memory first: all, all but the vectors, or nothing (the file is mapped)"},
     {B | S | G | T | E | N | C | M | P, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
     {B | S | G | T | E | N | M | P, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
     {B, "dry-run", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "print the resolved settings and a forecast of time, memory and size"},

@@ -53,7 +53,10 @@ static void *own_open(const struct peer_data *base, const char *build, const cha
     (void)base, (void)file;
     for (size_t i = 0; i < n_own_indexes; i++) {
         if (strcmp(own_indexes[i].label, build) != 0) continue;
-        must(nlsh_index_open(own_indexes[i].file, &own->index, &error), &error);
+        struct nlsh_open_options how;
+        nlsh_open_options_init(&how);
+        how.memory = NLSH_MEMORY_ALL;
+        must(nlsh_index_open_with(own_indexes[i].file, &how, &own->index, &error), &error);
         must(nlsh_searcher_create(own->index, &own->searcher, &error), &error);
         nlsh_index_info(own->index, &own->info);
         nlsh_search_options_init(&own->options);

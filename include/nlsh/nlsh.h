@@ -121,6 +121,25 @@ struct nlsh_index;
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
                                                         struct nlsh_error *error);
 
+/* What of an index is read into memory when it is opened. Copies lie on huge pages where the system
+ * gives them, which searches gain from. */
+enum nlsh_memory {
+    NLSH_MEMORY_MAP = 0,   /* nothing: the file is mapped, its pages come as they are touched */
+    NLSH_MEMORY_CODES = 1, /* all but the vectors, which stay in the map */
+    NLSH_MEMORY_ALL = 2    /* the whole file; it may then be removed or truncated */
+};
+
+struct nlsh_open_options {
+    enum nlsh_memory memory; /* default NLSH_MEMORY_MAP */
+};
+
+NLSH_API void nlsh_open_options_init(struct nlsh_open_options *options);
+
+/* nlsh_index_open() with options. Cost besides: reading what is to be in memory. */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_index_open_with(const char *path, const struct nlsh_open_options *options,
+                     struct nlsh_index **out, struct nlsh_error *error);
+
 /* Accepts NULL. Every searcher made from the index must be freed first. */
 NLSH_API void nlsh_index_close(struct nlsh_index *index);
 

@@ -73,7 +73,8 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
 struct nlsh_index {
     char *path;
     struct nlsh__map map;
-    int borrowed; /* the map is the caller's memory */
+    int borrowed;              /* the map is the caller's memory */
+    struct nlsh__map resident; /* copies of the sections that a scan reads, or nothing */
     struct nlsh__meta meta;
     enum nlsh_metric metric;
     struct nlsh__metric_meta metric_meta; /* zeros for L2 */

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/resident.h"
 #include "index/codes.h"
 #include "index/layout.h"
 #include "kernels/kernels.h"
@@ -305,14 +306,86 @@ static enum nlsh_status check_path(const char *path, struct nlsh_error *error)
                       "no index file was named");
 }
 
-enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
-                                 struct nlsh_error *error)
+/* What a section holds, in index->resident from *offset on; returns where. */
+static const void *copy_section(struct nlsh_index *index, const void *section, size_t size,
+                                size_t *offset)
 {
+    uint8_t *at = (uint8_t *)(uintptr_t)index->resident.data + *offset;
+    memcpy(at, section, size);
+    *offset += (size + NLSH__SECTION_ALIGN - 1) / NLSH__SECTION_ALIGN * NLSH__SECTION_ALIGN;
+    return at;
+}
+
+/* Everything that a search reads but the vectors goes to memory of our own. */
+static enum nlsh_status make_resident(struct nlsh_index *index, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__meta *m = &index->meta;
+    size_t ids = (size_t)m->n_rows * sizeof *index->ids, offset = 0;
+    size_t buckets = ((size_t)m->n_buckets + 1) * sizeof *index->bucket_offsets;
+    size_t row = m->dim * (m->storage_type == NLSH_U8 ? 1 : sizeof(float));
+    NLSH_TRY(nlsh__map_anonymous(ids + buckets + index->router_size + index->codes_size +
+                                     4 * NLSH__SECTION_ALIGN,
+                                 &index->resident, error));
+    index->ids = copy_section(index, index->ids, ids, &offset);
+    index->bucket_offsets = copy_section(index, index->bucket_offsets, buckets, &offset);
+    index->router = copy_section(index, index->router, index->router_size, &offset);
+    if (index->codes != NULL)
+        index->codes = copy_section(index, index->codes, index->codes_size, &offset);
+    nlsh__router_close(index->router_view);
+    nlsh__codes_close(index->codes_view);
+    index->router_view = NULL;
+    index->codes_view = NULL;
+    NLSH_TRY(open_router(index, error));
+    NLSH_TRY(open_codes(index, error));
+    nlsh__map_scattered(&index->map, (size_t)((const uint8_t *)index->vectors - index->map.data),
+                        (size_t)m->n_rows * row);
+out:
+    return status;
+}
+
+void nlsh_open_options_init(struct nlsh_open_options *options)
+{
+    *options = (struct nlsh_open_options){.memory = NLSH_MEMORY_MAP};
+}
+
+enum nlsh_status nlsh_index_open_with(const char *path, const struct nlsh_open_options *options,
+                                      struct nlsh_index **out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__map map = {0};
+    struct nlsh_index *index = NULL;
     nlsh__error_clear(error);
     if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
     *out = NULL;
-    enum nlsh_status status = check_path(path, error);
-    return status != NLSH_OK ? status : nlsh__index_load(path, NULL, 0, out, error);
+    NLSH_TRY(check_path(path, error));
+    if (options->memory < NLSH_MEMORY_MAP || options->memory > NLSH_MEMORY_ALL) {
+        status = nlsh__fail(error, NLSH_E_ARG, "take map, codes or all", "memory is %d",
+                            (int)options->memory);
+        goto out;
+    }
+    if (options->memory == NLSH_MEMORY_ALL) NLSH_TRY(nlsh__map_read(path, &map, error));
+    NLSH_TRY(
+        nlsh__index_load(path, options->memory == NLSH_MEMORY_ALL ? &map : NULL, 0, &index, error));
+    if (options->memory == NLSH_MEMORY_CODES) NLSH_TRY(make_resident(index, error));
+    if (options->memory == NLSH_MEMORY_ALL) {
+        index->borrowed = 0; /* it is the index's own from here on */
+        map = (struct nlsh__map){0};
+    }
+    *out = index;
+    return NLSH_OK;
+out:
+    nlsh_index_close(index);
+    nlsh__map_close(&map);
+    return status;
+}
+
+enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
+                                 struct nlsh_error *error)
+{
+    struct nlsh_open_options options;
+    nlsh_open_options_init(&options);
+    return nlsh_index_open_with(path, &options, out, error);
 }
 
 enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
@@ -331,6 +404,7 @@ void nlsh_index_close(struct nlsh_index *index)
     nlsh__router_close(index->router_view);
     nlsh__codes_close(index->codes_view);
     if (!index->borrowed) nlsh__map_close(&index->map);
+    nlsh__map_close(&index->resident);
     free(index->weights);
     free(index->group_weights);
     free(index->path);
