@@ -63,6 +63,11 @@ struct nlsh__kernels {
      * made 0 where relu is 1. x [4 x n_chunks] u8. Exact in integers up to the last product. */
     void (*matvec_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale, int zero,
                       int relu, float *out);
+    /* matvec_i8() of n inputs, row i of x at x + i stride with scale x_scale[i], its answer at out +
+     * i out_stride (a multiple of 16). The same bits as one after another. x has NLSH__BLOCK bytes
+     * more than its last row, and rows up to a multiple of NLSH__BLOCK, whatever is in them. */
+    void (*matmat_i8)(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride, size_t n,
+                      const float *x_scale, int zero, int relu, float *out, size_t out_stride);
     /* A query less a bucket's centroid as weights of its codes: weight = (input - centroid) x step,
      * in units of out->unit. n is a multiple of 16, all arrays are aligned to 64 and hold numbers in
      * whatever fills them up. */
@@ -92,6 +97,8 @@ struct nlsh__kernels {
     float (*quantise_u8)(const float *x, size_t n, int zero, uint8_t *out);
 };
 
+#define NLSH__BLOCK                                                                                \
+    ((size_t)64) /* inputs that are multiplied together at most; bytes of a register */
 #define NLSH__AHEAD ((size_t)8) /* 4 and 16 measured the same */
 
 /* A panel's score, at worst -81,154 a dimension, must fit in int32: 26,461 dimensions. */

@@ -117,6 +117,13 @@ static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, floa
     }
 }
 
+static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride, size_t n,
+                      const float *x_scale, int zero, int relu, float *out, size_t out_stride)
+{
+    for (size_t i = 0; i < n; i++)
+        matvec_i8(layer, x + i * stride, x_scale[i], zero, relu, out + i * out_stride);
+}
+
 static void code_query(const float *inputs, const float *centroid, const float *steps, size_t n,
                        int8_t *weights, struct nlsh__code_query *out)
 {
@@ -206,6 +213,7 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
     .matvec_i8 = matvec_i8,
+    .matmat_i8 = matmat_i8,
     .code_query = code_query,
     .scan_u4 = scan_u4,
     .bound_f32 = bound_f32,

@@ -43,6 +43,12 @@ void nlsh__matvec_f32_avx512(const float *values, const float *bias, size_t n_gr
                              const float *x, float *out);
 void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
                           int zero, int relu, float *out);
+void nlsh__matmat_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                          size_t n, const float *x_scale, int zero, int relu, float *out,
+                          size_t out_stride);
+void nlsh__matmat_i8_vnni(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                          size_t n, const float *x_scale, int zero, int relu, float *out,
+                          size_t out_stride);
 void nlsh__scan_u4_avx2(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
                         const int8_t *weights, float constant, float slope, float *scores);
 void nlsh__code_query_avx512(const float *inputs, const float *centroid, const float *steps,

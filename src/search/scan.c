@@ -147,7 +147,7 @@ static size_t scan_exactly(struct nlsh_searcher *s, size_t n_buckets, size_t k)
 
 /* ---- scores ---------------------------------------------------------------------------------- */
 
-static void set_units(const struct nlsh_searcher *s, struct nlsh__units *u)
+void nlsh__scan_units(const struct nlsh_searcher *s, const float *inputs, struct nlsh__units *u)
 {
     const struct nlsh_index *index = s->index;
     const struct nlsh__codes *codes = index->codes_view;
@@ -157,32 +157,28 @@ static void set_units(const struct nlsh_searcher *s, struct nlsh__units *u)
     float whole = inner               ? kernels->dot_f32(s->query.routed, s->query.routed, dim)
                   : s->query.as_bytes ? kernels->l2sq_f32_u8(codes->mean, s->query.bytes, dim)
                                       : kernels->l2sq_f32(codes->mean, s->query.floats, dim);
-    nlsh__score_units(codes, inner, s->inputs, whole, u);
+    nlsh__score_units(codes, inner, inputs, whole, u);
     if (!inner) return;
     double length = nlsh__length(s->query.floats, dim); /* of zeros all scores are 0 */
     u->factor =
         length > 0 ? (float)((double)(u->factor * index->metric_meta.query_norm) / length) : 0;
 }
 
-/* Scores of a bucket's groups first .. first + n_groups - 1 behind those of the round. */
-static void score_piece(struct nlsh_searcher *s, uint32_t bucket, size_t first, size_t n_groups)
+void nlsh__score_piece(struct nlsh_searcher *s, const float *inputs, float outside, uint32_t bucket,
+                       size_t first, size_t n_groups, float *scores, struct nlsh__piece *out)
 {
     const struct nlsh__codes *codes = s->index->codes_view;
     const uint32_t *offsets = s->index->bucket_offsets;
-    struct nlsh__scan *scan = &s->scan;
     uint32_t skipped = (uint32_t)(first * NLSH__GROUP);
     size_t left = offsets[bucket + 1] - offsets[bucket] - skipped;
-    float unit = nlsh__score_groups(codes, s->index->metric == NLSH_IP, s->inputs,
-                                    scan->units.outside, bucket, first, n_groups, scan->origin,
-                                    scan->weights, scan->scores + scan->n_scores);
-    scan->pieces[scan->n_pieces++] = (struct nlsh__piece){
+    float unit = nlsh__score_groups(codes, s->index->metric == NLSH_IP, inputs, outside, bucket,
+                                    first, n_groups, s->scan.origin, s->scan.weights, scores);
+    *out = (struct nlsh__piece){
         .first_row = offsets[bucket] + skipped,
         .n_rows = (uint32_t)(left < n_groups * NLSH__GROUP ? left : n_groups * NLSH__GROUP),
-        .first_score = (uint32_t)scan->n_scores,
         .errors = codes->errors + codes->group_offsets[bucket] * NLSH__GROUP + skipped,
         .unit = unit,
     };
-    scan->n_scores += n_groups * NLSH__GROUP;
 }
 
 /* ---- choosing rows --------------------------------------------------------------------------- */
@@ -344,8 +340,8 @@ static size_t finish(struct nlsh_searcher *s, const struct nlsh__plan *plan)
     return ranked;
 }
 
-/* What score_piece() will read of a bucket, or of a large one its beginning. */
-static void prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket)
+/* What nlsh__score_piece() will read of a bucket, or of a large one its beginning. */
+void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket)
 {
     size_t group = codes->group_offsets[bucket], row = codes->header.n_components / 8 * 64;
     size_t n_groups = codes->group_offsets[bucket + 1] - group, stride = codes->layout.stride;
@@ -356,6 +352,38 @@ static void prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket)
     nlsh__prefetch_bytes(codes->values + group * row, n_groups * row);
 }
 
+static void add_piece(struct nlsh_searcher *s, uint32_t bucket, size_t first, size_t n_groups)
+{
+    struct nlsh__scan *scan = &s->scan;
+    struct nlsh__piece *piece = &scan->pieces[scan->n_pieces++];
+    nlsh__score_piece(s, s->inputs, scan->units.outside, bucket, first, n_groups,
+                      scan->scores + scan->n_scores, piece);
+    piece->first_score = (uint32_t)scan->n_scores;
+    scan->n_scores += n_groups * NLSH__GROUP;
+}
+
+size_t nlsh__finish_scores(struct nlsh_searcher *s, const struct nlsh__plan *plan,
+                           const struct nlsh__units *units, float *scores, size_t n_scores,
+                           struct nlsh__piece *pieces, size_t n_pieces)
+{
+    struct nlsh__scan *scan = &s->scan;
+    float *own_scores = scan->scores;
+    struct nlsh__piece *own_pieces = scan->pieces;
+    size_t ranked = 0;
+    nlsh__topk_clear(s->keys, plan->k);
+    scan->units = *units;
+    scan->scores = scores;
+    scan->pieces = pieces;
+    scan->n_scores = n_scores;
+    scan->n_pieces = n_pieces;
+    scan->kept_now = 0;
+    if (n_scores > 0) ranked = finish(s, plan);
+    if (plan->rerank > 0) ranked = rank_kept(s, plan->k);
+    scan->scores = own_scores;
+    scan->pieces = own_pieces;
+    return ranked;
+}
+
 static size_t scan_by_codes(struct nlsh_searcher *s, const struct nlsh__plan *plan,
                             size_t n_buckets, size_t *reranked)
 {
@@ -363,17 +391,17 @@ static size_t scan_by_codes(struct nlsh_searcher *s, const struct nlsh__plan *pl
     const uint32_t *offsets = s->index->bucket_offsets;
     struct nlsh__scan *scan = &s->scan;
     size_t candidates = 0, ranked = 0;
-    prefetch_bucket(codes, s->buckets[0]);
-    set_units(s, &scan->units);
+    nlsh__prefetch_bucket(codes, s->buckets[0]);
+    nlsh__scan_units(s, s->inputs, &scan->units);
     scan->n_scores = scan->n_pieces = scan->kept_now = 0;
     for (size_t i = 0; i < n_buckets; i++) {
         uint32_t b = s->buckets[i];
         size_t left = codes->group_offsets[b + 1] - codes->group_offsets[b], first = 0;
         candidates += offsets[b + 1] - offsets[b];
-        if (i + 1 < n_buckets) prefetch_bucket(codes, s->buckets[i + 1]);
+        if (i + 1 < n_buckets) nlsh__prefetch_bucket(codes, s->buckets[i + 1]);
         while (left > 0) {
             size_t room = (ROUND - scan->n_scores) / NLSH__GROUP, n = left < room ? left : room;
-            if (n > 0) score_piece(s, b, first, n);
+            if (n > 0) add_piece(s, b, first, n);
             first += n;
             left -= n;
             if (scan->n_scores == ROUND) ranked += finish(s, plan);

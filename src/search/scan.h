@@ -29,6 +29,19 @@ void nlsh__scan_free(struct nlsh__scan *scan);
 void nlsh__scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, uint64_t *keys,
                      size_t k);
 
+/* The parts of the next call, for those who scan several queries together. Units are those of the
+ * query that is set in s and projected into its inputs. */
+void nlsh__scan_units(const struct nlsh_searcher *s, const float *inputs, struct nlsh__units *out);
+void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket);
+/* Scores of a bucket's groups first .. first + n_groups - 1 and what belongs to them but for its
+ * first_score. */
+void nlsh__score_piece(struct nlsh_searcher *s, const float *inputs, float outside, uint32_t bucket,
+                       size_t first, size_t n_groups, float *scores, struct nlsh__piece *out);
+/* The k best rows of all pieces of the query that is set in s, into s->keys. */
+size_t nlsh__finish_scores(struct nlsh_searcher *s, const struct nlsh__plan *plan,
+                           const struct nlsh__units *units, float *scores, size_t n_scores,
+                           struct nlsh__piece *pieces, size_t n_pieces);
+
 /* The k best rows of s->buckets[n_buckets] into s->keys, which the call clears; returns how many
  * rows the buckets hold. reranked: rows whose exact distance was computed. */
 size_t nlsh__scan_buckets(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t n_buckets,

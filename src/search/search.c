@@ -73,7 +73,7 @@ static void project(struct nlsh_searcher *s)
                          s->query.as_bytes ? s->query.bytes : NULL, s->inputs);
 }
 
-static size_t route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
+size_t nlsh__route_query(struct nlsh_searcher *s, const struct nlsh__rule *rule)
 {
     struct nlsh__answer answer;
     project(s);
@@ -104,7 +104,7 @@ static double reach_of(enum nlsh_metric metric, double radius)
     return metric == NLSH_IP ? -radius : metric == NLSH_COSINE ? radius : radius * radius;
 }
 
-static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
+void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
 {
     for (size_t i = 0; i < k; i++) {
         int missing = s->keys[i] == UINT64_MAX;
@@ -116,9 +116,9 @@ static void answer(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float
 static void search_one(struct nlsh_searcher *s, const struct nlsh__plan *plan, uint32_t *ids,
                        float *l2sq, struct nlsh_search_stats *stats)
 {
-    size_t reranked, n_buckets = route(s, &plan->rule);
+    size_t reranked, n_buckets = nlsh__route_query(s, &plan->rule);
     size_t candidates = nlsh__scan_buckets(s, plan, n_buckets, &reranked);
-    answer(s, plan->k, ids, l2sq);
+    nlsh__answer_query(s, plan->k, ids, l2sq);
     if (stats != NULL)
         *stats = (struct nlsh_search_stats){
             .n_probes = (uint32_t)n_buckets,
@@ -151,6 +151,19 @@ static enum nlsh_status check_options(const struct nlsh_index *index,
     return nlsh__plan_from_options(index, options, plan, error);
 }
 
+enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                                      const struct nlsh_search_options *options,
+                                      struct nlsh__plan *plan, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__queries_check(s->index, queries, error));
+    NLSH_TRY(check_options(s->index, options, plan, error));
+    NLSH_TRY(reserve_keys(s, options->k, error));
+    NLSH_TRY(nlsh__scan_reserve(&s->scan, plan->rerank, error));
+out:
+    return status;
+}
+
 enum nlsh_status
 nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries, size_t first,
                   size_t end, const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
@@ -159,10 +172,7 @@ nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries, si
     enum nlsh_status status;
     struct nlsh__plan plan;
     size_t k = options->k;
-    NLSH_TRY(nlsh__queries_check(s->index, queries, error));
-    NLSH_TRY(check_options(s->index, options, &plan, error));
-    NLSH_TRY(reserve_keys(s, k, error));
-    NLSH_TRY(nlsh__scan_reserve(&s->scan, plan.rerank, error));
+    NLSH_TRY(nlsh__search_prepare(s, queries, options, &plan, error));
     for (size_t i = first; i < end; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
         search_one(s, &plan, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
@@ -228,7 +238,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     NLSH_TRY(nlsh__rule_from_options(index, options, &rule, error));
     NLSH_TRY(reserve_keys(s, index->meta.n_rows, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
-    size_t n_buckets = route(s, &rule);
+    size_t n_buckets = nlsh__route_query(s, &rule);
     for (size_t i = 0; i < n_buckets; i++) {
         uint32_t b = s->buckets[i];
         for (size_t r = index->bucket_offsets[b]; r < index->bucket_offsets[b + 1]; r++) {

@@ -47,6 +47,18 @@ struct nlsh_searcher {
     struct nlsh__scan scan;
 };
 
+struct nlsh__plan;
+
+/* Checks a call's queries and options, resolves the options, and makes room for k. */
+enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                                      const struct nlsh_search_options *options,
+                                      struct nlsh__plan *plan, struct nlsh_error *error);
+/* Projects and routes the query that is set: its inputs, and into s->buckets what is to be scanned;
+ * returns how many buckets. */
+size_t nlsh__route_query(struct nlsh_searcher *s, const struct nlsh__rule *rule);
+/* s->keys[k] as a caller gets them. */
+void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq);
+
 /* nlsh_search() of queries first to end - 1. Outputs begin with query 0, and messages count from
  * it: a batch cut into pieces reads as one. Errors are not cleared. */
 enum nlsh_status

@@ -264,6 +264,103 @@ static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, siz
                                       n_queries - whole_queries, thresholds + whole_queries, &rest);
 }
 
+/* ---- layers of bytes ------------------------------------------------------------------------- */
+
+/*
+ * 32 inputs by two groups in four tiles: a layer's groups are right sides as they stand, like those
+ * of a panel, and here the left is unsigned.
+ */
+#define LAYER_PRODUCTS(left, right, other)                                                         \
+    do {                                                                                           \
+        _tile_loadd(4, left, stride);                                                              \
+        _tile_loadd(6, right, 64);                                                                 \
+        _tile_dpbusd(0, 4, 6);                                                                     \
+        _tile_loadd(7, other, 64);                                                                 \
+        _tile_dpbusd(1, 4, 7);                                                                     \
+        _tile_loadd(5, (left) + 16 * stride, stride);                                              \
+        _tile_dpbusd(2, 5, 6);                                                                     \
+        _tile_dpbusd(3, 5, 7);                                                                     \
+    } while (0)
+
+/* The products of 32 inputs with groups group and other, which may be the same. rest: the two
+ * groups' last chunks, filled up to a tile with zeros, or NULL where they fill one. */
+TARGET static void layer_products(const struct nlsh__layer_i8 *layer, size_t group, size_t other,
+                                  const uint8_t *x, size_t stride, const int8_t *rest, int32_t *out)
+{
+    const int8_t *right = layer->values + group * layer->n_chunks * 64;
+    const int8_t *second = layer->values + other * layer->n_chunks * 64;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (size_t t = 0; t < layer->n_chunks / CHUNKS; t++, x += 64, right += 1024, second += 1024)
+        LAYER_PRODUCTS(x, right, second);
+    if (rest != NULL) LAYER_PRODUCTS(x, rest, rest + 1024);
+    _tile_stored(0, out, 128);
+    _tile_stored(1, out + 16, 128);
+    _tile_stored(2, out + 16 * 32, 128);
+    _tile_stored(3, out + 16 * 32 + 16, 128);
+}
+
+/* The last steps of a layer for 16 rows; avx512vnni.c has the same. */
+TARGET static inline void layer_answer(const struct nlsh__layer_i8 *layer, size_t row,
+                                       __m512i products, float x_scale, int zero, int relu,
+                                       float *out)
+{
+    __m512i sums =
+        _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row), _mm512_set1_epi32(zero));
+    __m512i dot = _mm512_sub_epi32(products, sums);
+    __m512 scale = _mm512_mul_ps(_mm512_load_ps(layer->scale + row), _mm512_set1_ps(x_scale));
+    __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
+                             _mm512_load_ps(layer->bias + row));
+    if (relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
+    _mm512_storeu_ps(out, v);
+}
+
+/* A pair of groups for all inputs; the weights' tiles stay near. */
+TARGET static void layer_pair(const struct nlsh__layer_i8 *layer, size_t group, size_t other,
+                              const uint8_t *x, size_t stride, size_t n, const float *x_scale,
+                              int zero, int relu, float *out, size_t out_stride)
+{
+    _Alignas(64) int32_t sums[Q * 32];
+    _Alignas(64) int8_t rest[2][1024];
+    size_t left = layer->n_chunks % CHUNKS, whole = layer->n_chunks - left;
+    if (left > 0) {
+        memset(rest, 0, sizeof rest);
+        memcpy(rest[0], layer->values + (group * layer->n_chunks + whole) * 64, left * 64);
+        memcpy(rest[1], layer->values + (other * layer->n_chunks + whole) * 64, left * 64);
+    }
+    WRITTEN();
+    for (size_t i = 0; i < n; i += Q) {
+        layer_products(layer, group, other, x + i * stride, stride, left > 0 ? rest[0] : NULL,
+                       sums);
+        WRITTEN();
+        for (size_t j = 0; j < Q && i + j < n; j++) {
+            float *to = out + (i + j) * out_stride;
+            layer_answer(layer, group * NLSH__GROUP, _mm512_load_si512(sums + 32 * j),
+                         x_scale[i + j], zero, relu, to + group * NLSH__GROUP);
+            if (other == group) continue;
+            layer_answer(layer, other * NLSH__GROUP, _mm512_load_si512(sums + 32 * j + 16),
+                         x_scale[i + j], zero, relu, to + other * NLSH__GROUP);
+        }
+    }
+}
+
+TARGET static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                             size_t n, const float *x_scale, int zero, int relu, float *out,
+                             size_t out_stride)
+{
+    if (n < 8) { /* a tile's worth of work for less is none gained */
+        nlsh__matmat_i8_vnni(layer, x, stride, n, x_scale, zero, relu, out, out_stride);
+        return;
+    }
+    begin();
+    for (size_t g = 0; g < layer->n_groups; g += 2)
+        layer_pair(layer, g, g + 1 < layer->n_groups ? g + 1 : g, x, stride, n, x_scale, zero, relu,
+                   out, out_stride);
+    end();
+}
+
 /* What the tiles do not do is the narrower table's. */
 void nlsh__amx_fill(struct nlsh__kernels *table)
 {
@@ -275,5 +372,6 @@ void nlsh__amx_fill(struct nlsh__kernels *table)
     table->name = "amx";
     table->bf16 = &bf16;
     table->panel_u8 = panel_u8;
+    table->matmat_i8 = matmat_i8;
 }
 #endif

@@ -246,6 +246,14 @@ TARGET void nlsh__matvec_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8
     }
 }
 
+void nlsh__matmat_i8_avx2(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                          size_t n, const float *x_scale, int zero, int relu, float *out,
+                          size_t out_stride)
+{
+    for (size_t i = 0; i < n; i++)
+        nlsh__matvec_i8_avx2(layer, x + i * stride, x_scale[i], zero, relu, out + i * out_stride);
+}
+
 TARGET static void code_query(const float *inputs, const float *centroid, const float *steps,
                               size_t n, int8_t *weights, struct nlsh__code_query *out)
 {
@@ -363,6 +371,7 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .panel_f32 = panel_f32,
     .matvec_f32 = matvec_f32,
     .matvec_i8 = nlsh__matvec_i8_avx2,
+    .matmat_i8 = nlsh__matmat_i8_avx2,
     .code_query = code_query,
     .scan_u4 = nlsh__scan_u4_avx2,
     .bound_f32 = bound_f32,

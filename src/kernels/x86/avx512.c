@@ -398,6 +398,7 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
     .matvec_i8 = nlsh__matvec_i8_avx2,
+    .matmat_i8 = nlsh__matmat_i8_avx2,
     .code_query = nlsh__code_query_avx512,
     .scan_u4 = nlsh__scan_u4_avx2,
     .bound_f32 = nlsh__bound_f32_avx512,

@@ -126,6 +126,20 @@ TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_gro
     for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 1);
 }
 
+/* The last steps of a layer for 16 rows; amx.c has the same. */
+INLINE void layer_answer(const struct nlsh__layer_i8 *layer, size_t row, __m512i products,
+                         float x_scale, int zero, int relu, float *out)
+{
+    __m512i sums =
+        _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row), _mm512_set1_epi32(zero));
+    __m512i dot = _mm512_sub_epi32(products, sums);
+    __m512 scale = _mm512_mul_ps(_mm512_load_ps(layer->scale + row), _mm512_set1_ps(x_scale));
+    __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
+                             _mm512_load_ps(layer->bias + row));
+    if (relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
+    _mm512_storeu_ps(out, v);
+}
+
 /* ng groups of 16 rows, each in two chains: 8 or more keep both ports busy. */
 INLINE void matvec_groups(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
                           float x_scale, int zero, int relu, float *out, const int ng)
@@ -157,14 +171,7 @@ INLINE void matvec_groups(const struct nlsh__layer_i8 *layer, size_t group, cons
     UNROLL
     for (int g = 0; g < ng; g++) {
         size_t row = (group + (size_t)g) * NLSH__GROUP;
-        __m512i sums =
-            _mm512_mullo_epi32(_mm512_load_si512(layer->sums + row), _mm512_set1_epi32(zero));
-        __m512i dot = _mm512_sub_epi32(_mm512_add_epi32(a[g], b[g]), sums);
-        __m512 scale = _mm512_mul_ps(_mm512_load_ps(layer->scale + row), _mm512_set1_ps(x_scale));
-        __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot), scale),
-                                 _mm512_load_ps(layer->bias + row));
-        if (relu) v = _mm512_max_ps(v, _mm512_setzero_ps());
-        _mm512_storeu_ps(out + row, v);
+        layer_answer(layer, row, _mm512_add_epi32(a[g], b[g]), x_scale, zero, relu, out + row);
     }
 }
 
@@ -177,6 +184,66 @@ TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *
     for (; g + 2 <= layer->n_groups; g += 2)
         matvec_groups(layer, g, x, x_scale, zero, relu, out, 2);
     if (g < layer->n_groups) matvec_groups(layer, g, x, x_scale, zero, relu, out, 1);
+}
+
+/* nq inputs and ng groups; the last operations are matvec_groups()'s. */
+INLINE void matmat_tile(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
+                        size_t stride, const float *x_scale, int zero, int relu, float *out,
+                        size_t out_stride, const int nq, const int ng)
+{
+    const int8_t *w = layer->values + group * layer->n_chunks * 64;
+    size_t n_chunks = layer->n_chunks;
+    __m512i sums[6][4];
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++) sums[q][g] = _mm512_setzero_si512();
+    }
+    for (size_t c = 0; c < n_chunks; c++) {
+        __m512i row[4];
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            row[g] = _mm512_load_si512(w + ((size_t)g * n_chunks + c) * 64);
+        UNROLL
+        for (int q = 0; q < nq; q++) {
+            int32_t four;
+            memcpy(&four, x + (size_t)q * stride + 4 * c, 4);
+            __m512i y = _mm512_set1_epi32(four);
+            UNROLL
+            for (int g = 0; g < ng; g++) sums[q][g] = dot4(sums[q][g], y, row[g]);
+        }
+    }
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int g = 0; g < ng; g++)
+            layer_answer(layer, (group + (size_t)g) * NLSH__GROUP, sums[q][g], x_scale[q], zero,
+                         relu, out + (size_t)q * out_stride + (group + (size_t)g) * NLSH__GROUP);
+    }
+}
+
+INLINE void matmat_groups(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
+                          size_t stride, size_t n, const float *x_scale, int zero, int relu,
+                          float *out, size_t out_stride, const int ng)
+{
+    size_t q = 0;
+    for (; q + 6 <= n; q += 6)
+        matmat_tile(layer, group, x + q * stride, stride, x_scale + q, zero, relu,
+                    out + q * out_stride, out_stride, 6, ng);
+    for (; q < n; q++)
+        matmat_tile(layer, group, x + q * stride, stride, x_scale + q, zero, relu,
+                    out + q * out_stride, out_stride, 1, ng);
+}
+
+TARGET void nlsh__matmat_i8_vnni(const struct nlsh__layer_i8 *layer, const uint8_t *x,
+                                 size_t stride, size_t n, const float *x_scale, int zero, int relu,
+                                 float *out, size_t out_stride)
+{
+    size_t g = 0;
+    for (; g + 4 <= layer->n_groups; g += 4)
+        matmat_groups(layer, g, x, stride, n, x_scale, zero, relu, out, out_stride, 4);
+    for (; g < layer->n_groups; g++)
+        matmat_groups(layer, g, x, stride, n, x_scale, zero, relu, out, out_stride, 1);
 }
 
 /* ng groups of 16 rows. High halves are left where they stand, 16 times too large, and brought down
@@ -292,6 +359,7 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .panel_f32 = nlsh__panel_f32_avx512,
     .matvec_f32 = nlsh__matvec_f32_avx512,
     .matvec_i8 = matvec_i8,
+    .matmat_i8 = nlsh__matmat_i8_vnni,
     .code_query = nlsh__code_query_avx512,
     .scan_u4 = scan_u4,
     .bound_f32 = nlsh__bound_f32_avx512,

@@ -14,7 +14,7 @@ static const size_t dims[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 65, 129, MOST_DI
 static const struct nlsh__kernels *tables[NLSH__N_TABLES];
 static size_t n_tables;
 static struct nlsh__rng rng;
-static struct guarded room[6];
+static struct guarded room[7];
 
 static float at(const float *values, size_t dim, size_t row, size_t d)
 {
@@ -120,11 +120,55 @@ static void bytes_agree_bit_for_bit(void **state)
                 check_i8(group_counts[i], chunks[j], kind, (int)((i + j) % 2));
 }
 
+/* Many inputs at once: the bits of one after another, and nothing beside them. */
+static void check_many(size_t n_groups, size_t n_chunks, size_t n)
+{
+    size_t n_rows = n_groups * 16, dim = n_chunks * 4, stride = dim + 4 * nlsh__rng_below(&rng, 3);
+    size_t out_stride = n_rows + 16 * nlsh__rng_below(&rng, 2);
+    size_t padded = (n + NLSH__BLOCK - 1) / NLSH__BLOCK * NLSH__BLOCK;
+    static float scales[2 * NLSH__BLOCK];
+    static float want[2 * NLSH__BLOCK * (MOST_ROWS + 16)], out[2 * NLSH__BLOCK * (MOST_ROWS + 16)];
+    _Alignas(64) static float aligned[2][MOST_ROWS];
+    _Alignas(64) static int32_t sums[MOST_ROWS];
+    int8_t *values = guarded_tail(&room[0], n_rows * dim);
+    uint8_t *x = guarded_tail(&room[6], padded * stride + NLSH__BLOCK);
+    for (size_t i = 0; i < n_rows * dim; i++) values[i] = weight(RANDOM);
+    for (size_t i = 0; i < padded * stride + NLSH__BLOCK; i++)
+        x[i] = (uint8_t)nlsh__rng_below(&rng, 256);
+    for (size_t i = 0; i < n; i++) scales[i] = (float)nlsh__rng_uniform(&rng);
+    for (size_t i = 0; i < n_rows; i++) {
+        aligned[0][i] = (float)nlsh__rng_uniform(&rng);
+        aligned[1][i] = (float)nlsh__rng_normal(&rng);
+        sums[i] = (int32_t)nlsh__rng_below(&rng, 1000) - 500;
+    }
+    struct nlsh__layer_i8 layer = {n_groups, n_chunks, values, aligned[0], aligned[1], sums};
+    for (size_t t = 0; t < n_tables; t++) {
+        for (size_t i = 0; i < n * out_stride; i++) out[i] = want[i] = 7;
+        for (size_t i = 0; i < n; i++)
+            tables[t]->matvec_i8(&layer, x + i * stride, scales[i], 128, n % 2,
+                                 want + i * out_stride);
+        tables[t]->matmat_i8(&layer, x, stride, n, scales, 128, n % 2, out, out_stride);
+        assert_memory_equal(out, want, n * out_stride * sizeof *out);
+    }
+}
+
+static void many_inputs_as_one(void **state)
+{
+    static const size_t chunks[] = {0, 1, 5, 16, 17, 32, 49};
+    static const size_t counts[] = {1, 5, 6, 7, 8, 9, 31, 32, 33, 64, 65, 100};
+    (void)state;
+    for (size_t i = 0; i < sizeof group_counts / sizeof *group_counts; i++)
+        for (size_t j = 0; j < sizeof chunks / sizeof *chunks; j++)
+            for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+                check_many(group_counts[i], chunks[j], counts[k]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floats_stay_inside_the_bound),
         cmocka_unit_test(bytes_agree_bit_for_bit),
+        cmocka_unit_test(many_inputs_as_one),
     };
     test_rng(&rng, 0);
     n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
@@ -132,7 +176,8 @@ int main(void)
     room[2] = guarded_alloc(MOST_DIM * sizeof(float));
     room[1] = guarded_alloc(MOST_ROWS * sizeof(float));
     for (size_t i = 3; i < 6; i++) room[i] = guarded_alloc(MOST_ROWS * sizeof(float));
+    room[6] = guarded_alloc(65536);
     int failed = cmocka_run_group_tests_name("kernels/matvec", tests, NULL, NULL);
-    for (size_t i = 0; i < 6; i++) guarded_free(&room[i]);
+    for (size_t i = 0; i < 7; i++) guarded_free(&room[i]);
     return failed;
 }
