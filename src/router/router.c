@@ -199,6 +199,19 @@ static const void *at(const struct nlsh__router *router, size_t offset)
     return router->bytes + offset;
 }
 
+static struct nlsh__layer_i8 projection_of(const struct nlsh__router *router)
+{
+    const struct nlsh__router_layout *layout = &router->layout;
+    return (struct nlsh__layer_i8){
+        .n_groups = groups(router->header.sizes[0]),
+        .n_chunks = (router->header.dim + 3) / 4,
+        .values = at(router, layout->projection_i8),
+        .scale = at(router, layout->projection_scales),
+        .bias = at(router, layout->projection_bias),
+        .sums = at(router, layout->projection_sums),
+    };
+}
+
 void nlsh__router_project(const struct nlsh__router *router, const float *query,
                           const uint8_t *bytes, float *inputs)
 {
@@ -208,14 +221,7 @@ void nlsh__router_project(const struct nlsh__router *router, const float *query,
     if (!h->projected) { /* bias is the mean */
         for (size_t d = 0; d < h->dim; d++) inputs[d] = (query[d] - bias[d]) * h->scale;
     } else if (bytes != NULL) {
-        struct nlsh__layer_i8 layer = {
-            .n_groups = groups(h->sizes[0]),
-            .n_chunks = (h->dim + 3) / 4,
-            .values = at(router, layout->projection_i8),
-            .scale = at(router, layout->projection_scales),
-            .bias = bias,
-            .sums = at(router, layout->projection_sums),
-        };
+        struct nlsh__layer_i8 layer = projection_of(router);
         nlsh__kernels()->matvec_i8(&layer, bytes, 1, 0, 0, inputs);
     } else {
         nlsh__kernels()->matvec_f32(at(router, layout->projection), bias, groups(h->sizes[0]),
@@ -276,6 +282,10 @@ void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__ro
 {
     size_t l = router->header.n_layers - 1;
     size_t n = router->groups.first[group + 1] - router->groups.first[group];
+    if (pass->logits != NULL) {
+        memcpy(out, pass->logits + router->rows[group], groups(n) * NLSH__GROUP * sizeof *out);
+        return;
+    }
     struct nlsh__layer_i8 layer = layer_of(router, l, router->rows[group], n);
     nlsh__kernels()->matvec_i8(&layer, pass->bytes, pass->scale, zero_of(l), 0, out);
 }
@@ -289,4 +299,125 @@ void nlsh__router_forward(const struct nlsh__router *router, const float *inputs
     for (size_t g = 0; g < router->groups.n; g++)
         nlsh__router_group(router, &pass, g, probabilities + router->groups.first[g]);
     nlsh__kernels()->softmax_f32(probabilities, router->header.sizes[router->header.n_layers]);
+}
+
+/* ---- many queries ---------------------------------------------------------------------------- */
+
+/* Rows of a last layer up to which all are computed for every query of a block: of more, a query
+ * needs too small a part. */
+enum { MOST_ROWS = 8192 };
+
+struct nlsh__router_block {
+    size_t stride, byte_stride, group_stride, n_rows; /* n_rows 0: the last layer when asked for */
+    float *hidden;                                    /* [NLSH__BLOCK x stride] */
+    uint8_t *bytes;                                   /* [NLSH__BLOCK x byte_stride], and a block */
+    float *scales, *groups, *logits;
+};
+
+static size_t last_rows(const struct nlsh__router *router)
+{
+    const struct nlsh__router_header *h = &router->header;
+    return h->n_groups > 0 ? h->n_outputs : groups(h->sizes[h->n_layers]) * NLSH__GROUP;
+}
+
+enum nlsh_status nlsh__router_block_create(const struct nlsh__router *router,
+                                           struct nlsh__router_block **out,
+                                           struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__router_block *b = NULL;
+    *out = NULL;
+    NLSH_TRY(nlsh__calloc(&b, 1, sizeof *b, error));
+    b->stride = b->byte_stride = router->widest;
+    b->group_stride = groups(router->groups.n) * NLSH__GROUP;
+    b->n_rows = last_rows(router) <= MOST_ROWS ? last_rows(router) : 0;
+    NLSH_TRY(nlsh__alloc(&b->hidden, NLSH__BLOCK * b->stride, sizeof *b->hidden, error));
+    NLSH_TRY(nlsh__calloc(&b->bytes, NLSH__BLOCK * b->byte_stride + NLSH__BLOCK, 1, error));
+    NLSH_TRY(nlsh__alloc(&b->scales, NLSH__BLOCK, sizeof *b->scales, error));
+    NLSH_TRY(nlsh__alloc(&b->groups, NLSH__BLOCK * b->group_stride, sizeof *b->groups, error));
+    NLSH_TRY(nlsh__alloc(&b->logits, NLSH__BLOCK * b->n_rows, sizeof *b->logits, error));
+    *out = b;
+    return NLSH_OK;
+out:
+    nlsh__router_block_free(b);
+    return status;
+}
+
+void nlsh__router_block_free(struct nlsh__router_block *b)
+{
+    if (b == NULL) return;
+    free(b->hidden);
+    free(b->bytes);
+    free(b->scales);
+    free(b->groups);
+    free(b->logits);
+    free(b);
+}
+
+int nlsh__router_projects_bytes(const struct nlsh__router *router)
+{
+    return router->header.projected != 0;
+}
+
+void nlsh__router_project_block(const struct nlsh__router *router, const uint8_t *bytes,
+                                size_t stride, size_t n, float *inputs)
+{
+    float ones[NLSH__BLOCK];
+    struct nlsh__layer_i8 layer = projection_of(router);
+    for (size_t i = 0; i < n; i++) ones[i] = 1;
+    nlsh__kernels()->matmat_i8(&layer, bytes, stride, n, ones, 0, 0, inputs,
+                               nlsh__router_input_size(router));
+}
+
+static void quantise_block(struct nlsh__router_block *b, const float *x, size_t stride, size_t n,
+                           size_t width, int zero)
+{
+    for (size_t i = 0; i < n; i++)
+        b->scales[i] = nlsh__kernels()->quantise_u8(x + i * stride, width, zero,
+                                                    b->bytes + i * b->byte_stride);
+}
+
+void nlsh__router_begin_block(const struct nlsh__router *router, struct nlsh__router_block *b,
+                              const float *inputs, size_t n)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__router_header *h = &router->header;
+    const float *now = inputs;
+    size_t stride = nlsh__router_input_size(router), l = 0;
+    for (; l + 1 < h->n_layers; l++) {
+        struct nlsh__layer_i8 layer = layer_of(router, l, 0, h->sizes[l + 1]);
+        quantise_block(b, now, stride, n, h->sizes[l], zero_of(l));
+        kernels->matmat_i8(&layer, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 1, b->hidden,
+                           b->stride);
+        now = b->hidden;
+        stride = b->stride;
+    }
+    quantise_block(b, now, stride, n, h->sizes[l], zero_of(l));
+    for (size_t i = 0; i < n; i++) b->groups[i * b->group_stride] = 1;
+    if (b->n_rows > 0) {
+        struct nlsh__layer_i8 all = layer_of(router, l, 0, b->n_rows);
+        kernels->matmat_i8(&all, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 0, b->logits,
+                           b->n_rows);
+    }
+    if (h->n_groups == 0) return;
+    struct nlsh__layer_i8 first = layer_of(router, l, 0, h->n_groups);
+    if (b->n_rows == 0)
+        kernels->matmat_i8(&first, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 0, b->groups,
+                           b->group_stride);
+    for (size_t i = 0; i < n; i++) {
+        float *own = b->groups + i * b->group_stride;
+        if (b->n_rows > 0) memcpy(own, b->logits + i * b->n_rows, h->n_groups * sizeof *own);
+        kernels->softmax_f32(own, h->n_groups);
+    }
+}
+
+void nlsh__router_block_pass(const struct nlsh__router_block *b, size_t i,
+                             struct nlsh__router_pass *out)
+{
+    *out = (struct nlsh__router_pass){
+        .groups = b->groups + i * b->group_stride,
+        .logits = b->n_rows > 0 ? b->logits + i * b->n_rows : NULL,
+        .bytes = b->bytes + i * b->byte_stride,
+        .scale = b->scales[i],
+    };
 }

@@ -90,6 +90,8 @@ void nlsh__router_forward(const struct nlsh__router *router, const float *inputs
  * with it. */
 struct nlsh__router_pass {
     const float *groups; /* [n_groups] probabilities */
+    const float
+        *logits; /* of all rows of the last layer; or NULL: they are computed when asked for */
     const uint8_t *bytes;
     float scale;
 };
@@ -99,6 +101,23 @@ void nlsh__router_begin(const struct nlsh__router *router, const float *inputs, 
  * multiple of 16. */
 void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
                         size_t group, float *out);
+
+/* The same for up to NLSH__BLOCK queries at once, and the same bits: weights are read once. A query's
+ * pass lies in the block until its next use. NLSH_E_NOMEM. */
+struct nlsh__router_block;
+enum nlsh_status nlsh__router_block_create(const struct nlsh__router *router,
+                                           struct nlsh__router_block **out,
+                                           struct nlsh_error *error);
+void nlsh__router_block_free(struct nlsh__router_block *block);
+/* Whether queries of bytes are projected in int8: else nlsh__router_project() serves. */
+int nlsh__router_projects_bytes(const struct nlsh__router *router);
+/* bytes [n x stride], as matmat_i8() takes them; inputs [n x nlsh__router_input_size()]. */
+void nlsh__router_project_block(const struct nlsh__router *router, const uint8_t *bytes,
+                                size_t stride, size_t n, float *inputs);
+void nlsh__router_begin_block(const struct nlsh__router *router, struct nlsh__router_block *block,
+                              const float *inputs, size_t n);
+void nlsh__router_block_pass(const struct nlsh__router_block *block, size_t i,
+                             struct nlsh__router_pass *out);
 
 /* n >= 1 here: a router without groups has one that holds all buckets. */
 const struct nlsh__groups *nlsh__router_groups(const struct nlsh__router *router);

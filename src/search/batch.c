@@ -12,15 +12,16 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/pool.h"
+#include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "router/router.h"
 #include "search/block.h"
 #include "search/search.h"
 
 enum {
-    TASK = 64,             /* queries that are routed, or ranked exactly, in one task */
-    MOST_PART = 16384,     /* queries routed before any is scanned */
-    MOST_INPUTS = 16 << 20 /* floats of their inputs */
+    TASK = (int)NLSH__BLOCK, /* queries that are routed, or ranked exactly, in one task */
+    MOST_PART = 16384,       /* queries routed before any is scanned */
+    MOST_INPUTS = 16 << 20   /* floats of their inputs */
 };
 
 /* The buckets of a task's queries, one list behind the other. */
@@ -41,7 +42,8 @@ struct batch {
     float *l2sq;
     struct nlsh_search_stats *stats;
     /* a part: queries first .. first + n - 1 */
-    size_t first, n, stride;
+    size_t first, n, stride, byte_stride;
+    struct routing *routing;     /* [n_threads] */
     float *inputs;               /* [part x stride] */
     struct nlsh__routed *routed; /* [part] */
     size_t *list_at;             /* [part] where in its task's list a query's buckets begin */
@@ -81,23 +83,68 @@ static enum nlsh_status append(struct lists *list, const uint32_t *buckets, size
     return NLSH_OK;
 }
 
-static enum nlsh_status route_one(struct batch *b, struct nlsh_searcher *s, size_t i,
-                                  struct lists *list, struct nlsh_error *error)
+/* A worker's memory for routing. */
+struct routing {
+    struct nlsh__router_block *block;
+    uint8_t *bytes; /* [NLSH__BLOCK x byte_stride], and a block more */
+    float *inputs;  /* [NLSH__BLOCK x stride] */
+};
+
+/* Queries first .. end - 1 of the part, at most a block, projected into b->inputs: those of bytes
+ * together. */
+static enum nlsh_status project_block(struct batch *b, size_t first, size_t end, size_t worker,
+                                      struct nlsh_error *error)
+{
+    const struct nlsh__router *router = b->index->router_view;
+    struct nlsh_searcher *s = b->searchers[worker];
+    const struct routing *r = &b->routing[worker];
+    size_t dim = b->index->meta.dim, n_together = 0;
+    float whole[NLSH__BLOCK];
+    uint8_t together[NLSH__BLOCK];
+    for (size_t i = first; i < end; i++) {
+        size_t at = i - first;
+        float *inputs = b->inputs + i * b->stride;
+        enum nlsh_status status =
+            nlsh__query_set(&s->query, b->index, b->queries, b->first + i, error);
+        if (status != NLSH_OK) return status;
+        b->routed[i].inputs = inputs;
+        whole[at] = nlsh__query_whole(s);
+        together[at] = s->query.as_bytes && nlsh__router_projects_bytes(router);
+        n_together += together[at];
+        if (together[at]) {
+            memcpy(r->bytes + at * b->byte_stride, s->query.bytes, dim);
+            continue;
+        }
+        memset(inputs, 0, b->stride * sizeof *inputs); /* what fills up stays zero */
+        nlsh__router_project(router, s->query.routed, s->query.as_bytes ? s->query.bytes : NULL,
+                             inputs);
+        nlsh__query_units(s, inputs, whole[at], &b->routed[i].units);
+    }
+    if (n_together == 0) return NLSH_OK;
+    nlsh__router_project_block(router, r->bytes, b->byte_stride, end - first, r->inputs);
+    for (size_t i = first; i < end; i++) {
+        float *inputs = b->inputs + i * b->stride;
+        if (!together[i - first]) continue;
+        memcpy(inputs, r->inputs + (i - first) * b->stride, b->stride * sizeof *inputs);
+        nlsh__score_units(b->index->codes_view, 0, inputs, whole[i - first], &b->routed[i].units);
+    }
+    return NLSH_OK;
+}
+
+static enum nlsh_status choose(struct batch *b, size_t i, const struct nlsh__router_pass *pass,
+                               struct nlsh_searcher *s, struct lists *list,
+                               struct nlsh_error *error)
 {
     const uint32_t *groups = b->index->codes_view->group_offsets;
-    enum nlsh_status status = nlsh__query_set(&s->query, b->index, b->queries, b->first + i, error);
-    if (status != NLSH_OK) return status;
-    size_t n = nlsh__route_query(s, &b->plan.rule), n_groups = 0;
-    float *inputs = b->inputs + i * b->stride;
-    memcpy(inputs, s->inputs, b->stride * sizeof *inputs);
+    struct nlsh__answer answer;
+    nlsh__answer_from(b->index->router_view, pass, &answer);
+    size_t n_groups = 0;
+    size_t n =
+        nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities, s->bucket_keys);
     for (size_t j = 0; j < n; j++) n_groups += groups[s->buckets[j] + 1] - groups[s->buckets[j]];
-    b->routed[i] = (struct nlsh__routed){
-        .inputs = inputs,
-        .n_buckets = (uint32_t)n,
-        .n_scores =
-            (uint32_t)(n_groups < UINT32_MAX / NLSH__GROUP ? n_groups * NLSH__GROUP : UINT32_MAX),
-    };
-    nlsh__scan_units(s, inputs, &b->routed[i].units);
+    size_t most = UINT32_MAX / NLSH__GROUP;
+    b->routed[i].n_buckets = (uint32_t)n;
+    b->routed[i].n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
     b->list_at[i] = list->n;
     return append(list, s->buckets, n, error);
 }
@@ -106,13 +153,45 @@ static void route_task(void *ctx, size_t number, size_t worker)
 {
     struct batch *b = ctx;
     struct nlsh_error *error = &b->errors[b->first / TASK + number];
+    struct nlsh__router_block *block = b->routing[worker].block;
     struct lists *list = &b->lists[number];
-    size_t end = (number + 1) * TASK < b->n ? (number + 1) * TASK : b->n;
+    size_t first = number * TASK, end = first + TASK < b->n ? first + TASK : b->n;
     list->n = 0;
-    for (size_t i = number * TASK; i < end && error->status == NLSH_OK; i++)
-        error->status = route_one(b, b->searchers[worker], i, list, error);
-    for (size_t i = number * TASK; i < end; i++)
-        b->routed[i].buckets = list->buckets + b->list_at[i];
+    error->status = project_block(b, first, end, worker, error);
+    if (error->status != NLSH_OK) return;
+    nlsh__router_begin_block(b->index->router_view, block, b->inputs + first * b->stride,
+                             end - first);
+    for (size_t i = first; i < end && error->status == NLSH_OK; i++) {
+        struct nlsh__router_pass pass;
+        nlsh__router_block_pass(block, i - first, &pass);
+        error->status = choose(b, i, &pass, b->searchers[worker], list, error);
+    }
+    for (size_t i = first; i < end; i++) b->routed[i].buckets = list->buckets + b->list_at[i];
+}
+
+static enum nlsh_status routing_create(struct batch *b, size_t n_threads, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    b->byte_stride = (b->index->meta.dim + 63) / 64 * 64;
+    NLSH_TRY(nlsh__calloc(&b->routing, n_threads, sizeof *b->routing, error));
+    for (size_t i = 0; i < n_threads; i++) {
+        struct routing *r = &b->routing[i];
+        NLSH_TRY(nlsh__router_block_create(b->index->router_view, &r->block, error));
+        NLSH_TRY(nlsh__calloc(&r->bytes, NLSH__BLOCK * b->byte_stride + NLSH__BLOCK, 1, error));
+        NLSH_TRY(nlsh__alloc(&r->inputs, NLSH__BLOCK * b->stride, sizeof *r->inputs, error));
+    }
+out:
+    return status;
+}
+
+static void routing_free(struct batch *b, size_t n_threads)
+{
+    for (size_t i = 0; b->routing != NULL && i < n_threads; i++) {
+        nlsh__router_block_free(b->routing[i].block);
+        free(b->routing[i].bytes);
+        free(b->routing[i].inputs);
+    }
+    free(b->routing);
 }
 
 /* Queries by the bucket that is first in their list, counted into order; then cut into blocks. */
@@ -191,6 +270,7 @@ static enum nlsh_status search_by_codes(struct batch *b, struct nlsh__pool *pool
     NLSH_TRY(nlsh__calloc(&b->blocks, n_threads, sizeof *b->blocks, error));
     for (size_t i = 0; i < n_threads; i++)
         NLSH_TRY(nlsh__block_create(b->index, &b->blocks[i], error));
+    NLSH_TRY(routing_create(b, n_threads, error));
     NLSH_TRY(nlsh__alloc(&b->inputs, part * b->stride, sizeof *b->inputs, error));
     NLSH_TRY(nlsh__calloc(&b->routed, part, sizeof *b->routed, error));
     NLSH_TRY(nlsh__calloc(&b->list_at, part, sizeof *b->list_at, error));
@@ -204,6 +284,7 @@ static enum nlsh_status search_by_codes(struct batch *b, struct nlsh__pool *pool
 out:
     for (size_t i = 0; b->blocks != NULL && i < n_threads; i++) nlsh__block_free(b->blocks[i]);
     for (size_t i = 0; b->lists != NULL && i < part / TASK; i++) free(b->lists[i].buckets);
+    routing_free(b, n_threads);
     free(b->blocks);
     free(b->inputs);
     free(b->routed);

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "kernels/metric.h"
+#include "router/router.h"
 
 enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
                                      const struct nlsh_matrix *queries, struct nlsh_error *error)
@@ -40,12 +41,13 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
     query->as_bytes = 0;
     if (queries->type == NLSH_U8) {
         const uint8_t *x = (const uint8_t *)queries->data + i * dim;
-        for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
         if (storage_bytes && shift == 0) {
             query->as_bytes = 1;
             memcpy(query->bytes, x, dim);
-            return NLSH_OK;
+            if (nlsh__router_projects_bytes(index->router_view)) return NLSH_OK;
         }
+        for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
+        if (query->as_bytes) return NLSH_OK;
     } else if (queries->type == NLSH_I8) {
         const int8_t *x = (const int8_t *)queries->data + i * dim;
         for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);

@@ -5,7 +5,7 @@
 #include "index/index.h"
 
 struct nlsh__query {
-    float *floats;  /* [dim], in the storage's values */
+    float *floats;  /* [dim], in the storage's values; not set where the bytes serve throughout */
     float *routed;  /* what the router takes: floats, but for NLSH_IP (kernels/metric.h) */
     uint8_t *bytes; /* [dim] */
     int as_bytes;   /* 1: the storage is bytes and so is the query: exact integers */

@@ -80,14 +80,22 @@ static void group_of_router(const struct nlsh__answer *answer, size_t g, float *
     nlsh__router_group(answer->router, &answer->pass, g, out);
 }
 
+void nlsh__answer_from(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                       struct nlsh__answer *out)
+{
+    out->pass = *pass;
+    out->router = router;
+    out->groups = nlsh__router_groups(router);
+    out->probabilities = pass->groups;
+    out->group = group_of_router;
+}
+
 void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, float *scratch,
                       struct nlsh__answer *out)
 {
-    nlsh__router_begin(router, inputs, scratch, &out->pass);
-    out->router = router;
-    out->groups = nlsh__router_groups(router);
-    out->probabilities = out->pass.groups;
-    out->group = group_of_router;
+    struct nlsh__router_pass pass;
+    nlsh__router_begin(router, inputs, scratch, &pass);
+    nlsh__answer_from(router, &pass, out);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */

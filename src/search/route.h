@@ -33,6 +33,10 @@ struct nlsh__answer {
 void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, float *scratch,
                       struct nlsh__answer *out);
 
+/* An answer from a pass that was made otherwise. */
+void nlsh__answer_from(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                       struct nlsh__answer *out);
+
 /* Fills buckets[m] with those to scan, a most probable one first, and returns how many, at least 1.
  * Scratch: keys [m] and probabilities [m + 16]. */
 size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh__rule *rule,

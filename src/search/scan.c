@@ -147,19 +147,24 @@ static size_t scan_exactly(struct nlsh_searcher *s, size_t n_buckets, size_t k)
 
 /* ---- scores ---------------------------------------------------------------------------------- */
 
-void nlsh__scan_units(const struct nlsh_searcher *s, const float *inputs, struct nlsh__units *u)
+float nlsh__query_whole(const struct nlsh_searcher *s)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const float *mean = s->index->codes_view->mean;
+    size_t dim = s->index->meta.dim;
+    if (s->index->metric == NLSH_IP) return kernels->dot_f32(s->query.routed, s->query.routed, dim);
+    return s->query.as_bytes ? kernels->l2sq_f32_u8(mean, s->query.bytes, dim)
+                             : kernels->l2sq_f32(mean, s->query.floats, dim);
+}
+
+void nlsh__query_units(const struct nlsh_searcher *s, const float *inputs, float whole,
+                       struct nlsh__units *u)
 {
     const struct nlsh_index *index = s->index;
-    const struct nlsh__codes *codes = index->codes_view;
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    size_t dim = index->meta.dim;
     int inner = index->metric == NLSH_IP;
-    float whole = inner               ? kernels->dot_f32(s->query.routed, s->query.routed, dim)
-                  : s->query.as_bytes ? kernels->l2sq_f32_u8(codes->mean, s->query.bytes, dim)
-                                      : kernels->l2sq_f32(codes->mean, s->query.floats, dim);
-    nlsh__score_units(codes, inner, inputs, whole, u);
+    nlsh__score_units(index->codes_view, inner, inputs, whole, u);
     if (!inner) return;
-    double length = nlsh__length(s->query.floats, dim); /* of zeros all scores are 0 */
+    double length = nlsh__length(s->query.floats, index->meta.dim); /* of zeros all scores are 0 */
     u->factor =
         length > 0 ? (float)((double)(u->factor * index->metric_meta.query_norm) / length) : 0;
 }
@@ -392,7 +397,7 @@ static size_t scan_by_codes(struct nlsh_searcher *s, const struct nlsh__plan *pl
     struct nlsh__scan *scan = &s->scan;
     size_t candidates = 0, ranked = 0;
     nlsh__prefetch_bucket(codes, s->buckets[0]);
-    nlsh__scan_units(s, s->inputs, &scan->units);
+    nlsh__query_units(s, s->inputs, nlsh__query_whole(s), &scan->units);
     scan->n_scores = scan->n_pieces = scan->kept_now = 0;
     for (size_t i = 0; i < n_buckets; i++) {
         uint32_t b = s->buckets[i];

@@ -29,9 +29,11 @@ void nlsh__scan_free(struct nlsh__scan *scan);
 void nlsh__scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, uint64_t *keys,
                      size_t k);
 
-/* The parts of the next call, for those who scan several queries together. Units are those of the
- * query that is set in s and projected into its inputs. */
-void nlsh__scan_units(const struct nlsh_searcher *s, const float *inputs, struct nlsh__units *out);
+/* The parts of the next call, for those who scan several queries together. Of the query that is set
+ * in s: its squared distance to the mean of the codes, and with its inputs the units. */
+float nlsh__query_whole(const struct nlsh_searcher *s);
+void nlsh__query_units(const struct nlsh_searcher *s, const float *inputs, float whole,
+                       struct nlsh__units *out);
 void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket);
 /* Scores of a bucket's groups first .. first + n_groups - 1 and what belongs to them but for its
  * first_score. */
