@@ -112,11 +112,11 @@ try() { # SET ID SETTINGS...
 }
 
 # The sweeps: one setting at a time from where the seed ended, with its labels (hard) and with ours
-# (soft). What is said later counts.
+# (soft); a plain network without groups, as the seed's. What is said later counts.
 sweep() { # SET EPOCHS M NODES
     set_=$1
     if [ -n "$quick" ]; then set -- "$1" 1 32 32; fi
-    common="-m $3 --partitioner metis --knn 10 --imbalance 0.03 --layers 2 --nodes $4 --epochs $2"
+    common="-m $3 --partitioner metis --knn 10 --imbalance 0.03 --groups 0 --layers 2 --nodes $4 --epochs $2"
     case $set_ in
     mnist) ways='hard soft' again='2 3' layers='1 3 4' nodes='128 256 1024' dropout='0.2 0.5' ;;
     fashion-mnist) ways='hard soft' again=2 layers='1 3' nodes='128' dropout='0.2' ;;
