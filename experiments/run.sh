@@ -112,16 +112,28 @@ try() { # SET ID SETTINGS...
 }
 
 # The sweeps: one setting at a time from where the seed ended, with its labels (hard) and with ours
-# (soft); a plain network without groups, as the seed's. What is said later counts.
-sweep() { # SET EPOCHS M NODES
+# (soft); a plain network without groups, as the seed's. What is said later counts. On the larger set
+# fewer of them, from our partition: there a partition costs more than an index here.
+sweep() { # SET
     set_=$1
-    if [ -n "$quick" ]; then set -- "$1" 1 32 32; fi
-    common="-m $3 --partitioner metis --knn 10 --imbalance 0.03 --groups 0 --layers 2 --nodes $4 --epochs $2"
+    ways='hard soft' ivfflat='--graph ivfflat'
+    common='-m 256 --partitioner metis --knn 10 --imbalance 0.03 --groups 0 --layers 2 --nodes 512 --epochs 8'
     case $set_ in
-    mnist) ways='hard soft' again='2 3' layers='1 3 4' nodes='128 256 1024' dropout='0.2 0.5' ;;
-    fashion-mnist) ways='hard soft' again=2 layers='1 3' nodes='128' dropout='0.2' ;;
-    sift1m) ways='soft' again=2 layers='1 3' nodes='512' dropout='0.2' ;;
+    mnist)
+        again='2 3' layers='1 3 4' nodes='128 256 1024' dropout='0.2 0.5'
+        ms='64 128 512 1024' imbalances='0.1 0.3' knns='5 20'
+        ;;
+    fashion-mnist)
+        again=2 layers='1 3' nodes='128' dropout='0.2'
+        ms='64 1024' imbalances='0.3' knns=''
+        ;;
+    sift1m)
+        ways=soft ivfflat='' again='' layers='1 3' nodes='512' dropout='0.2'
+        ms='256' imbalances='' knns=''
+        common='-m 1024 --partitioner metis --graph exact --groups 0 --layers 2 --nodes 256 --epochs 2'
+        ;;
     esac
+    if [ -n "$quick" ]; then common="$common -m 32 --nodes 32 --epochs 1" ms=64; fi
     for way in $ways; do
         with="$common --labels $way"
         try "$set_" "base.$way" "$with"
@@ -129,20 +141,17 @@ sweep() { # SET EPOCHS M NODES
         for n in $layers; do try "$set_" "layers$n.$way" "$with --layers $n"; done
         for n in $nodes; do try "$set_" "nodes$n.$way" "$with --nodes $n"; done
         for n in $dropout; do try "$set_" "dropout$n.$way" "$with --dropout $n"; done
-        try "$set_" "ivfflat.$way" "$with --graph ivfflat"
+        if [ -n "$ivfflat" ]; then try "$set_" "ivfflat.$way" "$with $ivfflat"; fi
     done
     if [ "$ways" = soft ]; then try "$set_" base.hard "$common --labels hard"; fi
     # Partitions, with soft labels.
-    case $set_ in
-    mnist) ms='64 128 512 1024' imbalances='0.1 0.3' knns='5 20' ;;
-    fashion-mnist) ms='64 1024' imbalances='0.3' knns='' ;;
-    sift1m) ms='256 4096' imbalances='0.3' knns='' ;;
-    esac
-    if [ -n "$quick" ]; then ms=64; fi
+    try "$set_" kmeans "$common --partitioner kmeans --imbalance 0.5"
+    if [ "$set_" = sift1m ]; then
+        try "$set_" pieces "$common --partitioner kmeans --imbalance 0.5 --graph pieces"
+    fi
     for n in $ms; do try "$set_" "m$n" "$common -m $n"; done
     for n in $imbalances; do try "$set_" "imbalance$n" "$common --imbalance $n"; done
     for n in $knns; do try "$set_" "knn$n" "$common --knn $n"; done
-    try "$set_" kmeans "$common --partitioner kmeans --imbalance 0.5"
     try "$set_" default "${quick:+-m 32 --epochs 1}"
 }
 
@@ -205,10 +214,7 @@ if [ $measure = 1 ]; then
         fi
         mkdir -p "$work/$set_"
         data=$(cat "$base" "$queries" | cksum)
-        case $set_ in
-        sift1m) sweep "$set_" 2 1024 256 ;;
-        *) sweep "$set_" 8 256 512 ;;
-        esac
+        sweep "$set_"
         step "$set_" speeds speeds "$set_"
         if [ "$set_" = mnist ] && "$nlsh" tune --help >/dev/null 2>&1; then
             step "$set_" two_stages two_stages "$set_"
