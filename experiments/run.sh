@@ -62,16 +62,17 @@ queries_of() {
 # ---- steps ---------------------------------------------------------------------------------------
 
 n_kept=0 n_run=0
-: >"$work/ran"
+ran=$(mktemp)
+trap 'rm -f "$ran"' EXIT
 program=$(cat "$nlsh" "$build"/libnlsh*.so.*.*.* 2>/dev/null | cksum)
 
 # Whether a step's key says that it was run on these data with this command, and by this nlsh.
 same_step() {
     [ -s "$1" ] || return 1
     if [ -n "${NLSH_EXPERIMENTS_KEEP:-}" ]; then
-        [ "$(tail -n +2 "$1")" = "$(tail -n +2 "$work/key")" ]
+        [ "$(tail -n +2 "$1")" = "$(tail -n +2 "$1.new")" ]
     else
-        cmp -s "$1" "$work/key"
+        cmp -s "$1" "$1.new"
     fi
 }
 
@@ -80,8 +81,9 @@ step() {
     log=$work/$1/$2.log key=$work/$1/$2.key
     name="$1, $2"
     shift 2
-    printf '%s\n%s\n%s\n' "$program" "$data" "$*" >"$work/key"
+    printf '%s\n%s\n%s\n' "$program" "$data" "$*" >"$key.new"
     if same_step "$key"; then
+        rm "$key.new"
         n_kept=$((n_kept + 1))
         return
     fi
@@ -92,8 +94,8 @@ step() {
         say "error: experiments: $name failed; all it said is in $log"
         exit 1
     fi
-    mv "$work/key" "$key"
-    echo "$log" >>"$work/ran"
+    mv "$key.new" "$key"
+    echo "$log" >>"$ran"
     n_run=$((n_run + 1))
 }
 
@@ -192,7 +194,7 @@ speeds() { # SET
 # What a run took from where, from what the steps that ran said.
 account() {
     say "steps: $n_kept were there already, $n_run run ($work)"
-    xargs cat /dev/null <"$work/ran" | awk '
+    xargs cat /dev/null <"$ran" | awk '
         /^ *k-NN graph  / { n["graph", $NF == "cache"]++ }
         /^ *partition  / { n["partition", $NF == "cache"]++ }
         /^ground truth: taken/ { n["truth", 1]++ }
