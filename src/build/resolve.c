@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/job.h"
@@ -114,29 +115,58 @@ static bool stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric met
     return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
 }
 
-/* The forecast's constants are this project's 2-core AVX-512 machine's (docs/results.md): products
- * of bytes and of floats a second and core, and what METIS takes a row. */
+/* What a core does in a second, as nlsh graph, bench_epoch and nlsh build --threads 1 told: with AMX on an
+ * Intel Xeon of 2.6 GHz, else with AVX-512 on that and on an AMD EPYC. */
+struct speed {
+    double bytes, floats; /* operations of the graph */
+    double network;       /* operations of training */
+    double softmax;       /* seconds an output and vector */
+    double cells;         /* operations of k-means */
+};
+
+static struct speed speed_of(void)
+{
+    static const struct speed amx = {1.8e12, 150e9, 750e9, 1.4e-9, 270e9};
+    static const struct speed avx512 = {650e9, 150e9, 145e9, 1.4e-9, 150e9};
+    return strcmp(nlsh_cpu(), "amx") == 0 ? amx : avx512;
+}
+
+static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_method method,
+                            const struct speed *speed)
+{
+    double n = (double)base->n_rows, probes = 0, pairs = n;
+    if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
+    if (method == NLSH_GRAPH_PIECES && n >= 20000) {
+        probes = 1.27 * sqrt(n / 512);
+        pairs = probes * 512;
+    }
+    double rate = base->type != NLSH_F32 ? speed->bytes : speed->floats;
+    return n * pairs * (double)base->dim * 2 / rate + n * probes * 0.6e-6;
+}
+
 enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
                                     struct nlsh_build_options *options, const struct nlsh_run *run,
                                     struct nlsh_build_forecast *forecast, struct nlsh_error *error)
 {
     nlsh__error_clear(error);
-    enum nlsh_status status = nlsh__resolve(base, options, error);
+    bool bytes = stored_as_bytes(base, options->metric);
+    struct nlsh_matrix stored = *base; /* as the build will see it */
+    stored.type = bytes ? NLSH_U8 : NLSH_F32;
+    enum nlsh_status status = nlsh__resolve(&stored, options, error);
     if (status != NLSH_OK || forecast == NULL) return status;
     struct nlsh_run defaults;
     nlsh_run_init(&defaults);
     double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
     double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
     double p = (double)options->components, nodes = (double)options->nodes;
-    bool bytes = stored_as_bytes(base, options->metric);
     double weights =
         options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
-    double pairs = options->graph == NLSH_GRAPH_EXACT ? n : fmin(n, 12000);
-    double graph = n * pairs * dim * 2 / (bytes ? 600e9 : 150e9);
+    struct speed speed = speed_of();
+    double graph = graph_seconds(&stored, options->graph, &speed);
     double passes = (double)options->epochs;
     if (options->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
-    double learn = n * passes * (6 * weights / 120e9 + m * 2e-9);
-    double cells = fmin(n, 256 * m) * m * p * 2 * 30 / 150e9;
+    double learn = n * passes * (6 * weights / speed.network + m * speed.softmax);
+    double cells = (12 * fmin(n, 256 * m) + 4 * n) * m * p * 2 / speed.cells;
     double cut = options->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : n * 4e-5;
     forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
     double row = dim * (bytes ? 1 : 4);
