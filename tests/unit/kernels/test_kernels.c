@@ -18,7 +18,12 @@ static void the_widest_by_default(void **state)
     size_t n = nlsh__kernels_all(all, NLSH__N_TABLES);
     char expected[64], said[1024];
     (void)state;
-    snprintf(expected, sizeof expected, "0|%s|%s||\n", all[n - 1]->name, all[n - 1]->name);
+    const char *widest = all[n - 1]->name;
+#if defined(__x86_64__)
+    /* Intel's bf16 without tiles is there to be asked for: see kernels.c. */
+    if (strcmp(widest, "avx512bf16") == 0 && __builtin_cpu_is("intel")) widest = all[n - 2]->name;
+#endif
+    snprintf(expected, sizeof expected, "0|%s|%s||\n", widest, widest);
     ask_child(NULL, said, sizeof said);
     assert_string_equal(said, expected);
     ask_child("", said, sizeof said);
