@@ -32,6 +32,9 @@ static void find_x86(void)
     bf16_table.name = "avx512bf16";
     bf16_table.bf16 = &nlsh__bf16_avx512;
     all[n_all++] = &bf16_table;
+    /* The process is asked for its tiles, once and for all its threads: not where a cap rules them out. */
+    const char *cap = getenv("NLSH_CPU");
+    if (cap != NULL && *cap != '\0' && strcmp(cap, "amx") != 0) return;
     if (!nlsh__amx_allowed()) return;
     amx_table = bf16_table;
     nlsh__amx_fill(&amx_table);

@@ -94,5 +94,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(tables_are_whole),
     };
     if (argc > 1 && strcmp(argv[1], "answer") == 0) return answer();
+    unsetenv("NLSH_CPU"); /* a cap leaves tables out */
     return cmocka_run_group_tests_name("kernels/kernels", tests, NULL, NULL);
 }
