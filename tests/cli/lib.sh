@@ -63,6 +63,15 @@ ok()
     "$@" || fail "$what"
 }
 
+# with_python WHAT ARGUMENT...: python3 succeeds, where there is one: a bare machine has none.
+with_python()
+{
+    if ! command -v python3 >/dev/null; then return; fi
+    what=$1
+    shift
+    ok "$what" python3 "$@"
+}
+
 # same FILE NAME: the file is the expected output of that name. NLSH_ACCEPT=1 writes it anew.
 same()
 {

@@ -46,7 +46,7 @@ ok 'CSV of a list' awk -F, '
     { n[$1]++; if (NF != 7) exit 1 } END { exit n[1] != 60 || n[8] != 60 }' out
 run 0 search -i small.nlsh -q query.fvecs -T 1,0.05 -N 3 --json
 has out '"T": 1,' '"T": 0.05' '"runs": ['
-ok 'JSON of a list' python3 -c 'import json; r = json.load(open("out"))["runs"]
+with_python 'JSON of a list' -c 'import json; r = json.load(open("out"))["runs"]
 assert [x["T"] for x in r] == [1, 0.05] and all(len(x["results"]) == 20 for x in r)'
 run 0 search -i small.nlsh -q query.fvecs --recall 0.8,0.9 -N 3 -o list.txt --json
 has list.txt 'T: recall 0.8' 'T: recall 0.9'
@@ -81,7 +81,7 @@ run 0 search --models_index run/index.json -q query.fvecs -T 2 --format csv --js
 ok 'files beside the list' test -f run/results.a.csv -a -f run/results.b.csv -a -f run/models_compare.csv
 ok 'one T: no column of it' test "$(head -n 1 run/results.a.csv)" = \
     query,kind,rank,id,distance_approximate,distance_true
-ok 'the table as JSON' python3 -c 'import json; t = json.load(open("out"))["table"]
+with_python 'the table as JSON' -c 'import json; t = json.load(open("out"))["table"]
 assert [(r["model"], r["T"], r["build_seconds"], r["settings"]["m"]) for r in t] == [("a", 2, 1.25, 8), ("b", 2, 1.25, 8)]'
 # Two models of one name.
 cp run/a.nlsh run/models/a.nlsh
