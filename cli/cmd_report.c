@@ -47,7 +47,7 @@ static int fill(struct report *report, struct compared *compared)
     const struct args *args = report->args;
     int code = 0;
     for (size_t i = 0; i < args->n_words && code == 0; i++) {
-        enum kind kind;
+        enum kind kind = KIND_CSV;
         const char *path = args->words[i];
         code = kind_of(path, &kind);
         if (code != 0) break;

@@ -137,7 +137,7 @@ static void complaint(FILE *err, char *words, size_t size)
 static int draw(FILE *in, FILE *err, char **svg)
 {
     int ends[2], state = 0;
-    pid_t pid;
+    pid_t pid = -1;
     char words[512];
     if (pipe(ends) != 0) {
         return talk_error(EXIT_BUG, NULL, "no pipe to gnuplot: %s", strerror(errno));

@@ -140,8 +140,9 @@ static void put_log_axis(FILE *to, char axis, double low, double high)
     low = pow(10, log10(low) - 0.04);
     high = pow(10, log10(high) + 0.04);
     double decades = log10(high / low);
-    const double *steps = decades < 0.8 ? many : few;
-    int n_steps = decades < 0.8 ? 10 : decades < 3 ? 3 : 1;
+    const bool fine = decades < 0.8;
+    const double *steps = fine ? many : few;
+    int n_steps = fine ? 10 : decades < 3 ? 3 : 1;
     const char *separator = "";
     fprintf(to, "set logscale %c\nset %crange [%.9g:%.9g]\nset %ctics (", axis, axis, low, high,
             axis);

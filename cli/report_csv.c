@@ -83,8 +83,8 @@ static void fastest_table(struct report *report, const struct point *points, siz
                                         "setting", "#q/s at .99", "setting"};
     enum { COLUMNS = 7 };
     size_t n_rows = 0;
-    const char **cells = calloc(n * COLUMNS, sizeof *cells);
-    char(*numbers)[32] = calloc(n * 3, sizeof *numbers);
+    const char **cells = calloc(n * COLUMNS + 1, sizeof *cells);
+    char(*numbers)[32] = calloc(n * 3 + 1, sizeof *numbers);
     for (size_t i = 0; i < n && cells != NULL && numbers != NULL; i++) {
         if (!is_first(points, i)) continue;
         const char **row = cells + n_rows++ * COLUMNS;
@@ -114,7 +114,7 @@ static struct point *read_points(const struct csv *csv, const char *method, cons
         c = csv_column(csv, "candidates"), q = csv_column(csv, "qps");
     struct point *points = calloc(csv->n_rows, sizeof *points);
     *code = points == NULL ? no_memory() : 0;
-    for (size_t i = 0; i < csv->n_rows && *code == 0; i++) {
+    for (size_t i = 0; points != NULL && i < csv->n_rows && *code == 0; i++) {
         struct point *p = &points[i];
         p->method = csv_at(csv, i, m);
         p->setting = csv_at(csv, i, s);

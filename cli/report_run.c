@@ -68,7 +68,7 @@ static int list_table(struct report *report, const json_t *root)
     const char **cells = calloc(n * COLUMNS + 1, sizeof *cells);
     char(*text)[NUMBERS][32] = calloc(n + 1, sizeof *text);
     int code = cells && text ? 0 : no_memory();
-    for (size_t i = 0; i < n && code == 0; i++) {
+    for (size_t i = 0; cells && text && i < n; i++) {
         const json_t *model = i < json_array_size(models) ? json_array_get(models, i) : defaults;
         model_row(model, cells + COLUMNS * i, text[i]);
     }

@@ -382,7 +382,7 @@ static int best_table(struct report *report, const struct study *s)
     const char **cells = calloc(n * columns + 1, sizeof *cells);
     char(*text)[WIDTH] = calloc(n * columns + 1, sizeof *text);
     int code = order && names && cells && text ? 0 : no_memory();
-    if (code == 0 && n > 0) {
+    if (order && names && cells && text && n > 0) {
         names[0] = "#trial";
         names[1] = "#value";
         for (size_t p = 0; p < s->n_parameters; p++) names[p + 2] = s->parameters[p].name;

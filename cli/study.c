@@ -74,8 +74,9 @@ static bool grow(void *list, size_t n, size_t size)
     if (n & (n - 1)) return true; /* it doubles at powers of two */
     memcpy(&old, list, sizeof old);
     void *larger = realloc(old, (n ? 2 * n : 1) * size);
-    if (larger != NULL) memcpy(list, &larger, sizeof larger);
-    return larger != NULL;
+    if (larger == NULL) return false;
+    memcpy(list, &larger, sizeof larger);
+    return true; /* cppcheck-suppress memleak ; the list holds it */
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -63,7 +63,7 @@ static float bound(const struct near *c, const float *dots, const float *bias, s
 {
     float least[LISTS], kept[LISTS];
     nlsh__kernels()->bf16->least(dots, bias, n, least);
-    for (size_t i = 0; i < c->keep; i++) kept[i] = INFINITY;
+    for (size_t i = 0; i < LISTS; i++) kept[i] = INFINITY;
     for (size_t i = 0; i < LISTS; i++) {
         if (!(least[i] < kept[c->keep - 1])) continue;
         size_t j = c->keep - 1;
