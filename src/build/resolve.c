@@ -174,6 +174,6 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     double code = options->code_bytes > 0 ? (double)options->code_bytes + 5 : 0;
     forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
     forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
-                                      weights * 4 * 8 + m * p * 12 + 64e6);
+                                      weights * 4 * 8 + m * p * 12 + 25e6);
     return NLSH_OK;
 }
