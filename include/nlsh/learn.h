@@ -234,7 +234,8 @@ struct nlsh_build_forecast {
     uint64_t index_bytes;
 };
 
-/* Fills NLSH_AUTO settings in *options for the data and checks the rest against it. */
+/* Fills NLSH_AUTO settings, but for what is chosen by measurement as the index is made (partitioner,
+ * code_bytes), in *options for the data and checks the rest against it. */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build_resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                    const struct nlsh_run *run, struct nlsh_build_forecast *forecast,

@@ -405,11 +405,49 @@ static void order_rows(const struct build *b, uint32_t *offsets, uint32_t *ids)
     offsets[0] = 0;
 }
 
-static enum nlsh_status make_codes(const struct build *b, const uint32_t *offsets,
-                                   const uint32_t *ids, void **bytes, size_t *size,
-                                   struct nlsh_error *error)
+/* Nanoseconds that a query's scan takes with codes of some bytes: a row's code, bias and error come
+ * at 22 GB/s, a row that is ranked costs 20 and 25 GB/s. Measured with Fashion-MNIST (784 bytes a row:
+ * 50 ns) and SIFT-1M (128: 25 to 33) on a Xeon with AVX-512; docs/algorithm.md has what comes of it. */
+static double scan_nanoseconds(const struct nlsh__scan_cost *cost, size_t code_bytes,
+                               size_t row_bytes)
+{
+    return cost->candidates * 0.045 * (double)(code_bytes + 5) +
+           cost->ranked * (20 + 0.04 * (double)row_bytes);
+}
+
+/* Codes of 4 bits for the first n_components components, and the measure of them. */
+static enum nlsh_status make_codes_of(const struct build *b, struct nlsh__encode *encode,
+                                      size_t n_components, void **bytes, size_t *size,
+                                      struct nlsh__scan_cost *cost, struct nlsh_error *error)
 {
     const struct nlsh__calibration *c = &b->calibration;
+    encode->n_components = n_components;
+    if (n_components > b->projection.n_components)
+        encode->n_components = b->projection.n_components;
+    /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
+    float threshold = 0;
+    for (size_t t = 0; t < c->n; t++)
+        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < 0.99f; i++)
+            threshold = c->table[t][i][1];
+    enum nlsh_status status = nlsh__encode_rows(encode, b->job, bytes, size, error);
+    if (status == NLSH_OK)
+        status = nlsh__measure_margins(encode, b->router, b->held_rows, b->n_held, threshold,
+                                       b->job, *bytes, *size, cost, error);
+    if (status == NLSH_OK) return status;
+    free(*bytes);
+    *bytes = NULL;
+    return status;
+}
+
+/* Where nobody said how long codes are to be, the quickest of a half, three quarters and all of the
+ * router's components. */
+static enum nlsh_status make_codes(struct build *b, const uint32_t *offsets, const uint32_t *ids,
+                                   void **bytes, size_t *size, struct nlsh_error *error)
+{
+    size_t row_bytes = b->data.matrix.dim * (b->data.matrix.type == NLSH_U8 ? 1 : sizeof(float));
+    int choose = b->options.code_bytes == NLSH_AUTO;
+    size_t whole = choose ? nlsh__whole_code(&b->options) : b->options.code_bytes, best = 0;
+    double least = INFINITY;
     struct nlsh__encode encode = {
         .base = &b->data.matrix,
         .inner = b->options.metric == NLSH_IP,
@@ -417,29 +455,42 @@ static enum nlsh_status make_codes(const struct build *b, const uint32_t *offset
         .inputs = b->inputs,
         .query_inputs = b->query_inputs,
         .queries = &b->space.queries,
-        .n_components = 2 * b->options.code_bytes,
         .bucket_offsets = offsets,
         .n_buckets = b->options.n_buckets,
         .ids = ids,
     };
     *bytes = NULL;
-    if (encode.n_components == 0) return NLSH_OK;
-    if (encode.n_components > b->projection.n_components)
-        encode.n_components = b->projection.n_components;
-    /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
-    float threshold = 0;
-    for (size_t t = 0; t < c->n; t++)
-        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < 0.99f; i++)
-            threshold = c->table[t][i][1];
-    enum nlsh_status status = nlsh__encode_rows(&encode, b->job, bytes, size, error);
-    if (status == NLSH_OK)
-        status = nlsh__measure_margins(&encode, b->router, b->held_rows, b->n_held, threshold,
-                                       b->job, *bytes, *size, error);
-    if (status != NLSH_OK) {
+    if (whole == 0) return NLSH_OK;
+    for (size_t quarters = choose ? 2 : 4; quarters <= 4; quarters++) {
+        struct nlsh__scan_cost cost;
+        size_t code_bytes = (whole * quarters + 3) / 4, one_size;
+        void *one = NULL;
+        if (code_bytes == best) continue;
+        enum nlsh_status status =
+            make_codes_of(b, &encode, 2 * code_bytes, &one, &one_size, &cost, error);
+        if (status != NLSH_OK) {
+            free(*bytes);
+            *bytes = NULL;
+            return status;
+        }
+        double ns = scan_nanoseconds(&cost, code_bytes, row_bytes);
+        if (choose)
+            nlsh__job_note(b->job,
+                           "codes of %zu bytes: of %.0f vectors scanned %.0f are ranked exactly, "
+                           "some %.1f us",
+                           code_bytes, cost.candidates, cost.ranked, ns / 1000);
+        if (ns >= least && *bytes != NULL) {
+            free(one);
+            continue;
+        }
+        least = ns;
+        best = code_bytes;
         free(*bytes);
-        *bytes = NULL;
+        *bytes = one;
+        *size = one_size;
     }
-    return status;
+    b->options.code_bytes = best;
+    return NLSH_OK;
 }
 
 /* *bytes [*size] is freed by the caller. */
@@ -499,11 +550,11 @@ static enum nlsh_status write_index(struct build *b, const char *path, struct nl
     for (size_t i = 0; i < n; i++)
         memcpy(vectors + i * row_bytes, (const uint8_t *)rows->data + (size_t)ids[i] * row_bytes,
                row_bytes);
+    NLSH_TRY(make_codes(b, offsets, ids, &codes, &codes_size, error));
     struct nlsh_build_options record = b->options;
     record.partitioner = b->report.partitioner;
     record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);
     settings = nlsh__settings_json(&record);
-    NLSH_TRY(make_codes(b, offsets, ids, &codes, &codes_size, error));
     NLSH_TRY(pack_targets(&b->calibration, &targets, &targets_size, error));
     if (settings == NULL) {
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");

@@ -30,11 +30,17 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *encode, const stru
  *  rows       held-out base rows, which play queries
  *  threshold  the routing that the measurement uses
  * For each number of neighbours and each share of them that may be lost: how many errors beyond the
- * k-th exact score of the scanned rows the scores of the k nearest of them lie.
+ * k-th exact score of the scanned rows the scores of the k nearest of them lie. out: what a query
+ * then scans and ranks for k = 10.
  */
+struct nlsh__scan_cost {
+    double candidates; /* mean rows scanned by their codes */
+    double ranked;     /* mean rows ranked exactly, where .2 % of the neighbours may be lost */
+};
 enum nlsh_status nlsh__measure_margins(const struct nlsh__encode *encode,
                                        const struct nlsh__router *router, const uint32_t *rows,
                                        size_t n_rows, float threshold, const struct nlsh__job *job,
-                                       void *bytes, size_t size, struct nlsh_error *error);
+                                       void *bytes, size_t size, struct nlsh__scan_cost *out,
+                                       struct nlsh_error *error);
 
 #endif

@@ -12,7 +12,7 @@
 #include "kernels/topk.h"
 #include "search/score.h"
 
-enum { MAX_QUERIES = 500, MOST_K = 100 };
+enum { MAX_QUERIES = 500, MOST_K = 100, COUNT_K = 10 };
 
 static const uint32_t margin_ks[NLSH__MARGIN_KS] = {1, 10, MOST_K};
 static const float margin_losses[NLSH__MARGIN_LOSSES] = {0.0005f, 0.001f, 0.002f, 0.005f, 0.01f};
@@ -31,6 +31,8 @@ struct measure {
         uint64_t *keys;              /* [lanes] exact score, place */
     } * scratch;                     /* [n_threads] */
     float *margins[NLSH__MARGIN_KS]; /* [n_queries x k]; NaN where there are fewer rows */
+    float margin;                    /* for COUNT_K, and what it comes to: */
+    uint32_t *candidates, *ranked;   /* [n_queries] */
 };
 
 /* The query's distance to a row as code scores are, and as a key that orders alike. */
@@ -122,6 +124,37 @@ static void measure_task(void *ctx, size_t number, size_t worker)
     }
 }
 
+/* The rows whose score may be at the limit or below: all that search/scan.c ranks once it has it. */
+static void count_task(void *ctx, size_t number, size_t worker)
+{
+    const struct measure *c = ctx;
+    struct scratch *s = &c->scratch[worker];
+    struct nlsh__units u;
+    size_t n = scan_query(c, c->rows[number], s, &u), k = n < COUNT_K ? n : COUNT_K, ranked = 0;
+    uint64_t worst = 0;
+    nlsh__select_smallest(s->keys, n, k);
+    for (size_t j = 0; j < k; j++) worst = s->keys[j] > worst ? s->keys[j] : worst;
+    float limit = nlsh__from_ordered_f32((uint32_t)(worst >> 32)) * u.factor - u.offset;
+    for (size_t i = 0; i < n; i++) ranked += s->scores[i] - c->margin * s->units[i] <= limit;
+    c->candidates[number] = (uint32_t)n;
+    c->ranked[number] = (uint32_t)ranked;
+}
+
+static void count(struct measure *c, size_t n_queries, const struct nlsh__job *job,
+                  const struct nlsh__codes_header *header, struct nlsh__scan_cost *out)
+{
+    size_t k = 0, loss = 0;
+    while (margin_ks[k] != COUNT_K) k++;
+    while (margin_losses[loss] < 0.002f) loss++;
+    c->margin = header->margin[k * NLSH__MARGIN_LOSSES + loss];
+    nlsh__pool_run(job->pool, n_queries, count_task, c);
+    *out = (struct nlsh__scan_cost){0};
+    for (size_t i = 0; i < n_queries; i++) {
+        out->candidates += (double)c->candidates[i] / (double)n_queries;
+        out->ranked += (double)c->ranked[i] / (double)n_queries;
+    }
+}
+
 static int descending(const void *a, const void *b)
 {
     float x = *(const float *)a, y = *(const float *)b;
@@ -163,6 +196,8 @@ static enum nlsh_status measure_create(struct measure *c, size_t n_threads, size
         NLSH_TRY(nlsh__alloc(&s->units, c->lanes, sizeof *s->units, error));
         NLSH_TRY(nlsh__alloc(&s->keys, c->lanes, sizeof *s->keys, error));
     }
+    NLSH_TRY(nlsh__calloc(&c->candidates, n_queries, sizeof *c->candidates, error));
+    NLSH_TRY(nlsh__calloc(&c->ranked, n_queries, sizeof *c->ranked, error));
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++)
         NLSH_TRY(nlsh__alloc(&c->margins[i], n_queries * margin_ks[i], sizeof(float), error));
 out:
@@ -178,13 +213,16 @@ static void measure_free(struct measure *c, size_t n_threads)
         for (size_t j = 0; j < sizeof all / sizeof *all; j++) free(all[j]);
     }
     free(c->scratch);
+    free(c->candidates);
+    free(c->ranked);
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++) free(c->margins[i]);
 }
 
 enum nlsh_status nlsh__measure_margins(const struct nlsh__encode *in,
                                        const struct nlsh__router *router, const uint32_t *rows,
                                        size_t n_rows, float threshold, const struct nlsh__job *job,
-                                       void *bytes, size_t size, struct nlsh_error *error)
+                                       void *bytes, size_t size, struct nlsh__scan_cost *out,
+                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
@@ -201,6 +239,7 @@ enum nlsh_status nlsh__measure_margins(const struct nlsh__encode *in,
     NLSH_TRY(measure_create(&c, n_threads, n_queries, error));
     nlsh__pool_run(job->pool, n_queries, measure_task, &c);
     set_margins(&c, n_queries, header);
+    count(&c, n_queries, job, header, out);
 out:
     measure_free(&c, n_threads);
     nlsh__codes_close(codes);

@@ -52,6 +52,11 @@ static size_t auto_groups(size_t m)
     return m < 256 ? 0 : (size_t)(2 * sqrt((double)m) + 0.5);
 }
 
+size_t nlsh__whole_code(const struct nlsh_build_options *options)
+{
+    return (options->components + 1) / 2; /* 4 bits a component */
+}
+
 static enum nlsh_status check_range(const char *name, double value, double low, double high,
                                     struct nlsh_error *error)
 {
@@ -75,8 +80,8 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
     if (o->components == NLSH_AUTO) o->components = auto_components(base->dim);
     if (o->components > base->dim) o->components = base->dim;
-    size_t whole_code = (o->components + 1) / 2; /* 4 bits a component */
-    if (o->code_bytes == NLSH_AUTO || o->code_bytes > whole_code) o->code_bytes = whole_code;
+    if (o->code_bytes != NLSH_AUTO && o->code_bytes > nlsh__whole_code(o))
+        o->code_bytes = nlsh__whole_code(o);
     if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
     if (o->label_knn > n - 1) o->label_knn = n - 1;
     if (o->knn > n - 1) o->knn = n - 1;
@@ -171,7 +176,9 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
     double row = dim * (bytes ? 1 : 4);
     double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
-    double code = options->code_bytes > 0 ? (double)options->code_bytes + 5 : 0;
+    size_t code_bytes =
+        options->code_bytes == NLSH_AUTO ? nlsh__whole_code(options) : options->code_bytes;
+    double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
     forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
     forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
                                       weights * 4 * 8 + m * p * 12 + 25e6);

@@ -8,6 +8,9 @@
 enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                                struct nlsh_error *error);
 
+/* The longest code: of all components that the router sees. */
+size_t nlsh__whole_code(const struct nlsh_build_options *options);
+
 /* The imbalance that a partitioner is given. */
 double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner);
 

@@ -107,7 +107,8 @@ static const struct field fields[] = {
      NULL},
     {{"code_bytes", "B",
       "bytes in a vector's short code, two principal components each; 0: no codes, every "
-      "distance exact; auto: all that the router sees",
+      "distance exact; auto: a half, three quarters or all that the router sees, whichever is "
+      "quickest on held-out vectors",
       "auto"},
      AUTO_SIZE,
      AT(code_bytes),
