@@ -1,9 +1,9 @@
 /*
  * parzen.c - kernels over ranges, whole numbers and choices at once.
  *
- * A point's kernel is a product over the parameters (Bergstra et al. 2011, section 4.2, take one
- * mixture a parameter; the joint kernel is Falkner et al.'s, "BOHB", ICML 2018, and Optuna's
- * multivariate TPE): it keeps what settings were good together.
+ * APART, the density is a product of mixtures, one a parameter (Bergstra et al. 2011, section 4.2).
+ * JOINT, it is one mixture whose kernels are products over the parameters (Falkner et al., "BOHB",
+ * ICML 2018, and Optuna's multivariate TPE). Either way a point's kernel has for each parameter:
  *   A range: a normal distribution about the point's value, cut off at the ends and scaled to 1. By
  * logarithm, the same on that axis.
  *   Whole numbers and steps: the mass of that normal between half a step below and half a step above
@@ -15,7 +15,7 @@
  * the product is over what is there. Nothing has to be cut into groups.
  *
  * Widths: n^(-1/(d+4)) of a scale, after Scott ("Multivariate density estimation", 1992, section
- * 6.3), d the parameters that are there for a point on average. BY_RANGE: the scale is .2 of the
+ * 6.3), d the parameters that are there for a point on average, or 1 where they are apart. BY_RANGE: the scale is .2 of the
  * range, Optuna's figure. BY_SPREAD: the standard deviation of the points themselves, the uniform
  * distribution counted as one more point, so that the model narrows as the search does. Never below
  * range / min(100, n + 2), Bergstra's clip.
@@ -52,6 +52,7 @@ struct axis {
 
 struct nlsh__parzen {
     const struct nlsh__search_space *space;
+    enum nlsh__parzen_kernel kernel;
     size_t n;                        /* points; kernel n is the prior */
     double *log_weights, *cumulated; /* [n + 1] */
     double *sums;                    /* [n + 1] scratch */
@@ -179,6 +180,7 @@ static void place(struct nlsh__parzen *m, const double *const *points,
         }
     }
     double there = m->n > 0 ? (double)n_there / (double)m->n : (double)d;
+    if (m->kernel == NLSH__PARZEN_APART) there = 1;
     for (size_t j = 0; j < d; j++) {
         if (m->axes[j].kind == NLSH__PARAM_CHOICE) {
             set_masses(&m->axes[j], m->n);
@@ -190,8 +192,8 @@ static void place(struct nlsh__parzen *m, const double *const *points,
 
 enum nlsh_status nlsh__parzen_create(const struct nlsh__search_space *space,
                                      const double *const *points, const double *weights, size_t n,
-                                     enum nlsh__parzen_width width, struct nlsh__parzen **out,
-                                     struct nlsh_error *error)
+                                     enum nlsh__parzen_kernel kernel, enum nlsh__parzen_width width,
+                                     struct nlsh__parzen **out, struct nlsh_error *error)
 {
     *out = NULL;
     struct nlsh__parzen *m;
@@ -199,6 +201,7 @@ enum nlsh_status nlsh__parzen_create(const struct nlsh__search_space *space,
     if (status != NLSH_OK) return status;
     m->space = space;
     m->n = n;
+    m->kernel = kernel;
     NLSH_TRY(take_memory(m, error));
     place(m, points, width);
     set_weights(m, weights);
@@ -243,13 +246,20 @@ static double draw_choice(const struct axis *x, double center, struct nlsh__rng 
     return (double)nlsh__rng_below(rng, (uint64_t)x->n_choices);
 }
 
-void nlsh__parzen_draw(const struct nlsh__parzen *m, struct nlsh__rng *rng, double *values)
+static size_t draw_kernel(const struct nlsh__parzen *m, struct nlsh__rng *rng)
 {
     double u = nlsh__rng_uniform(rng);
     size_t kernel = 0;
     while (kernel < m->n && u >= m->cumulated[kernel]) kernel++;
+    return kernel;
+}
+
+void nlsh__parzen_draw(const struct nlsh__parzen *m, struct nlsh__rng *rng, double *values)
+{
+    size_t kernel = draw_kernel(m, rng);
     for (size_t j = 0; j < m->space->n; j++) {
         const struct axis *x = &m->axes[j];
+        if (j > 0 && m->kernel == NLSH__PARZEN_APART) kernel = draw_kernel(m, rng);
         double center = kernel < m->n ? x->centers[kernel] : NAN;
         if (!nlsh__params_active(m->space, values, j)) {
             values[j] = NAN;
@@ -330,15 +340,25 @@ static void add_axis(const struct axis *x, size_t n, double value, double *sums)
     }
 }
 
+static double log_sum_exp(const double *sums, size_t n)
+{
+    double most = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, sums[i]);
+    for (size_t i = 0; i < n; i++) sum += exp(sums[i] - most);
+    return most + log(sum);
+}
+
 double nlsh__parzen_log_density(struct nlsh__parzen *m, const double *values)
 {
-    size_t n_kernels = m->n + 1;
-    memcpy(m->sums, m->log_weights, n_kernels * sizeof *m->sums);
+    size_t n_kernels = m->n + 1, row_size = n_kernels * sizeof *m->sums;
+    double total = 0;
+    memcpy(m->sums, m->log_weights, row_size);
     for (size_t j = 0; j < m->space->n; j++) {
-        if (!isnan(values[j])) add_axis(&m->axes[j], m->n, values[j], m->sums);
+        if (isnan(values[j])) continue;
+        add_axis(&m->axes[j], m->n, values[j], m->sums);
+        if (m->kernel != NLSH__PARZEN_APART) continue;
+        total += log_sum_exp(m->sums, n_kernels);
+        memcpy(m->sums, m->log_weights, row_size);
     }
-    double most = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n_kernels; i++) most = fmax(most, m->sums[i]);
-    for (size_t i = 0; i < n_kernels; i++) sum += exp(m->sums[i] - most);
-    return most + log(sum);
+    return m->kernel == NLSH__PARZEN_APART ? total : log_sum_exp(m->sums, n_kernels);
 }

@@ -10,6 +10,12 @@
 
 struct nlsh__parzen;
 
+/* What a kernel is over. */
+enum nlsh__parzen_kernel {
+    NLSH__PARZEN_JOINT, /* all parameters at once: keeps what was good together */
+    NLSH__PARZEN_APART  /* each by itself: puts together what was good in different points */
+};
+
 /* How wide a point's kernel is along a range. */
 enum nlsh__parzen_width {
     NLSH__PARZEN_BY_RANGE, /* a share of the range: for points that lie all over it */
@@ -17,8 +23,7 @@ enum nlsh__parzen_width {
 };
 
 /*
- * nlsh__parzen_create() - one kernel over all parameters for each point, and a uniform one of weight
- * 1 (the prior).
+ * nlsh__parzen_create() - a kernel for each point, and a uniform one of weight 1 (the prior).
  *
  *  points   [n][space->n], absent parameters NAN. Borrowed for the call; n may be 0. A value that is
  *           not of the space counts as absent or as the nearest end.
@@ -30,8 +35,8 @@ enum nlsh__parzen_width {
  */
 enum nlsh_status nlsh__parzen_create(const struct nlsh__search_space *space,
                                      const double *const *points, const double *weights, size_t n,
-                                     enum nlsh__parzen_width width, struct nlsh__parzen **out,
-                                     struct nlsh_error *error);
+                                     enum nlsh__parzen_kernel kernel, enum nlsh__parzen_width width,
+                                     struct nlsh__parzen **out, struct nlsh_error *error);
 void nlsh__parzen_free(struct nlsh__parzen *parzen); /* accepts NULL */
 
 /* A point of the space, drawn from the density. */

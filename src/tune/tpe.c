@@ -13,6 +13,9 @@
  * - l has a fifth of the trials, at most 25 (Optuna: a tenth), but the weight of a point in it falls
  *   with its rank, (1 - rank / size)^3: many points say where to look and how widely, the best say
  *   most. The points of g weigh the same, whatever their age.
+ * - Kernels are joint in three trials of four and apart in the fourth, by the trial's number. Joint
+ *   ones follow valleys that lie askew; only apart can the good half of one point meet the good half
+ *   of another, without which long searches of functions with many minima stay in one of them.
  * - A point that was tried before is passed over: our objective is seeded, and would say the same.
  *
  * Trials that run in other processes belong to g: a lie that keeps two processes apart (Ginsbourger
@@ -32,6 +35,7 @@
 
 #define GOOD_SHARE 0.2
 #define MOST_GOOD 25
+#define APART_EVERY 4
 
 /* A trial as it is ranked: by group, then by far, then by value, then by number. */
 struct ranked {
@@ -97,8 +101,9 @@ static size_t n_good_of(size_t n_done)
 
 /* The two densities, in the order of ranks: sums do not depend on that of the observations. */
 static enum nlsh_status model(const struct nlsh__search_space *space, const struct ranked *ranked,
-                              size_t n, size_t n_good, struct nlsh__parzen **good,
-                              struct nlsh__parzen **bad, struct nlsh_error *error)
+                              size_t n, size_t n_good, enum nlsh__parzen_kernel kernel,
+                              struct nlsh__parzen **good, struct nlsh__parzen **bad,
+                              struct nlsh_error *error)
 {
     enum nlsh_status status;
     const double **points = NULL;
@@ -109,9 +114,9 @@ static enum nlsh_status model(const struct nlsh__search_space *space, const stru
         points[i] = ranked[i].values;
         weights[i] = i < n_good ? pow(1 - (double)i / (double)n_good, 3) : 1;
     }
-    NLSH_TRY(
-        nlsh__parzen_create(space, points, weights, n_good, NLSH__PARZEN_BY_SPREAD, good, error));
-    NLSH_TRY(nlsh__parzen_create(space, points + n_good, weights + n_good, n - n_good,
+    NLSH_TRY(nlsh__parzen_create(space, points, weights, n_good, kernel, NLSH__PARZEN_BY_SPREAD,
+                                 good, error));
+    NLSH_TRY(nlsh__parzen_create(space, points + n_good, weights + n_good, n - n_good, kernel,
                                  NLSH__PARZEN_BY_RANGE, bad, error));
 out:
     free(points);
@@ -190,7 +195,9 @@ enum nlsh_status nlsh__suggest_tpe(const struct nlsh__search_space *space,
         nlsh__suggest_random(space, options, values);
         goto out;
     }
-    NLSH_TRY(model(space, ranked, n_ranked, n_good_of(n_done), &good, &bad, error));
+    int apart = options->trial % APART_EVERY == APART_EVERY - 1;
+    NLSH_TRY(model(space, ranked, n_ranked, n_good_of(n_done),
+                   apart ? NLSH__PARZEN_APART : NLSH__PARZEN_JOINT, &good, &bad, error));
     nlsh__rng_init(&rng, options->seed, options->trial);
     if (!choose(space, options, observations, n, good, bad, &rng, values)) {
         look_elsewhere(space, options, observations, n, &rng, values);

@@ -23,7 +23,7 @@ static const char *const letters[] = {"a", "b", "c"};
 
 /* So many points of the space at random, as the model's; weights 1, 2, 3. */
 static struct nlsh__parzen *model_of(const struct nlsh__search_space *space, size_t n,
-                                     enum nlsh__parzen_width width)
+                                     enum nlsh__parzen_kernel kernel, enum nlsh__parzen_width width)
 {
     static double values[64][NLSH__MAX_PARAMS];
     const double *points[64];
@@ -38,7 +38,8 @@ static struct nlsh__parzen *model_of(const struct nlsh__search_space *space, siz
         weights[i] = 1 + (double)(i % 3);
     }
     struct nlsh__parzen *model;
-    assert_int_equal(nlsh__parzen_create(space, points, weights, n, width, &model, NULL), NLSH_OK);
+    assert_int_equal(nlsh__parzen_create(space, points, weights, n, kernel, width, &model, NULL),
+                     NLSH_OK);
     return model;
 }
 
@@ -89,8 +90,10 @@ static void assert_whole(const struct nlsh__search_space *space, double toleranc
     static double masses[MOST_CELLS];
     static const size_t sizes[] = {0, 1, 2, 12, 60};
     for (size_t s = 0; s < 5; s++) {
-        for (int width = 0; width < 2; width++) {
-            struct nlsh__parzen *model = model_of(space, sizes[s], (enum nlsh__parzen_width)width);
+        for (int variant = 0; variant < 4; variant++) {
+            struct nlsh__parzen *model =
+                model_of(space, sizes[s], (enum nlsh__parzen_kernel)(variant / 2),
+                         (enum nlsh__parzen_width)(variant % 2));
             double values[NLSH__MAX_PARAMS];
             size_t n = 0;
             double whole = mass(model, space, 0, values, 1, masses, &n);
@@ -157,7 +160,7 @@ static void test_single_values(void **state)
     nlsh__space_float(&space, "x", 2.5, 2.5, 0, 0);
     nlsh__space_int(&space, "k", 3, 3, 1, 1);
     nlsh__space_choice(&space, "c", letters, 1);
-    struct nlsh__parzen *model = model_of(&space, 5, NLSH__PARZEN_BY_SPREAD);
+    struct nlsh__parzen *model = model_of(&space, 5, NLSH__PARZEN_JOINT, NLSH__PARZEN_BY_SPREAD);
     struct nlsh__rng rng;
     nlsh__rng_init(&rng, SEED, 1);
     double values[3];
@@ -169,12 +172,13 @@ static void test_single_values(void **state)
 
 /* Chi-square over all cells with an expected count of 5 and more; its mean is the degrees of
  * freedom, its standard deviation sqrt(2 x that): five of them away does not happen by chance. */
-static void assert_drawn_as_said(const struct nlsh__search_space *space)
+static void assert_drawn_as_said(const struct nlsh__search_space *space,
+                                 enum nlsh__parzen_kernel kernel)
 {
     static double masses[MOST_CELLS];
     static size_t counts[MOST_CELLS];
     enum { N_DRAWN = 100000 };
-    struct nlsh__parzen *model = model_of(space, 7, NLSH__PARZEN_BY_SPREAD);
+    struct nlsh__parzen *model = model_of(space, 7, kernel, NLSH__PARZEN_BY_SPREAD);
     double values[NLSH__MAX_PARAMS];
     size_t n = 0, where;
     mass(model, space, 0, values, 1, masses, &n);
@@ -216,10 +220,12 @@ static void test_drawn_as_said(void **state)
     (void)state;
     struct nlsh__search_space space = {0}, steps = {0};
     conditional(&space);
-    assert_drawn_as_said(&space);
+    assert_drawn_as_said(&space, NLSH__PARZEN_JOINT);
+    assert_drawn_as_said(&space, NLSH__PARZEN_APART);
     nlsh__space_int(&steps, "log", 1, 60, 1, 1);
     nlsh__space_float(&steps, "stepped", 0, 0.5, 0, 0.05);
-    assert_drawn_as_said(&steps);
+    assert_drawn_as_said(&steps, NLSH__PARZEN_JOINT);
+    assert_drawn_as_said(&steps, NLSH__PARZEN_APART);
 }
 
 /* Points that gather make the model narrow where its width goes by their spread. */
@@ -237,7 +243,7 @@ static void test_narrows(void **state)
     }
     for (int width = 0; width < 2; width++) {
         struct nlsh__parzen *model;
-        assert_int_equal(nlsh__parzen_create(&space, points, weights, 20,
+        assert_int_equal(nlsh__parzen_create(&space, points, weights, 20, NLSH__PARZEN_JOINT,
                                              (enum nlsh__parzen_width)width, &model, NULL),
                          NLSH_OK);
         densities[width] = nlsh__parzen_log_density(model, (double[]){0.701});
@@ -256,7 +262,7 @@ static void test_foreign_points(void **state)
     double a[] = {-4, 7}, b[] = {9, NAN}, c[] = {INFINITY, -1};
     const double *points[] = {a, b, c};
     struct nlsh__parzen *model;
-    assert_int_equal(nlsh__parzen_create(&space, points, (double[]){1, 1, 1}, 3,
+    assert_int_equal(nlsh__parzen_create(&space, points, (double[]){1, 1, 1}, 3, NLSH__PARZEN_JOINT,
                                          NLSH__PARZEN_BY_SPREAD, &model, NULL),
                      NLSH_OK);
     struct nlsh__rng rng;
