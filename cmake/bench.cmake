@@ -6,6 +6,9 @@ foreach(source ${benches})
   target_link_libraries(bench_${name} PRIVATE nlsh_internal)
   target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 endforeach()
+if(NLSH_TESTS) # the test reference/tpe_optuna runs it
+  set_target_properties(bench_tpe PROPERTIES EXCLUDE_FROM_ALL OFF)
+endif()
 
 # bench_peers measures ours beside other libraries (bench/peers/compare.c). Each of them is a shared
 # object of its own, peer_X.so, made where its Debian package is installed and only when
