@@ -24,7 +24,7 @@ enum { N_TRIALS = 100, MOST_SEEDS = 60 };
  * python3-optuna 3.1.0-4), as it comes and with multivariate=True, recorded by
  *   PYTHON=/usr/bin/python3 bench/tpe.sh build/release sphere rosenbrock branin hartmann6 mixed
  * and for rosenbrock by the same with SEEDS=60 (multivariate: 30). Over 30 seeds the samplers cannot
- * be told apart there: 1.27 and 1.24, where half of the single seeds lie outside .6 to 2.
+ * be told apart there: 1.27 and 1.24, where half of the single seeds lie outside .6 to 1.7.
  */
 static const struct {
     const char *name;
