@@ -10,7 +10,9 @@
 
 #include "inputs.h"
 #include "output.h"
+#include "settings.h"
 #include "talk.h"
+#include "tune.h"
 #include "verbs.h"
 
 static const char *const stage_names[NLSH_N_STAGES] = {"k-NN graph", "partition", "training",
@@ -28,55 +30,7 @@ static const char *partitioner_name(enum nlsh_partitioner partitioner)
     return "?";
 }
 
-static int read_settings(const struct args *args, struct nlsh_build_options *options)
-{
-    struct nlsh_error error = {0};
-    nlsh_build_options_init(options);
-    if (args_given(args, "config") &&
-        nlsh_build_options_read(args_text(args, "config"), options, &error) != NLSH_OK) {
-        return talk_failed(&error);
-    }
-    for (size_t i = 0; i < args->n_flags; i++) {
-        const struct flag *flag = args->flags[i];
-        if (flag->kind != FLAG_SETTING || args->values[i] == NULL) continue;
-        if (nlsh_build_options_set(options, flag->name, args->values[i], &error) != NLSH_OK) {
-            char word[64];
-            if (choice_suggest(flag->argument, args->values[i], word, sizeof word)) {
-                char hint[sizeof error.hint];
-                snprintf(hint, sizeof hint, "did you mean %s? %.160s", word, error.hint);
-                snprintf(error.hint, sizeof error.hint, "%s", hint);
-            }
-            return talk_failed(&error);
-        }
-    }
-    return 0;
-}
-
 /* ---- what is printed ------------------------------------------------------------------------- */
-
-/* A setting's text as JSON: a number where it is one, so that the object works as --config. */
-static json_t *setting_json(const char *text)
-{
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (value != NULL && !json_is_number(value)) {
-        json_decref(value);
-        value = NULL;
-    }
-    return value ? value : json_string(text);
-}
-
-static json_t *settings_json(const struct nlsh_build_options *options)
-{
-    json_t *object = json_object();
-    const struct nlsh_setting *setting;
-    char text[64];
-    for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
-        if (nlsh_build_options_get(options, setting->name, text, sizeof text)) {
-            json_object_set_new(object, setting->name, setting_json(text));
-        }
-    }
-    return object;
-}
 
 static int print_dry_run(const struct args *args, const struct nlsh_build_options *options,
                          const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
@@ -178,12 +132,15 @@ int cmd_build(const struct args *args)
 {
     struct nlsh_build_options options;
     struct loaded base;
+    int code;
     const char *inputs[] = {args_text(args, "d"), args_text(args, "config")};
+    if (strcmp(args_text(args, "mode"), "tune") == 0) return cmd_tune(args);
+    if (tune_flag_given(args, &code)) return code;
     if (!args_given(args, "i") && !args_given(args, "dry-run")) {
         return talk_error(EXIT_USAGE, "usage: nlsh build -d BASE -i INDEX [flags]",
                           "nlsh build needs -i INDEX");
     }
-    int code = read_settings(args, &options);
+    code = settings_read(args, &options);
     if (code == 0 && !args_given(args, "dry-run")) {
         code = output_check(args_text(args, "i"), "-i", inputs, 2);
     }

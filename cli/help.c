@@ -10,7 +10,8 @@
 #include "nlsh/learn.h"
 #include "options.h"
 
-static const char *const group_names[N_GROUPS] = {"Files", "Neighbours", "Settings", "Run", "Talk"};
+static const char *const group_names[N_GROUPS] = {"Files",    "Neighbours", "Tuning",
+                                                  "Settings", "Run",        "Talk"};
 
 static const struct {
     int code;

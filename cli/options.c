@@ -32,9 +32,10 @@ enum {
     M = 1 << 9,  /* compare */
     N = 1 << 10, /* bench */
     P = 1 << 11, /* report */
-    H = 1 << 12, /* help */
-    R = 1 << 13, /* version */
-    ALL = (1 << 14) - 1
+    U = 1 << 12, /* tune */
+    H = 1 << 13, /* help */
+    R = 1 << 14, /* version */
+    ALL = (1 << 15) - 1
 };
 
 static const struct verb verbs[] = {
@@ -240,6 +241,35 @@ static const struct verb verbs[] = {
      MAX_WORDS,
      NULL,
      cmd_report},
+    {"tune",
+     "search for the settings that fit the data best",
+     "-d BASE [-i NAME] [flags]",
+     "Tries settings one after another: cuts the base into folds, learns from all but one of them, "
+     "and asks for the neighbours of the vectors held out, which it has not seen. What "
+     "is tried next is chosen by what came of that before (--sampler); what looks bad early is "
+     "stopped early "
+     "(--pruner). Settings that are given by flag or --config are the first trial, and stay where "
+     "they are not searched. The best are then built from the whole base.\n"
+     "Everything lies in outputs/tuning/NAME (a NAME with a slash is the folder itself): the "
+     "indexes; index.json, the list of them for `nlsh search --models_index`, which also says "
+     "whether the defaults were beaten; trials.csv; and the study, which Optuna's load_study() and "
+     "its dashboard open too. A run that was stopped goes on with --resume; several processes may "
+     "work on one study, all but the first with --resume.\n"
+     "`nlsh build --mode tune` is the same.",
+     {{"50 trials, and the five best as indexes", "nlsh tune -d base.fvecs -i my_tuned"},
+      {"as the original scripts had it",
+       "nlsh build --mode tune -d sift/sift_base.fvecs -i my_tuned -type sift --tune_trials 50 "
+       "--tune_folds 3 --tune_epochs 10 --top_k 5 --final_epochs 100"},
+      {"then search with all of them",
+       "nlsh search --models_index outputs/tuning/my_tuned/index.json -d base.fvecs -q query.fvecs "
+       "-T 1,2,5,10,0.05"},
+      {"go on with it, up to 100 trials",
+       "nlsh tune -d base.fvecs -i my_tuned --resume --tune_trials 100"},
+      {"the network first, then the partition", "nlsh tune -d base.fvecs -i both --two_stage"}},
+     0,
+     0,
+     NULL,
+     cmd_tune},
     {"help",
      "explain a command",
      "[COMMAND]",
@@ -249,7 +279,7 @@ static const struct verb verbs[] = {
       {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
      0,
      1,
-     "build search graph groundtruth info verify evaluate cache convert compare bench report "
+     "build search graph groundtruth info verify evaluate cache convert compare bench report tune "
      "version",
      cmd_help},
     {"version",
@@ -275,6 +305,7 @@ static const char checked_base_help[] =
 #define FILES GROUP_FILES, true
 #define FILES_MAYBE GROUP_FILES, false
 #define FIND GROUP_SEARCH, false
+#define TUNE GROUP_TUNE, false
 #define RUN GROUP_RUN, false
 #define TALK GROUP_TALK, false
 #define NO_RANGE 0, 0
@@ -282,12 +313,14 @@ static const char checked_base_help[] =
 /* Long lines here on purpose: a row is a flag. */
 /* clang-format off */
 static const struct flag flags[] = {
-    {B | G | N, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
+    {B | G | N | U, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
     {T, "d", NULL, FLAG_IN, FILES, "BASE", NULL, NO_RANGE, base_help},
     {S | E | M | P, "d", NULL, FLAG_IN, FILES_MAYBE, "BASE", NULL, NO_RANGE, checked_base_help},
     {P, "q", NULL, FLAG_IN, FILES_MAYBE, "QUERIES", NULL, NO_RANGE, "queries for what an index can do, in any of the formats of a base"},
     {S | T | E | N | M, "q", NULL, FLAG_IN, FILES, "QUERIES", NULL, NO_RANGE, "query vectors, in any of the formats of a base"},
     {B, "i", NULL, FLAG_OUT, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file to write; it appears whole or not at all"},
+    {U, "i", NULL, FLAG_OUT, FILES_MAYBE, "NAME", NULL, NO_RANGE, "name of the run, whose folder is outputs/tuning/NAME, or a folder; default: by the base and the time"},
+    {B, "mode", NULL, FLAG_CHOICE, FILES_MAYBE, "{build,tune}", "build", NO_RANGE, "tune: search for settings, as `nlsh tune` does; -i then names the run"},
     {E, "i", NULL, FLAG_IN, FILES, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
     {S | I | V | N, "i", NULL, FLAG_IN, FILES_MAYBE, "INDEX", NULL, NO_RANGE, "index file that nlsh build wrote"},
     {S, "models_index", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "in place of -i: index.json of a tuning run, whose models are all searched"},
@@ -304,8 +337,8 @@ static const struct flag flags[] = {
     {E, "reliability", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "CSV to write: the router's probabilities beside the shares that were found"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
     {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
-    {B | S | G | T | E | N | M | P, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
-    {B, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},
+    {B | S | G | T | E | N | M | P | U, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
+    {B | U, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},
 
     {S | T | E | N | M | P, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
     {S | M, "T", NULL, FLAG_LIST, FIND, "T,T,...", NULL, 0, HUGE_VAL, "T >= 1: the T most probable buckets; T < 1: all above this probability"},
@@ -326,20 +359,34 @@ static const struct flag flags[] = {
     {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat and pieces use"},
     {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},
 
-    {B | G | T | E | P, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
+    {B | U, "tune_trials", NULL, FLAG_COUNT, TUNE, "N", "50", 1, 1e6, "trials of the study in all, and half as many over the partition"},
+    {B | U, "tune_folds", NULL, FLAG_COUNT, TUNE, "N", "3", 1, 20, "parts of the base that are held out in turn; 1: a fifth, once"},
+    {B | U, "tune_epochs", NULL, FLAG_COUNT, TUNE, "N", "10", 1, 1e5, "epochs of a trial in each fold"},
+    {B | U, "top_k", NULL, FLAG_COUNT, TUNE, "N", "5", 1, 1e4, "best settings that are built from the whole base"},
+    {B | U, "final_epochs", NULL, FLAG_COUNT, TUNE, "N", "100", 1, 1e5, "epochs of these"},
+    {B | U, "objective", NULL, FLAG_TEXT, TUNE, "WHAT@X", "candidates@.95", NO_RANGE, "recall@T, candidates@R or qps@R: recall with T, candidates or queries a second at recall R"},
+    {B | U, "space", NULL, FLAG_IN, TUNE, "FILE", NULL, NO_RANGE, "JSON: which settings are searched, and between what (docs/tuning.md)"},
+    {B | U, "two_stage", NULL, FLAG_SWITCH, TUNE, NULL, NULL, NO_RANGE, "then search the partition, with the best network"},
+    {B | U, "sampler", NULL, FLAG_CHOICE, TUNE, "{tpe,random,grid}", "tpe", NO_RANGE, "how the next settings are chosen"},
+    {B | U, "pruner", NULL, FLAG_CHOICE, TUNE, "{none,median,hyperband}", "median", NO_RANGE, "which trials are stopped early"},
+    {B | U, "timeout", NULL, FLAG_REAL, TUNE, "S", NULL, 0.001, 1e9, "seconds after which no trial begins"},
+    {B | U, "study", NULL, FLAG_OUT, TUNE, "FILE", NULL, NO_RANGE, "the study's file; default: study.db in the run's folder"},
+    {B | U, "resume", NULL, FLAG_SWITCH, TUNE, NULL, NULL, NO_RANGE, "go on with a study that is there"},
+
+    {B | G | T | E | P | U, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads to work on; default: all processors"},
     {N, "threads", NULL, FLAG_COUNT, RUN, "N", NULL, 1, 4096, "threads for what is not timed; default: all processors"},
     {S | M, "threads", NULL, FLAG_COUNT, RUN, "N", "1", 1, 4096, "threads to search on; 1: one query at a time"},
     {S | E | N | M, "memory", NULL, FLAG_CHOICE, RUN, "{all,codes,map}", "all", NO_RANGE, "what of an index is read into memory first: all, all but the vectors, or nothing (the file is mapped)"},
-    {B | S | G | T | E | N | C | M | P, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
-    {B | S | G | T | E | N | M | P, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
+    {B | S | G | T | E | N | C | M | P | U, "cache", NULL, FLAG_DIR, RUN, "DIR", NULL, NO_RANGE, "where graphs, partitions and ground truth are kept; default: $NLSH_CACHE, else $XDG_CACHE_HOME/nlsh, else ~/.cache/nlsh"},
+    {B | S | G | T | E | N | M | P | U, "no-cache", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "keep nothing and take nothing from there"},
     {B, "dry-run", NULL, FLAG_SWITCH, RUN, NULL, NULL, NO_RANGE, "print the resolved settings and a forecast of time, memory and size"},
 
-    {B | S | G | T | E | N | M | P, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
-    {B | G | I | V | C | X | R, "quiet", "q", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
+    {B | S | G | T | E | N | M | P | U, "progress", NULL, FLAG_CHOICE, TALK, "{auto,always,never,json}", "auto", NO_RANGE, "progress on stderr; auto: a bar on a terminal; json: one object a line"},
+    {B | G | I | V | C | X | R | U, "quiet", "q", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
     {S | T | E | N | M | P, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "say nothing but errors"},
     {H, "quiet", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {S, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "--format json; with -o FILE the summary as JSON on stdout"},
-    {B | G | T | I | V | E | C | X | N | R | M, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "the answer as JSON on stdout"},
+    {B | G | T | I | V | E | C | X | N | R | M | U, "json", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "the answer as JSON on stdout"},
     {H, "man", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {H, "completion", NULL, FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, NULL},
     {ALL, "help", "h", FLAG_SWITCH, TALK, NULL, NULL, NO_RANGE, "print this and exit"},
@@ -348,7 +395,7 @@ static const struct flag flags[] = {
 
 enum { N_FLAGS = sizeof flags / sizeof flags[0], MAX_SETTINGS = 40 };
 
-/* The library's settings as flags of build; filled on first use. */
+/* The library's settings as flags of build and tune; filled on first use. */
 static const struct flag *settings(size_t *n)
 {
     static struct flag table[MAX_SETTINGS];
@@ -356,7 +403,7 @@ static const struct flag *settings(size_t *n)
     const struct nlsh_setting *setting;
     while (count < MAX_SETTINGS && (setting = nlsh_build_setting(count)) != NULL) {
         struct flag *flag = &table[count++];
-        flag->verbs = B;
+        flag->verbs = B | U;
         flag->name = setting->name;
         flag->kind = FLAG_SETTING;
         flag->group = GROUP_SETTINGS;
@@ -387,7 +434,7 @@ size_t verb_flags(const struct verb *verb, const struct flag *out[MAX_FLAGS])
 {
     unsigned bit = 1u << (unsigned)(verb - verbs);
     size_t n = 0, n_settings = 0;
-    const struct flag *from_library = bit == B ? settings(&n_settings) : NULL;
+    const struct flag *from_library = bit & (B | U) ? settings(&n_settings) : NULL;
     for (int group = 0; group < N_GROUPS; group++) {
         for (size_t i = 0; i < N_FLAGS && n < MAX_FLAGS; i++) {
             if ((flags[i].verbs & bit) && (int)flags[i].group == group) out[n++] = &flags[i];

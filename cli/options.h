@@ -22,7 +22,15 @@ enum flag_kind {
     FLAG_SETTING /* a build setting: nlsh_build_options_set() judges it */
 };
 
-enum flag_group { GROUP_FILES, GROUP_SEARCH, GROUP_SETTINGS, GROUP_RUN, GROUP_TALK, N_GROUPS };
+enum flag_group {
+    GROUP_FILES,
+    GROUP_SEARCH,
+    GROUP_TUNE,
+    GROUP_SETTINGS,
+    GROUP_RUN,
+    GROUP_TALK,
+    N_GROUPS
+};
 
 struct flag {
     unsigned verbs;    /* one bit a verb */
@@ -39,7 +47,7 @@ struct flag {
 
 struct args;
 
-enum { MAX_FLAGS = 64, MAX_WORDS = 256, MAX_EXAMPLES = 6 };
+enum { MAX_FLAGS = 96, MAX_WORDS = 256, MAX_EXAMPLES = 6 };
 
 struct example {
     const char *why, *line;

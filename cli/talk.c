@@ -30,9 +30,10 @@ static struct {
 } talk;
 
 static struct {
-    const char *stage; /* NULL: none under way */
+    const char *stage; /* text, or NULL: none under way */
+    char text[128];    /* "trials: 3 of 50": what follows the colon may change under way */
     double began, drawn;
-    uint64_t done, total;
+    uint64_t first, done, total; /* first: done already when it was first heard of */
     bool visible;
 } bar;
 
@@ -336,7 +337,8 @@ static void bar_draw(double now)
     char rate[32], eta[32] = "", count[32], tail[96], cells[400];
     double elapsed = now - bar.began;
     double share = bar.total ? fmin(1.0, (double)bar.done / (double)bar.total) : 0;
-    double a_second = elapsed > 0 ? (double)bar.done / elapsed : 0;
+    double a_second = elapsed > 0 ? (double)(bar.done - bar.first) / elapsed : 0;
+    bool counts = strchr(bar.stage, ':') != NULL; /* in its text, and better than we can */
     const char *on = talk.colour ? "\033[32m" : "", *off = talk.colour ? "\033[0m" : "";
     const char *wipe = talk.terminal && !talk.dumb ? "\033[K" : "";
     size_t columns = terminal_columns();
@@ -352,11 +354,12 @@ static void bar_draw(double now)
         }
         return;
     }
-    if (share > 0.002 && elapsed > 0.3) text_eta(elapsed * (1 - share) / share, eta);
+    if (share > 0.002 && elapsed > 0.3 && a_second > 0)
+        text_eta((double)(bar.total - bar.done) / a_second, eta);
     snprintf(tail, sizeof tail, "%3.0f %%  %8s  ETA %-6s", floor(share * 100),
-             text_rate(a_second, rate), eta[0] ? eta : "-");
-    size_t name = strlen(bar.stage) > 20 ? strlen(bar.stage) : 20;
-    if (name > 30) name = 30;
+             counts ? "" : text_rate(a_second, rate), eta[0] ? eta : "-");
+    size_t name = strlen(bar.stage) > 20 ? strlen(bar.stage) : 20, most = counts ? 48 : 30;
+    if (name > most) name = most;
     size_t taken = name + strlen(tail) + 6;
     if (columns < taken + 8) {
         fprintf(stderr, "\r%.*s %3.0f %%%s", (int)(columns > 12 ? columns - 8 : 4), bar.stage,
@@ -365,8 +368,8 @@ static void bar_draw(double now)
     }
     size_t width = columns - taken < 40 ? columns - taken : 40;
     put_cells(cells, sizeof cells, width, share);
-    fprintf(stderr, "\r%-*.30s %s%s%s%s%s  %s%s", (int)name, bar.stage, talk.utf8 ? "▕" : "[", on,
-            cells, off, talk.utf8 ? "▏" : "]", tail, wipe);
+    fprintf(stderr, "\r%-*.*s %s%s%s%s%s  %s%s", (int)name, (int)name, bar.stage,
+            talk.utf8 ? "▕" : "[", on, cells, off, talk.utf8 ? "▏" : "]", tail, wipe);
 }
 
 static void bar_json(double now)
@@ -376,8 +379,8 @@ static void bar_json(double now)
         json_pack("{s:s, s:s, s:I, s:I, s:f}", "event", "progress", "stage", bar.stage, "done",
                   (json_int_t)bar.done, "total", (json_int_t)bar.total, "seconds", elapsed);
     if (event == NULL) return;
-    if (elapsed > 0 && bar.done > 0) {
-        double a_second = (double)bar.done / elapsed;
+    if (elapsed > 0 && bar.done > bar.first) {
+        double a_second = (double)(bar.done - bar.first) / elapsed;
         json_object_set_new(event, "rate", json_real(a_second));
         if (bar.total >= bar.done) {
             json_object_set_new(event, "eta", json_real((double)(bar.total - bar.done) / a_second));
@@ -451,6 +454,13 @@ static void start_drawing(void)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Up to the colon, where there is one. */
+static bool same_stage(const char *a, const char *b)
+{
+    size_t length = strcspn(a, ":");
+    return strcspn(b, ":") == length && strncmp(a, b, length) == 0;
+}
+
 int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     (void)user;
@@ -458,13 +468,15 @@ int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
     start_drawing();
     pthread_mutex_lock(&lock);
     double now = now_seconds();
-    if (bar.stage == NULL || (bar.stage != stage && strcmp(bar.stage, stage) != 0)) {
+    if (bar.stage == NULL || !same_stage(bar.stage, stage)) {
         stage_end();
-        bar.stage = stage;
+        bar.stage = bar.text;
         bar.began = now;
+        bar.first = done;
         bar.drawn = now; /* the first 0.1 s pass without a bar, so short stages do not flicker */
     }
-    bar.done = done;
+    snprintf(bar.text, sizeof bar.text, "%s", stage);
+    bar.done = done > bar.first ? done : bar.first;
     bar.total = total;
     if (now - bar.drawn >= redraw_seconds) draw(now);
     if (total > 0 && done >= total) stage_end();

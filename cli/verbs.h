@@ -16,6 +16,7 @@ int cmd_convert(const struct args *args);
 int cmd_compare(const struct args *args);
 int cmd_bench(const struct args *args);
 int cmd_report(const struct args *args);
+int cmd_tune(const struct args *args);
 int cmd_help(const struct args *args);
 int cmd_version(const struct args *args);
 

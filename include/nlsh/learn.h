@@ -268,6 +268,62 @@ nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *opti
            const char *path, const struct nlsh_run *run, struct nlsh_build_report *report,
            struct nlsh_error *error);
 
+/* ---- tune ------------------------------------------------------------------------------------ */
+
+enum nlsh_sampler { NLSH_SAMPLER_TPE = 0, NLSH_SAMPLER_RANDOM, NLSH_SAMPLER_GRID };
+enum nlsh_pruner { NLSH_PRUNER_NONE = 0, NLSH_PRUNER_MEDIAN, NLSH_PRUNER_HYPERBAND };
+
+/* Strings are borrowed while the call runs. */
+struct nlsh_tune_options {
+    struct nlsh_build_options build; /* the first trial, and what is not searched */
+    const char *folder;    /* of the run: models, index.json, trials.csv; made where it is not there */
+    const char *study;     /* the study's file; NULL: study.db in the folder */
+    const char *name;      /* of the study in its file; NULL: the folder's last part */
+    const char *data_file; /* what index.json calls the base; or NULL */
+    const char *space;     /* JSON file, see docs/tuning.md; NULL: the default space */
+    const char *objective; /* recall@T, candidates@R or qps@R, R a recall; "candidates@.95" */
+    enum nlsh_sampler sampler;
+    enum nlsh_pruner pruner;
+    size_t n_trials;     /* 50, those of earlier calls included; half as many of a second stage */
+    size_t n_folds;      /* 3; 1: one fifth is held out */
+    size_t epochs;       /* of a trial, in each fold; 10 */
+    size_t top_k;        /* models that are trained on all data; 5 */
+    size_t final_epochs; /* of these; 100 */
+    double timeout;      /* seconds after which no trial begins; 0: none */
+    int resume;          /* 1: the study is there, and goes on */
+    int two_stage;       /* 1: then over the partition, the network being the first stage's best */
+};
+
+NLSH_API void nlsh_tune_options_init(struct nlsh_tune_options *options);
+
+struct nlsh_tune_report {
+    size_t n_complete, n_pruned, n_failed; /* trials of the study, both stages */
+    size_t n_models;                       /* in index.json */
+    double best, first;                    /* objective of the best trial, and of the defaults */
+    double best_held_out, first_held_out;  /* candidates at recall@10 .95 of the finished models */
+    int defaults_stand;                    /* 1: no finished model needs fewer than the defaults */
+    int left_to_another;                   /* 1: trials of other processes run; they finish it */
+    char best_file[128];                   /* of the model with the fewest, in the folder */
+};
+
+/*
+ * nlsh_tune() - looks for better settings than the defaults.
+ *
+ * The base is cut into folds; a trial learns from all folds but one, whose vectors then are the
+ * queries, with their exact neighbours among the rest; this for each fold. No other vectors are
+ * seen. Unpromising trials stop early. The best top_k settings are then built from the whole base
+ * with final_epochs, and the folder says what came out: docs/tuning.md.
+ * Returns NLSH_OK; NLSH_E_INTERRUPTED (the study is whole, resume goes on); NLSH_E_ARG (an option, or
+ * the space file); NLSH_E_MISMATCH (the study is of other data, objective, space or settings);
+ * NLSH_E_NO_INPUT (nothing to resume); NLSH_E_DATA (a damaged study); NLSH_E_CANT_CREATE.
+ * The same study comes of the same seed wherever trials run one after another.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_tune(const struct nlsh_matrix *base,
+                                                  const struct nlsh_tune_options *options,
+                                                  const struct nlsh_run *run,
+                                                  struct nlsh_tune_report *report,
+                                                  struct nlsh_error *error);
+
 /* ---- evaluate -------------------------------------------------------------------------------- */
 
 /* recall@k of one query's answer, 0 to 1: a returned vector at exactly the k-th true distance

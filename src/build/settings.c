@@ -182,6 +182,17 @@ static int same_name(const char *a, const char *b)
     return *a == *b;
 }
 
+int nlsh__setting_range(size_t i, struct nlsh__setting_range *out)
+{
+    if (i >= N_FIELDS || fields[i].kind == SEED) return 0;
+    const struct field *f = &fields[i];
+    *out = (struct nlsh__setting_range){.low = f->low, .high = f->high, .choices = f->choices};
+    out->kind = f->kind == CHOICE                         ? NLSH__RANGE_CHOICE
+                : f->kind == REAL || f->kind == AUTO_REAL ? NLSH__RANGE_REAL
+                                                          : NLSH__RANGE_WHOLE;
+    return 1;
+}
+
 static const struct field *find(const char *name)
 {
     for (size_t i = 0; i < N_FIELDS; i++)

@@ -1,0 +1,16 @@
+/* settings.h - the settings of a build, from the command line and as JSON. */
+#ifndef NLSH_CLI_SETTINGS_H
+#define NLSH_CLI_SETTINGS_H
+
+#include <jansson.h>
+
+#include "nlsh/learn.h"
+#include "options.h"
+
+/* The defaults, then --config, then the flags. 0 or an exit code after saying why. */
+int settings_read(const struct args *args, struct nlsh_build_options *options);
+
+/* As an object that works as --config. */
+json_t *settings_json(const struct nlsh_build_options *options);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * folds.h - the base cut into folds: rows to learn from, and held-out rows as their queries.
+ *
+ * The graph is found once, over all rows, with so many neighbours that enough of them lie in each
+ * fold's rows: those that do are, in their order, the nearest of these rows alone, for rows and for
+ * queries. The few rows that come out short are searched for exactly. So no trial computes a graph.
+ */
+#ifndef NLSH_TUNE_FOLDS_H
+#define NLSH_TUNE_FOLDS_H
+
+#include "base/job.h"
+#include "build/learner.h"
+
+struct nlsh__fold {
+    struct nlsh__learner_input input;
+    struct nlsh__learner *learner;
+    void *rows, *queries; /* the input's, owned */
+    uint32_t *truth, *graphs[2];
+};
+
+struct nlsh__folds {
+    struct nlsh__fold *folds;
+    size_t n;
+};
+
+/*
+ *  n_folds    1: a fifth of the rows is held out, once
+ *  neighbors  that the settings may ask for
+ *  ivfflat    1: that graph is needed besides the exact one
+ *  run        of the caller: what takes long is told there
+ *  job        of the learners, borrowed while they live
+ * NLSH_E_ARG where the base has too few rows.
+ */
+enum nlsh_status
+nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
+                   size_t n_folds, size_t neighbors, int ivfflat, const struct nlsh_run *run,
+                   const struct nlsh__job *job, struct nlsh__folds *out, struct nlsh_error *error);
+void nlsh__folds_free(struct nlsh__folds *folds);
+
+#endif

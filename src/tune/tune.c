@@ -1,0 +1,523 @@
+/*
+ * tune.c - nlsh_tune(): a study from its first trial to its models.
+ *
+ *   folds -> the defaults as an index -> trials over the network -> trials over the partition
+ *         -> the best settings on all data
+ *
+ * The study's file holds everything that a run knows: one that was stopped, or killed, goes on from
+ * there, and several processes may work on it; the last to end a trial makes the models.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "build/resolve.h"
+#include "build/settings.h"
+#include "tune/run.h"
+
+void nlsh_tune_options_init(struct nlsh_tune_options *options)
+{
+    *options = (struct nlsh_tune_options){
+        .objective = "candidates@.95",
+        .sampler = NLSH_SAMPLER_TPE,
+        .pruner = NLSH_PRUNER_MEDIAN,
+        .n_trials = 50,
+        .n_folds = 3,
+        .epochs = 10,
+        .top_k = 5,
+        .final_epochs = 100,
+    };
+    nlsh_build_options_init(&options->build);
+}
+
+char *nlsh__tune_path(const struct nlsh__tune *tune, const char *name)
+{
+    const char *folder = tune->options->folder;
+    size_t size = strlen(folder) + strlen(name) + 2;
+    char *path = malloc(size);
+    if (path != NULL) snprintf(path, size, "%s/%s", folder, name);
+    return path;
+}
+
+static void note(const struct nlsh__tune *tune, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void note(const struct nlsh__tune *tune, const char *format, ...)
+{
+    char sentence[256];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(sentence, sizeof sentence, format, values);
+    va_end(values);
+    if (tune->run->note != NULL) tune->run->note(tune->run->user, sentence);
+}
+
+/* ---- what is told while trials run ----------------------------------------------------------- */
+
+/* Stages of a trial are told as the trials' own progress: one bar for all of them. */
+static int trial_progress(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    const struct nlsh__tune *tune = user;
+    const double units = 1000; /* a trial */
+    (void)stage;
+    (void)done;
+    (void)total;
+    if (tune->run->progress == NULL) return 0;
+    double so_far = ((double)tune->n_done + tune->share) * units;
+    double all = (double)tune->n_wanted * units;
+    /* Never the last unit: the bar ends when the trials have. */
+    return tune->run->progress(tune->run->user, tune->label, (uint64_t)fmin(so_far, all - 1),
+                               (uint64_t)all);
+}
+
+static void trial_note(void *user, const char *sentence)
+{
+    (void)user;
+    (void)sentence;
+}
+
+static enum nlsh_status update_label(struct nlsh__tune *tune, struct nlsh__stage *stage,
+                                     struct nlsh_error *error)
+{
+    struct nlsh__trials trials;
+    enum nlsh_status status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
+    if (status != NLSH_OK) return status;
+    const struct nlsh__trial *best = nlsh__best_trial(tune, &trials);
+    size_t n = 0;
+    for (size_t i = 0; i < trials.n; i++) {
+        const struct nlsh__trial *t = &trials.trials[i];
+        n += t->state != NLSH__TRIAL_RUNNING && !(t->state == NLSH__TRIAL_FAILED && t->lost);
+    }
+    tune->n_done = n < stage->most ? n : stage->most;
+    tune->n_wanted = stage->most;
+    const char *name = stage->prefix[0] ? "partition trials" : "trials";
+    if (best == NULL)
+        snprintf(tune->label, sizeof tune->label, "%s: %zu of %zu", name, n, stage->most);
+    else
+        snprintf(tune->label, sizeof tune->label, "%s: %zu of %zu, best %.5g", name, n, stage->most,
+                 best->value);
+    nlsh__trials_free(&trials);
+    return NLSH_OK;
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+static enum nlsh_status check_range(const char *name, double value, double low, double high,
+                                    struct nlsh_error *error)
+{
+    if (value >= low && value <= high) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "nlsh tune --help lists what there is",
+                      "%s is %g: it must lie between %g and %g", name, value, low, high);
+}
+
+static enum nlsh_status check_options(const struct nlsh_tune_options *o, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    if (o->folder == NULL || o->folder[0] == '\0')
+        return nlsh__fail(error, NLSH_E_ARG, "name one", "a tuning run needs a folder");
+    NLSH_TRY(check_range("tune_trials", (double)o->n_trials, 1, 1e6, error));
+    NLSH_TRY(check_range("tune_folds", (double)o->n_folds, 1, 20, error));
+    NLSH_TRY(check_range("tune_epochs", (double)o->epochs, 1, 1e5, error));
+    NLSH_TRY(check_range("top_k", (double)o->top_k, 1, 1e4, error));
+    NLSH_TRY(check_range("final_epochs", (double)o->final_epochs, 1, 1e5, error));
+    NLSH_TRY(check_range("timeout", o->timeout, 0, 1e9, error));
+    NLSH_TRY(check_range("sampler", o->sampler, 0, 2, error));
+    NLSH_TRY(check_range("pruner", o->pruner, 0, 2, error));
+out:
+    return status;
+}
+
+/* An attribute of the study that a later run must agree with: written where it is not there. */
+static enum nlsh_status agree(struct nlsh__store *store, const char *path, const char *key,
+                              const char *value, const char *what, struct nlsh_error *error)
+{
+    char *old = NULL;
+    enum nlsh_status status = nlsh__store_get(store, key, &old, error);
+    if (status == NLSH_OK && old == NULL)
+        status = nlsh__store_set(store, key, value, error);
+    else if (status == NLSH_OK && strcmp(old, value) != 0)
+        status =
+            nlsh__fail(error, NLSH_E_MISMATCH,
+                       "resume it as it began, or begin another study: take another -i or "
+                       "--study",
+                       "%s: the study is of other %s: %.120s, not %.120s", path, what, old, value);
+    free(old);
+    return status;
+}
+
+static enum nlsh_status agree_all(const struct nlsh__tune *tune, const struct nlsh__stage *stage,
+                                  const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_tune_options *o = tune->options;
+    char text[160], *space = NULL, *settings = nlsh__settings_json(&stage->build);
+    if (settings == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    snprintf(text, sizeof text, "{\"hash\": \"%016" PRIx64 "\", \"rows\": %zu, \"dim\": %zu}",
+             tune->data_hash, tune->base->n_rows, tune->base->dim);
+    NLSH_TRY(agree(stage->store, path, "nlsh:data", text, "data", error));
+    snprintf(text, sizeof text, "\"%s\"", tune->objective.name);
+    NLSH_TRY(agree(stage->store, path, "nlsh:objective", text, "objective", error));
+    snprintf(text, sizeof text, "{\"folds\": %zu, \"epochs\": %zu}", o->n_folds, o->epochs);
+    NLSH_TRY(agree(stage->store, path, "nlsh:folds", text, "folds", error));
+    NLSH_TRY(nlsh__space_json(&stage->space, &space, error));
+    NLSH_TRY(agree(stage->store, path, "nlsh:space", space, "space", error));
+    NLSH_TRY(agree(stage->store, path, "nlsh:build", settings, "settings", error));
+out:
+    free(space);
+    free(settings);
+    return status;
+}
+
+/* ---- a stage --------------------------------------------------------------------------------- */
+
+/* The defaults, or the first stage's best, are the first trial. */
+static enum nlsh_status enqueue_first(struct nlsh__stage *stage, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__trials trials = {0};
+    double values[NLSH__MAX_PARAMS];
+    stage->first_is_point = nlsh__space_point(&stage->space, &stage->build, values);
+    if (!stage->first_is_point)
+        for (size_t i = 0; i < stage->space.n; i++) values[i] = NAN;
+    NLSH_TRY(nlsh__store_trials(stage->store, &stage->space, &trials, error));
+    if (trials.n == 0) NLSH_TRY(nlsh__store_enqueue(stage->store, &stage->space, values, error));
+out:
+    nlsh__trials_free(&trials);
+    return status;
+}
+
+static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__stage *stage,
+                                  int *none, struct nlsh_error *error)
+{
+    const struct nlsh_tune_options *o = tune->options;
+    struct nlsh__sampler_options how;
+    struct nlsh__trials trials;
+    struct nlsh__observation *seen = NULL;
+    size_t n = 0;
+    *none = o->timeout > 0 && nlsh__now() - tune->started > o->timeout;
+    if (*none) {
+        note(tune, "the time for trials is over");
+        return NLSH_OK;
+    }
+    if (o->sampler != NLSH_SAMPLER_GRID) return NLSH_OK;
+    enum nlsh_status status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
+    if (status != NLSH_OK) return status;
+    NLSH_TRY(nlsh__alloc(&seen, trials.n, sizeof *seen, error));
+    int waiting = 0;
+    for (size_t i = 0; i < trials.n; i++) {
+        const struct nlsh__trial *t = &trials.trials[i];
+        waiting |= t->waiting;
+        if (t->belongs && !t->waiting)
+            seen[n++] = (struct nlsh__observation){
+                .values = t->values, .state = t->state, .number = t->number};
+    }
+    nlsh__sampler_options_init(&how);
+    how.kind = NLSH__SAMPLER_GRID;
+    how.seed = stage->build.seed;
+    *none = !waiting && nlsh__suggestions_left(&stage->space, &how, seen, n) == 0;
+    if (*none) note(tune, "every point of the grid has been tried");
+out:
+    free(seen);
+    nlsh__trials_free(&trials);
+    return status;
+}
+
+static enum nlsh_status run_trials(struct nlsh__tune *tune, struct nlsh__stage *stage,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_reaped;
+    int none = 0;
+    NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, error));
+    if (n_reaped > 0) note(tune, "%zu trials of processes that are gone count as failed", n_reaped);
+    for (;;) {
+        NLSH_TRY(update_label(tune, stage, error));
+        tune->share = 0;
+        NLSH_TRY(nlsh__job_progress(&tune->job, "trials", 0, 0, error));
+        NLSH_TRY(may_begin(tune, stage, &none, error));
+        if (!none) NLSH_TRY(nlsh__tune_trial(tune, stage, &none, error));
+        if (none) break;
+    }
+    if (tune->run->progress != NULL) {
+        uint64_t all = 1000 * (uint64_t)tune->n_wanted;
+        (void)tune->run->progress(tune->run->user, tune->label, all, all);
+    }
+out:
+    return status;
+}
+
+/* Trials that living processes still run. */
+static enum nlsh_status n_running(const struct nlsh__stage *stage, size_t *n,
+                                  struct nlsh_error *error)
+{
+    struct nlsh__trials trials;
+    size_t n_reaped;
+    enum nlsh_status status = nlsh__store_reap(stage->store, &n_reaped, error);
+    *n = 0;
+    if (status == NLSH_OK) status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < trials.n; i++)
+        *n += trials.trials[i].state == NLSH__TRIAL_RUNNING && !trials.trials[i].waiting;
+    nlsh__trials_free(&trials);
+    return NLSH_OK;
+}
+
+static void last_part(const char *path, char *out, size_t size)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    size_t first = length;
+    while (first > 0 && path[first - 1] != '/') first--;
+    snprintf(out, size, "%.*s", (int)(length - first), path + first);
+}
+
+static enum nlsh_status open_stage(struct nlsh__tune *tune, size_t i, char **path,
+                                   struct nlsh_error *error)
+{
+    struct nlsh__stage *stage = &tune->stages[i];
+    const struct nlsh_tune_options *o = tune->options;
+    char name[256], full[300];
+    *path = o->study != NULL ? strdup(o->study) : nlsh__tune_path(tune, "study.db");
+    if (*path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    if (o->name != NULL)
+        snprintf(name, sizeof name, "%s", o->name);
+    else
+        last_part(o->folder, name, sizeof name);
+    snprintf(full, sizeof full, "%s%s", name, i == 0 ? "" : "-partition");
+    /* The second stage of a resumed run may not have begun. */
+    enum nlsh__store_mode mode = i > 0       ? NLSH__STORE_EITHER
+                                 : o->resume ? NLSH__STORE_RESUME
+                                             : NLSH__STORE_CREATE;
+    enum nlsh_status status = nlsh__store_open(
+        *path, full, mode, nlsh__objective_maximize(&tune->objective), &stage->store, error);
+    if (status == NLSH_OK) tune->n_stages = i + 1;
+    return status;
+}
+
+/* What the second stage began with, where it has begun: the first may have found better since. */
+static enum nlsh_status settings_of_second(struct nlsh__stage *stage, struct nlsh_error *error)
+{
+    char *text = NULL;
+    const char *name;
+    json_t *value;
+    enum nlsh_status status = nlsh__store_get(stage->store, "nlsh:build", &text, error);
+    json_t *object = text != NULL ? json_loads(text, 0, NULL) : NULL;
+    json_object_foreach(object, name, value)
+    {
+        char number[64];
+        snprintf(number, sizeof number, "%.17g", json_number_value(value));
+        if (status == NLSH_OK)
+            status = nlsh_build_options_set(
+                &stage->build, name, json_is_string(value) ? json_string_value(value) : number,
+                error);
+    }
+    json_decref(object);
+    free(text);
+    return status;
+}
+
+/* The network fixed to the first stage's best, the partition to be searched. */
+static enum nlsh_status second_stage(struct nlsh__tune *tune, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__stage *first = &tune->stages[0];
+    struct nlsh__stage *stage = &tune->stages[1];
+    struct nlsh__trials trials;
+    char *path = NULL;
+    NLSH_TRY(nlsh__store_trials(first->store, &first->space, &trials, error));
+    const struct nlsh__trial *best = nlsh__best_trial(tune, &trials);
+    stage->prefix = "partition-";
+    stage->build = first->build;
+    stage->most = (first->most + 1) / 2;
+    if (best != NULL && best->belongs)
+        status = nlsh__space_apply(&first->space, best->values, &stage->build, error);
+    nlsh__trials_free(&trials);
+    if (status != NLSH_OK) goto out;
+    stage->build.imbalance = nlsh__imbalance(&stage->build, stage->build.partitioner);
+    NLSH_TRY(open_stage(tune, 1, &path, error));
+    NLSH_TRY(settings_of_second(stage, error));
+    nlsh__space_partition(&stage->build, &stage->space);
+    NLSH_TRY(agree_all(tune, stage, path, error));
+    NLSH_TRY(enqueue_first(stage, error));
+    NLSH_TRY(run_trials(tune, stage, error));
+out:
+    free(path);
+    return status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* A caller without a cache gets one for the run: no partition is to be made twice. */
+static enum nlsh_status own_cache(struct nlsh__tune *tune, struct nlsh_run *run,
+                                  struct nlsh_error *error)
+{
+    if (run->cache_dir != NULL) return NLSH_OK;
+    tune->cache = nlsh__tune_path(tune, "cache.tmp");
+    if (tune->cache == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    run->cache_dir = tune->cache;
+    return NLSH_OK;
+}
+
+static enum nlsh_status make_space(struct nlsh__tune *tune, struct nlsh_error *error)
+{
+    struct nlsh__stage *stage = &tune->stages[0];
+    stage->prefix = "";
+    stage->most = tune->options->n_trials;
+    if (tune->options->space != NULL)
+        return nlsh__space_file(tune->options->space, &stage->space, error);
+    nlsh__space_network(&stage->build, &stage->space);
+    return NLSH_OK;
+}
+
+static int wants_ivfflat(const struct nlsh__stage *stage)
+{
+    return stage->build.graph == NLSH_GRAPH_IVFFLAT ||
+           nlsh__space_find(&stage->space, "graph") >= 0;
+}
+
+/* Everything in the study and in the folder that trials lean on. */
+static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__stage *stage = &tune->stages[0];
+    const struct nlsh_tune_options *o = tune->options;
+    struct nlsh_run loud = *tune->run;
+    struct nlsh__search_space partition = {0};
+    char *path = NULL;
+    NLSH_TRY(open_stage(tune, 0, &path, error));
+    NLSH_TRY(agree_all(tune, stage, path, error));
+    if (o->two_stage) nlsh__space_partition(&stage->build, &partition);
+    size_t neighbors = nlsh__space_neighbors(&stage->space, &stage->build);
+    size_t second = nlsh__space_neighbors(&partition, &stage->build);
+    loud.cache_dir = tune->job.run.cache_dir;
+    NLSH_TRY(nlsh__folds_create(tune->base, &stage->build, o->n_folds,
+                                neighbors > second ? neighbors : second, wants_ivfflat(stage),
+                                &loud, &tune->job, &tune->folds, error));
+    NLSH_TRY(nlsh__tune_defaults(tune, &stage->build, stage->store, error));
+    NLSH_TRY(enqueue_first(stage, error));
+out:
+    free(path);
+    return status;
+}
+
+static enum nlsh_status count_trials(const struct nlsh__tune *tune, struct nlsh_tune_report *report,
+                                     struct nlsh_error *error)
+{
+    report->best = report->first = NAN;
+    for (size_t s = 0; s < tune->n_stages; s++) {
+        struct nlsh__trials trials;
+        const struct nlsh__stage *stage = &tune->stages[s];
+        enum nlsh_status status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
+        if (status != NLSH_OK) return status;
+        for (size_t i = 0; i < trials.n; i++) {
+            const struct nlsh__trial *t = &trials.trials[i];
+            report->n_complete += t->state == NLSH__TRIAL_COMPLETE;
+            report->n_pruned += t->state == NLSH__TRIAL_PRUNED;
+            report->n_failed += t->state == NLSH__TRIAL_FAILED;
+            if (s == 0 && t->number == 0) report->first = t->value;
+        }
+        const struct nlsh__trial *best = nlsh__best_trial(tune, &trials);
+        if (best != NULL && nlsh__better(tune, best->value, report->best))
+            report->best = best->value;
+        nlsh__trials_free(&trials);
+    }
+    return NLSH_OK;
+}
+
+/* Behind the trials: the last process makes the models. */
+static enum nlsh_status finish(struct nlsh__tune *tune, struct nlsh_tune_report *report,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_others;
+    int mine;
+    struct nlsh__stage *last = &tune->stages[tune->n_stages - 1];
+    NLSH_TRY(n_running(last, &n_others, error));
+    mine = n_others == 0;
+    if (mine) NLSH_TRY(nlsh__store_claim(tune->stages[0].store, &mine, error));
+    if (!mine) {
+        report->left_to_another = 1;
+        note(tune, "another process works on this study and will finish it");
+        goto out;
+    }
+    NLSH_TRY(nlsh__tune_models(tune, report, error));
+out:
+    return status;
+}
+
+static enum nlsh_status run_all(struct nlsh__tune *tune, struct nlsh_tune_report *report,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_others = 0;
+    NLSH_TRY(prepare(tune, error));
+    status = run_trials(tune, &tune->stages[0], error);
+    if (status == NLSH_OK && tune->options->two_stage)
+        status = n_running(&tune->stages[0], &n_others, error);
+    /* The second stage stands on the whole of the first. */
+    if (status == NLSH_OK && tune->options->two_stage && n_others == 0)
+        status = second_stage(tune, error);
+    if (tune->n_partitions > 0)
+        note(tune,
+             "partitions of trials: %zu of %zu from the cache; graphs: none was made in a trial",
+             tune->n_partitions_cached, tune->n_partitions);
+    enum nlsh_status written = nlsh__write_trials(tune, status == NLSH_OK ? error : NULL);
+    if (status == NLSH_OK) status = written;
+    if (status == NLSH_OK) status = count_trials(tune, report, error);
+    if (status == NLSH_OK) status = finish(tune, report, error);
+out:
+    return status;
+}
+
+static void tune_free(struct nlsh__tune *tune)
+{
+    size_t n;
+    nlsh__folds_free(&tune->folds);
+    for (size_t s = 0; s < 2; s++) nlsh__store_close(tune->stages[s].store);
+    nlsh__job_end(&tune->job);
+    if (tune->cache != NULL && nlsh_cache_clear(tune->cache, &n, NULL) == NLSH_OK)
+        rmdir(tune->cache);
+    free(tune->cache);
+}
+
+enum nlsh_status nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
+                           const struct nlsh_run *run, struct nlsh_tune_report *report,
+                           struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_run defaults, inner;
+    struct nlsh_tune_report unused;
+    struct nlsh__tune tune = {.base = base, .options = options, .started = nlsh__now()};
+    nlsh__error_clear(error);
+    nlsh_run_init(&defaults);
+    tune.run = run != NULL ? run : &defaults;
+    if (report == NULL) report = &unused;
+    *report = (struct nlsh_tune_report){0};
+    NLSH_TRY(check_options(options, error));
+    NLSH_TRY(nlsh__objective_parse(options->objective, &tune.objective, error));
+    struct nlsh__stage *stage = &tune.stages[0];
+    stage->build = options->build;
+    NLSH_TRY(nlsh__resolve(base, &stage->build, error));
+    NLSH_TRY(make_space(&tune, error));
+    tune.data_hash = nlsh_data_hash(base);
+    NLSH_TRY(nlsh__make_dirs(options->folder, error));
+    inner = *tune.run;
+    inner.progress = trial_progress;
+    inner.note = trial_note;
+    inner.user = &tune;
+    NLSH_TRY(own_cache(&tune, &inner, error));
+    NLSH_TRY(nlsh__job_begin(&inner, &tune.job, error));
+    NLSH_TRY(run_all(&tune, report, error));
+out:
+    tune_free(&tune);
+    return status;
+}

@@ -1,0 +1,201 @@
+# nlsh tune: a run to its models, stopped and gone on with, two at once, and every way that it fails.
+. "$(dirname "$0")/lib.sh"
+make_data
+quick='--tune_trials 4 --tune_folds 2 --tune_epochs 2 --top_k 2 --final_epochs 2 --sampler random
+    -m 8 --layers 1 --nodes 64 --partitioner kmeans --threads 2'
+run_dir=outputs/tuning/first
+
+# column NAME FILE: the values of a column of a CSV without quotes.
+column()
+{
+    awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next }
+        { print $at }' "$2"
+}
+
+# ---- a run ---------------------------------------------------------------------------------------
+# shellcheck disable=SC2086 # the flags are words
+run 0 tune -d base.fvecs -i first $quick --json
+has err 'trial 0: the defaults' 'trial 3: ' 'partitions of trials: ' 'from the cache' 'model 2 of 2' 'held out'
+for name in index.json trials.csv study.db defaults.nlsh; do
+    ok "$name is there" test -s $run_dir/$name
+done
+ok 'four trials, the first whole' test "$(column state $run_dir/trials.csv | wc -l)" -eq 4 -a \
+    "$(column state $run_dir/trials.csv | head -n 1)" = complete
+ok 'the first are the defaults' test "$(column lr $run_dir/trials.csv | head -n 1)" = 0.008 -a \
+    "$(column nodes $run_dir/trials.csv | head -n 1)" = 64
+ok 'what is said as JSON' python3 -c 'import json; r = json.load(open("out"))
+assert sum(r["trials"].values()) == 4 and r["models_index"] == "outputs/tuning/first/index.json"
+assert r["best"] <= r["defaults"] and isinstance(r["defaults_stand"], bool)'
+ok 'the list of models' python3 -c 'import json; r = json.load(open("outputs/tuning/first/index.json"))
+m = r["models"]
+assert len(m) == 2 and m[0]["score"] <= m[1]["score"] and r["objective"] == "candidates@0.95"
+assert all(x["settings"]["epochs"] == 2 and x["settings"]["m"] == 8 and x["seed"] == 1 for x in m)
+assert r["data"]["rows"] == 600 and r["defaults"]["held_out_candidates"] > 0
+assert r["best"] in [x["file"] for x in m] + ["defaults.nlsh"]'
+run 0 search --models_index $run_dir/index.json -d base.fvecs -q query.fvecs -N 10 -T 1,2,5,0.05
+ok 'two models at four T' test "$(wc -l <$run_dir/models_compare.csv)" -eq 9
+ok 'a results file each' test "$(ls $run_dir/results.*.txt | wc -l)" -eq 2
+# first_model FOLDER: the file of the best model.
+first_model() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1] + "/index.json"))["models"][0]["file"])' "$1"; }
+best=$(first_model $run_dir)
+run 0 verify "$run_dir/$best"
+
+# ---- again ---------------------------------------------------------------------------------------
+run 73 tune -d base.fvecs -i first $quick
+has err 'study.db' 'already' '--resume'
+cp $run_dir/trials.csv before.csv
+run 0 tune -d base.fvecs -i first $quick --resume
+has err 'the defaults: defaults.nlsh is there' 'model 1 of 2: trial-' 'is there'
+lacks err 'trial 4'
+# The same seed gives the same study; times aside.
+run 0 tune -d base.fvecs -i $PWD/second $quick
+cut -d, -f1-4,6- before.csv >a.csv
+cut -d, -f1-4,6- second/trials.csv >b.csv
+ok 'the same trials of the same seed' cmp a.csv b.csv
+ok 'the same models' cmp "$run_dir/$best" "second/$best"
+run 0 tune -d base.fvecs -i first $quick --resume --tune_trials 6 --no-cache
+ok 'six trials' test "$(column trial $run_dir/trials.csv | tr '\n' ' ')" = '0 1 2 3 4 5 '
+ok 'no cache of its own is left' test ! -e $run_dir/cache.tmp
+
+# ---- stopped -------------------------------------------------------------------------------------
+long='--tune_trials 400 --tune_folds 2 --tune_epochs 2 --top_k 1 --final_epochs 2 --sampler random
+    --pruner none -m 8 --layers 1 --nodes 64 --partitioner kmeans'
+# wait_for FILE TEXT: until a file has the text.
+wait_for()
+{
+    tries=0
+    until grep -qF -e "$2" "$1" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -gt 600 ] && { fail "waited for $2 in $1"; return; }
+        sleep 0.1
+    done
+}
+"$nlsh" tune -d base.fvecs -i stopped $long >o1 2>e1 </dev/null &
+pid=$!
+wait_for e1 'trial 2:'
+kill -TERM $pid
+wait $pid
+ok 'stopped: 130' test $? -eq 130
+has e1 'interrupted' 'stopped/study.db' '--resume'
+ok 'the table of what was done' test -s outputs/tuning/stopped/trials.csv
+ok 'no models yet' test ! -e outputs/tuning/stopped/index.json
+"$nlsh" tune -d base.fvecs -i stopped $long --resume >o1 2>e2 </dev/null &
+pid=$!
+wait_for e2 'trial '
+kill -KILL $pid
+wait $pid 2>/dev/null
+before=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
+run 0 tune -d base.fvecs -i stopped $long --resume --timeout 0.001
+has err 'of processes that are gone' 'the time for trials is over' 'model 1 of 1'
+after=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
+ok "nothing that was ended is lost: $before, then $after" test "$after" -ge "$before"
+ok 'one trial is lost to each stop' test "$(column state outputs/tuning/stopped/trials.csv | grep -c failed)" -le 2
+
+# ---- two at once ---------------------------------------------------------------------------------
+pair='--tune_trials 12 --tune_folds 2 --tune_epochs 2 --top_k 2 --final_epochs 2 --sampler random
+    -m 8 --layers 1 --nodes 64 --partitioner kmeans --threads 1'
+"$nlsh" tune -d base.fvecs -i pair $pair >o1 2>e1 </dev/null &
+pid=$!
+wait_for e1 'trial 0:'
+run 0 tune -d base.fvecs -i pair $pair --resume
+cp err e2
+wait $pid
+ok 'the first of two: 0' test $? -eq 0
+ok 'twelve trials, each once' test \
+    "$(column trial outputs/tuning/pair/trials.csv | sort -n | uniq | wc -l)" -eq 12
+ok 'none failed' test -z "$(column state outputs/tuning/pair/trials.csv | grep failed)"
+ok 'models were made' test -s outputs/tuning/pair/index.json
+
+# ---- other ways ----------------------------------------------------------------------------------
+printf '{"parameters": [{"name": "m", "choices": [4, 8]}, {"name": "lr", "range": [1e-3, 1e-2], "log": true}]}' >space.json
+run 0 tune -d base.fvecs -i spaced $quick --space space.json --objective recall@2 --sampler tpe
+ok 'its columns' test "$(head -n 1 outputs/tuning/spaced/trials.csv | cut -d, -f8-)" = m,lr
+ok 'recall is made large' python3 -c 'import json; r = json.load(open("outputs/tuning/spaced/index.json"))
+m = r["models"]; assert 1 >= m[0]["score"] >= m[1]["score"] > 0 and m[0]["score"] >= r["defaults"]["score"]'
+run 0 tune -d base.fvecs -i outside $quick --space space.json -m 6
+ok 'defaults outside the space are a trial all the same' test \
+    "$(column state outputs/tuning/outside/trials.csv | head -n 1)" = complete
+run 0 tune -d base.fvecs -i fast $quick --objective qps@.9 --pruner hyperband
+ok 'queries a second' test "$(column value outputs/tuning/fast/trials.csv | head -n 1 | cut -d. -f1)" -gt 100
+run 0 tune -d base.fvecs -i both $quick --two_stage
+has err 'both/' 'trial 1: '
+ok 'both stages' test "$(column stage outputs/tuning/both/trials.csv | sort | uniq -c | tr -s ' ' | tr -d '\n')" = \
+    ' 4 network 2 partition'
+run 0 tune -d base.fvecs -i both $quick --two_stage --resume --tune_trials 6
+run 0 tune -d base.fvecs -i cosine $quick --metric cosine
+run 0 tune -d base.fvecs -i inner $quick --metric ip
+run 0 build --mode tune -d base.fvecs -i byseed -type sift $quick
+ok 'the original flags' test -s outputs/tuning/byseed/index.json
+run 0 tune -d base.fvecs --study $PWD/elsewhere/s.db -i $PWD/elsewhere $quick
+run 0 tune -d base.fvecs --study elsewhere/s.db $quick --resume
+
+# ---- what is refused -----------------------------------------------------------------------------
+run 66 tune -d base.fvecs -i nothing $quick --resume
+has err 'nothing/study.db' 'hint: '
+run 2 tune -d base.fvecs $quick --resume
+u8bin other.u8bin 600 16 3
+run 65 tune -d other.u8bin -i first $quick --resume
+has err 'other data' 'study.db' 'hint: '
+run 65 tune -d base.fvecs -i first $quick --resume --objective recall@3
+has err 'objective'
+run 65 tune -d base.fvecs -i first $quick --resume --objective candidates@.9
+has err 'other objective' 'candidates@0.9'
+run 65 tune -d base.fvecs -i first $quick --resume --space space.json
+has err 'other space'
+run 65 tune -d base.fvecs -i first $quick --resume -m 16
+has err 'other settings'
+run 65 tune -d base.fvecs -i first $quick --resume --tune_folds 3
+has err 'other folds'
+ok 'the study is as it was' test -s $run_dir/study.db
+run 0 tune -d base.fvecs -i first $quick --resume --tune_trials 6
+mkdir -p outputs/tuning/damaged outputs/tuning/text
+head -c 9000 $run_dir/study.db >outputs/tuning/damaged/study.db
+run 65 tune -d base.fvecs -i damaged $quick --resume
+has err 'damaged/study.db' 'hint: '
+echo 'no study at all, but a text that is long enough' >outputs/tuning/text/study.db
+run 65 tune -d base.fvecs -i text $quick --resume
+has err 'text/study.db'
+# bad_space TEXT WANTED...: a space file that is refused with these words.
+bad_space()
+{
+    printf '%s' "$1" >bad.json
+    shift
+    run 2 tune -d base.fvecs -i refused $quick --space bad.json
+    has err 'bad.json' "$@"
+}
+bad_space '{"parameters": [{"name": "nodez", "range": [64, 128]}]}' nodez
+bad_space '{"parameters": [{"name": "epochs", "range": [1, 2]}]}' epochs
+bad_space '{"parameters": [{"name": "layers", "range": [4, 1]}]}' layers
+bad_space '{"parameters": [{"name": "labels", "choices": ["softer"]}]}' softer
+run 66 tune -d base.fvecs -i refused $quick --space gone.json
+has err gone.json
+printf '{' >bad.json
+run 65 tune -d base.fvecs -i refused $quick --space bad.json
+for objective in speed recall@0 recall@1.5 candidates@2 candidates@ qps@x ''; do
+    run 2 tune -d base.fvecs -i refused $quick --objective "$objective"
+    has err 'objective' 'hint: '
+done
+ok 'nothing is left of a refused run' test ! -e outputs/tuning/refused/study.db
+: >file
+run 73 tune -d base.fvecs -i "$PWD/file/run" $quick
+has err file
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir closed && chmod 555 closed
+    run 73 tune -d base.fvecs -i "$PWD/closed/run" $quick
+fi
+run 2 build -d base.fvecs -i x.nlsh --tune_trials 4
+has err '--tune_trials' '--mode tune'
+run 2 build --mode tune -d base.fvecs -i x --dry-run
+run 2 tune -d base.fvecs -i x --sampler best
+run 66 tune -d nothing.fvecs -i x
+u8bin tiny.u8bin 12 16 3
+run 2 tune -d tiny.u8bin -i tiny $quick
+has err 'too few'
+best=$(first_model $run_dir)
+rm "$run_dir/$best"
+run 66 search --models_index $run_dir/index.json -q query.fvecs
+has err "$best" 'hint: '
+run 0 tune -d base.fvecs -i first $quick --resume --tune_trials 6
+ok 'a model that is gone is made again' test -s "$run_dir/$best"
+no_leftovers
+finish
