@@ -55,6 +55,7 @@ enum nlsh_status nlsh__measure_qps(const struct nlsh__tune *tune, const struct n
     if (path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     NLSH_TRY(nlsh__learner_write(fold->learner, path, error));
     NLSH_TRY(nlsh_index_open(path, &index, error));
+    unlink(path); /* it stays mapped, and nothing of it stays where we are killed */
     NLSH_TRY(search_rounds(index, &fold->input.queries, threshold, qps, error));
 out:
     nlsh_index_close(index);

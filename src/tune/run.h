@@ -49,6 +49,20 @@ struct nlsh__tune {
 /* folder/name, freed by the caller; NULL: out of memory. */
 char *nlsh__tune_path(const struct nlsh__tune *tune, const char *name);
 
+/* ---- stage.c ---- */
+
+/* Opens the study of the i-th stage. *path is its file, freed by the caller. */
+enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path,
+                                  struct nlsh_error *error);
+/* The study's data, objective, folds, space and settings are the run's; a new study takes them.
+ * NLSH_E_MISMATCH names both. */
+enum nlsh_status nlsh__stage_agree(const struct nlsh__tune *tune, const struct nlsh__stage *stage,
+                                   const char *path, struct nlsh_error *error);
+/* The settings that the study began with, where it has begun. */
+enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_error *error);
+/* The stage's own settings are the first trial of a new study. */
+enum nlsh_status nlsh__stage_enqueue(struct nlsh__stage *stage, struct nlsh_error *error);
+
 /* ---- trial.c ---- */
 
 /* Begins, runs and ends one trial. *none is 1 where there is none to begin. */

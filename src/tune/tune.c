@@ -136,64 +136,7 @@ out:
     return status;
 }
 
-/* An attribute of the study that a later run must agree with: written where it is not there. */
-static enum nlsh_status agree(struct nlsh__store *store, const char *path, const char *key,
-                              const char *value, const char *what, struct nlsh_error *error)
-{
-    char *old = NULL;
-    enum nlsh_status status = nlsh__store_get(store, key, &old, error);
-    if (status == NLSH_OK && old == NULL)
-        status = nlsh__store_set(store, key, value, error);
-    else if (status == NLSH_OK && strcmp(old, value) != 0)
-        status =
-            nlsh__fail(error, NLSH_E_MISMATCH,
-                       "resume it as it began, or begin another study: take another -i or "
-                       "--study",
-                       "%s: the study is of other %s: %.120s, not %.120s", path, what, old, value);
-    free(old);
-    return status;
-}
-
-static enum nlsh_status agree_all(const struct nlsh__tune *tune, const struct nlsh__stage *stage,
-                                  const char *path, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    const struct nlsh_tune_options *o = tune->options;
-    char text[160], *space = NULL, *settings = nlsh__settings_json(&stage->build);
-    if (settings == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    snprintf(text, sizeof text, "{\"hash\": \"%016" PRIx64 "\", \"rows\": %zu, \"dim\": %zu}",
-             tune->data_hash, tune->base->n_rows, tune->base->dim);
-    NLSH_TRY(agree(stage->store, path, "nlsh:data", text, "data", error));
-    snprintf(text, sizeof text, "\"%s\"", tune->objective.name);
-    NLSH_TRY(agree(stage->store, path, "nlsh:objective", text, "objective", error));
-    snprintf(text, sizeof text, "{\"folds\": %zu, \"epochs\": %zu}", o->n_folds, o->epochs);
-    NLSH_TRY(agree(stage->store, path, "nlsh:folds", text, "folds", error));
-    NLSH_TRY(nlsh__space_json(&stage->space, &space, error));
-    NLSH_TRY(agree(stage->store, path, "nlsh:space", space, "space", error));
-    NLSH_TRY(agree(stage->store, path, "nlsh:build", settings, "settings", error));
-out:
-    free(space);
-    free(settings);
-    return status;
-}
-
 /* ---- a stage --------------------------------------------------------------------------------- */
-
-/* The defaults, or the first stage's best, are the first trial. */
-static enum nlsh_status enqueue_first(struct nlsh__stage *stage, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh__trials trials = {0};
-    double values[NLSH__MAX_PARAMS];
-    stage->first_is_point = nlsh__space_point(&stage->space, &stage->build, values);
-    if (!stage->first_is_point)
-        for (size_t i = 0; i < stage->space.n; i++) values[i] = NAN;
-    NLSH_TRY(nlsh__store_trials(stage->store, &stage->space, &trials, error));
-    if (trials.n == 0) NLSH_TRY(nlsh__store_enqueue(stage->store, &stage->space, values, error));
-out:
-    nlsh__trials_free(&trials);
-    return status;
-}
 
 static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__stage *stage,
                                   int *none, struct nlsh_error *error)
@@ -271,60 +214,6 @@ static enum nlsh_status n_running(const struct nlsh__stage *stage, size_t *n,
     return NLSH_OK;
 }
 
-static void last_part(const char *path, char *out, size_t size)
-{
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/') length--;
-    size_t first = length;
-    while (first > 0 && path[first - 1] != '/') first--;
-    snprintf(out, size, "%.*s", (int)(length - first), path + first);
-}
-
-static enum nlsh_status open_stage(struct nlsh__tune *tune, size_t i, char **path,
-                                   struct nlsh_error *error)
-{
-    struct nlsh__stage *stage = &tune->stages[i];
-    const struct nlsh_tune_options *o = tune->options;
-    char name[256], full[300];
-    *path = o->study != NULL ? strdup(o->study) : nlsh__tune_path(tune, "study.db");
-    if (*path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    if (o->name != NULL)
-        snprintf(name, sizeof name, "%s", o->name);
-    else
-        last_part(o->folder, name, sizeof name);
-    snprintf(full, sizeof full, "%s%s", name, i == 0 ? "" : "-partition");
-    /* The second stage of a resumed run may not have begun. */
-    enum nlsh__store_mode mode = i > 0       ? NLSH__STORE_EITHER
-                                 : o->resume ? NLSH__STORE_RESUME
-                                             : NLSH__STORE_CREATE;
-    enum nlsh_status status = nlsh__store_open(
-        *path, full, mode, nlsh__objective_maximize(&tune->objective), &stage->store, error);
-    if (status == NLSH_OK) tune->n_stages = i + 1;
-    return status;
-}
-
-/* What the second stage began with, where it has begun: the first may have found better since. */
-static enum nlsh_status settings_of_second(struct nlsh__stage *stage, struct nlsh_error *error)
-{
-    char *text = NULL;
-    const char *name;
-    json_t *value;
-    enum nlsh_status status = nlsh__store_get(stage->store, "nlsh:build", &text, error);
-    json_t *object = text != NULL ? json_loads(text, 0, NULL) : NULL;
-    json_object_foreach(object, name, value)
-    {
-        char number[64];
-        snprintf(number, sizeof number, "%.17g", json_number_value(value));
-        if (status == NLSH_OK)
-            status = nlsh_build_options_set(
-                &stage->build, name, json_is_string(value) ? json_string_value(value) : number,
-                error);
-    }
-    json_decref(object);
-    free(text);
-    return status;
-}
-
 /* The network fixed to the first stage's best, the partition to be searched. */
 static enum nlsh_status second_stage(struct nlsh__tune *tune, struct nlsh_error *error)
 {
@@ -343,11 +232,11 @@ static enum nlsh_status second_stage(struct nlsh__tune *tune, struct nlsh_error 
     nlsh__trials_free(&trials);
     if (status != NLSH_OK) goto out;
     stage->build.imbalance = nlsh__imbalance(&stage->build, stage->build.partitioner);
-    NLSH_TRY(open_stage(tune, 1, &path, error));
-    NLSH_TRY(settings_of_second(stage, error));
+    NLSH_TRY(nlsh__stage_open(tune, 1, &path, error));
+    NLSH_TRY(nlsh__stage_settings(stage, error));
     nlsh__space_partition(&stage->build, &stage->space);
-    NLSH_TRY(agree_all(tune, stage, path, error));
-    NLSH_TRY(enqueue_first(stage, error));
+    NLSH_TRY(nlsh__stage_agree(tune, stage, path, error));
+    NLSH_TRY(nlsh__stage_enqueue(stage, error));
     NLSH_TRY(run_trials(tune, stage, error));
 out:
     free(path);
@@ -393,8 +282,8 @@ static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *erro
     struct nlsh_run loud = *tune->run;
     struct nlsh__search_space partition = {0};
     char *path = NULL;
-    NLSH_TRY(open_stage(tune, 0, &path, error));
-    NLSH_TRY(agree_all(tune, stage, path, error));
+    NLSH_TRY(nlsh__stage_open(tune, 0, &path, error));
+    NLSH_TRY(nlsh__stage_agree(tune, stage, path, error));
     if (o->two_stage) nlsh__space_partition(&stage->build, &partition);
     size_t neighbors = nlsh__space_neighbors(&stage->space, &stage->build);
     size_t second = nlsh__space_neighbors(&partition, &stage->build);
@@ -403,7 +292,7 @@ static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *erro
                                 neighbors > second ? neighbors : second, wants_ivfflat(stage),
                                 &loud, &tune->job, &tune->folds, error));
     NLSH_TRY(nlsh__tune_defaults(tune, &stage->build, stage->store, error));
-    NLSH_TRY(enqueue_first(stage, error));
+    NLSH_TRY(nlsh__stage_enqueue(stage, error));
 out:
     free(path);
     return status;
