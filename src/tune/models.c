@@ -283,13 +283,14 @@ out:
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static enum nlsh_status make_one(const struct nlsh__tune *tune, struct model *m, size_t i, size_t n,
-                                 struct nlsh_error *error)
+/* key: the trial's attribute that remembers it. */
+static enum nlsh_status make_one(const struct nlsh__tune *tune, struct model *m, const char *key,
+                                 size_t i, size_t n, struct nlsh_error *error)
 {
     enum nlsh_status status;
     char *text = NULL;
     struct nlsh__job said = {.run = *tune->run};
-    NLSH_TRY(nlsh__store_trial_get(m->stage->store, m->id, "model", &text, error));
+    NLSH_TRY(nlsh__store_trial_get(m->stage->store, m->id, key, &text, error));
     if (remembered(tune, text, m)) {
         nlsh__job_note(&said, "model %zu of %zu: %s is there", i + 1, n, m->file);
         goto out;
@@ -297,7 +298,7 @@ static enum nlsh_status make_one(const struct nlsh__tune *tune, struct model *m,
     NLSH_TRY(build_model(tune, m, error));
     free(text);
     text = record_of(m);
-    status = text != NULL ? nlsh__store_trial_set(m->stage->store, m->id, "model", text, error)
+    status = text != NULL ? nlsh__store_trial_set(m->stage->store, m->id, key, text, error)
                           : no_memory(error);
     nlsh__job_note(&said, "model %zu of %zu: %s, %.0f candidates held out at recall .95", i + 1, n,
                    m->file, m->held_out);
@@ -306,22 +307,56 @@ out:
     return status;
 }
 
+/* Long training may learn the base by heart: where no model is better than the defaults, the best
+ * settings get one more, with as many epochs as the defaults had. */
+static enum nlsh_status add_short(const struct nlsh__tune *tune, struct models *models,
+                                  struct nlsh_error *error)
+{
+    struct model m = models->models[0];
+    m.options.epochs = m.stage->build.epochs;
+    if (m.options.epochs == tune->options->final_epochs) return NLSH_OK;
+    snprintf(m.file, sizeof m.file, "%strial-%llu-short.nlsh", m.stage->prefix,
+             (unsigned long long)m.trial);
+    m.settings = nlsh__settings_json(&m.options);
+    if (m.settings == NULL) return no_memory(error);
+    struct model *more = realloc(models->models, (models->n + 1) * sizeof *more);
+    if (more == NULL) {
+        free(m.settings);
+        return no_memory(error);
+    }
+    models->models = more;
+    more[models->n++] = m;
+    nlsh__job_note(&(struct nlsh__job){.run = *tune->run},
+                   "no model with %zu epochs needs fewer candidates than the defaults (%.0f): the "
+                   "best settings once more with %zu",
+                   tune->options->final_epochs, tune->defaults.candidates, m.options.epochs);
+    return make_one(tune, &more[models->n - 1], "model-short", models->n - 1, models->n, error);
+}
+
+static const struct model *fewest(const struct models *models)
+{
+    const struct model *best = &models->models[0];
+    for (size_t i = 1; i < models->n; i++)
+        if (models->models[i].held_out < best->held_out) best = &models->models[i];
+    return best;
+}
+
 enum nlsh_status nlsh__tune_models(struct nlsh__tune *tune, struct nlsh_tune_report *report,
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct models models = {0};
-    const struct model *best = NULL;
     NLSH_TRY(choose_models(tune, &models, error));
     if (models.n == 0) {
         status = nlsh__fail(error, NLSH_E_ARG, "give it more trials or time, and --resume",
                             "no trial of the study was completed");
         goto out;
     }
-    for (size_t i = 0; i < models.n; i++) {
-        NLSH_TRY(make_one(tune, &models.models[i], i, models.n, error));
-        if (best == NULL || models.models[i].held_out < best->held_out) best = &models.models[i];
-    }
+    for (size_t i = 0; i < models.n; i++)
+        NLSH_TRY(make_one(tune, &models.models[i], "model", i, models.n, error));
+    if (!(fewest(&models)->held_out < tune->defaults.candidates))
+        NLSH_TRY(add_short(tune, &models, error));
+    const struct model *best = fewest(&models);
     report->n_models = models.n;
     report->best_held_out = best->held_out;
     report->first_held_out = tune->defaults.candidates;
