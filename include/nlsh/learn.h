@@ -276,9 +276,9 @@ enum nlsh_pruner { NLSH_PRUNER_NONE = 0, NLSH_PRUNER_MEDIAN, NLSH_PRUNER_HYPERBA
 /* Strings are borrowed while the call runs. */
 struct nlsh_tune_options {
     struct nlsh_build_options build; /* the first trial, and what is not searched */
-    const char *folder;    /* of the run: models, index.json, trials.csv; made where it is not there */
-    const char *study;     /* the study's file; NULL: study.db in the folder */
-    const char *name;      /* of the study in its file; NULL: the folder's last part */
+    const char *folder; /* of the run: models, index.json, trials.csv; made where it is not there */
+    const char *study;  /* the study's file; NULL: study.db in the folder */
+    const char *name;   /* of the study in its file; NULL: the folder's last part */
     const char *data_file; /* what index.json calls the base; or NULL */
     const char *space;     /* JSON file, see docs/tuning.md; NULL: the default space */
     const char *objective; /* recall@T, candidates@R or qps@R, R a recall; "candidates@.95" */
@@ -318,11 +318,9 @@ struct nlsh_tune_report {
  * NLSH_E_NO_INPUT (nothing to resume); NLSH_E_DATA (a damaged study); NLSH_E_CANT_CREATE.
  * The same study comes of the same seed wherever trials run one after another.
  */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_tune(const struct nlsh_matrix *base,
-                                                  const struct nlsh_tune_options *options,
-                                                  const struct nlsh_run *run,
-                                                  struct nlsh_tune_report *report,
-                                                  struct nlsh_error *error);
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
+          const struct nlsh_run *run, struct nlsh_tune_report *report, struct nlsh_error *error);
 
 /* ---- evaluate -------------------------------------------------------------------------------- */
 
