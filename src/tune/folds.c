@@ -137,11 +137,11 @@ out:
 
 /* ---- a fold ---------------------------------------------------------------------------------- */
 
-static enum nlsh_status fold_create(const struct nlsh_matrix *base,
-                                    const struct nlsh_build_options *build, const struct cut *cut,
-                                    size_t neighbors, const struct nlsh_neighbors graphs[2],
-                                    const struct nlsh_run *run, const struct nlsh__job *job,
-                                    struct nlsh__fold *out, struct nlsh_error *error)
+static enum nlsh_status
+fold_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
+            const struct cut *cut, size_t neighbors,
+            const struct nlsh_neighbors graphs[NLSH__N_GRAPHS], const struct nlsh_run *run,
+            const struct nlsh__job *job, struct nlsh__fold *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__learner_input *in = &out->input;
@@ -153,7 +153,7 @@ static enum nlsh_status fold_create(const struct nlsh_matrix *base,
                     &out->truth, error));
     in->truth = out->truth;
     in->truth_k = truth.k;
-    for (int g = 0; g < 2; g++) {
+    for (int g = 0; g < NLSH__N_GRAPHS; g++) {
         if (graphs[g].ids == NULL) continue;
         struct wanted own = {cut->rows, cut->n_rows, neighbors < most ? neighbors : most, 1};
         NLSH_TRY(filter(base, &in->rows, &graphs[g], cut, &own, build->metric, run, &out->graphs[g],
@@ -174,13 +174,14 @@ static size_t neighbors_of_all(size_t wanted, double share, size_t n)
     return k < (double)(n - 1) ? (size_t)k : n - 1;
 }
 
-static enum nlsh_status all_graphs(const struct nlsh_matrix *base,
-                                   const struct nlsh_build_options *build, size_t k, int ivfflat,
-                                   const struct nlsh_run *run, struct nlsh_neighbors graphs[2],
-                                   struct nlsh_error *error)
+static enum nlsh_status
+all_graphs(const struct nlsh_matrix *base, const struct nlsh_build_options *build, size_t k,
+           unsigned methods, const struct nlsh_run *run,
+           struct nlsh_neighbors graphs[NLSH__N_GRAPHS], struct nlsh_error *error)
 {
     enum nlsh_status status;
-    for (int g = 0; g < 1 + (ivfflat != 0); g++) {
+    for (int g = 0; g < NLSH__N_GRAPHS; g++) {
+        if (g != NLSH_GRAPH_EXACT && !(methods >> g & 1)) continue;
         NLSH_TRY(nlsh_graph_build(base, build->metric, (enum nlsh_graph_method)g, k, build->seed,
                                   run, &graphs[g], error));
         free(graphs[g].l2sq); /* ids are enough */
@@ -192,12 +193,12 @@ out:
 
 enum nlsh_status
 nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
-                   size_t n_folds, size_t neighbors, int ivfflat, const struct nlsh_run *run,
+                   size_t n_folds, size_t neighbors, unsigned methods, const struct nlsh_run *run,
                    const struct nlsh__job *job, struct nlsh__folds *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = base->n_rows, parts = n_folds == 1 ? 5 : n_folds;
-    struct nlsh_neighbors graphs[2] = {{0}, {0}};
+    struct nlsh_neighbors graphs[NLSH__N_GRAPHS] = {{0}};
     struct nlsh__rng rng;
     uint32_t *order = NULL;
     *out = (struct nlsh__folds){0};
@@ -206,7 +207,7 @@ nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_optio
                           "%zu vectors are too few for %zu folds", n, n_folds);
     if (neighbors < TRUTH_K) neighbors = TRUTH_K;
     size_t k = neighbors_of_all(neighbors, (double)(parts - 1) / (double)parts, n);
-    NLSH_TRY(all_graphs(base, build, k, ivfflat, run, graphs, error));
+    NLSH_TRY(all_graphs(base, build, k, methods, run, graphs, error));
     NLSH_TRY(nlsh__alloc(&order, n, sizeof *order, error));
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
     nlsh__rng_init(&rng, build->seed, 0x666f6c64);
@@ -224,8 +225,7 @@ nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_optio
     }
 out:
     free(order);
-    nlsh_neighbors_free(&graphs[0]);
-    nlsh_neighbors_free(&graphs[1]);
+    for (int g = 0; g < NLSH__N_GRAPHS; g++) nlsh_neighbors_free(&graphs[g]);
     if (status != NLSH_OK) nlsh__folds_free(out);
     return status;
 }
@@ -238,8 +238,7 @@ void nlsh__folds_free(struct nlsh__folds *folds)
         free(fold->rows);
         free(fold->queries);
         free(fold->truth);
-        free(fold->graphs[0]);
-        free(fold->graphs[1]);
+        for (int g = 0; g < NLSH__N_GRAPHS; g++) free(fold->graphs[g]);
     }
     free(folds->folds);
     *folds = (struct nlsh__folds){0};

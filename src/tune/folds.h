@@ -11,11 +11,13 @@
 #include "base/job.h"
 #include "build/learner.h"
 
+enum { NLSH__N_GRAPHS = 3 };
+
 struct nlsh__fold {
     struct nlsh__learner_input input;
     struct nlsh__learner *learner;
     void *rows, *queries; /* the input's, owned */
-    uint32_t *truth, *graphs[2];
+    uint32_t *truth, *graphs[NLSH__N_GRAPHS];
 };
 
 struct nlsh__folds {
@@ -26,14 +28,14 @@ struct nlsh__folds {
 /*
  *  n_folds    1: a fifth of the rows is held out, once
  *  neighbors  that the settings may ask for
- *  ivfflat    1: that graph is needed besides the exact one
+ *  methods    bit g: the graph of that enum nlsh_graph_method is needed, besides the exact one
  *  run        of the caller: what takes long is told there
  *  job        of the learners, borrowed while they live
  * NLSH_E_ARG where the base has too few rows.
  */
 enum nlsh_status
 nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
-                   size_t n_folds, size_t neighbors, int ivfflat, const struct nlsh_run *run,
+                   size_t n_folds, size_t neighbors, unsigned methods, const struct nlsh_run *run,
                    const struct nlsh__job *job, struct nlsh__folds *out, struct nlsh_error *error);
 void nlsh__folds_free(struct nlsh__folds *folds);
 

@@ -19,7 +19,7 @@ void nlsh__space_network(const struct nlsh_build_options *build, struct nlsh__se
     static const char *const batches[] = {"256", "512", "1024", "2048"};
     static const char *const schedulers[] = {"cosine", "step", "plateau", "none"};
     static const char *const labels[] = {"soft", "hard"};
-    static const char *const graphs[] = {"exact", "ivfflat"};
+    static const char *const graphs[] = {"exact", "ivfflat", "pieces"};
     *out = (struct nlsh__search_space){0};
     (void)nlsh__space_int(out, "layers", 1, 4, 0, 1);
     (void)nlsh__space_int(out, "nodes", 64, 1024, 1, 1);
@@ -33,7 +33,9 @@ void nlsh__space_network(const struct nlsh_build_options *build, struct nlsh__se
     int parent = nlsh__space_choice(out, "labels", labels, 2);
     (void)nlsh__space_int(out, "label_knn", 5, 40, 0, 5);
     nlsh__space_when(out, parent, 1u << 0);
-    if (build->metric != NLSH_IP) (void)nlsh__space_choice(out, "graph", graphs, 2);
+    /* Pieces only where they are the default: elsewhere the exact graph is a matter of seconds. */
+    if (build->metric != NLSH_IP)
+        (void)nlsh__space_choice(out, "graph", graphs, build->graph == NLSH_GRAPH_PIECES ? 3 : 2);
 }
 
 void nlsh__space_partition(const struct nlsh_build_options *build, struct nlsh__search_space *out)

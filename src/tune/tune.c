@@ -267,10 +267,16 @@ static enum nlsh_status make_space(struct nlsh__tune *tune, struct nlsh_error *e
     return NLSH_OK;
 }
 
-static int wants_ivfflat(const struct nlsh__stage *stage)
+/* The graphs that its points name. */
+static unsigned graph_methods(const struct nlsh__stage *stage)
 {
-    return stage->build.graph == NLSH_GRAPH_IVFFLAT ||
-           nlsh__space_find(&stage->space, "graph") >= 0;
+    static const char *const names[NLSH__N_GRAPHS] = {"exact", "ivfflat", "pieces"};
+    unsigned methods = 1u << stage->build.graph;
+    int at = nlsh__space_find(&stage->space, "graph");
+    for (size_t c = 0; at >= 0 && c < stage->space.params[at].n_choices; c++)
+        for (unsigned g = 0; g < NLSH__N_GRAPHS; g++)
+            if (strcmp(stage->space.params[at].choices[c], names[g]) == 0) methods |= 1u << g;
+    return methods;
 }
 
 /* Everything in the study and in the folder that trials lean on. */
@@ -289,7 +295,7 @@ static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *erro
     size_t second = nlsh__space_neighbors(&partition, &stage->build);
     loud.cache_dir = tune->job.run.cache_dir;
     NLSH_TRY(nlsh__folds_create(tune->base, &stage->build, o->n_folds,
-                                neighbors > second ? neighbors : second, wants_ivfflat(stage),
+                                neighbors > second ? neighbors : second, graph_methods(stage),
                                 &loud, &tune->job, &tune->folds, error));
     NLSH_TRY(nlsh__tune_defaults(tune, &stage->build, stage->store, error));
     NLSH_TRY(nlsh__stage_enqueue(stage, error));

@@ -61,7 +61,8 @@ static void check_folds(enum kind kind, size_t n, size_t n_folds, size_t neighbo
     struct nlsh_error error;
     small_options(&o, 4);
     assert_int_equal(nlsh__job_begin(&run, &job, &error), NLSH_OK);
-    if (nlsh__folds_create(&base, &o, n_folds, neighbors, 1, &run, &job, &folds, &error) != NLSH_OK)
+    if (nlsh__folds_create(&base, &o, n_folds, neighbors, 1u << NLSH_GRAPH_IVFFLAT, &run, &job,
+                           &folds, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     assert_int_equal(folds.n, n_folds);
     size_t n_queries = 0;

@@ -48,11 +48,16 @@ static void settings_are_points(void **state)
     build.n_buckets = 256;
     build.partitioner = NLSH_PARTITIONER_METIS;
     build.imbalance = 0.2;
+    build.graph = NLSH_GRAPH_EXACT; /* auto is never searched */
     nlsh__space_network(&build, &space);
     check_default(&space, &build);
     check_points(&space, &build);
     build.labels = NLSH_LABELS_HARD;
     check_default(&space, &build);
+    build.graph = NLSH_GRAPH_PIECES;
+    nlsh__space_network(&build, &space);
+    check_default(&space, &build);
+    build.graph = NLSH_GRAPH_EXACT;
     build.metric = NLSH_IP;
     nlsh__space_network(&build, &space);
     assert_int_equal(nlsh__space_find(&space, "graph"), -1);
