@@ -5,7 +5,7 @@
  * Where buckets are many they stand in groups, and the network answers twice: with a probability for
  * each group, and with logits of the buckets. The former says cheaply which of the latter can matter
  * (after Goodman, "Classes for fast maximum entropy training", 2001, but with one softmax over all
- * buckets that are computed: as two levels of softmax the same network needed 7 % more candidates).
+ * buckets that are computed: a prototype with two levels of softmax needed 7 % more candidates).
  */
 #ifndef NLSH_ROUTER_ROUTER_H
 #define NLSH_ROUTER_ROUTER_H
