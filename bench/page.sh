@@ -130,6 +130,7 @@ END
         printf '\n'
         for mode in single batch1 batch2; do printf '![%s, %s](plots/%s-%s.svg)\n' "$s" "$mode" "$s" "$mode"; done
     done
+    if [ -n "$(awk -F, '$6 != 10 && NR > 1' "$rows" | head -n 1)" ]; then
     cat <<END
 
 recall@1 and recall@100, single:
@@ -150,13 +151,14 @@ END
             echo
         done
     done
+    fi
     cat <<END
 
 ## Latency, memory, building
 
 At the fastest setting with recall@10 of .95 or more, single. Build: seconds of processor time on
-one core (ours: over both; the graph included where the table of building has it). Index: its file; resident: how much more of memory
-the process held after it had been searched.
+one core (ours: over both; the graph included where the table of building has it). Index: its file;
+resident: how much more of memory the process held after it had been searched.
 
 | data | method | setting | p50 us | p95 us | p99 us | candidates | index MB | resident MB | build s |
 |---|---|---|---|---|---|---|---|---|---|
@@ -195,8 +197,8 @@ Beside a query's time (the fastest setting that reaches the recall) the two floo
 reads (network, codes of the candidates, vectors ranked exactly; for graphs, vectors visited; for cells,
 codes and centroids) at the bandwidth of a buffer as large as the index, our network at that of one as
 large as itself; and its products at their peak: of bytes for ours (in batches that of tiles, where the
-processor has them), of floats for others. In a batch queries share what they read: its floor of bytes
-is what one query alone would read.
+processor has them), of floats for others. A ratio below 1: what a query reads often stays in nearer
+caches than the whole index would, and in a batch queries share what they read.
 
 | data | method | mode | recall | time us | bytes | floor us | products | floor us | time / larger floor |
 |---|---|---|---|---|---|---|---|---|---|

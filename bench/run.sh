@@ -20,6 +20,7 @@
 #   $NLSH_BENCH_REALTIME  1: real-time priority for each timed pass (root; well below a second each)
 #   $NLSH_BENCH_LOCK      a file that is locked while something is timed or built
 #   $NLSH_BENCH_ROUNDS    3: passes of which the fastest counts
+#   $NLSH_BENCH_K         10,1,100: numbers of neighbours; the first one's curves are whole
 #   $NLSH_BENCH_BUILDS    at most so many kinds of index of each method, the likeliest ones
 #   $NLSH_BENCH_RESUME    1: a data set that was measured whole since its index was made stays as it is
 #   $NLSH_BENCH_WORK      out/bench: where indexes and measurements are kept for the next run
@@ -151,7 +152,7 @@ compare() { # SET, its indexes in $list
     for peer in "$build"/peer_*.so $(echo "${NLSH_BENCH_PEERS:-}" | tr : ' '); do
         if [ -e "$peer" ]; then set -- "$@" --peer "$(realpath "$peer")"; fi
     done
-    if [ $quick = 1 ]; then set -- "$@" --quick --k 10; else set -- "$@" --k 10,1,100; fi
+    if [ $quick = 1 ]; then set -- "$@" --quick --k 10; else set -- "$@" --k "${NLSH_BENCH_K:-10,1,100}"; fi
     if [ -n "${NLSH_BENCH_REALTIME:-}" ]; then set -- "$@" --realtime; fi
     if [ -n "${NLSH_BENCH_BUILDS:-}" ]; then set -- "$@" --builds "$NLSH_BENCH_BUILDS"; fi
     if [ -n "${NLSH_BENCH_LOCK:-}" ]; then set -- "$@" --lock "$NLSH_BENCH_LOCK"; fi
