@@ -41,6 +41,7 @@ ids() { # PATTERN
 # How far apart the same settings with other seeds come out, in per cent; the margin is twice that, 3 %
 # at least: less is not told from chance.
 spread() { # WAY
+    if [ ! -s "$(file "seed2.$1")" ]; then return; fi
     set -- "$(c95 "base.$1")" "$(c95 "seed2.$1")" "$(c95 "seed3.$1")"
     calc 'printf "%.1f", 100 * (a - b) / b' "$(most "$@")" "$(least "$@")"
 }
@@ -87,6 +88,7 @@ found() {
 # ---- sections ------------------------------------------------------------------------------------
 
 layers() {
+    if [ -z "$(ids 'layers*.csv')" ]; then return; fi
     claim 'Two hidden layers beat three or more'
     for way in hard soft; do
         if [ ! -s "$(file "layers3.$way")" ]; then continue; fi
@@ -107,6 +109,7 @@ layers() {
 }
 
 nodes() {
+    if [ -z "$(ids 'nodes*.csv')" ]; then return; fi
     base_nodes=$(sed -n 's/.*--nodes \([0-9]*\).*/\1/p' "$work/$set_/base.soft.key" | tail -n 1)
     claim '512 nodes in a layer'
     for way in hard soft; do
@@ -136,6 +139,7 @@ nodes() {
 }
 
 dropout() {
+    if [ -z "$(ids 'dropout*.csv')" ]; then return; fi
     claim 'No dropout'
     for way in hard soft; do
         if [ -z "$(ids "dropout*.$way.csv")" ]; then continue; fi
@@ -154,6 +158,7 @@ dropout() {
 }
 
 graphs() {
+    if [ -z "$(ids 'ivfflat*.csv')$(ids 'pieces.csv')" ]; then return; fi
     claim 'A faster graph gives the same recall as the exact one'
     head_row 'graph'
     if [ -s "$(file pieces)" ]; then
@@ -178,6 +183,7 @@ graphs() {
 }
 
 partition() {
+    if [ -z "$(ids 'm[0-9]*.csv')$(ids 'kmeans.csv')" ]; then return; fi
     claim "The partition's settings outweigh the network's"
     head_row 'partition, soft labels'
     row 'as above, METIS' base.soft
@@ -327,6 +333,8 @@ buckets, and compares recall: the column "recall@10, T = 5". A claim is confirme
 candidates at .95 differ by more than a margin: twice what other seeds of the random numbers make of
 the same settings, 3 % at least; within it the two are level. Each table changes one setting at a time.
 END
+by=$(cat "$work"/*/*.by 2>/dev/null | sort -u | paste -s -d, | sed 's/,/, /g')
+if [ -n "$by" ]; then printf '\nMeasured by the code of %s.\n' "$by"; fi
 for set_ in mnist fashion-mnist sift1m; do
     if [ ! -s "$work/$set_/base.soft.csv" ]; then continue; fi
     printf '\n## %s\n\nFrom `%s`' "$(title_of $set_)" "$(tail -n 1 "$work/$set_/base.soft.key" | sed 's/^measure [^ ]* [^ ]* //')"
@@ -335,6 +343,9 @@ for set_ in mnist fashion-mnist sift1m; do
         if [ -n "$s" ]; then printf '; %s: other seeds differ by %s %%, so the margin is %s %%' "$(way_name $way)" "$s" "$(margin $way)"; fi
     done
     echo .
+    if [ -s "$work/$set_/absent" ]; then
+        printf '\nNot measured in this run: %s.\n' "$(paste -s -d, "$work/$set_/absent" | sed 's/,/, /g')"
+    fi
     head_row index
     row 'that, hard labels' base.hard
     row 'that, soft labels' base.soft
@@ -348,3 +359,8 @@ for set_ in mnist fashion-mnist sift1m; do
     two_stages
     regimes
 done
+missing=''
+for set_ in mnist fashion-mnist sift1m; do
+    if [ ! -s "$work/$set_/base.soft.csv" ]; then missing="$missing $(title_of $set_),"; fi
+done
+if [ -n "$missing" ]; then printf '\n## Not measured yet\n\n%s. `./dev experiments` goes on with them.\n' "$(echo "${missing%,}" | sed 's/^ //')"; fi

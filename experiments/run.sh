@@ -16,6 +16,8 @@
 #   $NLSH_EXPERIMENTS_QUICK   1: one epoch, few buckets, a small network, elsewhere: does it run?
 #   $NLSH_EXPERIMENTS_WORK    out/experiments
 #   $NLSH_EXPERIMENTS_KEEP    1: steps that another nlsh has run count too
+#   $NLSH_EXPERIMENTS_ONLY    patterns of the steps to run, e.g. "base.* layers*.soft speeds"; the page
+#                             names those that are left out
 #   $NLSH_CACHE               the cache; default: in out/experiments
 #   $NLSH_EXPERIMENTS_TIMED   a command to put before what is timed, e.g. "taskset -c 1"
 set -eu
@@ -64,6 +66,7 @@ queries_of() {
 n_kept=0 n_run=0
 ran=$(mktemp)
 trap 'rm -f "$ran"' EXIT
+commit=$(git -C "$build" log -1 --format='commit %h' 2>/dev/null || "$nlsh" version | head -n 1)
 program=$(cat "$nlsh" "$build"/libnlsh*.so.*.*.* 2>/dev/null | cksum)
 
 # Whether a step's key says that it was run on these data with this command, and by this nlsh.
@@ -76,12 +79,28 @@ same_step() {
     fi
 }
 
+wanted_step() { # ID.key
+    if [ -z "${NLSH_EXPERIMENTS_ONLY:-}" ]; then return 0; fi
+    set -f
+    for pattern in $NLSH_EXPERIMENTS_ONLY; do
+        # shellcheck disable=SC2254 # it is a pattern
+        case ${1%.key} in $pattern) set +f && return 0 ;; esac
+    done
+    set +f
+    return 1
+}
+
 # step SET ID COMMAND...: COMMAND makes what SET/ID.* holds; not run where it has.
 step() {
     log=$work/$1/$2.log key=$work/$1/$2.key
     name="$1, $2"
     shift 2
     printf '%s\n%s\n%s\n' "$program" "$data" "$*" >"$key.new"
+    if ! wanted_step "${key##*/}" && ! [ -s "$key" ]; then
+        rm "$key.new"
+        echo "${name#*, }" >>"$work/${name%%,*}/absent"
+        return
+    fi
     if same_step "$key"; then
         rm "$key.new"
         n_kept=$((n_kept + 1))
@@ -95,6 +114,7 @@ step() {
         exit 1
     fi
     mv "$key.new" "$key"
+    echo "$commit" >"${log%.log}.by"
     echo "$log" >>"$ran"
     n_run=$((n_run + 1))
 }
@@ -215,6 +235,7 @@ if [ $measure = 1 ]; then
             continue
         fi
         mkdir -p "$work/$set_"
+        rm -f "$work/$set_/absent"
         data=$(cat "$base" "$queries" | cksum)
         sweep "$set_"
         step "$set_" speeds speeds "$set_"
