@@ -18,6 +18,8 @@
 #   $NLSH_EXPERIMENTS_KEEP    1: steps that another nlsh has run count too
 #   $NLSH_EXPERIMENTS_ONLY    patterns of the steps to run, e.g. "base.* layers*.soft speeds"; the page
 #                             names those that are left out
+#   $NLSH_EXPERIMENTS_BENCH   the folder of a ./dev bench (out/bench) of the same nlsh: what it has of the
+#                             default settings, the index and its curve, is taken from there
 #   $NLSH_CACHE               the cache; default: in out/experiments
 #   $NLSH_EXPERIMENTS_TIMED   a command to put before what is timed, e.g. "taskset -c 1"
 set -eu
@@ -174,7 +176,18 @@ sweep() { # SET
     for n in $ms; do try "$set_" "m$n" "$common -m $n"; done
     for n in $imbalances; do try "$set_" "imbalance$n" "$common --imbalance $n"; done
     for n in $knns; do try "$set_" "knn$n" "$common --knn $n"; done
-    try "$set_" default "${quick:+-m 32 --epochs 1}"
+    if [ -n "$bench" ] && [ -s "$bench/$set_-default.curve10.csv" ]; then
+        step "$set_" default take "$bench/$set_-default" "$work/$set_/default"
+    else
+        try "$set_" default "${quick:+-m 32 --epochs 1}"
+    fi
+}
+
+# take FROM TO: the default index that ./dev bench has made, and its curve.
+bench=${NLSH_EXPERIMENTS_BENCH:-}
+take() {
+    cp "$1.nlsh" "$2.nlsh"
+    cp "$1.curve10.csv" "$2.csv"
 }
 
 # ---- the two-stage search ------------------------------------------------------------------------
@@ -198,14 +211,14 @@ two_stages() { # SET
 
 # ---- speeds --------------------------------------------------------------------------------------
 
-# The side-by-side table: one thread, one query at a time, all in one process.
+# The side-by-side table: one thread, one query at a time, all in one process, in well under a minute.
 speeds() { # SET
     stem=$work/$1/speeds
     # shellcheck disable=SC2086
     ${NLSH_EXPERIMENTS_TIMED:-} "$nlsh" bench -d "$base" -q "$queries" -i "$work/$1/default.nlsh" -N 10 \
-        --methods brute,ivfflat,routed,nlsh --seconds "0.${quick:-4}" --csv --progress never \
-        --probes 1,2,3,4,6,8,12,16,24,32,48,64,96,128 -T 1,2,3,4,6,8,12,16,24,32,48,64 \
-        --recall 0.5,0.6,0.7,0.8,0.9,0.95,0.96,0.97,0.98,0.99,0.995 --quiet >"$stem.csv.new"
+        --methods brute,ivfflat,routed,nlsh --seconds 0.2 --csv --progress never \
+        --probes 1,2,4,8,16,24,32,48 -T 1,2,4,8,16,32 --recall 0.5,0.7,0.9,0.95,0.96,0.97,0.99 \
+        --quiet >"$stem.csv.new"
     mv "$stem.csv.new" "$stem.csv"
 }
 
