@@ -342,6 +342,7 @@ probability, read off the curve of \`nlsh evaluate\`; fewer is better. The seed 
 buckets, and compares recall: the column "recall@10, T = 5". A claim is confirmed or refuted where
 candidates at .95 differ by more than a margin: twice what other seeds of the random numbers make of
 the same settings, 3 % at least; within it the two are level. Each table changes one setting at a time.
+An empty cell: no threshold down to 1e-6 reaches that recall.
 END
 by=$(cat "$work"/*/*.by 2>/dev/null | sort -u | paste -s -d, | sed 's/,/, /g')
 if [ -n "$by" ]; then printf '\nMeasured by the code of %s.\n' "$by"; fi

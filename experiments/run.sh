@@ -254,6 +254,8 @@ if [ $measure = 1 ]; then
         step "$set_" speeds speeds "$set_"
         if [ "$set_" = mnist ] && "$nlsh" tune --help >/dev/null 2>&1; then
             step "$set_" two_stages two_stages "$set_"
+        elif [ "$set_" = mnist ]; then
+            echo two_stages >>"$work/$set_/absent"
         fi
         measured="$measured $set_"
         "$here/page.sh" "$build" "$work" "$here/notes.md" >"$page.new"
