@@ -1,6 +1,6 @@
 #!/bin/sh
 # tried.sh - the table "What was tried" of docs/algorithm.md: Fashion-MNIST, m = 1024, one setting at
-# a time. tried.sh BUILD_DIR; about seven minutes. Graphs and partitions come from out/tried/cache.
+# a time. tried.sh BUILD_DIR; 4 minutes of processor time. Graphs and partitions come from out/tried/cache.
 set -eu
 nlsh=$1/nlsh
 fashion=/usr/share/datasets/fashion-mnist
