@@ -84,17 +84,21 @@ ok 'stopped: 130' test $? -eq 130
 has e1 'interrupted' 'stopped/study.db' '--resume'
 ok 'the table of what was done' test -s outputs/tuning/stopped/trials.csv
 ok 'no models yet' test ! -e outputs/tuning/stopped/index.json
-"$nlsh" tune -d base.fvecs -i stopped $long --resume >o1 2>e2 </dev/null &
-pid=$!
-wait_for e2 'trial '
-kill -KILL $pid
-wait $pid 2>/dev/null
+# Death may come between two trials and leave none behind: not three times.
+for e in e2 e3 e4; do
+    "$nlsh" tune -d base.fvecs -i stopped $long --resume >o1 2>$e </dev/null &
+    pid=$!
+    wait_for $e 'trial '
+    kill -KILL $pid
+    wait $pid 2>/dev/null
+done
 before=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
 run 0 tune -d base.fvecs -i stopped $long --resume --timeout 0.001
-has err 'of processes that are gone' 'the time for trials is over' 'model 1 of 1'
+has err 'the time for trials is over' 'model 1 of 1'
+ok 'what died is counted' grep -q 'of processes that are gone' e3 e4 err
 after=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
 ok "nothing that was ended is lost: $before, then $after" test "$after" -ge "$before"
-ok 'one trial is lost to each stop' test "$(column state outputs/tuning/stopped/trials.csv | grep -c failed)" -le 2
+ok 'one trial is lost to each stop' test "$(column state outputs/tuning/stopped/trials.csv | grep -c failed)" -le 4
 
 # ---- two at once ---------------------------------------------------------------------------------
 pair='--tune_trials 12 --tune_folds 2 --tune_epochs 2 --top_k 2 --final_epochs 2 --sampler random
