@@ -100,8 +100,9 @@ void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, fl
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* A group is computed where its probability is above this share of the threshold. Candidates at
- * recall .99 on Fashion-MNIST are those of all groups computed (bench/tried.sh). */
+/* A group is computed where its probability is above this share of the threshold. nlsh search on
+ * Fashion-MNIST, --recall .95: recall .9526 from 378 candidates; without groups (nlsh build --groups 0)
+ * .9529 from 377. */
 #define MARGIN 0.25f
 /* The same of the T-th most probable group where T buckets are wanted: as many as a group has. */
 #define TOP_MARGIN (1 / 16.0f)

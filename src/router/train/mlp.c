@@ -130,7 +130,7 @@ static double cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, f
     return loss;
 }
 
-/* What the groups' loss weighs beside the buckets'. */
+/* What the groups' loss weighs beside the buckets'; the first value that was tried. */
 #define GROUPS_WEIGHT 0.2f
 
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
