@@ -156,6 +156,12 @@ size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_P
     double values[MAX_POINTS];
     bool by_t = args_given(args, "T");
     const char *name = by_t ? "T" : "recall";
+    if (by_t && args_given(args, "recall")) {
+        talk_error(EXIT_USAGE, "leave one of them out",
+                   "-T %s says how much to scan, --recall %s what it should come to: not both",
+                   args_text(args, "T"), args_text(args, "recall"));
+        return 0;
+    }
     size_t n = read_list(args, name, values);
     for (size_t i = 0; i < n; i++) {
         double v = values[i];

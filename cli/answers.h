@@ -43,8 +43,9 @@ int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queri
 enum { MAX_POINTS = 64 };
 
 /*
- * What -T and --recall ask for, each a list: a value of T, or where -T is not given a recall.
- * Returns how many options were filled, or 0 after saying which value is outside its meaning.
+ * What -T or --recall asks for, each a list: a value of T, or where -T is not given a recall.
+ * Returns how many options were filled, or 0 after saying which value is outside its meaning, or
+ * that both were given.
  */
 size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS]);
 /* "5", "0.05" or "recall 0.95". */

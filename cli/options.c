@@ -342,7 +342,7 @@ static const struct flag flags[] = {
 
     {S | T | E | N | M | P, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},
     {S | M, "T", NULL, FLAG_LIST, FIND, "T,T,...", NULL, 0, HUGE_VAL, "T >= 1: the T most probable buckets; T < 1: all above this probability"},
-    {S | M, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.95", 0, 1, "where T is not given: the recall to aim at"},
+    {S | M, "recall", NULL, FLAG_LIST, FIND, "R,R,...", "0.95", 0, 1, "in place of -T: the recall to aim at"},
     {S | M, "R", NULL, FLAG_REAL, FIND, "RADIUS", NULL, 0, HUGE_VAL, "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"},
     {S | M, "range", NULL, FLAG_CHOICE, FIND, "{true,false}", NULL, NO_RANGE, "list the R-near neighbours; true where -R is given, else false"},
     {S | M, "format", NULL, FLAG_CHOICE, FIND, "{text,json,csv}", "text", NO_RANGE, "form of the results"},

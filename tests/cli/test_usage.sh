@@ -35,6 +35,9 @@ search -i x -q y -T -1
 search -i x -q y -T 1.5
 search -i x -q y -R -3
 search -i x -q y --recall 1
+search -i x -q y -T 5 --recall 0.9
+search --models_index x -q y --recall 0.9 -T 0.05
+compare x -q y -T 1,5 --recall 0.9,0.95
 search -i x -q y -range maybe
 search -q -i x
 bench -d x -q y -T 1,2,x
