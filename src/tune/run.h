@@ -58,7 +58,7 @@ enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path
  * NLSH_E_MISMATCH names both. */
 enum nlsh_status nlsh__stage_agree(const struct nlsh__tune *tune, const struct nlsh__stage *stage,
                                    const char *path, struct nlsh_error *error);
-/* The settings that the study began with, where it has begun. */
+/* The settings that the study began with; the stage's own where it begins now. */
 enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_error *error);
 /* The stage's own settings are the first trial of a new study. */
 enum nlsh_status nlsh__stage_enqueue(struct nlsh__stage *stage, struct nlsh_error *error);

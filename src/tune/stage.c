@@ -18,10 +18,8 @@ static enum nlsh_status agree(struct nlsh__store *store, const char *path, const
                               const char *value, const char *what, struct nlsh_error *error)
 {
     char *old = NULL;
-    enum nlsh_status status = nlsh__store_get(store, key, &old, error);
-    if (status == NLSH_OK && old == NULL)
-        status = nlsh__store_set(store, key, value, error);
-    else if (status == NLSH_OK && strcmp(old, value) != 0)
+    enum nlsh_status status = nlsh__store_settle(store, key, value, &old, error);
+    if (status == NLSH_OK && strcmp(old, value) != 0)
         status =
             nlsh__fail(error, NLSH_E_MISMATCH,
                        "resume it as it began, or begin another study: take another -i or "
@@ -86,13 +84,15 @@ enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path
     return status;
 }
 
-/* What the second stage began with, where it has begun: the first may have found better since. */
+/* The first stage may have found better since the second began, or another process may have begun it
+ * this moment: what stands in the study counts. */
 enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_error *error)
 {
-    char *text = NULL;
+    char *text = NULL, *own = nlsh__settings_json(&stage->build);
     const char *name;
     json_t *value;
-    enum nlsh_status status = nlsh__store_get(stage->store, "nlsh:build", &text, error);
+    if (own == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    enum nlsh_status status = nlsh__store_settle(stage->store, "nlsh:build", own, &text, error);
     json_t *object = text != NULL ? json_loads(text, 0, NULL) : NULL;
     json_object_foreach(object, name, value)
     {
@@ -108,21 +108,16 @@ enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_err
     }
     json_decref(object);
     free(text);
+    free(own);
     return status;
 }
 
 /* The defaults, or the first stage's best, are the first trial. */
 enum nlsh_status nlsh__stage_enqueue(struct nlsh__stage *stage, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh__trials trials = {0};
     double values[NLSH__MAX_PARAMS];
     stage->first_is_point = nlsh__space_point(&stage->space, &stage->build, values);
     if (!stage->first_is_point)
         for (size_t i = 0; i < stage->space.n; i++) values[i] = NAN;
-    NLSH_TRY(nlsh__store_trials(stage->store, &stage->space, &trials, error));
-    if (trials.n == 0) NLSH_TRY(nlsh__store_enqueue(stage->store, &stage->space, values, error));
-out:
-    nlsh__trials_free(&trials);
-    return status;
+    return nlsh__store_enqueue_first(stage->store, &stage->space, values, error);
 }

@@ -215,6 +215,18 @@ enum nlsh_status nlsh__store_get(struct nlsh__store *store, const char *key, cha
                           "it", store->study, key);
 }
 
+enum nlsh_status nlsh__store_settle(struct nlsh__store *store, const char *key, const char *json,
+                                    char **stands, struct nlsh_error *error)
+{
+    *stands = NULL;
+    enum nlsh_status status =
+        nlsh__sql_run(&store->sql, error,
+                      "INSERT INTO study_user_attributes (study_id, \"key\", value_json)"
+                      " VALUES (?, ?, ?) ON CONFLICT(study_id, \"key\") DO NOTHING",
+                      "itt", store->study, key, json);
+    return status == NLSH_OK ? nlsh__store_get(store, key, stands, error) : status;
+}
+
 enum nlsh_status nlsh__store_trial_set(struct nlsh__store *store, int64_t trial, const char *key,
                                        const char *json, struct nlsh_error *error)
 {

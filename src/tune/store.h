@@ -35,6 +35,10 @@ enum nlsh_status nlsh__store_set(struct nlsh__store *store, const char *key, con
                                  struct nlsh_error *error);
 enum nlsh_status nlsh__store_get(struct nlsh__store *store, const char *key, char **json,
                                  struct nlsh_error *error);
+/* Of the study, where it has no such attribute yet; *stands, freed by the caller, is what it then has.
+ * Of processes that share a study the first decides. */
+enum nlsh_status nlsh__store_settle(struct nlsh__store *store, const char *key, const char *json,
+                                    char **stands, struct nlsh_error *error);
 enum nlsh_status nlsh__store_trial_set(struct nlsh__store *store, int64_t trial, const char *key,
                                        const char *json, struct nlsh_error *error);
 enum nlsh_status nlsh__store_trial_get(struct nlsh__store *store, int64_t trial, const char *key,
@@ -65,10 +69,11 @@ enum nlsh_status nlsh__store_trials(struct nlsh__store *store,
                                     struct nlsh__trials *out, struct nlsh_error *error);
 void nlsh__trials_free(struct nlsh__trials *trials);
 
-/* Puts a point in the queue, as Optuna's enqueue_trial() does; NAN values are left to the sampler. */
-enum nlsh_status nlsh__store_enqueue(struct nlsh__store *store,
-                                     const struct nlsh__search_space *space, const double *values,
-                                     struct nlsh_error *error);
+/* Puts a point in the queue of a study that has no trial yet, as Optuna's enqueue_trial() does; NAN
+ * values are left to the sampler. A study that has a trial stays as it is. */
+enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store,
+                                           const struct nlsh__search_space *space,
+                                           const double *values, struct nlsh_error *error);
 
 /* Chooses a new trial's point from the study so far. fixed [n]: NAN where it is free. */
 typedef enum nlsh_status nlsh__choose_fn(void *user, const struct nlsh__trials *so_far,
@@ -102,8 +107,9 @@ enum nlsh_status nlsh__store_end(struct nlsh__store *store, int64_t trial,
                                  struct nlsh_error *error);
 
 /* Trials that nlsh began and whose process is gone become FAILED and lost. Of another machine's
- * processes: where no sign of life came for ten minutes. Those that Optuna runs are left alone. */
-enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped,
+ * processes: where no sign of life came for ten minutes. Those that Optuna runs are left alone.
+ * *n_alive are the trials that processes of nlsh still run. */
+enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, size_t *n_alive,
                                   struct nlsh_error *error);
 
 /* Asks to be the one process that does what comes after the trials: *mine is 1 where no other living

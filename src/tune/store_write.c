@@ -89,11 +89,24 @@ static enum nlsh_status set_system(struct nlsh__store *store, int64_t trial, con
                          "itt", trial, key, json);
 }
 
-enum nlsh_status nlsh__store_enqueue(struct nlsh__store *store,
-                                     const struct nlsh__search_space *space, const double *values,
-                                     struct nlsh_error *error)
+static enum nlsh_status enqueue_inside(struct nlsh__store *store, const char *fixed,
+                                       struct nlsh_error *error)
 {
-    int64_t id;
+    enum nlsh_status status;
+    int64_t n, id;
+    NLSH_TRY(nlsh__sql_int(&store->sql, &n, error, "SELECT COUNT(*) FROM trials WHERE study_id = ?",
+                           "i", store->study));
+    if (n > 0) goto out;
+    NLSH_TRY(insert_trial(store, "WAITING", 0, &id, error));
+    NLSH_TRY(set_system(store, id, "fixed_params", fixed, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store,
+                                           const struct nlsh__search_space *space,
+                                           const double *values, struct nlsh_error *error)
+{
     json_t *fixed = json_object();
     for (size_t i = 0; i < space->n; i++)
         if (!isnan(values[i]))
@@ -103,8 +116,7 @@ enum nlsh_status nlsh__store_enqueue(struct nlsh__store *store,
     json_decref(fixed);
     if (text == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     enum nlsh_status status = nlsh__sql_begin(&store->sql, error);
-    if (status == NLSH_OK) status = insert_trial(store, "WAITING", 0, &id, error);
-    if (status == NLSH_OK) status = set_system(store, id, "fixed_params", text, error);
+    if (status == NLSH_OK) status = enqueue_inside(store, text, error);
     free(text);
     return nlsh__sql_end(&store->sql, status, error);
 }
@@ -250,7 +262,7 @@ enum nlsh_status nlsh__store_end(struct nlsh__store *store, int64_t trial,
 
 /* ---- trials whose process is gone ------------------------------------------------------------ */
 
-static enum nlsh_status reap_inside(struct nlsh__store *store, size_t *n_reaped,
+static enum nlsh_status reap_inside(struct nlsh__store *store, size_t *n_reaped, size_t *n_alive,
                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -269,8 +281,10 @@ static enum nlsh_status reap_inside(struct nlsh__store *store, size_t *n_reaped,
         int64_t trial = sqlite3_column_int64(rows, 0);
         const char *process = (const char *)sqlite3_column_text(rows, 1);
         enum nlsh__alive alive = nlsh__process_alive(process != NULL ? process : "");
-        if (alive == NLSH__ALIVE) continue;
-        if (alive == NLSH__ELSEWHERE && !sqlite3_column_int(rows, 2)) continue;
+        if (alive == NLSH__ALIVE || (alive == NLSH__ELSEWHERE && !sqlite3_column_int(rows, 2))) {
+            ++*n_alive;
+            continue;
+        }
         NLSH_TRY(end_inside(store, trial, NLSH__TRIAL_FAILED, NAN, 1, error));
         ++*n_reaped;
     }
@@ -279,11 +293,11 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped,
+enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, size_t *n_alive,
                                   struct nlsh_error *error)
 {
-    *n_reaped = 0;
+    *n_reaped = *n_alive = 0;
     enum nlsh_status status = nlsh__sql_begin(&store->sql, error);
-    if (status == NLSH_OK) status = reap_inside(store, n_reaped, error);
+    if (status == NLSH_OK) status = reap_inside(store, n_reaped, n_alive, error);
     return nlsh__sql_end(&store->sql, status, error);
 }

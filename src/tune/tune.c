@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -138,20 +139,23 @@ out:
 
 /* ---- a stage --------------------------------------------------------------------------------- */
 
+static int time_is_over(const struct nlsh__tune *tune)
+{
+    double most = tune->options->timeout;
+    return most > 0 && nlsh__now() - tune->started > most;
+}
+
+/* *why_not is NULL where a trial may begin. */
 static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__stage *stage,
-                                  int *none, struct nlsh_error *error)
+                                  const char **why_not, struct nlsh_error *error)
 {
     const struct nlsh_tune_options *o = tune->options;
     struct nlsh__sampler_options how;
     struct nlsh__trials trials;
     struct nlsh__observation *seen = NULL;
     size_t n = 0;
-    *none = o->timeout > 0 && nlsh__now() - tune->started > o->timeout;
-    if (*none) {
-        note(tune, "the time for trials is over");
-        return NLSH_OK;
-    }
-    if (o->sampler != NLSH_SAMPLER_GRID) return NLSH_OK;
+    *why_not = time_is_over(tune) ? "the time for trials is over" : NULL;
+    if (*why_not != NULL || o->sampler != NLSH_SAMPLER_GRID) return NLSH_OK;
     enum nlsh_status status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
     if (status != NLSH_OK) return status;
     NLSH_TRY(nlsh__alloc(&seen, trials.n, sizeof *seen, error));
@@ -166,11 +170,35 @@ static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__st
     nlsh__sampler_options_init(&how);
     how.kind = NLSH__SAMPLER_GRID;
     how.seed = stage->build.seed;
-    *none = !waiting && nlsh__suggestions_left(&stage->space, &how, seen, n) == 0;
-    if (*none) note(tune, "every point of the grid has been tried");
+    if (!waiting && nlsh__suggestions_left(&stage->space, &how, seen, n) == 0)
+        *why_not = "every point of the grid has been tried";
 out:
     free(seen);
     nlsh__trials_free(&trials);
+    return status;
+}
+
+/* The second stage stands on the whole of the first. Where this process has nothing more to begin
+ * there, it waits for a trial of another one to end. *again is 1 where it is worth looking again: one
+ * that was stopped leaves its place. */
+static enum nlsh_status wait_for_others(const struct nlsh__tune *tune,
+                                        const struct nlsh__stage *stage, int *again,
+                                        struct nlsh_error *error)
+{
+    const struct timespec pause = {0, 50 * 1000 * 1000};
+    enum nlsh_status status;
+    size_t n_reaped, n_alive, n_first;
+    NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, &n_first, error));
+    *again = n_reaped > 0 || n_first > 0;
+    if (n_first > 0) note(tune, "the second stage waits for %zu trials of others", n_first);
+    n_alive = n_first;
+    while (n_reaped == 0 && n_alive > 0 && n_alive == n_first && !time_is_over(tune)) {
+        NLSH_TRY(nlsh__job_progress(&tune->job, "trials", 0, 0, error));
+        nanosleep(&pause, NULL);
+        NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, &n_alive, error));
+    }
+    if (time_is_over(tune)) *again = 0;
+out:
     return status;
 }
 
@@ -178,18 +206,22 @@ static enum nlsh_status run_trials(struct nlsh__tune *tune, struct nlsh__stage *
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n_reaped;
-    int none = 0;
-    NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, error));
+    size_t n_reaped, n_alive;
+    int none = 0, again = 0, others_first = tune->options->two_stage && stage == &tune->stages[0];
+    const char *why_not;
+    NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, &n_alive, error));
     if (n_reaped > 0) note(tune, "%zu trials of processes that are gone count as failed", n_reaped);
     for (;;) {
         NLSH_TRY(update_label(tune, stage, error));
         tune->share = 0;
         NLSH_TRY(nlsh__job_progress(&tune->job, "trials", 0, 0, error));
-        NLSH_TRY(may_begin(tune, stage, &none, error));
+        NLSH_TRY(may_begin(tune, stage, &why_not, error));
+        none = why_not != NULL;
         if (!none) NLSH_TRY(nlsh__tune_trial(tune, stage, &none, error));
-        if (none) break;
+        if (none && others_first) NLSH_TRY(wait_for_others(tune, stage, &again, error));
+        if (none && !again) break;
     }
+    if (why_not != NULL) note(tune, "%s", why_not);
     if (tune->run->progress != NULL) {
         uint64_t all = 1000 * (uint64_t)tune->n_wanted;
         (void)tune->run->progress(tune->run->user, tune->label, all, all);
@@ -203,8 +235,8 @@ static enum nlsh_status n_running(const struct nlsh__stage *stage, size_t *n,
                                   struct nlsh_error *error)
 {
     struct nlsh__trials trials;
-    size_t n_reaped;
-    enum nlsh_status status = nlsh__store_reap(stage->store, &n_reaped, error);
+    size_t n_reaped, n_alive;
+    enum nlsh_status status = nlsh__store_reap(stage->store, &n_reaped, &n_alive, error);
     *n = 0;
     if (status == NLSH_OK) status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
     if (status != NLSH_OK) return status;

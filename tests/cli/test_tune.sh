@@ -115,6 +115,60 @@ ok 'twelve trials, each once' test \
 ok 'none failed' test -z "$(column state outputs/tuning/pair/trials.csv | grep failed)"
 ok 'models were made' test -s outputs/tuning/pair/index.json
 
+# Two stages: the second stands on the whole of the first, and both work on it. The first process is
+# stopped within a trial, and outside of a transaction.
+two_stage='--tune_trials 8 --tune_folds 2 --tune_epochs 30 --top_k 1 --final_epochs 2 --sampler random
+    --pruner none -m 8 --layers 1 --nodes 64 --partitioner kmeans --threads 1 --two_stage'
+stop_within()
+{
+    python3 - "$1" "$2" <<'END'
+import os, signal, sqlite3, sys, time
+pid = int(sys.argv[1])
+for _ in range(300):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        db = sqlite3.connect(sys.argv[2], timeout=0, isolation_level=None)
+        db.execute("BEGIN IMMEDIATE")
+        running = db.execute("SELECT COUNT(*) FROM trials WHERE state = 'RUNNING'").fetchone()[0]
+        db.execute("ROLLBACK")
+        db.close()
+        if running == 1: sys.exit(0)
+    except sqlite3.OperationalError:
+        pass
+    os.kill(pid, signal.SIGCONT)
+    time.sleep(0.02)
+sys.exit(1)
+END
+}
+# second_stage WHAT: counted over the second stage's trials.
+second_stage()
+{
+    python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute("SELECT " + sys.argv[2] +
+        """ FROM trials t JOIN studies s USING (study_id) LEFT JOIN trial_system_attributes a
+        ON a.trial_id = t.trial_id AND a.key = "nlsh:process"
+        WHERE study_name LIKE "%-partition" """).fetchone()[0])' outputs/tuning/shared/study.db "$1"
+}
+# shellcheck disable=SC2086
+"$nlsh" tune -d base.fvecs -i shared $two_stage >o1 2>e1 </dev/null &
+pid=$!
+wait_for e1 'trial 0:'
+ok 'stopped within a trial' stop_within $pid outputs/tuning/shared/study.db
+# shellcheck disable=SC2086
+"$nlsh" tune -d base.fvecs -i shared $two_stage --resume >o2 2>e2 </dev/null &
+second=$!
+wait_for e2 'the second stage waits for '
+ok 'no second stage before the first is whole' test "$(second_stage 'COUNT(*)')" -eq 0
+kill -CONT $pid
+wait $pid
+ok 'the first of two over two stages: 0' test $? -eq 0
+wait $second
+ok 'the second of them: 0' test $? -eq 0
+ok 'eight trials, then four' test "$(column stage outputs/tuning/shared/trials.csv | sort | uniq -c | tr -s ' ' | tr -d '\n')" = \
+    ' 8 network 4 partition'
+ok 'none of them failed' test -z "$(column state outputs/tuning/shared/trials.csv | grep failed)"
+ok 'both work on the second stage' test "$(second_stage 'COUNT(DISTINCT a.value_json)')" -eq 2
+ok 'one of them makes the models' test -s outputs/tuning/shared/index.json
+
 # ---- other ways ----------------------------------------------------------------------------------
 printf '{"parameters": [{"name": "m", "choices": [4, 8]}, {"name": "lr", "range": [1e-3, 1e-2], "log": true}]}' >space.json
 run 0 tune -d base.fvecs -i spaced $quick --space space.json --objective recall@2 --sampler tpe

@@ -83,8 +83,12 @@ static void what_is_written_is_read(void **state)
     free(json);
     OK(nlsh__store_get(store, "nothing", &json, NULL));
     assert_null(json);
-    OK(nlsh__store_enqueue(store, &space, first, NULL));
-    struct nlsh__begun b = begin(store, 4); /* the queue's */
+    OK(nlsh__store_settle(store, "hash", "\"1\"", &json, NULL));
+    assert_string_equal(json, "\"0aff\"");
+    free(json);
+    OK(nlsh__store_enqueue_first(store, &space, first, NULL));
+    OK(nlsh__store_enqueue_first(store, &space, first, NULL)); /* it has a trial: nothing */
+    struct nlsh__begun b = begin(store, 4);                    /* the queue's */
     assert_int_equal(b.number, 0);
     assert_memory_equal(b.values, first, sizeof first);
     OK(nlsh__store_report(store, b.id, 1, 9.5, NULL));
@@ -172,13 +176,59 @@ static void numbers_never_collide(void **state)
 
 /* A process that is killed in its trial: the trial is lost, the others are not. One that lives is
  * left alone, and so is a claim of its. */
+/* What a process that shares the study's beginning does; its answer in one byte. */
+static void begin_together(const char *path, char name, int go, int answer)
+{
+    char byte, json[] = {'"', name, '"', '\0'}, *stands;
+    double first[] = {1, NAN, 0.05, 1};
+    struct nlsh__store *store = opened(path, NLSH__STORE_EITHER);
+    if (read(go, &byte, 1) != 1) _exit(1);
+    if (nlsh__store_settle(store, "who", json, &stands, NULL) != NLSH_OK) _exit(1);
+    if (nlsh__store_enqueue_first(store, &space, first, NULL) != NLSH_OK) _exit(1);
+    if (write(answer, stands + 1, 1) != 1) _exit(1);
+    _exit(0);
+}
+
+static void one_of_several_decides(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    const char *path = test_path("together.db");
+    int go[2], answer[2], how;
+    char said[N], *stands;
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(answer), 0);
+    for (int i = 0; i < N; i++)
+        if (fork() == 0) begin_together(path, (char)('a' + i), go[0], answer[1]);
+    assert_int_equal(write(go[1], "xxxxxx", N), N);
+    for (int i = 0; i < N; i++) {
+        assert_true(wait(&how) > 0);
+        assert_int_equal(how, 0);
+        assert_int_equal(read(answer[0], &said[i], 1), 1);
+    }
+    struct nlsh__store *store = opened(path, NLSH__STORE_RESUME);
+    struct nlsh__trials trials;
+    OK(nlsh__store_get(store, "who", &stands, NULL));
+    for (int i = 0; i < N; i++) assert_int_equal(said[i], stands[1]);
+    OK(nlsh__store_trials(store, &space, &trials, NULL));
+    assert_int_equal(trials.n, 1);
+    assert_true(trials.trials[0].waiting);
+    nlsh__trials_free(&trials);
+    nlsh__store_close(store);
+    free(stands);
+    for (int i = 0; i < 2; i++) {
+        close(go[i]);
+        close(answer[i]);
+    }
+}
+
 static void the_killed_are_reaped(void **state)
 {
     (void)state;
     const char *path = test_path("killed.db");
     struct nlsh__store *store = opened(path, NLSH__STORE_CREATE);
     int ready[2], mine;
-    size_t n;
+    size_t n, n_alive;
     char byte;
     struct nlsh__begun b = begin(store, 10);
     OK(nlsh__store_end(store, b.id, NLSH__TRIAL_COMPLETE, 1, 0, NULL));
@@ -194,14 +244,16 @@ static void the_killed_are_reaped(void **state)
     }
     assert_int_equal(read(ready[0], &byte, 1), 1);
     begin(store, 10); /* ours, running */
-    OK(nlsh__store_reap(store, &n, NULL));
+    OK(nlsh__store_reap(store, &n, &n_alive, NULL));
     assert_int_equal(n, 0);
+    assert_int_equal(n_alive, 2);
     OK(nlsh__store_claim(store, &mine, NULL));
     assert_false(mine);
     kill(child, SIGKILL);
     assert_int_equal(waitpid(child, NULL, 0), child);
-    OK(nlsh__store_reap(store, &n, NULL));
+    OK(nlsh__store_reap(store, &n, &n_alive, NULL));
     assert_int_equal(n, 1);
+    assert_int_equal(n_alive, 1);
     OK(nlsh__store_claim(store, &mine, NULL));
     assert_true(mine);
     struct nlsh__trials trials;
@@ -288,9 +340,9 @@ static void others_may_write(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_written_is_read), cmocka_unit_test(numbers_never_collide),
-        cmocka_unit_test(the_killed_are_reaped),   cmocka_unit_test(what_is_no_study_is_said),
-        cmocka_unit_test(others_may_write),
+        cmocka_unit_test(what_is_written_is_read),  cmocka_unit_test(numbers_never_collide),
+        cmocka_unit_test(one_of_several_decides),   cmocka_unit_test(the_killed_are_reaped),
+        cmocka_unit_test(what_is_no_study_is_said), cmocka_unit_test(others_may_write),
     };
     make_space();
     return cmocka_run_group_tests(tests, NULL, NULL);
