@@ -15,6 +15,7 @@
 #include "build/pipeline.h"
 #include "build/refine.h"
 #include "build/resolve.h"
+#include "build/unseen.h"
 #include "cache/cache.h"
 #include "graph/graph.h"
 #include "partition/partition.h"
@@ -132,9 +133,30 @@ out:
     return status;
 }
 
+/* What thresholds reach, on the held-out rows. */
+static enum nlsh_status calibrate(struct nlsh__build *b, enum nlsh_partitioner partitioner,
+                                  const uint32_t *bucket_of, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_neighbors *truth = &b->held_truth;
+    size_t m = b->options.n_buckets;
+    int from_graph = partitioner != NLSH_PARTITIONER_KMEANS;
+    uint32_t *truth_buckets = NULL;
+    NLSH_TRY(nlsh__alloc(&truth_buckets, b->n_held * truth->k, sizeof *truth_buckets, error));
+    if (from_graph) NLSH_TRY(need_csr(b, error));
+    NLSH_TRY(nlsh__unseen_buckets(from_graph ? &b->csr : NULL, b->held_rows, b->n_held, truth,
+                                  bucket_of, m, truth_buckets, error));
+    NLSH_TRY(nlsh__calibrate(b->router, &b->space.queries, b->held_rows, b->n_held, truth_buckets,
+                             truth->k, bucket_of, m, b->job, &b->calibration, error));
+    b->report.held_out_candidates = b->calibration.candidates_95;
+out:
+    free(truth_buckets);
+    return status;
+}
+
 /* Trains, exports and calibrates a router for a partition, whose buckets are numbered anew. */
-static enum nlsh_status train(struct nlsh__build *b, uint32_t *bucket_of, size_t epochs,
-                              struct nlsh_error *error)
+static enum nlsh_status train(struct nlsh__build *b, enum nlsh_partitioner partitioner,
+                              uint32_t *bucket_of, size_t epochs, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_build_options *o = &b->options;
@@ -175,9 +197,7 @@ static enum nlsh_status train(struct nlsh__build *b, uint32_t *bucket_of, size_t
                                  &b->router_size, error));
     NLSH_TRY(nlsh__router_open(b->router_bytes, b->router_size, b->space.queries.dim, o->n_buckets,
                                &b->router, error));
-    NLSH_TRY(nlsh__calibrate(b->router, &b->space.queries, b->held_rows, b->n_held, &b->held_truth,
-                             bucket_of, o->n_buckets, b->job, &b->calibration, error));
-    b->report.held_out_candidates = b->calibration.candidates_95;
+    NLSH_TRY(calibrate(b, partitioner, bucket_of, error));
 out:
     nlsh__mlp_free(&mlp);
     nlsh__groups_free(&targets.groups);
@@ -200,7 +220,8 @@ static enum nlsh_status choose_partition(struct nlsh__build *b, struct nlsh_erro
         NLSH_TRY(partition(b, tried[i], bucket_of, error));
         b->report.seconds[NLSH_STAGE_PARTITION] += nlsh__now() - start;
         start = nlsh__now();
-        NLSH_TRY(train(b, bucket_of, (b->options.epochs + TRIAL_SHARE - 1) / TRIAL_SHARE, error));
+        NLSH_TRY(train(b, tried[i], bucket_of, (b->options.epochs + TRIAL_SHARE - 1) / TRIAL_SHARE,
+                       error));
         b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
         nlsh__job_note(b->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
                        partitioner_name(tried[i]), b->calibration.candidates_95);
@@ -230,7 +251,7 @@ static enum nlsh_status refine(struct nlsh__build *b, struct nlsh_error *error)
         NLSH_TRY(nlsh__partition_check(bucket_of, n, m, cap, error));
         b->router = NULL;
         b->router_bytes = NULL;
-        status = train(b, bucket_of, b->options.epochs, error);
+        status = train(b, b->report.partitioner, bucket_of, b->options.epochs, error);
         int better =
             status == NLSH_OK && b->calibration.candidates_95 < before.calibration.candidates_95;
         nlsh__job_note(b->job, "re-assigned to the router's answer: %.0f candidates, before %.0f%s",
@@ -263,7 +284,7 @@ enum nlsh_status nlsh__partition_and_train(struct nlsh__build *b, struct nlsh_er
         b->report.seconds[NLSH_STAGE_PARTITION] = nlsh__now() - start;
     }
     double start = nlsh__now();
-    NLSH_TRY(train(b, b->bucket_of, b->options.epochs, error));
+    NLSH_TRY(train(b, b->report.partitioner, b->bucket_of, b->options.epochs, error));
     NLSH_TRY(refine(b, error));
     b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
     NLSH_TRY(need_csr(b, error));

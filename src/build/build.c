@@ -185,31 +185,15 @@ out:
     return status;
 }
 
-/* Held-out rows say what recall a threshold reaches: their neighbours must be the true ones, and what an
- * approximate graph misses is what is hard to find. */
-static enum nlsh_status correct_held(struct nlsh__build *b, struct nlsh_error *error)
-{
-    enum nlsh_status status = NLSH_OK;
-    struct nlsh_neighbors found = {0};
-    size_t k = b->graph.k;
-    if (b->options.graph == NLSH_GRAPH_EXACT || b->options.metric == NLSH_IP) return NLSH_OK;
-    NLSH_TRY(nlsh__stage_exact_rows(&b->space.rows, b->held_rows, b->n_held, b->options.metric, k,
-                                    b->job, &found, error));
-    for (size_t i = 0; i < b->n_held; i++) {
-        size_t to = b->held_rows[i] * k;
-        memcpy(b->graph.ids + to, found.ids + i * k, k * sizeof *found.ids);
-        memcpy(b->graph.l2sq + to, found.l2sq + i * k, k * sizeof *found.l2sq);
-    }
-out:
-    nlsh_neighbors_free(&found);
-    return status;
-}
-
+/* Neighbours beyond 100 are asked for too rarely to be measured. */
 enum nlsh_status nlsh__find_held_truth(struct nlsh__build *b, struct nlsh_error *error)
 {
+    enum { MOST_K = 100 };
     int inner = b->options.metric == NLSH_IP;
-    return nlsh__held_truth(&b->data.matrix, inner ? &b->space.queries : &b->data.matrix, inner,
-                            b->held_rows, b->n_held, b->job, &b->held_truth, error);
+    size_t others = b->data.matrix.n_rows - 1;
+    return nlsh__stage_exact_rows(&b->data.matrix, inner ? &b->space.queries : &b->data.matrix,
+                                  b->held_rows, b->n_held, inner ? NLSH_IP : NLSH_L2,
+                                  others < MOST_K ? others : MOST_K, b->job, &b->held_truth, error);
 }
 
 static enum nlsh_status run_stages(struct nlsh__build *b, const char *path,
@@ -222,7 +206,6 @@ static enum nlsh_status run_stages(struct nlsh__build *b, const char *path,
     seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     NLSH_TRY(nlsh__make_inputs(b, error));
     NLSH_TRY(nlsh__hold_out(b, error));
-    NLSH_TRY(correct_held(b, error));
     NLSH_TRY(nlsh__find_held_truth(b, error));
     NLSH_TRY(nlsh__partition_and_train(b, error));
     start = nlsh__now();

@@ -26,8 +26,8 @@ struct calibrate {
     const struct nlsh_matrix *base;
     const uint32_t *rows;
     size_t n, m;
-    const struct nlsh_neighbors *truth;
-    const uint32_t *bucket_of;
+    const uint32_t *truth_buckets; /* [n x k] */
+    size_t k;
     uint32_t *sizes;      /* [m] */
     float *weights;       /* [m] the mean size over a bucket's own */
     struct counts *tasks; /* [n_tasks] */
@@ -74,11 +74,11 @@ static size_t point_of(double score)
 static void count_bucket(const struct calibrate *c, size_t query, size_t b, size_t point,
                          struct counts *counts)
 {
-    const uint32_t *truth = c->truth->ids + query * c->truth->k;
+    const uint32_t *buckets = c->truth_buckets + query * c->k;
     counts->scanned[point] += c->sizes[b];
-    for (size_t j = 0, n = 0; j < c->truth->k; j++) {
+    for (size_t j = 0, n = 0; j < c->k; j++) {
         while (n < NLSH__CALIBRATION_KS && j >= ks[n]) n++;
-        if (c->bucket_of[truth[j]] != b) continue;
+        if (buckets[j] != b) continue;
         for (size_t i = n; i < NLSH__CALIBRATION_KS; i++) counts->found[i][point]++;
     }
 }
@@ -129,7 +129,7 @@ static void scratch_free(struct calibrate *c, size_t n_threads)
 static void make_table(const struct calibrate *c, size_t n_tasks, size_t i,
                        struct nlsh__calibration *out)
 {
-    size_t k = ks[i] < c->truth->k ? ks[i] : c->truth->k, n = 0;
+    size_t k = ks[i] < c->k ? ks[i] : c->k, n = 0;
     double total = (double)c->n * (double)k, recall = 0, candidates = 0, last = 0;
     double last_candidates = 0, at_95 = -1;
     float(*table)[2] = out->table[out->n];
@@ -160,10 +160,10 @@ static void make_table(const struct calibrate *c, size_t n_tasks, size_t i,
 }
 
 enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
-                                 const uint32_t *rows, size_t n_held,
-                                 const struct nlsh_neighbors *truth, const uint32_t *bucket_of,
-                                 size_t m, const struct nlsh__job *job,
-                                 struct nlsh__calibration *out, struct nlsh_error *error)
+                                 const uint32_t *rows, size_t n_held, const uint32_t *truth_buckets,
+                                 size_t k, const uint32_t *bucket_of, size_t m,
+                                 const struct nlsh__job *job, struct nlsh__calibration *out,
+                                 struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool), n_tasks = (n_held + BLOCK - 1) / BLOCK;
@@ -172,8 +172,8 @@ enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct
                           .rows = rows,
                           .n = n_held,
                           .m = m,
-                          .truth = truth,
-                          .bucket_of = bucket_of};
+                          .truth_buckets = truth_buckets,
+                          .k = k};
     *out = (struct nlsh__calibration){0};
     NLSH_TRY(scratch_create(&c, n_threads, error));
     NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
@@ -190,41 +190,6 @@ out:
     free(c.sizes);
     free(c.weights);
     free(c.tasks);
-    return status;
-}
-
-enum nlsh_status nlsh__held_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                                  int inner, const uint32_t *rows, size_t n_held,
-                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
-                                  struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t k = base->n_rows - 1 < ks[NLSH__CALIBRATION_KS - 1] ? base->n_rows - 1
-                                                               : ks[NLSH__CALIBRATION_KS - 1];
-    size_t row_bytes = queries->dim * (queries->type == NLSH_F32 ? sizeof(float) : 1);
-    struct nlsh_neighbors found = {0};
-    uint8_t *held = NULL;
-    *out = (struct nlsh_neighbors){.n_rows = n_held, .k = k};
-    NLSH_TRY(nlsh__alloc(&held, n_held, row_bytes, error));
-    for (size_t i = 0; i < n_held; i++)
-        memcpy(held + i * row_bytes, (const uint8_t *)queries->data + rows[i] * row_bytes,
-               row_bytes);
-    const struct nlsh_matrix asked = {held, n_held, queries->dim, queries->type};
-    status = (inner ? nlsh__exact_inner : nlsh__exact_neighbors)(
-        base, &asked, k + 1, 0, "truth of held-out vectors", job, &found, error);
-    if (status != NLSH_OK) goto out;
-    NLSH_TRY(nlsh__alloc(&out->ids, n_held * k, sizeof *out->ids, error));
-    NLSH_TRY(nlsh__alloc(&out->l2sq, n_held * k, sizeof *out->l2sq, error));
-    for (size_t i = 0; i < n_held; i++) /* without the row itself, wherever it stands */
-        for (size_t j = 0, to = i * k; j <= k && to < (i + 1) * k; j++) {
-            if (found.ids[i * (k + 1) + j] == rows[i]) continue;
-            out->ids[to] = found.ids[i * (k + 1) + j];
-            out->l2sq[to++] = found.l2sq[i * (k + 1) + j];
-        }
-out:
-    free(held);
-    nlsh_neighbors_free(&found);
-    if (status != NLSH_OK) nlsh_neighbors_free(out);
     return status;
 }
 

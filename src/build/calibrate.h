@@ -21,22 +21,16 @@ struct nlsh__calibration {
     double candidates_95; /* mean at recall@10 .95; of all rows where that is not reached */
 };
 
-/* The 100 (or as many as there are) nearest others of some rows, as queries: the truth of held-out
- * rows. rows are ascending. */
-enum nlsh_status nlsh__held_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                                  int inner, const uint32_t *rows, size_t n_held,
-                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
-                                  struct nlsh_error *error);
-
 /*
- *  rows   [n_held] base rows that play the queries
- *  truth  [n_held] of nlsh__held_truth()
+ *  rows           [n_held] base rows that play the queries
+ *  truth_buckets  [n_held x k] where their neighbours lie: nlsh__unseen_buckets()
+ *  bucket_of      [base->n_rows]
  */
 enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct nlsh_matrix *base,
-                                 const uint32_t *rows, size_t n_held,
-                                 const struct nlsh_neighbors *truth, const uint32_t *bucket_of,
-                                 size_t m, const struct nlsh__job *job,
-                                 struct nlsh__calibration *out, struct nlsh_error *error);
+                                 const uint32_t *rows, size_t n_held, const uint32_t *truth_buckets,
+                                 size_t k, const uint32_t *bucket_of, size_t m,
+                                 const struct nlsh__job *job, struct nlsh__calibration *out,
+                                 struct nlsh_error *error);
 
 /* The router's best bucket for some rows of the base. */
 enum nlsh_status nlsh__best_buckets(const struct nlsh__router *router,

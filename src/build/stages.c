@@ -106,20 +106,21 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base, const uint32_t *rows,
+enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base,
+                                        const struct nlsh_matrix *as_queries, const uint32_t *rows,
                                         size_t n_rows, enum nlsh_metric metric, size_t k,
                                         const struct nlsh__job *job, struct nlsh_neighbors *out,
                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t size = base->dim * (base->type == NLSH_U8 ? 1 : sizeof(float));
+    size_t size = as_queries->dim * (as_queries->type == NLSH_U8 ? 1 : sizeof(float));
     struct nlsh_neighbors found = {0};
     uint8_t *values = NULL;
     *out = (struct nlsh_neighbors){.n_rows = n_rows, .k = k};
     NLSH_TRY(nlsh__alloc(&values, n_rows, size, error));
     for (size_t i = 0; i < n_rows; i++)
-        memcpy(values + i * size, (const uint8_t *)base->data + rows[i] * size, size);
-    struct nlsh_matrix queries = {values, n_rows, base->dim, base->type};
+        memcpy(values + i * size, (const uint8_t *)as_queries->data + rows[i] * size, size);
+    struct nlsh_matrix queries = {values, n_rows, as_queries->dim, as_queries->type};
     NLSH_TRY(nlsh__alloc(&out->ids, n_rows * k, sizeof *out->ids, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, n_rows * k, sizeof *out->l2sq, error));
     if (metric == NLSH_IP)
@@ -185,8 +186,8 @@ enum nlsh_status nlsh_graph_recall(const struct nlsh_matrix *base, enum nlsh_met
     NLSH_TRY(nlsh__alloc(&rows, n_sample, sizeof *rows, error));
     nlsh__rng_init(&rng, seed, 0x67726563);
     nlsh__rng_sample(&rng, base->n_rows, n_sample, rows);
-    NLSH_TRY(nlsh__stage_exact_rows(&data.matrix, rows, n_sample, metric, graph->k, &job, &truth,
-                                    error));
+    NLSH_TRY(nlsh__stage_exact_rows(&data.matrix, &data.matrix, rows, n_sample, metric, graph->k,
+                                    &job, &truth, error));
     for (size_t i = 0; i < n_sample; i++) hits += count_true(graph, rows[i], &truth, i);
     *recall = (double)hits / ((double)n_sample * (double)graph->k);
 out:

@@ -20,8 +20,10 @@ enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash
 enum nlsh_graph_method nlsh__graph_method(const struct nlsh_matrix *rows,
                                           enum nlsh_graph_method method);
 
-/* The exact neighbours of some rows, themselves left out; k < base->n_rows. */
-enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base, const uint32_t *rows,
+/* The exact neighbours of some rows, themselves left out; k < base->n_rows. as_queries are the base's
+ * rows as they come as queries: by inner product in another length, else the base itself. */
+enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base,
+                                        const struct nlsh_matrix *as_queries, const uint32_t *rows,
                                         size_t n_rows, enum nlsh_metric metric, size_t k,
                                         const struct nlsh__job *job, struct nlsh_neighbors *out,
                                         struct nlsh_error *error);
