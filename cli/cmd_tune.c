@@ -171,9 +171,6 @@ int cmd_tune(const struct args *args)
     struct loaded base;
     nlsh_tune_options_init(&options);
     read_options(args, &options);
-    if (args_has(args, "dry-run") && args_given(args, "dry-run"))
-        return talk_error(EXIT_USAGE, "leave out --mode tune to see the defaults' forecast",
-                          "--dry-run knows no tuning");
     if (options.resume && !args_given(args, "i") && options.study == NULL)
         return talk_error(EXIT_USAGE, "give -i NAME, as the run had it, or --study FILE",
                           "--resume: which study?");
@@ -186,7 +183,8 @@ int cmd_tune(const struct args *args)
         free(folder);
         return code;
     }
-    code = tune_loaded(args, &base, &options);
+    code = args_given(args, "dry-run") ? tune_plan_print(args, &base.matrix, &options)
+                                       : tune_loaded(args, &base, &options);
     loaded_free(&base);
     free(folder);
     return code;

@@ -322,6 +322,34 @@ NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
           const struct nlsh_run *run, struct nlsh_tune_report *report, struct nlsh_error *error);
 
+/* A study: that of the network's settings, or the second stage's. */
+struct nlsh_tune_stage_plan {
+    char *name;                      /* in the study's file */
+    int begun;                       /* 1: it is there and would go on */
+    struct nlsh_build_options build; /* its first trial, and what is not searched */
+    char *space;                     /* JSON, as --space takes it */
+    size_t n_trials, n_done;         /* in all; of these there already, or running */
+};
+
+struct nlsh_tune_plan {
+    char *study;        /* its file */
+    char objective[64]; /* as the study calls it */
+    int maximize;       /* 1: larger values are better */
+    struct nlsh_tune_stage_plan stages[2];
+    size_t n_stages;
+};
+
+/*
+ * nlsh_tune_plan() - what nlsh_tune() would do, without doing it.
+ *
+ * Refuses what nlsh_tune() would refuse before its first trial, and writes nothing. A second stage
+ * that has not begun is planned around the best trial so far.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_tune_plan(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
+               struct nlsh_tune_plan *out, struct nlsh_error *error);
+NLSH_API void nlsh_tune_plan_free(struct nlsh_tune_plan *plan);
+
 /* ---- evaluate -------------------------------------------------------------------------------- */
 
 /* recall@k of one query's answer, 0 to 1: a returned vector at exactly the k-th true distance

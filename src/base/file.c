@@ -438,6 +438,14 @@ static int is_directory(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static enum nlsh_status cannot_make(const char *path, int e, struct nlsh_error *error)
+{
+    return nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e == EEXIST ? ENOTDIR : e,
+                            e == EEXIST ? "a file is in the way: remove it"
+                                        : "check that its parent may be written to",
+                            "cannot make the directory %s", path);
+}
+
 enum nlsh_status nlsh__make_dirs(const char *path, struct nlsh_error *error)
 {
     char *copy = strdup(path);
@@ -451,13 +459,30 @@ enum nlsh_status nlsh__make_dirs(const char *path, struct nlsh_error *error)
         *p = '\0';
         /* mkdir() says EROFS or EACCES of some directories that exist */
         int e = mkdir(copy, 0777) == 0 ? 0 : errno;
-        if (e != 0 && !is_directory(copy))
-            status = nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e == EEXIST ? ENOTDIR : e,
-                                      e == EEXIST ? "a file is in the way: remove it"
-                                                  : "check that its parent may be written to",
-                                      "cannot make the directory %s", copy);
+        if (e != 0 && !is_directory(copy)) status = cannot_make(copy, e, error);
         *p = c;
     } while (status == NLSH_OK && *p != '\0');
+    free(copy);
+    return status;
+}
+
+enum nlsh_status nlsh__check_dirs(const char *path, struct nlsh_error *error)
+{
+    char *copy = strdup(path);
+    if (copy == NULL) return no_memory(error);
+    /* Of the parts that are there, the last must be a directory that may be written to. */
+    while (copy[0] != '\0' && access(copy, F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        size_t length = strlen(copy);
+        while (length > 0 && copy[length - 1] == '/') length--;
+        while (length > 0 && copy[length - 1] != '/') length--;
+        while (length > 1 && copy[length - 1] == '/') length--; /* "file/" would not be found */
+        copy[length] = '\0';
+    }
+    const char *there = copy[0] != '\0' ? copy : ".";
+    int e = path[0] == '\0' ? ENOENT : 0;
+    if (e == 0 && access(there, F_OK) == 0 && !is_directory(there)) e = EEXIST;
+    if (e == 0 && access(there, W_OK | X_OK) != 0) e = errno;
+    enum nlsh_status status = e == 0 ? NLSH_OK : cannot_make(e == EEXIST ? there : path, e, error);
     free(copy);
     return status;
 }

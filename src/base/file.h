@@ -46,5 +46,8 @@ void nlsh__output_abort(struct nlsh__output *output);
 
 /* Makes a directory and its parents. NLSH_E_CANT_CREATE. */
 enum nlsh_status nlsh__make_dirs(const char *path, struct nlsh_error *error);
+/* Whether that would do, and a file could then be made in it, as far as the rights tell; makes
+ * nothing. NLSH_E_CANT_CREATE. */
+enum nlsh_status nlsh__check_dirs(const char *path, struct nlsh_error *error);
 
 #endif

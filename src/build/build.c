@@ -215,6 +215,31 @@ out:
     return status;
 }
 
+static enum nlsh_status take_inputs(struct nlsh__build *b, const struct nlsh_matrix *base,
+                                    struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__kernels_check(error));
+    NLSH_TRY(nlsh__dataset_init(base, &b->data, error));
+    NLSH_TRY(nlsh__resolve(&b->data.matrix, &b->options, error));
+    NLSH_TRY(nlsh__metric_values(b->options.metric, "base", &b->data, error));
+    NLSH_TRY(nlsh__space_init(b->options.metric, &b->data, &b->space, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
+                                   const struct nlsh_build_options *options,
+                                   struct nlsh_error *error)
+{
+    struct nlsh__build b = {.options = *options};
+    enum nlsh_status status = take_inputs(&b, base, error);
+    if (status == NLSH_OK && options->partitioner == NLSH_PARTITIONER_KAHIP)
+        status = nlsh__kahip_check(error);
+    nlsh__build_free(&b);
+    return status;
+}
+
 enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
                             const struct nlsh_build_options *options, const char *path,
                             const struct nlsh_run *run, struct nlsh_build_report *report,
@@ -225,11 +250,7 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     struct nlsh__build b = {.options = *options, .job = &job};
     struct nlsh__output *probe = NULL;
     nlsh__error_clear(error);
-    NLSH_TRY(nlsh__kernels_check(error));
-    NLSH_TRY(nlsh__dataset_init(base, &b.data, error));
-    NLSH_TRY(nlsh__resolve(&b.data.matrix, &b.options, error));
-    NLSH_TRY(nlsh__metric_values(b.options.metric, "base", &b.data, error));
-    NLSH_TRY(nlsh__space_init(b.options.metric, &b.data, &b.space, error));
+    NLSH_TRY(take_inputs(&b, base, error));
     /* An output that cannot be written is found out now and not after the work. */
     NLSH_TRY(nlsh__output_open(path, &probe, error));
     nlsh__output_abort(probe);

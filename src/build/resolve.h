@@ -8,6 +8,12 @@
 enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                                struct nlsh_error *error);
 
+/* What nlsh_build() refuses before it begins: vectors, settings, a library that is not here; nothing is
+ * written. build.c */
+enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
+                                   const struct nlsh_build_options *options,
+                                   struct nlsh_error *error);
+
 /* The longest code: of all components that the router sees. */
 size_t nlsh__whole_code(const struct nlsh_build_options *options);
 

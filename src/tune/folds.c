@@ -191,20 +191,31 @@ out:
     return status;
 }
 
+/* 1: a fifth is held out, once. */
+static size_t n_parts(size_t n_folds)
+{
+    return n_folds == 1 ? 5 : n_folds;
+}
+
+enum nlsh_status nlsh__folds_check(size_t n_rows, size_t n_folds, struct nlsh_error *error)
+{
+    if (n_rows >= 20 && n_rows / n_parts(n_folds) >= 5) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "tune on more vectors, or with fewer folds",
+                      "%zu vectors are too few for %zu folds", n_rows, n_folds);
+}
+
 enum nlsh_status
 nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
                    size_t n_folds, size_t neighbors, unsigned methods, const struct nlsh_run *run,
                    const struct nlsh__job *job, struct nlsh__folds *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n = base->n_rows, parts = n_folds == 1 ? 5 : n_folds;
+    size_t n = base->n_rows, parts = n_parts(n_folds);
     struct nlsh_neighbors graphs[NLSH__N_GRAPHS] = {{0}};
     struct nlsh__rng rng;
     uint32_t *order = NULL;
     *out = (struct nlsh__folds){0};
-    if (n < 20 || n / parts < 5)
-        return nlsh__fail(error, NLSH_E_ARG, "tune on more vectors, or with fewer folds",
-                          "%zu vectors are too few for %zu folds", n, n_folds);
+    NLSH_TRY(nlsh__folds_check(n, n_folds, error));
     if (neighbors < TRUTH_K) neighbors = TRUTH_K;
     size_t k = neighbors_of_all(neighbors, (double)(parts - 1) / (double)parts, n);
     NLSH_TRY(all_graphs(base, build, k, methods, run, graphs, error));

@@ -31,12 +31,14 @@ struct nlsh__folds {
  *  methods    bit g: the graph of that enum nlsh_graph_method is needed, besides the exact one
  *  run        of the caller: what takes long is told there
  *  job        of the learners, borrowed while they live
- * NLSH_E_ARG where the base has too few rows.
+ * NLSH_E_ARG: nlsh__folds_check()'s.
  */
 enum nlsh_status
 nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
                    size_t n_folds, size_t neighbors, unsigned methods, const struct nlsh_run *run,
                    const struct nlsh__job *job, struct nlsh__folds *out, struct nlsh_error *error);
+/* NLSH_E_ARG where the base has too few rows for so many folds. */
+enum nlsh_status nlsh__folds_check(size_t n_rows, size_t n_folds, struct nlsh_error *error);
 void nlsh__folds_free(struct nlsh__folds *folds);
 
 #endif

@@ -30,6 +30,7 @@ struct nlsh__tune {
     const struct nlsh_matrix *base;
     const struct nlsh_tune_options *options;
     const struct nlsh_run *run; /* the caller's */
+    int dry;                    /* 1: a plan: studies are looked at, a new one's store is NULL */
     struct nlsh__job job;       /* of the trials: told to label, and silent besides */
     struct nlsh__objective objective;
     uint64_t data_hash;
@@ -49,8 +50,13 @@ struct nlsh__tune {
 /* folder/name, freed by the caller; NULL: out of memory. */
 char *nlsh__tune_path(const struct nlsh__tune *tune, const char *name);
 
+/* Checks options and base, and fills in what follows from them: objective, first stage, hash. */
+enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, struct nlsh_error *error);
+
 /* ---- stage.c ---- */
 
+/* What the study of the i-th stage is called. */
+void nlsh__stage_name(const struct nlsh__tune *tune, size_t i, char name[300]);
 /* Opens the study of the i-th stage. *path is its file, freed by the caller. */
 enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path,
                                   struct nlsh_error *error);
@@ -58,8 +64,9 @@ enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path
  * NLSH_E_MISMATCH names both. */
 enum nlsh_status nlsh__stage_agree(const struct nlsh__tune *tune, const struct nlsh__stage *stage,
                                    const char *path, struct nlsh_error *error);
-/* The settings that the study began with; the stage's own where it begins now. */
-enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_error *error);
+/* Opens the study of the second stage: the network fixed to the first one's best as the study has
+ * settled it, the partition to be searched. */
+enum nlsh_status nlsh__stage_second(struct nlsh__tune *tune, struct nlsh_error *error);
 /* The stage's own settings are the first trial of a new study. */
 enum nlsh_status nlsh__stage_enqueue(struct nlsh__stage *stage, struct nlsh_error *error);
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,17 +42,37 @@ enum nlsh_status nlsh__sql_fail(const struct nlsh__sql *sql, int code, struct nl
     return nlsh__fail(error, NLSH_E_IO, NULL, "%s: %s", sql->path, why);
 }
 
-enum nlsh_status nlsh__sql_open(const char *path, int create, struct nlsh__sql *out,
+/* A reader of a file in WAL mode leaves an empty log and its index beside it, unless it is told that
+ * nobody writes: that is so where there is no log. As a URI, freed by the caller; NULL: no memory. */
+static char *read_only_name(const char *path)
+{
+    size_t size = 3 * strlen(path) + 32;
+    char *name = malloc(size), *to = name;
+    if (name == NULL) return NULL;
+    snprintf(name, size, "%s-wal", path);
+    int written = access(name, F_OK) == 0;
+    to += snprintf(name, size, "file:%s", path[0] == '/' ? "//" : "");
+    for (const char *c = path; *c != '\0'; c++)
+        to += snprintf(to, 4, strchr("%?#", *c) != NULL ? "%%%02X" : "%c", (unsigned char)*c);
+    strcpy(to, written ? "" : "?immutable=1");
+    return name;
+}
+
+enum nlsh_status nlsh__sql_open(const char *path, enum nlsh__sql_mode mode, struct nlsh__sql *out,
                                 struct nlsh_error *error)
 {
+    static const int flags[] = {SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, SQLITE_OPEN_READWRITE,
+                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE};
     *out = (struct nlsh__sql){.path = strdup(path)};
     if (out->path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    if (!create && access(path, F_OK) != 0)
+    if (mode != NLSH__SQL_CREATE && access(path, F_OK) != 0)
         return nlsh__fail(error, NLSH_E_NO_INPUT,
                           "check the path, or begin a study without --resume",
                           "there is no study %s", path);
-    int code = sqlite3_open_v2(path, &out->db,
-                               SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0), NULL);
+    char *name = mode == NLSH__SQL_READ ? read_only_name(path) : strdup(path);
+    if (name == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    int code = sqlite3_open_v2(name, &out->db, flags[mode], NULL);
+    free(name);
     if (code == SQLITE_OK) code = sqlite3_extended_result_codes(out->db, 1);
     if (code == SQLITE_OK) code = sqlite3_busy_timeout(out->db, BUSY_MS);
     return code == SQLITE_OK ? NLSH_OK : nlsh__sql_fail(out, code, error);

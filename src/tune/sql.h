@@ -11,9 +11,15 @@ struct nlsh__sql {
     char *path;
 };
 
-/* Opens, with a busy timeout of 60 s. create: 0 where the file must be there. NLSH_E_NO_INPUT,
- * NLSH_E_CANT_CREATE, NLSH_E_DATA (no database). *out is closed in any case. */
-enum nlsh_status nlsh__sql_open(const char *path, int create, struct nlsh__sql *out,
+enum nlsh__sql_mode {
+    NLSH__SQL_READ,  /* the file must be there; it and what lies beside it stay as they are */
+    NLSH__SQL_WRITE, /* it must be there */
+    NLSH__SQL_CREATE
+};
+
+/* Opens, with a busy timeout of 60 s. NLSH_E_NO_INPUT, NLSH_E_CANT_CREATE, NLSH_E_DATA (no database).
+ * *out is closed in any case. */
+enum nlsh_status nlsh__sql_open(const char *path, enum nlsh__sql_mode mode, struct nlsh__sql *out,
                                 struct nlsh_error *error);
 void nlsh__sql_close(struct nlsh__sql *sql);
 

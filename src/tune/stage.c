@@ -10,16 +10,28 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "build/resolve.h"
 #include "build/settings.h"
 #include "tune/run.h"
 
-/* An attribute of the study that a later run must agree with: written where it is not there. */
-static enum nlsh_status agree(struct nlsh__store *store, const char *path, const char *key,
-                              const char *value, const char *what, struct nlsh_error *error)
+/* An attribute of the study, written where it is not there. *stands is NULL where a plan finds none. */
+static enum nlsh_status settle(const struct nlsh__tune *tune, struct nlsh__store *store,
+                               const char *key, const char *value, char **stands,
+                               struct nlsh_error *error)
 {
-    char *old = NULL;
-    enum nlsh_status status = nlsh__store_settle(store, key, value, &old, error);
-    if (status == NLSH_OK && strcmp(old, value) != 0)
+    *stands = NULL;
+    if (!tune->dry) return nlsh__store_settle(store, key, value, stands, error);
+    return store != NULL ? nlsh__store_get(store, key, stands, error) : NLSH_OK;
+}
+
+/* One that a later run must agree with. */
+static enum nlsh_status agree(const struct nlsh__tune *tune, struct nlsh__store *store,
+                              const char *path, const char *key, const char *value,
+                              const char *what, struct nlsh_error *error)
+{
+    char *old;
+    enum nlsh_status status = settle(tune, store, key, value, &old, error);
+    if (status == NLSH_OK && old != NULL && strcmp(old, value) != 0)
         status =
             nlsh__fail(error, NLSH_E_MISMATCH,
                        "resume it as it began, or begin another study: take another -i or "
@@ -38,14 +50,14 @@ enum nlsh_status nlsh__stage_agree(const struct nlsh__tune *tune, const struct n
     if (settings == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     snprintf(text, sizeof text, "{\"hash\": \"%016" PRIx64 "\", \"rows\": %zu, \"dim\": %zu}",
              tune->data_hash, tune->base->n_rows, tune->base->dim);
-    NLSH_TRY(agree(stage->store, path, "nlsh:data", text, "data", error));
+    NLSH_TRY(agree(tune, stage->store, path, "nlsh:data", text, "data", error));
     snprintf(text, sizeof text, "\"%s\"", tune->objective.name);
-    NLSH_TRY(agree(stage->store, path, "nlsh:objective", text, "objective", error));
+    NLSH_TRY(agree(tune, stage->store, path, "nlsh:objective", text, "objective", error));
     snprintf(text, sizeof text, "{\"folds\": %zu, \"epochs\": %zu}", o->n_folds, o->epochs);
-    NLSH_TRY(agree(stage->store, path, "nlsh:folds", text, "folds", error));
+    NLSH_TRY(agree(tune, stage->store, path, "nlsh:folds", text, "folds", error));
     NLSH_TRY(nlsh__space_json(&stage->space, &space, error));
-    NLSH_TRY(agree(stage->store, path, "nlsh:space", space, "space", error));
-    NLSH_TRY(agree(stage->store, path, "nlsh:build", settings, "settings", error));
+    NLSH_TRY(agree(tune, stage->store, path, "nlsh:space", space, "space", error));
+    NLSH_TRY(agree(tune, stage->store, path, "nlsh:build", settings, "settings", error));
 out:
     free(space);
     free(settings);
@@ -61,38 +73,48 @@ static void last_part(const char *path, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)(length - first), path + first);
 }
 
+void nlsh__stage_name(const struct nlsh__tune *tune, size_t i, char name[300])
+{
+    const struct nlsh_tune_options *o = tune->options;
+    char run[256];
+    if (o->name != NULL)
+        snprintf(run, sizeof run, "%s", o->name);
+    else
+        last_part(o->folder, run, sizeof run);
+    snprintf(name, 300, "%s%s", run, i == 0 ? "" : "-partition");
+}
+
 enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path,
                                   struct nlsh_error *error)
 {
     struct nlsh__stage *stage = &tune->stages[i];
     const struct nlsh_tune_options *o = tune->options;
-    char name[256], full[300];
+    char name[300];
     *path = o->study != NULL ? strdup(o->study) : nlsh__tune_path(tune, "study.db");
     if (*path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    if (o->name != NULL)
-        snprintf(name, sizeof name, "%s", o->name);
-    else
-        last_part(o->folder, name, sizeof name);
-    snprintf(full, sizeof full, "%s%s", name, i == 0 ? "" : "-partition");
+    nlsh__stage_name(tune, i, name);
     /* The second stage of a resumed run may not have begun. */
     enum nlsh__store_mode mode = i > 0       ? NLSH__STORE_EITHER
                                  : o->resume ? NLSH__STORE_RESUME
                                              : NLSH__STORE_CREATE;
-    enum nlsh_status status = nlsh__store_open(
-        *path, full, mode, nlsh__objective_maximize(&tune->objective), &stage->store, error);
+    int maximize = nlsh__objective_maximize(&tune->objective);
+    enum nlsh_status status =
+        tune->dry ? nlsh__store_look(*path, name, mode, maximize, &stage->store, error)
+                  : nlsh__store_open(*path, name, mode, maximize, &stage->store, error);
     if (status == NLSH_OK) tune->n_stages = i + 1;
     return status;
 }
 
 /* The first stage may have found better since the second began, or another process may have begun it
  * this moment: what stands in the study counts. */
-enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_error *error)
+static enum nlsh_status settle_settings(const struct nlsh__tune *tune, struct nlsh__stage *stage,
+                                        struct nlsh_error *error)
 {
     char *text = NULL, *own = nlsh__settings_json(&stage->build);
     const char *name;
     json_t *value;
     if (own == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    enum nlsh_status status = nlsh__store_settle(stage->store, "nlsh:build", own, &text, error);
+    enum nlsh_status status = settle(tune, stage->store, "nlsh:build", own, &text, error);
     json_t *object = text != NULL ? json_loads(text, 0, NULL) : NULL;
     json_object_foreach(object, name, value)
     {
@@ -109,6 +131,34 @@ enum nlsh_status nlsh__stage_settings(struct nlsh__stage *stage, struct nlsh_err
     json_decref(object);
     free(text);
     free(own);
+    return status;
+}
+
+enum nlsh_status nlsh__stage_second(struct nlsh__tune *tune, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const struct nlsh__stage *first = &tune->stages[0];
+    struct nlsh__stage *stage = &tune->stages[1];
+    struct nlsh__trials trials = {0};
+    char *path = NULL;
+    if (first->store != NULL)
+        NLSH_TRY(nlsh__store_trials(first->store, &first->space, &trials, error));
+    const struct nlsh__trial *best = nlsh__best_trial(tune, &trials);
+    stage->prefix = "partition-";
+    stage->build = first->build;
+    stage->most = (first->most + 1) / 2;
+    if (best != NULL && best->belongs)
+        NLSH_TRY(nlsh__space_apply(&first->space, best->values, &stage->build, error));
+    /* In a plan alone nobody has chosen yet. */
+    if (stage->build.partitioner != NLSH_PARTITIONER_AUTO)
+        stage->build.imbalance = nlsh__imbalance(&stage->build, stage->build.partitioner);
+    NLSH_TRY(nlsh__stage_open(tune, 1, &path, error));
+    NLSH_TRY(settle_settings(tune, stage, error));
+    nlsh__space_partition(&stage->build, &stage->space);
+    NLSH_TRY(nlsh__stage_agree(tune, stage, path, error));
+out:
+    nlsh__trials_free(&trials);
+    free(path);
     return status;
 }
 

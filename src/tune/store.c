@@ -84,14 +84,16 @@ out:
     return status;
 }
 
-/* Tables where the file has none; else that they are of the version that we know. */
-static enum nlsh_status check_tables(const struct nlsh__sql *sql, struct nlsh_error *error)
+/* That they are of the version that we know; *none is 1 where the file has none. */
+static enum nlsh_status check_tables(const struct nlsh__sql *sql, int *none,
+                                     struct nlsh_error *error)
 {
     int64_t n_tables, version;
     char *alembic = NULL;
     enum nlsh_status status;
     NLSH_TRY(nlsh__sql_int(sql, &n_tables, error, "SELECT COUNT(*) FROM sqlite_master", ""));
-    if (n_tables == 0) return make_tables(sql, error);
+    *none = n_tables == 0;
+    if (*none) return NLSH_OK;
     NLSH_TRY(nlsh__sql_int(sql, &version, error, "SELECT schema_version FROM version_info", ""));
     NLSH_TRY(nlsh__sql_text(sql, &alembic, error, "SELECT version_num FROM alembic_version", ""));
     if (version != SCHEMA_VERSION || alembic == NULL || strcmp(alembic, ALEMBIC_VERSION) != 0)
@@ -124,13 +126,30 @@ static enum nlsh_status check_direction(struct nlsh__store *s, const char *name,
     return status;
 }
 
-static enum nlsh_status find_study(struct nlsh__store *s, const char *name,
-                                   enum nlsh__store_mode mode, int maximize,
-                                   struct nlsh_error *error)
+static enum nlsh_status begin_study(struct nlsh__store *s, const char *name, int maximize,
+                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
-    NLSH_TRY(nlsh__sql_int(&s->sql, &s->study, error,
-                           "SELECT study_id FROM studies WHERE study_name = ?", "t", name));
+    NLSH_TRY(
+        nlsh__sql_run(&s->sql, error, "INSERT INTO studies (study_name) VALUES (?)", "t", name));
+    s->study = sqlite3_last_insert_rowid(s->sql.db);
+    NLSH_TRY(nlsh__sql_run(&s->sql, error,
+                           "INSERT INTO study_directions (direction, study_id, objective)"
+                           " VALUES (?, ?, 0)",
+                           "ti", maximize ? "MAXIMIZE" : "MINIMIZE", s->study));
+out:
+    return status;
+}
+
+/* s->study stays 0 where the study is not there and may be begun. */
+static enum nlsh_status find_study(struct nlsh__store *s, const char *name,
+                                   enum nlsh__store_mode mode, int maximize, int no_tables,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    if (!no_tables)
+        NLSH_TRY(nlsh__sql_int(&s->sql, &s->study, error,
+                               "SELECT study_id FROM studies WHERE study_name = ?", "t", name));
     if (s->study != 0 && mode == NLSH__STORE_CREATE) {
         status = nlsh__fail(error, NLSH_E_CANT_CREATE,
                             "--resume goes on with it; or take another name or file",
@@ -141,16 +160,19 @@ static enum nlsh_status find_study(struct nlsh__store *s, const char *name,
         status =
             nlsh__fail(error, NLSH_E_NO_INPUT, "check name and file, or begin without --resume",
                        "%s holds no study %s", s->sql.path, name);
-    } else {
-        NLSH_TRY(nlsh__sql_run(&s->sql, error, "INSERT INTO studies (study_name) VALUES (?)", "t",
-                               name));
-        s->study = sqlite3_last_insert_rowid(s->sql.db);
-        NLSH_TRY(nlsh__sql_run(&s->sql, error,
-                               "INSERT INTO study_directions (direction, study_id, objective)"
-                               " VALUES (?, ?, 0)",
-                               "ti", maximize ? "MAXIMIZE" : "MINIMIZE", s->study));
     }
 out:
+    return status;
+}
+
+static enum nlsh_status check_sound(const struct nlsh__sql *sql, struct nlsh_error *error)
+{
+    char *sound = NULL;
+    enum nlsh_status status = nlsh__sql_text(sql, &sound, error, "PRAGMA quick_check(1)", "");
+    if (status == NLSH_OK && (sound == NULL || strcmp(sound, "ok") != 0))
+        status = nlsh__fail(error, NLSH_E_DATA, "take a copy, or begin another study",
+                            "%s is damaged: %s", sql->path, sound ? sound : "it cannot be read");
+    free(sound);
     return status;
 }
 
@@ -158,28 +180,50 @@ enum nlsh_status nlsh__store_open(const char *path, const char *name, enum nlsh_
                                   int maximize, struct nlsh__store **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    char *sound = NULL;
+    int no_tables = 0;
     struct nlsh__store *s = calloc(1, sizeof *s);
     *out = NULL;
     if (s == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    NLSH_TRY(nlsh__sql_open(path, mode != NLSH__STORE_RESUME, &s->sql, error));
-    NLSH_TRY(nlsh__sql_text(&s->sql, &sound, error, "PRAGMA quick_check(1)", ""));
-    if (sound == NULL || strcmp(sound, "ok") != 0) {
-        status = nlsh__fail(error, NLSH_E_DATA, "take a copy, or begin another study",
-                            "%s is damaged: %s", path, sound ? sound : "it cannot be read");
-        goto out;
-    }
+    NLSH_TRY(nlsh__sql_open(path, mode == NLSH__STORE_RESUME ? NLSH__SQL_WRITE : NLSH__SQL_CREATE,
+                            &s->sql, error));
+    NLSH_TRY(check_sound(&s->sql, error));
     /* The log is synced at checkpoints only: a killed process loses nothing, a machine that loses
      * its power the last trials at most, and never the file. */
     NLSH_TRY(nlsh__sql_run(&s->sql, error, "PRAGMA journal_mode = WAL", ""));
     NLSH_TRY(nlsh__sql_run(&s->sql, error, "PRAGMA synchronous = NORMAL", ""));
     status = nlsh__sql_begin(&s->sql, error);
-    if (status == NLSH_OK) status = check_tables(&s->sql, error);
-    if (status == NLSH_OK) status = find_study(s, name, mode, maximize, error);
+    if (status == NLSH_OK) status = check_tables(&s->sql, &no_tables, error);
+    if (status == NLSH_OK && no_tables) status = make_tables(&s->sql, error);
+    if (status == NLSH_OK) status = find_study(s, name, mode, maximize, 0, error);
+    if (status == NLSH_OK && s->study == 0) status = begin_study(s, name, maximize, error);
     status = nlsh__sql_end(&s->sql, status, error);
 out:
-    free(sound);
     if (status == NLSH_OK)
+        *out = s;
+    else
+        nlsh__store_close(s);
+    return status;
+}
+
+enum nlsh_status nlsh__store_look(const char *path, const char *name, enum nlsh__store_mode mode,
+                                  int maximize, struct nlsh__store **out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    int no_tables = 0;
+    *out = NULL;
+    if (mode != NLSH__STORE_RESUME && access(path, F_OK) != 0) return NLSH_OK;
+    struct nlsh__store *s = calloc(1, sizeof *s);
+    if (s == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    NLSH_TRY(nlsh__sql_open(path, NLSH__SQL_READ, &s->sql, error));
+    NLSH_TRY(check_sound(&s->sql, error));
+    NLSH_TRY(check_tables(&s->sql, &no_tables, error));
+    NLSH_TRY(find_study(s, name, mode, maximize, no_tables, error));
+    if (access(path, W_OK) != 0)
+        status = nlsh__fail_errno(error, NLSH_E_CANT_CREATE, errno,
+                                  "the study must allow writing: give this user the right to", "%s",
+                                  path);
+out:
+    if (status == NLSH_OK && s->study != 0)
         *out = s;
     else
         nlsh__store_close(s);

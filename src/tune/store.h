@@ -27,6 +27,10 @@ enum nlsh__store_mode {
  */
 enum nlsh_status nlsh__store_open(const char *path, const char *name, enum nlsh__store_mode mode,
                                   int maximize, struct nlsh__store **out, struct nlsh_error *error);
+/* The same for reading alone: what would be refused is, and nothing is written. *out is NULL where a
+ * study would be begun. */
+enum nlsh_status nlsh__store_look(const char *path, const char *name, enum nlsh__store_mode mode,
+                                  int maximize, struct nlsh__store **out, struct nlsh_error *error);
 void nlsh__store_close(struct nlsh__store *store);
 
 /* User attributes, of the study and of a trial: any JSON as text. Get: *json is freed by the caller,
@@ -111,6 +115,12 @@ enum nlsh_status nlsh__store_end(struct nlsh__store *store, int64_t trial,
  * *n_alive are the trials that processes of nlsh still run. */
 enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, size_t *n_alive,
                                   struct nlsh_error *error);
+
+/* The trials that count (see nlsh__store_begin()), but for those that nlsh__store_reap() would find
+ * lost. Writes nothing. */
+enum nlsh_status nlsh__store_count(struct nlsh__store *store,
+                                   const struct nlsh__search_space *space, size_t *n,
+                                   struct nlsh_error *error);
 
 /* Asks to be the one process that does what comes after the trials: *mine is 1 where no other living
  * one has asked. */

@@ -262,8 +262,9 @@ enum nlsh_status nlsh__store_end(struct nlsh__store *store, int64_t trial,
 
 /* ---- trials whose process is gone ------------------------------------------------------------ */
 
-static enum nlsh_status reap_inside(struct nlsh__store *store, size_t *n_reaped, size_t *n_alive,
-                                    struct nlsh_error *error)
+/* reap 0: the gone are counted, no more. */
+static enum nlsh_status find_gone(struct nlsh__store *store, int reap, size_t *n_gone,
+                                  size_t *n_alive, struct nlsh_error *error)
 {
     enum nlsh_status status;
     sqlite3_stmt *rows = NULL;
@@ -285,8 +286,8 @@ static enum nlsh_status reap_inside(struct nlsh__store *store, size_t *n_reaped,
             ++*n_alive;
             continue;
         }
-        NLSH_TRY(end_inside(store, trial, NLSH__TRIAL_FAILED, NAN, 1, error));
-        ++*n_reaped;
+        if (reap) NLSH_TRY(end_inside(store, trial, NLSH__TRIAL_FAILED, NAN, 1, error));
+        ++*n_gone;
     }
 out:
     sqlite3_finalize(rows);
@@ -298,6 +299,23 @@ enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, s
 {
     *n_reaped = *n_alive = 0;
     enum nlsh_status status = nlsh__sql_begin(&store->sql, error);
-    if (status == NLSH_OK) status = reap_inside(store, n_reaped, n_alive, error);
+    if (status == NLSH_OK) status = find_gone(store, 1, n_reaped, n_alive, error);
     return nlsh__sql_end(&store->sql, status, error);
+}
+
+enum nlsh_status nlsh__store_count(struct nlsh__store *store,
+                                   const struct nlsh__search_space *space, size_t *n,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__trials trials;
+    size_t n_gone = 0, n_alive = 0;
+    *n = 0;
+    NLSH_TRY(nlsh__store_trials(store, space, &trials, error));
+    for (size_t t = 0; t < trials.n; t++) *n += (size_t)counts(&trials.trials[t]);
+    nlsh__trials_free(&trials);
+    NLSH_TRY(find_gone(store, 0, &n_gone, &n_alive, error));
+    *n -= n_gone < *n ? n_gone : *n;
+out:
+    return status;
 }

@@ -22,7 +22,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "build/resolve.h"
-#include "build/settings.h"
 #include "tune/run.h"
 
 void nlsh_tune_options_init(struct nlsh_tune_options *options)
@@ -246,32 +245,13 @@ static enum nlsh_status n_running(const struct nlsh__stage *stage, size_t *n,
     return NLSH_OK;
 }
 
-/* The network fixed to the first stage's best, the partition to be searched. */
 static enum nlsh_status second_stage(struct nlsh__tune *tune, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh__stage *first = &tune->stages[0];
-    struct nlsh__stage *stage = &tune->stages[1];
-    struct nlsh__trials trials;
-    char *path = NULL;
-    NLSH_TRY(nlsh__store_trials(first->store, &first->space, &trials, error));
-    const struct nlsh__trial *best = nlsh__best_trial(tune, &trials);
-    stage->prefix = "partition-";
-    stage->build = first->build;
-    stage->most = (first->most + 1) / 2;
-    if (best != NULL && best->belongs)
-        status = nlsh__space_apply(&first->space, best->values, &stage->build, error);
-    nlsh__trials_free(&trials);
-    if (status != NLSH_OK) goto out;
-    stage->build.imbalance = nlsh__imbalance(&stage->build, stage->build.partitioner);
-    NLSH_TRY(nlsh__stage_open(tune, 1, &path, error));
-    NLSH_TRY(nlsh__stage_settings(stage, error));
-    nlsh__space_partition(&stage->build, &stage->space);
-    NLSH_TRY(nlsh__stage_agree(tune, stage, path, error));
-    NLSH_TRY(nlsh__stage_enqueue(stage, error));
-    NLSH_TRY(run_trials(tune, stage, error));
+    NLSH_TRY(nlsh__stage_second(tune, error));
+    NLSH_TRY(nlsh__stage_enqueue(&tune->stages[1], error));
+    NLSH_TRY(run_trials(tune, &tune->stages[1], error));
 out:
-    free(path);
     return status;
 }
 
@@ -288,15 +268,23 @@ static enum nlsh_status own_cache(struct nlsh__tune *tune, struct nlsh_run *run,
     return NLSH_OK;
 }
 
-static enum nlsh_status make_space(struct nlsh__tune *tune, struct nlsh_error *error)
+enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, struct nlsh_error *error)
 {
+    enum nlsh_status status;
     struct nlsh__stage *stage = &tune->stages[0];
+    NLSH_TRY(check_options(tune->options, error));
+    NLSH_TRY(nlsh__objective_parse(tune->options->objective, &tune->objective, error));
+    stage->build = tune->options->build;
+    NLSH_TRY(nlsh__resolve(tune->base, &stage->build, error));
     stage->prefix = "";
     stage->most = tune->options->n_trials;
     if (tune->options->space != NULL)
-        return nlsh__space_file(tune->options->space, &stage->space, error);
-    nlsh__space_network(&stage->build, &stage->space);
-    return NLSH_OK;
+        NLSH_TRY(nlsh__space_file(tune->options->space, &stage->space, error));
+    else
+        nlsh__space_network(&stage->build, &stage->space);
+    tune->data_hash = nlsh_data_hash(tune->base);
+out:
+    return status;
 }
 
 /* The graphs that its points name. */
@@ -429,13 +417,7 @@ enum nlsh_status nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tun
     tune.run = run != NULL ? run : &defaults;
     if (report == NULL) report = &unused;
     *report = (struct nlsh_tune_report){0};
-    NLSH_TRY(check_options(options, error));
-    NLSH_TRY(nlsh__objective_parse(options->objective, &tune.objective, error));
-    struct nlsh__stage *stage = &tune.stages[0];
-    stage->build = options->build;
-    NLSH_TRY(nlsh__resolve(base, &stage->build, error));
-    NLSH_TRY(make_space(&tune, error));
-    tune.data_hash = nlsh_data_hash(base);
+    NLSH_TRY(nlsh__tune_begin(&tune, error));
     NLSH_TRY(nlsh__make_dirs(options->folder, error));
     inner = *tune.run;
     inner.progress = trial_progress;

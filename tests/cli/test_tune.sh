@@ -62,6 +62,41 @@ run 0 tune -d base.fvecs -i first $quick --resume --tune_trials 6 --no-cache
 ok 'six trials' test "$(column trial $run_dir/trials.csv | tr '\n' ' ')" = '0 1 2 3 4 5 '
 ok 'no cache of its own is left' test ! -e $run_dir/cache.tmp
 
+# ---- what would be done --------------------------------------------------------------------------
+# as_it_is COMMAND...: the command changes nothing in outputs/. What readers and writers of a study
+# share in memory (-shm) is no part of it.
+as_it_is()
+{
+    find outputs -type f ! -name '*-shm' -exec cksum {} + | sort >files.before
+    "$@"
+    find outputs -type f ! -name '*-shm' -exec cksum {} + | sort >files.after
+    ok "a dry run writes nothing: $*" cmp files.before files.after
+}
+as_it_is run 0 tune -d base.fvecs -i plan --two_stage --dry-run
+ok 'no folder is made' test ! -e outputs/tuning/plan
+has out 'study "plan", new' 'trials           50, of which 0 are there and 50 to run' 'tpe' 'median' \
+    'candidates@0.95, smaller' '3 in turn' '64 to 1024, by logarithm' 'outputs/tuning/plan/study.db' \
+    'label_knn      5 to 40 in steps of 5; where labels is soft' 'study "plan-partition"' '25 to run' \
+    'metis or kmeans'
+as_it_is run 0 build --mode tune -d base.fvecs -i first $quick --resume --tune_trials 9 --dry-run --json
+ok 'what is left of a study' python3 -c 'import json; r = json.load(open("out"))
+s, = r["stages"]; assert s["begun"] and (s["trials"], s["done"], s["left"]) == (9, 6, 3)
+assert [p["name"] for p in s["space"]["parameters"]][:2] == ["layers", "nodes"]
+assert s["settings"]["nodes"] == 64 and r["folds"] == 2 and r["sampler"] == "random"'
+# What is refused is refused as the run itself refuses it.
+u8bin tiny.u8bin 12 16 3
+: >file
+for wrong in '-i first' '-i nothing --resume' '-i first --resume --objective candidates@.9' \
+    '-i first --resume --tune_folds 3' '-i x --objective speed' '-i x --space gone.json' '-i x --study gone/s.db' \
+    '-i file/run/' '-d tiny.u8bin -i x' '-i x -m 601'; do
+    "$nlsh" tune -d base.fvecs $quick $wrong >out 2>real </dev/null
+    code=$?
+    ok "refused: $wrong" test $code -ne 0
+    find outputs -name x -exec rm -r {} +
+    as_it_is run $code tune -d base.fvecs $quick $wrong --dry-run
+    case $wrong in *gone/s.db) ;; *) ok "in the same words: $wrong" cmp real err ;; esac
+done
+
 # ---- stopped -------------------------------------------------------------------------------------
 long='--tune_trials 400 --tune_folds 2 --tune_epochs 2 --top_k 1 --final_epochs 2 --sampler random
     --pruner none -m 8 --layers 1 --nodes 64 --partitioner kmeans'
@@ -93,10 +128,14 @@ for e in e2 e3 e4; do
     wait $pid 2>/dev/null
 done
 before=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
+# With the log of a process that was killed beside the study.
+as_it_is run 0 tune -d base.fvecs -i stopped $long --resume --dry-run --json
+counted=$(python3 -c 'import json; print(json.load(open("out"))["stages"][0]["done"])')
 run 0 tune -d base.fvecs -i stopped $long --resume --timeout 0.001
 has err 'the time for trials is over' 'model 1 of 1'
 ok 'what died is counted' grep -q 'of processes that are gone' e3 e4 err
 after=$(column state outputs/tuning/stopped/trials.csv | grep -c complete)
+ok "a dry run counts what stands: $counted" test "$counted" -eq "$after"
 ok "nothing that was ended is lost: $before, then $after" test "$after" -ge "$before"
 ok 'one trial is lost to each stop' test "$(column state outputs/tuning/stopped/trials.csv | grep -c failed)" -le 4
 
@@ -248,7 +287,6 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 run 2 build -d base.fvecs -i x.nlsh --tune_trials 4
 has err '--tune_trials' '--mode tune'
-run 2 build --mode tune -d base.fvecs -i x --dry-run
 run 2 tune -d base.fvecs -i x --sampler best
 run 66 tune -d nothing.fvecs -i x
 u8bin tiny.u8bin 12 16 3

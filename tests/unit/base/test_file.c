@@ -535,6 +535,11 @@ static void test_make_dirs(void **state)
         assert_int_equal(stat(path, &st), 0);
         assert_true(S_ISDIR(st.st_mode));
     }
+    assert_int_equal(nlsh__check_dirs(scratch_path("c/x//y/"), &error), NLSH_OK);
+    assert_int_equal(access(scratch_path("c"), F_OK), -1);
+    assert_int_equal(nlsh__check_dirs("c", &error), NLSH_OK);
+    assert_int_equal(nlsh__check_dirs(".", &error), NLSH_OK);
+    assert_int_equal(nlsh__check_dirs("", &error), NLSH_E_CANT_CREATE);
     assert_int_equal(nlsh__make_dirs("/", &error), NLSH_OK);
     assert_int_equal(nlsh__make_dirs(".", &error), NLSH_OK);
     assert_int_equal(nlsh__make_dirs("", &error), NLSH_E_CANT_CREATE);
@@ -542,6 +547,9 @@ static void test_make_dirs(void **state)
     assert_int_equal(nlsh__make_dirs(scratch_path("d/file"), &error), NLSH_E_CANT_CREATE);
     assert_non_null(strstr(error.hint, "in the way"));
     assert_int_equal(nlsh__make_dirs(scratch_path("d/file/x"), &error), NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__check_dirs(scratch_path("d/file/x"), &error), NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__check_dirs(scratch_path("d/file"), &error), NLSH_E_CANT_CREATE);
+    assert_non_null(strstr(error.hint, "in the way"));
     assert_int_equal(nlsh__make_dirs("/proc/nlsh/x", &error), NLSH_E_CANT_CREATE);
     assert_int_equal(symlink("d", scratch_path("to-d")), 0);
     assert_int_equal(nlsh__make_dirs(scratch_path("to-d/l"), &error), NLSH_OK);
