@@ -65,6 +65,14 @@ static void settings_are_points(void **state)
     nlsh__space_partition(&build, &space);
     check_default(&space, &build);
     check_points(&space, &build);
+    assert_int_equal(space.params[nlsh__space_find(&space, "partitioner")].n_choices, 2);
+    build.partitioner = NLSH_PARTITIONER_KAHIP; /* a choice where it is the given one */
+    nlsh__space_partition(&build, &space);
+    assert_int_equal(nlsh__space_check(&space, NULL), NLSH_OK);
+    check_default(&space, &build);
+    check_points(&space, &build);
+    build.partitioner = NLSH_PARTITIONER_METIS;
+    nlsh__space_partition(&build, &space);
     build.imbalance = 0.17; /* no choice of this space */
     double values[NLSH__MAX_PARAMS];
     assert_false(nlsh__space_point(&space, &build, values));
