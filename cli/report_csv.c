@@ -142,23 +142,6 @@ static int recall_column(const struct csv *csv)
     return first + again;
 }
 
-static int report_methods(struct report *report, const struct csv *csv)
-{
-    char recall[32];
-    int code, column = recall_column(csv);
-    struct point *points = read_points(csv, "method", "setting", column, &code);
-    if (points == NULL) return code;
-    recall_title(csv, column, recall, sizeof recall);
-    page_say(report, "A table of nlsh bench: one thread, one query at a time.");
-    code = draw_points(report, points, csv->n_rows, "recall against candidates", recall, false);
-    if (code == 0) {
-        code = draw_points(report, points, csv->n_rows, "recall against speed", recall, true);
-    }
-    if (code == 0) fastest_table(report, points, csv->n_rows);
-    free(points);
-    return code;
-}
-
 /* ---- indexes compared ------------------------------------------------------------------------ */
 
 static void compare_table(struct report *report, const struct csv *csv)
@@ -184,19 +167,23 @@ static void compare_table(struct report *report, const struct csv *csv)
     free(cells);
 }
 
-static int report_models(struct report *report, const struct csv *csv)
+/* A table of nlsh bench or, where models is true, of nlsh compare: both pictures, then numbers. */
+static int report_settings(struct report *report, const struct csv *csv, bool models)
 {
     char recall[32];
     int code, column = recall_column(csv);
-    struct point *points = read_points(csv, "model", "T", column, &code);
+    struct point *points =
+        read_points(csv, models ? "model" : "method", models ? "T" : "setting", column, &code);
     if (points == NULL) return code;
     recall_title(csv, column, recall, sizeof recall);
-    page_say(report, "Indexes compared by nlsh on one set of queries.");
+    page_say(report, models ? "Indexes compared by nlsh on one set of queries."
+                            : "A table of nlsh bench: one thread, one query at a time.");
     code = draw_points(report, points, csv->n_rows, "recall against candidates", recall, false);
     if (code == 0) {
         code = draw_points(report, points, csv->n_rows, "recall against speed", recall, true);
     }
-    if (code == 0) compare_table(report, csv);
+    if (code == 0 && models) compare_table(report, csv);
+    if (code == 0 && !models) fastest_table(report, points, csv->n_rows);
     free(points);
     return code;
 }
@@ -338,8 +325,8 @@ static int report_table(struct report *report, const struct csv *csv, struct com
     if (has_columns(csv, curve)) return report_curve_csv(report, csv, compared);
     if (has_columns(csv, reliability)) return report_reliability_csv(report, csv);
     if (has_columns(csv, peers)) return report_peers(report, csv);
-    if (recalls && has_columns(csv, bench)) return report_methods(report, csv);
-    if (recalls && has_columns(csv, models)) return report_models(report, csv);
+    if (recalls && has_columns(csv, bench)) return report_settings(report, csv, false);
+    if (recalls && has_columns(csv, models)) return report_settings(report, csv, true);
     return talk_error(
         EXIT_BAD_DATA,
         "it may be a CSV of nlsh evaluate, bench or compare, a models_compare.csv or a "

@@ -213,36 +213,32 @@ static int read_direction(void *ctx, sqlite3_stmt *row)
 
 static int fill(const struct reader *r, struct study *study, sqlite3_int64 id)
 {
+    /* In this order: what belongs to a trial comes behind it. */
+    static const struct {
+        const char *sql;
+        row_fn *add;
+    } parts[] = {
+        {"SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective LIMIT 1",
+         read_direction},
+        {"SELECT t.trial_id, t.number, t.state, v.value FROM trials t "
+         "LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 "
+         "WHERE t.study_id = ? ORDER BY t.number",
+         add_trial},
+        {"SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json "
+         "FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id "
+         "WHERE t.study_id = ? ORDER BY p.param_id",
+         add_value},
+        {"SELECT i.trial_id, i.step, i.intermediate_value "
+         "FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id "
+         "WHERE t.study_id = ? ORDER BY t.number, i.step",
+         add_step},
+        {"SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", add_attribute},
+    };
     struct filling f = {.path = r->path, .study = study};
+    int code = 0;
     study->attributes = json_object();
-    int code = each_row(r,
-                        "SELECT direction FROM study_directions WHERE study_id = ? "
-                        "ORDER BY objective LIMIT 1",
-                        id, read_direction, &f);
-    if (code == 0) {
-        code = each_row(r,
-                        "SELECT t.trial_id, t.number, t.state, v.value FROM trials t "
-                        "LEFT JOIN trial_values v ON v.trial_id = t.trial_id AND v.objective = 0 "
-                        "WHERE t.study_id = ? ORDER BY t.number",
-                        id, add_trial, &f);
-    }
-    if (code == 0) {
-        code = each_row(r,
-                        "SELECT p.trial_id, p.param_name, p.param_value, p.distribution_json "
-                        "FROM trial_params p JOIN trials t ON t.trial_id = p.trial_id "
-                        "WHERE t.study_id = ? ORDER BY p.param_id",
-                        id, add_value, &f);
-    }
-    if (code == 0) {
-        code = each_row(r,
-                        "SELECT i.trial_id, i.step, i.intermediate_value "
-                        "FROM trial_intermediate_values i JOIN trials t ON t.trial_id = i.trial_id "
-                        "WHERE t.study_id = ? ORDER BY t.number, i.step",
-                        id, add_step, &f);
-    }
-    if (code == 0) {
-        code = each_row(r, "SELECT key, value_json FROM study_user_attributes WHERE study_id = ?",
-                        id, add_attribute, &f);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && code == 0; i++) {
+        code = each_row(r, parts[i].sql, id, parts[i].add, &f);
     }
     free(f.ids);
     return code;
