@@ -110,8 +110,18 @@ wait_for()
         sleep 0.1
     done
 }
-"$nlsh" tune -d base.fvecs -i stopped $long >o1 2>e1 </dev/null &
-pid=$!
+# begin N ARGUMENT...: nlsh in the background, into oN and eN. What another run left in them must be gone
+# before anyone waits for their text.
+begin()
+{
+    n=$1
+    shift
+    : >"e$n"
+    "$nlsh" "$@" >"o$n" 2>"e$n" </dev/null &
+    pid=$!
+}
+# shellcheck disable=SC2086
+begin 1 tune -d base.fvecs -i stopped $long
 wait_for e1 'trial 2:'
 kill -TERM $pid
 wait $pid
@@ -120,10 +130,10 @@ has e1 'interrupted' 'stopped/study.db' '--resume'
 ok 'the table of what was done' test -s outputs/tuning/stopped/trials.csv
 ok 'no models yet' test ! -e outputs/tuning/stopped/index.json
 # Death may come between two trials and leave none behind: not three times.
-for e in e2 e3 e4; do
-    "$nlsh" tune -d base.fvecs -i stopped $long --resume >o1 2>$e </dev/null &
-    pid=$!
-    wait_for $e 'trial '
+for n in 2 3 4; do
+    # shellcheck disable=SC2086
+    begin $n tune -d base.fvecs -i stopped $long --resume
+    wait_for e$n 'trial '
     kill -KILL $pid
     wait $pid 2>/dev/null
 done
@@ -143,8 +153,8 @@ ok 'one trial is lost to each stop' test "$(column state outputs/tuning/stopped/
 # ---- two at once ---------------------------------------------------------------------------------
 pair='--tune_trials 12 --tune_folds 2 --tune_epochs 2 --top_k 2 --final_epochs 2 --sampler random
     -m 8 --layers 1 --nodes 64 --partitioner kmeans --threads 1'
-"$nlsh" tune -d base.fvecs -i pair $pair >o1 2>e1 </dev/null &
-pid=$!
+# shellcheck disable=SC2086
+begin 1 tune -d base.fvecs -i pair $pair
 wait_for e1 'trial 0:'
 run 0 tune -d base.fvecs -i pair $pair --resume
 cp err e2
@@ -189,19 +199,18 @@ second_stage()
         WHERE study_name LIKE "%-partition" """).fetchone()[0])' outputs/tuning/shared/study.db "$1"
 }
 # shellcheck disable=SC2086
-"$nlsh" tune -d base.fvecs -i shared $two_stage >o1 2>e1 </dev/null &
-pid=$!
+begin 1 tune -d base.fvecs -i shared $two_stage
+first=$pid
 wait_for e1 'trial 0:'
-ok 'stopped within a trial' stop_within $pid outputs/tuning/shared/study.db
+ok 'stopped within a trial' stop_within $first outputs/tuning/shared/study.db
 # shellcheck disable=SC2086
-"$nlsh" tune -d base.fvecs -i shared $two_stage --resume >o2 2>e2 </dev/null &
-second=$!
+begin 2 tune -d base.fvecs -i shared $two_stage --resume
 wait_for e2 'the second stage waits for '
 ok 'no second stage before the first is whole' test "$(second_stage 'COUNT(*)')" -eq 0
-kill -CONT $pid
-wait $pid
+kill -CONT $first
+wait $first
 ok 'the first of two over two stages: 0' test $? -eq 0
-wait $second
+wait $pid
 ok 'the second of them: 0' test $? -eq 0
 ok 'twelve trials, then six' test "$(column stage outputs/tuning/shared/trials.csv | sort | uniq -c | tr -s ' ' | tr -d '\n')" = \
     ' 12 network 6 partition'
