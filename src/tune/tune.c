@@ -365,6 +365,8 @@ static enum nlsh_status finish(struct nlsh__tune *tune, struct nlsh_tune_report 
         goto out;
     }
     NLSH_TRY(nlsh__tune_models(tune, report, error));
+    /* One that left meanwhile may have put its older view over the table. */
+    NLSH_TRY(nlsh__write_trials(tune, error));
 out:
     return status;
 }
