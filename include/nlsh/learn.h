@@ -189,6 +189,9 @@ struct nlsh_build_options {
     size_t components; /* principal components that the router sees; or NLSH_AUTO */
     size_t code_bytes; /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
     size_t
+        leaves; /* 1: each 16 vectors of a bucket that lie close together have a code, which a search
+                      for a recall looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on */
+    size_t
         groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
     size_t layers;  /* hidden layers, 0 to 8 */
     size_t nodes;   /* in each, 1 to 4096 */

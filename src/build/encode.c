@@ -111,13 +111,10 @@ static void code_row(const struct encode *e, const float *z, const float *centro
 {
     size_t n_chunks = e->header->n_components / 8;
     const float *steps = floats(e, e->layout.steps);
-    uint8_t *codes =
-        e->bytes + e->layout.values + lane / NLSH__GROUP * n_chunks * 64 + lane % NLSH__GROUP * 4;
     for (size_t c = 0; c < e->in->n_components; c++) {
         float v = z[c] - centroid[c];
-        float level = steps[c] > 0 ? floorf(v / steps[c]) + 8 : 8;
-        level = level < 0 ? 0 : level > 15 ? 15 : level;
-        codes[c / 8 * 64 + c % 4] |= (uint8_t)((uint32_t)level << (c % 8 < 4 ? 0 : 4));
+        uint32_t level = nlsh__code_level(v, steps[c]);
+        nlsh__put_level(e->bytes + e->layout.values, n_chunks, lane, c, level);
         double off = (double)v - ((double)level - 7.5) * (double)steps[c];
         out->inside += (double)v * (double)v;
         out->error += off * off;

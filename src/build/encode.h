@@ -2,9 +2,26 @@
 #ifndef NLSH_BUILD_ENCODE_H
 #define NLSH_BUILD_ENCODE_H
 
+#include <math.h>
+
 #include "base/job.h"
 #include "linalg/pca.h"
 #include "router/router.h"
+
+/* The code of a difference from the centroid, 0 to 15: it stands for (level - 7.5) steps. */
+static inline uint32_t nlsh__code_level(float difference, float step)
+{
+    float level = step > 0 ? floorf(difference / step) + 8 : 8;
+    return (uint32_t)(level < 0 ? 0 : level > 15 ? 15 : level);
+}
+
+/* Into values [n_groups][n_chunks][16][4], zero before: index/codes.h. */
+static inline void nlsh__put_level(uint8_t *values, size_t n_chunks, size_t lane, size_t component,
+                                   uint32_t level)
+{
+    uint8_t *group = values + lane / 16 * n_chunks * 64 + lane % 16 * 4;
+    group[component / 8 * 64 + component % 4] |= (uint8_t)(level << (component % 8 < 4 ? 0 : 4));
+}
 
 /* What the codes are made of. */
 struct nlsh__encode {

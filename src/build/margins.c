@@ -80,9 +80,12 @@ static size_t scan_query(const struct measure *c, size_t query, struct scratch *
         size_t group = codes->group_offsets[b];
         /* kernels write to whole groups; what the rows themselves leave free is closed below */
         float *scores = s->scores + (n + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
-        float unit =
-            nlsh__score_groups(codes, in->inner, s->inputs, u->outside, b, 0,
-                               codes->group_offsets[b + 1] - group, s->origin, s->weights, scores);
+        struct nlsh__probe probe;
+        nlsh__probe_bucket(codes, in->inner, s->inputs, u->outside, b, s->origin, s->weights,
+                           &probe);
+        nlsh__score_rows(codes, &probe, s->weights, group, codes->group_offsets[b + 1] - group,
+                         scores);
+        float unit = codes->header.error_unit * probe.length;
         size_t kept = n;
         for (size_t i = 0; i < rows; i++) {
             size_t row = in->ids[first + i];

@@ -11,6 +11,8 @@
 #include "kernels/kernels.h"
 #include "vectors/values.h"
 
+enum { LEAVES_FROM = 128 }; /* vectors a bucket: below, looking at leaves costs what it saves */
+
 double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner)
 {
     if (options->imbalance >= 0) return options->imbalance;
@@ -52,6 +54,12 @@ static size_t auto_groups(size_t m)
     return m < 256 ? 0 : (size_t)(2 * sqrt((double)m) + 0.5);
 }
 
+int nlsh__in_leaves(const struct nlsh_build_options *o, size_t n)
+{
+    if (o->code_bytes == 0) return 0;
+    return o->leaves == NLSH_AUTO ? n / o->n_buckets >= LEAVES_FROM : o->leaves == 1;
+}
+
 size_t nlsh__whole_code(const struct nlsh_build_options *options)
 {
     return (options->components + 1) / 2; /* 4 bits a component */
@@ -91,6 +99,7 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
     if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
+    if (o->leaves != NLSH_AUTO) NLSH_TRY(check_range("leaves", (double)o->leaves, 0, 1, error));
     NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
     NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
     NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));
@@ -179,6 +188,7 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     size_t code_bytes =
         options->code_bytes == NLSH_AUTO ? nlsh__whole_code(options) : options->code_bytes;
     double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
+    if (nlsh__in_leaves(options, base->n_rows)) code *= 17 / 16.0;
     forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
     forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
                                       weights * 4 * 8 + m * p * 12 + 25e6);

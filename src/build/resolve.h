@@ -17,6 +17,9 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
 /* The longest code: of all components that the router sees. */
 size_t nlsh__whole_code(const struct nlsh_build_options *options);
 
+/* Whether the rows of an index of n vectors stand in leaves; options are resolved. */
+int nlsh__in_leaves(const struct nlsh_build_options *options, size_t n);
+
 /* The imbalance that a partitioner is given. */
 double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner);
 

@@ -115,6 +115,15 @@ static const struct field fields[] = {
      0,
      4096,
      NULL},
+    {{"leaves", "0|1",
+      "1: vectors of a bucket stand in leaves of 16 that lie close together, each with a code that "
+      "a search for a recall looks at first; 0: they don't; auto: from 128 vectors a bucket on",
+      "auto"},
+     AUTO_SIZE,
+     AT(leaves),
+     0,
+     1,
+     NULL},
     {{"groups", "G",
       "groups of buckets that the router tells apart first; 0: none; auto: none below 256 buckets, "
       "else twice the square root of their number",

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "build/encode.h"
+#include "build/leaves.h"
 #include "build/pipeline.h"
 #include "build/resolve.h"
 #include "build/settings.h"
@@ -48,6 +48,10 @@ static void order_rows(const struct nlsh__build *b, uint32_t *offsets, uint32_t 
     offsets[0] = 0;
 }
 
+/* With leaves, the share of the rows of a query's buckets that is scanned, and the leaves themselves:
+ * 14,300 of 32,400 and a 16th on SIFT-1M (nlsh search --recall 0.99, with and without). */
+#define LEAVES_SCAN 0.5
+
 /* Nanoseconds that a query's scan takes with codes of some bytes: a row's code, bias and error come
  * at 22 GB/s, a row that is ranked costs 20 and 25 GB/s. Measured with Fashion-MNIST (784 bytes a row:
  * 50 ns) and SIFT-1M (128: 25 to 33) on a Xeon with AVX-512; docs/algorithm.md has what comes of it. */
@@ -58,20 +62,26 @@ static double scan_nanoseconds(const struct nlsh__scan_cost *cost, size_t code_b
            cost->ranked * (20 + 0.04 * (double)row_bytes);
 }
 
+/* The threshold that reaches a recall@10 on held-out rows, or the nearest to it that was measured. */
+static float threshold_for(const struct nlsh__calibration *c, float recall)
+{
+    float threshold = 0;
+    for (size_t t = 0; t < c->n; t++)
+        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < recall; i++)
+            threshold = c->table[t][i][1];
+    return threshold;
+}
+
 /* Codes of 4 bits for the first n_components components, and the measure of them. */
 static enum nlsh_status make_codes_of(const struct nlsh__build *b, struct nlsh__encode *encode,
                                       size_t n_components, void **bytes, size_t *size,
                                       struct nlsh__scan_cost *cost, struct nlsh_error *error)
 {
-    const struct nlsh__calibration *c = &b->calibration;
     encode->n_components = n_components;
     if (n_components > b->projection.n_components)
         encode->n_components = b->projection.n_components;
     /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
-    float threshold = 0;
-    for (size_t t = 0; t < c->n; t++)
-        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < 0.99f; i++)
-            threshold = c->table[t][i][1];
+    float threshold = threshold_for(&b->calibration, 0.99f);
     enum nlsh_status status = nlsh__encode_rows(encode, b->job, bytes, size, error);
     if (status == NLSH_OK)
         status = nlsh__measure_margins(encode, b->router, b->held_rows, b->n_held, threshold,
@@ -84,25 +94,13 @@ static enum nlsh_status make_codes_of(const struct nlsh__build *b, struct nlsh__
 
 /* Where nobody said how long codes are to be, the quickest of a half, three quarters and all of the
  * router's components. */
-static enum nlsh_status make_codes(struct nlsh__build *b, const uint32_t *offsets,
-                                   const uint32_t *ids, void **bytes, size_t *size,
-                                   struct nlsh_error *error)
+static enum nlsh_status make_codes(struct nlsh__build *b, struct nlsh__encode *encode, void **bytes,
+                                   size_t *size, struct nlsh_error *error)
 {
     size_t row_bytes = b->data.matrix.dim * (b->data.matrix.type == NLSH_U8 ? 1 : sizeof(float));
     int choose = b->options.code_bytes == NLSH_AUTO;
     size_t whole = choose ? nlsh__whole_code(&b->options) : b->options.code_bytes, best = 0;
     double least = INFINITY;
-    struct nlsh__encode encode = {
-        .base = &b->data.matrix,
-        .inner = b->options.metric == NLSH_IP,
-        .projection = &b->projection,
-        .inputs = b->inputs,
-        .query_inputs = b->query_inputs,
-        .queries = &b->space.queries,
-        .bucket_offsets = offsets,
-        .n_buckets = b->options.n_buckets,
-        .ids = ids,
-    };
     *bytes = NULL;
     if (whole == 0) return NLSH_OK;
     for (size_t quarters = choose ? 2 : 4; quarters <= 4; quarters++) {
@@ -111,12 +109,13 @@ static enum nlsh_status make_codes(struct nlsh__build *b, const uint32_t *offset
         void *one = NULL;
         if (code_bytes == best) continue;
         enum nlsh_status status =
-            make_codes_of(b, &encode, 2 * code_bytes, &one, &one_size, &cost, error);
+            make_codes_of(b, encode, 2 * code_bytes, &one, &one_size, &cost, error);
         if (status != NLSH_OK) {
             free(*bytes);
             *bytes = NULL;
             return status;
         }
+        if (nlsh__in_leaves(&b->options, b->data.matrix.n_rows)) cost.candidates *= LEAVES_SCAN;
         double ns = scan_nanoseconds(&cost, code_bytes, row_bytes);
         if (choose)
             nlsh__job_note(b->job,
@@ -134,7 +133,30 @@ static enum nlsh_status make_codes(struct nlsh__build *b, const uint32_t *offset
         *size = one_size;
     }
     b->options.code_bytes = best;
+    encode->n_components =
+        2 * best < b->projection.n_components ? 2 * best : b->projection.n_components;
     return NLSH_OK;
+}
+
+/* Behind the codes, whose components encode has. */
+static enum nlsh_status make_leaves(const struct nlsh__build *b, const struct nlsh__encode *encode,
+                                    const void *codes_bytes, size_t codes_size, void **bytes,
+                                    size_t *size, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__codes *codes = NULL;
+    double leaves;
+    *bytes = NULL;
+    NLSH_TRY(nlsh__codes_open(codes_bytes, codes_size, encode->bucket_offsets, encode->n_buckets,
+                              nlsh__router_n_inputs(b->router), encode->base->dim, &codes, error));
+    NLSH_TRY(nlsh__encode_leaves(encode, codes, b->job, bytes, size, error));
+    NLSH_TRY(nlsh__measure_leaves(encode, codes, b->router, b->held_rows, b->n_held, &b->held_truth,
+                                  threshold_for(&b->calibration, 0.998f), b->job, *bytes, *size,
+                                  &leaves, error));
+    nlsh__job_note(b->job, "leaves: recall .95 scans some %.0f vectors a query", 16 * leaves);
+out:
+    nlsh__codes_close(codes);
+    return status;
 }
 
 /* *bytes [*size] is freed by the caller. */
@@ -170,8 +192,9 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
     uint32_t *offsets = NULL, *ids = NULL;
     uint8_t *vectors = NULL;
     char *settings = NULL;
-    void *codes = NULL, *targets = NULL;
-    size_t codes_size = 0, targets_size = 0;
+    void *codes = NULL, *targets = NULL, *leaves = NULL;
+    size_t codes_size = 0, targets_size = 0, leaves_size = 0;
+    int in_leaves = nlsh__in_leaves(&b->options, n);
     struct nlsh__meta meta = {
         .n_rows = n,
         .data_hash = b->data.hash,
@@ -192,10 +215,27 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
     NLSH_TRY(nlsh__alloc(&ids, n, sizeof *ids, error));
     NLSH_TRY(nlsh__alloc(&vectors, n, row_bytes, error));
     order_rows(b, offsets, ids);
+    if (in_leaves)
+        NLSH_TRY(nlsh__order_leaves(b->inputs, b->projection.n_components, offsets, m, b->job, ids,
+                                    error));
     for (size_t i = 0; i < n; i++)
         memcpy(vectors + i * row_bytes, (const uint8_t *)rows->data + (size_t)ids[i] * row_bytes,
                row_bytes);
-    NLSH_TRY(make_codes(b, offsets, ids, &codes, &codes_size, error));
+    struct nlsh__encode encode = {
+        .base = &b->data.matrix,
+        .inner = b->options.metric == NLSH_IP,
+        .projection = &b->projection,
+        .inputs = b->inputs,
+        .query_inputs = b->query_inputs,
+        .queries = &b->space.queries,
+        .bucket_offsets = offsets,
+        .n_buckets = b->options.n_buckets,
+        .ids = ids,
+    };
+    NLSH_TRY(make_codes(b, &encode, &codes, &codes_size, error));
+    b->options.leaves = (size_t)(in_leaves && codes != NULL);
+    if (b->options.leaves)
+        NLSH_TRY(make_leaves(b, &encode, codes, codes_size, &leaves, &leaves_size, error));
     struct nlsh_build_options record = b->options;
     record.partitioner = b->report.partitioner;
     record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);
@@ -205,7 +245,7 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
         goto out;
     }
-    struct nlsh__section_data sections[] = {
+    struct nlsh__section_data sections[10] = {
         {NLSH__SECTION_META, &meta, sizeof meta},
         {NLSH__SECTION_SETTINGS, settings, strlen(settings) + 1},
         {NLSH__SECTION_BUCKETS, offsets, (m + 1) * sizeof *offsets},
@@ -213,14 +253,17 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
         {NLSH__SECTION_ROUTER, b->router_bytes, b->router_size},
         {NLSH__SECTION_TARGETS, targets, targets_size},
         {NLSH__SECTION_VECTORS, vectors, n * row_bytes},
-        {NLSH__SECTION_CODES, codes, codes_size},
-        {NLSH__SECTION_METRIC, &metric, sizeof metric},
     };
-    size_t n_sections = sizeof sections / sizeof *sections - !has_metric;
-    if (codes == NULL) {
-        sections[n_sections - 1 - (size_t)has_metric] = sections[n_sections - 1];
-        n_sections--;
-    }
+    size_t n_sections = 7;
+    if (codes != NULL)
+        sections[n_sections++] =
+            (struct nlsh__section_data){NLSH__SECTION_CODES, codes, codes_size};
+    if (leaves != NULL)
+        sections[n_sections++] =
+            (struct nlsh__section_data){NLSH__SECTION_LEAVES, leaves, leaves_size};
+    if (has_metric)
+        sections[n_sections++] =
+            (struct nlsh__section_data){NLSH__SECTION_METRIC, &metric, sizeof metric};
     NLSH_TRY(nlsh__job_progress(b->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, sections, n_sections, error));
     /* The file stands: a stop asked for now comes too late. */
@@ -231,6 +274,7 @@ out:
     free(vectors);
     free(settings);
     free(codes);
+    free(leaves);
     free(targets);
     return status;
 }

@@ -1,26 +1,16 @@
 /* codes.c - see codes.h. */
 #include "index/codes.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "index/margins.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
 _Static_assert(sizeof(struct nlsh__codes_header) == 256, "the header is 256 bytes in files");
-
-/* Takes count x size bytes, padded to 64, from *offset on. */
-static int place(size_t *offset, size_t count, size_t size, size_t *at)
-{
-    size_t bytes;
-    *at = *offset;
-    if (nlsh__mul(count, size, &bytes) != 0 || bytes > SIZE_MAX / 2 - *offset) return -1;
-    *offset += (bytes + 63) / 64 * 64;
-    return 0;
-}
 
 int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_components,
                        struct nlsh__codes_layout *out)
@@ -28,12 +18,13 @@ int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_c
     size_t at = sizeof(struct nlsh__codes_header), row;
     *out = (struct nlsh__codes_layout){.stride = (n_components + 15) / 16 * 16};
     if (nlsh__mul(n_buckets, out->stride, &row) != 0 ||
-        place(&at, dim, sizeof(float), &out->mean) != 0 ||
-        place(&at, out->stride, sizeof(float), &out->steps) != 0 ||
-        place(&at, row, sizeof(float), &out->centroids) != 0 ||
-        place(&at, n_groups, NLSH__GROUP * sizeof(float), &out->bias) != 0 ||
-        place(&at, n_groups, NLSH__GROUP, &out->errors) != 0 ||
-        nlsh__mul(n_groups, n_components / 8, &row) != 0 || place(&at, row, 64, &out->values) != 0)
+        nlsh__place(&at, dim, sizeof(float), &out->mean) != 0 ||
+        nlsh__place(&at, out->stride, sizeof(float), &out->steps) != 0 ||
+        nlsh__place(&at, row, sizeof(float), &out->centroids) != 0 ||
+        nlsh__place(&at, n_groups, NLSH__GROUP * sizeof(float), &out->bias) != 0 ||
+        nlsh__place(&at, n_groups, NLSH__GROUP, &out->errors) != 0 ||
+        nlsh__mul(n_groups, n_components / 8, &row) != 0 ||
+        nlsh__place(&at, row, 64, &out->values) != 0)
         return -1;
     out->size = at;
     return 0;
@@ -48,20 +39,6 @@ static enum nlsh_status damaged(struct nlsh_error *error, const char *what)
 static int inside(float x, float low, float high)
 {
     return x >= low && x <= high;
-}
-
-static enum nlsh_status check_margins(const struct nlsh__codes_header *h, struct nlsh_error *error)
-{
-    for (size_t i = 0; i < NLSH__MARGIN_KS; i++)
-        if (h->margin_k[i] == 0 || (i > 0 && h->margin_k[i] <= h->margin_k[i - 1]))
-            return damaged(error, "a number of neighbours is outside its meaning");
-    for (size_t i = 0; i < NLSH__MARGIN_LOSSES; i++)
-        if (!inside(h->margin_loss[i], 1e-9f, 0.5f) ||
-            (i > 0 && h->margin_loss[i] <= h->margin_loss[i - 1]))
-            return damaged(error, "a share of neighbours is outside its meaning");
-    for (size_t i = 0; i < NLSH__MARGIN_KS * NLSH__MARGIN_LOSSES; i++)
-        if (!inside(h->margin[i], 0, 1e9f)) return damaged(error, "a margin is not a number >= 0");
-    return NLSH_OK;
 }
 
 static enum nlsh_status check(const struct nlsh__codes_header *h, size_t size, size_t n_inputs,
@@ -81,7 +58,10 @@ static enum nlsh_status check(const struct nlsh__codes_header *h, size_t size, s
     if (nlsh__codes_layout(dim, n_buckets, n_groups, h->n_components, layout) != 0 ||
         h->size_bytes != size || layout->size != size)
         return damaged(error, "their length does not agree with their header");
-    return check_margins(h, error);
+    const struct nlsh__margin_table table = {h->margin_k, h->margin_loss, h->margin,
+                                             NLSH__MARGIN_LOSSES};
+    const char *wrong = nlsh__margins_wrong(&table, 0);
+    return wrong != NULL ? damaged(error, wrong) : NLSH_OK;
 }
 
 enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t *bucket_offsets,
@@ -124,26 +104,10 @@ void nlsh__codes_close(struct nlsh__codes *codes)
     free(codes);
 }
 
-/* Between two measured points, linear in the logarithm; beyond the last, as there. */
-static double between(double x, double x0, double x1, double y0, double y1)
-{
-    double share = log(x / x0) / log(x1 / x0);
-    share = share < 0 ? 0 : share > 1 ? 1 : share;
-    return y0 + share * (y1 - y0);
-}
-
 float nlsh__codes_margin(const struct nlsh__codes *codes, size_t k, double loss)
 {
     const struct nlsh__codes_header *h = &codes->header;
-    double at[NLSH__MARGIN_KS];
-    size_t l = 1, i = 1;
-    while (l + 1 < NLSH__MARGIN_LOSSES && (double)h->margin_loss[l] < loss) l++;
-    while (i + 1 < NLSH__MARGIN_KS && h->margin_k[i] < k) i++;
-    for (size_t j = 0; j < NLSH__MARGIN_KS; j++) {
-        const float *row = h->margin + j * NLSH__MARGIN_LOSSES;
-        at[j] = between(loss, (double)h->margin_loss[l - 1], (double)h->margin_loss[l],
-                        (double)row[l - 1], (double)row[l]);
-    }
-    return (float)between((double)k, (double)h->margin_k[i - 1], (double)h->margin_k[i], at[i - 1],
-                          at[i]);
+    const struct nlsh__margin_table table = {h->margin_k, h->margin_loss, h->margin,
+                                             NLSH__MARGIN_LOSSES};
+    return nlsh__margin_at(&table, k, loss);
 }

@@ -12,10 +12,10 @@
 #ifndef NLSH_INDEX_CODES_H
 #define NLSH_INDEX_CODES_H
 
+#include "index/margins.h"
 #include "nlsh/nlsh.h"
 
 #define NLSH__CODES_MAGIC "NLSHCD02"
-#define NLSH__MARGIN_KS 3     /* numbers of neighbours for which margins were measured */
 #define NLSH__MARGIN_LOSSES 5 /* shares of the neighbours that a margin may lose */
 
 /* The section's first 256 bytes; little-endian. */

@@ -20,7 +20,8 @@ enum nlsh__section_id {
     NLSH__SECTION_CODES_1 = 8,     /* the same */
     NLSH__SECTION_METRIC = 9,      /* struct nlsh__metric_meta; absent: L2 */
     NLSH__SECTION_CODES = 10,      /* codes of the rows: index/codes.h; may be absent */
-    NLSH__SECTION_TARGETS = 11     /* struct nlsh__targets_header and its tables */
+    NLSH__SECTION_TARGETS = 11,    /* struct nlsh__targets_header and its tables */
+    NLSH__SECTION_LEAVES = 12 /* what is looked at before codes: index/leaves.h; may be absent */
 };
 
 /* Little-endian, no padding. */
@@ -92,9 +93,12 @@ struct nlsh_index {
     float *weights, *group_weights;
     const void *codes; /* a blob; nlsh__codes_open() checks it; or NULL */
     size_t codes_size;
+    const void *leaves; /* a blob; nlsh__leaves_open() checks it; or NULL */
+    size_t leaves_size;
     size_t bucket_min, bucket_max;
     struct nlsh__router *router_view; /* made at opening */
     struct nlsh__codes *codes_view;   /* the same, or NULL */
+    struct nlsh__leaves *leaves_view; /* the same, or NULL */
 };
 
 #endif

@@ -45,7 +45,7 @@ _Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
 
 /* Ids 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 12
+#define NLSH__N_KNOWN 13
 
 struct nlsh__known_section {
     const char *name;

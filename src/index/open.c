@@ -13,6 +13,7 @@
 #include "base/resident.h"
 #include "index/codes.h"
 #include "index/layout.h"
+#include "index/leaves.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
 
@@ -234,6 +235,11 @@ static enum nlsh_status take_sections(struct nlsh_index *index,
         index->codes = index->map.data + e->offset;
         index->codes_size = (size_t)e->size;
     }
+    e = known[NLSH__SECTION_LEAVES];
+    if (e != NULL && e->size > 0 && index->codes != NULL) {
+        index->leaves = index->map.data + e->offset;
+        index->leaves_size = (size_t)e->size;
+    }
 out:
     return status;
 }
@@ -256,6 +262,9 @@ static enum nlsh_status open_codes(struct nlsh_index *index, struct nlsh_error *
     enum nlsh_status status = nlsh__codes_open(
         index->codes, index->codes_size, index->bucket_offsets, index->meta.n_buckets,
         nlsh__router_n_inputs(index->router_view), index->meta.dim, &index->codes_view, &inner);
+    if (status == NLSH_OK && index->leaves != NULL)
+        status = nlsh__leaves_open(index->leaves, index->leaves_size, index->codes_view,
+                                   index->meta.n_buckets, &index->leaves_view, &inner);
     if (status == NLSH_OK) return NLSH_OK;
     return nlsh__fail(error, status, inner.hint, "%s: %s", index->path, inner.message);
 }
@@ -325,17 +334,21 @@ static enum nlsh_status make_resident(struct nlsh_index *index, struct nlsh_erro
     size_t buckets = ((size_t)m->n_buckets + 1) * sizeof *index->bucket_offsets;
     size_t row = m->dim * (m->storage_type == NLSH_U8 ? 1 : sizeof(float));
     NLSH_TRY(nlsh__map_anonymous(ids + buckets + index->router_size + index->codes_size +
-                                     4 * NLSH__SECTION_ALIGN,
+                                     index->leaves_size + 5 * NLSH__SECTION_ALIGN,
                                  &index->resident, error));
     index->ids = copy_section(index, index->ids, ids, &offset);
     index->bucket_offsets = copy_section(index, index->bucket_offsets, buckets, &offset);
     index->router = copy_section(index, index->router, index->router_size, &offset);
     if (index->codes != NULL)
         index->codes = copy_section(index, index->codes, index->codes_size, &offset);
+    if (index->leaves != NULL)
+        index->leaves = copy_section(index, index->leaves, index->leaves_size, &offset);
     nlsh__router_close(index->router_view);
     nlsh__codes_close(index->codes_view);
+    nlsh__leaves_close(index->leaves_view);
     index->router_view = NULL;
     index->codes_view = NULL;
+    index->leaves_view = NULL;
     NLSH_TRY(open_router(index, error));
     NLSH_TRY(open_codes(index, error));
     nlsh__map_scattered(&index->map, (size_t)((const uint8_t *)index->vectors - index->map.data),
@@ -403,6 +416,7 @@ void nlsh_index_close(struct nlsh_index *index)
     if (index == NULL) return;
     nlsh__router_close(index->router_view);
     nlsh__codes_close(index->codes_view);
+    nlsh__leaves_close(index->leaves_view);
     if (!index->borrowed) nlsh__map_close(&index->map);
     nlsh__map_close(&index->resident);
     free(index->weights);

@@ -23,6 +23,7 @@ const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
     [NLSH__SECTION_METRIC] = {"metric", NLSH__SECTION_REQUIRED, 1},
     [NLSH__SECTION_CODES] = {"codes", 0, 0},
     [NLSH__SECTION_TARGETS] = {"targets", 0, 0},
+    [NLSH__SECTION_LEAVES] = {"leaves", 0, 0},
 };
 
 static const char *const remedy = "copy the index again, or build it again";

@@ -78,6 +78,11 @@ struct nlsh__kernels {
      * half 8 chunk + 4 + i. values, bias and scores are aligned to 64. */
     void (*scan_u4)(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
                     const int8_t *weights, float constant, float slope, float *scores);
+    /* The same of the groups whose numbers are in groups[n_groups], which need not stand together; n_more
+     * numbers behind them may be next. */
+    void (*scan_u4_at)(const uint8_t *values, const float *bias, const uint32_t *groups,
+                       size_t n_groups, size_t n_more, size_t n_chunks, const int8_t *weights,
+                       float constant, float slope, float *scores);
     /* At least k of scores[n], n a multiple of 16 and k at most 16, are at most the answer, and
      * seldom many more: the k-th of the least of 64 columns. +infinity where there are not so
      * many. */

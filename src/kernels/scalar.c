@@ -145,6 +145,16 @@ static void scan_u4(const uint8_t *values, const float *bias, size_t n_groups, s
     }
 }
 
+static void scan_u4_at(const uint8_t *values, const float *bias, const uint32_t *groups,
+                       size_t n_groups, size_t n_more, size_t n_chunks, const int8_t *weights,
+                       float constant, float slope, float *scores)
+{
+    (void)n_more;
+    for (size_t g = 0; g < n_groups; g++)
+        scan_u4(values + groups[g] * n_chunks * 64, bias + groups[g] * (size_t)NLSH__GROUP, 1,
+                n_chunks, weights, constant, slope, scores + g * NLSH__GROUP);
+}
+
 static float bound_f32(const float *scores, size_t n, size_t k)
 {
     float least[64], bound = INFINITY;
@@ -216,6 +226,7 @@ const struct nlsh__kernels nlsh__kernels_scalar = {
     .matmat_i8 = matmat_i8,
     .code_query = code_query,
     .scan_u4 = scan_u4,
+    .scan_u4_at = scan_u4_at,
     .bound_f32 = bound_f32,
     .near_f32 = near_f32,
     .quantise_u8 = nlsh__quantise_u8,

@@ -51,6 +51,9 @@ void nlsh__matmat_i8_vnni(const struct nlsh__layer_i8 *layer, const uint8_t *x, 
                           size_t out_stride);
 void nlsh__scan_u4_avx2(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,
                         const int8_t *weights, float constant, float slope, float *scores);
+void nlsh__scan_u4_at_avx2(const uint8_t *values, const float *bias, const uint32_t *groups,
+                           size_t n_groups, size_t n_more, size_t n_chunks, const int8_t *weights,
+                           float constant, float slope, float *scores);
 void nlsh__code_query_avx512(const float *inputs, const float *centroid, const float *steps,
                              size_t n, int8_t *weights, struct nlsh__code_query *out);
 float nlsh__bound_f32_avx512(const float *scores, size_t n, size_t k);

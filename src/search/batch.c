@@ -24,9 +24,10 @@ enum {
     MOST_INPUTS = 16 << 20   /* floats of their inputs */
 };
 
-/* The buckets of a task's queries, one list behind the other. */
+/* The buckets of a task's queries and their probabilities, one list behind the other. */
 struct lists {
     uint32_t *buckets;
+    float *probabilities;
     size_t n, room;
 };
 
@@ -66,21 +67,33 @@ static void exact_task(void *ctx, size_t number, size_t worker)
 
 /* ---- routing --------------------------------------------------------------------------------- */
 
-static enum nlsh_status append(struct lists *list, const uint32_t *buckets, size_t n,
-                               struct nlsh_error *error)
+static void lists_free(struct lists *list)
 {
+    free(list->buckets);
+    free(list->probabilities);
+}
+
+static enum nlsh_status append(struct lists *list, const uint32_t *buckets,
+                               const float *probabilities, size_t n, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct lists more = {.n = list->n, .room = 2 * (list->n + n)};
     if (list->n + n > list->room) {
-        struct lists more = {.n = list->n, .room = 2 * (list->n + n)};
-        enum nlsh_status status =
-            nlsh__alloc(&more.buckets, more.room, sizeof *more.buckets, error);
-        if (status != NLSH_OK) return status;
-        if (list->n > 0) memcpy(more.buckets, list->buckets, list->n * sizeof *list->buckets);
-        free(list->buckets);
+        NLSH_TRY(nlsh__alloc(&more.buckets, more.room, sizeof *more.buckets, error));
+        NLSH_TRY(nlsh__alloc(&more.probabilities, more.room, sizeof(float), error));
+        if (list->n > 0) {
+            memcpy(more.buckets, list->buckets, list->n * sizeof *list->buckets);
+            memcpy(more.probabilities, list->probabilities, list->n * sizeof(float));
+        }
+        lists_free(list);
         *list = more;
     }
     memcpy(list->buckets + list->n, buckets, n * sizeof *buckets);
+    memcpy(list->probabilities + list->n, probabilities, n * sizeof *probabilities);
     list->n += n;
-    return NLSH_OK;
+out:
+    if (status != NLSH_OK) lists_free(&more);
+    return status;
 }
 
 /* A worker's memory for routing. */
@@ -145,8 +158,9 @@ static enum nlsh_status choose(struct batch *b, size_t i, const struct nlsh__rou
     size_t most = UINT32_MAX / NLSH__GROUP;
     b->routed[i].n_buckets = (uint32_t)n;
     b->routed[i].n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
+    if (b->plan.by_leaves) b->routed[i].n_scores = UINT32_MAX; /* which, the leaves say */
     b->list_at[i] = list->n;
-    return append(list, s->buckets, n, error);
+    return append(list, s->buckets, s->probabilities, n, error);
 }
 
 static void route_task(void *ctx, size_t number, size_t worker)
@@ -166,7 +180,10 @@ static void route_task(void *ctx, size_t number, size_t worker)
         nlsh__router_block_pass(block, i - first, &pass);
         error->status = choose(b, i, &pass, b->searchers[worker], list, error);
     }
-    for (size_t i = first; i < end; i++) b->routed[i].buckets = list->buckets + b->list_at[i];
+    for (size_t i = first; i < end; i++) {
+        b->routed[i].buckets = list->buckets + b->list_at[i];
+        b->routed[i].probabilities = list->probabilities + b->list_at[i];
+    }
 }
 
 static enum nlsh_status routing_create(struct batch *b, size_t n_threads, struct nlsh_error *error)
@@ -283,7 +300,7 @@ static enum nlsh_status search_by_codes(struct batch *b, struct nlsh__pool *pool
     }
 out:
     for (size_t i = 0; b->blocks != NULL && i < n_threads; i++) nlsh__block_free(b->blocks[i]);
-    for (size_t i = 0; b->lists != NULL && i < part / TASK; i++) free(b->lists[i].buckets);
+    for (size_t i = 0; b->lists != NULL && i < part / TASK; i++) lists_free(&b->lists[i]);
     routing_free(b, n_threads);
     free(b->blocks);
     free(b->inputs);

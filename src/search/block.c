@@ -118,6 +118,7 @@ size_t nlsh__block_finish(struct nlsh__block *b, struct nlsh_searcher *s,
     if (query->n_scores > NLSH__ROUND) {
         memcpy(s->inputs, query->inputs, s->index->codes_view->layout.stride * sizeof *s->inputs);
         memcpy(s->buckets, query->buckets, query->n_buckets * sizeof *s->buckets);
+        memcpy(s->probabilities, query->probabilities, query->n_buckets * sizeof(float));
         return nlsh__scan_buckets(s, plan, query->n_buckets, reranked);
     }
     for (size_t j = 0; j < query->n_buckets; j++) {

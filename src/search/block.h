@@ -8,6 +8,7 @@
 struct nlsh__routed {
     const float *inputs;     /* as the router sees it */
     const uint32_t *buckets; /* [n_buckets] */
+    const float *probabilities;
     uint32_t n_buckets;
     uint32_t n_scores; /* of its buckets' groups; above NLSH__ROUND the query is scanned alone */
     struct nlsh__units units;

@@ -128,16 +128,19 @@ static size_t compute_groups(const struct nlsh__answer *answer, const float *wei
     return n;
 }
 
-static void swap_to_front(uint32_t *buckets, size_t i)
+static void swap_to_front(uint32_t *buckets, float *probabilities, size_t i)
 {
     uint32_t bucket = buckets[i];
+    float p = probabilities[i];
     buckets[i] = buckets[0];
     buckets[0] = bucket;
+    probabilities[i] = probabilities[0];
+    probabilities[0] = p;
 }
 
 /* Of n buckets those above the threshold; 0 where there are none. */
 static size_t keep_above(const struct nlsh__rule *rule, size_t n, uint32_t *buckets,
-                         const float *probabilities)
+                         float *probabilities)
 {
     float most = -1;
     size_t kept = 0, best = 0;
@@ -148,9 +151,10 @@ static size_t keep_above(const struct nlsh__rule *rule, size_t n, uint32_t *buck
             most = p;
             best = kept;
         }
-        buckets[kept++] = buckets[i];
+        buckets[kept] = buckets[i];
+        probabilities[kept++] = p;
     }
-    if (kept > 0) swap_to_front(buckets, best);
+    if (kept > 0) swap_to_front(buckets, probabilities, best);
     return kept;
 }
 
@@ -176,6 +180,15 @@ static float group_probability(const struct nlsh__answer *answer, size_t top, ui
     return answer->probabilities[(uint32_t)last] >= 0 ? answer->probabilities[(uint32_t)last] : 0;
 }
 
+/* What a key was made of. */
+static float probability_of(uint64_t key)
+{
+    uint32_t bits = ~(uint32_t)(key >> 32);
+    float p;
+    memcpy(&p, &bits, sizeof p);
+    return p;
+}
+
 /* Where too few groups have a probability at all, buckets are taken as they come. */
 static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t *buckets,
                          float *probabilities, uint64_t *keys)
@@ -184,6 +197,7 @@ static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t
     size_t n = compute_groups(answer, NULL, least > 0 ? least : -1, buckets, probabilities);
     if (n < top) {
         for (size_t b = 0; b < top; b++) buckets[b] = (uint32_t)b;
+        for (size_t b = 0; b < top; b++) probabilities[b] = 0;
         return top;
     }
     for (size_t i = 0; i < n; i++) keys[i] = key(probabilities[i], buckets[i]);
@@ -191,9 +205,10 @@ static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t
     size_t best = 0;
     for (size_t i = 0; i < top; i++) {
         buckets[i] = (uint32_t)keys[i];
+        probabilities[i] = probability_of(keys[i]);
         if (keys[i] < keys[best]) best = i;
     }
-    swap_to_front(buckets, best);
+    swap_to_front(buckets, probabilities, best);
     return top;
 }
 
@@ -203,6 +218,7 @@ size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh
     size_t m = answer->groups->first[answer->groups->n];
     if (rule->top >= m) {
         for (size_t b = 0; b < m; b++) buckets[b] = (uint32_t)b;
+        for (size_t b = 0; b < m; b++) probabilities[b] = 0;
         return m;
     }
     if (rule->top == 0) {

@@ -37,8 +37,8 @@ void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, fl
 void nlsh__answer_from(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
                        struct nlsh__answer *out);
 
-/* Fills buckets[m] with those to scan, a most probable one first, and returns how many, at least 1.
- * Scratch: keys [m] and probabilities [m + 16]. */
+/* Fills buckets[m] with those to scan, a most probable one first, and probabilities [m + 16] with theirs
+ * (0 where nobody asked for them: every bucket), and returns how many, at least 1. Scratch: keys [m]. */
 size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh__rule *rule,
                             uint32_t *buckets, float *probabilities, uint64_t *keys);
 

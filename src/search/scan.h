@@ -8,9 +8,11 @@
 struct nlsh__plan {
     struct nlsh__rule rule; /* which buckets */
     size_t k;
-    int by_codes;  /* 0: every distance is exact */
-    size_t rerank; /* rows ranked exactly; 0: as many as the margin asks for */
-    float margin;  /* index/codes.h */
+    int by_codes;      /* 0: every distance is exact */
+    size_t rerank;     /* rows ranked exactly; 0: as many as the margin asks for */
+    float margin;      /* index/codes.h */
+    int by_leaves;     /* 1: leaves first */
+    float leaf_margin; /* index/leaves.h */
 };
 
 /* NLSH_E_ARG as nlsh__rule_from_options(). */

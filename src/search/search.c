@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "kernels/topk.h"
 #include "router/router.h"
+#include "search/leaves.h"
 #include "search/scan.h"
 
 void nlsh_search_options_init(struct nlsh_search_options *options)
@@ -40,6 +41,7 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
                          sizeof(float), error));
     NLSH_TRY(nlsh__scan_create(index, &s->scan, error));
+    NLSH_TRY(nlsh__leaves_create(index, &s->leaves, error));
     NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
     NLSH_TRY(nlsh__alloc(&s->bucket_keys, m, sizeof *s->bucket_keys, error));
     *out = s;
@@ -62,6 +64,7 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     free(s->bucket_keys);
     free(s->keys);
     nlsh__scan_free(&s->scan);
+    nlsh__leaves_free(&s->leaves);
     free(s);
 }
 

@@ -18,6 +18,29 @@ struct nlsh__piece {
     float unit;            /* of the errors, for this query */
 };
 
+/* Leaves of one bucket: a query against its centroid, and which of its leaves are to be scanned. */
+struct nlsh__leaf_probe {
+    struct nlsh__probe probe;
+    uint32_t bucket, first_score; /* of its leaves' */
+    float unit;                   /* of the leaves' errors, times the margin at this probability */
+};
+
+/* Scratch of leaves.c; nothing where the index has no leaves. */
+struct nlsh__leaf_scan {
+    float *scores;                   /* [NLSH__ROUND] */
+    struct nlsh__leaf_probe *probes; /* [NLSH__ROUND / 16] */
+    int8_t *weights;                 /* [NLSH__ROUND / 16][stride] */
+    uint32_t *chosen;                /* [NLSH__ROUND + 16] leaves: groups of codes */
+    float *least;                    /* [NLSH__ROUND + 16] */
+    struct nlsh__leaf_part *parts;   /* [NLSH__ROUND / 16] of chosen, one a bucket */
+    size_t n_probes, n_scores, n_chosen, n_parts;
+};
+
+/* Chosen leaves of one bucket. */
+struct nlsh__leaf_part {
+    uint32_t probe, first, n; /* in chosen */
+};
+
 /* Scratch of scan.c; nothing where the index has no codes. */
 struct nlsh__scan {
     struct nlsh__units units;
@@ -27,6 +50,10 @@ struct nlsh__scan {
     uint32_t *rows;             /* [NLSH__ROUND + 16] to rank */
     float *least;               /* [NLSH__ROUND + 16] what their scores are at least */
     struct nlsh__piece *pieces; /* [NLSH__ROUND / 16] */
+    /* Of leaves, which do not stand together: where each 16 scores' rows begin, and the errors. */
+    uint32_t *slots; /* [NLSH__ROUND / 16] */
+    uint8_t *errors; /* [NLSH__ROUND] */
+    int by_slots;    /* 1: a piece's rows are counted by scores, and slots say which they are */
     size_t n_scores, n_pieces;
     float columns[4096];
     uint64_t column_keys[4096];
@@ -39,12 +66,13 @@ struct nlsh_searcher {
     struct nlsh__query query;
     float *router_scratch;
     float *inputs;         /* what the router sees of the query */
-    float *probabilities;  /* [m, padded] */
     uint32_t *buckets;     /* [m] to scan, a most probable one first */
+    float *probabilities;  /* [m, padded] theirs */
     uint64_t *bucket_keys; /* [m] */
     uint64_t *keys;        /* [n_keys] the best so far */
     size_t n_keys;
     struct nlsh__scan scan;
+    struct nlsh__leaf_scan leaves;
 };
 
 struct nlsh__plan;

@@ -150,6 +150,7 @@ static inline void small_options(struct nlsh_build_options *o, size_t m)
     o->nodes = 16;
     o->epochs = 3;
     o->batch_size = 64;
+    o->leaves = 1;
 }
 
 /* Builds into test_path(name) on one thread and opens it. */

@@ -291,6 +291,19 @@ TARGET void nlsh__scan_u4_avx2(const uint8_t *values, const float *bias, size_t 
         }
 }
 
+void nlsh__scan_u4_at_avx2(const uint8_t *values, const float *bias, const uint32_t *groups,
+                           size_t n_groups, size_t n_more, size_t n_chunks, const int8_t *weights,
+                           float constant, float slope, float *scores)
+{
+    for (size_t g = 0; g < n_groups; g++) {
+        if (g + 4 < n_groups + n_more)
+            nlsh__prefetch_bytes(values + groups[g + 4] * n_chunks * 64, n_chunks * 64);
+        nlsh__scan_u4_avx2(values + groups[g] * n_chunks * 64,
+                           bias + groups[g] * (size_t)NLSH__GROUP, 1, n_chunks, weights, constant,
+                           slope, scores + g * NLSH__GROUP);
+    }
+}
+
 TARGET static float bound_f32(const float *scores, size_t n, size_t k)
 {
     __m256 least[8];
@@ -374,6 +387,7 @@ const struct nlsh__kernels nlsh__kernels_avx2 = {
     .matmat_i8 = nlsh__matmat_i8_avx2,
     .code_query = code_query,
     .scan_u4 = nlsh__scan_u4_avx2,
+    .scan_u4_at = nlsh__scan_u4_at_avx2,
     .bound_f32 = bound_f32,
     .near_f32 = near_f32,
     .quantise_u8 = nlsh__quantise_u8,

@@ -401,6 +401,7 @@ const struct nlsh__kernels nlsh__kernels_avx512 = {
     .matmat_i8 = nlsh__matmat_i8_avx2,
     .code_query = nlsh__code_query_avx512,
     .scan_u4 = nlsh__scan_u4_avx2,
+    .scan_u4_at = nlsh__scan_u4_at_avx2,
     .bound_f32 = nlsh__bound_f32_avx512,
     .near_f32 = nlsh__near_f32_avx512,
     .quantise_u8 = nlsh__quantise_u8_avx512,

@@ -246,11 +246,11 @@ TARGET void nlsh__matmat_i8_vnni(const struct nlsh__layer_i8 *layer, const uint8
         matmat_groups(layer, g, x, stride, n, x_scale, zero, relu, out, out_stride, 1);
 }
 
-/* ng groups of 16 rows. High halves are left where they stand, 16 times too large, and brought down
- * with the sum. */
-INLINE void scan_groups(const uint8_t *values, const float *bias, size_t n_chunks,
-                        const int8_t *weights, __m512 constant, __m512 slope, float *scores,
-                        const int ng)
+/* ng groups of 16 rows, and lines of as many others fetched if ahead is not NULL. High halves are left
+ * where they stand, 16 times too large, and brought down with the sum. */
+INLINE void scan_groups(const uint8_t *const *values, const float *const *bias,
+                        const uint8_t *const *ahead, size_t n_chunks, const int8_t *weights,
+                        __m512 constant, __m512 slope, float *scores, const int ng)
 {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i a[4], b[4];
@@ -262,7 +262,8 @@ INLINE void scan_groups(const uint8_t *values, const float *bias, size_t n_chunk
         __m512i y = _mm512_set1_epi32(four[0]), z = _mm512_set1_epi32(four[1]);
         UNROLL
         for (int g = 0; g < ng; g++) {
-            __m512i v = _mm512_load_si512(values + ((size_t)g * n_chunks + c) * 64);
+            if (ahead != NULL) nlsh__prefetch(ahead[g] + c * 64);
+            __m512i v = _mm512_load_si512(values[g] + c * 64);
             a[g] = dot4(a[g], _mm512_and_si512(v, low), y);
             b[g] = dot4(b[g], _mm512_andnot_si512(low, v), z);
         }
@@ -270,9 +271,23 @@ INLINE void scan_groups(const uint8_t *values, const float *bias, size_t n_chunk
     UNROLL
     for (int g = 0; g < ng; g++) {
         __m512 dot = _mm512_cvtepi32_ps(_mm512_add_epi32(a[g], _mm512_srai_epi32(b[g], 4)));
-        __m512 score = _mm512_add_ps(_mm512_load_ps(bias + g * 16), constant);
+        __m512 score = _mm512_add_ps(_mm512_load_ps(bias[g]), constant);
         _mm512_store_ps(scores + g * 16, _mm512_sub_ps(score, _mm512_mul_ps(slope, dot)));
     }
+}
+
+INLINE void scan_next(const uint8_t *values, const float *bias, size_t n_chunks,
+                      const int8_t *weights, __m512 constant, __m512 slope, float *scores,
+                      const int ng)
+{
+    const uint8_t *v[4];
+    const float *b[4];
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        v[g] = values + (size_t)g * n_chunks * 64;
+        b[g] = bias + g * 16;
+    }
+    scan_groups(v, b, NULL, n_chunks, weights, constant, slope, scores, ng);
 }
 
 TARGET static void scan_u4(const uint8_t *values, const float *bias, size_t n_groups,
@@ -282,16 +297,49 @@ TARGET static void scan_u4(const uint8_t *values, const float *bias, size_t n_gr
     __m512 c = _mm512_set1_ps(constant), s = _mm512_set1_ps(slope);
     size_t g = 0;
     for (; g + 4 <= n_groups; g += 4)
-        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
-                    scores + g * 16, 4);
+        scan_next(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                  scores + g * 16, 4);
     if (g + 2 <= n_groups) {
-        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
-                    scores + g * 16, 2);
+        scan_next(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                  scores + g * 16, 2);
         g += 2;
     }
     if (g < n_groups)
-        scan_groups(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
-                    scores + g * 16, 1);
+        scan_next(values + g * n_chunks * 64, bias + g * 16, n_chunks, weights, c, s,
+                  scores + g * 16, 1);
+}
+
+INLINE void scan_at(const uint8_t *values, const float *bias, const uint32_t *groups, size_t n_left,
+                    size_t n_chunks, const int8_t *weights, __m512 constant, __m512 slope,
+                    float *scores, const int ng)
+{
+    const uint8_t *v[4], *ahead[4];
+    const float *b[4];
+    UNROLL
+    for (int g = 0; g < ng; g++) {
+        size_t next = (size_t)g + 4 < n_left ? groups[g + 4] : groups[g];
+        v[g] = values + groups[g] * n_chunks * 64;
+        b[g] = bias + groups[g] * (size_t)16;
+        ahead[g] = values + next * n_chunks * 64;
+        nlsh__prefetch(bias + next * 16);
+    }
+    scan_groups(v, b, ahead, n_chunks, weights, constant, slope, scores, ng);
+}
+
+TARGET static void scan_u4_at(const uint8_t *values, const float *bias, const uint32_t *groups,
+                              size_t n_groups, size_t n_more, size_t n_chunks,
+                              const int8_t *weights, float constant, float slope, float *scores)
+{
+    __m512 c = _mm512_set1_ps(constant), s = _mm512_set1_ps(slope);
+    size_t g = 0, n = n_groups + n_more;
+    for (; g + 4 <= n_groups; g += 4)
+        scan_at(values, bias, groups + g, n - g, n_chunks, weights, c, s, scores + g * 16, 4);
+    if (g + 2 <= n_groups) {
+        scan_at(values, bias, groups + g, n - g, n_chunks, weights, c, s, scores + g * 16, 2);
+        g += 2;
+    }
+    if (g < n_groups)
+        scan_at(values, bias, groups + g, n - g, n_chunks, weights, c, s, scores + g * 16, 1);
 }
 
 /* nr rows at once: sum (x - q)^2 = sum x (x - 128) - 2 sum x (q - 128) - 128 sum x + |q|^2, the signed
@@ -362,6 +410,7 @@ const struct nlsh__kernels nlsh__kernels_avx512vnni = {
     .matmat_i8 = nlsh__matmat_i8_vnni,
     .code_query = nlsh__code_query_avx512,
     .scan_u4 = scan_u4,
+    .scan_u4_at = scan_u4_at,
     .bound_f32 = nlsh__bound_f32_avx512,
     .near_f32 = nlsh__near_f32_avx512,
     .softmax_f32 = nlsh__softmax_f32_avx512,

@@ -97,6 +97,21 @@ static void weights_of_what_is_not_finite(void **state)
 
 /* ---- codes ----------------------------------------------------------------------------------- */
 
+/* Some groups, out of order and more than once, score what they score among all. */
+static void check_scan_at(const struct nlsh__kernels *table, const uint8_t *values,
+                          const float *bias, size_t n_groups, size_t n_chunks,
+                          const int8_t *weights, float constant, float slope, const float *plain,
+                          float *scores)
+{
+    uint32_t groups[MOST_GROUPS];
+    for (size_t i = 0; i < n_groups; i++) groups[i] = (uint32_t)nlsh__rng_below(&rng, n_groups);
+    size_t n_more = nlsh__rng_below(&rng, n_groups), n = n_groups - n_more;
+    table->scan_u4_at(values, bias, groups, n, n_more, n_chunks, weights, constant, slope, scores);
+    for (size_t i = 0; i < n; i++)
+        assert_memory_equal(scores + i * NLSH__GROUP, plain + groups[i] * NLSH__GROUP,
+                            NLSH__GROUP * sizeof *scores);
+}
+
 static void check_scan(size_t n_groups, size_t n_chunks)
 {
     size_t n_rows = n_groups * NLSH__GROUP, n = n_chunks * 8;
@@ -120,6 +135,8 @@ static void check_scan(size_t n_groups, size_t n_chunks)
     for (size_t t = 0; t < n_tables; t++) {
         tables[t]->scan_u4(values, bias, n_groups, n_chunks, weights, constant, slope, scores);
         assert_memory_equal(scores, plain, n_rows * sizeof *scores);
+        check_scan_at(tables[t], values, bias, n_groups, n_chunks, weights, constant, slope, plain,
+                      scores);
     }
 }
 
