@@ -194,7 +194,7 @@ struct nlsh_build_options {
     size_t
         groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
     size_t layers;  /* hidden layers, 0 to 8 */
-    size_t nodes;   /* in each, 1 to 4096 */
+    size_t nodes;   /* in each, 1 to 4096; or NLSH_AUTO: by measurement; 256 */
     double dropout; /* 0 to 0.9 */
     size_t refine;  /* rounds of re-assigning vectors to the router's answer; 0 to 20 */
     size_t epochs;  /* or NLSH_AUTO: by the number of vectors */
@@ -238,7 +238,7 @@ struct nlsh_build_forecast {
 };
 
 /* Fills NLSH_AUTO settings, but for what is chosen by measurement as the index is made (partitioner,
- * code_bytes), in *options for the data and checks the rest against it. */
+ * nodes, code_bytes), in *options for the data and checks the rest against it. */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build_resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                    const struct nlsh_run *run, struct nlsh_build_forecast *forecast,

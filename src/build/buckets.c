@@ -205,6 +205,11 @@ out:
     return status;
 }
 
+static size_t trial_epochs(const struct nlsh__build *b)
+{
+    return (b->options.epochs + TRIAL_SHARE - 1) / TRIAL_SHARE;
+}
+
 /* auto: both kinds of buckets with a router trained for a quarter of the time; the one that needs
  * fewer candidates for recall .95 on the held-out rows stays. */
 static enum nlsh_status choose_partition(struct nlsh__build *b, struct nlsh_error *error)
@@ -232,6 +237,46 @@ static enum nlsh_status choose_partition(struct nlsh__build *b, struct nlsh_erro
     }
 out:
     free(bucket_of);
+    return status;
+}
+
+/* Nanoseconds of a query that the network and its candidates take: weights come at 110 a nanosecond (an
+ * Intel Xeon with AVX-512 VNNI, 128 and 256 nodes on Fashion-MNIST by nlsh bench), and of a layer of
+ * groups and buckets a query computes the groups and some ten of them; candidates as in write.c. */
+static double query_nanoseconds(const struct nlsh__build *b, size_t nodes)
+{
+    const struct nlsh_build_options *o = &b->options;
+    double h = (double)nodes, m = (double)o->n_buckets, p = (double)b->projection.n_components;
+    double outputs = o->groups > 0 ? (double)o->groups + 10 * m / (double)o->groups : m;
+    double weights = o->layers == 0 ? p * outputs : h * (p + outputs + h * (double)(o->layers - 1));
+    double scanned = b->calibration.candidates_95;
+    size_t code = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
+    if (nlsh__in_leaves(o, b->data.matrix.n_rows)) scanned /= 2;
+    return weights / 110 + scanned * 0.045 * (double)(code > 0 ? code + 5 : b->data.matrix.dim);
+}
+
+/* auto: networks of three sizes, each trained for a quarter of the time; the one with the quickest query
+ * stays. */
+static enum nlsh_status choose_nodes(struct nlsh__build *b, struct nlsh_error *error)
+{
+    static const size_t tried[] = {128, 256, 512};
+    enum nlsh_status status = NLSH_OK;
+    double least = INFINITY;
+    size_t best = tried[1];
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        b->options.nodes = tried[i];
+        NLSH_TRY(train(b, b->report.partitioner, b->bucket_of, trial_epochs(b), error));
+        double ns = query_nanoseconds(b, tried[i]);
+        nlsh__job_note(b->job,
+                       "auto: %zu nodes need %.0f candidates for recall .95 on held-out vectors, "
+                       "some %.1f us a query",
+                       tried[i], b->calibration.candidates_95, ns / 1000);
+        if (ns >= least) continue;
+        least = ns;
+        best = tried[i];
+    }
+    b->options.nodes = best;
+out:
     return status;
 }
 
@@ -276,6 +321,8 @@ enum nlsh_status nlsh__partition_and_train(struct nlsh__build *b, struct nlsh_er
     enum nlsh_status status;
     NLSH_TRY(nlsh__alloc(&b->bucket_of, b->data.matrix.n_rows, sizeof *b->bucket_of, error));
     b->report.partitioner = b->options.partitioner;
+    int any_nodes = b->options.nodes == NLSH_AUTO;
+    if (any_nodes) b->options.nodes = 256; /* while partitions are compared */
     if (b->options.partitioner == NLSH_PARTITIONER_AUTO) {
         NLSH_TRY(choose_partition(b, error));
     } else {
@@ -284,6 +331,7 @@ enum nlsh_status nlsh__partition_and_train(struct nlsh__build *b, struct nlsh_er
         b->report.seconds[NLSH_STAGE_PARTITION] = nlsh__now() - start;
     }
     double start = nlsh__now();
+    if (any_nodes) NLSH_TRY(choose_nodes(b, error));
     NLSH_TRY(train(b, b->report.partitioner, b->bucket_of, b->options.epochs, error));
     NLSH_TRY(refine(b, error));
     b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;

@@ -101,7 +101,7 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
     if (o->leaves != NLSH_AUTO) NLSH_TRY(check_range("leaves", (double)o->leaves, 0, 1, error));
     NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
-    NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
+    if (o->nodes != NLSH_AUTO) NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
     NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));
     NLSH_TRY(check_range("epochs", (double)o->epochs, 1, 100000, error));
     NLSH_TRY(check_range("batch_size", (double)o->batch_size, 1, 1048576, error));
@@ -172,7 +172,8 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     nlsh_run_init(&defaults);
     double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
     double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
-    double p = (double)options->components, nodes = (double)options->nodes;
+    double p = (double)options->components;
+    double nodes = options->nodes == NLSH_AUTO ? 512 : (double)options->nodes;
     double weights =
         options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
     struct speed speed = speed_of();

@@ -180,6 +180,44 @@ static void auto_chooses(void **state)
     matrix_free(&base);
 }
 
+static void keep_notes(void *user, const char *sentence)
+{
+    char *all = user;
+    assert_true(strlen(all) + strlen(sentence) + 2 < 4096);
+    strcat(strcat(all, sentence), "\n");
+}
+
+/* The network's size is one of three, each of which was looked at; what is built is what that size gives
+ * when it is asked for. */
+static void auto_chooses_nodes(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_build_report report, alone;
+    char notes[4096] = "";
+    struct nlsh_run run = {.n_threads = 1, .note = keep_notes, .user = notes};
+    struct nlsh_matrix base = matrix_new(KIND_F32, 600, 10, 15, 14, 7);
+    size_t size, nodes;
+    small_options(&o, 8);
+    o.nodes = NLSH_AUTO;
+    free(build(&base, &o, &run, &report, &size));
+    struct nlsh_index *index = built_index(&base, &o, "nodes");
+    struct nlsh_index_info info;
+    nlsh_index_info(index, &info);
+    const char *at = strstr(info.settings, "\"nodes\": ");
+    assert_non_null(at);
+    nodes = strtoul(at + strlen("\"nodes\": "), NULL, 10);
+    assert_true(nodes == 128 || nodes == 256 || nodes == 512);
+    assert_non_null(strstr(notes, "auto: 128 nodes"));
+    assert_non_null(strstr(notes, "auto: 256 nodes"));
+    assert_non_null(strstr(notes, "auto: 512 nodes"));
+    nlsh_index_close(index);
+    o.nodes = nodes;
+    free(build(&base, &o, &run, &alone, &size));
+    assert_true(alone.held_out_candidates == report.held_out_candidates);
+    matrix_free(&base);
+}
+
 /* ---- what is refused ------------------------------------------------------------------------- */
 
 static int count_calls(void *user, const char *stage, uint64_t done, uint64_t total)
@@ -460,13 +498,6 @@ static void killed_half_way(void **state)
 
 /* ---- notes ----------------------------------------------------------------------------------- */
 
-static void keep_notes(void *user, const char *sentence)
-{
-    char *all = user;
-    assert_true(strlen(all) + strlen(sentence) + 2 < 4096);
-    strcat(strcat(all, sentence), "\n");
-}
-
 static void the_run_says_what_it_took(void **state)
 {
     (void)state;
@@ -496,6 +527,7 @@ int main(void)
         cmocka_unit_test(constant_dimensions),
         cmocka_unit_test(components_and_layers),
         cmocka_unit_test(auto_chooses),
+        cmocka_unit_test(auto_chooses_nodes),
         cmocka_unit_test(bases_that_are_refused),
         cmocka_unit_test(paths_that_cannot_be_written),
         cmocka_unit_test(values_beyond_squares),
