@@ -20,7 +20,14 @@
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
-enum { FIRST = 16 /* leaves scanned for a first limit */ };
+/* Leaves scanned for a first limit, at most the 16 that bound_f32() takes. For k = 10, --recall .98: with 8
+ * in place of 16 Fashion-MNIST has recall .983 from 456 vectors in place of .984 from 495, SIFT-1M the same
+ * from as many. */
+static size_t n_first(size_t k)
+{
+    size_t n = 8 + k / 12;
+    return n < 16 ? n : 16;
+}
 
 enum nlsh_status nlsh__leaves_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
                                      struct nlsh_error *error)
@@ -105,10 +112,10 @@ static void choose(struct nlsh_searcher *s, float units, float limit)
     }
 }
 
-void nlsh__leaves_first(struct nlsh_searcher *s)
+void nlsh__leaves_first(struct nlsh_searcher *s, size_t k)
 {
     struct nlsh__leaf_scan *l = &s->leaves;
-    choose(s, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, FIRST));
+    choose(s, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
 }
 
 void nlsh__leaves_within(struct nlsh_searcher *s, float share, float limit)

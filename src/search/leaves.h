@@ -13,8 +13,8 @@ void nlsh__leaves_free(struct nlsh__leaf_scan *leaves);
  * are too many for a round, and nothing was scored. */
 int nlsh__leaves_score(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t n_buckets);
 
-/* Chooses those with the least scores, 16 or somewhat more. */
-void nlsh__leaves_first(struct nlsh_searcher *s);
+/* Chooses those with the least scores, as many as k rows and a first limit want. */
+void nlsh__leaves_first(struct nlsh_searcher *s, size_t k);
 
 /* Of those that were not chosen yet, the ones that with a share of the margin may hold a row of the limit's
  * score or less. */

@@ -438,7 +438,7 @@ static size_t scan_by_leaves(struct nlsh_searcher *s, const struct nlsh__plan *p
     s->scan.n_scores = s->scan.n_pieces = s->scan.kept_now = 0;
     s->scan.by_slots = 1;
     *reranked = 0;
-    nlsh__leaves_first(s);
+    nlsh__leaves_first(s, plan->k);
     size_t n = scan_chosen(s, plan, reranked);
     for (size_t i = 0; i < sizeof margin_shares / sizeof *margin_shares; i++) {
         nlsh__leaves_within(s, margin_shares[i], current_limit(s, plan->k));
