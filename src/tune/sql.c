@@ -177,6 +177,17 @@ enum nlsh_status nlsh__sql_text(const struct nlsh__sql *sql, char **out, struct 
     return status;
 }
 
+enum nlsh_status nlsh__sql_use_wal(const struct nlsh__sql *sql, struct nlsh_error *error)
+{
+    enum { PAUSE_MS = 20 };
+    int code = SQLITE_BUSY;
+    for (int waited = 0; (code & 255) == SQLITE_BUSY && waited <= BUSY_MS; waited += PAUSE_MS) {
+        if (waited > 0) (void)sqlite3_sleep(PAUSE_MS);
+        code = sqlite3_exec(sql->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK ? NLSH_OK : nlsh__sql_fail(sql, code, error);
+}
+
 enum nlsh_status nlsh__sql_begin(const struct nlsh__sql *sql, struct nlsh_error *error)
 {
     return nlsh__sql_run(sql, error, "BEGIN IMMEDIATE", "");

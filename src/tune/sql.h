@@ -43,6 +43,10 @@ enum nlsh_status nlsh__sql_int(const struct nlsh__sql *sql, int64_t *out, struct
 enum nlsh_status nlsh__sql_text(const struct nlsh__sql *sql, char **out, struct nlsh_error *error,
                                 const char *text, const char *types, ...);
 
+/* Keeps a log beside the file, so that others may read while one writes. Two processes that ask for it at
+ * once on a new file would not wait for each other: SQLite's own timeout does not count here. */
+enum nlsh_status nlsh__sql_use_wal(const struct nlsh__sql *sql, struct nlsh_error *error);
+
 /* A transaction that writes: it takes the lock at once, so that nobody changes what it reads. End
  * commits where status is NLSH_OK, else rolls back; returns status or the commit's own. */
 enum nlsh_status nlsh__sql_begin(const struct nlsh__sql *sql, struct nlsh_error *error);

@@ -189,7 +189,7 @@ enum nlsh_status nlsh__store_open(const char *path, const char *name, enum nlsh_
     NLSH_TRY(check_sound(&s->sql, error));
     /* The log is synced at checkpoints only: a killed process loses nothing, a machine that loses
      * its power the last trials at most, and never the file. */
-    NLSH_TRY(nlsh__sql_run(&s->sql, error, "PRAGMA journal_mode = WAL", ""));
+    NLSH_TRY(nlsh__sql_use_wal(&s->sql, error));
     NLSH_TRY(nlsh__sql_run(&s->sql, error, "PRAGMA synchronous = NORMAL", ""));
     status = nlsh__sql_begin(&s->sql, error);
     if (status == NLSH_OK) status = check_tables(&s->sql, &no_tables, error);
