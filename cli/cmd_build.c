@@ -70,8 +70,11 @@ static void say_report(const char *path, const struct nlsh_build_options *option
              text_bytes(report->index_bytes, a), options->n_buckets,
              partitioner_name(report->partitioner), 100 * report->edge_cut, report->loss);
     if (isfinite(report->held_out_candidates) && report->held_out_candidates > 0) {
-        talk_say("recall .95 on held-out vectors takes %s scanned vectors a query",
-                 text_count((uint64_t)llround(report->held_out_candidates), b));
+        int fewer = report->held_out_scanned < report->held_out_candidates;
+        talk_say("recall .95 on held-out vectors takes %s %s%s a query",
+                 text_count((uint64_t)llround(report->held_out_candidates), b),
+                 fewer ? "vectors, of which leaves leave some " : "scanned vectors",
+                 fewer ? text_count((uint64_t)llround(report->held_out_scanned), a) : "");
     }
 }
 
@@ -85,11 +88,12 @@ static json_t *report_json(const char *path, const struct nlsh_build_options *op
                                       report->from_cache[i] != 0));
     }
     return json_pack(
-        "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o}", "index", json_name(path), "index_bytes",
-        (json_int_t)report->index_bytes, "stages", stages, "seconds", total, "partitioner",
-        partitioner_name(report->partitioner), "edge_cut", json_number_or_null(report->edge_cut),
-        "loss", json_number_or_null(report->loss), "held_out_candidates",
-        json_number_or_null(report->held_out_candidates), "settings", settings_json(options));
+        "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o, s:o}", "index", json_name(path),
+        "index_bytes", (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
+        "partitioner", partitioner_name(report->partitioner), "edge_cut",
+        json_number_or_null(report->edge_cut), "loss", json_number_or_null(report->loss),
+        "held_out_candidates", json_number_or_null(report->held_out_candidates), "held_out_scanned",
+        json_number_or_null(report->held_out_scanned), "settings", settings_json(options));
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

@@ -190,7 +190,7 @@ struct nlsh_build_options {
     size_t code_bytes; /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
     size_t
         leaves; /* 1: each 16 vectors of a bucket that lie close together have a code, which a search
-                      for a recall looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on */
+                      for a recall looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on where it saves a fifth of the scan */
     size_t
         groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
     size_t layers;  /* hidden layers, 0 to 8 */
@@ -238,7 +238,7 @@ struct nlsh_build_forecast {
 };
 
 /* Fills NLSH_AUTO settings, but for what is chosen by measurement as the index is made (partitioner,
- * nodes, code_bytes), in *options for the data and checks the rest against it. */
+ * nodes, code_bytes, leaves), in *options for the data and checks the rest against it. */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build_resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                    const struct nlsh_run *run, struct nlsh_build_forecast *forecast,
@@ -253,6 +253,7 @@ struct nlsh_build_report {
     double edge_cut;                   /* share of the graph's weight between buckets */
     double loss;                       /* mean cross-entropy of the last epoch, nats */
     double held_out_candidates; /* mean at recall@10 .95 on held-out base vectors, threshold */
+    double held_out_scanned; /* with leaves, an estimate of those that are scanned; else the same */
     uint64_t index_bytes;
 };
 

@@ -36,7 +36,7 @@ struct scratch {
 
 /* A neighbour: how far its leaf lies above the limits, in errors, and ln(100 p). */
 struct neighbour {
-    float score, error, log_p; /* NaN: its bucket is not scanned */
+    float score, error, log_p; /* NaN: its bucket has no probability */
 };
 
 struct measure {
@@ -46,7 +46,7 @@ struct measure {
     const struct nlsh__router *router;
     const uint32_t *rows;
     const struct nlsh_neighbors *truth;
-    float threshold;
+    float thresholds[NLSH__MARGIN_KS];
     size_t k;                     /* neighbours of each: at most MOST_K */
     uint32_t *place;              /* [n_rows] where a base row stands */
     uint32_t *bucket_of;          /* [n_rows] by place */
@@ -84,14 +84,13 @@ static void route(const struct measure *c, size_t query, struct scratch *s, stru
                 : NAN;
 }
 
-/* A bucket's probability per vector where it is scanned, else 0. */
+/* A bucket's probability per vector. */
 static float probability(const struct measure *c, const struct scratch *s, size_t bucket)
 {
     const uint32_t *offsets = c->in->bucket_offsets;
     float mean = (float)c->in->base->n_rows / (float)c->in->n_buckets;
     float n = (float)(offsets[bucket + 1] - offsets[bucket]);
-    float p = n > 0 ? s->probabilities[bucket] * mean / n : 0;
-    return p > c->threshold ? p : 0;
+    return n > 0 ? s->probabilities[bucket] * mean / n : 0;
 }
 
 /* Scores of a bucket's leaves, and the unit of their errors. */
@@ -151,7 +150,7 @@ static void count_task(void *ctx, size_t query, size_t worker)
     route(c, query, s, &u, limits);
     for (size_t b = 0; b < c->in->n_buckets; b++) {
         float p = probability(c, s, b);
-        if (!(p > 0)) continue;
+        if (!(p > c->thresholds[1])) continue;
         float unit = score_bucket(c, s, &u, b), log_p = logf(100 * p);
         size_t n = (c->in->bucket_offsets[b + 1] - c->in->bucket_offsets[b] + NLSH__GROUP - 1) /
                    NLSH__GROUP;
@@ -170,7 +169,8 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Margins of all neighbours among the k nearest with a slope, descending, into out; how many. */
+/* Margins of all neighbours among the k nearest with a slope, descending, into out; how many. Those whose
+ * bucket a search for k would not scan are lost before leaves are looked at. */
 static size_t sorted_margins(const struct measure *c, size_t n_held, size_t i, float slope,
                              float *out)
 {
@@ -179,7 +179,7 @@ static size_t sorted_margins(const struct measure *c, size_t n_held, size_t i, f
         for (size_t j = 0; j < leaf_ks[i] && j < c->k; j++) {
             const struct neighbour *x = &c->neighbours[q * c->k + j];
             float above = x->score - c->limits[q * NLSH__MARGIN_KS + i];
-            if (isnan(above)) continue;
+            if (isnan(above) || !(x->log_p > logf(100 * c->thresholds[i]))) continue;
             float margin = x->error > 0 ? above / x->error : above > 0 ? 1e9f : -1e9f;
             out[n++] = fmaxf(fminf(margin - slope * x->log_p, 1e9f), -1e9f);
         }
@@ -259,12 +259,12 @@ static void measure_free(struct measure *c, size_t n_threads)
     free(c->counts);
 }
 
-enum nlsh_status nlsh__measure_leaves(const struct nlsh__encode *in,
-                                      const struct nlsh__codes *codes,
-                                      const struct nlsh__router *router, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh_neighbors *truth,
-                                      float threshold, const struct nlsh__job *job, void *bytes,
-                                      size_t size, double *leaves, struct nlsh_error *error)
+enum nlsh_status
+nlsh__measure_leaves(const struct nlsh__encode *in, const struct nlsh__codes *codes,
+                     const struct nlsh__router *router, const uint32_t *rows, size_t n_held,
+                     const struct nlsh_neighbors *truth, const float *thresholds,
+                     const struct nlsh__job *job, void *bytes, size_t size, double *leaves,
+                     struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
@@ -276,8 +276,8 @@ enum nlsh_status nlsh__measure_leaves(const struct nlsh__encode *in,
                         .router = router,
                         .rows = rows,
                         .truth = truth,
-                        .threshold = threshold,
                         .k = truth->k < MOST_K ? truth->k : MOST_K};
+    memcpy(c.thresholds, thresholds, sizeof c.thresholds);
     memcpy(header->margin_k, leaf_ks, sizeof leaf_ks); /* so that it opens */
     memcpy(header->margin_loss, leaf_losses, sizeof leaf_losses);
     NLSH_TRY(nlsh__leaves_open(bytes, size, codes, in->n_buckets, &view, error));

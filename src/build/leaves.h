@@ -24,14 +24,14 @@ enum nlsh_status nlsh__encode_leaves(const struct nlsh__encode *encode,
  *
  *  rows       [n_held] held-out base rows, which play queries
  *  truth      [n_held] their neighbours
- *  threshold  the routing that the measurement uses
+ *  thresholds [NLSH__MARGIN_KS] the loosest routing that searches for 1, 10 and 100 neighbours use
  *  leaves     mean leaves a query that a search for recall@10 of .95 then scans
  */
-enum nlsh_status nlsh__measure_leaves(const struct nlsh__encode *encode,
-                                      const struct nlsh__codes *codes,
-                                      const struct nlsh__router *router, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh_neighbors *truth,
-                                      float threshold, const struct nlsh__job *job, void *bytes,
-                                      size_t size, double *leaves, struct nlsh_error *error);
+enum nlsh_status
+nlsh__measure_leaves(const struct nlsh__encode *encode, const struct nlsh__codes *codes,
+                     const struct nlsh__router *router, const uint32_t *rows, size_t n_held,
+                     const struct nlsh_neighbors *truth, const float *thresholds,
+                     const struct nlsh__job *job, void *bytes, size_t size, double *leaves,
+                     struct nlsh_error *error);
 
 #endif

@@ -12,6 +12,7 @@
 #include "build/resolve.h"
 #include "build/settings.h"
 #include "index/index.h"
+#include "kernels/panel.h"
 
 enum { MAX_DISAGREEMENT = 20000 }; /* rows on which bucket and router are compared */
 
@@ -48,6 +49,12 @@ static void order_rows(const struct nlsh__build *b, uint32_t *offsets, uint32_t 
     offsets[0] = 0;
 }
 
+/* The recall of buckets alone up to which neighbours are looked for in leaves. */
+#define LOOSEST 0.9995f
+
+/* Leaves that auto keeps scan at most this share of the buckets' rows. */
+#define WORTH_LEAVES 0.8
+
 /* With leaves, the share of the rows of a query's buckets that is scanned, and the leaves themselves:
  * 14,300 of 32,400 and a 16th on SIFT-1M (nlsh search --recall 0.99, with and without). */
 #define LEAVES_SCAN 0.5
@@ -62,12 +69,12 @@ static double scan_nanoseconds(const struct nlsh__scan_cost *cost, size_t code_b
            cost->ranked * (20 + 0.04 * (double)row_bytes);
 }
 
-/* The threshold that reaches a recall@10 on held-out rows, or the nearest to it that was measured. */
-static float threshold_for(const struct nlsh__calibration *c, float recall)
+/* The threshold that reaches a recall@k on held-out rows, or the nearest to it that was measured. */
+static float threshold_for(const struct nlsh__calibration *c, size_t k, float recall)
 {
     float threshold = 0;
     for (size_t t = 0; t < c->n; t++)
-        for (size_t i = 0; c->k[t] == 10 && i < c->n_points[t] && c->table[t][i][0] < recall; i++)
+        for (size_t i = 0; c->k[t] == k && i < c->n_points[t] && c->table[t][i][0] < recall; i++)
             threshold = c->table[t][i][1];
     return threshold;
 }
@@ -81,7 +88,7 @@ static enum nlsh_status make_codes_of(const struct nlsh__build *b, struct nlsh__
     if (n_components > b->projection.n_components)
         encode->n_components = b->projection.n_components;
     /* Routed as for recall .99: looser routing scans fewer rows and needs no more of them. */
-    float threshold = threshold_for(&b->calibration, 0.99f);
+    float threshold = threshold_for(&b->calibration, 10, 0.99f);
     enum nlsh_status status = nlsh__encode_rows(encode, b->job, bytes, size, error);
     if (status == NLSH_OK)
         status = nlsh__measure_margins(encode, b->router, b->held_rows, b->n_held, threshold,
@@ -138,22 +145,42 @@ static enum nlsh_status make_codes(struct nlsh__build *b, struct nlsh__encode *e
     return NLSH_OK;
 }
 
-/* Behind the codes, whose components encode has. */
-static enum nlsh_status make_leaves(const struct nlsh__build *b, const struct nlsh__encode *encode,
+/* The loosest routing that searches for k neighbours may use: 0 where it was not measured. */
+static float loosest_for(const struct nlsh__calibration *c, size_t k)
+{
+    for (size_t t = 0; t < c->n; t++)
+        if (c->k[t] == k && c->table[t][c->n_points[t] - 1][0] >= LOOSEST)
+            return threshold_for(c, k, LOOSEST);
+    return 0;
+}
+
+/* Behind the codes, whose components encode has. Where auto finds that leaves save nothing, none. */
+static enum nlsh_status make_leaves(struct nlsh__build *b, const struct nlsh__encode *encode,
                                     const void *codes_bytes, size_t codes_size, void **bytes,
                                     size_t *size, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    const struct nlsh__calibration *c = &b->calibration;
     struct nlsh__codes *codes = NULL;
+    const float thresholds[] = {loosest_for(c, 1), loosest_for(c, 10), loosest_for(c, 100)};
     double leaves;
+    int keep = b->options.leaves != NLSH_AUTO;
     *bytes = NULL;
     NLSH_TRY(nlsh__codes_open(codes_bytes, codes_size, encode->bucket_offsets, encode->n_buckets,
                               nlsh__router_n_inputs(b->router), encode->base->dim, &codes, error));
     NLSH_TRY(nlsh__encode_leaves(encode, codes, b->job, bytes, size, error));
     NLSH_TRY(nlsh__measure_leaves(encode, codes, b->router, b->held_rows, b->n_held, &b->held_truth,
-                                  threshold_for(&b->calibration, 0.998f), b->job, *bytes, *size,
-                                  &leaves, error));
-    nlsh__job_note(b->job, "leaves: recall .95 scans some %.0f vectors a query", 16 * leaves);
+                                  thresholds, b->job, *bytes, *size, &leaves, error));
+    double scanned = fmin(NLSH__GROUP * leaves, c->candidates_95);
+    keep |= scanned < WORTH_LEAVES * c->candidates_95;
+    nlsh__job_note(b->job, "leaves: recall .95 scans some %.0f of %.0f vectors%s", scanned,
+                   c->candidates_95, keep ? "" : "; not kept");
+    if (keep) {
+        b->report.held_out_scanned = scanned;
+    } else {
+        free(*bytes);
+        *bytes = NULL;
+    }
 out:
     nlsh__codes_close(codes);
     return status;
@@ -233,9 +260,10 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
         .ids = ids,
     };
     NLSH_TRY(make_codes(b, &encode, &codes, &codes_size, error));
-    b->options.leaves = (size_t)(in_leaves && codes != NULL);
-    if (b->options.leaves)
+    b->report.held_out_scanned = b->report.held_out_candidates;
+    if (in_leaves)
         NLSH_TRY(make_leaves(b, &encode, codes, codes_size, &leaves, &leaves_size, error));
+    b->options.leaves = leaves != NULL;
     struct nlsh_build_options record = b->options;
     record.partitioner = b->report.partitioner;
     record.imbalance = nlsh__imbalance(&b->options, b->report.partitioner);

@@ -101,7 +101,6 @@ float nlsh__leaves_margin(const struct nlsh__leaves *leaves, size_t k, double lo
     const struct nlsh__leaves_header *h = &leaves->header;
     const struct nlsh__margin_table table = {h->margin_k, h->margin_loss, h->margin,
                                              NLSH__LEAF_LOSSES};
-    if (loss < (double)h->margin_loss[0] || k > 2 * (size_t)h->margin_k[NLSH__MARGIN_KS - 1])
-        return INFINITY;
+    if (loss < (double)h->margin_loss[0] || k > h->margin_k[NLSH__MARGIN_KS - 1]) return INFINITY;
     return nlsh__margin_at(&table, k, loss);
 }

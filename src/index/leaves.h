@@ -54,7 +54,7 @@ enum nlsh_status nlsh__leaves_open(const void *bytes, size_t size, const struct 
 void nlsh__leaves_close(struct nlsh__leaves *leaves);
 
 /* How many errors a leaf's score may lie above the k-th score, at a probability per vector of .01, where
- * this share of k neighbours may be lost; +infinity where less may be lost than was measured. */
+ * this share of k neighbours may be lost; +infinity where less may be lost or k is larger than was measured. */
 float nlsh__leaves_margin(const struct nlsh__leaves *leaves, size_t k, double loss);
 
 #endif

@@ -89,8 +89,9 @@ int nlsh__leaves_score(struct nlsh_searcher *s, const struct nlsh__plan *plan, s
     return 1;
 }
 
-/* Leaves whose score less units errors is at the limit or below; they are not chosen again. */
-static void choose(struct nlsh_searcher *s, float units, float limit)
+/* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;
+ * they are not chosen again. */
+static void choose(struct nlsh_searcher *s, float share, float limit)
 {
     const struct nlsh__codes *codes = s->index->codes_view;
     const struct nlsh__leaves *leaves = s->index->leaves_view;
@@ -98,12 +99,13 @@ static void choose(struct nlsh_searcher *s, float units, float limit)
     l->n_chosen = l->n_parts = 0;
     for (size_t i = 0; i < l->n_probes; i++) {
         const struct nlsh__leaf_probe *p = &l->probes[i];
+        float unit = share > 0 && p->unit < 0 ? p->unit : share * p->unit;
         uint32_t first = codes->group_offsets[p->bucket], *chosen = l->chosen + l->n_chosen;
         size_t n = nlsh__kernels()->near_f32(
             l->scores + p->first_score,
             leaves->errors + leaves->group_offsets[p->bucket] * NLSH__GROUP,
-            codes->group_offsets[p->bucket + 1] - first, units * p->unit, -INFINITY,
-            fminf(limit, FLT_MAX), first, chosen, l->least);
+            codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY, fminf(limit, FLT_MAX),
+            first, chosen, l->least);
         if (n == 0) continue;
         for (size_t j = 0; j < n; j++) l->scores[p->first_score + chosen[j] - first] = INFINITY;
         l->parts[l->n_parts++] =

@@ -29,13 +29,15 @@ static double from_table(const float (*table)[2], size_t n, double recall)
     return exp(t0 + (t1 - t0) * (recall - r0) / (r1 - r0));
 }
 
-/* Between the numbers of neighbours that were measured, by their logarithms; else the nearest's. */
+/* Between the numbers of neighbours that were measured, by their logarithms, and beyond the last as the last
+ * two have it. */
 static float calibrated(const struct nlsh_index *index, size_t k, double recall)
 {
     const struct nlsh__targets_view *t = &index->targets;
     if (t->n == 0) return 0;
     size_t i = 0;
     while (i < t->n && t->k[i] < k) i++;
+    if (i == t->n && i > 1) i--;
     if (i == 0 || i == t->n || t->k[i] == k) {
         i = i < t->n ? i : t->n - 1;
         return (float)from_table(t->table[i], t->n_points[i], recall);
