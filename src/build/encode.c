@@ -18,7 +18,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "index/codes.h"
+#include "kernels/kernels.h"
 #include "kernels/panel.h"
 
 /* The step between two of 16 codes, in standard deviations of a component within a bucket: .3352 is
@@ -283,4 +283,14 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
     }
     encode_free(&e);
     return status;
+}
+
+float nlsh__encode_whole(const struct nlsh__encode *in, const struct nlsh__codes *codes, size_t row)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh_matrix *m = in->queries;
+    if (m->type == NLSH_U8)
+        return kernels->l2sq_f32_u8(codes->mean, (const uint8_t *)m->data + row * m->dim, m->dim);
+    const float *q = (const float *)m->data + row * m->dim;
+    return in->inner ? kernels->dot_f32(q, q, m->dim) : kernels->l2sq_f32(codes->mean, q, m->dim);
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/job.h"
+#include "index/codes.h"
 #include "linalg/pca.h"
 #include "router/router.h"
 
@@ -40,6 +41,11 @@ struct nlsh__encode {
 /* The section's bytes, freed with free(); the margins are not measured yet. */
 enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *encode, const struct nlsh__job *job,
                                    void **bytes, size_t *size, struct nlsh_error *error);
+
+/* A base row's squared distance to the codes' mean as it comes as a query; by inner product its squared
+ * length. What nlsh__score_units() takes. */
+float nlsh__encode_whole(const struct nlsh__encode *encode, const struct nlsh__codes *codes,
+                         size_t row);
 
 /*
  * nlsh__measure_margins() - fills the margins in the section's header.

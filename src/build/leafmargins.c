@@ -57,18 +57,6 @@ struct measure {
     uint32_t *counts;             /* [MAX_COUNTED x N_SLOPES] */
 };
 
-static float whole_length(const struct measure *c, size_t row)
-{
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    const struct nlsh_matrix *m = c->in->queries;
-    if (m->type == NLSH_U8)
-        return kernels->l2sq_f32_u8(c->codes->mean, (const uint8_t *)m->data + row * m->dim,
-                                    m->dim);
-    const float *q = (const float *)m->data + row * m->dim;
-    return c->in->inner ? kernels->dot_f32(q, q, m->dim)
-                        : kernels->l2sq_f32(c->codes->mean, q, m->dim);
-}
-
 /* Routes a row; its units, and what the k-th neighbours score. */
 static void route(const struct measure *c, size_t query, struct scratch *s, struct nlsh__units *u,
                   float *limits)
@@ -76,7 +64,8 @@ static void route(const struct measure *c, size_t query, struct scratch *s, stru
     size_t p = c->in->projection->n_components, row = c->rows[query];
     memcpy(s->inputs, c->in->query_inputs + row * p, p * sizeof *s->inputs);
     nlsh__router_forward(c->router, s->inputs, s->work, s->probabilities);
-    nlsh__score_units(c->codes, c->in->inner, s->inputs, whole_length(c, row), u);
+    nlsh__score_units(c->codes, c->in->inner, s->inputs, nlsh__encode_whole(c->in, c->codes, row),
+                      u);
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++)
         limits[i] =
             leaf_ks[i] <= c->k

@@ -50,18 +50,6 @@ static float exact_score(const struct measure *c, size_t query, size_t row)
                         : kernels->l2sq_f32(x + query * dim, x + row * dim, dim);
 }
 
-static float whole_length(const struct measure *c, size_t query)
-{
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    const struct nlsh_matrix *m = c->in->queries;
-    if (m->type == NLSH_U8)
-        return kernels->l2sq_f32_u8(c->codes->mean, (const uint8_t *)m->data + query * m->dim,
-                                    m->dim);
-    const float *q = (const float *)m->data + query * m->dim;
-    return c->in->inner ? kernels->dot_f32(q, q, m->dim)
-                        : kernels->l2sq_f32(c->codes->mean, q, m->dim);
-}
-
 /* Scores, errors' units and exact scores of all rows in the buckets of a query; how many. */
 static size_t scan_query(const struct measure *c, size_t query, struct scratch *s,
                          struct nlsh__units *u)
@@ -71,7 +59,7 @@ static size_t scan_query(const struct measure *c, size_t query, struct scratch *
     size_t p = in->projection->n_components, n = 0;
     memcpy(s->inputs, in->query_inputs + query * p, p * sizeof *s->inputs);
     nlsh__router_forward(c->router, s->inputs, s->work, s->probabilities);
-    nlsh__score_units(codes, in->inner, s->inputs, whole_length(c, query), u);
+    nlsh__score_units(codes, in->inner, s->inputs, nlsh__encode_whole(in, codes, query), u);
     float mean = (float)in->base->n_rows / (float)in->n_buckets;
     for (size_t b = 0; b < in->n_buckets; b++) {
         size_t first = in->bucket_offsets[b], rows = in->bucket_offsets[b + 1] - first;
