@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "index/margins.h"
+#include "index/arrays.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
@@ -21,10 +21,8 @@ int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_c
         nlsh__place(&at, dim, sizeof(float), &out->mean) != 0 ||
         nlsh__place(&at, out->stride, sizeof(float), &out->steps) != 0 ||
         nlsh__place(&at, row, sizeof(float), &out->centroids) != 0 ||
-        nlsh__place(&at, n_groups, NLSH__GROUP * sizeof(float), &out->bias) != 0 ||
-        nlsh__place(&at, n_groups, NLSH__GROUP, &out->errors) != 0 ||
-        nlsh__mul(n_groups, n_components / 8, &row) != 0 ||
-        nlsh__place(&at, row, 64, &out->values) != 0)
+        nlsh__place_groups(&at, n_groups, n_components, &out->bias, &out->errors, &out->values) !=
+            0)
         return -1;
     out->size = at;
     return 0;
@@ -33,12 +31,6 @@ int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_c
 static enum nlsh_status damaged(struct nlsh_error *error, const char *what)
 {
     return nlsh__fail(error, NLSH_E_DATA, "build the index again", "codes: %s", what);
-}
-
-/* False for NaN. */
-static int inside(float x, float low, float high)
-{
-    return x >= low && x <= high;
 }
 
 static enum nlsh_status check(const struct nlsh__codes_header *h, size_t size, size_t n_inputs,
@@ -50,7 +42,7 @@ static enum nlsh_status check(const struct nlsh__codes_header *h, size_t size, s
         return damaged(error, "their first bytes are not codes'");
     if (h->n_components % 8 != 0 || h->n_components < 8 || h->n_components > n_inputs + 7)
         return damaged(error, "a row's length is outside its meaning");
-    if (!inside(h->scale, 1e-30f, 1e30f) || !inside(h->error_unit, 0, 1e30f))
+    if (!nlsh__inside(h->scale, 1e-30f, 1e30f) || !nlsh__inside(h->error_unit, 0, 1e30f))
         return damaged(error, "a scale is not positive");
     if (memcmp(h->reserved, zeros, sizeof zeros) != 0)
         return damaged(error, "reserved bytes are not zero");

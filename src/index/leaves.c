@@ -7,19 +7,17 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "index/margins.h"
+#include "index/arrays.h"
 #include "kernels/panel.h"
 
 _Static_assert(sizeof(struct nlsh__leaves_header) == 256, "the header is 256 bytes in files");
 
 int nlsh__leaves_layout(size_t n_groups, size_t n_components, struct nlsh__leaves_layout *out)
 {
-    size_t at = sizeof(struct nlsh__leaves_header), row;
+    size_t at = sizeof(struct nlsh__leaves_header);
     *out = (struct nlsh__leaves_layout){0};
-    if (nlsh__place(&at, n_groups, NLSH__GROUP * sizeof(float), &out->bias) != 0 ||
-        nlsh__place(&at, n_groups, NLSH__GROUP, &out->errors) != 0 ||
-        nlsh__mul(n_groups, n_components / 8, &row) != 0 ||
-        nlsh__place(&at, row, 64, &out->values) != 0)
+    if (nlsh__place_groups(&at, n_groups, n_components, &out->bias, &out->errors, &out->values) !=
+        0)
         return -1;
     out->size = at;
     return 0;
@@ -28,12 +26,6 @@ int nlsh__leaves_layout(size_t n_groups, size_t n_components, struct nlsh__leave
 static enum nlsh_status damaged(struct nlsh_error *error, const char *what)
 {
     return nlsh__fail(error, NLSH_E_DATA, "build the index again", "leaves: %s", what);
-}
-
-/* False for NaN. */
-static int inside(float x, float low, float high)
-{
-    return x >= low && x <= high;
 }
 
 static enum nlsh_status check(const struct nlsh__leaves_header *h, size_t size, size_t n_groups,
@@ -45,7 +37,7 @@ static enum nlsh_status check(const struct nlsh__leaves_header *h, size_t size, 
         return damaged(error, "their first bytes are not leaves'");
     if (h->n_components != n_components || h->n_groups != n_groups)
         return damaged(error, "they do not belong to these codes");
-    if (!inside(h->error_unit, 0, 1e30f) || !inside(h->slope, 0, 1e9f))
+    if (!nlsh__inside(h->error_unit, 0, 1e30f) || !nlsh__inside(h->slope, 0, 1e9f))
         return damaged(error, "a scale is not a number >= 0");
     if (memcmp(h->reserved, zeros, sizeof zeros) != 0)
         return damaged(error, "reserved bytes are not zero");

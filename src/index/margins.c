@@ -3,13 +3,7 @@
 
 #include <math.h>
 
-#include "base/memory.h"
-
-/* False for NaN. */
-static int inside(float x, float low, float high)
-{
-    return x >= low && x <= high;
-}
+#include "index/arrays.h"
 
 const char *nlsh__margins_wrong(const struct nlsh__margin_table *t, float least)
 {
@@ -17,10 +11,10 @@ const char *nlsh__margins_wrong(const struct nlsh__margin_table *t, float least)
         if (t->k[i] == 0 || (i > 0 && t->k[i] <= t->k[i - 1]))
             return "a number of neighbours is outside its meaning";
     for (size_t i = 0; i < t->n_losses; i++)
-        if (!inside(t->loss[i], 1e-9f, 0.5f) || (i > 0 && t->loss[i] <= t->loss[i - 1]))
+        if (!nlsh__inside(t->loss[i], 1e-9f, 0.5f) || (i > 0 && t->loss[i] <= t->loss[i - 1]))
             return "a share of neighbours is outside its meaning";
     for (size_t i = 0; i < NLSH__MARGIN_KS * t->n_losses; i++)
-        if (!inside(t->margin[i], least, 1e9f)) return "a margin is outside its meaning";
+        if (!nlsh__inside(t->margin[i], least, 1e9f)) return "a margin is outside its meaning";
     return NULL;
 }
 
@@ -44,13 +38,4 @@ float nlsh__margin_at(const struct nlsh__margin_table *t, size_t k, double loss)
                         (double)row[l]);
     }
     return (float)between((double)k, (double)t->k[i - 1], (double)t->k[i], at[i - 1], at[i]);
-}
-
-int nlsh__place(size_t *offset, size_t count, size_t size, size_t *at)
-{
-    size_t bytes;
-    *at = *offset;
-    if (nlsh__mul(count, size, &bytes) != 0 || bytes > SIZE_MAX / 2 - *offset) return -1;
-    *offset += (bytes + 63) / 64 * 64;
-    return 0;
 }

@@ -1,5 +1,5 @@
 /* margins.h - how far scores may be off, as it was measured for some numbers of neighbours and some
- * shares of them that may be lost; and how arrays are laid out in a section. */
+ * shares of them that may be lost. */
 #ifndef NLSH_INDEX_MARGINS_H
 #define NLSH_INDEX_MARGINS_H
 
@@ -20,8 +20,5 @@ const char *nlsh__margins_wrong(const struct nlsh__margin_table *table, float le
 
 /* Between what was measured; beyond it the nearest. */
 float nlsh__margin_at(const struct nlsh__margin_table *table, size_t k, double loss);
-
-/* Takes count x size bytes, padded to 64, from *offset on; -1 where that overflows. */
-int nlsh__place(size_t *offset, size_t count, size_t size, size_t *at);
 
 #endif
