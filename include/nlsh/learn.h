@@ -188,9 +188,10 @@ struct nlsh_build_options {
     size_t label_knn;  /* neighbours that make a soft label */
     size_t components; /* principal components that the router sees; or NLSH_AUTO */
     size_t code_bytes; /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
-    size_t
-        leaves; /* 1: each 16 vectors of a bucket that lie close together have a code, which a search
-                      for a recall looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on where it saves a fifth of the scan */
+    /* 1: each 16 vectors of a bucket that lie close together have a code, which a search for a recall
+     * looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on, where it saves a fifth of the
+     * scan of held-out vectors. */
+    size_t leaves;
     size_t
         groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
     size_t layers;  /* hidden layers, 0 to 8 */

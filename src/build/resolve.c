@@ -99,8 +99,8 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
     if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
-    if (!nlsh__in_leaves(o, n)) o->leaves = o->leaves > 1 && o->leaves != NLSH_AUTO ? o->leaves : 0;
     if (o->leaves != NLSH_AUTO) NLSH_TRY(check_range("leaves", (double)o->leaves, 0, 1, error));
+    if (!nlsh__in_leaves(o, n)) o->leaves = 0;
     NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
     if (o->nodes != NLSH_AUTO) NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
     NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));

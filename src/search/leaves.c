@@ -78,13 +78,14 @@ int nlsh__leaves_score(struct nlsh_searcher *s, const struct nlsh__plan *plan, s
         int8_t *weights = l->weights + l->n_probes++ * stride;
         nlsh__probe_bucket(codes, index->metric == NLSH_IP, s->inputs, s->scan.units.outside, b,
                            s->scan.origin, weights, &p->probe);
-        nlsh__score_leaves(leaves, &p->probe, weights, b, l->scores + l->n_scores);
+        size_t n_groups =
+            nlsh__score_leaves(leaves, &p->probe, weights, b, l->scores + l->n_scores);
         float log_p = logf(fmaxf(100 * s->probabilities[i] * index->weights[b], 1e-30f));
         p->bucket = b;
         p->first_score = (uint32_t)l->n_scores;
         p->unit = (plan->leaf_margin + leaves->header.slope * log_p) * leaves->header.error_unit *
                   p->probe.length;
-        l->n_scores += n_leaf_scores(index, b);
+        l->n_scores += n_groups * NLSH__GROUP;
     }
     return 1;
 }
