@@ -15,7 +15,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "functions.h"
-#include "tune/sampler.h"
+#include "tune/sample/sampler.h"
 
 static int failed(const struct nlsh_error *error)
 {

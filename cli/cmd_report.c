@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 
 #include "output.h"
-#include "plot.h"
-#include "report.h"
+#include "report/plot.h"
+#include "report/report.h"
 #include "talk.h"
 #include "verbs.h"
 

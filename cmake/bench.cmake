@@ -6,23 +6,23 @@ foreach(source ${benches})
   target_link_libraries(bench_${name} PRIVATE nlsh_internal)
   target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
 endforeach()
-if(NLSH_TESTS) # the test reference/tpe_optuna runs it
-  set_target_properties(bench_tpe PROPERTIES EXCLUDE_FROM_ALL OFF)
+if(TARGET tests) # the test reference/tpe_optuna runs it
+  add_dependencies(tests bench_tpe)
 endif()
 
 # bench_peers measures ours beside other libraries (bench/peers/compare.c). Each of them is a shared
 # object of its own, peer_X.so, made where its Debian package is installed and only when
 # NLSH_BENCH_PEERS asks for C++; nothing of the project itself needs either.
 file(GLOB compare_sources CONFIGURE_DEPENDS bench/peers/*.c)
-add_executable(bench_peers ${compare_sources})
+add_executable(bench_peers EXCLUDE_FROM_ALL ${compare_sources})
 target_link_libraries(bench_peers PRIVATE nlsh_internal ${CMAKE_DL_LIBS})
-if(NOT NLSH_TESTS AND NOT NLSH_BENCH_PEERS)
-  set_target_properties(bench_peers PROPERTIES EXCLUDE_FROM_ALL ON)
+if(TARGET tests)
+  add_dependencies(tests bench_peers)
 endif()
 option(NLSH_BENCH_PEERS "build the libraries that bench compares with (C++)" OFF)
 if(NLSH_BENCH_PEERS)
   enable_language(CXX)
-  set_target_properties(bench_machine bench_epoch PROPERTIES EXCLUDE_FROM_ALL OFF)
+  set_target_properties(bench_peers bench_machine bench_epoch PROPERTIES EXCLUDE_FROM_ALL OFF)
   function(add_peer name)
     add_library(peer_${name} MODULE bench/peers/${name}.cpp)
     set_target_properties(peer_${name} PROPERTIES PREFIX "" CXX_STANDARD 17 CXX_EXTENSIONS OFF

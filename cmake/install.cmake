@@ -1,9 +1,15 @@
-# What `cmake --install` puts where: both headers, both libraries, the command with its man page and
-# completion, and what find_package(nlsh) and pkg-config need. All of it may be moved afterwards.
-install(DIRECTORY include/nlsh DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
-install(TARGETS nlsh nlsh-learn EXPORT nlshTargets
+# What `cmake --install` puts where: headers, libraries, the command with its man page and completion,
+# and what find_package(nlsh) and pkg-config need. All of it may be moved afterwards.
+set(installed_libraries nlsh)
+install(FILES include/nlsh/nlsh.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nlsh)
+if(NLSH_LEARN)
+  list(APPEND installed_libraries nlsh-learn)
+  install(FILES include/nlsh/learn.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nlsh)
+endif()
+install(TARGETS ${installed_libraries} EXPORT nlshTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 set(nlsh_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nlsh)
 if(BUILD_SHARED_LIBS)
@@ -15,13 +21,21 @@ if(BUILD_SHARED_LIBS)
           DESTINATION ${nlsh_cmake_dir})
 endif()
 
+# libnlsh-learn lies beside the library that it needs.
+if(NLSH_LEARN)
+  set_target_properties(nlsh-learn PROPERTIES INSTALL_RPATH "$ORIGIN")
+endif()
+
 # pkg-config: paths from the .pc file's own place, so that --prefix and DESTDIR both hold.
 file(RELATIVE_PATH pc_prefix /root/${CMAKE_INSTALL_LIBDIR}/pkgconfig /root)
 string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
-foreach(lib nlsh nlsh-learn)
+foreach(lib ${installed_libraries})
   configure_file(cmake/${lib}.pc.in ${lib}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
+
+configure_file(cmake/uninstall.cmake.in uninstall.cmake @ONLY)
+add_custom_target(uninstall COMMAND ${CMAKE_COMMAND} -P ${PROJECT_BINARY_DIR}/uninstall.cmake)
 
 if(TARGET nlsh-cli)
   file(RELATIVE_PATH lib_from_bin /root/${CMAKE_INSTALL_BINDIR} /root/${CMAKE_INSTALL_LIBDIR})

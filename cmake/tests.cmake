@@ -1,10 +1,11 @@
 # Each tests/unit/FOLDER/test_X.c is a program of its own, linked with the internals; each
 # tests/cli/*.sh is run with the command's path.
-find_library(CMOCKA_LIBRARY cmocka REQUIRED)
+# All of it is made by the target `tests`, so that a build to install makes none.
+add_custom_target(tests)
 
 # These run under ThreadSanitizer as well: FOLDER/test_X. The other tests add nothing there but
 # oneDNN's and libgomp's own doings.
-set(threaded_tests base/test_pool base/test_job build/test_same_bytes cache/test_cache
+set(threaded_tests base/test_pool make/test_same_bytes cache/test_cache
     router/test_train search/test_search search/test_batch graph/test_exact
     graph/test_approximate)
 add_custom_target(threads_tests)
@@ -21,8 +22,10 @@ foreach(source ${unit_tests})
   get_filename_component(folder ${source} DIRECTORY)
   get_filename_component(folder ${folder} NAME)
   set(target ${folder}_${name})
-  add_executable(${target} ${source})
+  add_executable(${target} EXCLUDE_FROM_ALL ${source})
+  add_dependencies(tests ${target})
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_include_directories(${target} SYSTEM PRIVATE ${XXHASH_INCLUDE})
   target_link_libraries(${target} PRIVATE nlsh_internal ${CMOCKA_LIBRARY})
   add_test(NAME unit/${folder}/${name} COMMAND ${target})
   set(labels unit)
@@ -44,7 +47,7 @@ set(fake_kahip_other FAKE_IDX_BYTES=4 FAKE_NO_KAFFPA)
 if(TARGET partition_test_kahip)
   set(fakes ${PROJECT_BINARY_DIR}/fakes)
   foreach(fake fake_kahip_old fake_kahip_32 fake_kahip_64 fake_kahip_odd fake_kahip_other)
-    add_library(${fake} MODULE tests/unit/partition/fake_kahip.c)
+    add_library(${fake} MODULE EXCLUDE_FROM_ALL tests/unit/partition/fake_kahip.c)
     target_compile_definitions(${fake} PRIVATE ${${fake}})
     set_target_properties(${fake} PROPERTIES PREFIX "" SUFFIX .so C_VISIBILITY_PRESET default
                           LIBRARY_OUTPUT_DIRECTORY ${fakes})

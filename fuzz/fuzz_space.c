@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tune/sampler.h"
+#include "tune/sample/sampler.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# exports.sh ROOT LIBNLSH LIBNLSH_LEARN: what the shared libraries show the world. Exactly the
-# functions that the public headers declare; and libnlsh needs libc and libm, nothing else.
+# exports.sh ROOT LIBNLSH LIBNLSH_LEARN: what the shared libraries show the world. Under the public version
+# NLSH_0.2 exactly the functions that a header declares; besides them only names that start with nlsh__,
+# under a version of this very release. libnlsh needs libc and libm, nothing else.
 set -eu
 root=$1 core=$2 learn=$3
 test -r "$core" && test -r "$learn"
@@ -10,37 +11,32 @@ wrong=0
 declared() {
     tr '\n' ' ' <"$1" | sed 's/;/\n/g' | sed -n 's/.*NLSH_API[^(]*[ *]\(nlsh_[a-z0-9_]*\) *(.*/\1/p' | sort -u
 }
-exported() { nm -D --defined-only "$1" | awk '{ print $3 }' | sort -u; }
+exported() { nm -D --defined-only --with-symbol-versions "$1" | awk '$2 != "A" { print $3 }' | sort -u; }
 
-# compare LIBRARY HEADER...: both ways.
+# compare LIBRARY HEADER: both ways.
 compare() {
-    lib=$1
-    shift
-    want=$(for h in "$@"; do declared "$h"; done | sort -u)
-    got=$(exported "$lib")
-    for name in $got; do
-        case "
-$want
-" in *"
-$name
-"*) ;;
-        *) echo "$(basename "$lib") exports $name, which no public header declares"; wrong=1 ;;
+    want=$(declared "$2")
+    for symbol in $(exported "$1"); do
+        name=${symbol%%@*}
+        case $symbol in
+        nlsh__*@@NLSH_PRIVATE_*) ;;
+        nlsh_*@@NLSH_0.2)
+            printf '%s\n' "$want" | grep -qx "$name" ||
+                { echo "$(basename "$1") exports $name, which $(basename "$2") does not declare"; wrong=1; }
+            ;;
+        *) echo "$(basename "$1") exports $symbol: neither public nor private"; wrong=1 ;;
         esac
     done
+    got=$(exported "$1" | sed 's/@.*//')
     for name in $want; do
-        case "
-$got
-" in *"
-$name
-"*) ;;
-        *) echo "$(basename "$lib") lacks $name, which a public header declares"; wrong=1 ;;
-        esac
+        printf '%s\n' "$got" | grep -qx "$name" ||
+            { echo "$(basename "$1") lacks $name, which $(basename "$2") declares"; wrong=1; }
     done
 }
 
 test -n "$(declared "$root/include/nlsh/nlsh.h")" # the sed above still reads the headers
 compare "$core" "$root/include/nlsh/nlsh.h"
-compare "$learn" "$root/include/nlsh/nlsh.h" "$root/include/nlsh/learn.h"
+compare "$learn" "$root/include/nlsh/learn.h"
 
 for lib in $(readelf -d "$core" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
     case $lib in

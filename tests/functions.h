@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tune/params.h"
+#include "tune/sample/params.h"
 
 #define FUNCTIONS_PI 3.14159265358979323846
 

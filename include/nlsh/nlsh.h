@@ -26,8 +26,11 @@ extern "C" {
 #endif
 
 #define NLSH_VERSION_MAJOR 0
-#define NLSH_VERSION_MINOR 1
+#define NLSH_VERSION_MINOR 2
 #define NLSH_VERSION_PATCH 0
+#define NLSH_TEXT_(x) #x
+#define NLSH_DOTTED_(major, minor, patch) NLSH_TEXT_(major) "." NLSH_TEXT_(minor) "." NLSH_TEXT_(patch)
+#define NLSH_VERSION NLSH_DOTTED_(NLSH_VERSION_MAJOR, NLSH_VERSION_MINOR, NLSH_VERSION_PATCH)
 
 /* The version of the library that runs, "0.1.0". */
 NLSH_API const char *nlsh_version(void);

@@ -1,4 +1,4 @@
-/* version.c - the library's version, as CMake has it. */
+/* version.c - the version of the library that runs: that of the header it was built with. */
 #include "nlsh/nlsh.h"
 
 const char *nlsh_version(void)

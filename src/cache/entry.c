@@ -2,6 +2,7 @@
  * entry.c - see entry.h. The checksum runs over the header with its own field zero, then over the
  * rest, as one stream, so that a changed byte anywhere is seen.
  */
+#define XXH_INLINE_ALL
 #include "cache/entry.h"
 
 #include <ctype.h>
@@ -10,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 _Static_assert(sizeof(struct nlsh__entry_header) == 224, "the header has no padding");
 
@@ -88,12 +88,12 @@ static int header_is_sound(const struct nlsh__entry_header *h, size_t size)
 static int checksum_agrees(const struct nlsh__entry_header *header, const struct nlsh__map *map)
 {
     struct nlsh__entry_header blank = *header;
-    XXH3_state_t state;
+    struct nlsh__hash state;
     blank.checksum = 0;
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, &blank, sizeof blank);
-    XXH3_64bits_update(&state, map->data + sizeof blank, map->size - sizeof blank);
-    return XXH3_64bits_digest(&state) == header->checksum;
+    nlsh__hash_begin(&state);
+    nlsh__hash_add(&state, &blank, sizeof blank);
+    nlsh__hash_add(&state, map->data + sizeof blank, map->size - sizeof blank);
+    return nlsh__hash_end(&state) == header->checksum;
 }
 
 static int is_absent(const char *path)
@@ -142,13 +142,13 @@ static uint64_t checksum_of(const struct nlsh__entry_header *header, const char 
                             size_t padding, const struct nlsh__entry_part *parts, size_t n_parts)
 {
     static const uint8_t zeros[PAYLOAD_ALIGN];
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, header, sizeof *header);
-    XXH3_64bits_update(&state, key, (size_t)header->key_size);
-    XXH3_64bits_update(&state, zeros, padding);
-    for (size_t i = 0; i < n_parts; i++) XXH3_64bits_update(&state, parts[i].data, parts[i].size);
-    return XXH3_64bits_digest(&state);
+    struct nlsh__hash state;
+    nlsh__hash_begin(&state);
+    nlsh__hash_add(&state, header, sizeof *header);
+    nlsh__hash_add(&state, key, (size_t)header->key_size);
+    nlsh__hash_add(&state, zeros, padding);
+    for (size_t i = 0; i < n_parts; i++) nlsh__hash_add(&state, parts[i].data, parts[i].size);
+    return nlsh__hash_end(&state);
 }
 
 enum nlsh_status nlsh__entry_write(const char *path, const struct nlsh__entry *entry,

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/resident.h"
-#include "index/codes.h"
+#include "codes/codes.h"
 #include "index/layout.h"
-#include "index/leaves.h"
+#include "codes/leaves.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
 

@@ -3,11 +3,10 @@
  * number is checked before it is used; after this each section lies inside the map, behind the one
  * before it. Also the pass that compares every byte with a checksum.
  */
-#define XXH_INLINE_ALL
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "index/layout.h"
 
 const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
@@ -36,12 +35,11 @@ const char *nlsh__section_name(uint32_t id)
 uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
                               const struct nlsh__index_entry *entries)
 {
-    XXH3_state_t hash;
-    XXH3_INITSTATE(&hash);
-    XXH3_64bits_reset(&hash);
-    XXH3_64bits_update(&hash, header, offsetof(struct nlsh__index_header, checksum));
-    XXH3_64bits_update(&hash, entries, header->n_sections * sizeof *entries);
-    return XXH3_64bits_digest(&hash);
+    struct nlsh__hash hash;
+    nlsh__hash_begin(&hash);
+    nlsh__hash_add(&hash, header, offsetof(struct nlsh__index_header, checksum));
+    nlsh__hash_add(&hash, entries, header->n_sections * sizeof *entries);
+    return nlsh__hash_end(&hash);
 }
 
 static enum nlsh_status truncated(const char *path, uint64_t has, uint64_t needs,
@@ -156,7 +154,7 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
                 return nlsh__fail(error, NLSH_E_DATA, remedy,
                                   "%s: byte %llu, between two sections, is not zero", path,
                                   (unsigned long long)end);
-        if (XXH3_64bits(map->data + entry->offset, entry->size) != entry->checksum)
+        if (nlsh__hash_of(map->data + entry->offset, entry->size) != entry->checksum)
             return nlsh__fail(error, NLSH_E_DATA, remedy,
                               "%s: section %s (id %u, %llu bytes at %llu) does not agree with its "
                               "checksum",

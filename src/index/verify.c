@@ -3,12 +3,11 @@
  * was written; this says that what was written holds together: every row of the base once, no
  * float that is not finite, and the very vectors that data_hash was made of, each under its id.
  */
-#define XXH_INLINE_ALL
 #include <math.h>
 #include <stdlib.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "index/layout.h"
 
@@ -69,23 +68,22 @@ static enum nlsh_status check_hash(const struct nlsh_index *index, const uint32_
                               : narrow  ? NLSH_U8
                                         : meta->storage_type,
                               meta->dim, meta->n_rows};
-    XXH3_state_t state;
+    struct nlsh__hash state;
     uint8_t *bytes;
     enum nlsh_status status = nlsh__alloc(&bytes, row_bytes, 1, error);
     if (status != NLSH_OK) return status;
-    XXH3_INITSTATE(&state);
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, head, sizeof head);
+    nlsh__hash_begin(&state);
+    nlsh__hash_add(&state, head, sizeof head);
     for (size_t id = 0; id < meta->n_rows; id++) {
         const uint8_t *row = (const uint8_t *)index->vectors + row_of[id] * row_bytes;
         const float *floats = (const float *)(const void *)row;
         for (size_t i = 0; is_signed && i < row_bytes; i++) bytes[i] = row[i] ^ 0x80;
         for (size_t i = 0; narrow && i < meta->dim; i++) bytes[i] = (uint8_t)floats[i];
-        XXH3_64bits_update(&state, is_signed || narrow ? bytes : row,
+        nlsh__hash_add(&state, is_signed || narrow ? bytes : row,
                            narrow ? meta->dim : row_bytes);
     }
     free(bytes);
-    uint64_t hash = XXH3_64bits_digest(&state);
+    uint64_t hash = nlsh__hash_end(&state);
     if (hash == expected) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_DATA, remedy,
                       "%s: its vectors are not those it says: data hash %016llx, not %016llx",

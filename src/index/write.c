@@ -4,12 +4,11 @@
  * is what it was; a file whose header was never filled in begins with zeros, which no reader takes.
  * Layout: docs/index-format.md.
  */
-#define XXH_INLINE_ALL
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "index/layout.h"
 
@@ -21,23 +20,22 @@ static enum nlsh_status write_section(struct nlsh__output *output,
                                       struct nlsh__index_entry *entry, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    XXH3_state_t hash;
+    struct nlsh__hash hash;
     NLSH_TRY(nlsh__output_align(output, NLSH__SECTION_ALIGN, error));
     entry->id = (uint32_t)section->id;
     entry->flags = entry->id < NLSH__N_KNOWN ? nlsh__known_sections[entry->id].flags : 0;
     entry->offset = nlsh__output_offset(output);
     entry->size = section->size;
-    XXH3_INITSTATE(&hash);
-    XXH3_64bits_reset(&hash);
+    nlsh__hash_begin(&hash);
     const uint8_t *p = section->data;
     for (size_t left = section->size; left > 0;) {
         size_t n = left < PIECE ? left : PIECE;
-        XXH3_64bits_update(&hash, p, n);
+        nlsh__hash_add(&hash, p, n);
         NLSH_TRY(nlsh__output_write(output, p, n, error));
         p += n;
         left -= n;
     }
-    entry->checksum = XXH3_64bits_digest(&hash);
+    entry->checksum = nlsh__hash_end(&hash);
 out:
     return status;
 }

@@ -5,7 +5,7 @@
 #include "index/index.h"
 #include "search/query.h"
 #include "search/route.h"
-#include "search/score.h"
+#include "codes/score.h"
 
 /* Scores of a round of a scan: 64 KiB of them stay in the cache. */
 #define NLSH__ROUND 16384

@@ -4,12 +4,11 @@
  * A header of 64 bytes, all ids, all squared distances; two checksums, of the values and of the
  * header itself, so that no single damaged byte goes unseen. Ids alone also as .ivecs.
  */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "vectors/parse.h"
@@ -61,7 +60,7 @@ static enum nlsh_status read_header(const uint8_t *bytes, size_t size, const cha
         return nlsh__fail(error, NLSH_E_DATA, "read it with the nlsh that wrote it",
                           "%s: version %u of the graph file; this nlsh reads %u", name, h->version,
                           VERSION);
-    if (h->header_hash != XXH3_64bits(bytes, offsetof(struct header, header_hash)))
+    if (h->header_hash != nlsh__hash_of(bytes, offsetof(struct header, header_hash)))
         return bad(name, "the header is damaged: its checksum does not agree", error);
     if (h->header_bytes != HEADER_BYTES || h->reserved[0] != 0 || h->reserved[1] != 0)
         return bad(name, "the header has values that this version does not write", error);
@@ -104,7 +103,7 @@ enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const 
     size_t n = 0;
     memset(out, 0, sizeof *out);
     NLSH_TRY(read_header(bytes, size, name, &h, &n, error));
-    if (h.values_hash != XXH3_64bits(bytes + sizeof h, size - sizeof h))
+    if (h.values_hash != nlsh__hash_of(bytes + sizeof h, size - sizeof h))
         return bad(name, "damaged: its checksum does not agree", error);
     NLSH_TRY(nlsh__alloc(&out->ids, n, 4, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, n, 4, error));
@@ -172,19 +171,18 @@ static enum nlsh_status write_ivecs(const char *path, const struct nlsh_neighbor
 
 static void fill_header(const struct nlsh_neighbors *g, size_t n, struct header *h)
 {
-    XXH3_state_t state;
+    struct nlsh__hash state;
     memset(h, 0, sizeof *h);
     memcpy(h->magic, MAGIC, sizeof h->magic);
     h->version = VERSION;
     h->header_bytes = HEADER_BYTES;
     h->n_rows = g->n_rows;
     h->k = g->k;
-    XXH3_INITSTATE(&state);
-    XXH3_64bits_reset(&state);
-    XXH3_64bits_update(&state, g->ids, n * 4);
-    XXH3_64bits_update(&state, g->l2sq, n * 4);
-    h->values_hash = XXH3_64bits_digest(&state);
-    h->header_hash = XXH3_64bits(h, offsetof(struct header, header_hash));
+    nlsh__hash_begin(&state);
+    nlsh__hash_add(&state, g->ids, n * 4);
+    nlsh__hash_add(&state, g->l2sq, n * 4);
+    h->values_hash = nlsh__hash_end(&state);
+    h->header_hash = nlsh__hash_of(h, offsetof(struct header, header_hash));
 }
 
 enum nlsh_status nlsh_neighbors_write(const char *path, const struct nlsh_neighbors *neighbors,

@@ -2,15 +2,14 @@
 #ifndef NLSH_TESTS_SAMPLE_INDEX_H
 #define NLSH_TESTS_SAMPLE_INDEX_H
 
-#define XXH_INLINE_ALL
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "base/hash.h"
 #include "base/memory.h"
-#include "index/codes.h"
+#include "codes/codes.h"
 #include "index/layout.h"
 #include "nlsh/learn.h"
 #include "router/router.h"
@@ -190,7 +189,7 @@ static inline void sample_seal(uint8_t *file, size_t size)
         struct nlsh__index_entry entry;
         memcpy(&entry, &entries[i], sizeof entry);
         if (entry.offset > size || entry.size > size - entry.offset) continue;
-        entry.checksum = XXH3_64bits(file + entry.offset, (size_t)entry.size);
+        entry.checksum = nlsh__hash_of(file + entry.offset, (size_t)entry.size);
         memcpy(&entries[i], &entry, sizeof entry);
     }
     header.checksum = nlsh__index_checksum(&header, entries);

@@ -2,7 +2,7 @@
  * rows finds, and no query is among the rows. */
 #include "support/built.h"
 
-#include "tune/folds.h"
+#include "tune/run/folds.h"
 
 /* l2sq of the k-th neighbour by brute force, the row `without` left out. */
 static double kth_l2sq(const struct nlsh_matrix *rows, size_t without,

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tune/params.h"
+#include "tune/sample/params.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 

@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tune/parzen.h"
-#include "tune/sampler.h"
+#include "tune/sample/parzen.h"
+#include "tune/sample/sampler.h"
 
 #define SEED 20111212
 #define MOST_CELLS 4096

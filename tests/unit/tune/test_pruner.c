@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tune/pruner.h"
+#include "tune/sample/pruner.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof *(array))
 

@@ -13,7 +13,7 @@
 
 #include "base/rng.h"
 #include "functions.h"
-#include "tune/sampler.h"
+#include "tune/sample/sampler.h"
 
 #define SEED 20130616
 

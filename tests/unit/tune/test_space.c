@@ -3,9 +3,9 @@
 
 #include <math.h>
 
-#include "tune/objective.h"
-#include "tune/sampler.h"
-#include "tune/space.h"
+#include "tune/run/objective.h"
+#include "tune/sample/sampler.h"
+#include "tune/run/space.h"
 
 static void check_default(const struct nlsh__search_space *space,
                           const struct nlsh_build_options *build)

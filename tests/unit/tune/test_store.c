@@ -7,7 +7,7 @@
 #include <sqlite3.h>
 #include <sys/wait.h>
 
-#include "tune/store.h"
+#include "tune/study/store.h"
 
 static struct nlsh__search_space space;
 

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "functions.h"
-#include "tune/sampler.h"
+#include "tune/sample/sampler.h"
 
 enum { N_TRIALS = 100, MOST_SEEDS = 60 };
 

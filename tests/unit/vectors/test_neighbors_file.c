@@ -3,9 +3,7 @@
 
 #include <math.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "base/hash.h"
 #include "vectors/parse.h"
 
 static struct nlsh_error error;
@@ -48,9 +46,9 @@ static uint8_t *written(void)
 /* Makes both checksums right again. */
 static void reseal(uint8_t *bytes, size_t size)
 {
-    uint64_t hash = XXH3_64bits(bytes + 64, size - 64);
+    uint64_t hash = nlsh__hash_of(bytes + 64, size - 64);
     memcpy(bytes + 48, &hash, 8);
-    hash = XXH3_64bits(bytes, 56);
+    hash = nlsh__hash_of(bytes, 56);
     memcpy(bytes + 56, &hash, 8);
 }
 

@@ -1,0 +1,66 @@
+# libnlsh-learn (make, tune, evaluate an index), the command, and what is built with them.
+find_package(ZLIB REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
+# Not find_package(dnnl): Debian's oneDNN asks there for OpenCL, which only a GPU would need.
+find_path(DNNL_INCLUDE dnnl.h REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+include(cmake/openmp.cmake) # oneDNN's threads: we hold them to one a worker
+find_path(XXHASH_INCLUDE xxhash.h REQUIRED) # the cache's names, and a test
+find_path(METIS_INCLUDE metis.h REQUIRED)
+find_library(METIS_LIBRARY metis REQUIRED)
+
+sources_of(learn_sources src/vectors src/linalg src/cache src/graph src/partition src/router/train
+           src/codes/make src/measure src/make src/evaluate src/tune/study src/tune/sample
+           src/tune/run)
+add_library(nlsh_learn OBJECT ${learn_sources} src/base/job.c)
+target_include_directories(nlsh_learn SYSTEM PRIVATE ${METIS_INCLUDE} ${DNNL_INCLUDE}
+                           ${XXHASH_INCLUDE})
+set(learn_libraries ${DNNL_LIBRARY} OpenMP::OpenMP_C PkgConfig::LAPACKE PkgConfig::JANSSON
+    PkgConfig::SQLITE ZLIB::ZLIB ${METIS_LIBRARY} m Threads::Threads ${CMAKE_DL_LIBS})
+target_link_libraries(nlsh_learn PRIVATE nlsh_flags ${learn_libraries})
+add_nlsh_library(nlsh-learn nlsh_learn ${learn_libraries})
+target_link_libraries(nlsh-learn PUBLIC nlsh)
+
+# ---- the command, and the methods that it compares with ------------------------------------------
+sources_of(baseline_sources baselines)
+add_library(nlsh_baselines OBJECT ${baseline_sources})
+target_link_libraries(nlsh_baselines PRIVATE nlsh_flags)
+target_include_directories(nlsh_baselines PRIVATE ${PROJECT_SOURCE_DIR})
+sources_of(cli_sources cli cli/report cli/bench)
+add_executable(nlsh-cli ${cli_sources} $<TARGET_OBJECTS:nlsh_baselines>)
+set_target_properties(nlsh-cli PROPERTIES OUTPUT_NAME nlsh)
+target_include_directories(nlsh-cli PRIVATE cli ${PROJECT_SOURCE_DIR})
+target_link_libraries(nlsh-cli PRIVATE nlsh_flags nlsh-learn PkgConfig::JANSSON PkgConfig::SQLITE
+                      m Threads::Threads)
+
+# ---- the examples --------------------------------------------------------------------------------
+file(GLOB examples CONFIGURE_DEPENDS examples/*.c)
+foreach(source ${examples})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(example_${name} ${source})
+  target_link_libraries(example_${name} PRIVATE $<IF:$<STREQUAL:${name},search>,nlsh,nlsh-learn>)
+  target_compile_options(example_${name} PRIVATE -Wall -Wextra)
+endforeach()
+
+# ---- tests, fuzzers, benches: they reach the internals through this one --------------------------
+add_library(nlsh_internal STATIC EXCLUDE_FROM_ALL $<TARGET_OBJECTS:nlsh_core>
+            $<TARGET_OBJECTS:nlsh_learn> $<TARGET_OBJECTS:nlsh_baselines>)
+target_include_directories(nlsh_internal PUBLIC ${PROJECT_SOURCE_DIR})
+target_link_libraries(nlsh_internal PUBLIC nlsh_flags ${learn_libraries})
+
+if(NLSH_TESTS)
+  find_library(CMOCKA_LIBRARY cmocka)
+  if(CMOCKA_LIBRARY)
+    enable_testing()
+    include(cmake/tests.cmake)
+  else()
+    message(STATUS "no cmocka: the tests are left out")
+  endif()
+endif()
+if(NLSH_FUZZ)
+  include(cmake/fuzz.cmake)
+endif()
+include(cmake/bench.cmake)

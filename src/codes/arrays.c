@@ -1,0 +1,27 @@
+/* arrays.c - see arrays.h. */
+#include "codes/arrays.h"
+
+#include <stdint.h>
+
+#include "base/memory.h"
+#include "kernels/panel.h"
+
+int nlsh__place(size_t *offset, size_t count, size_t size, size_t *at)
+{
+    size_t bytes;
+    *at = *offset;
+    if (nlsh__mul(count, size, &bytes) != 0 || bytes > SIZE_MAX / 2 - *offset) return -1;
+    *offset += (bytes + 63) / 64 * 64;
+    return 0;
+}
+
+int nlsh__place_groups(size_t *offset, size_t n_groups, size_t n_components, size_t *bias,
+                       size_t *errors, size_t *values)
+{
+    size_t rows;
+    if (nlsh__place(offset, n_groups, NLSH__GROUP * sizeof(float), bias) != 0 ||
+        nlsh__place(offset, n_groups, NLSH__GROUP, errors) != 0 ||
+        nlsh__mul(n_groups, n_components / 8, &rows) != 0)
+        return -1;
+    return nlsh__place(offset, rows, 64, values);
+}

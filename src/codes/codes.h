@@ -1,0 +1,69 @@
+/*
+ * codes.h - short codes of the rows, in bucket order: what a search scans before it computes exact
+ * distances.
+ *
+ * A code holds what a row's principal components (the router's inputs) differ by from its bucket's
+ * centroid, 4 bits a component. With a query's components q, the centroid c and the row's decoded
+ * difference h, the row's score is
+ *   L2  |q - c|^2 + bias - 2 (q - c).h      IP  - q.c - q.h
+ * in units of the inputs. Groups of 16 rows as in kernels/panel.h; every bucket begins a group of
+ * its own. docs/index-format.md has the section, docs/algorithm.md the reasons.
+ */
+#ifndef NLSH_CODES_CODES_H
+#define NLSH_CODES_CODES_H
+
+#include "codes/margins.h"
+#include "nlsh/nlsh.h"
+
+#define NLSH__CODES_MAGIC "NLSHCD02"
+#define NLSH__MARGIN_LOSSES 5 /* shares of the neighbours that a margin may lose */
+
+/* The section's first 256 bytes; little-endian. */
+struct nlsh__codes_header {
+    char magic[8];
+    uint64_t size_bytes; /* of the section */
+    uint32_t n_groups;
+    uint32_t n_components;              /* coded: a multiple of 8; those that fill up have step 0 */
+    float scale;                        /* of the inputs: input = scale x component */
+    float error_unit;                   /* of the rows' errors */
+    uint32_t margin_k[NLSH__MARGIN_KS]; /* ascending */
+    float margin_loss[NLSH__MARGIN_LOSSES];              /* ascending */
+    float margin[NLSH__MARGIN_KS * NLSH__MARGIN_LOSSES]; /* [k][loss] */
+    uint8_t reserved[132];                               /* zero */
+};
+
+/* Where the arrays stand, in bytes from the section's start; each is padded to 64 bytes. */
+struct nlsh__codes_layout {
+    size_t mean;      /* f32 [dim] */
+    size_t steps;     /* f32 [stride] between two codes of a component */
+    size_t centroids; /* f32 [m][stride] */
+    size_t bias;      /* f32 [16 n_groups], +infinity where no row is */
+    size_t errors;    /* u8 [16 n_groups] */
+    size_t values;    /* u8 [n_groups][n_components / 8][16][4] */
+    size_t size;
+    size_t stride; /* n_components, to a multiple of 16 */
+};
+
+struct nlsh__codes {
+    struct nlsh__codes_header header;
+    struct nlsh__codes_layout layout;
+    const float *mean, *steps, *centroids, *bias;
+    const uint8_t *errors, *values;
+    uint32_t *group_offsets; /* [m + 1] */
+};
+
+/* From sizes alone; -1 where they overflow. */
+int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_components,
+                       struct nlsh__codes_layout *out);
+
+/* Checks a section against the index's buckets and the router's inputs; the bytes are borrowed and
+ * must be aligned to 64. NLSH_E_DATA, NLSH_E_NOMEM. */
+enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t *bucket_offsets,
+                                  size_t n_buckets, size_t n_inputs, size_t dim,
+                                  struct nlsh__codes **out, struct nlsh_error *error);
+void nlsh__codes_close(struct nlsh__codes *codes);
+
+/* How many errors a row's score may be off, at a loss of this share of k neighbours. */
+float nlsh__codes_margin(const struct nlsh__codes *codes, size_t k, double loss);
+
+#endif

@@ -1,0 +1,296 @@
+/*
+ * encode.c - see encode.h.
+ *
+ * With x a row, c its bucket's centroid and q a query near to both, x = c + h + e: h is what the code
+ * says, e all that it does not, inside the coded components (what 16 steps leave) and outside. Then
+ *   |q - x|^2 = |q - c|^2 - 2 (q - c).h + [|x - c|^2 - 2 (q - c).e of the coded components]
+ *               + |q|^2 - 2 q.x + |x|^2 of the others,
+ * and of what the query alone could tell, q.x outside, c.x is taken: the bucket's queries lie about
+ * its centroid. So a row's bias is |x - c|^2 inside + |x|^2 - 2 c.x outside, and a score is off by
+ * -2 (q - c).e throughout. Were e's direction any direction, that would be about
+ * 2 |q - c| |e| / sqrt(dimension); a row's error is kept so, and how many of them count is measured.
+ */
+#include "codes/make/encode.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "kernels/panel.h"
+
+/* The step between two of 16 codes, in standard deviations of a component within a bucket: .3352 is
+ * the best for a normal distribution (Max, "Quantizing for minimum distortion", 1960, table II). */
+static const float step_share = 0.3352f;
+
+struct encode {
+    const struct nlsh__encode *in;
+    struct nlsh__codes_header *header;
+    struct nlsh__codes_layout layout;
+    uint8_t *bytes;
+    uint32_t *group_offsets;
+    double *variances;       /* [m x stride] sums over a bucket's rows */
+    double *whole;           /* [n_threads x dim] a bucket's centroid among the vectors */
+    float *inside, *outside; /* [n_rows] squared lengths of e, in index order */
+    double *lengths;         /* [m x 2] sums of |x - c|^2 inside and of |x|^2 outside */
+    float *errors;           /* [n_rows] */
+};
+
+static float *floats(const struct encode *e, size_t offset)
+{
+    return (float *)(void *)(e->bytes + offset);
+}
+
+static float value(const struct nlsh_matrix *m, size_t row, size_t d)
+{
+    return m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[row * m->dim + d]
+                              : ((const float *)m->data)[row * m->dim + d];
+}
+
+/* ---- centroids and steps --------------------------------------------------------------------- */
+
+/* The centroid of a bucket's components, and how they vary about it. */
+static void centre_bucket(void *ctx, size_t bucket, size_t worker)
+{
+    const struct encode *e = ctx;
+    const struct nlsh__encode *in = e->in;
+    size_t p = in->projection->n_components, stride = e->layout.stride;
+    size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
+    float *centroid = floats(e, e->layout.centroids) + bucket * stride;
+    double *sums = e->variances + bucket * stride;
+    (void)worker;
+    for (size_t r = first; r < end; r++)
+        for (size_t c = 0; c < in->n_components; c++)
+            sums[c] += (double)in->inputs[in->ids[r] * p + c];
+    for (size_t c = 0; c < in->n_components && end > first; c++)
+        centroid[c] = (float)(sums[c] / (double)(end - first));
+    memset(sums, 0, stride * sizeof *sums);
+    for (size_t r = first; r < end; r++)
+        for (size_t c = 0; c < in->n_components; c++) {
+            double v = (double)(in->inputs[in->ids[r] * p + c] - centroid[c]);
+            sums[c] += v * v;
+        }
+}
+
+static void set_steps(const struct encode *e)
+{
+    size_t m = e->in->n_buckets, stride = e->layout.stride;
+    float *steps = floats(e, e->layout.steps);
+    for (size_t c = 0; c < e->in->n_components; c++) {
+        double sum = 0;
+        for (size_t b = 0; b < m; b++) sum += e->variances[b * stride + c];
+        steps[c] = step_share * (float)sqrt(sum / (double)e->in->base->n_rows);
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+/* The bucket's mean among the vectors, less the projection's mean, times its scale. */
+static void whole_centroid(const struct nlsh__encode *in, size_t bucket, double *out)
+{
+    size_t dim = in->base->dim;
+    size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
+    memset(out, 0, dim * sizeof *out);
+    for (size_t r = first; r < end; r++)
+        for (size_t d = 0; d < dim; d++) out[d] += (double)value(in->base, in->ids[r], d);
+    for (size_t d = 0; d < dim; d++)
+        out[d] = (out[d] / (double)(end - first) - (double)in->projection->mean[d]) *
+                 (double)in->projection->scale;
+}
+
+/* Squared lengths and products of a row: among the coded components, and outside them. */
+struct parts {
+    double inside, error;                   /* |x - c|^2, and what of it the code does not hold */
+    double length, with_centroid, centroid; /* outside: |x|^2, x.c, |c|^2 */
+};
+
+static void code_row(const struct encode *e, const float *z, const float *centroid, size_t lane,
+                     struct parts *out)
+{
+    size_t n_chunks = e->header->n_components / 8;
+    const float *steps = floats(e, e->layout.steps);
+    for (size_t c = 0; c < e->in->n_components; c++) {
+        float v = z[c] - centroid[c];
+        uint32_t level = nlsh__code_level(v, steps[c]);
+        nlsh__put_level(e->bytes + e->layout.values, n_chunks, lane, c, level);
+        double off = (double)v - ((double)level - 7.5) * (double)steps[c];
+        out->inside += (double)v * (double)v;
+        out->error += off * off;
+        out->length -= (double)z[c] * (double)z[c];
+        out->with_centroid -= (double)z[c] * (double)centroid[c];
+        out->centroid -= (double)centroid[c] * (double)centroid[c];
+    }
+}
+
+static void encode_row(const struct encode *e, size_t lane, size_t row, const float *centroid,
+                       const double *whole, struct parts *out)
+{
+    const struct nlsh__projection *p = e->in->projection;
+    *out = (struct parts){0};
+    code_row(e, e->in->inputs + row * p->n_components, centroid, lane, out);
+    for (size_t d = 0; d < e->in->base->dim; d++) {
+        double x = ((double)value(e->in->base, row, d) - (double)p->mean[d]) * (double)p->scale;
+        out->length += x * x;
+        out->with_centroid += x * whole[d];
+        out->centroid += whole[d] * whole[d];
+    }
+    /* Where all components are coded, nothing but rounding is outside. */
+    if (e->in->n_components == e->in->base->dim)
+        out->length = out->with_centroid = out->centroid = 0;
+    out->length = fmax(out->length, 0);
+}
+
+static void encode_bucket(void *ctx, size_t bucket, size_t worker)
+{
+    const struct encode *e = ctx;
+    const struct nlsh__encode *in = e->in;
+    size_t first = in->bucket_offsets[bucket], n = in->bucket_offsets[bucket + 1] - first;
+    size_t lane = e->group_offsets[bucket] * NLSH__GROUP;
+    size_t lanes = e->group_offsets[bucket + 1] * NLSH__GROUP - lane;
+    const float *centroid = floats(e, e->layout.centroids) + bucket * e->layout.stride;
+    float *bias = floats(e, e->layout.bias) + lane;
+    double *whole = e->whole + worker * in->base->dim;
+    if (n > 0) whole_centroid(in, bucket, whole);
+    for (size_t i = n; i < lanes; i++) bias[i] = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        struct parts p;
+        encode_row(e, lane + i, in->ids[first + i], centroid, whole, &p);
+        bias[i] = in->inner ? 0 : (float)(p.inside + p.length - 2 * p.with_centroid);
+        double outside = in->inner ? p.length : p.length - 2 * p.with_centroid + p.centroid;
+        e->inside[first + i] = (float)p.error;
+        e->outside[first + i] = (float)fmax(outside, 0);
+        e->lengths[2 * bucket] += p.inside;
+        e->lengths[2 * bucket + 1] += p.length;
+    }
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* Mean squared lengths of a query, less the centroid where that counts, inside and outside of the
+ * coded components: rows about their own bucket's stand for it. */
+static void mean_lengths(const struct encode *e, double *inside, double *outside)
+{
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, p = in->projection->n_components;
+    *inside = *outside = 0;
+    if (!in->inner) {
+        for (size_t b = 0; b < in->n_buckets; b++) {
+            *inside += e->lengths[2 * b] / (double)n;
+            *outside += e->lengths[2 * b + 1] / (double)n;
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < in->n_components; c++)
+            *inside += (double)in->query_inputs[i * p + c] * (double)in->query_inputs[i * p + c];
+    for (size_t i = 0; i < n * in->base->dim; i++) {
+        double v = (double)((const float *)in->queries->data)[i] * (double)in->projection->scale;
+        *outside += v * v;
+    }
+    *inside /= (double)n;
+    *outside = fmax(*outside / (double)n - *inside, 0);
+}
+
+/* A row's error, for a query of length 1 whose parts inside and outside are as in the mean. */
+static void set_errors(const struct encode *e)
+{
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, dim = in->base->dim;
+    double inside, outside, p = (double)in->n_components, rest = (double)dim - p;
+    uint8_t *errors = e->bytes + e->layout.errors;
+    float most = 0;
+    mean_lengths(e, &inside, &outside);
+    double sum = inside + outside > 0 ? inside + outside : 1, factor = in->inner ? 1 : 2;
+    for (size_t r = 0; r < n; r++) {
+        double square = inside / sum * (double)e->inside[r] / p +
+                        (rest > 0 ? outside / sum * (double)e->outside[r] / rest : 0);
+        e->errors[r] = (float)(factor * sqrt(square));
+        most = fmaxf(most, e->errors[r]);
+    }
+    e->header->error_unit = most / 255;
+    for (size_t b = 0; b < in->n_buckets && most > 0; b++) {
+        size_t first = in->bucket_offsets[b], lane = e->group_offsets[b] * NLSH__GROUP;
+        for (size_t r = first; r < in->bucket_offsets[b + 1]; r++) {
+            float code = ceilf(e->errors[r] / e->header->error_unit);
+            errors[lane + r - first] = (uint8_t)fminf(code, 255);
+        }
+    }
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void encode_free(struct encode *e)
+{
+    free(e->group_offsets);
+    free(e->variances);
+    free(e->whole);
+    free(e->inside);
+    free(e->outside);
+    free(e->lengths);
+    free(e->errors);
+}
+
+static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t *size,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__encode *in = e->in;
+    size_t n = in->base->n_rows, m = in->n_buckets, n_groups = 0;
+    size_t n_components = (in->n_components + 7) / 8 * 8;
+    NLSH_TRY(nlsh__alloc(&e->group_offsets, m + 1, sizeof *e->group_offsets, error));
+    for (size_t b = 0; b <= m; b++) {
+        e->group_offsets[b] = (uint32_t)n_groups;
+        if (b == m) break;
+        size_t rows = in->bucket_offsets[b + 1] - in->bucket_offsets[b];
+        n_groups += (rows + NLSH__GROUP - 1) / NLSH__GROUP;
+    }
+    int fits = nlsh__codes_layout(in->base->dim, m, n_groups, n_components, &e->layout) == 0;
+    *size = e->layout.size;
+    NLSH_TRY(nlsh__calloc(&e->bytes, fits ? *size : SIZE_MAX, 1, error));
+    e->header = (struct nlsh__codes_header *)(void *)e->bytes;
+    *e->header = (struct nlsh__codes_header){.size_bytes = *size,
+                                             .n_groups = (uint32_t)n_groups,
+                                             .n_components = (uint32_t)n_components,
+                                             .scale = in->projection->scale};
+    memcpy(e->header->magic, NLSH__CODES_MAGIC, sizeof e->header->magic);
+    NLSH_TRY(nlsh__calloc(&e->variances, m * e->layout.stride, sizeof *e->variances, error));
+    NLSH_TRY(nlsh__alloc(&e->whole, n_threads * in->base->dim, sizeof *e->whole, error));
+    NLSH_TRY(nlsh__alloc(&e->inside, n, sizeof *e->inside, error));
+    NLSH_TRY(nlsh__alloc(&e->outside, n, sizeof *e->outside, error));
+    NLSH_TRY(nlsh__alloc(&e->errors, n, sizeof *e->errors, error));
+    NLSH_TRY(nlsh__calloc(&e->lengths, m, 2 * sizeof *e->lengths, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct nlsh__job *job,
+                                   void **bytes, size_t *size, struct nlsh_error *error)
+{
+    struct encode e = {.in = in};
+    *bytes = NULL;
+    enum nlsh_status status = encode_create(&e, nlsh__pool_n_threads(job->pool), size, error);
+    if (status == NLSH_OK) {
+        memcpy(floats(&e, e.layout.mean), in->projection->mean, in->base->dim * sizeof(float));
+        nlsh__pool_run(job->pool, in->n_buckets, centre_bucket, &e);
+        set_steps(&e);
+        nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
+        set_errors(&e);
+        *bytes = e.bytes;
+    } else {
+        free(e.bytes);
+    }
+    encode_free(&e);
+    return status;
+}
+
+float nlsh__encode_whole(const struct nlsh__encode *in, const struct nlsh__codes *codes, size_t row)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh_matrix *m = in->queries;
+    if (m->type == NLSH_U8)
+        return kernels->l2sq_f32_u8(codes->mean, (const uint8_t *)m->data + row * m->dim, m->dim);
+    const float *q = (const float *)m->data + row * m->dim;
+    return in->inner ? kernels->dot_f32(q, q, m->dim) : kernels->l2sq_f32(codes->mean, q, m->dim);
+}

@@ -1,0 +1,60 @@
+/*
+ * learner.h - partition and router of the same rows, again and again with other settings, scored on
+ * queries that are none of them: the trials of a tuner.
+ *
+ * What a trial does not change is made once: principal components, symmetric graph; partitions go
+ * through the cache. Everything else is what nlsh_build() does.
+ */
+#ifndef NLSH_MAKE_LEARNER_H
+#define NLSH_MAKE_LEARNER_H
+
+#include "measure/heldout.h"
+
+struct nlsh__learner;
+
+/* What a learner is made of; all borrowed while it lives. */
+struct nlsh__learner_input {
+    struct nlsh_matrix rows, queries; /* as nlsh_build() and nlsh_search() take them */
+    const uint32_t *truth;            /* [queries.n_rows x truth_k] nearest of rows */
+    size_t truth_k;
+    /* By enum nlsh_graph_method: the rows' own graph, ids alone; k 0 where it is not to be used.
+     * NLSH_IP: the neighbours by inner product. */
+    struct nlsh_neighbors graphs[3];
+};
+
+/* options: of which metric and seed are taken. */
+enum nlsh_status nlsh__learner_create(const struct nlsh__learner_input *input,
+                                      const struct nlsh_build_options *options,
+                                      const struct nlsh__job *job, struct nlsh__learner **out,
+                                      struct nlsh_error *error);
+void nlsh__learner_free(struct nlsh__learner *learner);
+
+/* What has been learned; belongs to the learner and holds until its next run. */
+struct nlsh__learned {
+    const struct nlsh__router *router;
+    const uint32_t *bucket_of;
+    size_t n_rows, m;
+    int partition_from_cache;
+};
+
+/* Told after each epoch; other than NLSH_OK stops the run, which returns it. */
+typedef enum nlsh_status nlsh__watch_fn(void *user, size_t epoch,
+                                        const struct nlsh__learned *learned,
+                                        struct nlsh_error *error);
+
+/* One trial. watch may be NULL. */
+enum nlsh_status nlsh__learner_run(struct nlsh__learner *learner,
+                                   const struct nlsh_build_options *options, nlsh__watch_fn *watch,
+                                   void *user, struct nlsh__learned *out, struct nlsh_error *error);
+
+/* Scores what has been learned on the first n_queries of the queries: see heldout.h. */
+enum nlsh_status nlsh__learner_score(const struct nlsh__learner *learner,
+                                     const struct nlsh__learned *learned, size_t n_queries,
+                                     double T, double wanted, struct nlsh__held_out_score *out,
+                                     struct nlsh_error *error);
+
+/* The index of the last run, as a file. */
+enum nlsh_status nlsh__learner_write(struct nlsh__learner *learner, const char *path,
+                                     struct nlsh_error *error);
+
+#endif

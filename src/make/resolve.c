@@ -1,0 +1,198 @@
+/* resolve.c - see resolve.h; and the forecast of --dry-run. */
+#include "make/resolve.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/job.h"
+#include "make/stages.h"
+#include "kernels/kernels.h"
+#include "vectors/values.h"
+
+enum { LEAVES_FROM = 128 }; /* vectors a bucket: below, looking at leaves costs what it saves */
+
+double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner)
+{
+    if (options->imbalance >= 0) return options->imbalance;
+    return partitioner == NLSH_PARTITIONER_METIS || partitioner == NLSH_PARTITIONER_KAHIP ? 0.2
+                                                                                          : 0.5;
+}
+
+/* A power of two near n / 60, from 1 to 1024: many small buckets beat few large ones, and beyond
+ * 1,024 the router's last layer costs more than it saves on the sets that we measured. */
+static size_t auto_buckets(size_t n)
+{
+    size_t m = 1;
+    while (m < 1024 && n / (2 * m) >= 40) m *= 2;
+    return m;
+}
+
+/* About 1.2 million vectors seen: 20 epochs of 60,000, but 4 of any number. Small sets are learned by
+ * heart long before that: siftsmall (10,000, m=128, k-means cells) needs 813 held-out candidates
+ * after 25 epochs, 873 after 50 and 987 after 100; still smaller ones need their 500 steps. */
+static size_t auto_epochs(size_t n)
+{
+    double epochs = ceil(1.2e6 / (double)n), most = fmax(25, 250e3 / (double)n);
+    epochs = fmin(fmin(epochs, most), 100);
+    return epochs < 4 ? 4 : (size_t)epochs;
+}
+
+/* 64, but 128 of long vectors: on Fashion-MNIST (784) codes of 64 leave 244 rows to rank exactly,
+ * of 128 70; on SIFT (128) 64 leave 64, and longer codes take more to scan than they save. */
+static size_t auto_components(size_t dim)
+{
+    size_t most = dim >= 512 ? 128 : 64;
+    return dim < most ? dim : most;
+}
+
+/* A query needs the groups' outputs and those of the few groups that matter, g + t m / g of them in
+ * all: least where g is the root of t m, with t about 4. With few buckets there is nothing to gain. */
+static size_t auto_groups(size_t m)
+{
+    return m < 256 ? 0 : (size_t)(2 * sqrt((double)m) + 0.5);
+}
+
+int nlsh__in_leaves(const struct nlsh_build_options *o, size_t n)
+{
+    if (o->code_bytes == 0) return 0;
+    return o->leaves == NLSH_AUTO ? n / o->n_buckets >= LEAVES_FROM : o->leaves == 1;
+}
+
+size_t nlsh__whole_code(const struct nlsh_build_options *options)
+{
+    return (options->components + 1) / 2; /* 4 bits a component */
+}
+
+static enum nlsh_status check_range(const char *name, double value, double low, double high,
+                                    struct nlsh_error *error)
+{
+    if (value >= low && value <= high) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "nlsh build --help lists the settings and their ranges",
+                      "%s is %g: it must lie between %g and %g for these vectors", name, value, low,
+                      high);
+}
+
+enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *o,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = base->n_rows;
+    if (n < 2)
+        return nlsh__fail(error, NLSH_E_ARG, "an index needs at least two vectors",
+                          "the base has %zu vector", n);
+    if (n > INT32_MAX)
+        return nlsh__fail(error, NLSH_E_ARG, "split the base", "the base has %zu vectors", n);
+    double most = (double)(n < 65536 ? n : 65536);
+    if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
+    if (o->components == NLSH_AUTO) o->components = auto_components(base->dim);
+    if (o->components > base->dim) o->components = base->dim;
+    if (o->code_bytes != NLSH_AUTO && o->code_bytes > nlsh__whole_code(o))
+        o->code_bytes = nlsh__whole_code(o);
+    if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
+    if (o->label_knn > n - 1) o->label_knn = n - 1;
+    if (o->knn > n - 1) o->knn = n - 1;
+    NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
+    NLSH_TRY(check_range("knn", (double)o->knn, 1, 1000, error));
+    NLSH_TRY(check_range("label_knn", (double)o->label_knn, 1, 1000, error));
+    NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
+    if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
+    NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
+    if (o->leaves != NLSH_AUTO) NLSH_TRY(check_range("leaves", (double)o->leaves, 0, 1, error));
+    if (!nlsh__in_leaves(o, n)) o->leaves = 0;
+    NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
+    if (o->nodes != NLSH_AUTO) NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
+    NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));
+    NLSH_TRY(check_range("epochs", (double)o->epochs, 1, 100000, error));
+    NLSH_TRY(check_range("batch_size", (double)o->batch_size, 1, 1048576, error));
+    NLSH_TRY(check_range("lr", o->lr, 1e-9, 10, error));
+    NLSH_TRY(check_range("weight_decay", o->weight_decay, 0, 10, error));
+    NLSH_TRY(check_range("kahip_mode", o->kahip_mode, 0, 5, error));
+    NLSH_TRY(check_range("partitioner", o->partitioner, 0, 3, error));
+    NLSH_TRY(check_range("metric", o->metric, 0, 2, error));
+    NLSH_TRY(check_range("graph", o->graph, 0, 3, error));
+    NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
+    NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));
+    o->graph = nlsh__graph_method(base, o->graph);
+    if (isnan(o->imbalance) || (o->imbalance < 0 && o->imbalance != NLSH_AUTO_REAL))
+        status =
+            nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g", o->imbalance);
+out:
+    return status;
+}
+
+/* Whether the build stores bytes: floats that are all of them whole numbers become bytes. */
+static bool stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric metric)
+{
+    size_t n = base->n_rows * base->dim;
+    if (metric != NLSH_L2 || base->dim > NLSH__MAX_DIM_U8) return false;
+    return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
+}
+
+/* What a core does in a second, as nlsh graph, bench_epoch and nlsh build --threads 1 told: with AMX on an
+ * Intel Xeon of 2.6 GHz, else with AVX-512 on that and on an AMD EPYC. */
+struct speed {
+    double bytes, floats; /* operations of the graph */
+    double network;       /* operations of training */
+    double softmax;       /* seconds an output and vector */
+    double cells;         /* operations of k-means */
+};
+
+static struct speed speed_of(void)
+{
+    static const struct speed amx = {1.8e12, 150e9, 750e9, 1.4e-9, 270e9};
+    static const struct speed avx512 = {650e9, 150e9, 145e9, 1.4e-9, 150e9};
+    return strcmp(nlsh_cpu(), "amx") == 0 ? amx : avx512;
+}
+
+static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_method method,
+                            const struct speed *speed)
+{
+    double n = (double)base->n_rows, probes = 0, pairs = n;
+    if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
+    if (method == NLSH_GRAPH_PIECES && n >= 20000) {
+        probes = 1.27 * sqrt(n / 512);
+        pairs = probes * 512;
+    }
+    double rate = base->type != NLSH_F32 ? speed->bytes : speed->floats;
+    return n * pairs * (double)base->dim * 2 / rate + n * probes * 0.6e-6;
+}
+
+enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
+                                    struct nlsh_build_options *options, const struct nlsh_run *run,
+                                    struct nlsh_build_forecast *forecast, struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    bool bytes = stored_as_bytes(base, options->metric);
+    struct nlsh_matrix stored = *base; /* as the build will see it */
+    stored.type = bytes ? NLSH_U8 : NLSH_F32;
+    enum nlsh_status status = nlsh__resolve(&stored, options, error);
+    if (status != NLSH_OK || forecast == NULL) return status;
+    struct nlsh_run defaults;
+    nlsh_run_init(&defaults);
+    double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
+    double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
+    double p = (double)options->components;
+    double nodes = options->nodes == NLSH_AUTO ? 512 : (double)options->nodes;
+    double weights =
+        options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
+    struct speed speed = speed_of();
+    double graph = graph_seconds(&stored, options->graph, &speed);
+    double passes = (double)options->epochs;
+    if (options->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
+    double learn = n * passes * (6 * weights / speed.network + m * speed.softmax);
+    double cells = (12 * fmin(n, 256 * m) + 4 * n) * m * p * 2 / speed.cells;
+    double cut = options->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : n * 4e-5;
+    forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
+    double row = dim * (bytes ? 1 : 4);
+    double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
+    size_t code_bytes =
+        options->code_bytes == NLSH_AUTO ? nlsh__whole_code(options) : options->code_bytes;
+    double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
+    if (nlsh__in_leaves(options, base->n_rows)) code *= 17 / 16.0;
+    forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
+    forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
+                                      weights * 4 * 8 + m * p * 12 + 25e6);
+    return NLSH_OK;
+}

@@ -1,0 +1,26 @@
+/* resolve.h - settings that were left to the build, filled in for the data. */
+#ifndef NLSH_MAKE_RESOLVE_H
+#define NLSH_MAKE_RESOLVE_H
+
+#include "nlsh/learn.h"
+
+/* Fills NLSH_AUTO settings and checks all against the data. NLSH_E_ARG names the setting. */
+enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
+                               struct nlsh_error *error);
+
+/* What nlsh_build() refuses before it begins: vectors, settings, a library that is not here; nothing is
+ * written. build.c */
+enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
+                                   const struct nlsh_build_options *options,
+                                   struct nlsh_error *error);
+
+/* The longest code: of all components that the router sees. */
+size_t nlsh__whole_code(const struct nlsh_build_options *options);
+
+/* Whether the rows of an index of n vectors stand in leaves; options are resolved. */
+int nlsh__in_leaves(const struct nlsh_build_options *options, size_t n);
+
+/* The imbalance that a partitioner is given. */
+double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_partitioner partitioner);
+
+#endif

@@ -1,0 +1,453 @@
+/*
+ * settings.c - the settings of a build by name: one table that the command line, JSON files, the
+ * index's record of itself and search spaces all read.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/error.h"
+#include "make/settings.h"
+
+enum kind { SIZE, AUTO_SIZE, REAL, AUTO_REAL, SEED, CHOICE, MODE };
+
+struct field {
+    struct nlsh_setting setting;
+    enum kind kind;
+    size_t offset;
+    double low, high;           /* what a number may be */
+    const char *const *choices; /* CHOICE: by value, NULL at the end */
+};
+
+static const char *const metrics[] = {"l2", "ip", "cosine", NULL}; /* nlsh_metric_name()'s */
+static const char *const graphs[] = {"exact", "ivfflat", "pieces", "auto", NULL};
+static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", NULL};
+static const char *const labels[] = {"soft", "hard", NULL};
+static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NULL};
+
+#define AT(member) offsetof(struct nlsh_build_options, member)
+
+/* Defaults are measured: docs/algorithm.md has the tables and the commands that make them. */
+static const struct field fields[] = {
+    {{"metric", "{l2,ip,cosine}", "what makes a vector near: distance, inner product or angle",
+      "l2"},
+     CHOICE,
+     AT(metric),
+     0,
+     0,
+     metrics},
+    {{"m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
+     AUTO_SIZE,
+     AT(n_buckets),
+     1,
+     65536,
+     NULL},
+    {{"knn", "K", "neighbours of each vector in the graph that is cut", "20"},
+     SIZE,
+     AT(knn),
+     1,
+     1000,
+     NULL},
+    {{"imbalance", "E",
+      "a bucket holds at most (1 + E) n / m vectors; "
+      "auto: 0.2 for metis and kahip, 0.5 for kmeans",
+      "auto"},
+     AUTO_REAL,
+     AT(imbalance),
+     0,
+     1e6,
+     NULL},
+    {{"seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
+    {{"graph", "{exact,ivfflat,pieces,auto}",
+      "how the k-NN graph is found; auto: exact where that is a matter of seconds, else pieces",
+      "auto"},
+     CHOICE,
+     AT(graph),
+     0,
+     0,
+     graphs},
+    {{"partitioner", "{metis,kahip,kmeans,auto}",
+      "how buckets are cut; auto: what needs fewest candidates on held-out vectors", "auto"},
+     CHOICE,
+     AT(partitioner),
+     0,
+     0,
+     partitioners},
+    {{"kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs", "1"},
+     MODE,
+     AT(kahip_mode),
+     0,
+     5,
+     NULL},
+    {{"labels", "{soft,hard}",
+      "what the router learns: where the neighbours lie, or the vector's "
+      "own bucket",
+      "soft"},
+     CHOICE,
+     AT(labels),
+     0,
+     0,
+     labels},
+    {{"label_knn", "K", "neighbours that make a soft label", "20"},
+     SIZE,
+     AT(label_knn),
+     1,
+     1000,
+     NULL},
+    {{"components", "P",
+      "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
+     AUTO_SIZE,
+     AT(components),
+     1,
+     4096,
+     NULL},
+    {{"code_bytes", "B",
+      "bytes in a vector's short code, two principal components each; 0: no codes, every "
+      "distance exact; auto: a half, three quarters or all that the router sees, whichever is "
+      "quickest on held-out vectors",
+      "auto"},
+     AUTO_SIZE,
+     AT(code_bytes),
+     0,
+     4096,
+     NULL},
+    {{"leaves", "0|1",
+      "1: vectors of a bucket stand in leaves of 16 that lie close together, each with a code that "
+      "a search for a recall looks at first; 0, or without codes: they don't; auto: from 128 "
+      "vectors "
+      "a bucket on, where that saves a fifth of the scan of held-out vectors",
+      "auto"},
+     AUTO_SIZE,
+     AT(leaves),
+     0,
+     1,
+     NULL},
+    {{"groups", "G",
+      "groups of buckets that the router tells apart first; 0: none; auto: none below 256 buckets, "
+      "else twice the square root of their number",
+      "auto"},
+     AUTO_SIZE,
+     AT(groups),
+     0,
+     65536,
+     NULL},
+    {{"layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
+    {{"nodes", "N",
+      "nodes in each hidden layer; auto: 128, 256 or 512, whichever with its candidates makes the "
+      "quickest query by measurement on held-out vectors",
+      "256"},
+     AUTO_SIZE,
+     AT(nodes),
+     1,
+     4096,
+     NULL},
+    {{"dropout", "P", "share of nodes dropped while training", "0"},
+     REAL,
+     AT(dropout),
+     0,
+     0.9,
+     NULL},
+    {{"epochs", "N", "passes over the vectors; auto: by their number", "auto"},
+     AUTO_SIZE,
+     AT(epochs),
+     1,
+     100000,
+     NULL},
+    {{"batch_size", "N", "vectors in a step of training", "512"},
+     SIZE,
+     AT(batch_size),
+     1,
+     1048576,
+     NULL},
+    {{"lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
+    {{"weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
+     REAL,
+     AT(weight_decay),
+     0,
+     10,
+     NULL},
+    {{"refine", "N",
+      "rounds of moving vectors to the bucket that the router names, and training "
+      "again; each kept only where held-out candidates fall",
+      "0"},
+     SIZE,
+     AT(refine),
+     0,
+     20,
+     NULL},
+    {{"scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
+     CHOICE,
+     AT(scheduler),
+     0,
+     0,
+     schedulers},
+};
+
+enum { N_FIELDS = sizeof fields / sizeof *fields };
+
+const struct nlsh_setting *nlsh_build_setting(size_t i)
+{
+    return i < N_FIELDS ? &fields[i].setting : NULL;
+}
+
+/* "batch-size" is "batch_size", as on the command line. */
+static int same_name(const char *a, const char *b)
+{
+    while (*a != '\0' && (*a == '-' ? '_' : *a) == *b) a++, b++;
+    return *a == *b;
+}
+
+int nlsh__setting_range(size_t i, struct nlsh__setting_range *out)
+{
+    if (i >= N_FIELDS || fields[i].kind == SEED) return 0;
+    const struct field *f = &fields[i];
+    *out = (struct nlsh__setting_range){.low = f->low, .high = f->high, .choices = f->choices};
+    out->kind = f->kind == CHOICE                         ? NLSH__RANGE_CHOICE
+                : f->kind == REAL || f->kind == AUTO_REAL ? NLSH__RANGE_REAL
+                                                          : NLSH__RANGE_WHOLE;
+    return 1;
+}
+
+static const struct field *find(const char *name)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (same_name(name, fields[i].setting.name)) return &fields[i];
+    return NULL;
+}
+
+static enum nlsh_status bad(const struct field *f, const char *value, struct nlsh_error *error)
+{
+    char range[160];
+    if (f->kind == CHOICE || f->kind == MODE)
+        snprintf(range, sizeof range, "take one of %s", f->setting.argument);
+    else if (f->kind == SEED)
+        snprintf(range, sizeof range, "take a whole number from 0 to 2^64 - 1");
+    else
+        snprintf(range, sizeof range, "take a %snumber from %g to %g%s",
+                 f->kind == SIZE || f->kind == AUTO_SIZE ? "whole " : "", f->low, f->high,
+                 f->kind == AUTO_SIZE || f->kind == AUTO_REAL ? ", or auto" : "");
+    return nlsh__fail(error, NLSH_E_ARG, range, "%s is \"%s\"", f->setting.name, value);
+}
+
+static int parse_number(const char *text, double *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && errno == 0 && isfinite(*out) ? 0 : -1;
+}
+
+/* As few digits as read back as the same number. */
+static int digits_of(double value)
+{
+    char text[64];
+    for (int digits = 6; digits < 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) return digits;
+    }
+    return 17;
+}
+
+enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, const char *name,
+                                        const char *value, struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    const struct field *f = find(name);
+    if (f == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "nlsh build --help lists the settings",
+                          "there is no setting \"%s\"", name);
+    char *at = (char *)options + f->offset;
+    double number = 0;
+    int is_auto = strcmp(value, "auto") == 0;
+    switch (f->kind) {
+    case SIZE:
+    case AUTO_SIZE:
+    case MODE: {
+        size_t size = NLSH_AUTO;
+        if (!(f->kind == AUTO_SIZE && is_auto)) {
+            if (parse_number(value, &number) != 0 || number != floor(number) || number < f->low ||
+                number > f->high)
+                return bad(f, value, error);
+            size = (size_t)number;
+        }
+        if (f->kind == MODE)
+            *(int *)(void *)at = (int)number;
+        else
+            *(size_t *)(void *)at = size;
+        return NLSH_OK;
+    }
+    case REAL:
+    case AUTO_REAL:
+        if (f->kind == AUTO_REAL && is_auto)
+            number = NLSH_AUTO_REAL;
+        else if (parse_number(value, &number) != 0 || number < f->low || number > f->high)
+            return bad(f, value, error);
+        *(double *)(void *)at = number;
+        return NLSH_OK;
+    case SEED: {
+        char *end;
+        errno = 0;
+        unsigned long long seed = strtoull(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end != '\0' || errno != 0) return bad(f, value, error);
+        *(uint64_t *)(void *)at = seed;
+        return NLSH_OK;
+    }
+    case CHOICE:
+        for (int i = 0; f->choices[i] != NULL; i++)
+            if (strcmp(f->choices[i], value) == 0) {
+                memcpy(at, &i, sizeof i);
+                return NLSH_OK;
+            }
+        return bad(f, value, error);
+    }
+    return NLSH_E_INTERNAL;
+}
+
+int nlsh_build_options_get(const struct nlsh_build_options *options, const char *name, char *buffer,
+                           size_t buffer_size)
+{
+    const struct field *f = find(name);
+    if (f == NULL) return 0;
+    const char *at = (const char *)options + f->offset;
+    int choice;
+    switch (f->kind) {
+    case SIZE:
+    case AUTO_SIZE:
+        if (*(const size_t *)(const void *)at == NLSH_AUTO)
+            snprintf(buffer, buffer_size, "auto");
+        else
+            snprintf(buffer, buffer_size, "%zu", *(const size_t *)(const void *)at);
+        break;
+    case MODE: snprintf(buffer, buffer_size, "%d", *(const int *)(const void *)at); break;
+    case REAL:
+    case AUTO_REAL:
+        if (f->kind == AUTO_REAL && *(const double *)(const void *)at < 0)
+            snprintf(buffer, buffer_size, "auto");
+        else
+            snprintf(buffer, buffer_size, "%.*g", digits_of(*(const double *)(const void *)at),
+                     *(const double *)(const void *)at);
+        break;
+    case SEED:
+        snprintf(buffer, buffer_size, "%llu",
+                 (unsigned long long)*(const uint64_t *)(const void *)at);
+        break;
+    case CHOICE:
+        memcpy(&choice, at, sizeof choice);
+        snprintf(buffer, buffer_size, "%s", f->choices[choice]);
+        break;
+    }
+    return 1;
+}
+
+void nlsh_build_options_init(struct nlsh_build_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        enum nlsh_status status = nlsh_build_options_set(options, fields[i].setting.name,
+                                                         fields[i].setting.default_value, NULL);
+        (void)status; /* the table's own defaults: a test sets every one */
+    }
+}
+
+static const char *json_kind(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_NULL: return "null";
+    default: return json_is_true(value) ? "true" : "false";
+    }
+}
+
+/* A value of the file as the text that nlsh_build_options_set() takes. */
+static enum nlsh_status set_json(struct nlsh_build_options *options, const char *name,
+                                 const json_t *value, struct nlsh_error *error)
+{
+    char number[64];
+    const char *text = number;
+    if (json_is_string(value))
+        text = json_string_value(value);
+    else if (json_is_integer(value))
+        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(number, sizeof number, "%.17g", json_real_value(value));
+    else if (find(name) != NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "give a number or a text in quotes", "%s is %s", name,
+                          json_kind(value));
+    else
+        number[0] = '\0';
+    return nlsh_build_options_set(options, name, text, error);
+}
+
+enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_options *options,
+                                         struct nlsh_error *error)
+{
+    json_error_t where;
+    enum nlsh_status status = NLSH_OK;
+    nlsh__error_clear(error);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return nlsh__fail_errno(error, NLSH_E_NO_INPUT, errno, "check the path", "%s", path);
+    struct stat st;
+    if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
+        fclose(file);
+        return nlsh__fail(error, NLSH_E_NO_INPUT, "name a file", "%s is a directory", path);
+    }
+    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    fclose(file);
+    if (root == NULL || !json_is_object(root)) {
+        status =
+            nlsh__fail(error, NLSH_E_DATA, "write an object, {\"m\": 256, \"labels\": \"soft\"}",
+                       "%s: line %d: %s", path, root == NULL ? where.line : 1,
+                       root == NULL ? where.text : "not a JSON object");
+        json_decref(root);
+        return status;
+    }
+    struct nlsh_build_options read = *options; /* all or nothing */
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value)
+    {
+        struct nlsh_error inner;
+        status = set_json(&read, name, value, &inner);
+        if (status != NLSH_OK) {
+            status = nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
+            break;
+        }
+    }
+    json_decref(root);
+    if (status == NLSH_OK) *options = read;
+    return status;
+}
+
+char *nlsh__settings_json(const struct nlsh_build_options *options)
+{
+    json_t *root = json_object();
+    char text[64];
+    int digits = 6; /* all reals are written with as many as the one that needs most */
+    for (size_t i = 0; i < N_FIELDS && root != NULL; i++) {
+        const struct field *f = &fields[i];
+        nlsh_build_options_get(options, f->setting.name, text, sizeof text);
+        double number = 0;
+        json_t *value;
+        unsigned long long whole = strtoull(text, NULL, 10);
+        /* JSON's whole numbers are signed here: a seed beyond them is written as text. */
+        if (f->kind == CHOICE || parse_number(text, &number) != 0 ||
+            (f->kind == SEED && whole > INT64_MAX))
+            value = json_string(text);
+        else if (f->kind == REAL || f->kind == AUTO_REAL)
+            value = json_real(number);
+        else
+            value = json_integer((json_int_t)whole);
+        if (json_is_real(value) && digits_of(number) > digits) digits = digits_of(number);
+        json_object_set_new(root, f->setting.name, value);
+    }
+    size_t flags = JSON_PRESERVE_ORDER | JSON_REAL_PRECISION((size_t)digits);
+    char *result = root != NULL ? json_dumps(root, flags) : NULL;
+    json_decref(root);
+    return result;
+}

@@ -1,0 +1,20 @@
+/* settings.h - what of the settings is not public. */
+#ifndef NLSH_MAKE_SETTINGS_H
+#define NLSH_MAKE_SETTINGS_H
+
+#include "base/job.h"
+
+/* The settings as a JSON object, freed with free(); NULL where memory ran out. */
+char *nlsh__settings_json(const struct nlsh_build_options *options);
+
+/* What a setting may be, for a search over it. */
+struct nlsh__setting_range {
+    enum { NLSH__RANGE_WHOLE, NLSH__RANGE_REAL, NLSH__RANGE_CHOICE } kind;
+    double low, high;
+    const char *const *choices; /* ended by NULL */
+};
+
+/* Of the i-th setting; 0 past the last, and for the seed, which is no setting to search. */
+int nlsh__setting_range(size_t i, struct nlsh__setting_range *out);
+
+#endif

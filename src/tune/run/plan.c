@@ -1,0 +1,95 @@
+/*
+ * plan.c - nlsh_tune_plan(): what a run would do. It takes the run's own way as far as that writes
+ * nothing: options, space, study and its attributes, folds, the defaults' build.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "make/resolve.h"
+#include "tune/run/run.h"
+
+/* The folder would be made; a study's own is not. */
+static enum nlsh_status check_places(const struct nlsh__tune *tune, const char *study,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const char *folder = tune->options->folder, *slash = strrchr(study, '/');
+    size_t length = slash != NULL ? (size_t)(slash - study) : 0;
+    char *beside = length > 0 ? strndup(study, length) : strdup(slash != NULL ? "/" : ".");
+    if (beside == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    NLSH_TRY(nlsh__check_dirs(folder, error));
+    int would_be_made = length > 0 && strncmp(folder, study, length) == 0 &&
+                        (folder[length] == '\0' || folder[length] == '/');
+    if (!would_be_made && access(beside, W_OK | X_OK) != 0)
+        status = nlsh__fail(error, NLSH_E_CANT_CREATE,
+                            "the study's folder must be there and allow writing",
+                            "%s: unable to write in %s", study, beside);
+out:
+    free(beside);
+    return status;
+}
+
+static enum nlsh_status plan_stage(const struct nlsh__stage *stage, const char *name,
+                                   struct nlsh_tune_stage_plan *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    out->begun = stage->store != NULL;
+    out->build = stage->build;
+    out->n_trials = stage->most;
+    out->name = strdup(name);
+    if (out->name == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    NLSH_TRY(nlsh__space_json(&stage->space, &out->space, error));
+    if (out->begun) NLSH_TRY(nlsh__store_count(stage->store, &stage->space, &out->n_done, error));
+out:
+    return status;
+}
+
+static enum nlsh_status plan(struct nlsh__tune *tune, struct nlsh_tune_plan *out,
+                             struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    char name[300];
+    NLSH_TRY(nlsh__tune_begin(tune, error));
+    NLSH_TRY(nlsh__stage_open(tune, 0, &out->study, error));
+    NLSH_TRY(check_places(tune, out->study, error));
+    NLSH_TRY(nlsh__stage_agree(tune, &tune->stages[0], out->study, error));
+    NLSH_TRY(nlsh__folds_check(tune->base->n_rows, tune->options->n_folds, error));
+    NLSH_TRY(nlsh__build_check(tune->base, &tune->stages[0].build, error));
+    if (tune->options->two_stage) NLSH_TRY(nlsh__stage_second(tune, error));
+    snprintf(out->objective, sizeof out->objective, "%s", tune->objective.name);
+    out->maximize = nlsh__objective_maximize(&tune->objective);
+    for (size_t s = 0; s < tune->n_stages; s++) {
+        nlsh__stage_name(tune, s, name);
+        out->n_stages = s + 1;
+        NLSH_TRY(plan_stage(&tune->stages[s], name, &out->stages[s], error));
+    }
+out:
+    return status;
+}
+
+enum nlsh_status nlsh_tune_plan(const struct nlsh_matrix *base,
+                                const struct nlsh_tune_options *options, struct nlsh_tune_plan *out,
+                                struct nlsh_error *error)
+{
+    struct nlsh__tune tune = {.base = base, .options = options, .dry = 1};
+    nlsh__error_clear(error);
+    *out = (struct nlsh_tune_plan){0};
+    enum nlsh_status status = plan(&tune, out, error);
+    for (size_t s = 0; s < 2; s++) nlsh__store_close(tune.stages[s].store);
+    if (status != NLSH_OK) nlsh_tune_plan_free(out);
+    return status;
+}
+
+void nlsh_tune_plan_free(struct nlsh_tune_plan *plan)
+{
+    for (size_t s = 0; s < 2; s++) {
+        free(plan->stages[s].name);
+        free(plan->stages[s].space);
+    }
+    free(plan->study);
+    *plan = (struct nlsh_tune_plan){0};
+}

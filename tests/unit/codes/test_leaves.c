@@ -1,0 +1,305 @@
+/* test_leaves.c - rows in leaves: whose rows stand together, what a leaf scores, and sections that are not
+ * what they should be. */
+#include "codes/make/leaves.h"
+
+#include <math.h>
+
+#include "index/index.h"
+#include "codes/score.h"
+#include "support/built.h"
+
+enum { N = 1000, M = 5, DIM = 24, P = 16 };
+
+static void *aligned(size_t size)
+{
+    void *memory = aligned_alloc(64, (size + 63) / 64 * 64);
+    assert_non_null(memory);
+    return memory;
+}
+
+static struct nlsh__job job_of(size_t n_threads)
+{
+    struct nlsh_run run = {.n_threads = n_threads};
+    struct nlsh__job job;
+    assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
+    return job;
+}
+
+/* Buckets of very different sizes, one empty, one smaller than a leaf. */
+static const uint32_t offsets[M + 1] = {0, 400, 400, 411, 427, N};
+
+static float *inputs_of(int copies)
+{
+    float *inputs = malloc((size_t)N * P * sizeof *inputs);
+    struct nlsh__rng rng;
+    test_rng(&rng, 5);
+    assert_non_null(inputs);
+    for (size_t i = 0; i < (size_t)N * P; i++)
+        inputs[i] = copies ? 1 : (float)nlsh__rng_normal(&rng) * (float)(1 + i % P % 3);
+    return inputs;
+}
+
+/* Mean squared distance of rows to the mean of their 16. */
+static double spread(const float *inputs, const uint32_t *ids)
+{
+    double sum = 0;
+    for (size_t b = 0; b < M; b++)
+        for (size_t first = offsets[b]; first < offsets[b + 1]; first += 16) {
+            size_t n = offsets[b + 1] - first < 16 ? offsets[b + 1] - first : 16;
+            for (size_t d = 0; d < P; d++) {
+                double mean = 0;
+                for (size_t i = 0; i < n; i++)
+                    mean += (double)inputs[ids[first + i] * (size_t)P + d] / (double)n;
+                for (size_t i = 0; i < n; i++) {
+                    double v = (double)inputs[ids[first + i] * (size_t)P + d] - mean;
+                    sum += v * v / N;
+                }
+            }
+        }
+    return sum;
+}
+
+static void rows_of_a_leaf_lie_close_together(void **state)
+{
+    (void)state;
+    for (int copies = 0; copies < 2; copies++) {
+        float *inputs = inputs_of(copies);
+        uint32_t ids[2][N];
+        for (size_t t = 0; t < 2; t++) {
+            struct nlsh__job job = job_of(t + 1);
+            for (size_t i = 0; i < N; i++) ids[t][i] = (uint32_t)(N - 1 - i);
+            double before = spread(inputs, ids[t]);
+            assert_int_equal(nlsh__order_leaves(inputs, P, offsets, M, &job, ids[t], NULL),
+                             NLSH_OK);
+            /* normal rows in 16 dimensions: halving five times takes a quarter off */
+            if (!copies) assert_true(spread(inputs, ids[t]) < 0.8 * before);
+            nlsh__job_end(&job);
+        }
+        assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+        for (size_t b = 0; b < M; b++) { /* the same rows as before in every bucket */
+            uint8_t seen[N] = {0};
+            for (size_t i = offsets[b]; i < offsets[b + 1]; i++) seen[ids[0][i]]++;
+            for (size_t i = 0; i < N; i++)
+                assert_int_equal(seen[N - 1 - i], i >= offsets[b] && i < offsets[b + 1]);
+        }
+        free(inputs);
+    }
+}
+
+/* ---- through an index ------------------------------------------------------------------------ */
+
+static struct nlsh_index *index_in_leaves(struct nlsh_matrix *base, size_t leaves)
+{
+    struct nlsh_build_options o;
+    small_options(&o, 6);
+    o.leaves = leaves;
+    return built_index(base, &o, "leaves");
+}
+
+/* A leaf's score is the mean score of its rows, but for what its code leaves out: 2 |q - c| times that,
+ * at most; and its error is at least how far the rows lie from their mean. */
+static void a_leaf_scores_as_its_rows_do(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, DIM, 12, 14, 3);
+    struct nlsh_index *index = index_in_leaves(&base, 1);
+    const struct nlsh__codes *codes = index->codes_view;
+    const struct nlsh__leaves *leaves = index->leaves_view;
+    size_t stride = codes->layout.stride;
+    assert_non_null(leaves);
+    float *inputs = aligned(stride * sizeof *inputs);
+    float *origin = aligned(stride * sizeof *origin);
+    int8_t *weights = aligned(stride);
+    float *scores = aligned((N + 16) * sizeof *scores);
+    float *of_leaves = aligned((N + 16) * sizeof *scores);
+    memset(origin, 0, stride * sizeof *origin);
+    for (size_t b = 0; b < index->meta.n_buckets; b++) {
+        struct nlsh__probe probe;
+        size_t first = codes->group_offsets[b], n = codes->group_offsets[b + 1] - first;
+        for (size_t d = 0; d < stride; d++)
+            inputs[d] = codes->centroids[b * stride + d] + 0.2f * (float)(d % 3);
+        nlsh__probe_bucket(codes, 0, inputs, 0, b, origin, weights, &probe);
+        nlsh__score_rows(codes, &probe, weights, first, n, scores);
+        assert_int_equal(nlsh__score_leaves(leaves, &probe, weights, b, of_leaves), (n + 15) / 16);
+        for (size_t leaf = 0; leaf < (n + 15) / 16 * 16; leaf++) {
+            double mean = 0;
+            size_t rows = 0;
+            for (size_t i = 0; leaf < n && i < 16 && scores[leaf * 16 + i] < INFINITY; i++, rows++)
+                mean += (double)scores[leaf * 16 + i];
+            assert_int_equal(rows == 0, of_leaves[leaf] == INFINITY);
+            if (rows == 0) continue;
+            uint8_t error = leaves->errors[leaves->group_offsets[b] * 16 + leaf];
+            double radius = (double)((float)error * leaves->header.error_unit);
+            double off = fabs((double)of_leaves[leaf] - mean / (double)rows);
+            assert_true(off <= 2 * (double)probe.length * radius);
+            assert_true(rows == 1 || radius > 0);
+        }
+    }
+    free(inputs);
+    free(origin);
+    free(weights);
+    free(scores);
+    free(of_leaves);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
+/* What searches find with leaves: as much as was asked for, from fewer vectors; with T, what they find
+ * without. */
+static void leaves_leave_out_what_does_not_matter(void **state)
+{
+    (void)state;
+    enum { ROWS = 6000, QUERIES = 200, K = 10 };
+    static uint32_t ids[2][QUERIES * K];
+    static struct nlsh_search_stats stats[2][QUERIES];
+    struct nlsh_matrix base = matrix_new(KIND_U8, ROWS, DIM, 30, 22, 7);
+    struct nlsh_matrix queries = matrix_new(KIND_U8, QUERIES, DIM, 30, 22, 8);
+    struct nlsh_neighbors truth;
+    const struct nlsh_run run = {.n_threads = 2};
+    assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
+    for (int by_t = 0; by_t < 2; by_t++) {
+        size_t hits = 0, scanned[2] = {0};
+        for (size_t leaves = 0; leaves < 2; leaves++) {
+            struct nlsh_index *index = index_in_leaves(&base, leaves);
+            struct nlsh_search_options how;
+            nlsh_search_options_init(&how);
+            how.probes = by_t ? 3 : 0;
+            assert_int_equal(
+                nlsh_search_batch(index, &queries, &how, ids[leaves], NULL, stats[leaves], NULL),
+                NLSH_OK);
+            for (size_t q = 0; q < QUERIES; q++) scanned[leaves] += stats[leaves][q].candidates;
+            nlsh_index_close(index);
+        }
+        for (size_t q = 0; q < QUERIES; q++)
+            for (size_t i = 0; i < K; i++)
+                for (size_t j = 0; j < K; j++) hits += ids[1][q * K + i] == truth.ids[q * K + j];
+        if (by_t) {
+            assert_int_equal(scanned[0], scanned[1]);
+            assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+        } else {
+            assert_true(hits >= 0.93 * QUERIES * K);
+            assert_true(scanned[1] < 0.8 * (double)scanned[0]);
+        }
+    }
+    nlsh_neighbors_free(&truth);
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+/* What is asked for at 100 neighbours holds as at 10: their buckets are less probable ones. */
+static void many_neighbours_are_found_too(void **state)
+{
+    (void)state;
+    enum { ROWS = 6000, QUERIES = 200, K = 100 };
+    static uint32_t ids[QUERIES * K];
+    struct nlsh_matrix base = matrix_new(KIND_F32, ROWS, 96, 300, 8, 7);
+    struct nlsh_matrix queries = matrix_new(KIND_F32, QUERIES, 96, 300, 8, 8);
+    struct nlsh_neighbors truth;
+    const struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_build_options o;
+    small_options(&o, 24);
+    o.nodes = 64;
+    o.epochs = 12;
+    struct nlsh_index *index = built_index(&base, &o, "many");
+    assert_non_null(index->leaves_view);
+    assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
+    struct nlsh_search_options how;
+    nlsh_search_options_init(&how);
+    how.k = K;
+    for (size_t i = 0; i < 3; i++) {
+        size_t hits = 0;
+        how.recall = i == 0 ? 0.9 : i == 1 ? 0.95 : 0.99;
+        assert_int_equal(nlsh_search_batch(index, &queries, &how, ids, NULL, NULL, NULL), NLSH_OK);
+        for (size_t q = 0; q < QUERIES; q++)
+            for (size_t a = q * K; a < (q + 1) * K; a++)
+                for (size_t b = q * K; b < (q + 1) * K; b++) hits += ids[a] == truth.ids[b];
+        if ((double)hits < (how.recall - 0.02) * QUERIES * K)
+            fail_msg("recall@100 %g where %g was asked for", (double)hits / (QUERIES * K),
+                     how.recall);
+    }
+    nlsh_neighbors_free(&truth);
+    nlsh_index_close(index);
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+/* ---- sections that are not what they should be ----------------------------------------------- */
+
+static void expect_damage(const struct nlsh_index *index, const void *bytes, size_t size,
+                          const char *words)
+{
+    struct nlsh__leaves *leaves;
+    struct nlsh_error error = {0};
+    enum nlsh_status status =
+        nlsh__leaves_open(bytes, size, index->codes_view, index->meta.n_buckets, &leaves, &error);
+    if (status != NLSH_E_DATA || strstr(error.message, words) == NULL)
+        fail_msg("%s: status %d, %s", words, (int)status, error.message);
+    assert_null(leaves);
+}
+
+static void damaged_sections_are_refused(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 12, 14, 3);
+    struct nlsh_index *index = index_in_leaves(&base, 1);
+    size_t size = index->leaves_size;
+    struct nlsh__leaves_header *h = aligned(size);
+#define WITH(change, words)                                                                        \
+    do {                                                                                           \
+        memcpy(h, index->leaves, size);                                                            \
+        change;                                                                                    \
+        expect_damage(index, h, size, words);                                                      \
+    } while (0)
+    for (size_t cut = 0; cut < size; cut += cut < 300 ? 1 : 64) {
+        memcpy(h, index->leaves, size);
+        expect_damage(index, h, cut, cut < 256 ? "truncated" : "length");
+    }
+    WITH(h->magic[0] ^= 1, "first bytes");
+    WITH(h->size_bytes++, "length");
+    WITH(h->n_groups++, "these codes");
+    WITH(h->n_groups = 0, "these codes");
+    WITH(h->n_components += 8, "these codes");
+    WITH(h->error_unit = NAN, "scale");
+    WITH(h->error_unit = -1, "scale");
+    WITH(h->slope = INFINITY, "scale");
+    WITH(h->slope = -0.1f, "scale");
+    WITH(h->margin_k[0] = 0, "number of neighbours");
+    WITH(h->margin_k[2] = h->margin_k[1], "number of neighbours");
+    WITH(h->margin_loss[1] = NAN, "share of neighbours");
+    WITH(h->margin_loss[7] = 0.9f, "share of neighbours");
+    WITH(h->margin[5] = NAN, "margin");
+    WITH(h->margin[23] = 2e9f, "margin");
+    WITH(h->reserved[83] = 1, "reserved");
+#undef WITH
+    free(h);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
+static void less_than_was_measured_leaves_none_out(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 12, 14, 3);
+    struct nlsh_index *index = index_in_leaves(&base, 1);
+    const struct nlsh__leaves *leaves = index->leaves_view;
+    assert_true(nlsh__leaves_margin(leaves, 10, 0.0001) == INFINITY);
+    assert_true(nlsh__leaves_margin(leaves, 101, 0.05) == INFINITY);
+    assert_true(nlsh__leaves_margin(leaves, 10, 0.01) >= nlsh__leaves_margin(leaves, 10, 0.05));
+    assert_float_equal(nlsh__leaves_margin(leaves, 10, 0.3), nlsh__leaves_margin(leaves, 10, 0.1),
+                       1e-4);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_of_a_leaf_lie_close_together),
+        cmocka_unit_test(a_leaf_scores_as_its_rows_do),
+        cmocka_unit_test(leaves_leave_out_what_does_not_matter),
+        cmocka_unit_test(many_neighbours_are_found_too),
+        cmocka_unit_test(damaged_sections_are_refused),
+        cmocka_unit_test(less_than_was_measured_leaves_none_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+/* test_learner.c - a learner learns what a build of the same rows does, run after run, and scores
+ * queries as an index of them would find their neighbours. */
+#include "support/built.h"
+
+#include "make/learner.h"
+
+struct seen {
+    size_t epochs;
+    double last; /* candidates */
+    const struct nlsh__learner *learner;
+    size_t stop_after;
+};
+
+static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learned *learned,
+                              struct nlsh_error *error)
+{
+    struct seen *seen = user;
+    struct nlsh__held_out_score score;
+    assert_int_equal(epoch, seen->epochs++);
+    if (nlsh__learner_score(seen->learner, learned, SIZE_MAX, 1, 0.9, &score, error) != NLSH_OK)
+        fail();
+    seen->last = score.candidates;
+    return seen->epochs == seen->stop_after ? NLSH_E_INTERRUPTED : NLSH_OK;
+}
+
+/* A point of an index's own curve at T = 2, and what the learner says. */
+static void compare_scores(const char *path, const struct nlsh_matrix *queries,
+                           const struct nlsh_neighbors *truth, const struct nlsh__learner *learner,
+                           const struct nlsh__learned *learned)
+{
+    struct nlsh_index *index;
+    struct nlsh_curve curve;
+    struct nlsh__held_out_score top, threshold;
+    struct nlsh_error error;
+    struct nlsh_run run = {.n_threads = 2};
+    if (nlsh_index_open(path, &index, &error) != NLSH_OK) fail_msg("%s", error.message);
+    struct nlsh_neighbors ids_only = *truth;
+    ids_only.l2sq = NULL; /* ties: a learner takes the truth as it stands */
+    assert_int_equal(nlsh_evaluate(index, queries, &ids_only, 10, &run, &curve, &error), NLSH_OK);
+    const struct nlsh_curve_point *two = NULL, *low = NULL;
+    for (size_t i = 0; i < curve.n_points; i++) {
+        const struct nlsh_curve_point *p = &curve.points[i];
+        if (p->rule == NLSH_RULE_TOP && p->value == 2) two = p;
+        if (p->rule == NLSH_RULE_THRESHOLD && p->recall > 0.7 && low == NULL) low = p;
+    }
+    assert_true(two && low);
+    assert_int_equal(nlsh__learner_score(learner, learned, SIZE_MAX, 2, low->recall, &top, &error),
+                     NLSH_OK);
+    assert_int_equal(
+        nlsh__learner_score(learner, learned, SIZE_MAX, low->value, 1.1, &threshold, &error),
+        NLSH_OK);
+    assert_float_equal(top.recall, two->recall, 1e-12);
+    assert_float_equal(threshold.recall, low->recall, 1e-12);
+    assert_float_equal(top.candidates, low->candidates, 1e-6);
+    assert_float_equal(top.threshold, low->value, 1e-6);
+    assert_float_equal(threshold.candidates, (double)learned->n_rows, 0); /* out of reach */
+    nlsh_curve_free(&curve);
+    nlsh_index_close(index);
+}
+
+static void compare(enum nlsh_metric metric, enum kind kind)
+{
+    struct nlsh_build_options o, other;
+    struct nlsh_matrix base = matrix_new(kind, 700, 20, 15, 14, 1);
+    struct nlsh_matrix queries = matrix_new(kind, 90, 20, 15, 14, 2);
+    struct nlsh_neighbors graph, truth;
+    struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_error error;
+    struct nlsh__job job;
+    struct nlsh__learner *learner;
+    struct nlsh__learned learned;
+    size_t size, learned_size;
+    small_options(&o, 12);
+    o.metric = metric;
+    o.partitioner = NLSH_PARTITIONER_METIS;
+    o.components = 8;
+    assert_int_equal(nlsh_graph_build(&base, metric, NLSH_GRAPH_EXACT, 60, 1, &run, &graph, &error),
+                     NLSH_OK);
+    assert_int_equal(nlsh_ground_truth(&base, &queries, metric, 10, &run, &truth, &error), NLSH_OK);
+    struct nlsh__learner_input input = {
+        .rows = base, .queries = queries, .truth = truth.ids, .truth_k = 10, .graphs = {graph}};
+    assert_int_equal(nlsh__job_begin(&run, &job, &error), NLSH_OK);
+    if (nlsh__learner_create(&input, &o, &job, &learner, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+    /* Other settings before, so that nothing of theirs may stay. */
+    other = o;
+    other.components = 5;
+    other.knn = 4;
+    other.n_buckets = 7;
+    other.layers = 1;
+    assert_int_equal(nlsh__learner_run(learner, &other, NULL, NULL, &learned, &error), NLSH_OK);
+    struct seen seen = {.learner = learner};
+    if (nlsh__learner_run(learner, &o, watch, &seen, &learned, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(seen.epochs, o.epochs);
+    struct nlsh__held_out_score score;
+    assert_int_equal(nlsh__learner_score(learner, &learned, SIZE_MAX, 1, 0.9, &score, &error),
+                     NLSH_OK);
+    assert_float_equal(score.candidates, seen.last, 0);
+    assert_int_equal(nlsh__learner_write(learner, test_path("learned"), &error), NLSH_OK);
+    uint8_t *bytes = build(&base, &o, &run, NULL, &size);
+    uint8_t *learned_bytes = test_read_file(test_path("learned"), &learned_size);
+    assert_int_equal(size, learned_size);
+    assert_memory_equal(bytes, learned_bytes, size);
+    compare_scores(test_path("learned"), &queries, &truth, learner, &learned);
+    /* A watcher can end it. */
+    seen = (struct seen){.learner = learner, .stop_after = 1};
+    assert_int_equal(nlsh__learner_run(learner, &o, watch, &seen, &learned, &error),
+                     NLSH_E_INTERRUPTED);
+    assert_int_equal(seen.epochs, 1);
+    free(bytes);
+    free(learned_bytes);
+    nlsh__learner_free(learner);
+    nlsh__job_end(&job);
+    nlsh_neighbors_free(&graph);
+    nlsh_neighbors_free(&truth);
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
+static void learns_what_a_build_does(void **state)
+{
+    (void)state;
+    compare(NLSH_L2, KIND_U8);
+    compare(NLSH_L2, KIND_I8);
+    compare(NLSH_L2, KIND_F32);
+    compare(NLSH_COSINE, KIND_F32);
+    compare(NLSH_COSINE, KIND_U8);
+    compare(NLSH_IP, KIND_F32);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(learns_what_a_build_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
