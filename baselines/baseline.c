@@ -8,33 +8,34 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "kernels/topk.h"
 
 enum { RERANK_TIMES = 10 };
 
-static const struct nlsh__bucketing *bucketing(enum nlsh_baseline_method method)
+static const struct nlsh__bucketing *bucketing(enum nlsh__baseline_method method)
 {
     switch (method) {
-    case NLSH_BASELINE_IVFFLAT: return &nlsh__ivfflat;
-    case NLSH_BASELINE_IVFPQ: return &nlsh__ivfpq;
-    case NLSH_BASELINE_LSH: return &nlsh__lsh;
-    case NLSH_BASELINE_HYPERCUBE: return &nlsh__hypercube;
-    case NLSH_BASELINE_ROUTED: return &nlsh__routed;
+    case NLSH__BASELINE_IVFFLAT: return &nlsh__ivfflat;
+    case NLSH__BASELINE_IVFPQ: return &nlsh__ivfpq;
+    case NLSH__BASELINE_LSH: return &nlsh__lsh;
+    case NLSH__BASELINE_HYPERCUBE: return &nlsh__hypercube;
+    case NLSH__BASELINE_ROUTED: return &nlsh__routed;
     }
     return NULL;
 }
 
-void nlsh_baseline_options_init(struct nlsh_baseline_options *options)
+void nlsh__baseline_options_init(struct nlsh__baseline_options *options)
 {
-    *options = (struct nlsh_baseline_options){.method = NLSH_BASELINE_IVFFLAT,
-                                              .seed = 1,
-                                              .n_lists = NLSH_AUTO,
-                                              .n_subspaces = NLSH_AUTO,
-                                              .n_tables = 16,
-                                              .n_hashes = NLSH_AUTO,
-                                              .n_bits = NLSH_AUTO,
-                                              .window = NLSH_AUTO_REAL};
+    *options = (struct nlsh__baseline_options){.method = NLSH__BASELINE_IVFFLAT,
+                                               .seed = 1,
+                                               .n_lists = NLSH_AUTO,
+                                               .n_subspaces = NLSH_AUTO,
+                                               .n_tables = 16,
+                                               .n_hashes = NLSH_AUTO,
+                                               .n_bits = NLSH_AUTO,
+                                               .window = NLSH_AUTO_REAL};
 }
 
 /* ---- build ----------------------------------------------------------------------------------- */
@@ -53,7 +54,7 @@ enum nlsh_status nlsh__float_rows(const struct nlsh_matrix *m, const float **out
     return NLSH_OK;
 }
 
-static enum nlsh_status build(struct nlsh_baseline *b, struct nlsh_baseline_options *options,
+static enum nlsh_status build(struct nlsh__baseline *b, struct nlsh__baseline_options *options,
                               const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -68,14 +69,14 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh_baseline_build(const struct nlsh_matrix *base,
-                                     struct nlsh_baseline_options *options,
-                                     const struct nlsh_run *run, struct nlsh_baseline **out,
-                                     struct nlsh_error *error)
+enum nlsh_status nlsh__baseline_build(const struct nlsh_matrix *base,
+                                      struct nlsh__baseline_options *options,
+                                      const struct nlsh_run *run, struct nlsh__baseline **out,
+                                      struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
-    struct nlsh_baseline *b = NULL;
+    struct nlsh__baseline *b = NULL;
     nlsh__error_clear(error);
     *out = NULL;
     NLSH_TRY(nlsh__kernels_check(error));
@@ -91,27 +92,27 @@ enum nlsh_status nlsh_baseline_build(const struct nlsh_matrix *base,
     *out = b;
     b = NULL;
 out:
-    nlsh_baseline_free(b);
+    nlsh__baseline_free(b);
     nlsh__job_end(&job);
     return status;
 }
 
-void nlsh_baseline_free(struct nlsh_baseline *baseline)
+void nlsh__baseline_free(struct nlsh__baseline *baseline)
 {
     if (baseline == NULL) return;
     if (baseline->how != NULL && baseline->state != NULL) baseline->how->free(baseline);
-    free(baseline->state);
+    nlsh__free(baseline->state);
     nlsh__buckets_free(&baseline->buckets);
     nlsh__dataset_free(&baseline->base);
-    free(baseline->chosen);
-    free(baseline->order);
-    free(baseline->query);
-    free(baseline->expanded);
-    free(baseline->keys);
-    free(baseline);
+    nlsh__free(baseline->chosen);
+    nlsh__free(baseline->order);
+    nlsh__free(baseline->query);
+    nlsh__free(baseline->expanded);
+    nlsh__free(baseline->keys);
+    nlsh__free(baseline);
 }
 
-size_t nlsh_baseline_bytes(const struct nlsh_baseline *baseline)
+size_t nlsh__baseline_bytes(const struct nlsh__baseline *baseline)
 {
     return nlsh__buckets_bytes(&baseline->buckets) + baseline->how->bytes(baseline);
 }
@@ -119,7 +120,7 @@ size_t nlsh_baseline_bytes(const struct nlsh_baseline *baseline)
 /* ---- search ---------------------------------------------------------------------------------- */
 
 /* The query as floats in the units of the stored rows. */
-static const float *floats_of(struct nlsh_baseline *b, struct nlsh__query query)
+static const float *floats_of(struct nlsh__baseline *b, struct nlsh__query query)
 {
     size_t dim = b->buckets.dim;
     if (query.u8 == NULL) {
@@ -130,16 +131,16 @@ static const float *floats_of(struct nlsh_baseline *b, struct nlsh__query query)
     return b->expanded;
 }
 
-static enum nlsh_status search_one(struct nlsh_baseline *b, const struct nlsh__asked *asked,
-                                   size_t k, size_t rerank, struct nlsh_search_stats *stats,
-                                   struct nlsh_error *error)
+/* Into the arrays of stats that there are, at i. */
+static enum nlsh_status search_one(struct nlsh__baseline *b, const struct nlsh__asked *asked,
+                                   size_t k, size_t rerank, const struct nlsh_search_stats *stats,
+                                   size_t i, struct nlsh_error *error)
 {
     size_t n, candidates, n_places;
     const uint32_t *places;
     enum nlsh_status status = b->how->choose(b, asked, &n, error);
     if (status != NLSH_OK) return status;
     nlsh__topk_clear(b->keys, k);
-    *stats = (struct nlsh_search_stats){.n_probes = (uint32_t)n};
     if (b->how->shortlist == NULL) {
         candidates = n_places =
             nlsh__buckets_scan(&b->buckets, asked->query, b->chosen, n, b->keys, k);
@@ -149,12 +150,13 @@ static enum nlsh_status search_one(struct nlsh_baseline *b, const struct nlsh__a
         n_places = b->how->shortlist(b, asked, n, rerank, &places, &candidates);
         nlsh__buckets_scan_places(&b->buckets, asked->query, places, n_places, b->keys, k);
     }
-    stats->candidates = (uint32_t)candidates;
-    stats->reranked = (uint32_t)n_places;
+    if (stats->probes != NULL) stats->probes[i] = (uint32_t)n;
+    if (stats->candidates != NULL) stats->candidates[i] = (uint32_t)candidates;
+    if (stats->ranked != NULL) stats->ranked[i] = (uint32_t)n_places;
     return NLSH_OK;
 }
 
-static enum nlsh_status check_probes(const struct nlsh_baseline *b, double probes,
+static enum nlsh_status check_probes(const struct nlsh__baseline *b, double probes,
                                      struct nlsh_error *error)
 {
     if (probes >= 1 && floor(probes) == probes) return NLSH_OK;
@@ -164,41 +166,40 @@ static enum nlsh_status check_probes(const struct nlsh_baseline *b, double probe
 }
 
 /* Room for k keys. */
-static enum nlsh_status grow(struct nlsh_baseline *b, size_t k, struct nlsh_error *error)
+static enum nlsh_status grow(struct nlsh__baseline *b, size_t k, struct nlsh_error *error)
 {
     if (k <= b->n_keys) return NLSH_OK;
-    free(b->keys);
+    nlsh__free(b->keys);
     b->n_keys = 0;
     enum nlsh_status status = nlsh__alloc(&b->keys, k, sizeof *b->keys, error);
     if (status == NLSH_OK) b->n_keys = k;
     return status;
 }
 
-enum nlsh_status nlsh_baseline_search(struct nlsh_baseline *b, const struct nlsh_matrix *queries,
-                                      double probes, size_t rerank, size_t k, uint32_t *ids,
-                                      float *l2sq, struct nlsh_search_stats *stats,
-                                      struct nlsh_error *error)
+enum nlsh_status nlsh__baseline_search(struct nlsh__baseline *b, const struct nlsh_matrix *queries,
+                                       double probes, size_t rerank, size_t k, uint64_t *keys,
+                                       float *distances, struct nlsh_search_stats *stats,
+                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__dataset q = {0};
     nlsh__error_clear(error);
-    NLSH_TRY(nlsh__check_search(k, ids, error));
+    NLSH_TRY(nlsh__check_search(k, keys, error));
     NLSH_TRY(check_probes(b, probes, error));
     NLSH_TRY(nlsh__dataset_init(queries, &q, error));
     NLSH_TRY(nlsh__check_dims(b->buckets.dim, q.matrix.dim, error));
     NLSH_TRY(grow(b, k, error));
-    size_t row_bytes = queries->dim * (queries->type == NLSH_F32 ? sizeof(float) : 1);
+    static const struct nlsh_search_stats nothing;
     for (size_t i = 0; i < q.matrix.n_rows; i++) {
-        struct nlsh_search_stats one;
         struct nlsh_matrix row = *queries;
-        row.data = (const uint8_t *)queries->data + i * row_bytes;
+        row.data = nlsh__row(queries, i);
         row.n_rows = 1;
         struct nlsh__query query =
             nlsh__query_row(&q, i, b->buckets.source, b->buckets.storage, b->query);
         struct nlsh__asked asked = {query, floats_of(b, query), &row, probes};
-        NLSH_TRY(search_one(b, &asked, k, rerank, &one, error));
-        nlsh__scan_answer(b->keys, k, query.u8 != NULL, ids + i * k, l2sq ? l2sq + i * k : NULL);
-        if (stats != NULL) stats[i] = one;
+        NLSH_TRY(search_one(b, &asked, k, rerank, stats != NULL ? stats : &nothing, i, error));
+        nlsh__scan_answer(b->keys, k, query.u8 != NULL, keys + i * k,
+                          distances ? distances + i * k : NULL);
     }
 out:
     nlsh__dataset_free(&q);

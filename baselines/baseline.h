@@ -15,23 +15,23 @@ struct nlsh__asked {
 
 struct nlsh__bucketing {
     /* Fills baseline->buckets and state from the base; writes automatic options. */
-    enum nlsh_status (*build)(struct nlsh_baseline *baseline, const struct nlsh__dataset *base,
-                              struct nlsh_baseline_options *options, const struct nlsh__job *job,
+    enum nlsh_status (*build)(struct nlsh__baseline *baseline, const struct nlsh__dataset *base,
+                              struct nlsh__baseline_options *options, const struct nlsh__job *job,
                               struct nlsh_error *error);
     /* The buckets to scan into baseline->chosen [n_buckets], how many into *n. */
-    enum nlsh_status (*choose)(struct nlsh_baseline *baseline, const struct nlsh__asked *asked,
+    enum nlsh_status (*choose)(struct nlsh__baseline *baseline, const struct nlsh__asked *asked,
                                size_t *n, struct nlsh_error *error);
     /* NULL, or: which of the chosen buckets' rows to scan exactly: *places, best rows first or not;
      * returns how many, and in *candidates how many were looked at. */
-    size_t (*shortlist)(struct nlsh_baseline *baseline, const struct nlsh__asked *asked,
+    size_t (*shortlist)(struct nlsh__baseline *baseline, const struct nlsh__asked *asked,
                         size_t n_chosen, size_t rerank, const uint32_t **places,
                         size_t *candidates);
-    size_t (*bytes)(const struct nlsh_baseline *baseline); /* besides the buckets */
-    void (*free)(struct nlsh_baseline *baseline);          /* the state; may be half-made */
-    int fractions;                                         /* probes below 1 have a meaning */
+    size_t (*bytes)(const struct nlsh__baseline *baseline); /* besides the buckets */
+    void (*free)(struct nlsh__baseline *baseline);          /* the state; may be half-made */
+    int fractions;                                          /* probes below 1 have a meaning */
 };
 
-struct nlsh_baseline {
+struct nlsh__baseline {
     const struct nlsh__bucketing *how;
     struct nlsh__buckets buckets;
     struct nlsh__dataset base; /* held while rows are borrowed */
@@ -63,7 +63,7 @@ struct nlsh__cells {
 /* The cells of a base, whose rows as floats are `floats`, and the cell of each row, which the caller
  * frees. options->n_lists is checked, or filled where it is NLSH_AUTO. */
 enum nlsh_status nlsh__cells_make(const struct nlsh__dataset *base, const float *floats,
-                                  struct nlsh_baseline_options *options,
+                                  struct nlsh__baseline_options *options,
                                   const struct nlsh__job *job, struct nlsh__cells *out,
                                   uint32_t **cell_of, struct nlsh_error *error);
 void nlsh__cells_free(struct nlsh__cells *cells);
@@ -71,7 +71,7 @@ size_t nlsh__cells_bytes(const struct nlsh__cells *cells);
 
 /* The cells nearest to a query into baseline->chosen, nearest first, their keys (kernels/topk.h, f32)
  * into baseline->order; returns how many: min(probes, n_lists). */
-size_t nlsh__cells_nearest(struct nlsh_baseline *baseline, const struct nlsh__cells *cells,
+size_t nlsh__cells_nearest(struct nlsh__baseline *baseline, const struct nlsh__cells *cells,
                            const struct nlsh__asked *asked);
 
 #endif

@@ -80,11 +80,11 @@ out:
 
 void nlsh__buckets_free(struct nlsh__buckets *buckets)
 {
-    free(buckets->offsets);
-    free(buckets->ids);
-    free(buckets->memory);
-    free(buckets->stamps);
-    free(buckets->picked);
+    nlsh__free(buckets->offsets);
+    nlsh__free(buckets->ids);
+    nlsh__free(buckets->memory);
+    nlsh__free(buckets->stamps);
+    nlsh__free(buckets->picked);
     memset(buckets, 0, sizeof *buckets);
 }
 

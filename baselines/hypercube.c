@@ -73,8 +73,8 @@ static size_t usual_bits(size_t n_rows)
     return bits > ROWS_A_CORNER_LOG2 ? bits - ROWS_A_CORNER_LOG2 : 1;
 }
 
-static enum nlsh_status hypercube_build(struct nlsh_baseline *b, const struct nlsh__dataset *base,
-                                        struct nlsh_baseline_options *options,
+static enum nlsh_status hypercube_build(struct nlsh__baseline *b, const struct nlsh__dataset *base,
+                                        struct nlsh__baseline_options *options,
                                         const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -100,13 +100,13 @@ static enum nlsh_status hypercube_build(struct nlsh_baseline *b, const struct nl
     NLSH_TRY(
         nlsh__buckets_partition(base, f.corners, (size_t)1 << cube->n_bits, &b->buckets, error));
 out:
-    free(f.corners);
+    nlsh__free(f.corners);
     return status;
 }
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-static enum nlsh_status hypercube_choose(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static enum nlsh_status hypercube_choose(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                                          size_t *n, struct nlsh_error *error)
 {
     struct hypercube *cube = b->state;
@@ -119,18 +119,18 @@ static enum nlsh_status hypercube_choose(struct nlsh_baseline *b, const struct n
     return NLSH_OK;
 }
 
-static size_t hypercube_bytes(const struct nlsh_baseline *b)
+static size_t hypercube_bytes(const struct nlsh__baseline *b)
 {
     const struct hypercube *cube = b->state;
     return nlsh__projections_bytes(&cube->projections) + b->buckets.n_buckets * sizeof(uint32_t);
 }
 
-static void hypercube_free(struct nlsh_baseline *b)
+static void hypercube_free(struct nlsh__baseline *b)
 {
     struct hypercube *cube = b->state;
     nlsh__projections_free(&cube->projections);
-    free(cube->masks);
-    free(cube->hashes);
+    nlsh__free(cube->masks);
+    nlsh__free(cube->hashes);
 }
 
 const struct nlsh__bucketing nlsh__hypercube = {.build = hypercube_build,

@@ -21,8 +21,8 @@ enum { KMEANS_ITERATIONS = 10 }; /* as faiss; cells hardly move after it */
 
 void nlsh__cells_free(struct nlsh__cells *cells)
 {
-    free(cells->centroids);
-    free(cells->bytes);
+    nlsh__free(cells->centroids);
+    nlsh__free(cells->bytes);
     *cells = (struct nlsh__cells){0};
 }
 
@@ -45,7 +45,7 @@ static enum nlsh_status narrow(struct nlsh__cells *cells, struct nlsh_error *err
 }
 
 enum nlsh_status nlsh__cells_make(const struct nlsh__dataset *base, const float *floats,
-                                  struct nlsh_baseline_options *options,
+                                  struct nlsh__baseline_options *options,
                                   const struct nlsh__job *job, struct nlsh__cells *out,
                                   uint32_t **cell_of, struct nlsh_error *error)
 {
@@ -67,7 +67,7 @@ enum nlsh_status nlsh__cells_make(const struct nlsh__dataset *base, const float 
                                  *cell_of, NULL, error));
     return NLSH_OK;
 out:
-    free(*cell_of);
+    nlsh__free(*cell_of);
     *cell_of = NULL;
     return status; /* the cells go with the state they are in */
 }
@@ -78,7 +78,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-size_t nlsh__cells_nearest(struct nlsh_baseline *b, const struct nlsh__cells *cells,
+size_t nlsh__cells_nearest(struct nlsh__baseline *b, const struct nlsh__cells *cells,
                            const struct nlsh__asked *asked)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
@@ -99,8 +99,8 @@ size_t nlsh__cells_nearest(struct nlsh_baseline *b, const struct nlsh__cells *ce
 
 /* ---- IVF-Flat -------------------------------------------------------------------------------- */
 
-static enum nlsh_status ivfflat_build(struct nlsh_baseline *b, const struct nlsh__dataset *base,
-                                      struct nlsh_baseline_options *options,
+static enum nlsh_status ivfflat_build(struct nlsh__baseline *b, const struct nlsh__dataset *base,
+                                      struct nlsh__baseline_options *options,
                                       const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -113,12 +113,12 @@ static enum nlsh_status ivfflat_build(struct nlsh_baseline *b, const struct nlsh
     NLSH_TRY(nlsh__cells_make(base, floats, options, job, b->state, &cell_of, error));
     NLSH_TRY(nlsh__buckets_partition(base, cell_of, options->n_lists, &b->buckets, error));
 out:
-    free(owned);
-    free(cell_of);
+    nlsh__free(owned);
+    nlsh__free(cell_of);
     return status;
 }
 
-static enum nlsh_status ivfflat_choose(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static enum nlsh_status ivfflat_choose(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                                        size_t *n, struct nlsh_error *error)
 {
     (void)error;
@@ -126,12 +126,12 @@ static enum nlsh_status ivfflat_choose(struct nlsh_baseline *b, const struct nls
     return NLSH_OK;
 }
 
-static size_t ivfflat_bytes(const struct nlsh_baseline *b)
+static size_t ivfflat_bytes(const struct nlsh__baseline *b)
 {
     return nlsh__cells_bytes(b->state);
 }
 
-static void ivfflat_free(struct nlsh_baseline *b)
+static void ivfflat_free(struct nlsh__baseline *b)
 {
     nlsh__cells_free(b->state);
 }

@@ -89,9 +89,9 @@ static enum nlsh_status encode_stretch(struct ivfpq *pq, const struct nlsh__buck
         }
     }
 out:
-    free(part);
-    free(words);
-    free(word_of);
+    nlsh__free(part);
+    nlsh__free(words);
+    nlsh__free(word_of);
     return status;
 }
 
@@ -107,7 +107,7 @@ static enum nlsh_status encode(struct ivfpq *pq, const struct nlsh__buckets *b, 
         NLSH_TRY(nlsh__job_progress(job, "product quantisation", j + 1, pq->n_subspaces, error));
     }
 out:
-    free(left);
+    nlsh__free(left);
     return status;
 }
 
@@ -127,8 +127,8 @@ out:
     return status;
 }
 
-static enum nlsh_status ivfpq_build(struct nlsh_baseline *b, const struct nlsh__dataset *base,
-                                    struct nlsh_baseline_options *options,
+static enum nlsh_status ivfpq_build(struct nlsh__baseline *b, const struct nlsh__dataset *base,
+                                    struct nlsh__baseline_options *options,
                                     const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -154,14 +154,14 @@ static enum nlsh_status ivfpq_build(struct nlsh_baseline *b, const struct nlsh__
     NLSH_TRY(nlsh__buckets_partition(base, cell_of, options->n_lists, &b->buckets, error));
     NLSH_TRY(encode(pq, &b->buckets, floats, options->seed, job, error));
 out:
-    free(owned);
-    free(cell_of);
+    nlsh__free(owned);
+    nlsh__free(cell_of);
     return status;
 }
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-static enum nlsh_status ivfpq_choose(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static enum nlsh_status ivfpq_choose(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                                      size_t *n, struct nlsh_error *error)
 {
     const struct ivfpq *pq = b->state;
@@ -196,7 +196,7 @@ static float look_up(const float *products, const uint8_t *code, size_t n)
     return (a + b) + (c + d);
 }
 
-static size_t ivfpq_shortlist(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static size_t ivfpq_shortlist(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                               size_t n_chosen, size_t rerank, const uint32_t **places,
                               size_t *candidates)
 {
@@ -222,7 +222,7 @@ static size_t ivfpq_shortlist(struct nlsh_baseline *b, const struct nlsh__asked 
     return n;
 }
 
-static size_t ivfpq_bytes(const struct nlsh_baseline *b)
+static size_t ivfpq_bytes(const struct nlsh__baseline *b)
 {
     const struct ivfpq *pq = b->state;
     const struct nlsh__buckets *buckets = &b->buckets;
@@ -231,21 +231,21 @@ static size_t ivfpq_bytes(const struct nlsh_baseline *b)
            buckets->n_rows * (pq->n_subspaces + sizeof(float));
 }
 
-static void ivfpq_free(struct nlsh_baseline *b)
+static void ivfpq_free(struct nlsh__baseline *b)
 {
     struct ivfpq *pq = b->state;
     for (size_t j = 0; j < pq->n_subspaces && pq->panels != NULL; j++) {
         nlsh__panel_f32_free(&pq->panels[j]);
     }
-    free(pq->panels);
+    nlsh__free(pq->panels);
     nlsh__cells_free(&pq->cells);
-    free(pq->no_bias);
-    free(pq->codes);
-    free(pq->middle);
-    free(pq->products);
-    free(pq->stretch);
-    free(pq->keys);
-    free(pq->places);
+    nlsh__free(pq->no_bias);
+    nlsh__free(pq->codes);
+    nlsh__free(pq->middle);
+    nlsh__free(pq->products);
+    nlsh__free(pq->stretch);
+    nlsh__free(pq->keys);
+    nlsh__free(pq->places);
 }
 
 const struct nlsh__bucketing nlsh__ivfpq = {.build = ivfpq_build,

@@ -82,7 +82,7 @@ static int begins_bucket(const struct filling *f, size_t at)
 }
 
 /* The sorted entries to buckets. */
-static enum nlsh_status make_buckets(struct nlsh_baseline *b, struct lsh *lsh,
+static enum nlsh_status make_buckets(struct nlsh__baseline *b, struct lsh *lsh,
                                      const struct nlsh__dataset *base, const struct filling *f,
                                      struct nlsh_error *error)
 {
@@ -106,8 +106,8 @@ static enum nlsh_status make_buckets(struct nlsh_baseline *b, struct lsh *lsh,
     lsh->first[lsh->n_tables] = (uint32_t)bucket;
     return nlsh__buckets_tables(base, offsets, ids, n_buckets, &b->buckets, error);
 out:
-    free(offsets);
-    free(ids);
+    nlsh__free(offsets);
+    nlsh__free(ids);
     return status;
 }
 
@@ -121,7 +121,7 @@ static size_t enough_hashes(size_t n_rows, const struct nlsh__distances *d, doub
 }
 
 static enum nlsh_status resolve(const struct nlsh__dataset *base,
-                                struct nlsh_baseline_options *options, const struct nlsh__job *job,
+                                struct nlsh__baseline_options *options, const struct nlsh__job *job,
                                 struct nlsh_error *error)
 {
     enum nlsh_status status = nlsh__resolve_window(base, options, window_times_near, job, error);
@@ -148,8 +148,8 @@ static enum nlsh_status resolve(const struct nlsh__dataset *base,
     return NLSH_OK;
 }
 
-static enum nlsh_status lsh_build(struct nlsh_baseline *b, const struct nlsh__dataset *base,
-                                  struct nlsh_baseline_options *options,
+static enum nlsh_status lsh_build(struct nlsh__baseline *b, const struct nlsh__dataset *base,
+                                  struct nlsh__baseline_options *options,
                                   const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -170,7 +170,7 @@ static enum nlsh_status lsh_build(struct nlsh_baseline *b, const struct nlsh__da
     NLSH_TRY(nlsh__job_tasks(job, "tables", lsh->n_tables, sort_table, &f, error));
     NLSH_TRY(make_buckets(b, lsh, base, &f, error));
 out:
-    free(f.entries);
+    nlsh__free(f.entries);
     return status;
 }
 
@@ -191,7 +191,7 @@ static size_t find_bucket(const struct lsh *lsh, size_t table, uint64_t name, si
     return low < end && lsh->names[low] == name ? low : n_buckets;
 }
 
-static enum nlsh_status lsh_choose(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static enum nlsh_status lsh_choose(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                                    size_t *n, struct nlsh_error *error)
 {
     struct lsh *lsh = b->state;
@@ -210,19 +210,19 @@ static enum nlsh_status lsh_choose(struct nlsh_baseline *b, const struct nlsh__a
     return NLSH_OK;
 }
 
-static size_t lsh_bytes(const struct nlsh_baseline *b)
+static size_t lsh_bytes(const struct nlsh__baseline *b)
 {
     const struct lsh *lsh = b->state;
     return nlsh__projections_bytes(&lsh->projections) + b->buckets.n_buckets * sizeof(uint64_t);
 }
 
-static void lsh_free(struct nlsh_baseline *b)
+static void lsh_free(struct nlsh__baseline *b)
 {
     struct lsh *lsh = b->state;
     nlsh__projections_free(&lsh->projections);
-    free(lsh->first);
-    free(lsh->names);
-    free(lsh->hashes);
+    nlsh__free(lsh->first);
+    nlsh__free(lsh->names);
+    nlsh__free(lsh->hashes);
 }
 
 const struct nlsh__bucketing nlsh__lsh = {

@@ -42,8 +42,8 @@ out:
 
 void nlsh__projections_free(struct nlsh__projections *projections)
 {
-    free(projections->values);
-    free(projections->bias);
+    nlsh__free(projections->values);
+    nlsh__free(projections->bias);
     *projections = (struct nlsh__projections){0};
 }
 
@@ -105,7 +105,7 @@ enum nlsh_status nlsh__project_rows(const struct nlsh__projections *projections,
     if (status != NLSH_OK) return status;
     status = nlsh__job_tasks(job, "hashing", (rows->n_rows + ROWS_A_TASK - 1) / ROWS_A_TASK,
                              pass_task, &pass, error);
-    free(pass.scratch);
+    nlsh__free(pass.scratch);
     return status;
 }
 
@@ -170,12 +170,12 @@ enum nlsh_status nlsh__sample_distances(const struct nlsh__dataset *base, uint64
         out->far += far[i] / SAMPLE;
     }
 out:
-    free(s.scratch);
+    nlsh__free(s.scratch);
     return status;
 }
 
 enum nlsh_status nlsh__resolve_window(const struct nlsh__dataset *base,
-                                      struct nlsh_baseline_options *options, double times,
+                                      struct nlsh__baseline_options *options, double times,
                                       const struct nlsh__job *job, struct nlsh_error *error)
 {
     struct nlsh__distances d;

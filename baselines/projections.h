@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/job.h"
+#include "baselines/methods.h"
 #include "vectors/dataset.h"
 
 /* h_i(x) = floor((a_i.x + b_i) / w), a_i of normal numbers, b_i uniform in [0, w). */
@@ -44,7 +45,7 @@ enum nlsh_status nlsh__sample_distances(const struct nlsh__dataset *base, uint64
 /* options->window, where it is left open: `times` the near distance, or 1 where that is 0.
  * NLSH_E_ARG where it is not above 0. */
 enum nlsh_status nlsh__resolve_window(const struct nlsh__dataset *base,
-                                      struct nlsh_baseline_options *options, double times,
+                                      struct nlsh__baseline_options *options, double times,
                                       const struct nlsh__job *job, struct nlsh_error *error);
 
 /* Well-mixed bits of a number (splitmix64's finaliser: Steele, Lea and Flood, OOPSLA 2014). */

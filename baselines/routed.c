@@ -19,43 +19,46 @@ struct routed {
 static enum nlsh_status check_index(const struct nlsh_index *index,
                                     const struct nlsh__dataset *base, struct nlsh_error *error)
 {
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     if (index == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "no index is given");
-    nlsh_index_info(index, &info);
-    if (info.data_hash == base->hash) return NLSH_OK;
+    enum nlsh_status status = nlsh_index_info(index, &info, error);
+    if (status != NLSH_OK || info.data_hash == base->hash) return status;
     return nlsh__fail(error, NLSH_E_MISMATCH, "give the vectors that the index was built from",
                       "the index was built from other vectors: their content hash differs");
 }
 
-static enum nlsh_status routed_build(struct nlsh_baseline *b, const struct nlsh__dataset *base,
-                                     struct nlsh_baseline_options *options,
+static enum nlsh_status routed_build(struct nlsh__baseline *b, const struct nlsh__dataset *base,
+                                     struct nlsh__baseline_options *options,
                                      const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct routed *routed;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    struct nlsh_segment rows = {.struct_size = sizeof rows};
     uint32_t *bucket_of = NULL;
     (void)job;
     NLSH_TRY(check_index(options->index, base, error));
-    nlsh_index_info(options->index, &info);
+    NLSH_TRY(nlsh_index_info(options->index, &info, error));
+    if (!nlsh_index_segment(options->index, 0, &rows) || rows.n_rows != base->matrix.n_rows)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give an index of one segment",
+                          "the index holds %zu rows in its first segment, the base %zu",
+                          rows.n_rows, base->matrix.n_rows);
     NLSH_TRY(nlsh__calloc(&b->state, 1, sizeof *routed, error));
     routed = b->state;
     NLSH_TRY(nlsh_searcher_create(options->index, &routed->searcher, error));
     NLSH_TRY(nlsh__alloc(&routed->probabilities, info.n_buckets, sizeof(float), error));
-    NLSH_TRY(nlsh__calloc(&bucket_of, info.n_rows, sizeof *bucket_of, error));
-    const uint32_t *offsets = nlsh_index_bucket_offsets(options->index);
-    const uint32_t *ids = nlsh_index_ids(options->index);
+    NLSH_TRY(nlsh__calloc(&bucket_of, rows.n_rows, sizeof *bucket_of, error));
     for (uint32_t c = 0; c < info.n_buckets; c++)
-        for (uint32_t at = offsets[c]; at < offsets[c + 1]; at++)
-            if (ids[at] < info.n_rows) bucket_of[ids[at]] = c;
+        for (uint32_t at = rows.bucket_offsets[c]; at < rows.bucket_offsets[c + 1]; at++)
+            bucket_of[rows.rows[at]] = c;
     NLSH_TRY(nlsh__buckets_partition(base, bucket_of, info.n_buckets, &b->buckets, error));
 out:
-    free(bucket_of);
+    nlsh__free(bucket_of);
     return status;
 }
 
 /* As nlsh_search() has T: the most probable buckets, or all above a probability and the best. */
-static enum nlsh_status routed_choose(struct nlsh_baseline *b, const struct nlsh__asked *asked,
+static enum nlsh_status routed_choose(struct nlsh__baseline *b, const struct nlsh__asked *asked,
                                       size_t *n, struct nlsh_error *error)
 {
     struct routed *routed = b->state;
@@ -82,17 +85,17 @@ static enum nlsh_status routed_choose(struct nlsh_baseline *b, const struct nlsh
     return NLSH_OK;
 }
 
-static size_t routed_bytes(const struct nlsh_baseline *b)
+static size_t routed_bytes(const struct nlsh__baseline *b)
 {
     (void)b;
     return 0; /* the router is the index's */
 }
 
-static void routed_free(struct nlsh_baseline *b)
+static void routed_free(struct nlsh__baseline *b)
 {
     struct routed *routed = b->state;
     nlsh_searcher_free(routed->searcher);
-    free(routed->probabilities);
+    nlsh__free(routed->probabilities);
 }
 
 const struct nlsh__bucketing nlsh__routed = {.build = routed_build,

@@ -129,22 +129,23 @@ void nlsh__scan_places(const struct nlsh__kernels *kernels, struct nlsh__query q
     }
 }
 
-void nlsh__scan_answer(const uint64_t *keys, size_t k, int integers, uint32_t *ids, float *l2sq)
+void nlsh__scan_answer(const uint64_t *best, size_t k, int integers, uint64_t *keys,
+                       float *distances)
 {
     for (size_t i = 0; i < k; i++) {
-        int missing = keys[i] == UINT64_MAX;
-        ids[i] = missing ? NLSH_NO_ID : (uint32_t)keys[i];
-        if (l2sq == NULL) continue;
-        l2sq[i] = missing    ? INFINITY
-                  : integers ? (float)(uint32_t)(keys[i] >> 32)
-                             : nlsh__key_score_f32(keys[i]);
+        int missing = best[i] == UINT64_MAX;
+        keys[i] = missing ? NLSH_NO_KEY : (uint32_t)best[i];
+        if (distances == NULL) continue;
+        distances[i] = missing ? INFINITY
+                               : sqrtf(integers ? (float)(uint32_t)(best[i] >> 32)
+                                                : nlsh__key_score_f32(best[i]));
     }
 }
 
-enum nlsh_status nlsh__check_search(size_t k, const uint32_t *ids, struct nlsh_error *error)
+enum nlsh_status nlsh__check_search(size_t k, const uint64_t *keys, struct nlsh_error *error)
 {
     if (k == 0) return nlsh__fail(error, NLSH_E_ARG, "ask for 1 or more", "k is 0");
-    if (ids == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "ids is NULL");
+    if (keys == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "keys is NULL");
     return NLSH_OK;
 }
 

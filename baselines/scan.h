@@ -4,6 +4,7 @@
 #ifndef NLSH_BASELINES_SCAN_H
 #define NLSH_BASELINES_SCAN_H
 
+#include "baselines/methods.h"
 #include "kernels/kernels.h"
 #include "vectors/dataset.h"
 
@@ -35,11 +36,12 @@ void nlsh__scan_places(const struct nlsh__kernels *kernels, struct nlsh__query q
                        const void *rows, enum nlsh_type storage, const uint32_t *places, size_t n,
                        size_t dim, const uint32_t *ids, uint64_t *keys, size_t k);
 
-/* keys to the caller's row of ids and, where not NULL, of l2sq. integers: scores are u32. */
-void nlsh__scan_answer(const uint64_t *keys, size_t k, int integers, uint32_t *ids, float *l2sq);
+/* best to the caller's row of keys and, where not NULL, of distances. integers: scores are u32. */
+void nlsh__scan_answer(const uint64_t *best, size_t k, int integers, uint64_t *keys,
+                       float *distances);
 
-/* NLSH_E_ARG for k = 0 or no place for the ids. */
-enum nlsh_status nlsh__check_search(size_t k, const uint32_t *ids, struct nlsh_error *error);
+/* NLSH_E_ARG for k = 0 or no place for the keys. */
+enum nlsh_status nlsh__check_search(size_t k, const uint64_t *keys, struct nlsh_error *error);
 
 /* NLSH_E_MISMATCH where they differ. */
 enum nlsh_status nlsh__check_dims(size_t base_dim, size_t query_dim, struct nlsh_error *error);

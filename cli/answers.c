@@ -13,21 +13,30 @@
 int answers_create(size_t n, size_t k, struct answers *out)
 {
     *out = (struct answers){.n = n, .k = k};
-    if (n <= SIZE_MAX / sizeof *out->ids / k) {
-        out->ids = calloc(n * k, sizeof *out->ids);
-        out->l2sq = calloc(n * k, sizeof *out->l2sq);
-        out->stats = calloc(n, sizeof *out->stats);
+    struct nlsh_search_stats *s = &out->stats;
+    s->struct_size = sizeof *s;
+    if (n <= SIZE_MAX / sizeof *out->keys / k) {
+        out->keys = calloc(n * k, sizeof *out->keys);
+        out->distances = calloc(n * k, sizeof *out->distances);
+        s->probes = calloc(n, sizeof *s->probes);
+        s->candidates = calloc(n, sizeof *s->candidates);
+        s->ranked = calloc(n, sizeof *s->ranked);
     }
-    if (out->ids != NULL && out->l2sq != NULL && out->stats != NULL) return 0;
+    if (out->keys != NULL && out->distances != NULL && s->probes != NULL && s->candidates != NULL &&
+        s->ranked != NULL) {
+        return 0;
+    }
     answers_free(out);
     return talk_error(EXIT_BUG, "ask for fewer neighbours with -N", "out of memory");
 }
 
 void answers_free(struct answers *answers)
 {
-    free(answers->ids);
-    free(answers->l2sq);
-    free(answers->stats);
+    free(answers->keys);
+    free(answers->distances);
+    free(answers->stats.probes);
+    free(answers->stats.candidates);
+    free(answers->stats.ranked);
     *answers = (struct answers){0};
 }
 
@@ -40,11 +49,11 @@ static int by_size(const void *a, const void *b)
 }
 
 /* The 95th percentile of the candidates; NaN without memory. */
-static double percentile_95(const struct nlsh_search_stats *stats, size_t n)
+static double percentile_95(const uint32_t *candidates, size_t n)
 {
     uint32_t *scanned = calloc(n, sizeof *scanned);
     if (scanned == NULL) return NAN;
-    for (size_t i = 0; i < n; i++) scanned[i] = stats[i].candidates;
+    memcpy(scanned, candidates, n * sizeof *scanned);
     qsort(scanned, n, sizeof *scanned, by_size);
     size_t rank = (n - 1) * 95 / 100;
     double value = scanned[rank];
@@ -52,25 +61,34 @@ static double percentile_95(const struct nlsh_search_stats *stats, size_t n)
     return value;
 }
 
-void score_answers(const uint32_t *ids, const float *l2sq, const struct nlsh_search_stats *stats,
-                   size_t n, size_t k, const struct nlsh_neighbors *truth, struct score *out)
+struct nlsh_search_stats stats_from(const struct nlsh_search_stats *stats, size_t i)
 {
-    size_t n_factor = 0;
-    *out = (struct score){.p95 = percentile_95(stats, n)};
+    struct nlsh_search_stats from = *stats;
+    from.probes += i;
+    from.candidates += i;
+    from.ranked += i;
+    return from;
+}
+
+void score_answers(const struct answers *answers, size_t n, const struct nlsh_neighbors *truth,
+                   struct score *out)
+{
+    size_t n_factor = 0, k = answers->k;
+    *out = (struct score){.p95 = percentile_95(answers->stats.candidates, n)};
     for (size_t i = 0; i < n; i++) {
-        const uint32_t *true_ids = truth->ids + i * truth->k;
-        const float *true_l2sq = truth->l2sq + i * truth->k;
-        const uint32_t *row = ids + i * k;
-        const float *row_l2sq = l2sq + i * k;
-        out->recall_1 += nlsh_recall(row, row_l2sq, true_ids, true_l2sq, 1);
-        out->recall_n += nlsh_recall(row, row_l2sq, true_ids, true_l2sq, k);
-        double factor = nlsh_approximation_factor(row_l2sq, true_l2sq, k);
+        const uint64_t *true_keys = truth->ids + i * truth->k;
+        const float *true_distances = truth->distances + i * truth->k;
+        const uint64_t *keys = answers->keys + i * k;
+        const float *distances = answers->distances + i * k;
+        out->recall_1 += nlsh_recall(keys, distances, true_keys, true_distances, 1);
+        out->recall_n += nlsh_recall(keys, distances, true_keys, true_distances, k);
+        double factor = nlsh_approximation_factor(truth->metric, distances, true_distances, k);
         if (isfinite(factor)) {
             out->factor += factor;
             n_factor++;
         }
-        out->candidates += stats[i].candidates;
-        out->probes += stats[i].n_probes;
+        out->candidates += answers->stats.candidates[i];
+        out->probes += answers->stats.probes[i];
     }
     out->recall_1 /= (double)n;
     out->recall_n /= (double)n;
@@ -91,9 +109,10 @@ static enum nlsh_status find_singly(const struct nlsh_index *index,
     enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
     for (size_t i = 0; i < a->n && status == NLSH_OK; i++) {
         struct nlsh_matrix one = matrix_rows(queries, i, 1);
+        struct nlsh_search_stats stats = stats_from(&a->stats, i);
         double began = now_seconds();
-        status = nlsh_search(searcher, &one, options, a->ids + i * a->k, a->l2sq + i * a->k,
-                             a->stats + i, error);
+        status = nlsh_search(searcher, &one, options, a->keys + i * a->k, a->distances + i * a->k,
+                             &stats, error);
         spent += now_seconds() - began;
         bool pause = i % 64 == 63 || i + 1 == a->n;
         if (status == NLSH_OK && pause && talk_progress(NULL, stage, i + 1, a->n)) {
@@ -111,19 +130,24 @@ static enum nlsh_status find_threaded(const struct nlsh_index *index,
                                       struct answers *a, struct nlsh_error *error)
 {
     enum { step = 4096 };
+    struct nlsh_searcher_pool *pool;
     double spent = 0;
-    for (size_t i = 0; i < a->n; i += step) {
+    enum nlsh_status status = nlsh_searcher_pool_create(index, options->n_threads, &pool, error);
+    for (size_t i = 0; i < a->n && status == NLSH_OK; i += step) {
         size_t n = a->n - i < step ? a->n - i : step;
         struct nlsh_matrix some = matrix_rows(queries, i, n);
+        struct nlsh_search_stats stats = stats_from(&a->stats, i);
         double began = now_seconds();
-        enum nlsh_status status = nlsh_search_batch(index, &some, options, a->ids + i * a->k,
-                                                    a->l2sq + i * a->k, a->stats + i, error);
+        status = nlsh_searcher_pool_search(pool, &some, options, a->keys + i * a->k,
+                                           a->distances + i * a->k, &stats, error);
         spent += now_seconds() - began;
-        if (status != NLSH_OK) return status;
-        if (talk_progress(NULL, stage, i + n, a->n)) return error->status = NLSH_E_INTERRUPTED;
+        if (status == NLSH_OK && talk_progress(NULL, stage, i + n, a->n)) {
+            status = error->status = NLSH_E_INTERRUPTED;
+        }
     }
+    nlsh_searcher_pool_free(pool);
     a->seconds = spent / (double)a->n;
-    return NLSH_OK;
+    return status;
 }
 
 int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
@@ -167,7 +191,7 @@ size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_P
         double v = values[i];
         bool good = by_t ? v > 0 && (v < 1 || floor(v) == v) : v > 0 && v < 1;
         if (good) {
-            nlsh_search_options_init(&out[i]);
+            nlsh_search_options_init(&out[i], sizeof out[i]);
             if (by_t) out[i].probes = v;
             if (!by_t) out[i].recall = v;
             continue;

@@ -17,10 +17,10 @@ struct score {
 /* The answers to n queries, k each. */
 struct answers {
     size_t n, k;
-    uint32_t *ids; /* [n x k] */
-    float *l2sq;   /* [n x k] */
-    struct nlsh_search_stats *stats;
-    double seconds; /* mean a query */
+    uint64_t *keys;                 /* [n x k] */
+    float *distances;               /* [n x k] */
+    struct nlsh_search_stats stats; /* arrays [n] */
+    double seconds;                 /* mean a query */
     struct score score;
 };
 
@@ -28,9 +28,11 @@ struct answers {
 int answers_create(size_t n, size_t k, struct answers *out);
 void answers_free(struct answers *answers);
 
-/* Judges the first n answers, k each; truth holds at least k neighbours a query, with distances. */
-void score_answers(const uint32_t *ids, const float *l2sq, const struct nlsh_search_stats *stats,
-                   size_t n, size_t k, const struct nlsh_neighbors *truth, struct score *out);
+/* Judges the first n answers; truth holds at least k neighbours a query, with distances. */
+void score_answers(const struct answers *answers, size_t n, const struct nlsh_neighbors *truth,
+                   struct score *out);
+/* The arrays' places from query i on. */
+struct nlsh_search_stats stats_from(const struct nlsh_search_stats *stats, size_t i);
 
 /* Searches the index for all queries, timed: query by query on one thread, or as a whole with
  * options->n_threads. stage is the progress bar's. Fills all but the score. */

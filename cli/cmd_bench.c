@@ -76,7 +76,7 @@ static int make_index(struct bench *b)
 {
     struct nlsh_error error = {0};
     struct nlsh_build_options options;
-    struct nlsh_build_report report = {0};
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     struct loaded base;
     char path[4096];
     const char *directory = getenv("TMPDIR");
@@ -84,7 +84,7 @@ static int make_index(struct bench *b)
     snprintf(path, sizeof path, "%s/nlsh-bench-%ld.nlsh", directory, (long)getpid());
     int code = load_vectors(args_text(b->args, "d"), args_text(b->args, "type"), &base);
     if (code != 0) return code;
-    nlsh_build_options_init(&options);
+    nlsh_build_options_init(&options, sizeof options);
     double began = now_seconds();
     if (nlsh_build(&base.matrix, &options, path, &b->run, &report, &error) != NLSH_OK ||
         open_index(path, memory_named(b->args), &b->index, &error) != NLSH_OK) {
@@ -111,7 +111,8 @@ static int find_index(struct bench *b, bool needed)
         int code = make_index(b);
         if (code != 0) return code;
     }
-    if (b->index != NULL) nlsh_index_info(b->index, &b->info);
+    b->info.struct_size = sizeof b->info;
+    if (b->index != NULL) (void)!nlsh_index_info(b->index, &b->info, NULL);
     return 0;
 }
 

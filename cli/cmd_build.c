@@ -102,13 +102,12 @@ static int build_loaded(const struct args *args, const struct loaded *base,
                         struct nlsh_build_options *options)
 {
     struct nlsh_error error = {0};
-    struct nlsh_build_forecast forecast;
-    struct nlsh_build_report report;
+    struct nlsh_build_forecast forecast = {.struct_size = sizeof forecast};
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     struct nlsh_run run;
     const char *path = args_text(args, "i");
     double began = now_seconds();
 
-    memset(&report, 0, sizeof report);
     run_init(args, &run);
     if (nlsh_build_resolve(&base->matrix, options, &run, &forecast, &error) != NLSH_OK) {
         return talk_failed(&error);

@@ -6,13 +6,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/directory.h"
 #include "nlsh/learn.h"
 #include "options.h"
 #include "output.h"
 #include "talk.h"
 #include "verbs.h"
 
-static int list_json(const char *dir, const struct nlsh_cache_entry *entries, size_t n)
+static int list_json(const char *dir, const struct nlsh__cache_file *entries, size_t n)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++) {
@@ -24,7 +25,7 @@ static int list_json(const char *dir, const struct nlsh_cache_entry *entries, si
     return print_json(json_pack("{s:o, s:o}", "directory", json_name(dir), "entries", array));
 }
 
-static int list_text(const char *dir, const struct nlsh_cache_entry *entries, size_t n)
+static int list_text(const char *dir, const struct nlsh__cache_file *entries, size_t n)
 {
     char size[32], when[32];
     uint64_t total = 0;
@@ -46,9 +47,9 @@ static int list_text(const char *dir, const struct nlsh_cache_entry *entries, si
 static int list(const struct args *args, const char *dir)
 {
     struct nlsh_error error = {0};
-    struct nlsh_cache_entry *entries = NULL;
+    struct nlsh__cache_file *entries = NULL;
     size_t n = 0;
-    if (nlsh_cache_list(dir, &entries, &n, &error) != NLSH_OK) return talk_failed(&error);
+    if (nlsh__cache_list(dir, &entries, &n, &error) != NLSH_OK) return talk_failed(&error);
     int code = args_given(args, "json") ? list_json(dir, entries, n) : list_text(dir, entries, n);
     free(entries);
     return code;
@@ -58,7 +59,7 @@ static int clear(const struct args *args, const char *dir)
 {
     struct nlsh_error error = {0};
     size_t n = 0;
-    if (nlsh_cache_clear(dir, &n, &error) != NLSH_OK) return talk_failed(&error);
+    if (nlsh__cache_clear(dir, &n, &error) != NLSH_OK) return talk_failed(&error);
     talk_say("%s: %zu entr%s removed", dir, n, n == 1 ? "y" : "ies");
     if (!args_given(args, "json")) return 0;
     return print_json(

@@ -153,8 +153,7 @@ static int run_model(struct compare *c, const struct model *m, struct results *r
         if (options.probes > (double)m->info.n_buckets) options.probes = (double)m->info.n_buckets;
         code = answers_find(m->index, &c->queries.matrix, &options, m->name, &c->answers);
         if (code != 0) return code;
-        score_answers(c->answers.ids, c->answers.l2sq, c->answers.stats, c->answers.n, c->answers.k,
-                      &c->truth, &row->score);
+        score_answers(&c->answers, c->answers.n, &c->truth, &row->score);
         if (c->of.metric == NLSH_IP) row->score.factor = NAN;
         c->answers.score = row->score;
         row->seconds = c->answers.seconds;

@@ -9,7 +9,7 @@
 int cmd_convert(const struct args *args)
 {
     struct nlsh_error error = {0};
-    struct nlsh_vectors vectors;
+    struct nlsh_vectors *vectors;
     const char *in = args->words[0], *out = args->words[1];
     char rows[32];
     int code = output_check(out, "OUT", NULL, 0);
@@ -18,7 +18,7 @@ int cmd_convert(const struct args *args)
         NLSH_OK) {
         return talk_failed(&error);
     }
-    const struct nlsh_matrix *matrix = &vectors.matrix;
+    const struct nlsh_matrix *matrix = nlsh_vectors_matrix(vectors);
     if (nlsh_vectors_write(out, nlsh_format_from_name(args_text(args, "to")), matrix, &error) !=
         NLSH_OK) {
         code = talk_failed(&error);
@@ -28,9 +28,9 @@ int cmd_convert(const struct args *args)
         if (args_given(args, "json")) {
             code = print_json(json_pack("{s:o, s:I, s:I, s:s}", "file", json_name(out), "rows",
                                         (json_int_t)matrix->n_rows, "dim", (json_int_t)matrix->dim,
-                                        "read_as", nlsh_format_name(vectors.format)));
+                                        "read_as", nlsh_format_name(nlsh_vectors_format(vectors))));
         }
     }
-    nlsh_vectors_free(&vectors);
+    nlsh_vectors_free(vectors);
     return code;
 }

@@ -20,8 +20,8 @@ static int write_csv(const char *path, const struct nlsh_curve *curve)
     int code = output_open(path, &output);
     if (code != 0) return code;
     fputs("rule,value,recall,candidates,candidates_p95,oracle_recall\n", output.file);
-    for (size_t i = 0; i < curve->n_points; i++) {
-        const struct nlsh_curve_point *p = &curve->points[i];
+    struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
+    for (size_t i = 0; nlsh_curve_point(curve, i, p); i++) {
         fprintf(output.file, "%s,%.9g,%.6f,%.2f,%.2f,%.6f\n", rule_name(p->rule), p->value,
                 p->recall, p->candidates, p->candidates_p95, p->oracle_recall);
     }
@@ -31,8 +31,8 @@ static int write_csv(const char *path, const struct nlsh_curve *curve)
 static json_t *curve_json(const struct nlsh_curve *curve)
 {
     json_t *array = json_array();
-    for (size_t i = 0; i < curve->n_points; i++) {
-        const struct nlsh_curve_point *p = &curve->points[i];
+    struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
+    for (size_t i = 0; nlsh_curve_point(curve, i, p); i++) {
         json_array_append_new(array, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "rule",
                                                rule_name(p->rule), "value", p->value, "recall",
                                                p->recall, "candidates", p->candidates,
@@ -48,8 +48,8 @@ static void say_curve(const struct nlsh_curve *curve, size_t k)
     static const double wanted[] = {0.90, 0.95, 0.99};
     for (int rule = NLSH_RULE_TOP; rule <= NLSH_RULE_THRESHOLD; rule++) {
         for (size_t w = 0; w < 3; w++) {
-            for (size_t i = 0; i < curve->n_points; i++) {
-                const struct nlsh_curve_point *p = &curve->points[i];
+            struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
+            for (size_t i = 0; nlsh_curve_point(curve, i, p); i++) {
                 if ((int)p->rule != rule || p->recall < wanted[w]) continue;
                 talk_say("recall@%zu %.2f: %-9s T %-11.4g %8.0f candidates, oracle %.4f", k,
                          wanted[w], rule_name(p->rule), p->value, p->candidates, p->oracle_recall);
@@ -65,7 +65,8 @@ static int judge_probabilities(const struct args *args, const struct nlsh_index 
                                size_t k, const struct nlsh_run *run)
 {
     struct nlsh_error error = {0};
-    struct nlsh_reliability r;
+    struct nlsh_reliability *r;
+    struct nlsh_reliability_bin bin = {.struct_size = sizeof bin}, *b = &bin;
     struct output output;
     if (!args_given(args, "reliability")) return 0;
     if (nlsh_reliability(index, &queries->matrix, truth, k, run, &r, &error) != NLSH_OK) {
@@ -74,18 +75,17 @@ static int judge_probabilities(const struct args *args, const struct nlsh_index 
     talk_stage_end();
     talk_say("calibration gap %.4f: of a query's neighbours %.1f %% lie elsewhere than the router "
              "says",
-             r.gap, 50 * r.gap);
+             nlsh_reliability_gap(r), 50 * nlsh_reliability_gap(r));
     int code = output_open(args_text(args, "reliability"), &output);
     if (code == 0) {
         fputs("low,high,pairs,predicted,observed,error\n", output.file);
-        for (size_t i = 0; i < r.n_bins; i++) {
-            const struct nlsh_reliability_bin *b = &r.bins[i];
+        for (size_t i = 0; nlsh_reliability_bin(r, i, b); i++) {
             fprintf(output.file, "%.9g,%.9g,%" PRIu64 ",%.9g,%.9g,%.3g\n", b->low, b->high,
                     b->n_pairs, b->predicted, b->observed, b->error);
         }
         code = output_commit(&output);
     }
-    nlsh_reliability_free(&r);
+    nlsh_reliability_free(r);
     return code;
 }
 
@@ -94,7 +94,7 @@ static int evaluate(const struct args *args, const struct nlsh_index *index,
 {
     struct nlsh_error error = {0};
     struct nlsh_neighbors truth;
-    struct nlsh_curve curve;
+    struct nlsh_curve *curve;
     struct nlsh_run run;
     size_t k = args_count(args, "N");
     if (k > info->n_rows) {
@@ -109,13 +109,13 @@ static int evaluate(const struct args *args, const struct nlsh_index *index,
         return talk_failed(&error);
     }
     talk_stage_end();
-    say_curve(&curve, k);
+    say_curve(curve, k);
     code = judge_probabilities(args, index, queries, &truth, k, &run);
     bool json = args_given(args, "json");
     if (code == 0 && (!json || args_given(args, "csv")))
-        code = write_csv(args_text(args, "csv"), &curve);
-    if (code == 0 && json) code = print_json(curve_json(&curve));
-    nlsh_curve_free(&curve);
+        code = write_csv(args_text(args, "csv"), curve);
+    if (code == 0 && json) code = print_json(curve_json(curve));
+    nlsh_curve_free(curve);
     nlsh_neighbors_free(&truth);
     return code;
 }
@@ -124,7 +124,7 @@ int cmd_evaluate(const struct args *args)
 {
     struct nlsh_error error = {0};
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct loaded queries;
     const char *path = args_text(args, "i");
     const char *inputs[] = {path, args_text(args, "q"), args_text(args, "gt"),
@@ -133,7 +133,7 @@ int cmd_evaluate(const struct args *args)
     if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, 4);
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &index, &error) != NLSH_OK) return talk_failed(&error);
-    nlsh_index_info(index, &info);
+    (void)!nlsh_index_info(index, &info, NULL);
     code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &info, &queries);
     if (code == 0) {
         code = evaluate(args, index, &info, &queries);

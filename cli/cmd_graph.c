@@ -53,7 +53,7 @@ static int check_graph(const struct args *args, const struct loaded *base,
 int cmd_graph(const struct args *args)
 {
     struct nlsh_error error = {0};
-    struct nlsh_neighbors found;
+    struct nlsh_neighbors found = {.struct_size = sizeof found};
     struct nlsh_run run;
     struct loaded base;
     const char *inputs[] = {args_text(args, "d")};
@@ -82,28 +82,20 @@ int cmd_graph(const struct args *args)
     return code;
 }
 
-static int write_distances(const char *path, enum nlsh_metric metric,
-                           const struct nlsh_neighbors *found)
+static int write_distances(const char *path, const struct nlsh_neighbors *found)
 {
     struct nlsh_error error = {0};
-    size_t n = found->n_rows * found->k;
-    float *distances = malloc(n * sizeof *distances);
-    if (distances == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    for (size_t i = 0; i < n; i++) distances[i] = (float)shown_distance(metric, found->l2sq[i]);
-    struct nlsh_matrix matrix = {distances, found->n_rows, found->k, NLSH_F32};
-    int code = 0;
-    if (nlsh_vectors_write(path, NLSH_FORMAT_AUTO, &matrix, &error) != NLSH_OK) {
-        code = talk_failed(&error);
-    }
-    free(distances);
-    return code;
+    struct nlsh_matrix matrix = {
+        .data = found->distances, .n_rows = found->n_rows, .dim = found->k, .type = NLSH_F32};
+    if (nlsh_vectors_write(path, NLSH_FORMAT_AUTO, &matrix, &error) == NLSH_OK) return 0;
+    return talk_failed(&error);
 }
 
 static int truth_of(const struct args *args, const struct loaded *base,
                     const struct loaded *queries)
 {
     struct nlsh_error error = {0};
-    struct nlsh_neighbors found;
+    struct nlsh_neighbors found = {.struct_size = sizeof found};
     struct nlsh_run run;
     const char *path = args_text(args, "o");
     enum nlsh_metric metric = metric_named(args_text(args, "metric"));
@@ -116,8 +108,7 @@ static int truth_of(const struct args *args, const struct loaded *base,
     talk_stage_end();
     double seconds = now_seconds() - began;
     int code = 0;
-    if (args_given(args, "distances"))
-        code = write_distances(args_text(args, "distances"), metric, &found);
+    if (args_given(args, "distances")) code = write_distances(args_text(args, "distances"), &found);
     if (code == 0 && nlsh_neighbors_write(path, &found, &error) != NLSH_OK) {
         code = talk_failed(&error);
     }

@@ -24,7 +24,7 @@ static const char *index_path(const struct args *args)
 static json_t *info_json(const char *path, const struct nlsh_index *index,
                          const struct nlsh_index_info *info, json_t *settings)
 {
-    struct nlsh_section_info section;
+    struct nlsh_section_info section = {.struct_size = sizeof section};
     char hash[32];
     json_t *sections = json_object();
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data_hash);
@@ -74,7 +74,7 @@ static void print_settings(const json_t *settings)
 static void print_info(const char *path, const struct nlsh_index *index,
                        const struct nlsh_index_info *info, const json_t *settings)
 {
-    struct nlsh_section_info section;
+    struct nlsh_section_info section = {.struct_size = sizeof section};
     char a[32], b[32], c[32];
     printf("file          %s, %s\n", path, text_bytes(info->size_bytes, a));
     printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
@@ -104,11 +104,11 @@ int cmd_info(const struct args *args)
 {
     struct nlsh_error error = {0};
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     const char *path = index_path(args);
     if (path == NULL) return EXIT_USAGE;
-    if (nlsh_index_open(path, &index, &error) != NLSH_OK) return talk_failed(&error);
-    nlsh_index_info(index, &info);
+    if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) return talk_failed(&error);
+    (void)!nlsh_index_info(index, &info, NULL);
     json_t *settings = info.settings ? json_loads(info.settings, 0, NULL) : NULL;
     if (settings == NULL) settings = json_null();
     int code;

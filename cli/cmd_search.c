@@ -60,8 +60,7 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
     options->n_threads = args_count(s->args, "threads");
     int code = answers_find(s->index, &s->queries.matrix, options, "search", &s->answers);
     if (code != 0) return code;
-    score_answers(s->answers.ids, s->answers.l2sq, s->answers.stats, s->answers.n, s->answers.k,
-                  &s->truth, &s->answers.score);
+    score_answers(&s->answers, s->answers.n, &s->truth, &s->answers.score);
     if (s->info.metric == NLSH_IP) s->answers.score.factor = NAN; /* no ratio of products is one */
     code = results_add(results, s->index, options, &s->answers);
     if (code != 0) return code;
@@ -112,7 +111,8 @@ static int search_index(const struct args *args)
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &s.index, &error) != NLSH_OK)
         return talk_failed(&error);
-    nlsh_index_info(s.index, &s.info);
+    s.info.struct_size = sizeof s.info;
+    (void)!nlsh_index_info(s.index, &s.info, NULL);
     s.of.metric = s.info.metric;
     code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &s.info, &s.queries);
     if (code == 0) code = read_range(args, &s.queries, &s.of);

@@ -153,7 +153,7 @@ static int tune_loaded(const struct args *args, const struct loaded *base,
                        const struct nlsh_tune_options *o)
 {
     struct nlsh_error error = {0};
-    struct nlsh_tune_report report;
+    struct nlsh_tune_report report = {.struct_size = sizeof report};
     struct nlsh_run run;
     double began = now_seconds();
     run_init(args, &run);
@@ -168,13 +168,15 @@ static int tune_loaded(const struct args *args, const struct loaded *base,
 int cmd_tune(const struct args *args)
 {
     struct nlsh_tune_options options;
+    struct nlsh_build_options build;
     struct loaded base;
-    nlsh_tune_options_init(&options);
+    nlsh_tune_options_init(&options, sizeof options);
+    options.build = &build;
     read_options(args, &options);
     if (options.resume && !args_given(args, "i") && options.study == NULL)
         return talk_error(EXIT_USAGE, "give -i NAME, as the run had it, or --study FILE",
                           "--resume: which study?");
-    int code = settings_read(args, &options.build);
+    int code = settings_read(args, &build);
     char *folder = folder_of_run(args);
     if (code == 0 && folder == NULL) code = no_memory();
     options.folder = folder;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/matrix.h"
 #include "talk.h"
 
 /* ---- files by -type -------------------------------------------------------------------------- */
@@ -41,7 +42,7 @@ static int wrong_type(const char *path, const char *type, enum nlsh_format forma
 }
 
 /* -type sift on a name without a known ending: whichever of the two the content fits. */
-static enum nlsh_status read_sift(const char *path, struct nlsh_vectors *out,
+static enum nlsh_status read_sift(const char *path, struct nlsh_vectors **out,
                                   struct nlsh_error *error)
 {
     struct nlsh_error other;
@@ -68,8 +69,8 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
     }
     if (status != NLSH_OK) return talk_failed(&error);
     talk_stage_end();
-    out->matrix = out->vectors.matrix;
-    out->format = out->vectors.format;
+    out->matrix = *nlsh_vectors_matrix(out->vectors);
+    out->format = nlsh_vectors_format(out->vectors);
     if (talk_stopped()) {
         loaded_free(out);
         error.status = NLSH_E_INTERRUPTED;
@@ -81,7 +82,7 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
 void loaded_free(struct loaded *loaded)
 {
     free(loaded->converted);
-    nlsh_vectors_free(&loaded->vectors);
+    nlsh_vectors_free(loaded->vectors);
     memset(loaded, 0, sizeof *loaded);
 }
 
@@ -89,18 +90,7 @@ void loaded_free(struct loaded *loaded)
 
 const char *type_name(enum nlsh_type type)
 {
-    switch (type) {
-    case NLSH_U8: return "u8";
-    case NLSH_I8: return "i8";
-    case NLSH_F32: return "f32";
-    case NLSH_I32: return "i32";
-    }
-    return "?";
-}
-
-static size_t type_size(enum nlsh_type type)
-{
-    return type == NLSH_U8 || type == NLSH_I8 ? 1 : 4;
+    return nlsh__type_name(type);
 }
 
 static double value_at(const struct nlsh_matrix *matrix, size_t i)
@@ -110,8 +100,8 @@ static double value_at(const struct nlsh_matrix *matrix, size_t i)
     case NLSH_I8: return ((const int8_t *)matrix->data)[i];
     case NLSH_F32: return (double)((const float *)matrix->data)[i];
     case NLSH_I32: return ((const int32_t *)matrix->data)[i];
+    default: return 0; /* files are read as these */
     }
-    return 0;
 }
 
 static bool value_fits(double value, enum nlsh_type type)
@@ -129,6 +119,7 @@ static void value_put(void *to, enum nlsh_type type, size_t i, double value)
     case NLSH_I8: ((int8_t *)to)[i] = (int8_t)value; break;
     case NLSH_F32: ((float *)to)[i] = (float)value; break;
     case NLSH_I32: ((int32_t *)to)[i] = (int32_t)value; break;
+    default: break; /* nobody asks for another */
     }
 }
 
@@ -137,7 +128,7 @@ bool loaded_convert(struct loaded *loaded, enum nlsh_type type)
     struct nlsh_matrix *matrix = &loaded->matrix;
     size_t n = matrix->n_rows * matrix->dim;
     if (matrix->type == type) return true;
-    void *values = calloc(n ? n : 1, type_size(type));
+    void *values = calloc(n ? n : 1, nlsh__type_size(type));
     if (values == NULL) return false;
     for (size_t i = 0; i < n; i++) {
         double value = value_at(matrix, i);
@@ -148,16 +139,16 @@ bool loaded_convert(struct loaded *loaded, enum nlsh_type type)
         value_put(values, type, i, value);
     }
     free(loaded->converted);
-    nlsh_vectors_free(&loaded->vectors);
-    memset(&loaded->vectors, 0, sizeof loaded->vectors);
+    nlsh_vectors_free(loaded->vectors);
+    loaded->vectors = NULL;
     loaded->converted = values;
     matrix->data = values;
     matrix->type = type;
     return true;
 }
 
-double row_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
-                 const struct nlsh_matrix *b, size_t j)
+double row_distance(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
+                    const struct nlsh_matrix *b, size_t j)
 {
     double l2sq = 0, product = 0, left = 0, right = 0;
     for (size_t d = 0; d < a->dim; d++) {
@@ -168,12 +159,7 @@ double row_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
         right += y * y;
     }
     if (metric == NLSH_IP) return -product;
-    return metric == NLSH_COSINE ? 1 - product / sqrt(left * right) : l2sq;
-}
-
-double shown_distance(enum nlsh_metric metric, float score)
-{
-    return metric == NLSH_L2 ? sqrt((double)score) : (double)score;
+    return metric == NLSH_COSINE ? 1 - product / sqrt(left * right) : sqrt(l2sq);
 }
 
 enum nlsh_metric metric_named(const char *name)
@@ -185,7 +171,7 @@ enum nlsh_metric metric_named(const char *name)
 struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n)
 {
     struct nlsh_matrix rows = *matrix;
-    rows.data = (const char *)matrix->data + first * matrix->dim * type_size(matrix->type);
+    rows.data = (const char *)matrix->data + first * matrix->dim * nlsh__type_size(matrix->type);
     rows.n_rows = n;
     return rows;
 }
@@ -262,16 +248,16 @@ enum nlsh_status open_index(const char *path, enum nlsh_memory memory, struct nl
                             struct nlsh_error *error)
 {
     struct nlsh_open_options options;
-    nlsh_open_options_init(&options);
+    nlsh_open_options_init(&options, sizeof options);
     options.memory = memory;
-    return nlsh_index_open_with(path, &options, out, error);
+    return nlsh_index_open(path, &options, out, error);
 }
 
 /* ---- a run ----------------------------------------------------------------------------------- */
 
 void run_init(const struct args *args, struct nlsh_run *run)
 {
-    nlsh_run_init(run);
+    nlsh_run_init(run, sizeof *run);
     run->progress = talk_progress;
     run->note = talk_note;
     if (args_has(args, "threads") && args_given(args, "threads")) {

@@ -11,7 +11,7 @@
 struct loaded {
     struct nlsh_matrix matrix;
     enum nlsh_format format;
-    struct nlsh_vectors vectors;
+    struct nlsh_vectors *vectors;
     void *converted;
 };
 
@@ -28,11 +28,9 @@ int load_base_of(const char *path, const char *type, const char *index_path,
                  const struct nlsh_index_info *info, struct loaded *out);
 
 const char *type_name(enum nlsh_type type);
-/* How near row j of b is to row i of a: enum nlsh_metric's score. */
-double row_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
-                 const struct nlsh_matrix *b, size_t j);
-/* A score as results show it: a distance, not squared; a cosine distance; a negated product. */
-double shown_distance(enum nlsh_metric metric, float score);
+/* How far row j of b is from row i of a: enum nlsh_metric. */
+double row_distance(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
+                    const struct nlsh_matrix *b, size_t j);
 /* The metric that --metric names. */
 enum nlsh_metric metric_named(const char *name);
 struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n);

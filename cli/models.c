@@ -55,7 +55,8 @@ static int open_model(struct model *m, enum nlsh_memory memory, const char *list
     struct nlsh_error error = {0};
     enum nlsh_status status = open_index(m->path, memory, &m->index, &error);
     if (status == NLSH_OK) {
-        nlsh_index_info(m->index, &m->info);
+        m->info.struct_size = sizeof m->info;
+        (void)!nlsh_index_info(m->index, &m->info, NULL);
         if (m->settings == NULL) m->settings = strdup(m->info.settings);
         return m->settings != NULL ? 0 : no_memory();
     }

@@ -49,17 +49,17 @@ static int find_near(struct results *r, struct nlsh_searcher *searcher,
     struct nlsh_error error = {0};
     struct nlsh_matrix one = matrix_rows(r->of->queries, i, 1);
     for (int attempt = 0; attempt < 2; attempt++) {
-        if (nlsh_search_range(searcher, &one, options, r->of->radius, r->near_ids, r->near_l2sq,
-                              r->near_capacity, &r->n_near, &error) != NLSH_OK) {
+        if (nlsh_search_range(searcher, &one, options, r->of->radius, r->near_keys,
+                              r->near_distances, r->near_capacity, &r->n_near, &error) != NLSH_OK) {
             return talk_failed(&error);
         }
         if (r->n_near <= r->near_capacity) return 0;
-        free(r->near_ids);
-        free(r->near_l2sq);
+        free(r->near_keys);
+        free(r->near_distances);
         r->near_capacity = 2 * r->n_near;
-        r->near_ids = calloc(r->near_capacity, sizeof *r->near_ids);
-        r->near_l2sq = calloc(r->near_capacity, sizeof *r->near_l2sq);
-        if (r->near_ids == NULL || r->near_l2sq == NULL) break;
+        r->near_keys = calloc(r->near_capacity, sizeof *r->near_keys);
+        r->near_distances = calloc(r->near_capacity, sizeof *r->near_distances);
+        if (r->near_keys == NULL || r->near_distances == NULL) break;
     }
     r->near_capacity = 0;
     return talk_error(EXIT_BUG, NULL, "out of memory");
@@ -71,20 +71,18 @@ static void write_text(const struct results *r, const struct answers *a, size_t 
 {
     fprintf(to, "METHOD NAME: Neural LSH\nQuery: %zu\n", i);
     for (size_t j = 0; j < a->k; j++) {
-        uint32_t id = a->ids[i * a->k + j];
-        if (id == NLSH_NO_ID) {
+        uint64_t key = a->keys[i * a->k + j];
+        if (key == NLSH_NO_KEY) {
             fprintf(to, "Nearest neighbor-%zu: none\n", j + 1);
         } else {
-            fprintf(to, "Nearest neighbor-%zu: %" PRIu32 "\n", j + 1, id);
+            fprintf(to, "Nearest neighbor-%zu: %" PRIu64 "\n", j + 1, key);
         }
-        fprintf(to, "distanceApproximate: %.7g\n",
-                shown_distance(r->of->metric, a->l2sq[i * a->k + j]));
-        fprintf(to, "distanceTrue: %.7g\n",
-                shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]));
+        fprintf(to, "distanceApproximate: %.7g\n", a->distances[i * a->k + j]);
+        fprintf(to, "distanceTrue: %.7g\n", r->of->truth->distances[i * a->k + j]);
     }
     if (r->of->range) fputs("R-near neighbors:\n", to);
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
-        fprintf(to, "%" PRIu32 "\n", r->near_ids[j]);
+        fprintf(to, "%" PRIu64 "\n", r->near_keys[j]);
     }
     fputc('\n', to);
 }
@@ -94,18 +92,18 @@ static void write_csv(const struct results *r, const struct answers *a, size_t i
                       FILE *to)
 {
     for (size_t j = 0; j < a->k; j++) {
-        uint32_t id = a->ids[i * a->k + j];
-        double exact = shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]);
-        if (id == NLSH_NO_ID) {
+        uint64_t key = a->keys[i * a->k + j];
+        double exact = r->of->truth->distances[i * a->k + j];
+        if (key == NLSH_NO_KEY) {
             fprintf(to, "%s%zu,nearest,%zu,,,%.7g\n", point, i, j + 1, exact);
         } else {
-            fprintf(to, "%s%zu,nearest,%zu,%" PRIu32 ",%.7g,%.7g\n", point, i, j + 1, id,
-                    shown_distance(r->of->metric, a->l2sq[i * a->k + j]), exact);
+            fprintf(to, "%s%zu,nearest,%zu,%" PRIu64 ",%.7g,%.7g\n", point, i, j + 1, key,
+                    a->distances[i * a->k + j], exact);
         }
     }
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
-        fprintf(to, "%s%zu,r-near,%zu,%" PRIu32 ",%.7g,\n", point, i, j + 1, r->near_ids[j],
-                shown_distance(r->of->metric, r->near_l2sq[j]));
+        fprintf(to, "%s%zu,r-near,%zu,%" PRIu64 ",%.7g,\n", point, i, j + 1, r->near_keys[j],
+                r->near_distances[j]);
     }
 }
 
@@ -113,21 +111,21 @@ static void write_json(const struct results *r, const struct answers *a, size_t 
 {
     json_t *nearest = json_array();
     for (size_t j = 0; j < a->k; j++) {
-        uint32_t id = a->ids[i * a->k + j];
-        json_t *one = json_pack(
-            "{s:o, s:o, s:f}", "id", id == NLSH_NO_ID ? json_null() : json_integer(id),
-            "distanceApproximate",
-            json_number_or_null(shown_distance(r->of->metric, a->l2sq[i * a->k + j])),
-            "distanceTrue", shown_distance(r->of->metric, r->of->truth->l2sq[i * a->k + j]));
+        uint64_t key = a->keys[i * a->k + j];
+        json_t *one =
+            json_pack("{s:o, s:o, s:f}", "id",
+                      key == NLSH_NO_KEY ? json_null() : json_integer((json_int_t)key),
+                      "distanceApproximate", json_number_or_null(a->distances[i * a->k + j]),
+                      "distanceTrue", r->of->truth->distances[i * a->k + j]);
         json_array_append_new(nearest, one);
     }
     json_t *query = json_pack("{s:I, s:I, s:I, s:o}", "query", (json_int_t)i, "candidates",
-                              (json_int_t)a->stats[i].candidates, "buckets",
-                              (json_int_t)a->stats[i].n_probes, "nearest", nearest);
+                              (json_int_t)a->stats.candidates[i], "buckets",
+                              (json_int_t)a->stats.probes[i], "nearest", nearest);
     if (r->of->range && query != NULL) {
         json_t *near = json_array();
         for (size_t j = 0; j < r->n_near; j++) {
-            json_array_append_new(near, json_integer(r->near_ids[j]));
+            json_array_append_new(near, json_integer((json_int_t)r->near_keys[j]));
         }
         json_object_set_new(query, "rNear", near);
     }
@@ -242,8 +240,8 @@ int results_add(struct results *r, const struct nlsh_index *index,
 
 static void release(struct results *r)
 {
-    free(r->near_ids);
-    free(r->near_l2sq);
+    free(r->near_keys);
+    free(r->near_distances);
     *r = (struct results){0};
 }
 

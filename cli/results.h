@@ -23,8 +23,8 @@ struct results {
     const struct results_of *of;
     struct output output;
     size_t n_blocks;
-    uint32_t *near_ids; /* R-near neighbours of the query under way */
-    float *near_l2sq;
+    uint64_t *near_keys; /* R-near neighbours of the query under way */
+    float *near_distances;
     size_t n_near, near_capacity;
 };
 

@@ -8,7 +8,7 @@
 int settings_read(const struct args *args, struct nlsh_build_options *options)
 {
     struct nlsh_error error = {0};
-    nlsh_build_options_init(options);
+    nlsh_build_options_init(options, sizeof *options);
     if (args_given(args, "config") &&
         nlsh_build_options_read(args_text(args, "config"), options, &error) != NLSH_OK) {
         return talk_failed(&error);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baselines/methods.h"
 #include "talk.h"
 
 /* The exact scan is timed on so many queries: enough for a mean, over in a second. */
@@ -17,6 +18,7 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
                struct nlsh_neighbors *out)
 {
     struct nlsh_error error = {0};
+    nlsh_neighbors_init(out, sizeof *out);
     if (nlsh_neighbors_read(path, out, &error) != NLSH_OK) return talk_failed(&error);
     int code = 0;
     if (out->n_rows != n_queries) {
@@ -30,8 +32,8 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
     for (size_t i = 0; code == 0 && i < out->n_rows * out->k; i++) {
         if (out->ids[i] < n_rows) continue;
         code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries in this base",
-                          "%s, row %zu: neighbour %u, but the base has only %zu vectors", path,
-                          i / out->k, out->ids[i], n_rows);
+                          "%s, row %zu: neighbour %llu, but the base has only %zu vectors", path,
+                          i / out->k, (unsigned long long)out->ids[i], n_rows);
     }
     if (code != 0) nlsh_neighbors_free(out);
     return code;
@@ -43,26 +45,26 @@ static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *
                       double *seconds)
 {
     struct nlsh_error error = {0};
-    struct nlsh_brute *brute = NULL;
+    struct nlsh__brute *brute = NULL;
     size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
-    uint32_t *ids = calloc(k, sizeof *ids);
-    float *l2sq = calloc(k, sizeof *l2sq);
-    enum nlsh_status status = ids && l2sq ? NLSH_OK : (error.status = NLSH_E_NOMEM);
-    if (status == NLSH_OK) status = nlsh_brute_create(base, NLSH_BRUTE_BEST, &brute, &error);
+    uint64_t *keys = calloc(k, sizeof *keys);
+    float *distances = calloc(k, sizeof *distances);
+    enum nlsh_status status = keys && distances ? NLSH_OK : (error.status = NLSH_E_NOMEM);
+    if (status == NLSH_OK) status = nlsh__brute_create(base, NLSH__BRUTE_BEST, &brute, &error);
     double spent = 0;
     for (size_t i = 0; status == NLSH_OK && i < n; i++) {
         struct nlsh_matrix one = matrix_rows(queries, i, 1);
         double began = now_seconds();
-        status = nlsh_brute_search(brute, &one, k, ids, l2sq, &error);
+        status = nlsh__brute_search(brute, &one, k, keys, distances, &error);
         spent += now_seconds() - began;
         if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
             status = error.status = NLSH_E_INTERRUPTED;
         }
     }
     *seconds = spent / (double)n;
-    nlsh_brute_free(brute);
-    free(ids);
-    free(l2sq);
+    nlsh__brute_free(brute);
+    free(keys);
+    free(distances);
     return status == NLSH_OK ? 0 : talk_failed(&error);
 }
 
@@ -70,11 +72,13 @@ static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *
 static int fill_distances(enum nlsh_metric metric, const struct nlsh_matrix *queries,
                           const struct nlsh_matrix *base, struct nlsh_neighbors *truth)
 {
-    if (truth->l2sq != NULL) return 0;
-    truth->l2sq = calloc(truth->n_rows * truth->k, sizeof *truth->l2sq);
-    if (truth->l2sq == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    if (truth->distances != NULL) return 0;
+    truth->distances = calloc(truth->n_rows * truth->k, sizeof *truth->distances);
+    if (truth->distances == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    truth->metric = metric;
     for (size_t i = 0; i < truth->n_rows * truth->k; i++) {
-        truth->l2sq[i] = (float)row_score(metric, queries, i / truth->k, base, truth->ids[i]);
+        truth->distances[i] =
+            (float)row_distance(metric, queries, i / truth->k, base, truth->ids[i]);
     }
     return 0;
 }
@@ -83,9 +87,10 @@ static int fill_distances(enum nlsh_metric metric, const struct nlsh_matrix *que
 static void narrow(struct nlsh_neighbors *neighbors, size_t k)
 {
     for (size_t i = 0; i < neighbors->n_rows; i++) {
-        memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint32_t));
-        if (neighbors->l2sq != NULL) {
-            memmove(neighbors->l2sq + i * k, neighbors->l2sq + i * neighbors->k, k * sizeof(float));
+        memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint64_t));
+        if (neighbors->distances != NULL) {
+            memmove(neighbors->distances + i * k, neighbors->distances + i * neighbors->k,
+                    k * sizeof(float));
         }
     }
     neighbors->k = k;
@@ -100,9 +105,9 @@ static int time_scan(const struct nlsh_index *index, const struct nlsh_index_inf
     struct nlsh_search_options options;
     struct nlsh_searcher *searcher;
     size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
-    uint32_t *ids = calloc(k, sizeof *ids);
-    if (ids == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    nlsh_search_options_init(&options);
+    uint64_t *keys = calloc(k, sizeof *keys);
+    if (keys == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    nlsh_search_options_init(&options, sizeof options);
     options.k = k;
     options.probes = (double)info->n_buckets;
     double spent = 0;
@@ -110,7 +115,7 @@ static int time_scan(const struct nlsh_index *index, const struct nlsh_index_inf
     for (size_t i = 0; status == NLSH_OK && i < n; i++) {
         struct nlsh_matrix one = matrix_rows(queries, i, 1);
         double began = now_seconds();
-        status = nlsh_search(searcher, &one, &options, ids, NULL, NULL, &error);
+        status = nlsh_search(searcher, &one, &options, keys, NULL, NULL, &error);
         spent += now_seconds() - began;
         if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
             status = error.status = NLSH_E_INTERRUPTED;
@@ -118,7 +123,7 @@ static int time_scan(const struct nlsh_index *index, const struct nlsh_index_inf
     }
     *seconds = spent / (double)n;
     nlsh_searcher_free(searcher);
-    free(ids);
+    free(keys);
     return status == NLSH_OK ? 0 : talk_failed(&error);
 }
 
@@ -134,7 +139,7 @@ static int load_base(const struct args *args, const struct nlsh_index *index,
     }
     *out = (struct loaded){0};
     if (nlsh_index_vectors(index, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);
-    out->matrix = out->vectors.matrix;
+    out->matrix = *nlsh_vectors_matrix(out->vectors);
     return 0;
 }
 
@@ -153,14 +158,14 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
                 const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
                 double *seconds)
 {
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_run run;
     struct loaded base;
     int code = 0;
 
-    *out = (struct nlsh_neighbors){0};
+    nlsh_neighbors_init(out, sizeof *out);
     run_init(args, &run);
-    nlsh_index_info(index, &info);
+    (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
         code = load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
         if (code != 0) return code;
@@ -181,10 +186,10 @@ int truth_find(const struct args *args, const struct nlsh_index *index, const ch
                const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
                struct nlsh_neighbors *out)
 {
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct loaded base;
-    *out = (struct nlsh_neighbors){0};
-    nlsh_index_info(index, &info);
+    nlsh_neighbors_init(out, sizeof *out);
+    (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
         return load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
     }

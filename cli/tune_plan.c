@@ -9,6 +9,7 @@
 #include "settings.h"
 #include "talk.h"
 #include "tune.h"
+#include "tune/run/plan.h"
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
@@ -55,7 +56,7 @@ static void print_parameter(json_t *parameter)
     putchar('\n');
 }
 
-static int print_stage(const struct nlsh_tune_stage_plan *stage, bool second)
+static int print_stage(const struct nlsh__stage_plan *stage, bool second)
 {
     const struct nlsh_setting *setting;
     json_t *space = json_loads(stage->space, 0, NULL), *parameter;
@@ -83,7 +84,7 @@ static int print_stage(const struct nlsh_tune_stage_plan *stage, bool second)
 }
 
 static int print_text(const struct args *args, const struct nlsh_matrix *base,
-                      const struct nlsh_tune_options *o, const struct nlsh_tune_plan *plan)
+                      const struct nlsh_tune_options *o, const struct nlsh__tune_plan *plan)
 {
     char count[32], parts[64];
     snprintf(parts, sizeof parts, o->n_folds == 1 ? "a fifth is held out, once" : "%zu in turn",
@@ -110,7 +111,7 @@ static int print_text(const struct args *args, const struct nlsh_matrix *base,
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
-static json_t *stage_json(const struct nlsh_tune_stage_plan *stage)
+static json_t *stage_json(const struct nlsh__stage_plan *stage)
 {
     size_t left = stage->n_trials > stage->n_done ? stage->n_trials - stage->n_done : 0;
     return json_pack("{s:o, s:b, s:I, s:I, s:I, s:o, s:o}", "study", json_name(stage->name),
@@ -120,7 +121,7 @@ static json_t *stage_json(const struct nlsh_tune_stage_plan *stage)
 }
 
 static json_t *plan_json(const struct args *args, const struct nlsh_tune_options *o,
-                         const struct nlsh_tune_plan *plan)
+                         const struct nlsh__tune_plan *plan)
 {
     json_t *stages = json_array();
     for (size_t s = 0; s < plan->n_stages; s++) {
@@ -139,10 +140,10 @@ int tune_plan_print(const struct args *args, const struct nlsh_matrix *base,
                     const struct nlsh_tune_options *options)
 {
     struct nlsh_error error = {0};
-    struct nlsh_tune_plan plan;
-    if (nlsh_tune_plan(base, options, &plan, &error) != NLSH_OK) return talk_failed(&error);
+    struct nlsh__tune_plan plan;
+    if (nlsh__tune_plan(base, options, &plan, &error) != NLSH_OK) return talk_failed(&error);
     int code = args_given(args, "json") ? print_json(plan_json(args, options, &plan))
                                         : print_text(args, base, options, &plan);
-    nlsh_tune_plan_free(&plan);
+    nlsh__tune_plan_free(&plan);
     return code;
 }

@@ -10,10 +10,10 @@ import ctypes
 import os
 import sys
 from ctypes import POINTER, byref, c_char, c_char_p, c_double, c_float, c_int
-from ctypes import c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_size_t, c_uint, c_uint64, c_void_p
 
 NLSH_F32 = 3
-NLSH_NO_ID = 0xFFFFFFFF
+NLSH_NO_KEY = 2**64 - 1
 
 
 class Error(ctypes.Structure):
@@ -21,35 +21,37 @@ class Error(ctypes.Structure):
 
 
 class Matrix(ctypes.Structure):
-    _fields_ = [("data", c_void_p), ("n_rows", c_size_t), ("dim", c_size_t), ("type", c_int)]
+    _fields_ = [("data", c_void_p), ("n_rows", c_size_t), ("dim", c_size_t), ("type", c_int),
+                ("stride", c_size_t)]
 
 
 class Info(ctypes.Structure):
     _fields_ = [
+        ("struct_size", c_size_t),
         ("n_rows", c_size_t), ("dim", c_size_t), ("type", c_int), ("metric", c_int),
         ("n_buckets", c_size_t), ("bucket_min", c_size_t), ("bucket_max", c_size_t),
         ("data_hash", c_uint64), ("router_weights", c_size_t), ("size_bytes", c_size_t),
-        ("settings", c_char_p), ("disagreement", c_double),
+        ("settings", c_char_p), ("disagreement", c_double), ("format", c_uint),
+        ("n_segments", c_size_t), ("has_keys", c_int),
     ]
 
 
 class Options(ctypes.Structure):
     _fields_ = [
-        ("k", c_size_t), ("probes", c_double), ("recall", c_double), ("rerank", c_size_t),
-        ("n_threads", c_size_t),
+        ("struct_size", c_size_t), ("k", c_size_t), ("probes", c_double), ("recall", c_double), ("rerank", c_size_t),
+        ("n_threads", c_size_t), ("filter", c_void_p),
     ]
 
 
 lib = ctypes.CDLL(os.environ.get("NLSH_LIBRARY", "libnlsh.so.0"))
-lib.nlsh_index_open.argtypes = [c_char_p, POINTER(c_void_p), POINTER(Error)]
+lib.nlsh_index_open.argtypes = [c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)]
 lib.nlsh_index_close.argtypes = [c_void_p]
 lib.nlsh_index_close.restype = None
-lib.nlsh_index_info.argtypes = [c_void_p, POINTER(Info)]
-lib.nlsh_index_info.restype = None
-lib.nlsh_search_options_init.argtypes = [POINTER(Options)]
+lib.nlsh_index_info.argtypes = [c_void_p, POINTER(Info), POINTER(Error)]
+lib.nlsh_search_options_init.argtypes = [POINTER(Options), c_size_t]
 lib.nlsh_search_options_init.restype = None
 lib.nlsh_search_batch.argtypes = [
-    c_void_p, POINTER(Matrix), POINTER(Options), POINTER(c_uint32), POINTER(c_float), c_void_p,
+    c_void_p, POINTER(Matrix), POINTER(Options), POINTER(c_uint64), POINTER(c_float), c_void_p,
     POINTER(Error),
 ]
 
@@ -64,9 +66,9 @@ class Index:
 
     def __init__(self, path):
         self.handle, error = c_void_p(), Error()
-        check(lib.nlsh_index_open(os.fsencode(path), byref(self.handle), byref(error)), error)
-        self.info = Info()
-        lib.nlsh_index_info(self.handle, byref(self.info))
+        check(lib.nlsh_index_open(os.fsencode(path), None, byref(self.handle), byref(error)), error)
+        self.info = Info(struct_size=ctypes.sizeof(Info))
+        check(lib.nlsh_index_info(self.handle, byref(self.info), byref(error)), error)
 
     def __enter__(self):
         return self
@@ -78,7 +80,7 @@ class Index:
     def search(self, queries, k=10, recall=0.95, threads=1):
         """queries: array.array("f") (or a float32 numpy array) of n x dim values, row by row.
 
-        Returns n lists of (id, squared distance), nearest first. ctypes lets other Python
+        Returns n lists of (key, distance), nearest first. ctypes lets other Python
         threads run meanwhile.
         """
         values = (c_float * len(queries)).from_buffer(queries)
@@ -86,14 +88,14 @@ class Index:
         if rest:
             raise ValueError(f"{len(queries)} values are no rows of {self.info.dim}")
         options, error = Options(), Error()
-        lib.nlsh_search_options_init(byref(options))
+        lib.nlsh_search_options_init(byref(options), ctypes.sizeof(options))
         options.k, options.recall, options.n_threads = k, recall, threads
-        ids, l2sq = (c_uint32 * (n * k))(), (c_float * (n * k))()
+        keys, distances = (c_uint64 * (n * k))(), (c_float * (n * k))()
         matrix = Matrix(ctypes.addressof(values), n, self.info.dim, NLSH_F32)
-        check(lib.nlsh_search_batch(self.handle, byref(matrix), byref(options), ids, l2sq, None,
-                                    byref(error)), error)
-        rows = [list(zip(ids[i * k:i * k + k], l2sq[i * k:i * k + k])) for i in range(n)]
-        return [[pair for pair in row if pair[0] != NLSH_NO_ID] for row in rows]
+        check(lib.nlsh_search_batch(self.handle, byref(matrix), byref(options), keys, distances,
+                                    None, byref(error)), error)
+        rows = [list(zip(keys[i * k:i * k + k], distances[i * k:i * k + k])) for i in range(n)]
+        return [[pair for pair in row if pair[0] != NLSH_NO_KEY] for row in rows]
 
 
 def read_fvecs(path, dim):
@@ -117,7 +119,7 @@ def main():
         with Index(sys.argv[1]) as index:
             queries = read_fvecs(sys.argv[2], index.info.dim)
             for i, row in enumerate(index.search(queries, int((sys.argv + ["10"])[3]))):
-                print(i, *(f"{id}:{l2sq ** 0.5:.7g}" for id, l2sq in row))
+                print(i, *(f"{key}:{distance:.7g}" for key, distance in row))
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 

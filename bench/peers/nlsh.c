@@ -156,7 +156,7 @@ static void own_cost(void *index, double *candidates, double *bytes, double *pro
 /* ---- exact scans ----------------------------------------------------------------------------- */
 
 struct scan {
-    struct nlsh_brute *brute;
+    struct nlsh__brute *brute;
     size_t n_rows, row_bytes;
 };
 
@@ -176,15 +176,16 @@ static void *scan_open(const struct peer_data *base, const char *build, const ch
     (void)file;
     scan->n_rows = base->n_rows;
     scan->row_bytes = base->dim * (best && base->bytes != NULL ? 1 : 4);
-    must(nlsh_brute_create(&all, best ? NLSH_BRUTE_BEST : NLSH_BRUTE_PLAIN, &scan->brute, &error),
-         &error);
+    must(
+        nlsh__brute_create(&all, best ? NLSH__BRUTE_BEST : NLSH__BRUTE_PLAIN, &scan->brute, &error),
+        &error);
     return scan;
 }
 
 static void scan_close(void *index)
 {
     struct scan *scan = index;
-    nlsh_brute_free(scan->brute);
+    nlsh__brute_free(scan->brute);
     free(scan);
 }
 
@@ -207,7 +208,7 @@ static void scan_search(void *index, const struct peer_data *queries, size_t fir
     struct nlsh_matrix some = rows_of(queries, first, n);
     float *l2sq = room(n * k, sizeof *l2sq);
     (void)n_threads;
-    must(nlsh_brute_search(scan->brute, &some, k, ids, l2sq, &error), &error);
+    must(nlsh__brute_search(scan->brute, &some, k, ids, l2sq, &error), &error);
     free(l2sq);
 }
 

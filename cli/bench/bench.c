@@ -33,9 +33,10 @@ static enum nlsh_status one_pass(struct bench *b, const struct bench_method *m, 
     while (*n_done < most && (*n_done < fewest_queries || *spent < b->row_seconds)) {
         size_t at = *n_done, n = most - at < a_call ? most - at : a_call;
         struct nlsh_matrix some = matrix_rows(&b->queries.matrix, at, n);
+        struct nlsh_search_stats stats = stats_from(&a->stats, at);
         double began = now_seconds();
-        enum nlsh_status status = m->answer(m->ctx, &some, b->k, a->ids + at * b->k,
-                                            a->l2sq + at * b->k, a->stats + at, error);
+        enum nlsh_status status = m->answer(m->ctx, &some, b->k, a->keys + at * b->k,
+                                            a->distances + at * b->k, &stats, error);
         *spent += now_seconds() - began;
         if (status != NLSH_OK) return status;
         *n_done += n;
@@ -60,8 +61,7 @@ static enum nlsh_status measure(struct bench *b, const struct bench_method *m, s
         if (spent / (double)n < row->seconds) row->seconds = spent / (double)n;
     }
     row->n_queries = n;
-    score_answers(b->answers.ids, b->answers.l2sq, b->answers.stats, n, b->k, &b->truth,
-                  &row->score);
+    score_answers(&b->answers, n, &b->truth, &row->score);
     return NLSH_OK;
 }
 

@@ -4,6 +4,7 @@
 #define NLSH_CLI_BENCH_BENCH_H
 
 #include "answers.h"
+#include "baselines/methods.h"
 #include "inputs.h"
 
 /* One method at one setting. */
@@ -40,7 +41,7 @@ struct bench {
 
 /* Answers some queries, one at a time. */
 typedef enum nlsh_status bench_answer_fn(void *ctx, const struct nlsh_matrix *some, size_t k,
-                                         uint32_t *ids, float *l2sq,
+                                         uint64_t *keys, float *distances,
                                          struct nlsh_search_stats *stats, struct nlsh_error *error);
 
 /* What is measured: how to answer, and what that took to build. */

@@ -22,35 +22,36 @@ enum {
 /* ---- exact scans ----------------------------------------------------------------------------- */
 
 struct brute_ctx {
-    struct nlsh_brute *brute;
+    struct nlsh__brute *brute;
     size_t n_rows;
 };
 
 static enum nlsh_status brute_answer(void *ctx, const struct nlsh_matrix *some, size_t k,
-                                     uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats,
-                                     struct nlsh_error *error)
+                                     uint64_t *keys, float *distances,
+                                     struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     const struct brute_ctx *c = ctx;
     for (size_t i = 0; i < some->n_rows; i++) {
-        stats[i] = (struct nlsh_search_stats){.candidates = (uint32_t)c->n_rows};
+        stats->candidates[i] = (uint32_t)c->n_rows;
+        stats->probes[i] = stats->ranked[i] = 0;
     }
-    return nlsh_brute_search(c->brute, some, k, ids, l2sq, error);
+    return nlsh__brute_search(c->brute, some, k, keys, distances, error);
 }
 
-static int brute_row(struct bench *b, enum nlsh_brute_method how, size_t most, const char *setting,
+static int brute_row(struct bench *b, enum nlsh__brute_method how, size_t most, const char *setting,
                      double *seconds)
 {
     struct nlsh_error error = {0};
     struct brute_ctx ctx = {NULL, b->base.matrix.n_rows};
     struct bench_method m = {"exact scan", brute_answer, &ctx, 0, 0};
-    if (nlsh_brute_create(&b->base.matrix, how, &ctx.brute, &error) != NLSH_OK) {
+    if (nlsh__brute_create(&b->base.matrix, how, &ctx.brute, &error) != NLSH_OK) {
         return talk_failed(&error);
     }
-    size_t value = how == NLSH_BRUTE_BEST && b->base.matrix.type != NLSH_F32 ? 1 : sizeof(float);
+    size_t value = how == NLSH__BRUTE_BEST && b->base.matrix.type != NLSH_F32 ? 1 : sizeof(float);
     m.bytes = b->base.matrix.n_rows * b->base.matrix.dim * value;
     int code = bench_row(b, &m, most, setting);
     if (code == 0) *seconds = b->rows[b->n_rows - 1].seconds;
-    nlsh_brute_free(ctx.brute);
+    nlsh__brute_free(ctx.brute);
     return code;
 }
 
@@ -58,27 +59,27 @@ static int brute_row(struct bench *b, enum nlsh_brute_method how, size_t most, c
 static int run_brute(struct bench *b)
 {
     bench_stage(b, "exact scan", sample_best + sample_plain);
-    int code = brute_row(b, NLSH_BRUTE_BEST, sample_best, "best", &b->best_seconds);
+    int code = brute_row(b, NLSH__BRUTE_BEST, sample_best, "best", &b->best_seconds);
     if (code != 0) return code;
-    return brute_row(b, NLSH_BRUTE_PLAIN, sample_plain, "plain float", &b->plain_seconds);
+    return brute_row(b, NLSH__BRUTE_PLAIN, sample_plain, "plain float", &b->plain_seconds);
 }
 
 /* ---- baselines ------------------------------------------------------------------------------- */
 
 struct baseline_ctx {
-    struct nlsh_baseline *baseline;
-    struct nlsh_baseline_options options; /* as the build filled them */
+    struct nlsh__baseline *baseline;
+    struct nlsh__baseline_options options; /* as the build filled them */
     double probes;
     size_t rerank;
 };
 
 static enum nlsh_status baseline_answer(void *ctx, const struct nlsh_matrix *some, size_t k,
-                                        uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats,
-                                        struct nlsh_error *error)
+                                        uint64_t *keys, float *distances,
+                                        struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     struct baseline_ctx *c = ctx;
-    return nlsh_baseline_search(c->baseline, some, c->probes, c->rerank, k, ids, l2sq, stats,
-                                error);
+    return nlsh__baseline_search(c->baseline, some, c->probes, c->rerank, k, keys, distances, stats,
+                                 error);
 }
 
 /* Builds what c->options say, timed. */
@@ -87,14 +88,14 @@ static int build(struct bench *b, struct baseline_ctx *c, struct bench_method *m
     struct nlsh_error error = {0};
     double began = now_seconds();
     c->options.seed = args_count(b->args, "seed");
-    if (nlsh_baseline_build(&b->base.matrix, &c->options, &b->run, &c->baseline, &error) !=
+    if (nlsh__baseline_build(&b->base.matrix, &c->options, &b->run, &c->baseline, &error) !=
         NLSH_OK) {
         return talk_failed(&error);
     }
     m->answer = baseline_answer;
     m->ctx = c;
     m->build_seconds = now_seconds() - began;
-    m->bytes = nlsh_baseline_bytes(c->baseline);
+    m->bytes = nlsh__baseline_bytes(c->baseline);
     bench_stage(b, m->name, 0);
     return 0;
 }
@@ -124,13 +125,13 @@ static int run_lsh(struct bench *b)
         struct baseline_ctx c = {NULL, {0}, 1, 0};
         struct bench_method m = {.name = "LSH"};
         char setting[48];
-        nlsh_baseline_options_init(&c.options);
-        c.options.method = NLSH_BASELINE_LSH;
+        nlsh__baseline_options_init(&c.options);
+        c.options.method = NLSH__BASELINE_LSH;
         if (usual == 0) {
             c.options.n_tables = 1;
             code = build(b, &c, &m); /* only to learn k */
             usual = c.options.n_hashes;
-            nlsh_baseline_free(c.baseline);
+            nlsh__baseline_free(c.baseline);
             c.baseline = NULL;
         }
         c.options.n_tables = most_tables;
@@ -142,7 +143,7 @@ static int run_lsh(struct bench *b)
             code = probe_row(b, &c, &m, (double)l, l == 1, setting);
             if (code == 0 && enough(b)) break;
         }
-        nlsh_baseline_free(c.baseline);
+        nlsh__baseline_free(c.baseline);
     }
     return code;
 }
@@ -151,7 +152,7 @@ static int run_lsh(struct bench *b)
 static int run_hypercube(struct bench *b)
 {
     static const int about[] = {-3, 0, 3};
-    struct nlsh_baseline_options usual;
+    struct nlsh__baseline_options usual;
     size_t bits = 0;
     int code = 0;
     for (size_t n = b->base.matrix.n_rows; n > 1; n /= 2) bits++;
@@ -160,9 +161,9 @@ static int run_hypercube(struct bench *b)
         struct baseline_ctx c = {NULL, {0}, 1, 0};
         struct bench_method m = {.name = "Hypercube"};
         char setting[48];
-        nlsh_baseline_options_init(&usual);
+        nlsh__baseline_options_init(&usual);
         c.options = usual;
-        c.options.method = NLSH_BASELINE_HYPERCUBE;
+        c.options.method = NLSH__BASELINE_HYPERCUBE;
         if (about[i] < 0 && bits <= (size_t)-about[i]) continue;
         c.options.n_bits = bits + (size_t)about[i];
         code = build(b, &c, &m);
@@ -172,7 +173,7 @@ static int run_hypercube(struct bench *b)
             code = probe_row(b, &c, &m, (double)probes, probes == 1, setting);
             if (code == 0 && enough(b)) break;
         }
-        nlsh_baseline_free(c.baseline);
+        nlsh__baseline_free(c.baseline);
     }
     return code;
 }
@@ -193,10 +194,10 @@ static int probe_rows(struct bench *b, struct baseline_ctx *c, const struct benc
     return code;
 }
 
-static void ivf_options(const struct bench *b, enum nlsh_baseline_method method,
-                        struct nlsh_baseline_options *options)
+static void ivf_options(const struct bench *b, enum nlsh__baseline_method method,
+                        struct nlsh__baseline_options *options)
 {
-    nlsh_baseline_options_init(options);
+    nlsh__baseline_options_init(options);
     options->method = method;
     if (b->index != NULL) options->n_lists = b->info.n_buckets; /* as many as Neural LSH has */
 }
@@ -205,10 +206,10 @@ static int run_ivfflat(struct bench *b)
 {
     struct baseline_ctx c = {NULL, {0}, 1, 0};
     struct bench_method m = {.name = "IVF-Flat"};
-    ivf_options(b, NLSH_BASELINE_IVFFLAT, &c.options);
+    ivf_options(b, NLSH__BASELINE_IVFFLAT, &c.options);
     int code = build(b, &c, &m);
     if (code == 0) code = probe_rows(b, &c, &m, "");
-    nlsh_baseline_free(c.baseline);
+    nlsh__baseline_free(c.baseline);
     return code;
 }
 
@@ -221,7 +222,7 @@ static int run_ivfpq(struct bench *b)
         struct baseline_ctx c = {NULL, {0}, 1, 0};
         struct bench_method m = {.name = "IVF-PQ"};
         char more[24];
-        ivf_options(b, NLSH_BASELINE_IVFPQ, &c.options);
+        ivf_options(b, NLSH__BASELINE_IVFPQ, &c.options);
         size_t bytes = b->base.matrix.dim / dims[i];
         c.options.n_subspaces = bytes > 0 ? bytes : 1;
         code = build(b, &c, &m);
@@ -230,7 +231,7 @@ static int run_ivfpq(struct bench *b)
             snprintf(more, sizeof more, " M %zu rank %zu", c.options.n_subspaces, c.rerank);
             code = probe_rows(b, &c, &m, more);
         }
-        nlsh_baseline_free(c.baseline);
+        nlsh__baseline_free(c.baseline);
     }
     return code;
 }
@@ -249,8 +250,8 @@ static int run_routed(struct bench *b)
     struct bench_method m = {.name = "NLSH exact"};
     double t[max_list];
     size_t n = args_list(b->args, "T", t, max_list);
-    nlsh_baseline_options_init(&c.options);
-    c.options.method = NLSH_BASELINE_ROUTED;
+    nlsh__baseline_options_init(&c.options);
+    c.options.method = NLSH__BASELINE_ROUTED;
     c.options.index = b->index;
     int code = build(b, &c, &m);
     m.build_seconds = b->index_seconds;
@@ -261,7 +262,7 @@ static int run_routed(struct bench *b)
         t_text(t[i], setting);
         code = probe_row(b, &c, &m, t[i], i == 0, setting);
     }
-    nlsh_baseline_free(c.baseline);
+    nlsh__baseline_free(c.baseline);
     return code;
 }
 
@@ -271,12 +272,12 @@ struct nlsh_ctx {
 };
 
 static enum nlsh_status nlsh_answer(void *ctx, const struct nlsh_matrix *some, size_t k,
-                                    uint32_t *ids, float *l2sq, struct nlsh_search_stats *stats,
-                                    struct nlsh_error *error)
+                                    uint64_t *keys, float *distances,
+                                    struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     struct nlsh_ctx *c = ctx;
     c->options.k = k;
-    return nlsh_search(c->searcher, some, &c->options, ids, l2sq, stats, error);
+    return nlsh_search(c->searcher, some, &c->options, keys, distances, stats, error);
 }
 
 static int nlsh_rows(struct bench *b, struct nlsh_ctx *c, const struct bench_method *m)
@@ -308,7 +309,7 @@ static int run_nlsh(struct bench *b)
     struct nlsh_error error = {0};
     struct nlsh_ctx c;
     struct bench_method m = {"Neural LSH", nlsh_answer, &c, b->index_seconds, b->info.size_bytes};
-    nlsh_search_options_init(&c.options);
+    nlsh_search_options_init(&c.options, sizeof c.options);
     if (nlsh_searcher_create(b->index, &c.searcher, &error) != NLSH_OK) return talk_failed(&error);
     int code = nlsh_rows(b, &c, &m);
     nlsh_searcher_free(c.searcher);

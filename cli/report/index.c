@@ -21,8 +21,8 @@ static int no_memory(void)
 
 /* ---- the curve ------------------------------------------------------------------------------- */
 
-static bool add_rule(struct chart *chart, const struct nlsh_curve *curve, enum nlsh_rule rule,
-                     bool p95, const char *name)
+static bool add_rule(struct chart *chart, const struct curve *curve, enum nlsh_rule rule, bool p95,
+                     const char *name)
 {
     struct series *s = chart_series(chart, "lines", "%s", name);
     for (size_t i = 0; s != NULL && i < curve->n_points; i++) {
@@ -34,7 +34,7 @@ static bool add_rule(struct chart *chart, const struct nlsh_curve *curve, enum n
     return s != NULL;
 }
 
-static bool add_oracle(struct chart *chart, const struct nlsh_curve *curve)
+static bool add_oracle(struct chart *chart, const struct curve *curve)
 {
     struct series *s = chart_series(chart, "lines", "oracle, as many buckets as T");
     for (size_t i = 0; s != NULL && i < curve->n_points; i++) {
@@ -48,8 +48,7 @@ static bool add_oracle(struct chart *chart, const struct nlsh_curve *curve)
 
 /* Candidates where a line of the curve first reaches a recall, between the points around it; NaN
  * where it does not. what: 0 the router's, 1 the 95th percentile, 2 the oracle's. */
-static double at_recall(const struct nlsh_curve *curve, enum nlsh_rule rule, int what,
-                        double wanted)
+static double at_recall(const struct curve *curve, enum nlsh_rule rule, int what, double wanted)
 {
     double had_recall = NAN, had = NAN;
     for (size_t i = 0; i < curve->n_points; i++) {
@@ -67,7 +66,7 @@ static double at_recall(const struct nlsh_curve *curve, enum nlsh_rule rule, int
     return NAN;
 }
 
-static void curve_table(struct report *report, const struct nlsh_curve *curve)
+static void curve_table(struct report *report, const struct curve *curve)
 {
     static const char *const names[] = {"#recall",          "#threshold", "#its 95th percentile",
                                         "#T most probable", "#oracle",    "#threshold / oracle"};
@@ -107,7 +106,7 @@ static const char *short_name(const char *path)
     return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
-int report_curve(struct report *report, const char *name, const struct nlsh_curve *curve,
+int report_curve(struct report *report, const char *name, const struct curve *curve,
                  struct compared *compared)
 {
     struct chart chart = {.title = "recall against candidates",
@@ -139,7 +138,7 @@ int report_curve(struct report *report, const char *name, const struct nlsh_curv
 
 /* ---- calibration ----------------------------------------------------------------------------- */
 
-static char *reliability_script(const struct nlsh_reliability *r)
+static char *reliability_script(const struct reliability *r)
 {
     char *text = NULL;
     size_t size;
@@ -173,7 +172,7 @@ static char *reliability_script(const struct nlsh_reliability *r)
     return NULL;
 }
 
-int report_reliability(struct report *report, const struct nlsh_reliability *r)
+int report_reliability(struct report *report, const struct reliability *r)
 {
     char *script = reliability_script(r);
     if (script == NULL) return no_memory();
@@ -235,7 +234,9 @@ static char *sizes_script(const uint32_t *offsets, const struct nlsh_index_info 
 static int report_sizes(struct report *report, const struct nlsh_index *index,
                         const struct nlsh_index_info *info)
 {
-    char *script = sizes_script(nlsh_index_bucket_offsets(index), info);
+    struct nlsh_segment rows = {.struct_size = sizeof rows};
+    char *script =
+        nlsh_index_segment(index, 0, &rows) ? sizes_script(rows.bucket_offsets, info) : NULL;
     if (script == NULL) return no_memory();
     int code = page_figure(report, script, 960, 420,
                            "How many buckets hold how many vectors. Even buckets make queries cost "
@@ -247,7 +248,7 @@ static int report_sizes(struct report *report, const struct nlsh_index *index,
 static void report_facts(struct report *report, const struct nlsh_index *index,
                          const struct nlsh_index_info *info)
 {
-    struct nlsh_section_info section;
+    struct nlsh_section_info section = {.struct_size = sizeof section};
     char a[32], b[32], c[32];
     page_facts_begin(report);
     page_fact(report, "vectors", "%s x %zu %s, metric %s, content hash %016" PRIx64,
@@ -290,7 +291,7 @@ static int time_index(const struct nlsh_index *index, const struct nlsh_matrix *
     int code = answers_create(n, k, &answers);
     for (size_t i = 0; i < N_ASKED && code == 0; i++) {
         struct nlsh_search_options options;
-        nlsh_search_options_init(&options);
+        nlsh_search_options_init(&options, sizeof options);
         options.k = k;
         options.recall = asked[i];
         out[i] = (struct timed){.asked = asked[i]};
@@ -300,11 +301,11 @@ static int time_index(const struct nlsh_index *index, const struct nlsh_matrix *
             best = fmin(best, answers.seconds);
         }
         for (size_t q = 0; q < n && code == 0; q++) {
-            const float *l2sq = truth->l2sq ? truth->l2sq + q * truth->k : NULL;
-            out[i].recall += nlsh_recall(answers.ids + q * k, answers.l2sq + q * k,
-                                         truth->ids + q * truth->k, l2sq, k) /
+            const float *distances = truth->distances ? truth->distances + q * truth->k : NULL;
+            out[i].recall += nlsh_recall(answers.keys + q * k, answers.distances + q * k,
+                                         truth->ids + q * truth->k, distances, k) /
                              (double)n;
-            out[i].candidates += (double)answers.stats[q].candidates / (double)n;
+            out[i].candidates += (double)answers.stats.candidates[q] / (double)n;
         }
         out[i].qps = 1 / best;
     }
@@ -356,29 +357,63 @@ static int draw_speed(struct report *report, const struct timed *timed, size_t k
 
 /* ---- the whole ------------------------------------------------------------------------------- */
 
+static int measure_curve(struct report *report, const char *path, const struct nlsh_index *index,
+                         const struct nlsh_matrix *queries, const struct nlsh_neighbors *truth,
+                         size_t k, const struct nlsh_run *run, struct compared *compared)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_curve *found;
+    if (nlsh_evaluate(index, queries, truth, k, run, &found, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    struct curve curve = {.n_points = nlsh_curve_n_points(found)};
+    curve.points = calloc(curve.n_points, sizeof *curve.points);
+    int code = curve.points != NULL ? 0 : no_memory();
+    for (size_t i = 0; i < curve.n_points && code == 0; i++) {
+        curve.points[i].struct_size = sizeof curve.points[i];
+        (void)nlsh_curve_point(found, i, &curve.points[i]);
+    }
+    if (code == 0) code = report_curve(report, path, &curve, compared);
+    free(curve.points);
+    nlsh_curve_free(found);
+    return code;
+}
+
+static int measure_reliability(struct report *report, const struct nlsh_index *index,
+                               const struct nlsh_matrix *queries,
+                               const struct nlsh_neighbors *truth, size_t k,
+                               const struct nlsh_run *run)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_reliability *found;
+    if (nlsh_reliability(index, queries, truth, k, run, &found, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    talk_stage_end();
+    struct reliability r = {.n_bins = nlsh_reliability_n_bins(found),
+                            .gap = nlsh_reliability_gap(found)};
+    r.bins = calloc(r.n_bins ? r.n_bins : 1, sizeof *r.bins);
+    int code = r.bins != NULL ? 0 : no_memory();
+    for (size_t i = 0; i < r.n_bins && code == 0; i++) {
+        r.bins[i].struct_size = sizeof r.bins[i];
+        (void)nlsh_reliability_bin(found, i, &r.bins[i]);
+    }
+    if (code == 0) code = report_reliability(report, &r);
+    free(r.bins);
+    nlsh_reliability_free(found);
+    return code;
+}
+
 static int measure(struct report *report, const char *path, const struct nlsh_index *index,
                    const struct nlsh_matrix *queries, const struct nlsh_neighbors *truth, size_t k,
                    const struct nlsh_run *run, struct compared *compared)
 {
-    struct nlsh_error error = {0};
-    struct nlsh_curve curve;
-    struct nlsh_reliability reliability;
     struct timed timed[N_ASKED];
-    if (nlsh_evaluate(index, queries, truth, k, run, &curve, &error) != NLSH_OK) {
-        return talk_failed(&error);
-    }
-    talk_stage_end();
-    int code = report_curve(report, path, &curve, compared);
-    nlsh_curve_free(&curve);
+    int code = measure_curve(report, path, index, queries, truth, k, run, compared);
     if (code == 0) code = time_index(index, queries, truth, k, timed);
     if (code == 0) code = draw_speed(report, timed, k);
-    if (code != 0) return code;
-    if (nlsh_reliability(index, queries, truth, k, run, &reliability, &error) != NLSH_OK) {
-        return talk_failed(&error);
-    }
-    talk_stage_end();
-    code = report_reliability(report, &reliability);
-    nlsh_reliability_free(&reliability);
+    if (code == 0) code = measure_reliability(report, index, queries, truth, k, run);
     return code;
 }
 
@@ -413,9 +448,9 @@ int report_index(struct report *report, const char *path, struct compared *compa
 {
     struct nlsh_error error = {0};
     struct nlsh_index *index;
-    struct nlsh_index_info info;
-    if (nlsh_index_open(path, &index, &error) != NLSH_OK) return talk_failed(&error);
-    nlsh_index_info(index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) return talk_failed(&error);
+    (void)!nlsh_index_info(index, &info, NULL);
     page_heading(report, 2, "%s", path);
     report_facts(report, index, &info);
     int code = report_sizes(report, index, &info);

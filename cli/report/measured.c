@@ -265,7 +265,7 @@ static int report_curve_csv(struct report *report, const struct csv *csv, struct
     static const char *const names[6] = {"rule",       "value",          "recall",
                                          "candidates", "candidates_p95", "oracle_recall"};
     int columns[6], code = 0;
-    struct nlsh_curve curve = {.n_points = csv->n_rows};
+    struct curve curve = {.n_points = csv->n_rows};
     for (size_t c = 0; c < 6; c++) columns[c] = csv_column(csv, names[c]);
     curve.points = calloc(csv->n_rows, sizeof *curve.points);
     if (curve.points == NULL) return no_memory();
@@ -280,7 +280,7 @@ static int report_curve_csv(struct report *report, const struct csv *csv, struct
 static int report_reliability_csv(struct report *report, const struct csv *csv)
 {
     static const char *const names[6] = {"low", "high", "pairs", "predicted", "observed", "error"};
-    struct nlsh_reliability r = {.n_bins = csv->n_rows};
+    struct reliability r = {.n_bins = csv->n_rows};
     double pairs = 0, moved = 0, mass = 0;
     int code = 0;
     r.bins = calloc(csv->n_rows, sizeof *r.bins);

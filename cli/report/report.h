@@ -9,8 +9,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "report/csv.h"
+#include "nlsh/learn.h"
 #include "options.h"
+#include "report/csv.h"
 
 /* ---- the page -------------------------------------------------------------------------------- */
 
@@ -96,10 +97,17 @@ int report_run(struct report *report, const char *path);
 int report_studies(struct report *report, const char *path);
 
 /* Points of a curve as a chart of its own, and its threshold in `compared`. */
-struct nlsh_curve;
-int report_curve(struct report *report, const char *name, const struct nlsh_curve *curve,
+struct curve {
+    struct nlsh_curve_point *points;
+    size_t n_points;
+};
+int report_curve(struct report *report, const char *name, const struct curve *curve,
                  struct compared *compared);
-struct nlsh_reliability;
-int report_reliability(struct report *report, const struct nlsh_reliability *reliability);
+struct reliability {
+    struct nlsh_reliability_bin *bins;
+    size_t n_bins;
+    double gap;
+};
+int report_reliability(struct report *report, const struct reliability *reliability);
 
 #endif

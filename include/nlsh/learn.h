@@ -1,6 +1,9 @@
 /*
- * learn.h - make a Neural LSH index: read vectors, k-NN graph, partition, router, index file;
- * ground truth and evaluation. Part of libnlsh-learn, which holds libnlsh as well.
+ * learn.h - make a Neural LSH index: read vectors, k-NN graph, partition, router, index file; ground
+ * truth, evaluation, tuning. Of libnlsh-learn, which needs libnlsh; both may be in one process.
+ *
+ * What nlsh.h says of statuses, pointers, threads and struct_size holds here too. Every call here may run
+ * beside any other; each makes the threads that it needs and ends them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,15 +22,16 @@ extern "C" {
 typedef void nlsh_note_fn(void *user, const char *sentence);
 
 struct nlsh_run {
-    size_t n_threads;           /* >= 1; the answer does not depend on it */
-    const char *cache_dir;      /* borrowed; NULL: nothing is kept or taken */
-    nlsh_progress_fn *progress; /* or NULL; see nlsh.h */
-    nlsh_note_fn *note;         /* or NULL */
+    size_t struct_size;
+    size_t n_threads; /* 1 to 4096; the answer does not depend on it; default: all processors */
+    const char *cache_dir;      /* borrowed; NULL, the default: nothing is kept or taken */
+    nlsh_progress_fn *progress; /* or NULL, the default; see nlsh.h */
+    nlsh_note_fn *note;         /* or NULL, the default */
     void *user;                 /* given to both */
 };
 
-/* All processors, no cache, silent. */
-NLSH_API void nlsh_run_init(struct nlsh_run *run);
+/* All processors, no cache, silent: what a call does that is given NULL for its run. size is sizeof *run. */
+NLSH_API void nlsh_run_init(struct nlsh_run *run, size_t size);
 
 /* ---- vector files ---------------------------------------------------------------------------- */
 
@@ -44,30 +48,30 @@ enum nlsh_format {
 };
 
 /* Vectors in memory that this library owns. */
-struct nlsh_vectors {
-    struct nlsh_matrix matrix;
-    enum nlsh_format format; /* of the file they came from */
-    void *memory;            /* private */
-};
+struct nlsh_vectors;
 
 /*
  * nlsh_vectors_read() - a file of vectors, whole.
  *
  * Any format may be gzipped. Sizes in the file are checked against its length before memory is
- * asked for. Returns NLSH_OK; NLSH_E_NO_INPUT; NLSH_E_IO; NLSH_E_DATA (truncated, rows of unequal
- * dimension, no rows, NaN or infinity: the message names the row; a numpy type or order, or a
- * compression, that is not read); NLSH_E_NOMEM. Cost: one pass over the file.
+ * asked for. Returns NLSH_OK; NLSH_E_ARG; NLSH_E_NO_INPUT; NLSH_E_IO; NLSH_E_DATA (truncated, rows of
+ * unequal dimension, no rows, NaN or infinity: the message names the row; a numpy type or order, or a
+ * compression, that is not read). Cost: one pass over the file.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
-                                                          struct nlsh_vectors *out,
+                                                          struct nlsh_vectors **out,
                                                           struct nlsh_error *error);
+/* The vectors, and the format of the file they came from; they live as long as the vectors. */
+NLSH_API const struct nlsh_matrix *nlsh_vectors_matrix(const struct nlsh_vectors *vectors);
+NLSH_API enum nlsh_format nlsh_vectors_format(const struct nlsh_vectors *vectors);
 NLSH_API void nlsh_vectors_free(struct nlsh_vectors *vectors);
 
 /*
  * nlsh_vectors_write() - a matrix to a file, whole or not at all.
  *
  * AUTO takes the format from the name's ending. Bytes may be written as f32 (fvecs, fbin, npy);
- * f32 as bytes only where every value is a whole number in range: else NLSH_E_DATA names the row.
+ * f32 as bytes only where every value is a whole number in range: else NLSH_E_DATA names the row. F16,
+ * BF16 and F64 are written as f32. NLSH_E_ARG, NLSH_E_CANT_CREATE.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_vectors_write(const char *path, enum nlsh_format format, const struct nlsh_matrix *matrix,
@@ -78,30 +82,36 @@ NLSH_API const char *nlsh_format_name(enum nlsh_format format);
 NLSH_API enum nlsh_format nlsh_format_from_name(const char *name);
 
 /* XXH3-64 over the type, the dimension, the number of rows and the values, after bytes stored as
- * floats are narrowed to bytes: the same vectors hash alike in fvecs and in bvecs. */
+ * floats are narrowed to bytes: the same vectors hash alike in fvecs and in bvecs. F16, BF16 and F64 hash
+ * as the F32 that they become. 0 for no vectors, or where memory ran out. */
 NLSH_API uint64_t nlsh_data_hash(const struct nlsh_matrix *matrix);
 
 /*
  * nlsh_index_vectors() - the vectors that an index holds, in the order of the base.
  *
  * For L2 they are the base, with its data hash; for cosine each has length 1, and bytes are floats
- * for cosine and IP. *out is freed with nlsh_vectors_free(). NLSH_E_DATA where the ids are damaged;
- * NLSH_E_NOMEM. Cost: a copy of the vectors.
+ * for cosine and IP. *out is freed with nlsh_vectors_free(). Of an index of several segments they stand one
+ * behind the other; those that were deleted are among them. Cost: a copy of the vectors.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index,
-                                                           struct nlsh_vectors *out,
+                                                           struct nlsh_vectors **out,
                                                            struct nlsh_error *error);
 
 /* ---- nearest neighbours: ground truth and graphs --------------------------------------------- */
 
-/* k neighbours of n rows, each row ascending by (l2sq, id); l2sq holds scores of the metric that was
- * asked for (enum nlsh_metric). A graph leaves the row itself out. */
+/* k neighbours of n rows, each row ascending by (distance, id). A graph leaves the row itself out. Both an
+ * answer, and what callers may fill for themselves. */
 struct nlsh_neighbors {
+    size_t struct_size;
     size_t n_rows, k;
-    uint32_t *ids; /* [n_rows x k] */
-    float *l2sq;   /* [n_rows x k], squared input units; NULL where it was read from .ivecs */
+    uint64_t *ids; /* [n_rows x k] row numbers of the base; NLSH_NO_KEY where missing, at the end */
+    float *distances; /* [n_rows x k] of the metric (enum nlsh_metric), or NULL: not known */
+    enum nlsh_metric metric;
 };
 
+/* Empty. size is sizeof *neighbors. */
+NLSH_API void nlsh_neighbors_init(struct nlsh_neighbors *neighbors, size_t size);
+/* Frees the arrays of an answer and empties it. */
 NLSH_API void nlsh_neighbors_free(struct nlsh_neighbors *neighbors);
 
 enum nlsh_graph_method {
@@ -147,7 +157,8 @@ nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   enum nlsh_metric metric, size_t k, const struct nlsh_run *run,
                   struct nlsh_neighbors *out, struct nlsh_error *error);
 
-/* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). */
+/* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). NLSH_E_ARG,
+ * NLSH_E_CANT_CREATE; NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);
@@ -175,40 +186,47 @@ enum nlsh_scheduler {
 #define NLSH_AUTO_REAL (-1.0)
 
 struct nlsh_build_options {
-    enum nlsh_metric metric;
-    size_t n_buckets; /* m: 1 to min(n_rows, 65536), or NLSH_AUTO */
-    size_t knn;       /* neighbours in the graph that is cut; 20 */
-    double imbalance; /* a bucket holds at most (1 + imbalance) n / m vectors; NLSH_AUTO_REAL:
-                          0.2 for metis and kahip, 0.5 for kmeans */
-    uint64_t seed;    /* 1 */
-    enum nlsh_graph_method graph;
-    enum nlsh_partitioner partitioner;
-    int kahip_mode; /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
-    enum nlsh_labels labels;
-    size_t label_knn;  /* neighbours that make a soft label */
-    size_t components; /* principal components that the router sees; or NLSH_AUTO */
-    size_t code_bytes; /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
+    size_t struct_size;
+    enum nlsh_metric metric;      /* NLSH_L2 */
+    size_t n_buckets;             /* m: 1 to min(n_rows, 65536), or NLSH_AUTO, the default */
+    size_t knn;                   /* neighbours in the graph that is cut, 1 to 1000; 20 */
+    double imbalance;             /* a bucket holds at most (1 + imbalance) n / m vectors, 0 to 10;
+                                 NLSH_AUTO_REAL, the default: 0.2 for metis and kahip, 0.5 for kmeans */
+    uint64_t seed;                /* 1 */
+    enum nlsh_graph_method graph; /* NLSH_GRAPH_AUTO */
+    enum nlsh_partitioner partitioner; /* NLSH_PARTITIONER_AUTO */
+    int kahip_mode;          /* 0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs; 1 */
+    enum nlsh_labels labels; /* NLSH_LABELS_SOFT */
+    size_t label_knn;        /* neighbours that make a soft label, 1 to 1000; 20 */
+    size_t components;       /* principal components that the router sees, 1 to dim; or NLSH_AUTO */
+    size_t code_bytes;       /* a vector's code, two components a byte; 0: no codes; or NLSH_AUTO */
     /* 1: each 16 vectors of a bucket that lie close together have a code, which a search for a recall
-     * looks at first; 0: none; NLSH_AUTO: from 128 vectors a bucket on, where it saves a fifth of the
-     * scan of held-out vectors. */
+     * looks at first; 0: none; NLSH_AUTO, the default: from 128 vectors a bucket on, where it saves a
+     * fifth of the scan of held-out vectors. */
     size_t leaves;
-    size_t
-        groups; /* of buckets, which the router tells apart first; at most m; 0: none; NLSH_AUTO */
-    size_t layers;  /* hidden layers, 0 to 8 */
-    size_t nodes;   /* in each, 1 to 4096; or NLSH_AUTO: by measurement; 256 */
-    double dropout; /* 0 to 0.9 */
-    size_t refine;  /* rounds of re-assigning vectors to the router's answer; 0 to 20 */
-    size_t epochs;  /* or NLSH_AUTO: by the number of vectors */
-    size_t batch_size;
-    double lr;
-    double weight_decay;
-    enum nlsh_scheduler scheduler;
+    /* Of buckets, which the router tells apart first; at most m; 0: none; or NLSH_AUTO, the default. */
+    size_t groups;
+    size_t layers;       /* hidden layers, 0 to 8; 2 */
+    size_t nodes;        /* in each, 1 to 4096; or NLSH_AUTO: by measurement; 256 */
+    double dropout;      /* 0 to 0.9; 0 */
+    size_t refine;       /* rounds of re-assigning vectors to the router's answer; 0 to 20; 0 */
+    size_t epochs;       /* 1 to 100000; or NLSH_AUTO, the default: by the number of vectors */
+    size_t batch_size;   /* 1 to 1000000; 512 */
+    double lr;           /* learning rate, above 0, to 10; .008 */
+    double weight_decay; /* 0 to 10; .1 */
+    enum nlsh_scheduler scheduler; /* NLSH_SCHEDULER_COSINE */
+    /* [n_rows] the vectors' keys, none twice and none NLSH_NO_KEY; borrowed; or NULL, the default: row
+     * numbers. No setting: it has no name and does not stand in the index's settings. */
+    const uint64_t *keys;
 };
 
-NLSH_API void nlsh_build_options_init(struct nlsh_build_options *options);
+/* The defaults. size is sizeof *options. */
+NLSH_API void nlsh_build_options_init(struct nlsh_build_options *options, size_t size);
 
-/* One setting of nlsh_build_options, for tables of options, JSON files and search spaces. */
+/* One setting of nlsh_build_options, for tables of options, JSON files and search spaces. The library's own
+ * and constant: struct_size says which members it has. */
 struct nlsh_setting {
+    size_t struct_size;
     const char *name;          /* as on the command line without dashes: "knn", "batch_size" */
     const char *argument;      /* "K", "{soft,hard}" */
     const char *help;          /* one line, no full stop */
@@ -233,21 +251,25 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_options_read(const char *path
 
 /* What a build of these vectors would come to, without doing it. */
 struct nlsh_build_forecast {
+    size_t struct_size;
     double seconds;      /* by this machine's class: good to a factor of two */
     uint64_t peak_bytes; /* resident, the vectors included */
     uint64_t index_bytes;
 };
 
 /* Fills NLSH_AUTO settings, but for what is chosen by measurement as the index is made (partitioner,
- * nodes, code_bytes, leaves), in *options for the data and checks the rest against it. */
+ * nodes, code_bytes, leaves), in *options for the data and checks the rest against it. run and forecast may be
+ * NULL. NLSH_E_ARG names the setting; NLSH_E_DATA names a row. */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build_resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                    const struct nlsh_run *run, struct nlsh_build_forecast *forecast,
                    struct nlsh_error *error);
 
+/* Frozen: what is timed apart. */
 enum { NLSH_STAGE_GRAPH, NLSH_STAGE_PARTITION, NLSH_STAGE_TRAIN, NLSH_STAGE_WRITE, NLSH_N_STAGES };
 
 struct nlsh_build_report {
+    size_t struct_size;
     double seconds[NLSH_N_STAGES];     /* wall clock */
     int from_cache[NLSH_N_STAGES];     /* 1 where the stage's answer was in the cache */
     enum nlsh_partitioner partitioner; /* what auto chose */
@@ -261,9 +283,13 @@ struct nlsh_build_report {
 /*
  * nlsh_build() - a base to an index file: graph, partition, labels, router, file.
  *
- *  base     [n_rows x dim] NLSH_U8, NLSH_I8 or NLSH_F32, at least 2 rows, finite
+ *  base     [n_rows x dim] of any type of vectors, at least 2 rows, finite
+ *  options  or NULL: the defaults
  *  path     the file to write; it appears whole or not at all
+ *  run      or NULL: all processors, no cache, silent
  *  report   or NULL
+ * Returns NLSH_OK; NLSH_E_ARG (a setting, a key that is there twice), NLSH_E_DATA (a value or a row that
+ * has no place), NLSH_E_CANT_CREATE, NLSH_E_UNSUPPORTED (KaHIP is not here), NLSH_E_INTERRUPTED.
  * The same bytes come out for any number of threads. Stages go through run->cache_dir, so a build
  * that was stopped goes on from the last whole stage. Where progress asks to stop as it is told
  * that the file has been written, the call is done: NLSH_OK.
@@ -278,9 +304,11 @@ nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *opti
 enum nlsh_sampler { NLSH_SAMPLER_TPE = 0, NLSH_SAMPLER_RANDOM, NLSH_SAMPLER_GRID };
 enum nlsh_pruner { NLSH_PRUNER_NONE = 0, NLSH_PRUNER_MEDIAN, NLSH_PRUNER_HYPERBAND };
 
-/* Strings are borrowed while the call runs. */
+/* Strings and build are borrowed while the call runs. */
 struct nlsh_tune_options {
-    struct nlsh_build_options build; /* the first trial, and what is not searched */
+    size_t struct_size;
+    const struct nlsh_build_options
+        *build;         /* the first trial, and what is not searched; NULL: the defaults */
     const char *folder; /* of the run: models, index.json, trials.csv; made where it is not there */
     const char *study;  /* the study's file; NULL: study.db in the folder */
     const char *name;   /* of the study in its file; NULL: the folder's last part */
@@ -299,9 +327,11 @@ struct nlsh_tune_options {
     int two_stage;       /* 1: then over the partition, the network being the first stage's best */
 };
 
-NLSH_API void nlsh_tune_options_init(struct nlsh_tune_options *options);
+/* size is sizeof *options. */
+NLSH_API void nlsh_tune_options_init(struct nlsh_tune_options *options, size_t size);
 
 struct nlsh_tune_report {
+    size_t struct_size;
     size_t n_complete, n_pruned, n_failed; /* trials of the study, both stages */
     size_t n_models;                       /* in index.json */
     double best, first;                    /* objective of the best trial, and of the defaults */
@@ -327,49 +357,24 @@ NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
           const struct nlsh_run *run, struct nlsh_tune_report *report, struct nlsh_error *error);
 
-/* A study: that of the network's settings, or the second stage's. */
-struct nlsh_tune_stage_plan {
-    char *name;                      /* in the study's file */
-    int begun;                       /* 1: it is there and would go on */
-    struct nlsh_build_options build; /* its first trial, and what is not searched */
-    char *space;                     /* JSON, as --space takes it */
-    size_t n_trials, n_done;         /* in all; of these there already, or running */
-};
-
-struct nlsh_tune_plan {
-    char *study;        /* its file */
-    char objective[64]; /* as the study calls it */
-    int maximize;       /* 1: larger values are better */
-    struct nlsh_tune_stage_plan stages[2];
-    size_t n_stages;
-};
-
-/*
- * nlsh_tune_plan() - what nlsh_tune() would do, without doing it.
- *
- * Refuses what nlsh_tune() would refuse before its first trial, and writes nothing. A second stage
- * that has not begun is planned around the best trial so far.
- */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_tune_plan(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
-               struct nlsh_tune_plan *out, struct nlsh_error *error);
-NLSH_API void nlsh_tune_plan_free(struct nlsh_tune_plan *plan);
-
 /* ---- evaluate -------------------------------------------------------------------------------- */
 
 /* recall@k of one query's answer, 0 to 1: a returned vector at exactly the k-th true distance
- * counts as true; an id never counts twice. truth_l2sq may be NULL: then only ids count. */
-NLSH_API double nlsh_recall(const uint32_t *ids, const float *l2sq, const uint32_t *truth_ids,
-                            const float *truth_l2sq, size_t k);
+ * counts as true; a key never counts twice. truth_ids and keys are of one kind; distances and
+ * truth_distances may be NULL: then only keys count. Cost: O(k^2) at worst, 20 us for k = 1000. */
+NLSH_API double nlsh_recall(const uint64_t *keys, const float *distances, const uint64_t *truth_ids,
+                            const float *truth_distances, size_t k);
 
-/* Mean over ranks of returned distance / true distance (not squared), over the ranks where
- * something was returned. 0/0 counts as 1; x/0 is left out. NaN where no rank counts. For scores of
- * cosine it is that of the unit vectors' distances; for inner products it has no meaning. */
-NLSH_API double nlsh_approximation_factor(const float *l2sq, const float *truth_l2sq, size_t k);
+/* Mean over ranks of returned distance / true distance, over the ranks where something was returned. 0/0
+ * counts as 1; x/0 is left out. NaN where no rank counts. COSINE: of the unit vectors' distances, which are
+ * sqrt(2 (1 - cos)). IP: NaN, it has no meaning there. */
+NLSH_API double nlsh_approximation_factor(enum nlsh_metric metric, const float *distances,
+                                          const float *truth_distances, size_t k);
 
 enum nlsh_rule { NLSH_RULE_TOP = 0, NLSH_RULE_THRESHOLD = 1 };
 
 struct nlsh_curve_point {
+    size_t struct_size;
     enum nlsh_rule rule;
     double value;          /* T: buckets, or the threshold */
     double recall;         /* recall@k if every vector of the buckets is scanned */
@@ -379,15 +384,13 @@ struct nlsh_curve_point {
     double oracle_recall;  /* of the best order of the same buckets, with as many buckets */
 };
 
-struct nlsh_curve {
-    struct nlsh_curve_point *points; /* rule top first, each rule by rising recall */
-    size_t n_points;
-};
+struct nlsh_curve;
 
 /*
  * nlsh_evaluate() - recall against candidates over the whole range of T, in one pass.
  *
- *  truth  ground truth of the queries, at least k a query
+ *  truth  ground truth of the queries by row number, at least k a query
+ *  run    or NULL
  * What counts is how many of the k true neighbours lie in the probed buckets, which a scan finds
  * exactly. A vector tied with the k-th counts as well as it, where truth shows the tie (more than
  * k neighbours, with distances); at most k count. NLSH_E_ARG (k), NLSH_E_MISMATCH (truth of other
@@ -397,11 +400,17 @@ struct nlsh_curve {
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_evaluate(const struct nlsh_index *index, const struct nlsh_matrix *queries,
               const struct nlsh_neighbors *truth, size_t k, const struct nlsh_run *run,
-              struct nlsh_curve *out, struct nlsh_error *error);
+              struct nlsh_curve **out, struct nlsh_error *error);
+NLSH_API size_t nlsh_curve_n_points(const struct nlsh_curve *curve);
+/* The i-th point: rule top first, each rule by rising recall. Returns 0 where there is none, or where out's
+ * struct_size is not set. */
+NLSH_API int nlsh_curve_point(const struct nlsh_curve *curve, size_t i,
+                              struct nlsh_curve_point *out);
 NLSH_API void nlsh_curve_free(struct nlsh_curve *curve);
 
 /* The pairs of query and bucket whose probability is at least low and below high. */
 struct nlsh_reliability_bin {
+    size_t struct_size;
     double low, high;
     uint64_t n_pairs;
     double predicted; /* mean probability */
@@ -409,12 +418,7 @@ struct nlsh_reliability_bin {
     double error;     /* standard error of observed */
 };
 
-struct nlsh_reliability {
-    struct nlsh_reliability_bin *bins; /* by rising probability; those without a pair left out */
-    size_t n_bins;
-    size_t n_queries;
-    double gap; /* sum over the bins of |predicted - observed| x pairs a query: 0 to 2, 0 is best */
-};
+struct nlsh_reliability;
 
 /*
  * nlsh_reliability() - whether the router's probabilities are the shares of the true neighbours.
@@ -425,104 +429,22 @@ struct nlsh_reliability {
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_reliability(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                  const struct nlsh_neighbors *truth, size_t k, const struct nlsh_run *run,
-                 struct nlsh_reliability *out, struct nlsh_error *error);
+                 struct nlsh_reliability **out, struct nlsh_error *error);
+NLSH_API size_t nlsh_reliability_n_queries(const struct nlsh_reliability *reliability);
+/* Sum over the bins of |predicted - observed| x pairs a query: 0 to 2, 0 is best. */
+NLSH_API double nlsh_reliability_gap(const struct nlsh_reliability *reliability);
+NLSH_API size_t nlsh_reliability_n_bins(const struct nlsh_reliability *reliability);
+/* The i-th bin, by rising probability; those without a pair are left out. Returns 0 where there is none, or
+ * where out's struct_size is not set. */
+NLSH_API int nlsh_reliability_bin(const struct nlsh_reliability *reliability, size_t i,
+                                  struct nlsh_reliability_bin *out);
 NLSH_API void nlsh_reliability_free(struct nlsh_reliability *reliability);
-
-/* ---- baselines ------------------------------------------------------------------------------- */
-
-enum nlsh_brute_method {
-    NLSH_BRUTE_BEST = 0, /* our best exact scan for the type */
-    NLSH_BRUTE_PLAIN = 1 /* a float loop in C, as a textbook has it, -O3 */
-};
-
-/* An exact scan, its data in the form that it scans: making that form is not part of a search. */
-struct nlsh_brute;
-
-/* base is borrowed. */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_brute_create(const struct nlsh_matrix *base, enum nlsh_brute_method method,
-                  struct nlsh_brute **out, struct nlsh_error *error);
-NLSH_API void nlsh_brute_free(struct nlsh_brute *brute);
-/* One query at a time on the calling thread; outputs as nlsh_search()'s. */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_brute_search(const struct nlsh_brute *brute, const struct nlsh_matrix *queries, size_t k,
-                  uint32_t *ids, float *l2sq, struct nlsh_error *error);
-
-/* Buckets that the vectors are put into, all scanned exactly and in the same way: only the choice of
- * buckets differs. docs/baselines.md has what each does and the papers. */
-enum nlsh_baseline_method {
-    NLSH_BASELINE_IVFFLAT = 0,   /* k-means cells; a probe is one of the nearest */
-    NLSH_BASELINE_IVFPQ = 1,     /* the same; product codes choose what is scanned exactly */
-    NLSH_BASELINE_LSH = 2,       /* p-stable hashing; a probe is a table */
-    NLSH_BASELINE_HYPERCUBE = 3, /* random bits; a probe is a corner, by Hamming distance */
-    NLSH_BASELINE_ROUTED = 4     /* the buckets and the router of an index; probes is its T */
-};
-
-struct nlsh_baseline_options {
-    enum nlsh_baseline_method method;
-    uint64_t seed;                  /* 1 */
-    size_t n_lists;                 /* IVF: cells; or NLSH_AUTO: the square root of the rows */
-    size_t n_subspaces;             /* IVF-PQ: bytes of a code; or NLSH_AUTO: a 16th of dim */
-    size_t n_tables;                /* LSH: L; 16 */
-    size_t n_hashes;                /* LSH: k of a table; or NLSH_AUTO */
-    size_t n_bits;                  /* Hypercube: d'; or NLSH_AUTO: log2 of the rows, less 4 */
-    double window;                  /* LSH, Hypercube: w, a distance; or NLSH_AUTO_REAL */
-    const struct nlsh_index *index; /* ROUTED; used while the baseline lives */
-};
-
-NLSH_API void nlsh_baseline_options_init(struct nlsh_baseline_options *options);
-
-struct nlsh_baseline;
-
-/*
- * nlsh_baseline_build() - put the vectors of a base into buckets.
- *
- *  base     [n_rows x dim], borrowed while the baseline lives
- *  options  what is left open in them is filled with what was taken
- * Returns NLSH_OK; NLSH_E_ARG (an option outside its meaning), NLSH_E_MISMATCH (an index of other
- * vectors), NLSH_E_DATA, NLSH_E_NOMEM, NLSH_E_INTERRUPTED. The answer does not depend on threads.
- */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_baseline_build(const struct nlsh_matrix *base, struct nlsh_baseline_options *options,
-                    const struct nlsh_run *run, struct nlsh_baseline **out,
-                    struct nlsh_error *error);
-NLSH_API void nlsh_baseline_free(struct nlsh_baseline *baseline);
-/* Of memory that an answer needs, the vectors included. */
-NLSH_API size_t nlsh_baseline_bytes(const struct nlsh_baseline *baseline);
-
-/*
- * nlsh_baseline_search() - one query at a time on the calling thread; one thread at a time.
- *
- *  probes  cells, tables or corners, 1 or more, a whole number; ROUTED: T
- *  rerank  IVF-PQ: vectors whose exact distance is computed; 0: 10 k
- * Outputs and stats as nlsh_search()'s.
- */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_baseline_search(struct nlsh_baseline *baseline, const struct nlsh_matrix *queries,
-                     double probes, size_t rerank, size_t k, uint32_t *ids, float *l2sq,
-                     struct nlsh_search_stats *stats, struct nlsh_error *error);
 
 /* ---- cache ----------------------------------------------------------------------------------- */
 
-struct nlsh_cache_entry {
-    char name[128]; /* of the file inside the directory */
-    char what[160]; /* "k-NN graph, exact, k=10, 60000 rows" */
-    uint64_t size_bytes;
-    int64_t mtime; /* seconds since 1970 */
-    int damaged;   /* its checksum does not agree */
-};
-
 /* $NLSH_CACHE, or $XDG_CACHE_HOME/nlsh, or $HOME/.cache/nlsh; NULL where none is set. The pointer
- * is static; call once before starting threads. */
+ * is static; call it before threads are started. */
 NLSH_API const char *nlsh_cache_default_dir(void);
-
-/* Every entry, by name; *out is freed with free(). A directory that is not there has none. */
-NLSH_API NLSH_MUST_USE enum nlsh_status
-nlsh_cache_list(const char *dir, struct nlsh_cache_entry **out, size_t *n_entries,
-                struct nlsh_error *error);
-/* Removes the entries (nothing else that lies in the directory) and says how many. */
-NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_cache_clear(const char *dir, size_t *n_removed,
-                                                         struct nlsh_error *error);
 
 #ifdef __cplusplus
 }

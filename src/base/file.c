@@ -194,12 +194,12 @@ static void remove_orphans(const char *directory, const char *prefix)
 static void output_free(struct nlsh__output *output)
 {
     if (output->fd >= 0) close(output->fd);
-    free(output->buffer);
+    nlsh__free(output->buffer);
     free(output->temporary);
     free(output->directory);
     free(output->target);
     free(output->path);
-    free(output);
+    nlsh__free(output);
 }
 
 static enum nlsh_status no_memory(struct nlsh_error *error)

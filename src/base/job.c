@@ -5,20 +5,22 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 
-void nlsh_run_init(struct nlsh_run *run)
+void nlsh_run_init(struct nlsh_run *run, size_t size)
 {
-    *run = (struct nlsh_run){.n_threads = nlsh__n_processors()};
+    const struct nlsh_run defaults = {.n_threads = nlsh__n_processors()};
+    nlsh__options_init(run, size, &defaults, sizeof defaults);
 }
 
 enum nlsh_status nlsh__job_begin(const struct nlsh_run *run, struct nlsh__job *job,
                                  struct nlsh_error *error)
 {
     job->pool = NULL;
-    if (run != NULL)
-        job->run = *run;
-    else
-        nlsh_run_init(&job->run);
+    nlsh_run_init(&job->run, sizeof job->run);
+    enum nlsh_status status =
+        nlsh__options_take(&job->run, sizeof job->run, run, "nlsh_run", error);
+    if (status != NLSH_OK) return status;
     if (job->run.n_threads < 1 || job->run.n_threads > 4096)
         return nlsh__fail(error, NLSH_E_ARG, "use the number of cores, or 1",
                           "threads is %zu: it must lie between 1 and 4096", job->run.n_threads);

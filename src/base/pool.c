@@ -91,7 +91,7 @@ enum nlsh_status nlsh__pool_create(size_t n_threads, struct nlsh__pool **out,
     *out = pool;
     return NLSH_OK;
 out:
-    free(pool);
+    nlsh__free(pool);
     return status;
 }
 
@@ -106,8 +106,8 @@ void nlsh__pool_free(struct nlsh__pool *pool)
     pthread_cond_destroy(&pool->work_done);
     pthread_cond_destroy(&pool->work_ready);
     pthread_mutex_destroy(&pool->mutex);
-    free(pool->workers);
-    free(pool);
+    nlsh__free(pool->workers);
+    nlsh__free(pool);
 }
 
 size_t nlsh__pool_n_threads(const struct nlsh__pool *pool)

@@ -125,7 +125,7 @@ static int neighbors_are_sound(const struct nlsh__entry_view *view, size_t n_bas
         return 0;
     const uint32_t *ids = (const uint32_t *)(const void *)view->payload;
     uint32_t bad = 0;
-    for (size_t i = 0; i < values; i++) bad |= ids[i] >= n_base && ids[i] != NLSH_NO_ID;
+    for (size_t i = 0; i < values; i++) bad |= ids[i] >= n_base && ids[i] != NLSH__NO_ROW;
     return !bad;
 }
 
@@ -139,7 +139,7 @@ static void cut_rows(void *out, const void *in, size_t n, size_t width, size_t k
 enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const char *method,
                                            uint64_t base_hash, uint64_t queries_hash, uint64_t seed,
                                            size_t n_rows, size_t n_base, size_t k,
-                                           struct nlsh_neighbors *out, int *found,
+                                           struct nlsh__neighbors *out, int *found,
                                            struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
@@ -147,7 +147,7 @@ enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const ch
     struct nlsh__entry_view view = {0};
     size_t values;
     *found = 0;
-    *out = (struct nlsh_neighbors){0};
+    *out = (struct nlsh__neighbors){0};
     if (job->run.cache_dir == NULL) return NLSH_OK;
     char *key = neighbors_entry(method, base_hash, queries_hash, seed, n_rows, n_base, k, &wanted);
     if (key == NULL || !open_entry(job, &wanted, &view)) goto out;
@@ -163,9 +163,7 @@ enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const ch
     *found = 1;
 out:
     if (!*found) {
-        free(out->ids);
-        free(out->l2sq);
-        *out = (struct nlsh_neighbors){0};
+        nlsh__neighbors_free(out);
     }
     nlsh__entry_close(&view);
     free(key);
@@ -174,7 +172,7 @@ out:
 
 void nlsh__cache_put_neighbors(const struct nlsh__job *job, const char *method, uint64_t base_hash,
                                uint64_t queries_hash, uint64_t seed, size_t n_base,
-                               const struct nlsh_neighbors *neighbors)
+                               const struct nlsh__neighbors *neighbors)
 {
     struct nlsh__entry entry;
     struct nlsh__entry_view view = {0};

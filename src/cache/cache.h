@@ -9,6 +9,7 @@
 #define NLSH_CACHE_CACHE_H
 
 #include "base/job.h"
+#include "base/neighbors.h"
 
 /*
  * Neighbours: a graph (queries_hash 0) or ground truth. An entry with more neighbours a row than
@@ -19,11 +20,11 @@
 enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const char *method,
                                            uint64_t base_hash, uint64_t queries_hash, uint64_t seed,
                                            size_t n_rows, size_t n_base, size_t k,
-                                           struct nlsh_neighbors *out, int *found,
+                                           struct nlsh__neighbors *out, int *found,
                                            struct nlsh_error *error);
 void nlsh__cache_put_neighbors(const struct nlsh__job *job, const char *method, uint64_t base_hash,
                                uint64_t queries_hash, uint64_t seed, size_t n_base,
-                               const struct nlsh_neighbors *neighbors);
+                               const struct nlsh__neighbors *neighbors);
 
 /* A partition. settings: text with every parameter that it depends on. bucket_of [n_rows] is
  * written only where *found. */

@@ -56,7 +56,7 @@ static enum nlsh_status check_arguments(const char *dir, struct nlsh_error *erro
 
 /* Fills *entry; 0 where the file is gone meanwhile or is no regular file. */
 static int describe(DIR *dir, const char *directory, const char *name,
-                    struct nlsh_cache_entry *entry)
+                    struct nlsh__cache_file *entry)
 {
     struct stat st;
     struct nlsh__entry_view view;
@@ -68,7 +68,7 @@ static int describe(DIR *dir, const char *directory, const char *name,
     enum nlsh__entry_state state = nlsh__entry_open(path, &view, NULL);
     free(path);
     if (state == NLSH__ENTRY_ABSENT) return 0;
-    *entry = (struct nlsh_cache_entry){.size_bytes = (uint64_t)st.st_size,
+    *entry = (struct nlsh__cache_file){.size_bytes = (uint64_t)st.st_size,
                                        .mtime = (int64_t)st.st_mtime,
                                        .damaged = state != NLSH__ENTRY_WHOLE};
     snprintf(entry->name, sizeof entry->name, "%s", name);
@@ -82,12 +82,12 @@ static int describe(DIR *dir, const char *directory, const char *name,
 
 static int by_name(const void *a, const void *b)
 {
-    return strcmp(((const struct nlsh_cache_entry *)a)->name,
-                  ((const struct nlsh_cache_entry *)b)->name);
+    return strcmp(((const struct nlsh__cache_file *)a)->name,
+                  ((const struct nlsh__cache_file *)b)->name);
 }
 
-enum nlsh_status nlsh_cache_list(const char *dir, struct nlsh_cache_entry **out, size_t *n_entries,
-                                 struct nlsh_error *error)
+enum nlsh_status nlsh__cache_list(const char *dir, struct nlsh__cache_file **out, size_t *n_entries,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status = check_arguments(dir, error);
     DIR *d = NULL;
@@ -138,7 +138,7 @@ void nlsh__cache_sweep(const char *dir, long min_age)
     closedir(d);
 }
 
-enum nlsh_status nlsh_cache_clear(const char *dir, size_t *n_removed, struct nlsh_error *error)
+enum nlsh_status nlsh__cache_clear(const char *dir, size_t *n_removed, struct nlsh_error *error)
 {
     enum nlsh_status status = check_arguments(dir, error);
     DIR *d = NULL;

@@ -92,8 +92,8 @@ out:
 void nlsh__codes_close(struct nlsh__codes *codes)
 {
     if (codes == NULL) return;
-    free(codes->group_offsets);
-    free(codes);
+    nlsh__free(codes->group_offsets);
+    nlsh__free(codes);
 }
 
 float nlsh__codes_margin(const struct nlsh__codes *codes, size_t k, double loss)

@@ -84,8 +84,8 @@ out:
 void nlsh__leaves_close(struct nlsh__leaves *leaves)
 {
     if (leaves == NULL) return;
-    free(leaves->group_offsets);
-    free(leaves);
+    nlsh__free(leaves->group_offsets);
+    nlsh__free(leaves);
 }
 
 float nlsh__leaves_margin(const struct nlsh__leaves *leaves, size_t k, double loss)

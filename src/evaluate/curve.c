@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/sized.h"
 
 /* ---- the grid -------------------------------------------------------------------------------- */
 
@@ -51,8 +52,8 @@ out:
 
 void nlsh__curve_grid_free(struct nlsh__curve_grid *grid)
 {
-    free(grid->tops);
-    free(grid->thresholds);
+    nlsh__free(grid->tops);
+    nlsh__free(grid->thresholds);
     *grid = (struct nlsh__curve_grid){0};
 }
 
@@ -84,13 +85,13 @@ out:
 
 void nlsh__curve_worker_free(struct nlsh__curve_worker *worker)
 {
-    free(worker->sums);
-    free(worker->order);
-    free(worker->spare);
-    free(worker->hits_in);
-    free(worker->candidates);
-    free(worker->hits);
-    free(worker->oracle);
+    nlsh__free(worker->sums);
+    nlsh__free(worker->order);
+    nlsh__free(worker->spare);
+    nlsh__free(worker->hits_in);
+    nlsh__free(worker->candidates);
+    nlsh__free(worker->hits);
+    nlsh__free(worker->oracle);
     *worker = (struct nlsh__curve_worker){0};
 }
 
@@ -228,29 +229,45 @@ static void make_point(const struct nlsh__curve_grid *grid, size_t i,
 
 enum nlsh_status nlsh__curve_finish(const struct nlsh__curve_grid *grid,
                                     const struct nlsh__curve_sum *sums, const uint32_t *p95,
-                                    size_t n_queries, struct nlsh_curve *out,
+                                    size_t n_queries, struct nlsh_curve **out,
                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh_curve *curve = NULL;
     size_t n_points = nlsh__curve_n_points(grid);
     uint64_t all = (uint64_t)n_queries * grid->k;
     int whole = 0; /* this rule has reached recall 1 */
-    *out = (struct nlsh_curve){0};
-    NLSH_TRY(nlsh__alloc(&out->points, n_points, sizeof *out->points, error));
+    NLSH_TRY(nlsh__calloc(&curve, 1, sizeof *curve, error));
+    NLSH_TRY(nlsh__calloc(&curve->points, n_points, sizeof *curve->points, error));
     for (size_t i = 0; i < n_points; i++) {
         if (i == grid->n_tops) whole = 0;
         if (!whole || i == grid->n_tops - 1)
-            make_point(grid, i, &sums[i], p95[i], n_queries, &out->points[out->n_points++]);
+            make_point(grid, i, &sums[i], p95[i], n_queries, &curve->points[curve->n_points++]);
         whole |= sums[i].hits == all;
     }
-    status = NLSH_OK;
+    *out = curve;
+    return NLSH_OK;
 out:
+    nlsh_curve_free(curve);
     return status;
+}
+
+size_t nlsh_curve_n_points(const struct nlsh_curve *curve)
+{
+    return curve->n_points;
+}
+
+int nlsh_curve_point(const struct nlsh_curve *curve, size_t i, struct nlsh_curve_point *out)
+{
+    if (i >= curve->n_points) return 0;
+    if (nlsh__answer_check(out, "nlsh_curve_point", NULL) != NLSH_OK) return 0;
+    nlsh__answer_give(out, &curve->points[i], sizeof curve->points[i]);
+    return 1;
 }
 
 void nlsh_curve_free(struct nlsh_curve *curve)
 {
     if (curve == NULL) return;
-    free(curve->points);
-    *curve = (struct nlsh_curve){0};
+    nlsh__free(curve->points);
+    nlsh__free(curve);
 }

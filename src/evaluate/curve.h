@@ -69,10 +69,16 @@ size_t nlsh__tail_n_kept(size_t n);
 void nlsh__tail_add(struct nlsh__tail *tail, uint32_t value);
 uint32_t nlsh__tail_p95(struct nlsh__tail *tail);
 
-/* The points worth printing: each rule until its recall reaches 1, and T = m. */
+struct nlsh_curve {
+    struct nlsh_curve_point *points;
+    size_t n_points;
+};
+
+/* The points worth printing: each rule until its recall reaches 1, and T = m. *out is freed with
+ * nlsh_curve_free(). */
 enum nlsh_status nlsh__curve_finish(const struct nlsh__curve_grid *grid,
                                     const struct nlsh__curve_sum *sums, const uint32_t *p95,
-                                    size_t n_queries, struct nlsh_curve *out,
+                                    size_t n_queries, struct nlsh_curve **out,
                                     struct nlsh_error *error);
 
 #endif

@@ -32,7 +32,7 @@ struct worker {
 struct evaluation {
     const struct nlsh_index *index;
     const struct nlsh_matrix *queries;
-    const struct nlsh_neighbors *truth;
+    struct nlsh__neighbors truth;
     size_t k, m, n_points;
     size_t block, round; /* queries */
     size_t first;        /* query of this round */
@@ -50,26 +50,26 @@ struct evaluation {
 /* ---- a block of queries ---------------------------------------------------------------------- */
 
 /* The neighbours that count: the first k, and those tied with the k-th. */
-static size_t n_that_count(const struct evaluation *e, size_t query, size_t n_rows)
+static size_t n_that_count(const struct evaluation *e, size_t query)
 {
-    const struct nlsh_neighbors *t = e->truth;
+    const struct nlsh__neighbors *t = &e->truth;
     size_t n = e->k;
     if (t->l2sq == NULL) return n;
     const float *l2sq = t->l2sq + query * t->k;
-    while (n < t->k && l2sq[n] == l2sq[e->k - 1] && t->ids[query * t->k + n] < n_rows) n++;
+    while (n < t->k && l2sq[n] == l2sq[e->k - 1] && t->ids[query * t->k + n] != NLSH__NO_ROW) n++;
     return n;
 }
 
 static enum nlsh_status evaluate_block(struct evaluation *e, struct worker *w, size_t first,
-                                       size_t n, size_t n_rows)
+                                       size_t n)
 {
     const struct nlsh_matrix *queries = e->queries;
     struct nlsh_matrix block = nlsh__some_queries(queries, first, n);
     enum nlsh_status status = nlsh_route(w->searcher, &block, w->probabilities, &w->error);
     if (status != NLSH_OK) return status;
     for (size_t i = 0; i < n; i++) {
-        size_t query = first + i, n_truth = n_that_count(e, query, n_rows);
-        const uint32_t *ids = e->truth->ids + query * e->truth->k;
+        size_t query = first + i, n_truth = n_that_count(e, query);
+        const uint32_t *ids = e->truth.ids + query * e->truth.k;
         for (size_t j = 0; j < n_truth; j++) w->truth_buckets[j] = e->bucket_of[ids[j]];
         nlsh__curve_query(&e->grid, &w->curve, w->probabilities + i * e->m, w->truth_buckets,
                           n_truth, e->candidates + (query - e->first) * e->n_points);
@@ -81,12 +81,10 @@ static void block_task(void *ctx, size_t task, size_t worker)
 {
     struct evaluation *e = ctx;
     struct worker *w = &e->workers[worker];
-    struct nlsh_index_info info;
     size_t start = task * e->block, n = e->n_in_round - start;
     if (w->failed_block != SIZE_MAX) return; /* later ones cannot be the first that failed */
-    nlsh_index_info(e->index, &info);
     if (n > e->block) n = e->block;
-    enum nlsh_status status = evaluate_block(e, w, e->first + start, n, info.n_rows);
+    enum nlsh_status status = evaluate_block(e, w, e->first + start, n);
     if (status == NLSH_OK) return;
     w->error.status = status;
     w->failed_block = task;
@@ -137,12 +135,12 @@ static enum nlsh_status set_up(struct evaluation *e, const struct nlsh__job *job
                                struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_index_info info;
-    nlsh_index_info(e->index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    NLSH_TRY(nlsh_index_info(e->index, &info, error));
     e->m = info.n_buckets;
-    NLSH_TRY(nlsh__alloc(&e->bucket_of, info.n_rows, sizeof *e->bucket_of, error));
+    NLSH_TRY(nlsh__alloc(&e->bucket_of, nlsh__index_rows(e->index), sizeof *e->bucket_of, error));
     NLSH_TRY(nlsh__alloc(&e->sizes, e->m, sizeof *e->sizes, error));
-    NLSH_TRY(nlsh__buckets_of_rows(e->index, e->bucket_of, e->sizes, error));
+    nlsh__buckets_of_rows(e->index, e->m, e->bucket_of, e->sizes);
     NLSH_TRY(nlsh__curve_grid_init(e->m, e->k, e->sizes, &e->grid, error));
     e->n_points = nlsh__curve_n_points(&e->grid);
 
@@ -169,9 +167,9 @@ static enum nlsh_status set_up(struct evaluation *e, const struct nlsh__job *job
     for (size_t i = 0; i < n_workers; i++) {
         struct worker *w = &e->workers[i];
         w->failed_block = SIZE_MAX;
-        NLSH_TRY(nlsh__curve_worker_init(&e->grid, e->truth->k, &w->curve, error));
+        NLSH_TRY(nlsh__curve_worker_init(&e->grid, e->truth.k, &w->curve, error));
         NLSH_TRY(nlsh__alloc(&w->probabilities, e->block, e->m * sizeof(float), error));
-        NLSH_TRY(nlsh__alloc(&w->truth_buckets, e->truth->k, sizeof *w->truth_buckets, error));
+        NLSH_TRY(nlsh__alloc(&w->truth_buckets, e->truth.k, sizeof *w->truth_buckets, error));
         NLSH_TRY(nlsh_searcher_create(e->index, &w->searcher, error));
     }
 out:
@@ -184,19 +182,20 @@ static void tear_down(struct evaluation *e)
         struct worker *w = &e->workers[i];
         nlsh__curve_worker_free(&w->curve);
         nlsh_searcher_free(w->searcher);
-        free(w->probabilities);
-        free(w->truth_buckets);
+        nlsh__free(w->probabilities);
+        nlsh__free(w->truth_buckets);
     }
-    free(e->workers);
+    nlsh__free(e->workers);
     nlsh__curve_grid_free(&e->grid);
-    free(e->tails);
-    free(e->tail_values);
-    free(e->candidates);
-    free(e->sizes);
-    free(e->bucket_of);
+    nlsh__free(e->tails);
+    nlsh__free(e->tail_values);
+    nlsh__free(e->candidates);
+    nlsh__free(e->sizes);
+    nlsh__free(e->bucket_of);
+    nlsh__neighbors_free(&e->truth);
 }
 
-static enum nlsh_status finish(struct evaluation *e, struct nlsh_curve *out,
+static enum nlsh_status finish(struct evaluation *e, struct nlsh_curve **out,
                                struct nlsh_error *error)
 {
     uint32_t *p95;
@@ -214,21 +213,21 @@ static enum nlsh_status finish(struct evaluation *e, struct nlsh_curve *out,
         }
     }
     status = nlsh__curve_finish(&e->grid, total, p95, e->queries->n_rows, out, error);
-    free(p95);
+    nlsh__free(p95);
     return status;
 }
 
 enum nlsh_status nlsh_evaluate(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                                const struct nlsh_neighbors *truth, size_t k,
-                               const struct nlsh_run *run, struct nlsh_curve *out,
+                               const struct nlsh_run *run, struct nlsh_curve **out,
                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
-    struct evaluation e = {.index = index, .queries = queries, .truth = truth, .k = k};
+    struct evaluation e = {.index = index, .queries = queries, .k = k};
     nlsh__error_clear(error);
-    *out = (struct nlsh_curve){0};
-    NLSH_TRY(nlsh__check_truth(index, queries, truth, k, error));
+    *out = NULL;
+    NLSH_TRY(nlsh__take_truth(index, queries, truth, k, &e.truth, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(set_up(&e, &job, error));
     NLSH_TRY(run_rounds(&e, &job, error));

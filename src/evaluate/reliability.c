@@ -21,9 +21,16 @@
 #include "base/error.h"
 #include "base/job.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "evaluate/check.h"
 
 enum { A_DECADE = 4, DECADES = 6, N_BINS = A_DECADE * DECADES + 1, BLOCK = 64 };
+
+struct nlsh_reliability {
+    struct nlsh_reliability_bin bins[N_BINS];
+    size_t n_bins, n_queries;
+    double gap;
+};
 
 /* Over the queries, n pairs of one query in the bin, p their probability, s their share. */
 struct sums {
@@ -38,10 +45,11 @@ struct worker {
 
 struct judge {
     const struct nlsh_matrix *queries;
-    const struct nlsh_neighbors *truth;
+    struct nlsh__neighbors truth;
     size_t k, m, n_blocks;
     float edges[N_BINS]; /* lower ones; bin 0 has what is below all others */
     uint32_t *bucket_of; /* [n_rows] */
+    uint32_t *sizes;     /* [m] */
     struct sums *sums;   /* [n_blocks x N_BINS] */
     struct worker *workers;
     size_t n_workers;
@@ -96,7 +104,7 @@ static void block_task(void *ctx, size_t task, size_t worker)
     j->errors[task].status = status;
     if (status != NLSH_OK) return;
     for (size_t i = 0; i < n; i++)
-        add_query(j, w, w->probabilities + i * j->m, j->truth->ids + (first + i) * j->truth->k,
+        add_query(j, w, w->probabilities + i * j->m, j->truth.ids + (first + i) * j->truth.k,
                   j->sums + task * N_BINS);
 }
 
@@ -106,15 +114,16 @@ static enum nlsh_status set_up(struct judge *j, const struct nlsh_index *index,
                                const struct nlsh__job *job, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_index_info info;
-    nlsh_index_info(index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    NLSH_TRY(nlsh_index_info(index, &info, error));
     j->m = info.n_buckets;
     j->n_blocks = (j->queries->n_rows + BLOCK - 1) / BLOCK;
     j->edges[0] = -1;
     for (int i = 1; i < N_BINS; i++)
         j->edges[i] = (float)pow(10, (double)(i - 1) / A_DECADE - DECADES);
-    NLSH_TRY(nlsh__alloc(&j->bucket_of, info.n_rows, sizeof *j->bucket_of, error));
-    NLSH_TRY(nlsh__buckets_of_rows(index, j->bucket_of, NULL, error));
+    NLSH_TRY(nlsh__alloc(&j->bucket_of, nlsh__index_rows(index), sizeof *j->bucket_of, error));
+    NLSH_TRY(nlsh__alloc(&j->sizes, j->m, sizeof *j->sizes, error));
+    nlsh__buckets_of_rows(index, j->m, j->bucket_of, j->sizes);
     NLSH_TRY(nlsh__calloc(&j->sums, j->n_blocks, N_BINS * sizeof *j->sums, error));
     NLSH_TRY(nlsh__calloc(&j->errors, j->n_blocks, sizeof *j->errors, error));
     size_t n_workers = nlsh__pool_n_threads(job->pool);
@@ -134,21 +143,25 @@ static void tear_down(struct judge *j)
 {
     for (size_t i = 0; i < j->n_workers; i++) {
         nlsh_searcher_free(j->workers[i].searcher);
-        free(j->workers[i].probabilities);
-        free(j->workers[i].hits);
+        nlsh__free(j->workers[i].probabilities);
+        nlsh__free(j->workers[i].hits);
     }
-    free(j->workers);
-    free(j->errors);
-    free(j->sums);
-    free(j->bucket_of);
+    nlsh__free(j->workers);
+    nlsh__free(j->errors);
+    nlsh__free(j->sums);
+    nlsh__free(j->bucket_of);
+    nlsh__free(j->sizes);
+    nlsh__neighbors_free(&j->truth);
 }
 
 /* Adds up the blocks; bins without a pair are left out. */
-static enum nlsh_status finish(const struct judge *j, struct nlsh_reliability *out,
+static enum nlsh_status finish(const struct judge *j, struct nlsh_reliability **answer,
                                struct nlsh_error *error)
 {
-    enum nlsh_status status = nlsh__alloc(&out->bins, N_BINS, sizeof *out->bins, error);
+    struct nlsh_reliability *out;
+    enum nlsh_status status = nlsh__calloc(&out, 1, sizeof *out, error);
     if (status != NLSH_OK) return status;
+    *answer = out;
     out->n_queries = j->queries->n_rows;
     for (size_t i = 0; i < N_BINS; i++) {
         struct sums all = {0};
@@ -174,15 +187,15 @@ static enum nlsh_status finish(const struct judge *j, struct nlsh_reliability *o
 
 enum nlsh_status nlsh_reliability(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                                   const struct nlsh_neighbors *truth, size_t k,
-                                  const struct nlsh_run *run, struct nlsh_reliability *out,
+                                  const struct nlsh_run *run, struct nlsh_reliability **out,
                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
-    struct judge j = {.queries = queries, .truth = truth, .k = k};
+    struct judge j = {.queries = queries, .k = k};
     nlsh__error_clear(error);
-    *out = (struct nlsh_reliability){0};
-    NLSH_TRY(nlsh__check_truth(index, queries, truth, k, error));
+    *out = NULL;
+    NLSH_TRY(nlsh__take_truth(index, queries, truth, k, &j.truth, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(set_up(&j, index, &job, error));
     NLSH_TRY(nlsh__job_tasks(&job, "reliability", j.n_blocks, block_task, &j, error));
@@ -201,7 +214,29 @@ out:
 
 void nlsh_reliability_free(struct nlsh_reliability *reliability)
 {
-    if (reliability == NULL) return;
-    free(reliability->bins);
-    *reliability = (struct nlsh_reliability){0};
+    nlsh__free(reliability);
+}
+
+size_t nlsh_reliability_n_queries(const struct nlsh_reliability *reliability)
+{
+    return reliability->n_queries;
+}
+
+double nlsh_reliability_gap(const struct nlsh_reliability *reliability)
+{
+    return reliability->gap;
+}
+
+size_t nlsh_reliability_n_bins(const struct nlsh_reliability *reliability)
+{
+    return reliability->n_bins;
+}
+
+int nlsh_reliability_bin(const struct nlsh_reliability *reliability, size_t i,
+                         struct nlsh_reliability_bin *out)
+{
+    if (i >= reliability->n_bins) return 0;
+    if (nlsh__answer_check(out, "nlsh_reliability_bin", NULL) != NLSH_OK) return 0;
+    nlsh__answer_give(out, &reliability->bins[i], sizeof reliability->bins[i]);
+    return 1;
 }

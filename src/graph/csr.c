@@ -24,10 +24,10 @@ struct lists {
 
 static void lists_free(struct lists *lists)
 {
-    free(lists->out);
-    free(lists->n_out);
-    free(lists->in);
-    free(lists->in_start);
+    nlsh__free(lists->out);
+    nlsh__free(lists->n_out);
+    nlsh__free(lists->in);
+    nlsh__free(lists->in_start);
 }
 
 static int compare_ids(const void *a, const void *b)
@@ -52,7 +52,7 @@ static void sort_ids(uint32_t *ids, size_t k)
 }
 
 /* One row checked, sorted, its doubles dropped; in_start[id + 1] counts who points at id. */
-static enum nlsh_status take_row(const struct nlsh_neighbors *neighbors, size_t row,
+static enum nlsh_status take_row(const struct nlsh__neighbors *neighbors, size_t row,
                                  struct lists *lists, struct nlsh_error *error)
 {
     const uint32_t *ids = neighbors->ids + row * neighbors->k;
@@ -76,7 +76,7 @@ static enum nlsh_status take_row(const struct nlsh_neighbors *neighbors, size_t 
     return NLSH_OK;
 }
 
-static enum nlsh_status lists_make(const struct nlsh_neighbors *neighbors, size_t k,
+static enum nlsh_status lists_make(const struct nlsh__neighbors *neighbors, size_t k,
                                    struct lists *lists, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -98,7 +98,7 @@ static enum nlsh_status lists_make(const struct nlsh_neighbors *neighbors, size_
         for (size_t j = 0; j < lists->n_out[i]; j++)
             lists->in[cursor[lists->out[i * k + j]]++] = (uint32_t)i;
 out:
-    free(cursor);
+    nlsh__free(cursor);
     return status;
 }
 
@@ -146,7 +146,7 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__csr_from_neighbors(const struct nlsh_neighbors *neighbors, size_t k,
+enum nlsh_status nlsh__csr_from_neighbors(const struct nlsh__neighbors *neighbors, size_t k,
                                           struct nlsh__csr *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -170,8 +170,8 @@ out:
 void nlsh__csr_free(struct nlsh__csr *csr)
 {
     if (csr == NULL) return;
-    free(csr->offsets);
-    free(csr->neighbors);
-    free(csr->weights);
+    nlsh__free(csr->offsets);
+    nlsh__free(csr->neighbors);
+    nlsh__free(csr->weights);
     *csr = (struct nlsh__csr){0};
 }

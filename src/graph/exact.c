@@ -67,17 +67,17 @@ struct exact {
     int inner;               /* 1: by inner product */
     double longest;          /* inner: length of the longest base row */
     struct scratch *scratch; /* [n_threads] */
-    struct nlsh_neighbors *out;
+    struct nlsh__neighbors *out;
 };
 
 static void scratch_free(struct scratch *s)
 {
-    free(s->queries);
-    free(s->thresholds.i32);
-    free(s->keys);
-    free(s->hits.n);
-    free(s->hits.ids);
-    free(s->hits.scores.i32);
+    nlsh__free(s->queries);
+    nlsh__free(s->thresholds.i32);
+    nlsh__free(s->keys);
+    nlsh__free(s->hits.n);
+    nlsh__free(s->hits.ids);
+    nlsh__free(s->hits.scores.i32);
 }
 
 /* A multiple of 32, which is what the widest kernel takes at once. */
@@ -318,7 +318,7 @@ static enum nlsh_status mean_of(const struct nlsh_matrix *base, float *mean,
     for (size_t i = 0; i < base->n_rows; i++)
         for (size_t d = 0; d < base->dim; d++) sum[d] += (double)rows[i * base->dim + d];
     for (size_t d = 0; d < base->dim; d++) mean[d] = (float)(sum[d] / (double)base->n_rows);
-    free(sum);
+    nlsh__free(sum);
     return NLSH_OK;
 }
 
@@ -337,7 +337,7 @@ static void task(void *ctx, size_t number, size_t worker)
         block_f32(e, s, first, n);
 }
 
-static enum nlsh_status check_overflow(const struct nlsh_neighbors *neighbors,
+static enum nlsh_status check_overflow(const struct nlsh__neighbors *neighbors,
                                        struct nlsh_error *error)
 {
     for (size_t i = 0; i < neighbors->n_rows; i++)
@@ -367,7 +367,7 @@ static void prepare_inner(struct exact *e)
 
 static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
                                   size_t k, int inner, int exclude_self, const char *stage,
-                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                  const struct nlsh__job *job, struct nlsh__neighbors *out,
                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -381,7 +381,7 @@ static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct n
                       .inner = inner,
                       .out = out};
     e.most = base->n_rows - (exclude_self ? 1 : 0);
-    *out = (struct nlsh_neighbors){.n_rows = queries->n_rows, .k = k};
+    *out = (struct nlsh__neighbors){.n_rows = queries->n_rows, .k = k};
     NLSH_TRY(nlsh__calloc(&e.scratch, n_threads, sizeof *e.scratch, error));
     NLSH_TRY(nlsh__alloc(&out->ids, queries->n_rows * k, sizeof *out->ids, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, queries->n_rows * k, sizeof *out->l2sq, error));
@@ -402,14 +402,14 @@ static enum nlsh_status neighbors(const struct nlsh_matrix *base, const struct n
     NLSH_TRY(check_overflow(out, error));
 out:
     for (size_t i = 0; e.scratch != NULL && i < n_threads; i++) scratch_free(&e.scratch[i]);
-    free(e.scratch);
-    free(e.mean);
+    nlsh__free(e.scratch);
+    nlsh__free(e.mean);
     nlsh__panel_u8_free(&e.panel_u8);
     nlsh__panel_f32_free(&e.panel_f32);
     if (status != NLSH_OK) {
-        free(out->ids);
-        free(out->l2sq);
-        *out = (struct nlsh_neighbors){0};
+        nlsh__free(out->ids);
+        nlsh__free(out->l2sq);
+        *out = (struct nlsh__neighbors){0};
     }
     return status;
 }
@@ -417,7 +417,7 @@ out:
 enum nlsh_status
 nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
                       int exclude_self, const char *stage, const struct nlsh__job *job,
-                      struct nlsh_neighbors *out, struct nlsh_error *error)
+                      struct nlsh__neighbors *out, struct nlsh_error *error)
 {
     return neighbors(base, queries, k, 0, exclude_self, stage, job, out, error);
 }
@@ -425,7 +425,7 @@ nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *
 enum nlsh_status nlsh__exact_inner(const struct nlsh_matrix *base,
                                    const struct nlsh_matrix *queries, size_t k, int exclude_self,
                                    const char *stage, const struct nlsh__job *job,
-                                   struct nlsh_neighbors *out, struct nlsh_error *error)
+                                   struct nlsh__neighbors *out, struct nlsh_error *error)
 {
     return neighbors(base, queries, k, 1, exclude_self, stage, job, out, error);
 }

@@ -6,6 +6,7 @@
 
 #include "base/csr.h"
 #include "base/job.h"
+#include "base/neighbors.h"
 
 /*
  * nlsh__exact_neighbors() - the exact k nearest base rows of each query.
@@ -19,24 +20,24 @@
 enum nlsh_status
 nlsh__exact_neighbors(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
                       int exclude_self, const char *stage, const struct nlsh__job *job,
-                      struct nlsh_neighbors *out, struct nlsh_error *error);
+                      struct nlsh__neighbors *out, struct nlsh_error *error);
 
 /* The same by inner product: the largest first, l2sq the negated products. Both F32. Cost: as
  * nlsh__exact_neighbors()'s. */
 enum nlsh_status nlsh__exact_inner(const struct nlsh_matrix *base,
                                    const struct nlsh_matrix *queries, size_t k, int exclude_self,
                                    const char *stage, const struct nlsh__job *job,
-                                   struct nlsh_neighbors *out, struct nlsh_error *error);
+                                   struct nlsh__neighbors *out, struct nlsh_error *error);
 
 /* The graph through k-means cells: each row against the rows of its nearest cells. */
 enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
-                                         const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                         const struct nlsh__job *job, struct nlsh__neighbors *out,
                                          struct nlsh_error *error);
 
 /* The graph through overlapping pieces: each row against the rows of the cells that are nearest to it.
  * Exact below 20,000 rows. The same for any number of threads. */
 enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
-                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        const struct nlsh__job *job, struct nlsh__neighbors *out,
                                         struct nlsh_error *error);
 
 /*
@@ -46,7 +47,7 @@ enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k
  * NLSH_E_ARG where an id is out of range or a loop; NLSH_E_UNSUPPORTED where the edges do not fit
  * in int32; NLSH_E_NOMEM.
  */
-enum nlsh_status nlsh__csr_from_neighbors(const struct nlsh_neighbors *neighbors, size_t k,
+enum nlsh_status nlsh__csr_from_neighbors(const struct nlsh__neighbors *neighbors, size_t k,
                                           struct nlsh__csr *out, struct nlsh_error *error);
 void nlsh__csr_free(struct nlsh__csr *csr);
 

@@ -23,7 +23,7 @@ struct ivf {
     uint32_t *offsets; /* [n_cells + 1] */
     uint32_t *order;   /* [n_rows] rows by cell */
     uint32_t *near;    /* [n_cells x n_probes] the cell itself first */
-    struct nlsh_neighbors *out;
+    struct nlsh__neighbors *out;
     enum nlsh_status *statuses; /* [n_cells] */
 };
 
@@ -53,7 +53,7 @@ static enum nlsh_status search_cell(const struct ivf *c, size_t cell)
     size_t n_own = c->offsets[cell + 1] - c->offsets[cell], n;
     uint32_t *rows = NULL;
     uint8_t *values = NULL;
-    struct nlsh_neighbors found = {0};
+    struct nlsh__neighbors found = {0};
     struct nlsh_run run = {.n_threads = 1};
     struct nlsh__job job = {0};
     if (n_own == 0) return NLSH_OK;
@@ -63,8 +63,8 @@ static enum nlsh_status search_cell(const struct ivf *c, size_t cell)
     for (size_t i = 0; i < n; i++)
         memcpy(values + i * c->row_bytes,
                (const uint8_t *)c->base->data + (size_t)rows[i] * c->row_bytes, c->row_bytes);
-    struct nlsh_matrix base = {values, n, c->base->dim, c->base->type};
-    struct nlsh_matrix own = {values, n_own, c->base->dim, c->base->type};
+    struct nlsh_matrix base = {values, n, c->base->dim, c->base->type, 0};
+    struct nlsh_matrix own = {values, n_own, c->base->dim, c->base->type, 0};
     NLSH_TRY(nlsh__job_begin(&run, &job, NULL));
     NLSH_TRY(nlsh__exact_neighbors(&base, &own, c->k, 1, "", &job, &found, NULL));
     for (size_t i = 0; i < n_own; i++) {
@@ -82,10 +82,10 @@ static enum nlsh_status search_cell(const struct ivf *c, size_t cell)
     }
 out:
     nlsh__job_end(&job);
-    free(rows);
-    free(values);
-    free(found.ids);
-    free(found.l2sq);
+    nlsh__free(rows);
+    nlsh__free(values);
+    nlsh__free(found.ids);
+    nlsh__free(found.l2sq);
     return status;
 }
 
@@ -121,14 +121,14 @@ static enum nlsh_status make_cells(struct ivf *c, uint64_t seed, const struct nl
     for (size_t j = c->n_cells; j > 0; j--) c->offsets[j] = c->offsets[j - 1];
     c->offsets[0] = 0;
 out:
-    free(rows);
-    free(centroids);
-    free(cell_of);
+    nlsh__free(rows);
+    nlsh__free(centroids);
+    nlsh__free(cell_of);
     return status;
 }
 
 enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
-                                         const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                         const struct nlsh__job *job, struct nlsh__neighbors *out,
                                          struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -136,7 +136,7 @@ enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t 
     c.n_cells = (base->n_rows + CELL_ROWS - 1) / CELL_ROWS;
     c.n_probes = c.n_cells < PROBES ? c.n_cells : PROBES;
     c.row_bytes = base->dim * (base->type == NLSH_U8 ? 1 : sizeof(float));
-    *out = (struct nlsh_neighbors){.n_rows = base->n_rows, .k = k};
+    *out = (struct nlsh__neighbors){.n_rows = base->n_rows, .k = k};
     NLSH_TRY(nlsh__alloc(&out->ids, base->n_rows * k, sizeof *out->ids, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, base->n_rows * k, sizeof *out->l2sq, error));
     NLSH_TRY(nlsh__calloc(&c.offsets, c.n_cells + 1, sizeof *c.offsets, error));
@@ -151,10 +151,10 @@ enum nlsh_status nlsh__ivfflat_neighbors(const struct nlsh_matrix *base, size_t 
                                 "k-NN graph: a cell's search failed (%s)",
                                 nlsh_status_name(c.statuses[j]));
 out:
-    free(c.offsets);
-    free(c.order);
-    free(c.near);
-    free(c.statuses);
-    if (status != NLSH_OK) nlsh_neighbors_free(out);
+    nlsh__free(c.offsets);
+    nlsh__free(c.order);
+    nlsh__free(c.near);
+    nlsh__free(c.statuses);
+    if (status != NLSH_OK) nlsh__neighbors_free(out);
     return status;
 }

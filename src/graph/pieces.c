@@ -73,7 +73,7 @@ struct pieces {
     uint64_t *keys;    /* [n x keep] */
     struct scratch *scratch;
     size_t n_threads, round, first_task;
-    struct nlsh_neighbors *out;
+    struct nlsh__neighbors *out;
 };
 
 /* ---- cells ----------------------------------------------------------------------------------- */
@@ -104,8 +104,8 @@ static enum nlsh_status make_centroids(const struct pieces *p, uint64_t seed,
     NLSH_TRY(nlsh__kmeans(sample, n_sample, p->dim, p->n_cells, ITERATIONS, seed, job, centroids,
                           NULL, error));
 out:
-    free(chosen);
-    free(sample);
+    nlsh__free(chosen);
+    nlsh__free(sample);
     return status;
 }
 
@@ -124,7 +124,7 @@ static enum nlsh_status make_probes(const struct pieces *p, const float *centroi
     }
     NLSH_TRY(nlsh__job_progress(job, "cells", p->n, p->n, error));
 out:
-    free(slab);
+    nlsh__free(slab);
     return status;
 }
 
@@ -164,7 +164,7 @@ static enum nlsh_status fill_cells(struct pieces *p, struct nlsh_error *error)
     for (size_t c = 0; c < p->n_cells; c++) p->offsets[c + 1] = p->offsets[c] + sizes[c];
     memcpy(sizes, p->offsets, p->n_cells * sizeof *sizes);
     for (size_t i = 0; i < p->n; i++) p->members[sizes[p->probes[i * P]]++] = (uint32_t)i;
-    free(sizes);
+    nlsh__free(sizes);
     return NLSH_OK;
 }
 
@@ -179,7 +179,7 @@ static enum nlsh_status make_cells(struct pieces *p, uint64_t seed, const struct
     NLSH_TRY(make_probes(p, centroids, job, error));
     NLSH_TRY(fill_cells(p, error));
 out:
-    free(centroids);
+    nlsh__free(centroids);
     return status;
 }
 
@@ -418,7 +418,7 @@ static enum nlsh_status complete(const struct pieces *p, const struct nlsh__job 
     size_t n = 0;
     uint32_t *rows = NULL;
     uint8_t *values = NULL;
-    struct nlsh_neighbors found = {0};
+    struct nlsh__neighbors found = {0};
     for (size_t i = 0; i < p->n; i++) n += !isfinite(p->out->l2sq[(i + 1) * p->k - 1]);
     if (n == 0) return NLSH_OK;
     NLSH_TRY(nlsh__alloc(&rows, n, sizeof *rows, error));
@@ -430,7 +430,7 @@ static enum nlsh_status complete(const struct pieces *p, const struct nlsh__job 
                p->row_bytes);
         rows[n++] = (uint32_t)i;
     }
-    struct nlsh_matrix queries = {values, n, p->dim, p->base->type};
+    struct nlsh_matrix queries = {values, n, p->dim, p->base->type, 0};
     NLSH_TRY(
         nlsh__exact_neighbors(p->base, &queries, p->k + 1, 0, "k-NN graph", job, &found, error));
     for (size_t i = 0; i < n; i++)
@@ -443,9 +443,9 @@ static enum nlsh_status complete(const struct pieces *p, const struct nlsh__job 
             kept++;
         }
 out:
-    free(rows);
-    free(values);
-    nlsh_neighbors_free(&found);
+    nlsh__free(rows);
+    nlsh__free(values);
+    nlsh__neighbors_free(&found);
     return status;
 }
 
@@ -489,23 +489,23 @@ out:
 
 static void pieces_free(struct pieces *p)
 {
-    free(p->probes);
-    free(p->offsets);
-    free(p->members);
-    free(p->ask_from);
-    free(p->asking);
-    free(p->keys);
+    nlsh__free(p->probes);
+    nlsh__free(p->offsets);
+    nlsh__free(p->members);
+    nlsh__free(p->ask_from);
+    nlsh__free(p->asking);
+    nlsh__free(p->keys);
     for (size_t i = 0; p->scratch != NULL && i < p->n_threads; i++) {
-        free(p->scratch[i].rows);
-        free(p->scratch[i].queries);
-        free(p->scratch[i].thresholds.i32);
-        free(p->scratch[i].norms.i32);
-        free(p->scratch[i].mean);
-        free(p->scratch[i].hits.n);
-        free(p->scratch[i].hits.ids);
-        free(p->scratch[i].hits.scores.i32);
+        nlsh__free(p->scratch[i].rows);
+        nlsh__free(p->scratch[i].queries);
+        nlsh__free(p->scratch[i].thresholds.i32);
+        nlsh__free(p->scratch[i].norms.i32);
+        nlsh__free(p->scratch[i].mean);
+        nlsh__free(p->scratch[i].hits.n);
+        nlsh__free(p->scratch[i].hits.ids);
+        nlsh__free(p->scratch[i].hits.scores.i32);
     }
-    free(p->scratch);
+    nlsh__free(p->scratch);
 }
 
 /* Of SIFT's vectors 28 of 391 cells hold .971 of the 20 nearest (200,000 rows), 56 of 1,954 .970
@@ -517,7 +517,7 @@ static size_t n_probes(size_t n_rows)
 }
 
 enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
-                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        const struct nlsh__job *job, struct nlsh__neighbors *out,
                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -534,7 +534,7 @@ enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k
                        .bytes = base->type == NLSH_U8,
                        .n_threads = nlsh__pool_n_threads(job->pool),
                        .out = out};
-    *out = (struct nlsh_neighbors){.n_rows = base->n_rows, .k = k};
+    *out = (struct nlsh__neighbors){.n_rows = base->n_rows, .k = k};
     NLSH_TRY(allocate(&p, error));
     NLSH_TRY(make_cells(&p, seed, job, error));
     NLSH_TRY(run_rounds(&p, job, error));
@@ -542,6 +542,6 @@ enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k
     NLSH_TRY(complete(&p, job, error));
 out:
     pieces_free(&p);
-    if (status != NLSH_OK) nlsh_neighbors_free(out);
+    if (status != NLSH_OK) nlsh__neighbors_free(out);
     return status;
 }

@@ -1,8 +1,8 @@
 /*
  * open.c - an index from a file that nobody vouches for: map it, check header and table (table.c),
- * then the sections' sizes against each other and the small sections' values. What is O(rows) is
- * left to verify (verify.c), which comes through the same code with `whole`; searching must
- * therefore not index by ids.
+ * then the sections' sizes against each other, the small sections' values, and that the rows' numbers are
+ * a permutation. What is O(rows x dim) is left to verify (verify.c), which comes through the same code with
+ * `whole`.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,9 +11,10 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/resident.h"
+#include "base/sized.h"
 #include "codes/codes.h"
-#include "index/layout.h"
 #include "codes/leaves.h"
+#include "index/layout.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
 
@@ -99,6 +100,25 @@ static enum nlsh_status check_buckets(struct nlsh_index *index, struct nlsh_erro
                           index->path, offsets[0], offsets[m],
                           (unsigned long long)index->meta.n_rows);
     return NLSH_OK;
+}
+
+/* Every row of the base once: what a search answers with is then in range, and nothing twice. */
+static enum nlsh_status check_rows(const struct nlsh_index *index, struct nlsh_error *error)
+{
+    size_t n = (size_t)index->meta.n_rows;
+    uint64_t *seen;
+    enum nlsh_status status = nlsh__calloc(&seen, n / 64 + 1, sizeof *seen, error);
+    for (size_t i = 0; i < n && status == NLSH_OK; i++) {
+        uint32_t row = index->ids[i];
+        if (row >= n || (seen[row / 64] >> row % 64 & 1) != 0)
+            status =
+                nlsh__fail(error, NLSH_E_DATA, remedy, "%s: place %zu holds row %u, which is %s",
+                           index->path, i, row, row >= n ? "too large" : "at another place too");
+        else
+            seen[row / 64] |= UINT64_C(1) << row % 64;
+    }
+    nlsh__free(seen);
+    return status;
 }
 
 static int inside_0_1(float x)
@@ -280,11 +300,8 @@ enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *byte
     *out = NULL;
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__calloc(&index, 1, sizeof *index, error));
-    index->path = strdup(path);
-    if (index->path == NULL) {
-        status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-        goto out;
-    }
+    NLSH_TRY(nlsh__alloc(&index->path, strlen(path) + 1, 1, error));
+    strcpy(index->path, path);
     if (bytes != NULL) {
         index->map = *bytes;
         index->borrowed = 1;
@@ -296,6 +313,7 @@ enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *byte
     if (whole) NLSH_TRY(nlsh__index_check_bytes(path, &index->map, &table, error));
     NLSH_TRY(take_sections(index, &table, error));
     NLSH_TRY(check_buckets(index, error));
+    NLSH_TRY(check_rows(index, error));
     NLSH_TRY(open_targets(index, error));
     NLSH_TRY(open_router(index, error));
     NLSH_TRY(weigh_buckets(index, error));
@@ -357,31 +375,41 @@ out:
     return status;
 }
 
-void nlsh_open_options_init(struct nlsh_open_options *options)
+void nlsh_open_options_init(struct nlsh_open_options *options, size_t size)
 {
-    *options = (struct nlsh_open_options){.memory = NLSH_MEMORY_MAP};
+    static const struct nlsh_open_options defaults = {.memory = NLSH_MEMORY_MAP};
+    nlsh__options_init(options, size, &defaults, sizeof defaults);
 }
 
-enum nlsh_status nlsh_index_open_with(const char *path, const struct nlsh_open_options *options,
-                                      struct nlsh_index **out, struct nlsh_error *error)
+static enum nlsh_status take_options(const struct nlsh_open_options *given,
+                                     struct nlsh_open_options *out, struct nlsh_error *error)
+{
+    nlsh_open_options_init(out, sizeof *out);
+    enum nlsh_status status =
+        nlsh__options_take(out, sizeof *out, given, "nlsh_open_options", error);
+    if (status == NLSH_OK && (out->memory < NLSH_MEMORY_MAP || out->memory > NLSH_MEMORY_ALL))
+        status = nlsh__fail(error, NLSH_E_ARG, "take map, codes or all", "memory is %d",
+                            (int)out->memory);
+    return status;
+}
+
+enum nlsh_status nlsh_index_open(const char *path, const struct nlsh_open_options *options,
+                                 struct nlsh_index **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh_open_options how;
     struct nlsh__map map = {0};
     struct nlsh_index *index = NULL;
     nlsh__error_clear(error);
     if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
     *out = NULL;
     NLSH_TRY(check_path(path, error));
-    if (options->memory < NLSH_MEMORY_MAP || options->memory > NLSH_MEMORY_ALL) {
-        status = nlsh__fail(error, NLSH_E_ARG, "take map, codes or all", "memory is %d",
-                            (int)options->memory);
-        goto out;
-    }
-    if (options->memory == NLSH_MEMORY_ALL) NLSH_TRY(nlsh__map_read(path, &map, error));
-    NLSH_TRY(
-        nlsh__index_load(path, options->memory == NLSH_MEMORY_ALL ? &map : NULL, 0, &index, error));
-    if (options->memory == NLSH_MEMORY_CODES) NLSH_TRY(make_resident(index, error));
-    if (options->memory == NLSH_MEMORY_ALL) {
+    NLSH_TRY(take_options(options, &how, error));
+    int all = how.memory == NLSH_MEMORY_ALL;
+    if (all) NLSH_TRY(nlsh__map_read(path, &map, error));
+    NLSH_TRY(nlsh__index_load(path, all ? &map : NULL, 0, &index, error));
+    if (how.memory == NLSH_MEMORY_CODES) NLSH_TRY(make_resident(index, error));
+    if (all) {
         index->borrowed = 0; /* it is the index's own from here on */
         map = (struct nlsh__map){0};
     }
@@ -393,12 +421,47 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh_index_open(const char *path, struct nlsh_index **out,
-                                 struct nlsh_error *error)
+/* A copy of the caller's bytes, which need no alignment. */
+static enum nlsh_status copy_bytes(const void *bytes, size_t size, struct nlsh__map *out,
+                                   struct nlsh_error *error)
 {
-    struct nlsh_open_options options;
-    nlsh_open_options_init(&options);
-    return nlsh_index_open_with(path, &options, out, error);
+    enum nlsh_status status = nlsh__map_anonymous(size, out, error);
+    if (status == NLSH_OK) memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
+    if (status == NLSH_OK) out->size = size;
+    return status;
+}
+
+enum nlsh_status nlsh_index_open_memory(const void *bytes, size_t size, const char *name,
+                                        const struct nlsh_open_options *options,
+                                        struct nlsh_index **out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_open_options how;
+    struct nlsh__map copy = {0}, map = {bytes, size};
+    struct nlsh_index *index = NULL;
+    nlsh__error_clear(error);
+    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
+    *out = NULL;
+    if (bytes == NULL || name == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "%s is NULL", bytes == NULL ? "bytes" : "name");
+    NLSH_TRY(take_options(options, &how, error));
+    int all = how.memory == NLSH_MEMORY_ALL;
+    if (all) NLSH_TRY(copy_bytes(bytes, size, &copy, error));
+    if (!all && (uintptr_t)bytes % NLSH__SECTION_ALIGN != 0)
+        return nlsh__fail(error, NLSH_E_ARG, "align it to 64 bytes, or open it with memory all",
+                          "%s: the bytes of an index that is not copied must be aligned", name);
+    NLSH_TRY(nlsh__index_load(name, all ? &copy : &map, 0, &index, error));
+    if (how.memory == NLSH_MEMORY_CODES) NLSH_TRY(make_resident(index, error));
+    if (all) {
+        index->borrowed = 0;
+        copy = (struct nlsh__map){0};
+    }
+    *out = index;
+    return NLSH_OK;
+out:
+    nlsh_index_close(index);
+    nlsh__map_close(&copy);
+    return status;
 }
 
 enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
@@ -419,18 +482,19 @@ void nlsh_index_close(struct nlsh_index *index)
     nlsh__leaves_close(index->leaves_view);
     if (!index->borrowed) nlsh__map_close(&index->map);
     nlsh__map_close(&index->resident);
-    free(index->weights);
-    free(index->group_weights);
-    free(index->path);
-    free(index);
+    nlsh__free(index->weights);
+    nlsh__free(index->group_weights);
+    nlsh__free(index->path);
+    nlsh__free(index);
 }
 
 /* ---- looking inside -------------------------------------------------------------------------- */
 
-void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out)
+enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out,
+                                 struct nlsh_error *error)
 {
     const struct nlsh__meta *m = &index->meta;
-    *out = (struct nlsh_index_info){
+    const struct nlsh_index_info info = {
         .n_rows = (size_t)m->n_rows,
         .dim = m->dim,
         /* signed bytes stand shifted in the file, and are signed bytes to the caller */
@@ -444,7 +508,13 @@ void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out
         .size_bytes = index->map.size,
         .settings = index->settings,
         .disagreement = m->disagreement,
+        .format = NLSH__INDEX_VERSION,
+        .n_segments = 1,
     };
+    nlsh__error_clear(error);
+    enum nlsh_status status = nlsh__answer_check(out, "nlsh_index_info", error);
+    if (status == NLSH_OK) nlsh__answer_give(out, &info, sizeof info);
+    return status;
 }
 
 int nlsh_index_section(const struct nlsh_index *index, size_t i, struct nlsh_section_info *out)
@@ -453,17 +523,22 @@ int nlsh_index_section(const struct nlsh_index *index, size_t i, struct nlsh_sec
     struct nlsh__index_entry entry;
     memcpy(&header, index->map.data, sizeof header);
     if (i >= header.n_sections) return 0;
+    if (nlsh__answer_check(out, "nlsh_section_info", NULL) != NLSH_OK) return 0;
     memcpy(&entry, index->map.data + sizeof header + i * sizeof entry, sizeof entry);
-    *out = (struct nlsh_section_info){nlsh__section_name(entry.id), entry.offset, entry.size};
+    const struct nlsh_section_info info = {.name = nlsh__section_name(entry.id),
+                                           .offset = entry.offset,
+                                           .size_bytes = entry.size,
+                                           .used = entry.id < NLSH__N_KNOWN};
+    nlsh__answer_give(out, &info, sizeof info);
     return 1;
 }
 
-const uint32_t *nlsh_index_bucket_offsets(const struct nlsh_index *index)
+int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out)
 {
-    return index->bucket_offsets;
-}
-
-const uint32_t *nlsh_index_ids(const struct nlsh_index *index)
-{
-    return index->ids;
+    if (i > 0 || nlsh__answer_check(out, "nlsh_segment", NULL) != NLSH_OK) return 0;
+    const struct nlsh_segment segment = {.n_rows = (size_t)index->meta.n_rows,
+                                         .bucket_offsets = index->bucket_offsets,
+                                         .rows = index->ids};
+    nlsh__answer_give(out, &segment, sizeof segment);
+    return 1;
 }

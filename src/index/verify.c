@@ -79,10 +79,9 @@ static enum nlsh_status check_hash(const struct nlsh_index *index, const uint32_
         const float *floats = (const float *)(const void *)row;
         for (size_t i = 0; is_signed && i < row_bytes; i++) bytes[i] = row[i] ^ 0x80;
         for (size_t i = 0; narrow && i < meta->dim; i++) bytes[i] = (uint8_t)floats[i];
-        nlsh__hash_add(&state, is_signed || narrow ? bytes : row,
-                           narrow ? meta->dim : row_bytes);
+        nlsh__hash_add(&state, is_signed || narrow ? bytes : row, narrow ? meta->dim : row_bytes);
     }
-    free(bytes);
+    nlsh__free(bytes);
     uint64_t hash = nlsh__hash_end(&state);
     if (hash == expected) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_DATA, remedy,
@@ -99,6 +98,6 @@ enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct n
     if (index->meta.storage_type == NLSH_F32) NLSH_TRY(check_floats(index, error));
     NLSH_TRY(check_hash(index, row_of, error));
 out:
-    free(row_of);
+    nlsh__free(row_of);
     return status;
 }

@@ -85,6 +85,6 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
     output = NULL;
 out:
     nlsh__output_abort(output);
-    free(entries);
+    nlsh__free(entries);
     return status;
 }

@@ -46,8 +46,8 @@ enum nlsh_status nlsh__panel_u8_create(const uint8_t *rows, size_t n_rows, size_
 
 void nlsh__panel_u8_free(struct nlsh__panel_u8 *panel)
 {
-    free(panel->values);
-    free(panel->bias);
+    nlsh__free(panel->values);
+    nlsh__free(panel->bias);
     *panel = (struct nlsh__panel_u8){0};
 }
 
@@ -89,7 +89,7 @@ enum nlsh_status nlsh__panel_f32_create(const float *rows, const float *offset, 
 
 void nlsh__panel_f32_free(struct nlsh__panel_f32 *panel)
 {
-    free(panel->values);
-    free(panel->bias);
+    nlsh__free(panel->values);
+    nlsh__free(panel->bias);
     *panel = (struct nlsh__panel_f32){0};
 }

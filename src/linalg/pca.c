@@ -48,8 +48,8 @@ static enum nlsh_status covariance(const struct nlsh_matrix *base, const uint32_
             goto out;
         }
 out:
-    free(rows);
-    free(product);
+    nlsh__free(rows);
+    nlsh__free(product);
     return status;
 }
 
@@ -84,9 +84,9 @@ static enum nlsh_status eigenvectors(double *matrix, size_t dim, size_t n, float
         *mean_value += fmax(0, values[c]) / (double)n;
     }
 out:
-    free(values);
-    free(vectors);
-    free(support);
+    nlsh__free(values);
+    nlsh__free(vectors);
+    nlsh__free(support);
     return status;
 }
 
@@ -131,10 +131,10 @@ static enum nlsh_status principal(const struct nlsh_matrix *base, size_t n_compo
         out->components[i] *= out->scale;
     NLSH_TRY(nlsh__job_progress(job, "principal components", 1, 1, error));
 out:
-    free(row);
-    free(chosen);
-    free(sums);
-    free(matrix);
+    nlsh__free(row);
+    nlsh__free(chosen);
+    nlsh__free(sums);
+    nlsh__free(matrix);
     if (status != NLSH_OK) nlsh__projection_free(out);
     return status;
 }
@@ -155,8 +155,8 @@ enum nlsh_status nlsh__pca_uncentred(const struct nlsh_matrix *base, size_t n_co
 
 void nlsh__projection_free(struct nlsh__projection *projection)
 {
-    free(projection->mean);
-    free(projection->components);
+    nlsh__free(projection->mean);
+    nlsh__free(projection->components);
     *projection = (struct nlsh__projection){0};
 }
 
@@ -205,7 +205,7 @@ enum nlsh_status nlsh__project(const struct nlsh__projection *projection,
             status = nlsh__fail(error, c.statuses[i], "please report it",
                                 "a product failed while projecting");
 out:
-    free(c.scratch);
-    free(c.statuses);
+    nlsh__free(c.scratch);
+    nlsh__free(c.statuses);
     return status;
 }

@@ -11,13 +11,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "cache/cache.h"
+#include "graph/graph.h"
 #include "make/groups.h"
 #include "make/pipeline.h"
 #include "make/refine.h"
 #include "make/resolve.h"
 #include "measure/unseen.h"
-#include "cache/cache.h"
-#include "graph/graph.h"
 #include "partition/partition.h"
 #include "router/train/export.h"
 #include "router/train/train.h"
@@ -102,7 +102,7 @@ void nlsh__drop_router(struct nlsh__build *b)
 {
     nlsh__router_close(b->router);
     b->router = NULL;
-    free(b->router_bytes);
+    nlsh__free(b->router_bytes);
     b->router_bytes = NULL;
 }
 
@@ -129,7 +129,7 @@ static enum nlsh_status watch_epoch(void *user, size_t epoch, struct nlsh_error 
     NLSH_TRY(b->watch(b->watch_user, epoch, &now, error));
 out:
     nlsh__router_close(router);
-    free(bytes);
+    nlsh__free(bytes);
     return status;
 }
 
@@ -138,7 +138,7 @@ static enum nlsh_status calibrate(struct nlsh__build *b, enum nlsh_partitioner p
                                   const uint32_t *bucket_of, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh_neighbors *truth = &b->held_truth;
+    const struct nlsh__neighbors *truth = &b->held_truth;
     size_t m = b->options.n_buckets;
     int from_graph = partitioner != NLSH_PARTITIONER_KMEANS;
     uint32_t *truth_buckets = NULL;
@@ -150,7 +150,7 @@ static enum nlsh_status calibrate(struct nlsh__build *b, enum nlsh_partitioner p
                              truth->k, bucket_of, m, b->job, &b->calibration, error));
     b->report.held_out_candidates = b->calibration.candidates_95;
 out:
-    free(truth_buckets);
+    nlsh__free(truth_buckets);
     return status;
 }
 
@@ -201,7 +201,7 @@ static enum nlsh_status train(struct nlsh__build *b, enum nlsh_partitioner parti
 out:
     nlsh__mlp_free(&mlp);
     nlsh__groups_free(&targets.groups);
-    free(group_of);
+    nlsh__free(group_of);
     return status;
 }
 
@@ -236,7 +236,7 @@ static enum nlsh_status choose_partition(struct nlsh__build *b, struct nlsh_erro
         memcpy(b->bucket_of, bucket_of, n * sizeof *bucket_of);
     }
 out:
-    free(bucket_of);
+    nlsh__free(bucket_of);
     return status;
 }
 
@@ -312,7 +312,7 @@ static enum nlsh_status refine(struct nlsh__build *b, struct nlsh_error *error)
         break;
     }
 out:
-    free(bucket_of);
+    nlsh__free(bucket_of);
     return status;
 }
 

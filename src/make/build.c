@@ -17,18 +17,19 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "base/sized.h"
+#include "cache/cache.h"
+#include "graph/graph.h"
+#include "kernels/kernels.h"
 #include "make/pipeline.h"
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "make/stages.h"
-#include "cache/cache.h"
-#include "graph/graph.h"
-#include "kernels/kernels.h"
 #include "partition/partition.h"
 
 enum { MAX_HELD = 5000 }; /* recall is then known to +-.002 */
 
-const struct nlsh_neighbors *nlsh__build_truth(const struct nlsh__build *b)
+const struct nlsh__neighbors *nlsh__build_truth(const struct nlsh__build *b)
 {
     return b->options.metric == NLSH_IP ? &b->truth : &b->graph;
 }
@@ -64,9 +65,9 @@ out:
 
 void nlsh__drop_inputs(struct nlsh__build *b)
 {
-    if (b->query_inputs != b->inputs) free(b->query_inputs);
-    if (b->cell_inputs != b->inputs) free(b->cell_inputs);
-    free(b->inputs);
+    if (b->query_inputs != b->inputs) nlsh__free(b->query_inputs);
+    if (b->cell_inputs != b->inputs) nlsh__free(b->cell_inputs);
+    nlsh__free(b->inputs);
     b->inputs = b->query_inputs = b->cell_inputs = NULL;
     nlsh__projection_free(&b->projection);
     b->projection = (struct nlsh__projection){0};
@@ -75,15 +76,15 @@ void nlsh__drop_inputs(struct nlsh__build *b)
 void nlsh__build_free(struct nlsh__build *b)
 {
     nlsh__drop_router(b);
-    free(b->bucket_of);
-    free(b->train_rows);
-    free(b->held_rows);
+    nlsh__free(b->bucket_of);
+    nlsh__free(b->train_rows);
+    nlsh__free(b->held_rows);
     nlsh__drop_inputs(b);
     nlsh__space_free(&b->space);
-    nlsh_neighbors_free(&b->truth);
-    nlsh_neighbors_free(&b->held_truth);
+    nlsh__neighbors_free(&b->truth);
+    nlsh__neighbors_free(&b->held_truth);
     nlsh__csr_free(&b->csr);
-    nlsh_neighbors_free(&b->graph);
+    nlsh__neighbors_free(&b->graph);
     nlsh__dataset_free(&b->data);
 }
 
@@ -181,7 +182,7 @@ static enum nlsh_status check_partitioner(struct nlsh__build *b, struct nlsh_err
                                        bucket_of, &found, error));
     if (!found) NLSH_TRY(nlsh__kahip_check(error));
 out:
-    free(bucket_of);
+    nlsh__free(bucket_of);
     return status;
 }
 
@@ -247,9 +248,11 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
-    struct nlsh__build b = {.options = *options, .job = &job};
+    struct nlsh__build b = {.job = &job};
     struct nlsh__output *probe = NULL;
     nlsh__error_clear(error);
+    NLSH_TRY(nlsh__take_settings(options, &b.options, error));
+    if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
     NLSH_TRY(take_inputs(&b, base, error));
     /* An output that cannot be written is found out now and not after the work. */
     NLSH_TRY(nlsh__output_open(path, &probe, error));
@@ -260,7 +263,7 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__map_open(path, &written, error));
     b.report.index_bytes = written.size;
     nlsh__map_close(&written);
-    if (report != NULL) *report = b.report;
+    if (report != NULL) nlsh__answer_give(report, &b.report, sizeof b.report);
 out:
     nlsh__job_end(&job);
     nlsh__build_free(&b);

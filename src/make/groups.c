@@ -17,7 +17,7 @@ enum {
 };
 
 static enum nlsh_status
-centres_of(const float *queries, size_t dim, const struct nlsh_neighbors *neighbors, size_t m,
+centres_of(const float *queries, size_t dim, const struct nlsh__neighbors *neighbors, size_t m,
            const uint32_t *bucket_of, float *centres, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -39,8 +39,8 @@ centres_of(const float *queries, size_t dim, const struct nlsh_neighbors *neighb
             centres[b * dim + d] =
                 counts[b] > 0 ? (float)(sums[b * dim + d] / (double)counts[b]) : 0;
 out:
-    free(sums);
-    free(counts);
+    nlsh__free(sums);
+    nlsh__free(counts);
     return status;
 }
 
@@ -59,13 +59,13 @@ static enum nlsh_status renumber(size_t n, size_t m, const struct nlsh__groups *
         for (uint32_t b = groups->first[g]; b < groups->first[g + 1]; b++)
             group_of[b] = (uint32_t)g;
 out:
-    free(next);
-    free(number);
+    nlsh__free(next);
+    nlsh__free(number);
     return status;
 }
 
 enum nlsh_status nlsh__group_buckets(const float *queries, size_t dim,
-                                     const struct nlsh_neighbors *neighbors, size_t m,
+                                     const struct nlsh__neighbors *neighbors, size_t m,
                                      size_t n_groups, uint64_t seed, const struct nlsh__job *job,
                                      uint32_t *bucket_of, struct nlsh__groups *groups,
                                      uint32_t **group_of, struct nlsh_error *error)
@@ -83,10 +83,10 @@ enum nlsh_status nlsh__group_buckets(const float *queries, size_t dim,
     for (size_t g = 0; g < n_groups; g++) groups->first[g + 1] += groups->first[g];
     NLSH_TRY(renumber(neighbors->n_rows, m, groups, *group_of, bucket_of, error));
 out:
-    free(centres);
+    nlsh__free(centres);
     if (status != NLSH_OK) {
         nlsh__groups_free(groups);
-        free(*group_of);
+        nlsh__free(*group_of);
         *group_of = NULL;
     }
     return status;
@@ -94,6 +94,6 @@ out:
 
 void nlsh__groups_free(struct nlsh__groups *groups)
 {
-    free(groups->first);
+    nlsh__free(groups->first);
     *groups = (struct nlsh__groups){0};
 }

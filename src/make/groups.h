@@ -3,6 +3,7 @@
 #define NLSH_MAKE_GROUPS_H
 
 #include "base/job.h"
+#include "base/neighbors.h"
 #include "nlsh/learn.h"
 #include "router/router.h"
 
@@ -17,7 +18,7 @@
  * Cost: O(min(n, 200,000) x dim) and k-means over the buckets.
  */
 enum nlsh_status nlsh__group_buckets(const float *queries, size_t dim,
-                                     const struct nlsh_neighbors *neighbors, size_t m,
+                                     const struct nlsh__neighbors *neighbors, size_t m,
                                      size_t n_groups, uint64_t seed, const struct nlsh__job *job,
                                      uint32_t *bucket_of, struct nlsh__groups *groups,
                                      uint32_t **group_of, struct nlsh_error *error);

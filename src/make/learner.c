@@ -7,12 +7,12 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "measure/heldout.h"
+#include "graph/graph.h"
+#include "kernels/metric.h"
 #include "make/pipeline.h"
 #include "make/resolve.h"
 #include "make/stages.h"
-#include "graph/graph.h"
-#include "kernels/metric.h"
+#include "measure/heldout.h"
 
 struct nlsh__learner {
     struct nlsh__build b;
@@ -79,12 +79,12 @@ void nlsh__learner_free(struct nlsh__learner *l)
 {
     if (l == NULL) return;
     /* By L2 and cosine the graph is the caller's; by inner product it is ours, and truth is not. */
-    if (l->b.options.metric != NLSH_IP) l->b.graph = (struct nlsh_neighbors){0};
-    l->b.truth = (struct nlsh_neighbors){0};
+    if (l->b.options.metric != NLSH_IP) l->b.graph = (struct nlsh__neighbors){0};
+    l->b.truth = (struct nlsh__neighbors){0};
     nlsh__build_free(&l->b);
     nlsh__dataset_free(&l->queries);
-    free(l->scaled);
-    free(l);
+    nlsh__free(l->scaled);
+    nlsh__free(l);
 }
 
 /* The graph that the settings name, and no symmetric one of another. */
@@ -92,7 +92,7 @@ static enum nlsh_status learner_graph(struct nlsh__learner *l, struct nlsh_error
 {
     struct nlsh__build *b = &l->b;
     const struct nlsh_build_options *o = &b->options;
-    const struct nlsh_neighbors *given = &l->input->graphs[o->graph];
+    const struct nlsh__neighbors *given = &l->input->graphs[o->graph];
     if (given->k < nlsh__graph_k(b))
         return nlsh__fail(error, NLSH_E_INTERNAL, NULL, "a graph with %zu neighbours, not %zu",
                           given->k, nlsh__graph_k(b));
@@ -107,7 +107,7 @@ static enum nlsh_status learner_graph(struct nlsh__learner *l, struct nlsh_error
     }
     b->truth = *given;
     if (b->graph.k >= nlsh__graph_k(b)) return NLSH_OK;
-    nlsh_neighbors_free(&b->graph);
+    nlsh__neighbors_free(&b->graph);
     return nlsh__stage_graph(&b->space.rows, b->data.hash, " ip, augmented", NLSH_L2, o->graph,
                              given->k, o->seed, b->job, &b->graph,
                              &b->report.from_cache[NLSH_STAGE_GRAPH], error);
@@ -120,7 +120,7 @@ enum nlsh_status nlsh__learner_run(struct nlsh__learner *l,
     enum nlsh_status status;
     struct nlsh__build *b = &l->b;
     nlsh__drop_router(b);
-    free(b->bucket_of);
+    nlsh__free(b->bucket_of);
     b->bucket_of = NULL;
     b->report = (struct nlsh_build_report){0};
     b->options = *options;

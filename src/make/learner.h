@@ -8,6 +8,7 @@
 #ifndef NLSH_MAKE_LEARNER_H
 #define NLSH_MAKE_LEARNER_H
 
+#include "base/neighbors.h"
 #include "measure/heldout.h"
 
 struct nlsh__learner;
@@ -19,7 +20,7 @@ struct nlsh__learner_input {
     size_t truth_k;
     /* By enum nlsh_graph_method: the rows' own graph, ids alone; k 0 where it is not to be used.
      * NLSH_IP: the neighbours by inner product. */
-    struct nlsh_neighbors graphs[3];
+    struct nlsh__neighbors graphs[3];
 };
 
 /* options: of which metric and seed are taken. */

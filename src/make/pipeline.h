@@ -4,10 +4,11 @@
 #define NLSH_MAKE_PIPELINE_H
 
 #include "base/csr.h"
-#include "measure/calibrate.h"
+#include "base/neighbors.h"
+#include "linalg/pca.h"
 #include "make/learner.h"
 #include "make/space.h"
-#include "linalg/pca.h"
+#include "measure/calibrate.h"
 #include "vectors/dataset.h"
 
 #define NLSH__TRUTH_K 10 /* neighbours that a held-out row must find */
@@ -17,10 +18,10 @@ struct nlsh__build {
     const struct nlsh__job *job;
     struct nlsh__dataset data;
     struct nlsh__space space;
-    struct nlsh_neighbors graph;
-    struct nlsh_neighbors truth;      /* NLSH_IP: the rows' neighbours as queries; else not used */
-    struct nlsh_neighbors held_truth; /* of held_rows, as queries */
-    struct nlsh__csr csr;             /* made when a graph partitioner first asks */
+    struct nlsh__neighbors graph;
+    struct nlsh__neighbors truth;      /* NLSH_IP: the rows' neighbours as queries; else not used */
+    struct nlsh__neighbors held_truth; /* of held_rows, as queries */
+    struct nlsh__csr csr;              /* made when a graph partitioner first asks */
     struct nlsh__projection projection;
     float *inputs;       /* [n x components] */
     float *query_inputs; /* the same of the rows as queries; but for NLSH_IP the same array */
@@ -39,7 +40,7 @@ struct nlsh__build {
 };
 
 /* What a row should find when it comes as a query. */
-const struct nlsh_neighbors *nlsh__build_truth(const struct nlsh__build *b);
+const struct nlsh__neighbors *nlsh__build_truth(const struct nlsh__build *b);
 
 /* ---- build.c --------------------------------------------------------------------------------- */
 

@@ -127,11 +127,11 @@ enum nlsh_status nlsh__reassign(const struct nlsh__router *router, const float *
     grant(wishes, n_wishes, bucket_of, n, m, cap, sizes, to);
     memcpy(bucket_of, to, n * sizeof *bucket_of);
 out:
-    for (size_t i = 0; c.scratch != NULL && i < n_threads; i++) free(c.scratch[i]);
-    free(c.scratch);
-    free(c.best);
-    free(wishes);
-    free(sizes);
-    free(to);
+    for (size_t i = 0; c.scratch != NULL && i < n_threads; i++) nlsh__free(c.scratch[i]);
+    nlsh__free(c.scratch);
+    nlsh__free(c.best);
+    nlsh__free(wishes);
+    nlsh__free(sizes);
+    nlsh__free(to);
     return status;
 }

@@ -7,8 +7,10 @@
 
 #include "base/error.h"
 #include "base/job.h"
-#include "make/stages.h"
+#include "base/memory.h"
+#include "base/sized.h"
 #include "kernels/kernels.h"
+#include "make/stages.h"
 #include "vectors/values.h"
 
 enum { LEAVES_FROM = 128 }; /* vectors a bucket: below, looking at leaves costs what it saves */
@@ -159,40 +161,59 @@ static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_meth
     return n * pairs * (double)base->dim * 2 / rate + n * probes * 0.6e-6;
 }
 
-enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
-                                    struct nlsh_build_options *options, const struct nlsh_run *run,
-                                    struct nlsh_build_forecast *forecast, struct nlsh_error *error)
+static struct nlsh_build_forecast forecast_of(const struct nlsh_matrix *base,
+                                              const struct nlsh_build_options *options,
+                                              double threads)
 {
-    nlsh__error_clear(error);
-    bool bytes = stored_as_bytes(base, options->metric);
-    struct nlsh_matrix stored = *base; /* as the build will see it */
-    stored.type = bytes ? NLSH_U8 : NLSH_F32;
-    enum nlsh_status status = nlsh__resolve(&stored, options, error);
-    if (status != NLSH_OK || forecast == NULL) return status;
-    struct nlsh_run defaults;
-    nlsh_run_init(&defaults);
-    double threads = (double)(run != NULL ? run->n_threads : defaults.n_threads);
+    struct nlsh_build_forecast f = {.struct_size = sizeof f};
     double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
     double p = (double)options->components;
     double nodes = options->nodes == NLSH_AUTO ? 512 : (double)options->nodes;
     double weights =
         options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
     struct speed speed = speed_of();
-    double graph = graph_seconds(&stored, options->graph, &speed);
+    double graph = graph_seconds(base, options->graph, &speed);
     double passes = (double)options->epochs;
     if (options->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
     double learn = n * passes * (6 * weights / speed.network + m * speed.softmax);
     double cells = (12 * fmin(n, 256 * m) + 4 * n) * m * p * 2 / speed.cells;
     double cut = options->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : n * 4e-5;
-    forecast->seconds = (graph + learn + cells) / threads + cut + 0.5;
-    double row = dim * (bytes ? 1 : 4);
+    f.seconds = (graph + learn + cells) / threads + cut + 0.5;
+    double row = dim * (base->type == NLSH_U8 ? 1 : 4);
     double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
     size_t code_bytes =
         options->code_bytes == NLSH_AUTO ? nlsh__whole_code(options) : options->code_bytes;
     double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
     if (nlsh__in_leaves(options, base->n_rows)) code *= 17 / 16.0;
-    forecast->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
-    forecast->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) +
-                                      weights * 4 * 8 + m * p * 12 + 25e6);
-    return NLSH_OK;
+    f.index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
+    f.peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) + weights * 4 * 8 +
+                              m * p * 12 + 25e6);
+    return f;
+}
+
+enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
+                                    struct nlsh_build_options *options, const struct nlsh_run *run,
+                                    struct nlsh_build_forecast *forecast, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_build_options ours;
+    struct nlsh_run wishes;
+    struct nlsh_matrix stored; /* as the build will see it */
+    void *memory = NULL;
+    nlsh__error_clear(error);
+    nlsh_run_init(&wishes, sizeof wishes);
+    if (forecast != NULL) NLSH_TRY(nlsh__answer_check(forecast, "nlsh_build_forecast", error));
+    NLSH_TRY(nlsh__options_take(&wishes, sizeof wishes, run, "nlsh_run", error));
+    NLSH_TRY(nlsh__take_settings(options, &ours, error));
+    NLSH_TRY(nlsh__matrix_plain(base, &stored, &memory, error));
+    stored.type = stored_as_bytes(&stored, ours.metric) ? NLSH_U8 : NLSH_F32;
+    NLSH_TRY(nlsh__resolve(&stored, &ours, error));
+    nlsh__answer_give(options, &ours, sizeof ours);
+    if (forecast != NULL) {
+        struct nlsh_build_forecast f = forecast_of(&stored, &ours, (double)wishes.n_threads);
+        nlsh__answer_give(forecast, &f, sizeof f);
+    }
+out:
+    nlsh__free(memory);
+    return status;
 }

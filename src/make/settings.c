@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/sized.h"
 #include "make/settings.h"
 
 enum kind { SIZE, AUTO_SIZE, REAL, AUTO_REAL, SEED, CHOICE, MODE };
@@ -29,30 +30,31 @@ static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", N
 static const char *const labels[] = {"soft", "hard", NULL};
 static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NULL};
 
+#define SIZED sizeof(struct nlsh_setting)
 #define AT(member) offsetof(struct nlsh_build_options, member)
 
 /* Defaults are measured: docs/algorithm.md has the tables and the commands that make them. */
 static const struct field fields[] = {
-    {{"metric", "{l2,ip,cosine}", "what makes a vector near: distance, inner product or angle",
-      "l2"},
+    {{SIZED, "metric", "{l2,ip,cosine}",
+      "what makes a vector near: distance, inner product or angle", "l2"},
      CHOICE,
      AT(metric),
      0,
      0,
      metrics},
-    {{"m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
+    {{SIZED, "m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
      AUTO_SIZE,
      AT(n_buckets),
      1,
      65536,
      NULL},
-    {{"knn", "K", "neighbours of each vector in the graph that is cut", "20"},
+    {{SIZED, "knn", "K", "neighbours of each vector in the graph that is cut", "20"},
      SIZE,
      AT(knn),
      1,
      1000,
      NULL},
-    {{"imbalance", "E",
+    {{SIZED, "imbalance", "E",
       "a bucket holds at most (1 + E) n / m vectors; "
       "auto: 0.2 for metis and kahip, 0.5 for kmeans",
       "auto"},
@@ -61,8 +63,8 @@ static const struct field fields[] = {
      0,
      1e6,
      NULL},
-    {{"seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
-    {{"graph", "{exact,ivfflat,pieces,auto}",
+    {{SIZED, "seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
+    {{SIZED, "graph", "{exact,ivfflat,pieces,auto}",
       "how the k-NN graph is found; auto: exact where that is a matter of seconds, else pieces",
       "auto"},
      CHOICE,
@@ -70,20 +72,21 @@ static const struct field fields[] = {
      0,
      0,
      graphs},
-    {{"partitioner", "{metis,kahip,kmeans,auto}",
+    {{SIZED, "partitioner", "{metis,kahip,kmeans,auto}",
       "how buckets are cut; auto: what needs fewest candidates on held-out vectors", "auto"},
      CHOICE,
      AT(partitioner),
      0,
      0,
      partitioners},
-    {{"kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs", "1"},
+    {{SIZED, "kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs",
+      "1"},
      MODE,
      AT(kahip_mode),
      0,
      5,
      NULL},
-    {{"labels", "{soft,hard}",
+    {{SIZED, "labels", "{soft,hard}",
       "what the router learns: where the neighbours lie, or the vector's "
       "own bucket",
       "soft"},
@@ -92,20 +95,20 @@ static const struct field fields[] = {
      0,
      0,
      labels},
-    {{"label_knn", "K", "neighbours that make a soft label", "20"},
+    {{SIZED, "label_knn", "K", "neighbours that make a soft label", "20"},
      SIZE,
      AT(label_knn),
      1,
      1000,
      NULL},
-    {{"components", "P",
+    {{SIZED, "components", "P",
       "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
      AUTO_SIZE,
      AT(components),
      1,
      4096,
      NULL},
-    {{"code_bytes", "B",
+    {{SIZED, "code_bytes", "B",
       "bytes in a vector's short code, two principal components each; 0: no codes, every "
       "distance exact; auto: a half, three quarters or all that the router sees, whichever is "
       "quickest on held-out vectors",
@@ -115,7 +118,7 @@ static const struct field fields[] = {
      0,
      4096,
      NULL},
-    {{"leaves", "0|1",
+    {{SIZED, "leaves", "0|1",
       "1: vectors of a bucket stand in leaves of 16 that lie close together, each with a code that "
       "a search for a recall looks at first; 0, or without codes: they don't; auto: from 128 "
       "vectors "
@@ -126,7 +129,7 @@ static const struct field fields[] = {
      0,
      1,
      NULL},
-    {{"groups", "G",
+    {{SIZED, "groups", "G",
       "groups of buckets that the router tells apart first; 0: none; auto: none below 256 buckets, "
       "else twice the square root of their number",
       "auto"},
@@ -135,8 +138,8 @@ static const struct field fields[] = {
      0,
      65536,
      NULL},
-    {{"layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
-    {{"nodes", "N",
+    {{SIZED, "layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
+    {{SIZED, "nodes", "N",
       "nodes in each hidden layer; auto: 128, 256 or 512, whichever with its candidates makes the "
       "quickest query by measurement on held-out vectors",
       "256"},
@@ -145,32 +148,32 @@ static const struct field fields[] = {
      1,
      4096,
      NULL},
-    {{"dropout", "P", "share of nodes dropped while training", "0"},
+    {{SIZED, "dropout", "P", "share of nodes dropped while training", "0"},
      REAL,
      AT(dropout),
      0,
      0.9,
      NULL},
-    {{"epochs", "N", "passes over the vectors; auto: by their number", "auto"},
+    {{SIZED, "epochs", "N", "passes over the vectors; auto: by their number", "auto"},
      AUTO_SIZE,
      AT(epochs),
      1,
      100000,
      NULL},
-    {{"batch_size", "N", "vectors in a step of training", "512"},
+    {{SIZED, "batch_size", "N", "vectors in a step of training", "512"},
      SIZE,
      AT(batch_size),
      1,
      1048576,
      NULL},
-    {{"lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
-    {{"weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
+    {{SIZED, "lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
+    {{SIZED, "weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
      REAL,
      AT(weight_decay),
      0,
      10,
      NULL},
-    {{"refine", "N",
+    {{SIZED, "refine", "N",
       "rounds of moving vectors to the bucket that the router names, and training "
       "again; each kept only where held-out candidates fall",
       "0"},
@@ -179,7 +182,7 @@ static const struct field fields[] = {
      0,
      20,
      NULL},
-    {{"scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
+    {{SIZED, "scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
      CHOICE,
      AT(scheduler),
      0,
@@ -252,14 +255,10 @@ static int digits_of(double value)
     return 17;
 }
 
-enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, const char *name,
-                                        const char *value, struct nlsh_error *error)
+/* The text as a value of the field, in options of ours. */
+static enum nlsh_status set_field(struct nlsh_build_options *options, const struct field *f,
+                                  const char *value, struct nlsh_error *error)
 {
-    nlsh__error_clear(error);
-    const struct field *f = find(name);
-    if (f == NULL)
-        return nlsh__fail(error, NLSH_E_ARG, "nlsh build --help lists the settings",
-                          "there is no setting \"%s\"", name);
     char *at = (char *)options + f->offset;
     double number = 0;
     int is_auto = strcmp(value, "auto") == 0;
@@ -307,12 +306,31 @@ enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, cons
     return NLSH_E_INTERNAL;
 }
 
+enum nlsh_status nlsh_build_options_set(struct nlsh_build_options *options, const char *name,
+                                        const char *value, struct nlsh_error *error)
+{
+    struct nlsh_build_options ours;
+    nlsh__error_clear(error);
+    const struct field *f = find(name);
+    if (f == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "nlsh build --help lists the settings",
+                          "there is no setting \"%s\"", name);
+    enum nlsh_status status = nlsh__take_settings(options, &ours, error);
+    if (status == NLSH_OK) status = set_field(&ours, f, value, error);
+    if (status == NLSH_OK && f->offset >= options->struct_size)
+        status = nlsh__fail(error, NLSH_E_UNSUPPORTED, "compile the program with newer headers",
+                            "the program's options have no room for the setting %s", name);
+    if (status == NLSH_OK) nlsh__answer_give(options, &ours, sizeof ours);
+    return status;
+}
+
 int nlsh_build_options_get(const struct nlsh_build_options *options, const char *name, char *buffer,
                            size_t buffer_size)
 {
+    struct nlsh_build_options ours;
     const struct field *f = find(name);
-    if (f == NULL) return 0;
-    const char *at = (const char *)options + f->offset;
+    if (f == NULL || nlsh__take_settings(options, &ours, NULL) != NLSH_OK) return 0;
+    const char *at = (const char *)&ours + f->offset;
     int choice;
     switch (f->kind) {
     case SIZE:
@@ -343,14 +361,19 @@ int nlsh_build_options_get(const struct nlsh_build_options *options, const char 
     return 1;
 }
 
-void nlsh_build_options_init(struct nlsh_build_options *options)
+void nlsh_build_options_init(struct nlsh_build_options *options, size_t size)
 {
-    memset(options, 0, sizeof *options);
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        enum nlsh_status status = nlsh_build_options_set(options, fields[i].setting.name,
-                                                         fields[i].setting.default_value, NULL);
-        (void)status; /* the table's own defaults: a test sets every one */
-    }
+    struct nlsh_build_options ours = {.struct_size = sizeof ours};
+    for (size_t i = 0; i < N_FIELDS; i++) /* the table's own defaults: a test sets every one */
+        (void)!set_field(&ours, &fields[i], fields[i].setting.default_value, NULL);
+    nlsh__options_init(options, size, &ours, sizeof ours);
+}
+
+enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
+                                     struct nlsh_build_options *out, struct nlsh_error *error)
+{
+    nlsh_build_options_init(out, sizeof *out);
+    return nlsh__options_take(out, sizeof *out, given, "nlsh_build_options", error);
 }
 
 static const char *json_kind(const json_t *value)
@@ -407,20 +430,20 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
         json_decref(root);
         return status;
     }
-    struct nlsh_build_options read = *options; /* all or nothing */
+    struct nlsh_build_options read; /* all or nothing */
+    status = nlsh__take_settings(options, &read, error);
     const char *name;
     json_t *value;
     json_object_foreach(root, name, value)
     {
         struct nlsh_error inner;
+        if (status != NLSH_OK) break;
         status = set_json(&read, name, value, &inner);
-        if (status != NLSH_OK) {
+        if (status != NLSH_OK)
             status = nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
-            break;
-        }
     }
     json_decref(root);
-    if (status == NLSH_OK) *options = read;
+    if (status == NLSH_OK) nlsh__answer_give(options, &read, sizeof read);
     return status;
 }
 

@@ -4,7 +4,11 @@
 
 #include "base/job.h"
 
-/* The settings as a JSON object, freed with free(); NULL where memory ran out. */
+/* A caller's settings, whatever the size of their struct; NULL: the defaults. */
+enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
+                                     struct nlsh_build_options *out, struct nlsh_error *error);
+
+/* The settings as a JSON object, freed with nlsh__free(); NULL where memory ran out. */
 char *nlsh__settings_json(const struct nlsh_build_options *options);
 
 /* What a setting may be, for a search over it. */

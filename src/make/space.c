@@ -87,13 +87,13 @@ enum nlsh_status nlsh__space_init(enum nlsh_metric metric, const struct nlsh__da
     if (status != NLSH_OK) return status;
     float *queries = out->memory + n * (dim + 1);
     augment(m, longest, (double)out->query_norm, out->memory, queries);
-    out->rows = (struct nlsh_matrix){out->memory, n, dim + 1, NLSH_F32};
-    out->queries = (struct nlsh_matrix){queries, n, dim, NLSH_F32};
+    out->rows = (struct nlsh_matrix){out->memory, n, dim + 1, NLSH_F32, 0};
+    out->queries = (struct nlsh_matrix){queries, n, dim, NLSH_F32, 0};
     return NLSH_OK;
 }
 
 void nlsh__space_free(struct nlsh__space *space)
 {
-    free(space->memory);
+    nlsh__free(space->memory);
     *space = (struct nlsh__space){0};
 }

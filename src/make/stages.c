@@ -8,11 +8,13 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "make/space.h"
+#include "base/sized.h"
 #include "cache/cache.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
+#include "make/space.h"
 #include "vectors/dataset.h"
+#include "vectors/vectors.h"
 
 static const char *method_name(enum nlsh_graph_method method)
 {
@@ -31,7 +33,7 @@ enum nlsh_graph_method nlsh__graph_method(const struct nlsh_matrix *rows,
 }
 
 /* Squared distances of unit vectors to 1 - cos. */
-static void halve(struct nlsh_neighbors *neighbors)
+static void halve(struct nlsh__neighbors *neighbors)
 {
     for (size_t i = 0; i < neighbors->n_rows * neighbors->k; i++) neighbors->l2sq[i] *= 0.5f;
 }
@@ -39,7 +41,7 @@ static void halve(struct nlsh_neighbors *neighbors)
 enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash, const char *space,
                                    enum nlsh_metric metric, enum nlsh_graph_method method, size_t k,
                                    uint64_t seed, const struct nlsh__job *job,
-                                   struct nlsh_neighbors *out, int *from_cache,
+                                   struct nlsh__neighbors *out, int *from_cache,
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -79,9 +81,10 @@ enum nlsh_status nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_metr
     enum nlsh_status status;
     struct nlsh__job job = {0};
     struct nlsh__dataset data = {0};
+    struct nlsh__neighbors found = {0};
     int from_cache;
     nlsh__error_clear(error);
-    *out = (struct nlsh_neighbors){0};
+    NLSH_TRY(nlsh__answer_check(out, "nlsh_neighbors", error));
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &data, error));
     if (k < 1 || k >= base->n_rows) {
@@ -99,8 +102,10 @@ enum nlsh_status nlsh_graph_build(const struct nlsh_matrix *base, enum nlsh_metr
     NLSH_TRY(nlsh__metric_values(metric, "base", &data, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(nlsh__stage_graph(&data.matrix, data.hash, nlsh__space_name(metric), metric, method, k,
-                               seed, &job, out, &from_cache, error));
+                               seed, &job, &found, &from_cache, error));
+    NLSH_TRY(nlsh__neighbors_give(&found, metric, out, error));
 out:
+    nlsh__neighbors_free(&found);
     nlsh__job_end(&job);
     nlsh__dataset_free(&data);
     return status;
@@ -109,18 +114,18 @@ out:
 enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base,
                                         const struct nlsh_matrix *as_queries, const uint32_t *rows,
                                         size_t n_rows, enum nlsh_metric metric, size_t k,
-                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        const struct nlsh__job *job, struct nlsh__neighbors *out,
                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t size = as_queries->dim * (as_queries->type == NLSH_U8 ? 1 : sizeof(float));
-    struct nlsh_neighbors found = {0};
+    struct nlsh__neighbors found = {0};
     uint8_t *values = NULL;
-    *out = (struct nlsh_neighbors){.n_rows = n_rows, .k = k};
+    *out = (struct nlsh__neighbors){.n_rows = n_rows, .k = k};
     NLSH_TRY(nlsh__alloc(&values, n_rows, size, error));
     for (size_t i = 0; i < n_rows; i++)
         memcpy(values + i * size, (const uint8_t *)as_queries->data + rows[i] * size, size);
-    struct nlsh_matrix queries = {values, n_rows, as_queries->dim, as_queries->type};
+    struct nlsh_matrix queries = {values, n_rows, as_queries->dim, as_queries->type, 0};
     NLSH_TRY(nlsh__alloc(&out->ids, n_rows * k, sizeof *out->ids, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, n_rows * k, sizeof *out->l2sq, error));
     if (metric == NLSH_IP)
@@ -138,19 +143,20 @@ enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base,
             out->l2sq[i * k + kept++] = found.l2sq[from];
         }
 out:
-    free(values);
-    nlsh_neighbors_free(&found);
-    if (status != NLSH_OK) nlsh_neighbors_free(out);
+    nlsh__free(values);
+    nlsh__neighbors_free(&found);
+    if (status != NLSH_OK) nlsh__neighbors_free(out);
     return status;
 }
 
-/* Neighbours of a graph's row that are among the true ones, or as near as the farthest of them. */
-static size_t count_true(const struct nlsh_neighbors *graph, size_t row,
-                         const struct nlsh_neighbors *truth, size_t sampled)
+/* Neighbours of a graph's row that are among the true ones, or as near as the farthest of them. The graph is
+ * a caller's: it has distances where we have scores. */
+static size_t count_true(const struct nlsh__neighbors *graph, enum nlsh_metric metric, size_t row,
+                         const struct nlsh__neighbors *truth, size_t sampled)
 {
     size_t hits = 0, k = truth->k;
     const uint32_t *ids = graph->ids + row * k, *wanted = truth->ids + sampled * k;
-    float farthest = truth->l2sq[sampled * k + k - 1];
+    float farthest = nlsh__distance(metric, truth->l2sq[sampled * k + k - 1]);
     for (size_t j = 0; j < k; j++) {
         int is_true = graph->l2sq != NULL && graph->l2sq[row * k + j] == farthest;
         for (size_t t = 0; t < k && !is_true; t++) is_true = wanted[t] == ids[j];
@@ -160,20 +166,21 @@ static size_t count_true(const struct nlsh_neighbors *graph, size_t row,
 }
 
 enum nlsh_status nlsh_graph_recall(const struct nlsh_matrix *base, enum nlsh_metric metric,
-                                   const struct nlsh_neighbors *graph, size_t n_sample,
+                                   const struct nlsh_neighbors *given, size_t n_sample,
                                    uint64_t seed, const struct nlsh_run *run, double *recall,
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {0};
     struct nlsh__dataset data = {0};
-    struct nlsh_neighbors truth = {0};
+    struct nlsh__neighbors truth = {0}, taken = {0}, *graph = &taken;
     struct nlsh__rng rng;
     uint32_t *rows = NULL;
     size_t hits = 0;
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &data, error));
+    NLSH_TRY(nlsh__neighbors_take(given, base->n_rows, graph, error));
     if (graph->n_rows != base->n_rows || graph->k < 1 || graph->k >= base->n_rows || n_sample < 1) {
         status = nlsh__fail(error, NLSH_E_ARG, "give a graph of these vectors",
                             "a graph of %zu rows with %zu neighbours, %zu vectors, %zu to look up",
@@ -188,11 +195,12 @@ enum nlsh_status nlsh_graph_recall(const struct nlsh_matrix *base, enum nlsh_met
     nlsh__rng_sample(&rng, base->n_rows, n_sample, rows);
     NLSH_TRY(nlsh__stage_exact_rows(&data.matrix, &data.matrix, rows, n_sample, metric, graph->k,
                                     &job, &truth, error));
-    for (size_t i = 0; i < n_sample; i++) hits += count_true(graph, rows[i], &truth, i);
+    for (size_t i = 0; i < n_sample; i++) hits += count_true(graph, metric, rows[i], &truth, i);
     *recall = (double)hits / ((double)n_sample * (double)graph->k);
 out:
-    free(rows);
-    nlsh_neighbors_free(&truth);
+    nlsh__free(rows);
+    nlsh__neighbors_free(&truth);
+    nlsh__neighbors_free(graph);
     nlsh__job_end(&job);
     nlsh__dataset_free(&data);
     return status;
@@ -206,10 +214,11 @@ enum nlsh_status nlsh_ground_truth(const struct nlsh_matrix *base,
     enum nlsh_status status;
     struct nlsh__job job = {0};
     struct nlsh__dataset data = {0}, asked = {0};
+    struct nlsh__neighbors found = {0};
     int from_cache;
     char name[32];
     nlsh__error_clear(error);
-    *out = (struct nlsh_neighbors){0};
+    NLSH_TRY(nlsh__answer_check(out, "nlsh_neighbors", error));
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &data, error));
     NLSH_TRY(nlsh__dataset_init(queries, &asked, error));
@@ -225,20 +234,22 @@ enum nlsh_status nlsh_ground_truth(const struct nlsh_matrix *base,
     snprintf(name, sizeof name, "truth%s", nlsh__space_name(metric));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(nlsh__cache_get_neighbors(&job, name, base_hash, queries_hash, 0, queries->n_rows,
-                                       base->n_rows, k, out, &from_cache, error));
+                                       base->n_rows, k, &found, &from_cache, error));
     if (from_cache) {
         nlsh__job_note(&job, "ground truth: taken from the cache");
-        goto out;
+    } else {
+        if (metric == NLSH_IP)
+            NLSH_TRY(nlsh__exact_inner(&data.matrix, &asked.matrix, k, 0, "ground truth", &job,
+                                       &found, error));
+        else
+            NLSH_TRY(nlsh__exact_neighbors(&data.matrix, &asked.matrix, k, 0, "ground truth", &job,
+                                           &found, error));
+        if (metric == NLSH_COSINE) halve(&found);
+        nlsh__cache_put_neighbors(&job, name, base_hash, queries_hash, 0, base->n_rows, &found);
     }
-    if (metric == NLSH_IP)
-        NLSH_TRY(
-            nlsh__exact_inner(&data.matrix, &asked.matrix, k, 0, "ground truth", &job, out, error));
-    else
-        NLSH_TRY(nlsh__exact_neighbors(&data.matrix, &asked.matrix, k, 0, "ground truth", &job, out,
-                                       error));
-    if (metric == NLSH_COSINE) halve(out);
-    nlsh__cache_put_neighbors(&job, name, base_hash, queries_hash, 0, base->n_rows, out);
+    NLSH_TRY(nlsh__neighbors_give(&found, metric, out, error));
 out:
+    nlsh__neighbors_free(&found);
     nlsh__job_end(&job);
     nlsh__dataset_free(&data);
     nlsh__dataset_free(&asked);

@@ -3,6 +3,7 @@
 #define NLSH_MAKE_STAGES_H
 
 #include "base/job.h"
+#include "base/neighbors.h"
 #include "vectors/dataset.h"
 
 /*
@@ -13,7 +14,7 @@
 enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash, const char *space,
                                    enum nlsh_metric metric, enum nlsh_graph_method method, size_t k,
                                    uint64_t seed, const struct nlsh__job *job,
-                                   struct nlsh_neighbors *out, int *from_cache,
+                                   struct nlsh__neighbors *out, int *from_cache,
                                    struct nlsh_error *error);
 
 /* What NLSH_GRAPH_AUTO is for these rows; another method as it is. */
@@ -25,7 +26,7 @@ enum nlsh_graph_method nlsh__graph_method(const struct nlsh_matrix *rows,
 enum nlsh_status nlsh__stage_exact_rows(const struct nlsh_matrix *base,
                                         const struct nlsh_matrix *as_queries, const uint32_t *rows,
                                         size_t n_rows, enum nlsh_metric metric, size_t k,
-                                        const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                        const struct nlsh__job *job, struct nlsh__neighbors *out,
                                         struct nlsh_error *error);
 
 #endif

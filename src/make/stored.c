@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/index.h"
-#include "nlsh/learn.h"
 #include "vectors/large.h"
 #include "vectors/values.h"
+#include "vectors/vectors.h"
 
 /* Rows to their places. Opening an index does not read its ids: they are checked here. */
 static enum nlsh_status put_rows(const struct nlsh_index *index, size_t row_bytes, uint8_t *out,
@@ -29,19 +29,21 @@ static enum nlsh_status put_rows(const struct nlsh_index *index, size_t row_byte
                    row_bytes);
         if (status == NLSH_OK) seen[id] = 1;
     }
-    free(seen);
+    nlsh__free(seen);
     return status;
 }
 
-enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_vectors *out,
+enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_vectors **answer,
                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = index->meta.n_rows, dim = index->meta.dim;
     int bytes = index->meta.storage_type == NLSH_U8;
     size_t row_bytes = dim * (bytes ? 1 : sizeof(float));
+    struct nlsh_vectors *out = NULL;
     nlsh__error_clear(error);
-    *out = (struct nlsh_vectors){.format = NLSH_FORMAT_AUTO};
+    *answer = NULL;
+    NLSH_TRY(nlsh__calloc(&out, 1, sizeof *out, error));
     NLSH_TRY(nlsh__alloc_large(&out->memory, n, row_bytes, error));
     NLSH_TRY(put_rows(index, row_bytes, out->memory, error));
     enum nlsh_type type = bytes ? NLSH_U8 : NLSH_F32;
@@ -49,8 +51,10 @@ enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_
         nlsh__flip_sign(out->memory, n * dim, out->memory);
         type = NLSH_I8;
     }
-    out->matrix = (struct nlsh_matrix){out->memory, n, dim, type};
+    out->matrix = (struct nlsh_matrix){out->memory, n, dim, type, 0};
+    *answer = out;
+    return NLSH_OK;
 out:
-    if (status != NLSH_OK) nlsh_vectors_free(out);
+    nlsh_vectors_free(out);
     return status;
 }

@@ -8,11 +8,11 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "codes/make/leaves.h"
+#include "index/index.h"
+#include "kernels/panel.h"
 #include "make/pipeline.h"
 #include "make/resolve.h"
 #include "make/settings.h"
-#include "index/index.h"
-#include "kernels/panel.h"
 
 enum { MAX_DISAGREEMENT = 20000 }; /* rows on which bucket and router are compared */
 
@@ -32,8 +32,8 @@ static enum nlsh_status disagreement(const struct nlsh__build *b, double *out,
     for (size_t i = 0; i < count; i++) differ += best[i] != b->bucket_of[rows[i]];
     *out = (double)differ / (double)count;
 out:
-    free(rows);
-    free(best);
+    nlsh__free(rows);
+    nlsh__free(best);
     return status;
 }
 
@@ -94,7 +94,7 @@ static enum nlsh_status make_codes_of(const struct nlsh__build *b, struct nlsh__
         status = nlsh__measure_margins(encode, b->router, b->held_rows, b->n_held, threshold,
                                        b->job, *bytes, *size, cost, error);
     if (status == NLSH_OK) return status;
-    free(*bytes);
+    nlsh__free(*bytes);
     *bytes = NULL;
     return status;
 }
@@ -118,7 +118,7 @@ static enum nlsh_status make_codes(struct nlsh__build *b, struct nlsh__encode *e
         enum nlsh_status status =
             make_codes_of(b, encode, 2 * code_bytes, &one, &one_size, &cost, error);
         if (status != NLSH_OK) {
-            free(*bytes);
+            nlsh__free(*bytes);
             *bytes = NULL;
             return status;
         }
@@ -130,12 +130,12 @@ static enum nlsh_status make_codes(struct nlsh__build *b, struct nlsh__encode *e
                            "some %.1f us",
                            code_bytes, cost.candidates, cost.ranked, ns / 1000);
         if (ns >= least && *bytes != NULL) {
-            free(one);
+            nlsh__free(one);
             continue;
         }
         least = ns;
         best = code_bytes;
-        free(*bytes);
+        nlsh__free(*bytes);
         *bytes = one;
         *size = one_size;
     }
@@ -178,7 +178,7 @@ static enum nlsh_status make_leaves(struct nlsh__build *b, const struct nlsh__en
     if (keep) {
         b->report.held_out_scanned = scanned;
     } else {
-        free(*bytes);
+        nlsh__free(*bytes);
         *bytes = NULL;
     }
 out:
@@ -297,12 +297,12 @@ enum nlsh_status nlsh__write_index(struct nlsh__build *b, const char *path,
     /* The file stands: a stop asked for now comes too late. */
     (void)nlsh__job_progress(b->job, "writing", 1, 1, NULL);
 out:
-    free(offsets);
-    free(ids);
-    free(vectors);
-    free(settings);
-    free(codes);
-    free(leaves);
-    free(targets);
+    nlsh__free(offsets);
+    nlsh__free(ids);
+    nlsh__free(vectors);
+    nlsh__free(settings);
+    nlsh__free(codes);
+    nlsh__free(leaves);
+    nlsh__free(targets);
     return status;
 }

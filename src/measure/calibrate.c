@@ -121,8 +121,8 @@ out:
 
 static void scratch_free(struct calibrate *c, size_t n_threads)
 {
-    for (size_t i = 0; c->scratch != NULL && i < n_threads; i++) free(c->scratch[i]);
-    free(c->scratch);
+    for (size_t i = 0; c->scratch != NULL && i < n_threads; i++) nlsh__free(c->scratch[i]);
+    nlsh__free(c->scratch);
 }
 
 /* Sums the counts over tasks, then over grid points, and keeps where recall rises. */
@@ -187,9 +187,9 @@ enum nlsh_status nlsh__calibrate(const struct nlsh__router *router, const struct
     for (size_t i = 0; i < NLSH__CALIBRATION_KS; i++) make_table(&c, n_tasks, i, out);
 out:
     scratch_free(&c, n_threads);
-    free(c.sizes);
-    free(c.weights);
-    free(c.tasks);
+    nlsh__free(c.sizes);
+    nlsh__free(c.weights);
+    nlsh__free(c.tasks);
     return status;
 }
 

@@ -93,11 +93,11 @@ static void workers_free(struct scoring *s)
 {
     for (size_t i = 0; i < s->n_workers; i++) {
         nlsh__curve_worker_free(&s->workers[i].curve);
-        free(s->workers[i].buckets);
-        free(s->workers[i].candidates);
-        free(s->workers[i].memory);
+        nlsh__free(s->workers[i].buckets);
+        nlsh__free(s->workers[i].candidates);
+        nlsh__free(s->workers[i].memory);
     }
-    free(s->workers);
+    nlsh__free(s->workers);
 }
 
 static void sum_point(const struct scoring *s, size_t point, double *recall, double *candidates)
@@ -169,6 +169,6 @@ enum nlsh_status nlsh__held_out_score(const struct nlsh__router *router,
 out:
     workers_free(&s);
     nlsh__curve_grid_free(&s.grid);
-    free(sizes);
+    nlsh__free(sizes);
     return status;
 }

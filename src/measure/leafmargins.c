@@ -14,9 +14,9 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "codes/make/leaves.h"
+#include "codes/score.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "codes/score.h"
 
 enum { MOST_K = 100, MAX_COUNTED = 500, COUNT_K = 10, N_SLOPES = 10 };
 
@@ -45,7 +45,7 @@ struct measure {
     const struct nlsh__leaves *leaves;
     const struct nlsh__router *router;
     const uint32_t *rows;
-    const struct nlsh_neighbors *truth;
+    const struct nlsh__neighbors *truth;
     float thresholds[NLSH__MARGIN_KS];
     size_t k;                     /* neighbours of each: at most MOST_K */
     uint32_t *place;              /* [n_rows] where a base row stands */
@@ -238,20 +238,20 @@ static void measure_free(struct measure *c, size_t n_threads)
     for (size_t i = 0; c->scratch != NULL && i < n_threads; i++) {
         struct scratch *s = &c->scratch[i];
         void *all[] = {s->inputs, s->probabilities, s->work, s->origin, s->weights, s->scores};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) free(all[j]);
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) nlsh__free(all[j]);
     }
-    free(c->scratch);
-    free(c->place);
-    free(c->bucket_of);
-    free(c->neighbours);
-    free(c->limits);
-    free(c->counts);
+    nlsh__free(c->scratch);
+    nlsh__free(c->place);
+    nlsh__free(c->bucket_of);
+    nlsh__free(c->neighbours);
+    nlsh__free(c->limits);
+    nlsh__free(c->counts);
 }
 
 enum nlsh_status
 nlsh__measure_leaves(const struct nlsh__encode *in, const struct nlsh__codes *codes,
                      const struct nlsh__router *router, const uint32_t *rows, size_t n_held,
-                     const struct nlsh_neighbors *truth, const float *thresholds,
+                     const struct nlsh__neighbors *truth, const float *thresholds,
                      const struct nlsh__job *job, void *bytes, size_t size, double *leaves,
                      struct nlsh_error *error)
 {
@@ -283,7 +283,7 @@ nlsh__measure_leaves(const struct nlsh__encode *in, const struct nlsh__codes *co
     }
 out:
     measure_free(&c, n_threads);
-    free(sorted);
+    nlsh__free(sorted);
     nlsh__leaves_close(view);
     return status;
 }

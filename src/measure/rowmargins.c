@@ -6,11 +6,11 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "codes/make/encode.h"
+#include "codes/score.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/select.h"
 #include "kernels/topk.h"
-#include "codes/score.h"
 
 enum { MAX_QUERIES = 500, MOST_K = 100, COUNT_K = 10 };
 
@@ -201,12 +201,12 @@ static void measure_free(struct measure *c, size_t n_threads)
         struct scratch *s = &c->scratch[i];
         void *all[] = {s->inputs,  s->probabilities, s->work,  s->origin,
                        s->weights, s->scores,        s->units, s->keys};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) free(all[j]);
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) nlsh__free(all[j]);
     }
-    free(c->scratch);
-    free(c->candidates);
-    free(c->ranked);
-    for (size_t i = 0; i < NLSH__MARGIN_KS; i++) free(c->margins[i]);
+    nlsh__free(c->scratch);
+    nlsh__free(c->candidates);
+    nlsh__free(c->ranked);
+    for (size_t i = 0; i < NLSH__MARGIN_KS; i++) nlsh__free(c->margins[i]);
 }
 
 enum nlsh_status nlsh__measure_margins(const struct nlsh__encode *in,

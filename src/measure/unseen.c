@@ -31,7 +31,7 @@ static uint32_t bucket_without(const struct nlsh__csr *csr, uint32_t x, uint32_t
 }
 
 enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh_neighbors *truth,
+                                      size_t n_held, const struct nlsh__neighbors *truth,
                                       const uint32_t *bucket_of, size_t m, uint32_t *out,
                                       struct nlsh_error *error)
 {
@@ -46,6 +46,6 @@ enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_
                          : bucket_of[x];
         }
 out:
-    free(weight_in);
+    nlsh__free(weight_in);
     return status;
 }

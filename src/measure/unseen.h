@@ -2,6 +2,7 @@
 #ifndef NLSH_MEASURE_UNSEEN_H
 #define NLSH_MEASURE_UNSEEN_H
 
+#include "base/neighbors.h"
 #include "nlsh/learn.h"
 
 struct nlsh__csr;
@@ -22,7 +23,7 @@ struct nlsh__csr;
  * more candidates on Fashion-MNIST and MNIST). Source: ours. O(n_held x k x degree). NLSH_E_NOMEM.
  */
 enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh_neighbors *truth,
+                                      size_t n_held, const struct nlsh__neighbors *truth,
                                       const uint32_t *bucket_of, size_t m, uint32_t *out,
                                       struct nlsh_error *error);
 

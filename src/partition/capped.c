@@ -115,8 +115,8 @@ static enum nlsh_status balance(struct capped *c, const struct nlsh__job *job,
     }
     NLSH_TRY(nlsh__job_progress(job, "balance", BALANCE_ROUNDS, BALANCE_ROUNDS, error));
 out:
-    free(s.cells);
-    free(s.l2sq);
+    nlsh__free(s.cells);
+    nlsh__free(s.l2sq);
     return status;
 }
 
@@ -180,11 +180,11 @@ static enum nlsh_status spill(struct capped *c, const struct nlsh__job *job,
         c->sizes[to]++;
     }
 out:
-    free(row_of);
-    free(rows);
-    free(best);
-    free(l2sq);
-    free(moves);
+    nlsh__free(row_of);
+    nlsh__free(rows);
+    nlsh__free(best);
+    nlsh__free(l2sq);
+    nlsh__free(moves);
     return status;
 }
 
@@ -234,8 +234,8 @@ enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim,
     fill_empty_buckets(&c);
     NLSH_TRY(nlsh__partition_check(bucket_of, n, m, c.cap, error));
 out:
-    free(centroids);
-    free(c.sizes);
-    free(c.penalty);
+    nlsh__free(centroids);
+    nlsh__free(c.sizes);
+    nlsh__free(c.penalty);
     return status;
 }

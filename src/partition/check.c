@@ -74,7 +74,7 @@ static enum nlsh_status check_symmetry(const struct nlsh__csr *csr, struct nlsh_
                 break;
             }
         }
-    free(cursor);
+    nlsh__free(cursor);
     /* As many steps as entries, and each met an own one: none is left over. */
     if (asymmetric == csr->n) return NLSH_OK;
     return damaged(error, asymmetric, "is not symmetric with its neighbours' rows");
@@ -128,7 +128,7 @@ enum nlsh_status nlsh__partition_check(const uint32_t *bucket_of, size_t n, size
             status = nlsh__fail(error, NLSH_E_INTERNAL, NULL,
                                 "partition: bucket %zu holds %zu vectors, not 1 to %zu", b,
                                 sizes[b], cap);
-    free(sizes);
+    nlsh__free(sizes);
     return status;
 }
 

@@ -18,7 +18,7 @@ static enum nlsh_status make_room(struct nlsh__heap *heap, struct nlsh_error *er
     enum nlsh_status status = nlsh__alloc(&entries, capacity, sizeof *entries, error);
     if (status != NLSH_OK) return status;
     if (heap->n > 0) memcpy(entries, heap->entries, heap->n * sizeof *entries);
-    free(heap->entries);
+    nlsh__free(heap->entries);
     heap->entries = entries;
     heap->capacity = capacity;
     return NLSH_OK;
@@ -63,6 +63,6 @@ void nlsh__heap_clear(struct nlsh__heap *heap)
 
 void nlsh__heap_free(struct nlsh__heap *heap)
 {
-    free(heap->entries);
+    nlsh__free(heap->entries);
     *heap = (struct nlsh__heap){0};
 }

@@ -173,7 +173,7 @@ enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, do
     NLSH_TRY(nlsh__partition_repair(csr, m, cap, bucket_of, NULL, error));
     NLSH_TRY(nlsh__partition_check(bucket_of, csr->n, m, cap, error));
 out:
-    free(arrays.wide);
+    nlsh__free(arrays.wide);
     /* The handle stays open: libgomp, which KaHIP brings along, does not survive being unloaded,
      * and opening again only counts up. */
     return status;

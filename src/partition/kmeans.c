@@ -56,7 +56,7 @@ static enum nlsh_status update_centroids(struct lloyd *s, struct nlsh_error *err
     for (size_t j = 0; j < s->k; j++)
         for (size_t d = 0; d < s->dim; d++)
             s->centroids[j * s->dim + d] = (float)(sums[j * s->dim + d] / (double)s->sizes[j]);
-    free(sums);
+    nlsh__free(sums);
     return NLSH_OK;
 }
 
@@ -94,9 +94,9 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
             nlsh__nearest_cells(rows, n, dim, centroids, NULL, k, 1, job, cell_of, NULL, error));
     NLSH_TRY(nlsh__job_progress(job, "k-means", iterations, iterations, error));
 out:
-    free(chosen);
-    free(sample);
-    free(s.cell_of);
-    free(s.sizes);
+    nlsh__free(chosen);
+    nlsh__free(sample);
+    nlsh__free(s.cell_of);
+    nlsh__free(s.sizes);
     return status;
 }

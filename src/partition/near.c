@@ -201,17 +201,17 @@ static enum nlsh_status near_bf16(struct near *c, const struct nlsh__job *job,
     nlsh__pool_run(job->pool, (c->n + ROWS - 1) / ROWS, rows_task, c);
 out:
     for (size_t i = 0; c->workers != NULL && i < n_threads; i++) {
-        free(c->workers[i].left);
-        free(c->workers[i].scores);
-        free(c->workers[i].found);
-        free(c->workers[i].ids);
-        free(c->workers[i].keys);
+        nlsh__free(c->workers[i].left);
+        nlsh__free(c->workers[i].scores);
+        nlsh__free(c->workers[i].found);
+        nlsh__free(c->workers[i].ids);
+        nlsh__free(c->workers[i].keys);
     }
-    free(c->workers);
-    free(c->right);
-    free(c->bias);
-    free(sums);
-    free(mean);
+    nlsh__free(c->workers);
+    nlsh__free(c->right);
+    nlsh__free(c->bias);
+    nlsh__free(sums);
+    nlsh__free(mean);
     return status;
 }
 

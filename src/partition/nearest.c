@@ -86,7 +86,7 @@ static enum nlsh_status mean_of(const float *rows, size_t n, size_t dim, float *
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < dim; d++) sums[d] += (double)rows[i * dim + d];
     for (size_t d = 0; d < dim; d++) mean[d] = (float)(sums[d] / (double)n);
-    free(sums);
+    nlsh__free(sums);
     return NLSH_OK;
 }
 
@@ -117,14 +117,14 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
     nlsh__pool_run(job->pool, (n + BLOCK - 1) / BLOCK, nearest_task, &c);
 out:
     for (size_t i = 0; c.hits != NULL && i < n_threads; i++) {
-        free(c.hits[i].n);
-        free(c.hits[i].ids);
-        free(c.hits[i].scores.f32);
+        nlsh__free(c.hits[i].n);
+        nlsh__free(c.hits[i].ids);
+        nlsh__free(c.hits[i].scores.f32);
     }
-    free(c.hits);
-    free(c.mean);
-    free(c.centred);
-    free(own);
+    nlsh__free(c.hits);
+    nlsh__free(c.mean);
+    nlsh__free(c.centred);
+    nlsh__free(own);
     nlsh__panel_f32_free(&c.panel);
     return status;
 }

@@ -180,9 +180,9 @@ static enum nlsh_status fill_empty(struct repair *r, size_t n_empty, struct nlsh
         NLSH_TRY(bisect(r, start[b], start[b + 1], ids, shares[b], error));
     }
 out:
-    free(shares);
-    free(ids);
-    free(start);
+    nlsh__free(shares);
+    nlsh__free(ids);
+    nlsh__free(start);
     return status;
 }
 
@@ -263,7 +263,7 @@ static enum nlsh_status relieve_all(struct repair *r, struct nlsh_error *error)
         if (r->sizes[b] > r->cap)
             NLSH_TRY(relieve(r, b, r->order + start[b], start[b + 1] - start[b], error));
 out:
-    free(start);
+    nlsh__free(start);
     return status;
 }
 
@@ -336,12 +336,12 @@ enum nlsh_status nlsh__partition_repair(const struct nlsh__csr *csr, size_t m, s
     }
     if (n_moved != NULL) *n_moved = moved;
 out:
-    free(r.sizes);
-    free(r.order);
-    free(r.place);
-    free(r.scratch);
-    free(r.cost);
-    free(r.tie);
+    nlsh__free(r.sizes);
+    nlsh__free(r.order);
+    nlsh__free(r.place);
+    nlsh__free(r.scratch);
+    nlsh__free(r.cost);
+    nlsh__free(r.tie);
     nlsh__heap_free(&r.heap);
     return status;
 }

@@ -152,8 +152,8 @@ out:
 void nlsh__router_close(struct nlsh__router *router)
 {
     if (router == NULL) return;
-    free(router->rows);
-    free(router);
+    nlsh__free(router->rows);
+    nlsh__free(router);
 }
 
 const struct nlsh__groups *nlsh__router_groups(const struct nlsh__router *router)
@@ -346,12 +346,12 @@ out:
 void nlsh__router_block_free(struct nlsh__router_block *b)
 {
     if (b == NULL) return;
-    free(b->hidden);
-    free(b->bytes);
-    free(b->scales);
-    free(b->groups);
-    free(b->logits);
-    free(b);
+    nlsh__free(b->hidden);
+    nlsh__free(b->bytes);
+    nlsh__free(b->scales);
+    nlsh__free(b->groups);
+    nlsh__free(b->logits);
+    nlsh__free(b);
 }
 
 int nlsh__router_projects_bytes(const struct nlsh__router *router)

@@ -1,5 +1,5 @@
 /*
- * batch.c - many queries over threads, which share what they read.
+ * batch.c - many queries over threads, which share what they read: nlsh_searcher_pool.
  *
  * A part of the batch at a time is routed; then its queries are ordered by the bucket that comes
  * first for each, so that neighbours in that order want the same codes and rows, and are scanned in
@@ -21,7 +21,8 @@
 enum {
     TASK = (int)NLSH__BLOCK, /* queries that are routed, or ranked exactly, in one task */
     MOST_PART = 16384,       /* queries routed before any is scanned */
-    MOST_INPUTS = 16 << 20   /* floats of their inputs */
+    MOST_INPUTS = 16 << 20,  /* floats of their inputs */
+    MOST_THREADS = 4096
 };
 
 /* The buckets of a task's queries and their probabilities, one list behind the other. */
@@ -31,26 +32,40 @@ struct lists {
     size_t n, room;
 };
 
-struct batch {
+/* A worker's memory for routing. */
+struct routing {
+    struct nlsh__router_block *block;
+    uint8_t *bytes; /* [NLSH__BLOCK x byte_stride], and a block more */
+    float *inputs;  /* [NLSH__BLOCK x stride] */
+};
+
+/* What lives as long as the pool: a worker's scratch, and the memory of a part. */
+struct nlsh_searcher_pool {
     const struct nlsh_index *index;
+    struct nlsh__pool *threads;
+    size_t n_threads, stride, byte_stride;
     struct nlsh_searcher **searchers; /* [n_threads] */
-    struct nlsh__block **blocks;      /* [n_threads] */
-    struct nlsh_error *errors;        /* [tasks of the whole batch] */
+    struct nlsh__block **blocks;      /* [n_threads] where there are codes */
+    struct routing *routing;          /* [n_threads] where there are codes */
+    size_t most_part, room;           /* queries that a part may have, and that there is room for */
+    float *inputs;                    /* [room x stride] */
+    struct nlsh__routed *routed;      /* [room] */
+    size_t *list_at;                  /* [room] where in its task's list a query's buckets begin */
+    struct lists *lists;              /* [room / TASK] */
+    uint32_t *order;                  /* [room] */
+    size_t *cuts;                     /* [room + 1] where in order each block begins */
+};
+
+/* One call. */
+struct batch {
+    struct nlsh_searcher_pool *pool;
+    struct nlsh_error *errors; /* [tasks of the whole batch] */
     const struct nlsh_matrix *queries;
-    const struct nlsh_search_options *options;
+    const struct nlsh__wanted *wanted;
     struct nlsh__plan plan;
-    uint32_t *ids;
-    float *l2sq;
-    struct nlsh_search_stats *stats;
-    /* a part: queries first .. first + n - 1 */
-    size_t first, n, stride, byte_stride;
-    struct routing *routing;     /* [n_threads] */
-    float *inputs;               /* [part x stride] */
-    struct nlsh__routed *routed; /* [part] */
-    size_t *list_at;             /* [part] where in its task's list a query's buckets begin */
-    struct lists *lists;         /* [tasks of a part] */
-    uint32_t *order;             /* [part] */
-    size_t *cuts;                /* [part + 1] where in order each block begins */
+    uint64_t *keys;
+    float *distances;
+    size_t first, n; /* of a part: queries first .. first + n - 1 */
 };
 
 /* ---- exactly --------------------------------------------------------------------------------- */
@@ -60,17 +75,17 @@ static void exact_task(void *ctx, size_t number, size_t worker)
     const struct batch *b = ctx;
     size_t first = number * TASK, left = b->queries->n_rows - first;
     struct nlsh_error *error = &b->errors[number];
-    error->status = nlsh__search_rows(b->searchers[worker], b->queries, first,
-                                      first + (left < TASK ? left : TASK), b->options, b->ids,
-                                      b->l2sq, b->stats, error);
+    error->status = nlsh__search_rows(b->pool->searchers[worker], b->queries, first,
+                                      first + (left < TASK ? left : TASK), b->wanted, b->keys,
+                                      b->distances, error);
 }
 
 /* ---- routing --------------------------------------------------------------------------------- */
 
 static void lists_free(struct lists *list)
 {
-    free(list->buckets);
-    free(list->probabilities);
+    nlsh__free(list->buckets);
+    nlsh__free(list->probabilities);
 }
 
 static enum nlsh_status append(struct lists *list, const uint32_t *buckets,
@@ -96,144 +111,119 @@ out:
     return status;
 }
 
-/* A worker's memory for routing. */
-struct routing {
-    struct nlsh__router_block *block;
-    uint8_t *bytes; /* [NLSH__BLOCK x byte_stride], and a block more */
-    float *inputs;  /* [NLSH__BLOCK x stride] */
-};
-
-/* Queries first .. end - 1 of the part, at most a block, projected into b->inputs: those of bytes
+/* Queries first .. end - 1 of the part, at most a block, projected into pool->inputs: those of bytes
  * together. */
-static enum nlsh_status project_block(struct batch *b, size_t first, size_t end, size_t worker,
-                                      struct nlsh_error *error)
+static enum nlsh_status project_block(const struct batch *b, size_t first, size_t end,
+                                      size_t worker, struct nlsh_error *error)
 {
-    const struct nlsh__router *router = b->index->router_view;
-    struct nlsh_searcher *s = b->searchers[worker];
-    const struct routing *r = &b->routing[worker];
-    size_t dim = b->index->meta.dim, n_together = 0;
+    const struct nlsh_searcher_pool *pool = b->pool;
+    const struct nlsh_index *index = pool->index;
+    const struct nlsh__router *router = index->router_view;
+    struct nlsh_searcher *s = pool->searchers[worker];
+    const struct routing *r = &pool->routing[worker];
+    size_t dim = index->meta.dim, n_together = 0;
     float whole[NLSH__BLOCK];
     uint8_t together[NLSH__BLOCK];
     for (size_t i = first; i < end; i++) {
         size_t at = i - first;
-        float *inputs = b->inputs + i * b->stride;
+        float *inputs = pool->inputs + i * pool->stride;
         enum nlsh_status status =
-            nlsh__query_set(&s->query, b->index, b->queries, b->first + i, error);
+            nlsh__query_set(&s->query, index, b->queries, b->first + i, error);
         if (status != NLSH_OK) return status;
-        b->routed[i].inputs = inputs;
+        pool->routed[i].inputs = inputs;
         whole[at] = nlsh__query_whole(s);
         together[at] = s->query.as_bytes && nlsh__router_projects_bytes(router);
         n_together += together[at];
         if (together[at]) {
-            memcpy(r->bytes + at * b->byte_stride, s->query.bytes, dim);
+            memcpy(r->bytes + at * pool->byte_stride, s->query.bytes, dim);
             continue;
         }
-        memset(inputs, 0, b->stride * sizeof *inputs); /* what fills up stays zero */
+        memset(inputs, 0, pool->stride * sizeof *inputs); /* what fills up stays zero */
         nlsh__router_project(router, s->query.routed, s->query.as_bytes ? s->query.bytes : NULL,
                              inputs);
-        nlsh__query_units(s, inputs, whole[at], &b->routed[i].units);
+        nlsh__query_units(s, inputs, whole[at], &pool->routed[i].units);
     }
     if (n_together == 0) return NLSH_OK;
-    nlsh__router_project_block(router, r->bytes, b->byte_stride, end - first, r->inputs);
+    nlsh__router_project_block(router, r->bytes, pool->byte_stride, end - first, r->inputs);
     for (size_t i = first; i < end; i++) {
-        float *inputs = b->inputs + i * b->stride;
+        float *inputs = pool->inputs + i * pool->stride;
         if (!together[i - first]) continue;
-        memcpy(inputs, r->inputs + (i - first) * b->stride, b->stride * sizeof *inputs);
-        nlsh__score_units(b->index->codes_view, 0, inputs, whole[i - first], &b->routed[i].units);
+        memcpy(inputs, r->inputs + (i - first) * pool->stride, pool->stride * sizeof *inputs);
+        nlsh__score_units(index->codes_view, 0, inputs, whole[i - first], &pool->routed[i].units);
     }
     return NLSH_OK;
 }
 
-static enum nlsh_status choose(struct batch *b, size_t i, const struct nlsh__router_pass *pass,
-                               struct nlsh_searcher *s, struct lists *list,
-                               struct nlsh_error *error)
+static enum nlsh_status choose(const struct batch *b, size_t i,
+                               const struct nlsh__router_pass *pass, struct nlsh_searcher *s,
+                               struct lists *list, struct nlsh_error *error)
 {
-    const uint32_t *groups = b->index->codes_view->group_offsets;
+    struct nlsh_searcher_pool *pool = b->pool;
+    const uint32_t *groups = pool->index->codes_view->group_offsets;
     struct nlsh__answer answer;
-    nlsh__answer_from(b->index->router_view, pass, &answer);
+    nlsh__answer_from(pool->index->router_view, pass, &answer);
     size_t n_groups = 0;
     size_t n =
         nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities, s->bucket_keys);
     for (size_t j = 0; j < n; j++) n_groups += groups[s->buckets[j] + 1] - groups[s->buckets[j]];
     size_t most = UINT32_MAX / NLSH__GROUP;
-    b->routed[i].n_buckets = (uint32_t)n;
-    b->routed[i].n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
-    if (b->plan.by_leaves) b->routed[i].n_scores = UINT32_MAX; /* which, the leaves say */
-    b->list_at[i] = list->n;
+    pool->routed[i].n_buckets = (uint32_t)n;
+    pool->routed[i].n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
+    if (b->plan.by_leaves) pool->routed[i].n_scores = UINT32_MAX; /* which, the leaves say */
+    pool->list_at[i] = list->n;
     return append(list, s->buckets, s->probabilities, n, error);
 }
 
 static void route_task(void *ctx, size_t number, size_t worker)
 {
-    struct batch *b = ctx;
+    const struct batch *b = ctx;
+    struct nlsh_searcher_pool *pool = b->pool;
     struct nlsh_error *error = &b->errors[b->first / TASK + number];
-    struct nlsh__router_block *block = b->routing[worker].block;
-    struct lists *list = &b->lists[number];
+    struct nlsh__router_block *block = pool->routing[worker].block;
+    struct lists *list = &pool->lists[number];
     size_t first = number * TASK, end = first + TASK < b->n ? first + TASK : b->n;
     list->n = 0;
     error->status = project_block(b, first, end, worker, error);
     if (error->status != NLSH_OK) return;
-    nlsh__router_begin_block(b->index->router_view, block, b->inputs + first * b->stride,
+    nlsh__router_begin_block(pool->index->router_view, block, pool->inputs + first * pool->stride,
                              end - first);
     for (size_t i = first; i < end && error->status == NLSH_OK; i++) {
         struct nlsh__router_pass pass;
         nlsh__router_block_pass(block, i - first, &pass);
-        error->status = choose(b, i, &pass, b->searchers[worker], list, error);
+        error->status = choose(b, i, &pass, pool->searchers[worker], list, error);
     }
     for (size_t i = first; i < end; i++) {
-        b->routed[i].buckets = list->buckets + b->list_at[i];
-        b->routed[i].probabilities = list->probabilities + b->list_at[i];
+        pool->routed[i].buckets = list->buckets + pool->list_at[i];
+        pool->routed[i].probabilities = list->probabilities + pool->list_at[i];
     }
-}
-
-static enum nlsh_status routing_create(struct batch *b, size_t n_threads, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    b->byte_stride = (b->index->meta.dim + 63) / 64 * 64;
-    NLSH_TRY(nlsh__calloc(&b->routing, n_threads, sizeof *b->routing, error));
-    for (size_t i = 0; i < n_threads; i++) {
-        struct routing *r = &b->routing[i];
-        NLSH_TRY(nlsh__router_block_create(b->index->router_view, &r->block, error));
-        NLSH_TRY(nlsh__calloc(&r->bytes, NLSH__BLOCK * b->byte_stride + NLSH__BLOCK, 1, error));
-        NLSH_TRY(nlsh__alloc(&r->inputs, NLSH__BLOCK * b->stride, sizeof *r->inputs, error));
-    }
-out:
-    return status;
-}
-
-static void routing_free(struct batch *b, size_t n_threads)
-{
-    for (size_t i = 0; b->routing != NULL && i < n_threads; i++) {
-        nlsh__router_block_free(b->routing[i].block);
-        free(b->routing[i].bytes);
-        free(b->routing[i].inputs);
-    }
-    free(b->routing);
 }
 
 /* Queries by the bucket that is first in their list, counted into order; then cut into blocks. */
-static enum nlsh_status make_blocks(struct batch *b, size_t *n_blocks, struct nlsh_error *error)
+static enum nlsh_status make_blocks(const struct batch *b, size_t *n_blocks,
+                                    struct nlsh_error *error)
 {
-    size_t m = b->index->meta.n_buckets, scores = 0;
+    const struct nlsh_searcher_pool *pool = b->pool;
+    const struct nlsh__routed *routed = pool->routed;
+    size_t m = pool->index->meta.n_buckets, scores = 0;
     uint32_t *counts;
     enum nlsh_status status = nlsh__calloc(&counts, m + 1, sizeof *counts, error);
     if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < b->n; i++) counts[b->routed[i].buckets[0] + 1]++;
+    for (size_t i = 0; i < b->n; i++) counts[routed[i].buckets[0] + 1]++;
     for (size_t j = 1; j < m; j++) counts[j + 1] += counts[j];
-    for (size_t i = 0; i < b->n; i++) b->order[counts[b->routed[i].buckets[0]]++] = (uint32_t)i;
-    free(counts);
+    for (size_t i = 0; i < b->n; i++) pool->order[counts[routed[i].buckets[0]]++] = (uint32_t)i;
+    nlsh__free(counts);
     *n_blocks = 0;
     for (size_t i = 0; i < b->n; i++) {
-        size_t more = b->routed[b->order[i]].n_scores,
-               first = *n_blocks ? b->cuts[*n_blocks - 1] : 0;
+        size_t more = routed[pool->order[i]].n_scores;
+        size_t first = *n_blocks ? pool->cuts[*n_blocks - 1] : 0;
         if (more > NLSH__ROUND) more = 0; /* it is scanned alone */
         if (i == 0 || scores + more > NLSH__BLOCK_SCORES || i - first == NLSH__BLOCK_QUERIES) {
-            b->cuts[(*n_blocks)++] = i;
+            pool->cuts[(*n_blocks)++] = i;
             scores = 0;
         }
         scores += more;
     }
-    b->cuts[*n_blocks] = b->n;
+    pool->cuts[*n_blocks] = b->n;
     return NLSH_OK;
 }
 
@@ -242,126 +232,226 @@ static enum nlsh_status make_blocks(struct batch *b, size_t *n_blocks, struct nl
 static void scan_task(void *ctx, size_t number, size_t worker)
 {
     const struct batch *b = ctx;
-    struct nlsh_searcher *s = b->searchers[worker];
+    const struct nlsh_searcher_pool *pool = b->pool;
+    struct nlsh_searcher *s = pool->searchers[worker];
     const struct nlsh__routed *queries[NLSH__BLOCK_QUERIES] = {NULL};
-    size_t first = b->cuts[number], n = b->cuts[number + 1] - first, k = b->plan.k, reranked;
-    for (size_t i = 0; i < n; i++) queries[i] = &b->routed[b->order[first + i]];
-    nlsh__block_scores(b->blocks[worker], s, queries, n);
+    size_t first = pool->cuts[number], n = pool->cuts[number + 1] - first, k = b->plan.k, ranked;
+    for (size_t i = 0; i < n; i++) queries[i] = &pool->routed[pool->order[first + i]];
+    nlsh__block_scores(pool->blocks[worker], s, queries, n);
     for (size_t i = 0; i < n; i++) {
-        size_t q = b->first + b->order[first + i];
+        size_t q = b->first + pool->order[first + i];
         /* it was taken before, without an error */
-        (void)!nlsh__query_set(&s->query, b->index, b->queries, q, NULL);
+        (void)!nlsh__query_set(&s->query, pool->index, b->queries, q, NULL);
         size_t candidates =
-            nlsh__block_finish(b->blocks[worker], s, queries[i], i, &b->plan, &reranked);
-        nlsh__answer_query(s, k, b->ids + q * k, b->l2sq != NULL ? b->l2sq + q * k : NULL);
-        if (b->stats != NULL)
-            b->stats[q] = (struct nlsh_search_stats){queries[i]->n_buckets, (uint32_t)candidates,
-                                                     (uint32_t)reranked};
+            nlsh__block_finish(pool->blocks[worker], s, queries[i], i, &b->plan, &ranked);
+        nlsh__answer_query(s, k, b->keys + q * k,
+                           b->distances != NULL ? b->distances + q * k : NULL);
+        nlsh__count_query(&b->wanted->stats, q, queries[i]->n_buckets, candidates, ranked);
     }
 }
 
-static enum nlsh_status search_part(struct batch *b, struct nlsh__pool *pool,
-                                    struct nlsh_error *error)
+/* The error of the first of n tasks that failed. */
+static enum nlsh_status first_failure(const struct nlsh_error *errors, size_t n,
+                                      struct nlsh_error *error)
 {
-    size_t n_tasks = (b->n + TASK - 1) / TASK, n_blocks;
-    nlsh__pool_run(pool, n_tasks, route_task, b);
-    for (size_t t = 0; t < n_tasks; t++) {
-        const struct nlsh_error *one = &b->errors[b->first / TASK + t];
-        if (one->status == NLSH_OK) continue;
-        if (error != NULL) *error = *one;
-        return one->status;
-    }
-    enum nlsh_status status = make_blocks(b, &n_blocks, error);
-    if (status == NLSH_OK) nlsh__pool_run(pool, n_blocks, scan_task, b);
-    return status;
-}
-
-static enum nlsh_status search_by_codes(struct batch *b, struct nlsh__pool *pool,
-                                        struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n = b->queries->n_rows, n_threads = nlsh__pool_n_threads(pool), part = MOST_PART;
-    b->stride = nlsh__router_input_size(b->index->router_view);
-    while (part > TASK && part * b->stride > MOST_INPUTS) part /= 2;
-    if (part > n) part = (n + TASK - 1) / TASK * TASK;
-    NLSH_TRY(nlsh__calloc(&b->blocks, n_threads, sizeof *b->blocks, error));
-    for (size_t i = 0; i < n_threads; i++)
-        NLSH_TRY(nlsh__block_create(b->index, &b->blocks[i], error));
-    NLSH_TRY(routing_create(b, n_threads, error));
-    NLSH_TRY(nlsh__alloc(&b->inputs, part * b->stride, sizeof *b->inputs, error));
-    NLSH_TRY(nlsh__calloc(&b->routed, part, sizeof *b->routed, error));
-    NLSH_TRY(nlsh__calloc(&b->list_at, part, sizeof *b->list_at, error));
-    NLSH_TRY(nlsh__calloc(&b->lists, part / TASK, sizeof *b->lists, error));
-    NLSH_TRY(nlsh__alloc(&b->order, part, sizeof *b->order, error));
-    NLSH_TRY(nlsh__alloc(&b->cuts, part + 1, sizeof *b->cuts, error));
-    for (b->first = 0; b->first < n; b->first += part) {
-        b->n = n - b->first < part ? n - b->first : part;
-        NLSH_TRY(search_part(b, pool, error));
-    }
-out:
-    for (size_t i = 0; b->blocks != NULL && i < n_threads; i++) nlsh__block_free(b->blocks[i]);
-    for (size_t i = 0; b->lists != NULL && i < part / TASK; i++) lists_free(&b->lists[i]);
-    routing_free(b, n_threads);
-    free(b->blocks);
-    free(b->inputs);
-    free(b->routed);
-    free(b->list_at);
-    free(b->lists);
-    free(b->order);
-    free(b->cuts);
-    return status;
-}
-
-/* ---- the call -------------------------------------------------------------------------------- */
-
-static enum nlsh_status search_exactly(struct batch *b, struct nlsh__pool *pool,
-                                       struct nlsh_error *error)
-{
-    size_t n_tasks = (b->queries->n_rows + TASK - 1) / TASK;
-    nlsh__pool_run(pool, n_tasks, exact_task, b);
-    for (size_t t = 0; t < n_tasks; t++) {
-        if (b->errors[t].status == NLSH_OK) continue;
-        if (error != NULL) *error = b->errors[t];
-        return b->errors[t].status;
+    for (size_t t = 0; t < n; t++) {
+        if (errors[t].status == NLSH_OK) continue;
+        if (error != NULL) *error = errors[t];
+        return errors[t].status;
     }
     return NLSH_OK;
 }
 
+static enum nlsh_status search_part(struct batch *b, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_tasks = (b->n + TASK - 1) / TASK, n_blocks;
+    nlsh__pool_run(b->pool->threads, n_tasks, route_task, b);
+    NLSH_TRY(first_failure(b->errors + b->first / TASK, n_tasks, error));
+    NLSH_TRY(make_blocks(b, &n_blocks, error));
+    nlsh__pool_run(b->pool->threads, n_blocks, scan_task, b);
+out:
+    return status;
+}
+
+static void part_free(struct nlsh_searcher_pool *pool)
+{
+    for (size_t i = 0; pool->lists != NULL && i < pool->room / TASK; i++)
+        lists_free(&pool->lists[i]);
+    nlsh__free(pool->inputs);
+    nlsh__free(pool->routed);
+    nlsh__free(pool->list_at);
+    nlsh__free(pool->lists);
+    nlsh__free(pool->order);
+    nlsh__free(pool->cuts);
+    pool->inputs = NULL;
+    pool->routed = NULL;
+    pool->list_at = NULL;
+    pool->lists = NULL;
+    pool->order = NULL;
+    pool->cuts = NULL;
+    pool->room = 0;
+}
+
+/* Room for a part of so many queries, a multiple of TASK; what is there is kept where it is enough. */
+static enum nlsh_status part_reserve(struct nlsh_searcher_pool *pool, size_t part,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    if (part <= pool->room) return NLSH_OK;
+    part_free(pool);
+    pool->room = part;
+    NLSH_TRY(nlsh__alloc(&pool->inputs, part * pool->stride, sizeof *pool->inputs, error));
+    NLSH_TRY(nlsh__calloc(&pool->routed, part, sizeof *pool->routed, error));
+    NLSH_TRY(nlsh__calloc(&pool->list_at, part, sizeof *pool->list_at, error));
+    NLSH_TRY(nlsh__calloc(&pool->lists, part / TASK, sizeof *pool->lists, error));
+    NLSH_TRY(nlsh__alloc(&pool->order, part, sizeof *pool->order, error));
+    NLSH_TRY(nlsh__alloc(&pool->cuts, part + 1, sizeof *pool->cuts, error));
+out:
+    if (status != NLSH_OK) part_free(pool);
+    return status;
+}
+
+static enum nlsh_status search_by_codes(struct batch *b, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = b->queries->n_rows, part = b->pool->most_part;
+    if (part > n) part = (n + TASK - 1) / TASK * TASK;
+    NLSH_TRY(part_reserve(b->pool, part, error));
+    for (b->first = 0; b->first < n; b->first += part) {
+        b->n = n - b->first < part ? n - b->first : part;
+        NLSH_TRY(search_part(b, error));
+    }
+out:
+    return status;
+}
+
+/* ---- the calls ------------------------------------------------------------------------------- */
+
+static enum nlsh_status worker_create(struct nlsh_searcher_pool *pool, size_t i,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct routing *r = &pool->routing[i];
+    NLSH_TRY(nlsh_searcher_create(pool->index, &pool->searchers[i], error));
+    if (pool->index->codes_view == NULL) return NLSH_OK;
+    NLSH_TRY(nlsh__block_create(pool->index, &pool->blocks[i], error));
+    NLSH_TRY(nlsh__router_block_create(pool->index->router_view, &r->block, error));
+    NLSH_TRY(nlsh__calloc(&r->bytes, NLSH__BLOCK * pool->byte_stride + NLSH__BLOCK, 1, error));
+    NLSH_TRY(nlsh__alloc(&r->inputs, NLSH__BLOCK * pool->stride, sizeof *r->inputs, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh_searcher_pool_create(const struct nlsh_index *index, size_t n_threads,
+                                           struct nlsh_searcher_pool **out,
+                                           struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_searcher_pool *pool = NULL;
+    nlsh__error_clear(error);
+    *out = NULL;
+    if (index == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "no index");
+    if (n_threads < 1 || n_threads > MOST_THREADS)
+        return nlsh__fail(error, NLSH_E_ARG, "use the number of cores, or 1",
+                          "threads is %zu: it must lie between 1 and %d", n_threads, MOST_THREADS);
+    NLSH_TRY(nlsh__calloc(&pool, 1, sizeof *pool, error));
+    pool->index = index;
+    pool->n_threads = n_threads;
+    pool->stride = nlsh__router_input_size(index->router_view);
+    pool->byte_stride = (index->meta.dim + 63) / 64 * 64;
+    pool->most_part = MOST_PART;
+    while (pool->most_part > TASK && pool->most_part * pool->stride > MOST_INPUTS)
+        pool->most_part /= 2;
+    NLSH_TRY(nlsh__calloc(&pool->searchers, n_threads, sizeof *pool->searchers, error));
+    NLSH_TRY(nlsh__calloc(&pool->blocks, n_threads, sizeof *pool->blocks, error));
+    NLSH_TRY(nlsh__calloc(&pool->routing, n_threads, sizeof *pool->routing, error));
+    for (size_t i = 0; i < n_threads; i++) NLSH_TRY(worker_create(pool, i, error));
+    NLSH_TRY(nlsh__pool_create(n_threads, &pool->threads, error));
+    *out = pool;
+    return NLSH_OK;
+out:
+    nlsh_searcher_pool_free(pool);
+    return status;
+}
+
+void nlsh_searcher_pool_free(struct nlsh_searcher_pool *pool)
+{
+    if (pool == NULL) return;
+    nlsh__pool_free(pool->threads);
+    for (size_t i = 0; i < pool->n_threads; i++) {
+        if (pool->searchers != NULL) nlsh_searcher_free(pool->searchers[i]);
+        if (pool->blocks != NULL) nlsh__block_free(pool->blocks[i]);
+        if (pool->routing == NULL) continue;
+        nlsh__router_block_free(pool->routing[i].block);
+        nlsh__free(pool->routing[i].bytes);
+        nlsh__free(pool->routing[i].inputs);
+    }
+    part_free(pool);
+    nlsh__free(pool->searchers);
+    nlsh__free(pool->blocks);
+    nlsh__free(pool->routing);
+    nlsh__free(pool);
+}
+
+static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
+                                     const struct nlsh_matrix *queries,
+                                     const struct nlsh__wanted *wanted, uint64_t *keys,
+                                     float *distances, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct batch b = {
+        .pool = pool, .queries = queries, .wanted = wanted, .keys = keys, .distances = distances};
+    /* what is wrong with the call shows here, with or without queries */
+    for (size_t i = 0; i < pool->n_threads; i++)
+        NLSH_TRY(
+            nlsh__search_prepare(pool->searchers[i], queries, &wanted->options, &b.plan, error));
+    size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
+    if (n_tasks == 0) return NLSH_OK;
+    NLSH_TRY(nlsh__calloc(&b.errors, n_tasks, sizeof *b.errors, error));
+    if (b.plan.by_codes) {
+        status = search_by_codes(&b, error);
+    } else {
+        nlsh__pool_run(pool->threads, n_tasks, exact_task, &b);
+        status = first_failure(b.errors, n_tasks, error);
+    }
+out:
+    nlsh__free(b.errors);
+    return status;
+}
+
+enum nlsh_status
+nlsh_searcher_pool_search(struct nlsh_searcher_pool *pool, const struct nlsh_matrix *queries,
+                          const struct nlsh_search_options *options, uint64_t *keys,
+                          float *distances, struct nlsh_search_stats *stats,
+                          struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__wanted wanted;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
+    NLSH_TRY(search_taken(pool, queries, &wanted, keys, distances, error));
+out:
+    return status;
+}
+
 enum nlsh_status
 nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *queries,
-                  const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
+                  const struct nlsh_search_options *options, uint64_t *keys, float *distances,
                   struct nlsh_search_stats *stats, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__pool *pool = NULL;
+    struct nlsh__wanted wanted;
+    struct nlsh_searcher_pool *pool = NULL;
     size_t n_tasks = queries != NULL ? (queries->n_rows + TASK - 1) / TASK : 0;
-    size_t n_threads = options->n_threads;
-    struct batch b = {.index = index,
-                      .queries = queries,
-                      .options = options,
-                      .ids = ids,
-                      .l2sq = l2sq,
-                      .stats = stats};
     nlsh__error_clear(error);
-    if (n_threads < 1 || n_threads > 4096)
-        return nlsh__fail(error, NLSH_E_ARG, "use the number of cores, or 1",
-                          "threads is %zu: it must lie between 1 and 4096", n_threads);
-    if (n_threads > n_tasks) n_threads = n_tasks > 0 ? n_tasks : 1;
-    NLSH_TRY(nlsh__calloc(&b.searchers, n_threads, sizeof *b.searchers, error));
-    NLSH_TRY(nlsh__calloc(&b.errors, n_tasks, sizeof *b.errors, error));
-    for (size_t i = 0; i < n_threads; i++) {
-        NLSH_TRY(nlsh_searcher_create(index, &b.searchers[i], error));
-        /* what is wrong with the call shows here, with or without queries */
-        NLSH_TRY(nlsh__search_prepare(b.searchers[i], queries, options, &b.plan, error));
-    }
-    if (queries->n_rows == 0) goto out;
-    NLSH_TRY(nlsh__pool_create(n_threads, &pool, error));
-    status = b.plan.by_codes ? search_by_codes(&b, pool, error) : search_exactly(&b, pool, error);
+    NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
+    size_t n_threads = wanted.options.n_threads;
+    if (n_threads >= 1 && n_threads <= MOST_THREADS && n_threads > n_tasks)
+        n_threads = n_tasks > 0 ? n_tasks : 1; /* more would have nothing to do */
+    NLSH_TRY(nlsh_searcher_pool_create(index, n_threads, &pool, error));
+    NLSH_TRY(search_taken(pool, queries, &wanted, keys, distances, error));
 out:
-    for (size_t i = 0; b.searchers != NULL && i < n_threads; i++)
-        nlsh_searcher_free(b.searchers[i]);
-    free(b.searchers);
-    free(b.errors);
-    nlsh__pool_free(pool);
+    nlsh_searcher_pool_free(pool);
     return status;
 }

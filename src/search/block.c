@@ -51,12 +51,12 @@ out:
 void nlsh__block_free(struct nlsh__block *b)
 {
     if (b == NULL) return;
-    free(b->scores);
-    free(b->pieces);
-    free(b->pairs);
-    free(b->sorted);
-    free(b->counts);
-    free(b);
+    nlsh__free(b->scores);
+    nlsh__free(b->pieces);
+    nlsh__free(b->pairs);
+    nlsh__free(b->sorted);
+    nlsh__free(b->counts);
+    nlsh__free(b);
 }
 
 /* The pairs of all queries in block->pairs; returns how many. */

@@ -47,12 +47,12 @@ out:
 
 void nlsh__leaves_free(struct nlsh__leaf_scan *leaves)
 {
-    free(leaves->scores);
-    free(leaves->probes);
-    free(leaves->weights);
-    free(leaves->chosen);
-    free(leaves->least);
-    free(leaves->parts);
+    nlsh__free(leaves->scores);
+    nlsh__free(leaves->probes);
+    nlsh__free(leaves->weights);
+    nlsh__free(leaves->chosen);
+    nlsh__free(leaves->least);
+    nlsh__free(leaves->parts);
 }
 
 static size_t n_leaf_scores(const struct nlsh_index *index, uint32_t bucket)

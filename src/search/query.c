@@ -8,17 +8,19 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "kernels/metric.h"
 #include "router/router.h"
 
 enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
                                      const struct nlsh_matrix *queries, struct nlsh_error *error)
 {
-    if (queries == NULL || (queries->data == NULL && queries->n_rows > 0))
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "queries: no data");
-    if (queries->type != NLSH_U8 && queries->type != NLSH_I8 && queries->type != NLSH_F32)
-        return nlsh__fail(error, NLSH_E_MISMATCH, "give vectors of u8, i8 or f32",
-                          "queries: of a type that is no vector's");
+    enum nlsh_status status = nlsh__matrix_check(queries, "queries", error);
+    if (status != NLSH_OK) return status;
+    if (!nlsh__is_vector_type(queries->type))
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give vectors of bytes or floats",
+                          "queries: of type %s, which is no vector's",
+                          nlsh__type_name(queries->type));
     if (queries->dim != index->meta.dim)
         return nlsh__fail(error, NLSH_E_MISMATCH, "give queries of the index's dimension",
                           "queries: dimension %zu, but %s has %u", queries->dim, index->path,
@@ -29,7 +31,7 @@ enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
 static enum nlsh_status not_finite(size_t i, size_t d, struct nlsh_error *error)
 {
     return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
-                      "query %zu: value %zu is not finite", i, d);
+                      "query %zu: value %zu is not finite, or too large for f32", i, d);
 }
 
 static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index *index,
@@ -40,7 +42,7 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
     int storage_bytes = index->meta.storage_type == NLSH_U8;
     query->as_bytes = 0;
     if (queries->type == NLSH_U8) {
-        const uint8_t *x = (const uint8_t *)queries->data + i * dim;
+        const uint8_t *x = nlsh__row(queries, i);
         if (storage_bytes && shift == 0) {
             query->as_bytes = 1;
             memcpy(query->bytes, x, dim);
@@ -48,15 +50,11 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
         }
         for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
         if (query->as_bytes) return NLSH_OK;
-    } else if (queries->type == NLSH_I8) {
-        const int8_t *x = (const int8_t *)queries->data + i * dim;
-        for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
     } else {
-        const float *x = (const float *)queries->data + i * dim;
-        for (size_t d = 0; d < dim; d++) {
-            if (!isfinite(x[d])) return not_finite(i, d, error);
-            query->floats[d] = x[d] + (float)shift;
-        }
+        nlsh__row_to_f32(nlsh__row(queries, i), queries->type, dim, query->floats);
+        for (size_t d = 0; d < dim; d++)
+            if (!isfinite(query->floats[d])) return not_finite(i, d, error);
+        for (size_t d = 0; d < dim && shift != 0; d++) query->floats[d] += (float)shift;
     }
     if (!storage_bytes) return NLSH_OK;
     /* Whole numbers from 0 to 255 throughout: the exact way. */

@@ -62,7 +62,7 @@ enum nlsh_status nlsh__scan_reserve(struct nlsh__scan *scan, size_t rerank,
 {
     size_t need = 2 * rerank + ROUND;
     if (rerank == 0 || need <= scan->n_kept) return NLSH_OK;
-    free(scan->kept);
+    nlsh__free(scan->kept);
     scan->kept = NULL;
     scan->n_kept = 0;
     enum nlsh_status status = nlsh__alloc(&scan->kept, need, sizeof *scan->kept, error);
@@ -72,15 +72,15 @@ enum nlsh_status nlsh__scan_reserve(struct nlsh__scan *scan, size_t rerank,
 
 void nlsh__scan_free(struct nlsh__scan *scan)
 {
-    free(scan->origin);
-    free(scan->weights);
-    free(scan->scores);
-    free(scan->rows);
-    free(scan->least);
-    free(scan->pieces);
-    free(scan->slots);
-    free(scan->errors);
-    free(scan->kept);
+    nlsh__free(scan->origin);
+    nlsh__free(scan->weights);
+    nlsh__free(scan->scores);
+    nlsh__free(scan->rows);
+    nlsh__free(scan->least);
+    nlsh__free(scan->pieces);
+    nlsh__free(scan->slots);
+    nlsh__free(scan->errors);
+    nlsh__free(scan->kept);
 }
 
 /* ---- exactly --------------------------------------------------------------------------------- */

@@ -8,14 +8,30 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "kernels/topk.h"
 #include "router/router.h"
 #include "search/leaves.h"
 #include "search/scan.h"
 
-void nlsh_search_options_init(struct nlsh_search_options *options)
+void nlsh_search_options_init(struct nlsh_search_options *options, size_t size)
 {
-    *options = (struct nlsh_search_options){.k = 10, .probes = 0, .recall = 0.95, .n_threads = 1};
+    static const struct nlsh_search_options defaults = {.k = 10, .recall = 0.95, .n_threads = 1};
+    nlsh__options_init(options, size, &defaults, sizeof defaults);
+}
+
+enum nlsh_status nlsh__take_search(const struct nlsh_search_options *options,
+                                   const struct nlsh_search_stats *stats, struct nlsh__wanted *out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    nlsh_search_options_init(&out->options, sizeof out->options);
+    out->stats = (struct nlsh_search_stats){0};
+    NLSH_TRY(nlsh__options_take(&out->options, sizeof out->options, options, "nlsh_search_options",
+                                error));
+    NLSH_TRY(nlsh__options_take(&out->stats, sizeof out->stats, stats, "nlsh_search_stats", error));
+out:
+    return status;
 }
 
 enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
@@ -54,18 +70,18 @@ out:
 void nlsh_searcher_free(struct nlsh_searcher *s)
 {
     if (s == NULL) return;
-    if (s->query.routed != s->query.floats) free(s->query.routed);
-    free(s->query.floats);
-    free(s->query.bytes);
-    free(s->router_scratch);
-    free(s->inputs);
-    free(s->probabilities);
-    free(s->buckets);
-    free(s->bucket_keys);
-    free(s->keys);
+    if (s->query.routed != s->query.floats) nlsh__free(s->query.routed);
+    nlsh__free(s->query.floats);
+    nlsh__free(s->query.bytes);
+    nlsh__free(s->router_scratch);
+    nlsh__free(s->inputs);
+    nlsh__free(s->probabilities);
+    nlsh__free(s->buckets);
+    nlsh__free(s->bucket_keys);
+    nlsh__free(s->keys);
     nlsh__scan_free(&s->scan);
     nlsh__leaves_free(&s->leaves);
-    free(s);
+    nlsh__free(s);
 }
 
 /* ---- one query ------------------------------------------------------------------------------- */
@@ -84,7 +100,7 @@ size_t nlsh__route_query(struct nlsh_searcher *s, const struct nlsh__rule *rule)
     return nlsh__choose_buckets(&answer, rule, s->buckets, s->probabilities, s->bucket_keys);
 }
 
-/* As enum nlsh_metric has it, before bytes' are rounded to a float. */
+/* Squared for L2, else as enum nlsh_metric has it; before bytes' are rounded to a float. */
 static double exact_score_of(const struct nlsh_searcher *s, uint64_t key)
 {
     uint32_t bits = (uint32_t)(key >> 32);
@@ -96,38 +112,43 @@ static double exact_score_of(const struct nlsh_searcher *s, uint64_t key)
     return s->query.as_bytes ? (double)bits : (double)nlsh__key_score_f32(key);
 }
 
-static float score_of(const struct nlsh_searcher *s, uint64_t key)
+/* The square root is of the rounded score, as ground truth has it: equal scores are equal distances. */
+static float distance_of(const struct nlsh_searcher *s, uint64_t key)
 {
-    return (float)exact_score_of(s, key);
+    float score = (float)exact_score_of(s, key);
+    return s->index->metric == NLSH_L2 ? sqrtf(score) : score;
 }
 
 /* The largest score within a radius. */
 static double reach_of(enum nlsh_metric metric, double radius)
 {
-    return metric == NLSH_IP ? -radius : metric == NLSH_COSINE ? radius : radius * radius;
+    return metric == NLSH_L2 ? radius * radius : radius;
 }
 
-void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq)
+void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint64_t *keys, float *distances)
 {
     for (size_t i = 0; i < k; i++) {
         int missing = s->keys[i] == UINT64_MAX;
-        ids[i] = missing ? NLSH_NO_ID : (uint32_t)s->keys[i];
-        if (l2sq != NULL) l2sq[i] = missing ? INFINITY : score_of(s, s->keys[i]);
+        keys[i] = missing ? NLSH_NO_KEY : (uint32_t)s->keys[i];
+        if (distances != NULL) distances[i] = missing ? INFINITY : distance_of(s, s->keys[i]);
     }
 }
 
-static void search_one(struct nlsh_searcher *s, const struct nlsh__plan *plan, uint32_t *ids,
-                       float *l2sq, struct nlsh_search_stats *stats)
+void nlsh__count_query(const struct nlsh_search_stats *stats, size_t i, size_t n_buckets,
+                       size_t candidates, size_t ranked)
 {
-    size_t reranked, n_buckets = nlsh__route_query(s, &plan->rule);
-    size_t candidates = nlsh__scan_buckets(s, plan, n_buckets, &reranked);
-    nlsh__answer_query(s, plan->k, ids, l2sq);
-    if (stats != NULL)
-        *stats = (struct nlsh_search_stats){
-            .n_probes = (uint32_t)n_buckets,
-            .candidates = (uint32_t)candidates,
-            .reranked = (uint32_t)reranked,
-        };
+    if (stats->probes != NULL) stats->probes[i] = (uint32_t)n_buckets;
+    if (stats->candidates != NULL) stats->candidates[i] = (uint32_t)candidates;
+    if (stats->ranked != NULL) stats->ranked[i] = (uint32_t)ranked;
+}
+
+static void search_one(struct nlsh_searcher *s, const struct nlsh__plan *plan, uint64_t *keys,
+                       float *distances, const struct nlsh_search_stats *stats, size_t i)
+{
+    size_t ranked, n_buckets = nlsh__route_query(s, &plan->rule);
+    size_t candidates = nlsh__scan_buckets(s, plan, n_buckets, &ranked);
+    nlsh__answer_query(s, plan->k, keys, distances);
+    nlsh__count_query(stats, i, n_buckets, candidates, ranked);
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
@@ -135,7 +156,7 @@ static void search_one(struct nlsh_searcher *s, const struct nlsh__plan *plan, u
 static enum nlsh_status reserve_keys(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
 {
     if (k <= s->n_keys) return NLSH_OK;
-    free(s->keys);
+    nlsh__free(s->keys);
     s->keys = NULL;
     s->n_keys = 0;
     enum nlsh_status status = nlsh__alloc(&s->keys, k, sizeof *s->keys, error);
@@ -167,31 +188,36 @@ out:
     return status;
 }
 
-enum nlsh_status
-nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries, size_t first,
-                  size_t end, const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
-                  struct nlsh_search_stats *stats, struct nlsh_error *error)
+enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
+                                   size_t first, size_t end, const struct nlsh__wanted *wanted,
+                                   uint64_t *keys, float *distances, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__plan plan;
-    size_t k = options->k;
-    NLSH_TRY(nlsh__search_prepare(s, queries, options, &plan, error));
+    size_t k = wanted->options.k;
+    NLSH_TRY(nlsh__search_prepare(s, queries, &wanted->options, &plan, error));
     for (size_t i = first; i < end; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        search_one(s, &plan, ids + i * k, l2sq != NULL ? l2sq + i * k : NULL,
-                   stats != NULL ? stats + i : NULL);
+        search_one(s, &plan, keys + i * k, distances != NULL ? distances + i * k : NULL,
+                   &wanted->stats, i);
     }
 out:
     return status;
 }
 
 enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
-                             const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
-                             struct nlsh_search_stats *stats, struct nlsh_error *error)
+                             const struct nlsh_search_options *options, uint64_t *keys,
+                             float *distances, struct nlsh_search_stats *stats,
+                             struct nlsh_error *error)
 {
+    enum nlsh_status status;
+    struct nlsh__wanted wanted;
     nlsh__error_clear(error);
-    return nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0, options, ids,
-                             l2sq, stats, error);
+    NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
+    NLSH_TRY(nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0, &wanted, keys,
+                               distances, error));
+out:
+    return status;
 }
 
 enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
@@ -221,15 +247,17 @@ static int by_key(const void *a, const void *b)
 
 enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_matrix *query,
                                    const struct nlsh_search_options *options, double radius,
-                                   uint32_t *ids, float *l2sq, size_t capacity, size_t *n_found,
-                                   struct nlsh_error *error)
+                                   uint64_t *keys, float *distances, size_t capacity,
+                                   size_t *n_found, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh__wanted wanted;
     struct nlsh__rule rule;
     const struct nlsh_index *index = s->index;
     size_t found = 0;
     nlsh__error_clear(error);
     *n_found = 0;
+    NLSH_TRY(nlsh__take_search(options, NULL, &wanted, error));
     NLSH_TRY(nlsh__queries_check(index, query, error));
     int within = index->metric == NLSH_IP ? !isnan(radius) : radius >= 0;
     if (query->n_rows != 1 || !within) {
@@ -238,7 +266,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
         goto out;
     }
     const double reach = reach_of(index->metric, radius);
-    NLSH_TRY(nlsh__rule_from_options(index, options, &rule, error));
+    NLSH_TRY(nlsh__rule_from_options(index, &wanted.options, &rule, error));
     NLSH_TRY(reserve_keys(s, index->meta.n_rows, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
     size_t n_buckets = nlsh__route_query(s, &rule);
@@ -252,8 +280,8 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     }
     qsort(s->keys, found, sizeof *s->keys, by_key);
     for (size_t i = 0; i < found && i < capacity; i++) {
-        ids[i] = (uint32_t)s->keys[i];
-        if (l2sq != NULL) l2sq[i] = score_of(s, s->keys[i]);
+        keys[i] = (uint32_t)s->keys[i];
+        if (distances != NULL) distances[i] = distance_of(s, s->keys[i]);
     }
     *n_found = found;
 out:

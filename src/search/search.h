@@ -2,10 +2,10 @@
 #ifndef NLSH_SEARCH_SEARCH_H
 #define NLSH_SEARCH_SEARCH_H
 
+#include "codes/score.h"
 #include "index/index.h"
 #include "search/query.h"
 #include "search/route.h"
-#include "codes/score.h"
 
 /* Scores of a round of a scan: 64 KiB of them stay in the cache. */
 #define NLSH__ROUND 16384
@@ -77,6 +77,17 @@ struct nlsh_searcher {
 
 struct nlsh__plan;
 
+/* A caller's wishes, whatever the size of their structs. */
+struct nlsh__wanted {
+    struct nlsh_search_options options;
+    struct nlsh_search_stats stats;
+};
+
+/* options and stats may be NULL. */
+enum nlsh_status nlsh__take_search(const struct nlsh_search_options *options,
+                                   const struct nlsh_search_stats *stats, struct nlsh__wanted *out,
+                                   struct nlsh_error *error);
+
 /* Checks a call's queries and options, resolves the options, and makes room for k. */
 enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
                                       const struct nlsh_search_options *options,
@@ -84,14 +95,17 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
 /* Projects and routes the query that is set: its inputs, and into s->buckets what is to be scanned;
  * returns how many buckets. */
 size_t nlsh__route_query(struct nlsh_searcher *s, const struct nlsh__rule *rule);
-/* s->keys[k] as a caller gets them. */
-void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint32_t *ids, float *l2sq);
+/* s->keys[k] as a caller gets them; distances may be NULL. */
+void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint64_t *keys, float *distances);
+/* What query i cost, into the arrays that there are. */
+void nlsh__count_query(const struct nlsh_search_stats *stats, size_t i, size_t n_buckets,
+                       size_t candidates, size_t ranked);
 
 /* nlsh_search() of queries first to end - 1. Outputs begin with query 0, and messages count from
  * it: a batch cut into pieces reads as one. Errors are not cleared. */
-enum nlsh_status
-nlsh__search_rows(struct nlsh_searcher *searcher, const struct nlsh_matrix *queries, size_t first,
-                  size_t end, const struct nlsh_search_options *options, uint32_t *ids, float *l2sq,
-                  struct nlsh_search_stats *stats, struct nlsh_error *error);
+enum nlsh_status nlsh__search_rows(struct nlsh_searcher *searcher,
+                                   const struct nlsh_matrix *queries, size_t first, size_t end,
+                                   const struct nlsh__wanted *wanted, uint64_t *keys,
+                                   float *distances, struct nlsh_error *error);
 
 #endif

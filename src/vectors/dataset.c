@@ -9,12 +9,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/neighbors.h"
 #include "kernels/kernels.h"
 #include "vectors/large.h"
-#include "vectors/parse.h"
+#include "vectors/plain.h"
 #include "vectors/values.h"
 
 static size_t n_values(const struct nlsh__dataset *d)
@@ -34,27 +36,32 @@ static enum nlsh_status check_shape(const struct nlsh_matrix *m, struct nlsh_err
     if (m == NULL || m->data == NULL || m->n_rows == 0 || m->dim == 0)
         return nlsh__fail(error, NLSH_E_ARG, "give at least one vector of at least one value",
                           "there are no vectors");
-    if (m->type == NLSH_I32)
-        return nlsh__fail(error, NLSH_E_ARG,
-                          "i32 files (.ivecs) hold ids such as ground truth; name the file of "
-                          "vectors, or write floats",
-                          "i32 values are ids, not vectors");
-    if (m->type != NLSH_U8 && m->type != NLSH_I8 && m->type != NLSH_F32)
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "%d is no type of vectors", (int)m->type);
     if (nlsh__mul(m->n_rows, m->dim, &bytes) != 0 || nlsh__mul(bytes, 4, &bytes) != 0)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%zu rows of %zu values overflow", m->n_rows,
                           m->dim);
-    if (m->n_rows >= NLSH_NO_ID)
-        return nlsh__fail(error, NLSH_E_ARG, "split the set", "%zu rows: ids are 32 bits wide",
-                          m->n_rows);
+    if (m->n_rows >= NLSH__NO_ROW)
+        return nlsh__fail(error, NLSH_E_ARG, "split the set",
+                          "%zu rows: row numbers are 32 bits wide", m->n_rows);
     if (m->dim > NLSH__MAX_DIM)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "a dimension of %zu is above %zu", m->dim,
                           NLSH__MAX_DIM);
-    if (m->type != NLSH_F32 && m->dim > NLSH__MAX_DIM_U8)
+    int bytes_alone = m->type == NLSH_U8 || m->type == NLSH_I8;
+    if (bytes_alone && m->dim > NLSH__MAX_DIM_U8)
         return nlsh__fail(error, NLSH_E_ARG, "convert the file to .fvecs: floats may have 2^20",
                           "a dimension of %zu is above %zu, the most for bytes", m->dim,
                           NLSH__MAX_DIM_U8);
     return NLSH_OK;
+}
+
+/* Other memory in place of what a conversion made before. */
+static void replace(struct nlsh__dataset *d, void *memory, enum nlsh_type type,
+                    enum nlsh_type source_type)
+{
+    nlsh__free(d->memory);
+    d->memory = memory;
+    d->matrix.data = memory;
+    d->matrix.type = type;
+    d->source_type = source_type;
 }
 
 static enum nlsh_status init_f32(struct nlsh__dataset *d, struct nlsh_error *error)
@@ -63,10 +70,10 @@ static enum nlsh_status init_f32(struct nlsh__dataset *d, struct nlsh_error *err
     const float *values = d->matrix.data;
     size_t n = n_values(d), dim = d->matrix.dim, at = nlsh__first_not_byte(values, n, 0);
     if (at == n && dim <= NLSH__MAX_DIM_U8) {
-        NLSH_TRY(nlsh__alloc_large(&d->memory, n, 1, error));
-        (void)nlsh__narrow(values, n, 0, d->memory);
-        d->matrix.data = d->memory;
-        d->matrix.type = d->source_type = NLSH_U8;
+        uint8_t *bytes;
+        NLSH_TRY(nlsh__alloc_large(&bytes, n, 1, error));
+        (void)nlsh__narrow(values, n, 0, bytes);
+        replace(d, bytes, NLSH_U8, NLSH_U8);
         return NLSH_OK;
     }
     at += nlsh__first_not_finite(values + at, n - at); /* bytes are finite */
@@ -81,10 +88,10 @@ out:
 static enum nlsh_status init_i8(struct nlsh__dataset *d, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    NLSH_TRY(nlsh__alloc_large(&d->memory, n_values(d), 1, error));
-    nlsh__flip_sign(d->matrix.data, n_values(d), d->memory);
-    d->matrix.data = d->memory;
-    d->matrix.type = NLSH_U8;
+    uint8_t *bytes;
+    NLSH_TRY(nlsh__alloc_large(&bytes, n_values(d), 1, error));
+    nlsh__flip_sign(d->matrix.data, n_values(d), bytes);
+    replace(d, bytes, NLSH_U8, NLSH_I8);
 out:
     return status;
 }
@@ -95,12 +102,13 @@ enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nls
     enum nlsh_status status;
     memset(out, 0, sizeof *out);
     NLSH_TRY(check_shape(matrix, error));
-    out->matrix = *matrix;
-    out->source_type = matrix->type;
-    if (matrix->type == NLSH_F32) NLSH_TRY(init_f32(out, error));
-    if (matrix->type == NLSH_I8) NLSH_TRY(init_i8(out, error));
+    NLSH_TRY(nlsh__matrix_plain(matrix, &out->matrix, &out->memory, error));
+    out->source_type = out->matrix.type;
     /* Of the caller's values: shifted bytes are other vectors. Narrowed ones hash alike. */
-    out->hash = nlsh_data_hash(matrix->type == NLSH_I8 ? matrix : &out->matrix);
+    if (out->matrix.type == NLSH_I8) out->hash = nlsh_data_hash(&out->matrix);
+    if (out->matrix.type == NLSH_I8) NLSH_TRY(init_i8(out, error));
+    if (out->matrix.type == NLSH_F32) NLSH_TRY(init_f32(out, error));
+    if (out->source_type != NLSH_I8) out->hash = nlsh_data_hash(&out->matrix);
 out:
     if (status != NLSH_OK) nlsh__dataset_free(out);
     return status;
@@ -109,21 +117,11 @@ out:
 void nlsh__dataset_free(struct nlsh__dataset *dataset)
 {
     if (dataset == NULL) return;
-    free(dataset->memory);
+    nlsh__free(dataset->memory);
     memset(dataset, 0, sizeof *dataset);
 }
 
 /* ---- pairing --------------------------------------------------------------------------------- */
-
-static void replace(struct nlsh__dataset *d, void *memory, enum nlsh_type type,
-                    enum nlsh_type source_type)
-{
-    free(d->memory);
-    d->memory = memory;
-    d->matrix.data = memory;
-    d->matrix.type = type;
-    d->source_type = source_type;
-}
 
 enum nlsh_status nlsh__dataset_to_f32(struct nlsh__dataset *d, struct nlsh_error *error)
 {
@@ -157,7 +155,7 @@ static enum nlsh_status to_bytes(struct nlsh__dataset *d, enum nlsh_type source_
     if (*done)
         replace(d, memory, NLSH_U8, source_type);
     else
-        free(memory);
+        nlsh__free(memory);
     return NLSH_OK;
 }
 

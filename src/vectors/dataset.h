@@ -18,7 +18,7 @@ struct nlsh__dataset {
 
 /* Borrows matrix->data where no conversion is needed. NLSH_E_ARG (no data, 0 rows or dim, a type
  * that is no vector's, a dimension over the kernels' bound), NLSH_E_DATA (a value that is not
- * finite: names the row), NLSH_E_NOMEM. Cost: a pass over the data. */
+ * finite, or too large for f32: names the row), NLSH_E_NOMEM. Cost: a pass over the data. */
 enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nlsh__dataset *out,
                                     struct nlsh_error *error);
 void nlsh__dataset_free(struct nlsh__dataset *dataset);

@@ -33,22 +33,6 @@ enum nlsh_format nlsh_format_from_name(const char *name)
     return NLSH_FORMAT_AUTO;
 }
 
-size_t nlsh__type_size(enum nlsh_type type)
-{
-    return type == NLSH_U8 || type == NLSH_I8 ? 1 : 4;
-}
-
-const char *nlsh__type_name(enum nlsh_type type)
-{
-    switch (type) {
-    case NLSH_U8: return "u8";
-    case NLSH_I8: return "i8";
-    case NLSH_F32: return "f32";
-    case NLSH_I32: return "i32";
-    }
-    return "unknown type";
-}
-
 /* ---- by name --------------------------------------------------------------------------------- */
 
 static int ends_with(const char *s, size_t length, const char *ending)

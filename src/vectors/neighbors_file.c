@@ -1,20 +1,20 @@
 /*
  * neighbors_file.c - k-NN graphs and ground truth in files: docs/formats.md, "Graph files".
  *
- * A header of 64 bytes, all ids, all squared distances; two checksums, of the values and of the
+ * A header of 64 bytes, all ids, all distances; two checksums, of the values and of the
  * header itself, so that no single damaged byte goes unseen. Ids alone also as .ivecs.
  */
-
-#include <stdlib.h>
+#include <math.h>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
+#include "base/sized.h"
 #include "vectors/parse.h"
 
 #define MAGIC "NLSHKNN"
-#define VERSION 1u
+#define VERSION 2u /* 1 had squared distances, and did not say of which metric */
 #define HEADER_BYTES 64u
 
 struct header {
@@ -23,20 +23,13 @@ struct header {
     uint32_t header_bytes; /* where the ids begin */
     uint64_t n_rows;
     uint64_t k;
-    uint64_t reserved[2]; /* 0 */
+    uint32_t metric;      /* enum nlsh_metric, of the distances */
+    uint32_t reserved[3]; /* written as 0, ignored when read */
     uint64_t values_hash; /* XXH3-64 of everything behind the header */
     uint64_t header_hash; /* XXH3-64 of the 56 bytes above */
 };
 _Static_assert(sizeof(struct header) == HEADER_BYTES, "the header is a file format");
 _Static_assert(offsetof(struct header, header_hash) == 56, "the header is a file format");
-
-void nlsh_neighbors_free(struct nlsh_neighbors *neighbors)
-{
-    if (neighbors == NULL) return;
-    free(neighbors->ids);
-    free(neighbors->l2sq);
-    memset(neighbors, 0, sizeof *neighbors);
-}
 
 /* ---- read ------------------------------------------------------------------------------------ */
 
@@ -57,12 +50,12 @@ static enum nlsh_status read_header(const uint8_t *bytes, size_t size, const cha
     if (size < sizeof *h) return bad(name, "truncated inside its header of 64 bytes", error);
     memcpy(h, bytes, sizeof *h);
     if (h->version != VERSION)
-        return nlsh__fail(error, NLSH_E_DATA, "read it with the nlsh that wrote it",
+        return nlsh__fail(error, NLSH_E_DATA, "make it again with `nlsh graph`",
                           "%s: version %u of the graph file; this nlsh reads %u", name, h->version,
                           VERSION);
     if (h->header_hash != nlsh__hash_of(bytes, offsetof(struct header, header_hash)))
         return bad(name, "the header is damaged: its checksum does not agree", error);
-    if (h->header_bytes != HEADER_BYTES || h->reserved[0] != 0 || h->reserved[1] != 0)
+    if (h->header_bytes != HEADER_BYTES || h->metric > NLSH_COSINE)
         return bad(name, "the header has values that this version does not write", error);
     if (h->n_rows == 0 || h->k == 0) return bad(name, "there are no neighbours in it", error);
     if (nlsh__mul(h->n_rows, h->k, n) != 0 || nlsh__mul(*n, 8, &need) != 0 ||
@@ -75,18 +68,18 @@ static enum nlsh_status read_header(const uint8_t *bytes, size_t size, const cha
                       (unsigned long long)h->n_rows, (unsigned long long)h->k, need, size);
 }
 
-/* Each row ascending by (l2sq, id); the comparison is written so that a NaN fails it. */
+/* Each row ascending by (distance, id); the comparison is written so that a NaN fails it. */
 static enum nlsh_status check_order(const struct nlsh_neighbors *g, const char *name,
                                     struct nlsh_error *error)
 {
     for (size_t i = 0; i < g->n_rows; i++) {
-        const uint32_t *ids = g->ids + i * g->k;
-        const float *l2sq = g->l2sq + i * g->k;
-        int good = l2sq[0] >= 0.0f;
+        const uint64_t *ids = g->ids + i * g->k;
+        const float *distances = g->distances + i * g->k;
+        int good = g->metric == NLSH_IP ? !isnan(distances[0]) : distances[0] >= 0.0f;
         for (size_t j = 1; j < g->k; j++) {
-            int missing = ids[j] == NLSH_NO_ID; /* several may stand at the end */
-            good &= l2sq[j] > l2sq[j - 1] ||
-                    (l2sq[j] == l2sq[j - 1] && (ids[j] > ids[j - 1] || missing));
+            int missing = ids[j] == NLSH_NO_KEY; /* several may stand at the end */
+            good &= distances[j] > distances[j - 1] ||
+                    (distances[j] == distances[j - 1] && (ids[j] > ids[j - 1] || missing));
         }
         if (!good)
             return nlsh__fail(error, NLSH_E_DATA, "make it again with `nlsh graph`",
@@ -95,20 +88,31 @@ static enum nlsh_status check_order(const struct nlsh_neighbors *g, const char *
     return NLSH_OK;
 }
 
+/* Ids are 32 bits wide in files; the largest of these is the missing one. */
+static enum nlsh_status widen_ids(const uint32_t *from, size_t n, uint64_t **out,
+                                  struct nlsh_error *error)
+{
+    enum nlsh_status status = nlsh__alloc(out, n, sizeof **out, error);
+    for (size_t i = 0; i < n && status == NLSH_OK; i++)
+        (*out)[i] = from[i] == NLSH__NO_ROW ? NLSH_NO_KEY : from[i];
+    return status;
+}
+
 enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const char *name,
                                        struct nlsh_neighbors *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct header h = {.k = 0};
     size_t n = 0;
-    memset(out, 0, sizeof *out);
+    out->ids = NULL;
+    out->distances = NULL;
     NLSH_TRY(read_header(bytes, size, name, &h, &n, error));
     if (h.values_hash != nlsh__hash_of(bytes + sizeof h, size - sizeof h))
         return bad(name, "damaged: its checksum does not agree", error);
-    NLSH_TRY(nlsh__alloc(&out->ids, n, 4, error));
-    NLSH_TRY(nlsh__alloc(&out->l2sq, n, 4, error));
-    memcpy(out->ids, bytes + sizeof h, n * 4);
-    memcpy(out->l2sq, bytes + sizeof h + n * 4, n * 4);
+    NLSH_TRY(widen_ids((const void *)(bytes + sizeof h), n, &out->ids, error));
+    NLSH_TRY(nlsh__alloc(&out->distances, n, 4, error));
+    memcpy(out->distances, bytes + sizeof h + n * 4, n * 4);
+    out->metric = (enum nlsh_metric)h.metric;
     out->n_rows = h.n_rows;
     out->k = h.k;
     NLSH_TRY(check_order(out, name, error));
@@ -117,37 +121,36 @@ out:
     return status;
 }
 
-/* In .ivecs a missing neighbour is -1, the bits of NLSH_NO_ID; no other id is negative. */
+/* In .ivecs a missing neighbour is -1, the bits of NLSH__NO_ROW; no other id is negative. */
 static enum nlsh_status read_ivecs(const char *path, struct nlsh_neighbors *out,
                                    struct nlsh_error *error)
 {
-    struct nlsh_vectors v;
+    struct nlsh_vectors *v;
     enum nlsh_status status = nlsh_vectors_read(path, NLSH_FORMAT_IVECS, &v, error);
     if (status != NLSH_OK) return status;
-    size_t n = v.matrix.n_rows * v.matrix.dim;
-    const int32_t *ids = v.matrix.data;
+    const struct nlsh_matrix *m = &v->matrix;
+    size_t n = m->n_rows * m->dim;
+    const int32_t *ids = m->data;
     for (size_t i = 0; i < n; i++) {
         if (ids[i] >= -1) continue;
         status = nlsh__fail(error, NLSH_E_DATA, "check that the file holds ids",
                             "%s: row %zu, column %zu is %d, which is no id (counted from 0)", path,
-                            i / v.matrix.dim, i % v.matrix.dim, ids[i]);
-        nlsh_vectors_free(&v);
-        return status;
+                            i / m->dim, i % m->dim, ids[i]);
+        goto out;
     }
-    out->n_rows = v.matrix.n_rows;
-    out->k = v.matrix.dim;
-    out->ids = v.memory; /* handed over */
-    return NLSH_OK;
+    out->n_rows = m->n_rows;
+    out->k = m->dim;
+    status = widen_ids((const uint32_t *)ids, n, &out->ids, error);
+out:
+    nlsh_vectors_free(v);
+    return status;
 }
 
-enum nlsh_status nlsh_neighbors_read(const char *path, struct nlsh_neighbors *out,
-                                     struct nlsh_error *error)
+/* Into a struct of ours, whatever the caller's is. */
+static enum nlsh_status read_any(const char *path, struct nlsh_neighbors *out,
+                                 struct nlsh_error *error)
 {
     struct nlsh__map map;
-    nlsh__error_clear(error);
-    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
-    memset(out, 0, sizeof *out);
-    if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
     if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS) return read_ivecs(path, out, error);
     enum nlsh_status status = nlsh__map_open(path, &map, error);
     if (status != NLSH_OK) return status;
@@ -156,20 +159,53 @@ enum nlsh_status nlsh_neighbors_read(const char *path, struct nlsh_neighbors *ou
     return status;
 }
 
+enum nlsh_status nlsh_neighbors_read(const char *path, struct nlsh_neighbors *out,
+                                     struct nlsh_error *error)
+{
+    struct nlsh_neighbors ours;
+    nlsh_neighbors_init(&ours, sizeof ours);
+    nlsh__error_clear(error);
+    if (out == NULL || path == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "%s is NULL", out == NULL ? "out" : "path");
+    enum nlsh_status status = nlsh__answer_check(out, "nlsh_neighbors", error);
+    if (status == NLSH_OK) status = read_any(path, &ours, error);
+    if (status == NLSH_OK) nlsh__answer_give(out, &ours, sizeof ours);
+    return status;
+}
+
 /* ---- write ----------------------------------------------------------------------------------- */
+
+/* The ids as 32 bits. missing: what NLSH_NO_KEY becomes; others must be below it. */
+static enum nlsh_status narrow_ids(const char *path, const struct nlsh_neighbors *g, size_t n,
+                                   uint64_t most, const char *remedy, uint32_t **out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status = nlsh__alloc(out, n, sizeof **out, error);
+    for (size_t i = 0; i < n && status == NLSH_OK; i++) {
+        if (g->ids[i] > most && g->ids[i] != NLSH_NO_KEY)
+            status = nlsh__fail(error, NLSH_E_ARG, remedy, "%s: id %llu is more than it can hold",
+                                path, (unsigned long long)g->ids[i]);
+        else
+            (*out)[i] = g->ids[i] == NLSH_NO_KEY ? NLSH__NO_ROW : (uint32_t)g->ids[i];
+    }
+    return status;
+}
 
 static enum nlsh_status write_ivecs(const char *path, const struct nlsh_neighbors *g, size_t n,
                                     struct nlsh_error *error)
 {
-    for (size_t i = 0; i < n; i++)
-        if (g->ids[i] > INT32_MAX && g->ids[i] != NLSH_NO_ID)
-            return nlsh__fail(error, NLSH_E_ARG, "write a graph file instead",
-                              "%s: id %u is more than .ivecs can hold", path, g->ids[i]);
-    struct nlsh_matrix m = {g->ids, g->n_rows, g->k, NLSH_I32};
-    return nlsh_vectors_write(path, NLSH_FORMAT_IVECS, &m, error);
+    enum nlsh_status status;
+    uint32_t *ids = NULL;
+    NLSH_TRY(narrow_ids(path, g, n, INT32_MAX, "write a graph file instead", &ids, error));
+    struct nlsh_matrix m = {ids, g->n_rows, g->k, NLSH_I32, 0};
+    NLSH_TRY(nlsh_vectors_write(path, NLSH_FORMAT_IVECS, &m, error));
+out:
+    nlsh__free(ids);
+    return status;
 }
 
-static void fill_header(const struct nlsh_neighbors *g, size_t n, struct header *h)
+static void fill_header(const struct nlsh_neighbors *g, const uint32_t *ids, size_t n,
+                        struct header *h)
 {
     struct nlsh__hash state;
     memset(h, 0, sizeof *h);
@@ -178,39 +214,52 @@ static void fill_header(const struct nlsh_neighbors *g, size_t n, struct header 
     h->header_bytes = HEADER_BYTES;
     h->n_rows = g->n_rows;
     h->k = g->k;
+    h->metric = (uint32_t)g->metric;
     nlsh__hash_begin(&state);
-    nlsh__hash_add(&state, g->ids, n * 4);
-    nlsh__hash_add(&state, g->l2sq, n * 4);
+    nlsh__hash_add(&state, ids, n * 4);
+    nlsh__hash_add(&state, g->distances, n * 4);
     h->values_hash = nlsh__hash_end(&state);
     h->header_hash = nlsh__hash_of(h, offsetof(struct header, header_hash));
+}
+
+static enum nlsh_status write_graph(const char *path, const struct nlsh_neighbors *g, size_t n,
+                                    struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__output *file = NULL;
+    struct header h;
+    uint32_t *ids = NULL;
+    NLSH_TRY(narrow_ids(path, g, n, NLSH__NO_ROW - 1, "use row numbers", &ids, error));
+    fill_header(g, ids, n, &h);
+    NLSH_TRY(nlsh__output_open(path, &file, error));
+    NLSH_TRY(nlsh__output_write(file, &h, sizeof h, error));
+    NLSH_TRY(nlsh__output_write(file, ids, n * 4, error));
+    NLSH_TRY(nlsh__output_write(file, g->distances, n * 4, error));
+    status = nlsh__output_commit(file, error);
+    file = NULL;
+out:
+    nlsh__output_abort(file);
+    nlsh__free(ids);
+    return status;
 }
 
 enum nlsh_status nlsh_neighbors_write(const char *path, const struct nlsh_neighbors *neighbors,
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__output *file = NULL;
-    struct header h;
+    struct nlsh_neighbors g = {0};
     size_t n;
     nlsh__error_clear(error);
     if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
-    if (neighbors == NULL || neighbors->ids == NULL || neighbors->n_rows == 0 ||
-        neighbors->k == 0 || nlsh__mul(neighbors->n_rows, neighbors->k, &n) != 0 ||
+    NLSH_TRY(nlsh__options_take(&g, sizeof g, neighbors, "nlsh_neighbors", error));
+    if (g.ids == NULL || g.n_rows == 0 || g.k == 0 || nlsh__mul(g.n_rows, g.k, &n) != 0 ||
         n > SIZE_MAX / 16)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s: there are no neighbours to write", path);
-    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS)
-        return write_ivecs(path, neighbors, n, error);
-    if (neighbors->l2sq == NULL)
+    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS) return write_ivecs(path, &g, n, error);
+    if (g.distances == NULL)
         return nlsh__fail(error, NLSH_E_ARG, "give the file a name that ends in .ivecs: ids alone",
                           "%s: a graph file needs the distances, which are not there", path);
-    fill_header(neighbors, n, &h);
-    NLSH_TRY(nlsh__output_open(path, &file, error));
-    NLSH_TRY(nlsh__output_write(file, &h, sizeof h, error));
-    NLSH_TRY(nlsh__output_write(file, neighbors->ids, n * 4, error));
-    NLSH_TRY(nlsh__output_write(file, neighbors->l2sq, n * 4, error));
-    status = nlsh__output_commit(file, error);
-    file = NULL;
+    return write_graph(path, &g, n, error);
 out:
-    nlsh__output_abort(file);
     return status;
 }

@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#include "nlsh/learn.h"
+#include "base/matrix.h"
+#include "vectors/vectors.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the readers and writers take the machine to be little-endian, as all their formats but IDX"
@@ -23,11 +24,6 @@ static inline uint32_t nlsh__load32(const void *p)
     memcpy(&v, p, sizeof v);
     return v;
 }
-
-/* Bytes a value. */
-size_t nlsh__type_size(enum nlsh_type type);
-/* "u8", "i8", "f32", "i32". */
-const char *nlsh__type_name(enum nlsh_type type);
 
 /* The format that a file name's ending says, a ".gz" behind it aside; AUTO where it says none. */
 enum nlsh_format nlsh__format_of_path(const char *path);
@@ -75,7 +71,7 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
                                      enum nlsh_format format, struct nlsh_vectors *out,
                                      struct nlsh_error *error);
 
-/* The graph file of docs/formats.md, from memory. */
+/* The graph file of docs/formats.md, from memory; out is overwritten but for its struct_size. */
 enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const char *name,
                                        struct nlsh_neighbors *out, struct nlsh_error *error);
 

@@ -174,7 +174,7 @@ static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
     else
         NLSH_TRY(read_block(source, name, &l, &out->memory, error));
     out->format = format;
-    out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type};
+    out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type, 0};
     NLSH_TRY(check_finite(name, &out->matrix, error));
 out:
     return status;
@@ -258,30 +258,52 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
                        "%s: its name says fvecs, but its content is ivecs (whole numbers)", name);
 out:
     nlsh__source_close(source);
-    if (status != NLSH_OK) nlsh_vectors_free(out);
+    if (status != NLSH_OK) nlsh__vectors_clear(out);
     return status;
 }
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
 enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
-                                   struct nlsh_vectors *out, struct nlsh_error *error)
+                                   struct nlsh_vectors **out, struct nlsh_error *error)
 {
-    struct nlsh__map map;
+    enum nlsh_status status;
+    struct nlsh__map map = {0};
+    struct nlsh_vectors *vectors = NULL;
     nlsh__error_clear(error);
     if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
-    memset(out, 0, sizeof *out);
+    *out = NULL;
     if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
-    enum nlsh_status status = nlsh__map_open(path, &map, error);
-    if (status != NLSH_OK) return status;
-    status = nlsh__vectors_parse(map.data, map.size, path, format, out, error);
+    NLSH_TRY(nlsh__calloc(&vectors, 1, sizeof *vectors, error));
+    NLSH_TRY(nlsh__map_open(path, &map, error));
+    NLSH_TRY(nlsh__vectors_parse(map.data, map.size, path, format, vectors, error));
+    *out = vectors;
+    vectors = NULL;
+out:
     nlsh__map_close(&map);
+    nlsh_vectors_free(vectors);
     return status;
+}
+
+const struct nlsh_matrix *nlsh_vectors_matrix(const struct nlsh_vectors *vectors)
+{
+    return &vectors->matrix;
+}
+
+enum nlsh_format nlsh_vectors_format(const struct nlsh_vectors *vectors)
+{
+    return vectors->format;
+}
+
+void nlsh__vectors_clear(struct nlsh_vectors *vectors)
+{
+    nlsh__free(vectors->memory);
+    *vectors = (struct nlsh_vectors){.memory = NULL};
 }
 
 void nlsh_vectors_free(struct nlsh_vectors *vectors)
 {
     if (vectors == NULL) return;
-    free(vectors->memory);
-    memset(vectors, 0, sizeof *vectors);
+    nlsh__vectors_clear(vectors);
+    nlsh__free(vectors);
 }

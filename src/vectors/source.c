@@ -57,8 +57,8 @@ void nlsh__source_close(struct nlsh__source *source)
 {
     if (source == NULL) return;
     if (source->zlib_ready) inflateEnd(&source->z);
-    free(source->window);
-    free(source);
+    nlsh__free(source->window);
+    nlsh__free(source);
 }
 
 enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *error)

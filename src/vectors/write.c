@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "vectors/parse.h"
+#include "vectors/plain.h"
 #include "vectors/values.h"
 
 /* ---- which type ------------------------------------------------------------------------------ */
@@ -147,7 +148,7 @@ static enum nlsh_status write_rows(struct nlsh__output *file, const struct nlsh_
     enum nlsh_status status;
     int prefixed =
         format == NLSH_FORMAT_FVECS || format == NLSH_FORMAT_BVECS || format == NLSH_FORMAT_IVECS;
-    size_t in_bytes = m->dim * nlsh__type_size(m->type), out_bytes;
+    size_t out_bytes;
     int swap = format == NLSH_FORMAT_IDX && type == NLSH_F32;
     uint8_t *row = NULL;
     uint8_t prefix[4];
@@ -156,11 +157,11 @@ static enum nlsh_status write_rows(struct nlsh__output *file, const struct nlsh_
     out_bytes = m->dim * nlsh__type_size(type);
     for (size_t i = 0; i < m->n_rows; i++) {
         if (prefixed) NLSH_TRY(nlsh__output_write(file, prefix, sizeof prefix, error));
-        convert_row((const uint8_t *)m->data + i * in_bytes, m->dim, m->type, type, swap, row);
+        convert_row(nlsh__row(m, i), m->dim, m->type, type, swap, row);
         NLSH_TRY(nlsh__output_write(file, row, out_bytes, error));
     }
 out:
-    free(row);
+    nlsh__free(row);
     return status;
 }
 
@@ -169,16 +170,9 @@ out:
 static enum nlsh_status check_matrix(const char *path, const struct nlsh_matrix *m,
                                      struct nlsh_error *error)
 {
-    size_t n;
     if (m == NULL || m->data == NULL || m->n_rows == 0 || m->dim == 0)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s: there are no vectors to write", path);
-    if (m->type < NLSH_U8 || m->type > NLSH_I32)
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "%s: %d is no type of values", path,
-                          (int)m->type);
-    if (nlsh__mul(m->n_rows, m->dim, &n) != 0 || nlsh__mul(n, 4, &n) != 0)
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "%s: %zu rows of %zu values overflow", path,
-                          m->n_rows, m->dim);
-    return NLSH_OK;
+    return nlsh__matrix_check(m, path, error);
 }
 
 static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix *m,
@@ -211,18 +205,22 @@ enum nlsh_status nlsh_vectors_write(const char *path, enum nlsh_format format,
     struct nlsh__output *file = NULL;
     enum nlsh_type type;
     uint8_t header[128];
+    void *memory = NULL;
     nlsh__error_clear(error);
     if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
     NLSH_TRY(check_matrix(path, matrix, error));
-    NLSH_TRY(choose_format(path, matrix, &format, error));
-    NLSH_TRY(choose_type(path, format, matrix, &type, error));
-    NLSH_TRY(check_values(path, matrix, type, error));
+    struct nlsh_matrix m = *matrix; /* ids stay as they are */
+    if (m.type != NLSH_I32) NLSH_TRY(nlsh__matrix_plain(matrix, &m, &memory, error));
+    NLSH_TRY(choose_format(path, &m, &format, error));
+    NLSH_TRY(choose_type(path, format, &m, &type, error));
+    NLSH_TRY(check_values(path, &m, type, error));
     NLSH_TRY(nlsh__output_open(path, &file, error));
-    NLSH_TRY(nlsh__output_write(file, header, make_header(format, matrix, type, header), error));
-    NLSH_TRY(write_rows(file, matrix, format, type, error));
+    NLSH_TRY(nlsh__output_write(file, header, make_header(format, &m, type, header), error));
+    NLSH_TRY(write_rows(file, &m, format, type, error));
     status = nlsh__output_commit(file, error);
     file = NULL;
 out:
     nlsh__output_abort(file);
+    nlsh__free(memory);
     return status;
 }

@@ -8,9 +8,9 @@ int main()
 {
     nlsh_error error{};
     nlsh_index *index = nullptr;
-    if (nlsh_index_open("/no such file", &index, &error) != NLSH_E_NO_INPUT) return 1;
+    if (nlsh_index_open("/no such file", nullptr, &index, &error) != NLSH_E_NO_INPUT) return 1;
     nlsh_search_options options;
-    nlsh_search_options_init(&options);
+    nlsh_search_options_init(&options, sizeof options);
     std::printf("  from C++: %s\n", error.message);
     return options.k == 10 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-/* Links libnlsh-learn alone: builds a small index, searches it, and finds every vector itself. */
+/* Links libnlsh-learn: builds a small index, searches it, and finds every vector itself. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -29,24 +29,24 @@ int main(int argc, char **argv)
     struct nlsh_error error;
 
     struct nlsh_build_options options;
-    nlsh_build_options_init(&options);
+    nlsh_build_options_init(&options, sizeof options);
     options.n_buckets = N_BUCKETS;
     options.epochs = 2;
     if (check(nlsh_build(&base, &options, path, NULL, NULL, &error), &error)) return 1;
 
     struct nlsh_index *index;
-    if (check(nlsh_index_open(path, &index, &error), &error)) return 1;
+    if (check(nlsh_index_open(path, NULL, &index, &error), &error)) return 1;
     struct nlsh_searcher *searcher;
     if (check(nlsh_searcher_create(index, &searcher, &error), &error)) return 1;
     struct nlsh_search_options how;
-    nlsh_search_options_init(&how);
+    nlsh_search_options_init(&how, sizeof how);
     how.k = 1;
     how.probes = N_BUCKETS; /* all of them: the answer is exact */
-    static uint32_t ids[N_ROWS];
-    static float l2sq[N_ROWS];
-    if (check(nlsh_search(searcher, &base, &how, ids, l2sq, NULL, &error), &error)) return 1;
+    static uint64_t keys[N_ROWS];
+    static float distances[N_ROWS];
+    if (check(nlsh_search(searcher, &base, &how, keys, distances, NULL, &error), &error)) return 1;
     size_t n_wrong = 0;
-    for (size_t i = 0; i < N_ROWS; i++) n_wrong += l2sq[i] != 0.0f || ids[i] > i;
+    for (size_t i = 0; i < N_ROWS; i++) n_wrong += distances[i] != 0.0f || keys[i] > i;
     printf("  built and searched: %d vectors, %zu not found\n", N_ROWS, n_wrong);
     nlsh_searcher_free(searcher);
     nlsh_index_close(index);

@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     snprintf(path, sizeof path, "%s/no such index.nlsh", argv[1]);
     struct nlsh_index *index = NULL;
     struct nlsh_error error;
-    enum nlsh_status status = nlsh_index_open(path, &index, &error);
+    enum nlsh_status status = nlsh_index_open(path, NULL, &index, &error);
     printf("  nlsh %s, %s: %s: %s\n", nlsh_version(), nlsh_cpu(), nlsh_status_name(status),
            error.message);
     if (status != NLSH_E_NO_INPUT || index != NULL || error.status != status) return 1;

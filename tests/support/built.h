@@ -202,7 +202,7 @@ static inline const char *cache_new(void)
     static char path[128];
     size_t n_removed;
     snprintf(path, sizeof path, "%s-cache", test_dir());
-    assert_int_equal(nlsh_cache_clear(path, &n_removed, NULL), NLSH_OK);
+    assert_int_equal(nlsh__cache_clear(path, &n_removed, NULL), NLSH_OK);
     return path;
 }
 

@@ -223,13 +223,13 @@ static void set_errors(const struct encode *e)
 
 static void encode_free(struct encode *e)
 {
-    free(e->group_offsets);
-    free(e->variances);
-    free(e->whole);
-    free(e->inside);
-    free(e->outside);
-    free(e->lengths);
-    free(e->errors);
+    nlsh__free(e->group_offsets);
+    nlsh__free(e->variances);
+    nlsh__free(e->whole);
+    nlsh__free(e->inside);
+    nlsh__free(e->outside);
+    nlsh__free(e->lengths);
+    nlsh__free(e->errors);
 }
 
 static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t *size,
@@ -279,7 +279,7 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
         set_errors(&e);
         *bytes = e.bytes;
     } else {
-        free(e.bytes);
+        nlsh__free(e.bytes);
     }
     encode_free(&e);
     return status;

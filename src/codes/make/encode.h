@@ -38,7 +38,7 @@ struct nlsh__encode {
     const uint32_t *ids; /* [n_rows] base rows in bucket order */
 };
 
-/* The section's bytes, freed with free(); the margins are not measured yet. */
+/* The section's bytes, freed with nlsh__free(); the margins are not measured yet. */
 enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *encode, const struct nlsh__job *job,
                                    void **bytes, size_t *size, struct nlsh_error *error);
 

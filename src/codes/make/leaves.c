@@ -143,9 +143,9 @@ out:
     for (size_t i = 0; o.workers != NULL && i < n_threads; i++) {
         const struct worker *w = &o.workers[i];
         void *all[] = {w->keys, w->ids, w->low, w->high, w->direction};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) free(all[j]);
+        for (size_t j = 0; j < sizeof all / sizeof *all; j++) nlsh__free(all[j]);
     }
-    free(o.workers);
+    nlsh__free(o.workers);
     return status;
 }
 
@@ -272,10 +272,10 @@ enum nlsh_status nlsh__encode_leaves(const struct nlsh__encode *in, const struct
         set_errors(&e);
         *bytes = e.bytes;
     } else {
-        free(e.bytes);
+        nlsh__free(e.bytes);
     }
-    free(e.group_offsets);
-    free(e.sums);
-    free(e.radii);
+    nlsh__free(e.group_offsets);
+    nlsh__free(e.sums);
+    nlsh__free(e.radii);
     return status;
 }

@@ -3,8 +3,9 @@
 #ifndef NLSH_CODES_MAKE_LEAVES_H
 #define NLSH_CODES_MAKE_LEAVES_H
 
-#include "codes/make/encode.h"
+#include "base/neighbors.h"
 #include "codes/leaves.h"
+#include "codes/make/encode.h"
 #include "nlsh/learn.h"
 
 /* Puts ids [bucket_offsets[m]], rows in bucket order, into the order of leaves: each bucket is halved,
@@ -14,7 +15,7 @@ enum nlsh_status nlsh__order_leaves(const float *inputs, size_t p, const uint32_
                                     size_t n_buckets, const struct nlsh__job *job, uint32_t *ids,
                                     struct nlsh_error *error);
 
-/* The section's bytes, freed with free(); the margins are not measured yet. */
+/* The section's bytes, freed with nlsh__free(); the margins are not measured yet. */
 enum nlsh_status nlsh__encode_leaves(const struct nlsh__encode *encode,
                                      const struct nlsh__codes *codes, const struct nlsh__job *job,
                                      void **bytes, size_t *size, struct nlsh_error *error);
@@ -30,7 +31,7 @@ enum nlsh_status nlsh__encode_leaves(const struct nlsh__encode *encode,
 enum nlsh_status
 nlsh__measure_leaves(const struct nlsh__encode *encode, const struct nlsh__codes *codes,
                      const struct nlsh__router *router, const uint32_t *rows, size_t n_held,
-                     const struct nlsh_neighbors *truth, const float *thresholds,
+                     const struct nlsh__neighbors *truth, const float *thresholds,
                      const struct nlsh__job *job, void *bytes, size_t size, double *leaves,
                      struct nlsh_error *error);
 

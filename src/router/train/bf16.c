@@ -358,20 +358,20 @@ void nlsh__bf16_trainer_free(struct nlsh__bf16_trainer *t)
 {
     if (t == NULL) return;
     for (size_t l = 0; l < NLSH__MAX_LAYERS; l++) {
-        free(t->layers[l].forward);
-        free(t->layers[l].backward);
-        free(t->layers[l].x);
-        free(t->layers[l].delta);
-        free(t->layers[l].bias);
-        free(t->layers[l].bias_sums);
+        nlsh__free(t->layers[l].forward);
+        nlsh__free(t->layers[l].backward);
+        nlsh__free(t->layers[l].x);
+        nlsh__free(t->layers[l].delta);
+        nlsh__free(t->layers[l].bias);
+        nlsh__free(t->layers[l].bias_sums);
     }
     for (size_t i = 0; t->scratch != NULL && i < t->n_threads; i++) {
-        for (size_t l = 0; l < NLSH__MAX_LAYERS; l++) free(t->scratch[i].left[l]);
-        free(t->scratch[i].delta[0]);
-        free(t->scratch[i].delta[1]);
-        free(t->scratch[i].logits);
+        for (size_t l = 0; l < NLSH__MAX_LAYERS; l++) nlsh__free(t->scratch[i].left[l]);
+        nlsh__free(t->scratch[i].delta[0]);
+        nlsh__free(t->scratch[i].delta[1]);
+        nlsh__free(t->scratch[i].logits);
     }
-    free(t->scratch);
-    free(t->losses);
-    free(t);
+    nlsh__free(t->scratch);
+    nlsh__free(t->losses);
+    nlsh__free(t);
 }

@@ -5,7 +5,7 @@
 #include "linalg/pca.h"
 #include "router/train/mlp.h"
 
-/* groups: as the network was trained with, n = 0 for none. *bytes [*size] is freed with free(); aligned to 64. */
+/* groups: as the network was trained with, n = 0 for none. *bytes [*size] is freed with nlsh__free(); aligned to 64. */
 enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
                                      const struct nlsh__projection *projection,
                                      const struct nlsh__groups *groups, void **bytes, size_t *size,

@@ -45,7 +45,7 @@ enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t no
 
 void nlsh__mlp_free(struct nlsh__mlp *mlp)
 {
-    free(mlp->parameters);
+    nlsh__free(mlp->parameters);
     *mlp = (struct nlsh__mlp){0};
 }
 
@@ -69,10 +69,10 @@ out:
 
 void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch)
 {
-    for (size_t l = 0; l <= NLSH__MAX_LAYERS; l++) free(scratch->activations[l]);
-    free(scratch->delta[0]);
-    free(scratch->delta[1]);
-    free(scratch->gradient);
+    for (size_t l = 0; l <= NLSH__MAX_LAYERS; l++) nlsh__free(scratch->activations[l]);
+    nlsh__free(scratch->delta[0]);
+    nlsh__free(scratch->delta[1]);
+    nlsh__free(scratch->gradient);
     *scratch = (struct nlsh__mlp_scratch){0};
 }
 

@@ -223,8 +223,8 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
 out:
     for (size_t s = 0; s < SLICES; s++) nlsh__mlp_scratch_free(&t.slices[s]);
     nlsh__bf16_trainer_free(t.bf16);
-    free(order);
-    free(t.first);
-    free(t.second);
+    nlsh__free(order);
+    nlsh__free(t.first);
+    nlsh__free(t.second);
     return status;
 }

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "vectors/vectors.h"
 
 enum {
     TRUTH_K = 10,       /* neighbours that a query must find */
@@ -23,20 +25,15 @@ struct cut {
     size_t n_queries;
 };
 
-static size_t value_size(enum nlsh_type type)
-{
-    return type == NLSH_F32 || type == NLSH_I32 ? 4 : 1;
-}
-
 static enum nlsh_status gather(const struct nlsh_matrix *base, const uint32_t *ids, size_t n,
                                void **out, struct nlsh_matrix *matrix, struct nlsh_error *error)
 {
-    size_t row = base->dim * value_size(base->type);
+    size_t row = nlsh__row_bytes(base);
     enum nlsh_status status = nlsh__alloc(out, n, row, error);
     if (status != NLSH_OK) return status;
     for (size_t i = 0; i < n; i++)
         memcpy((char *)*out + i * row, (const char *)base->data + ids[i] * row, row);
-    *matrix = (struct nlsh_matrix){*out, n, base->dim, base->type};
+    *matrix = (struct nlsh_matrix){*out, n, base->dim, base->type, 0};
     return NLSH_OK;
 }
 
@@ -56,9 +53,10 @@ fill_short(const struct nlsh_matrix *base, const struct nlsh_matrix *rows, const
     enum nlsh_status status;
     void *memory = NULL;
     struct nlsh_matrix asked;
-    struct nlsh_neighbors found = {0};
-    struct nlsh_run quiet = {.n_threads = run->n_threads};
+    struct nlsh_neighbors found;
+    struct nlsh_run quiet = {.struct_size = sizeof quiet, .n_threads = run->n_threads};
     uint32_t *ids = NULL;
+    nlsh_neighbors_init(&found, sizeof found);
     NLSH_TRY(nlsh__alloc(&ids, n_lacking, sizeof *ids, error));
     for (size_t i = 0; i < n_lacking; i++) ids[i] = w->ids[lacking[i]];
     NLSH_TRY(gather(base, ids, n_lacking, &memory, &asked, error));
@@ -68,20 +66,20 @@ fill_short(const struct nlsh_matrix *base, const struct nlsh_matrix *rows, const
         uint32_t *to = out + lacking[i] * w->k;
         size_t n = 0;
         for (size_t j = 0; j < k && n < w->k; j++) {
-            uint32_t id = found.ids[i * k + j];
+            uint32_t id = (uint32_t)found.ids[i * k + j];
             if (!w->self || id != cut->place[ids[i]]) to[n++] = id;
         }
     }
 out:
     nlsh_neighbors_free(&found);
-    free(memory);
-    free(ids);
+    nlsh__free(memory);
+    nlsh__free(ids);
     return status;
 }
 
 /* Of each neighbour list of the whole graph, what lies among the fold's rows. */
 static enum nlsh_status filter(const struct nlsh_matrix *base, const struct nlsh_matrix *rows,
-                               const struct nlsh_neighbors *graph, const struct cut *cut,
+                               const struct nlsh__neighbors *graph, const struct cut *cut,
                                const struct wanted *w, enum nlsh_metric metric,
                                const struct nlsh_run *run, uint32_t **out, struct nlsh_error *error)
 {
@@ -101,7 +99,7 @@ static enum nlsh_status filter(const struct nlsh_matrix *base, const struct nlsh
     if (n_lacking > 0)
         NLSH_TRY(fill_short(base, rows, cut, w, metric, lacking, n_lacking, run, *out, error));
 out:
-    free(lacking);
+    nlsh__free(lacking);
     return status;
 }
 
@@ -109,9 +107,9 @@ out:
 
 static void cut_free(struct cut *cut)
 {
-    free(cut->place);
-    free(cut->rows);
-    free(cut->queries);
+    nlsh__free(cut->place);
+    nlsh__free(cut->rows);
+    nlsh__free(cut->queries);
 }
 
 /* order: the rows in random order; the fold's own are those from first to end. */
@@ -140,7 +138,7 @@ out:
 static enum nlsh_status
 fold_create(const struct nlsh_matrix *base, const struct nlsh_build_options *build,
             const struct cut *cut, size_t neighbors,
-            const struct nlsh_neighbors graphs[NLSH__N_GRAPHS], const struct nlsh_run *run,
+            const struct nlsh__neighbors graphs[NLSH__N_GRAPHS], const struct nlsh_run *run,
             const struct nlsh__job *job, struct nlsh__fold *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -158,7 +156,8 @@ fold_create(const struct nlsh_matrix *base, const struct nlsh_build_options *bui
         struct wanted own = {cut->rows, cut->n_rows, neighbors < most ? neighbors : most, 1};
         NLSH_TRY(filter(base, &in->rows, &graphs[g], cut, &own, build->metric, run, &out->graphs[g],
                         error));
-        in->graphs[g] = (struct nlsh_neighbors){.n_rows = own.n, .k = own.k, .ids = out->graphs[g]};
+        in->graphs[g] =
+            (struct nlsh__neighbors){.n_rows = own.n, .k = own.k, .ids = out->graphs[g]};
     }
     NLSH_TRY(nlsh__learner_create(in, build, job, &out->learner, error));
 out:
@@ -177,17 +176,22 @@ static size_t neighbors_of_all(size_t wanted, double share, size_t n)
 static enum nlsh_status
 all_graphs(const struct nlsh_matrix *base, const struct nlsh_build_options *build, size_t k,
            unsigned methods, const struct nlsh_run *run,
-           struct nlsh_neighbors graphs[NLSH__N_GRAPHS], struct nlsh_error *error)
+           struct nlsh__neighbors graphs[NLSH__N_GRAPHS], struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh_neighbors found;
+    nlsh_neighbors_init(&found, sizeof found);
     for (int g = 0; g < NLSH__N_GRAPHS; g++) {
         if (g != NLSH_GRAPH_EXACT && !(methods >> g & 1)) continue;
         NLSH_TRY(nlsh_graph_build(base, build->metric, (enum nlsh_graph_method)g, k, build->seed,
-                                  run, &graphs[g], error));
-        free(graphs[g].l2sq); /* ids are enough */
-        graphs[g].l2sq = NULL;
+                                  run, &found, error));
+        nlsh__free(found.distances); /* ids are enough */
+        found.distances = NULL;
+        NLSH_TRY(nlsh__neighbors_take(&found, base->n_rows, &graphs[g], error));
+        nlsh_neighbors_free(&found);
     }
 out:
+    nlsh_neighbors_free(&found);
     return status;
 }
 
@@ -211,7 +215,7 @@ nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_optio
 {
     enum nlsh_status status;
     size_t n = base->n_rows, parts = n_parts(n_folds);
-    struct nlsh_neighbors graphs[NLSH__N_GRAPHS] = {{0}};
+    struct nlsh__neighbors graphs[NLSH__N_GRAPHS] = {{0}};
     struct nlsh__rng rng;
     uint32_t *order = NULL;
     *out = (struct nlsh__folds){0};
@@ -235,8 +239,8 @@ nlsh__folds_create(const struct nlsh_matrix *base, const struct nlsh_build_optio
         if (status != NLSH_OK) break;
     }
 out:
-    free(order);
-    for (int g = 0; g < NLSH__N_GRAPHS; g++) nlsh_neighbors_free(&graphs[g]);
+    nlsh__free(order);
+    for (int g = 0; g < NLSH__N_GRAPHS; g++) nlsh__neighbors_free(&graphs[g]);
     if (status != NLSH_OK) nlsh__folds_free(out);
     return status;
 }
@@ -246,11 +250,11 @@ void nlsh__folds_free(struct nlsh__folds *folds)
     for (size_t f = 0; f < folds->n; f++) {
         struct nlsh__fold *fold = &folds->folds[f];
         nlsh__learner_free(fold->learner);
-        free(fold->rows);
-        free(fold->queries);
-        free(fold->truth);
-        for (int g = 0; g < NLSH__N_GRAPHS; g++) free(fold->graphs[g]);
+        nlsh__free(fold->rows);
+        nlsh__free(fold->queries);
+        nlsh__free(fold->truth);
+        for (int g = 0; g < NLSH__N_GRAPHS; g++) nlsh__free(fold->graphs[g]);
     }
-    free(folds->folds);
+    nlsh__free(folds->folds);
     *folds = (struct nlsh__folds){0};
 }

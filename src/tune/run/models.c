@@ -46,10 +46,9 @@ static enum nlsh_status no_memory(struct nlsh_error *error)
 static int is_ours(const struct nlsh__tune *tune, const char *path)
 {
     struct nlsh_index *index;
-    struct nlsh_index_info info;
-    if (nlsh_index_open(path, &index, NULL) != NLSH_OK) return 0;
-    nlsh_index_info(index, &info);
-    int ours = info.data_hash == tune->data_hash;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    if (nlsh_index_open(path, NULL, &index, NULL) != NLSH_OK) return 0;
+    int ours = nlsh_index_info(index, &info, NULL) == NLSH_OK && info.data_hash == tune->data_hash;
     nlsh_index_close(index);
     return ours && nlsh_index_verify(path, NULL) == NLSH_OK;
 }
@@ -94,11 +93,11 @@ static enum nlsh_status build_model(const struct nlsh__tune *tune, struct model 
                                     struct nlsh_error *error)
 {
     struct nlsh_build_report report;
-    struct nlsh_run run = *tune->run;
+    struct nlsh_run run = tune->run;
     char *path = nlsh__tune_path(tune, m->file);
     if (path == NULL) return no_memory(error);
     run.cache_dir = tune->job.run.cache_dir;
-    enum nlsh_status status = nlsh_build(tune->base, &m->options, path, &run, &report, error);
+    enum nlsh_status status = nlsh_build(&tune->base, &m->options, path, &run, &report, error);
     free(path);
     if (status != NLSH_OK) return status;
     m->held_out = report.held_out_candidates;
@@ -121,7 +120,7 @@ enum nlsh_status nlsh__tune_defaults(struct nlsh__tune *tune, struct nlsh_build_
     if (m.settings == NULL) return no_memory(error);
     NLSH_TRY(nlsh__store_get(store, "nlsh:defaults", &text, error));
     if (remembered(tune, text, &m)) {
-        nlsh__job_note(&(struct nlsh__job){.run = *tune->run}, "the defaults: %s is there", m.file);
+        nlsh__job_note(&(struct nlsh__job){.run = tune->run}, "the defaults: %s is there", m.file);
     } else {
         NLSH_TRY(build_model(tune, &m, error));
         free(text);
@@ -162,7 +161,7 @@ static enum nlsh_status add_stage(const struct nlsh__tune *tune, const struct nl
                           .value = t->value,
                           .options = stage->build};
         if (t->belongs) NLSH_TRY(nlsh__space_apply(&stage->space, t->values, &m.options, error));
-        m.options.epochs = tune->options->final_epochs;
+        m.options.epochs = tune->options.final_epochs;
         snprintf(m.file, sizeof m.file, "%strial-%llu.nlsh", stage->prefix,
                  (unsigned long long)t->number);
         m.settings = nlsh__settings_json(&m.options);
@@ -193,7 +192,7 @@ static enum nlsh_status choose_models(const struct nlsh__tune *tune, struct mode
         NLSH_TRY(add_stage(tune, &tune->stages[s], out, error));
     /* A selection sort of the few that are wanted: the order needs the objective. */
     size_t n = 0;
-    while (n < out->n && n < tune->options->top_k) {
+    while (n < out->n && n < tune->options.top_k) {
         for (size_t i = n + 1; i < out->n; i++)
             if (nlsh__better(tune, out->models[i].value, out->models[n].value)) {
                 struct model m = out->models[i];
@@ -232,12 +231,12 @@ static json_t *list_json(const struct nlsh__tune *tune, const struct models *mod
 {
     char hash[17];
     json_t *list = json_array();
-    const char *name = tune->options->data_file;
+    const char *name = tune->options.data_file;
     snprintf(hash, sizeof hash, "%016" PRIx64, tune->data_hash);
     for (size_t i = 0; i < models->n; i++)
         json_array_append_new(list, model_json(&models->models[i]));
-    json_t *data = json_pack("{s:s, s:I, s:I}", "hash", hash, "rows",
-                             (json_int_t)tune->base->n_rows, "dim", (json_int_t)tune->base->dim);
+    json_t *data = json_pack("{s:s, s:I, s:I}", "hash", hash, "rows", (json_int_t)tune->base.n_rows,
+                             "dim", (json_int_t)tune->base.dim);
     json_t *file = name != NULL ? json_string(name) : NULL;
     if (file != NULL) json_object_set_new(data, "file", file);
     json_t *defaults =
@@ -245,7 +244,7 @@ static json_t *list_json(const struct nlsh__tune *tune, const struct models *mod
                   tune->defaults.candidates, "build_seconds", tune->defaults.build_seconds,
                   "index_bytes", (json_int_t)tune->defaults.index_bytes);
     if (isfinite(report->first)) json_object_set_new(defaults, "score", json_real(report->first));
-    const char *study = tune->options->study;
+    const char *study = tune->options.study;
     return json_pack("{s:s, s:i, s:o, s:s, s:s, s:o, s:b, s:s, s:o}", "format", "nlsh-models",
                      "version", 1, "data", data, "objective", tune->objective.name, "study",
                      study != NULL ? study : "study.db", "defaults", defaults, "defaults_stand",
@@ -289,7 +288,7 @@ static enum nlsh_status make_one(const struct nlsh__tune *tune, struct model *m,
 {
     enum nlsh_status status;
     char *text = NULL;
-    struct nlsh__job said = {.run = *tune->run};
+    struct nlsh__job said = {.run = tune->run};
     NLSH_TRY(nlsh__store_trial_get(m->stage->store, m->id, key, &text, error));
     if (remembered(tune, text, m)) {
         nlsh__job_note(&said, "model %zu of %zu: %s is there", i + 1, n, m->file);
@@ -314,7 +313,7 @@ static enum nlsh_status add_short(const struct nlsh__tune *tune, struct models *
 {
     struct model m = models->models[0];
     m.options.epochs = m.stage->build.epochs;
-    if (m.options.epochs == tune->options->final_epochs) return NLSH_OK;
+    if (m.options.epochs == tune->options.final_epochs) return NLSH_OK;
     snprintf(m.file, sizeof m.file, "%strial-%llu-short.nlsh", m.stage->prefix,
              (unsigned long long)m.trial);
     m.settings = nlsh__settings_json(&m.options);
@@ -326,10 +325,10 @@ static enum nlsh_status add_short(const struct nlsh__tune *tune, struct models *
     }
     models->models = more;
     more[models->n++] = m;
-    nlsh__job_note(&(struct nlsh__job){.run = *tune->run},
+    nlsh__job_note(&(struct nlsh__job){.run = tune->run},
                    "no model with %zu epochs needs fewer candidates than the defaults (%.0f): the "
                    "best settings once more with %zu",
-                   tune->options->final_epochs, tune->defaults.candidates, m.options.epochs);
+                   tune->options.final_epochs, tune->defaults.candidates, m.options.epochs);
     return make_one(tune, &more[models->n - 1], "model-short", models->n - 1, models->n, error);
 }
 

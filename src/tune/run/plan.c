@@ -1,5 +1,5 @@
 /*
- * plan.c - nlsh_tune_plan(): what a run would do. It takes the run's own way as far as that writes
+ * plan.c - nlsh__tune_plan(): what a run would do. It takes the run's own way as far as that writes
  * nothing: options, space, study and its attributes, folds, the defaults' build.
  */
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "make/resolve.h"
+#include "tune/run/plan.h"
 #include "tune/run/run.h"
 
 /* The folder would be made; a study's own is not. */
@@ -17,7 +18,7 @@ static enum nlsh_status check_places(const struct nlsh__tune *tune, const char *
                                      struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const char *folder = tune->options->folder, *slash = strrchr(study, '/');
+    const char *folder = tune->options.folder, *slash = strrchr(study, '/');
     size_t length = slash != NULL ? (size_t)(slash - study) : 0;
     char *beside = length > 0 ? strndup(study, length) : strdup(slash != NULL ? "/" : ".");
     if (beside == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
@@ -34,7 +35,7 @@ out:
 }
 
 static enum nlsh_status plan_stage(const struct nlsh__stage *stage, const char *name,
-                                   struct nlsh_tune_stage_plan *out, struct nlsh_error *error)
+                                   struct nlsh__stage_plan *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     out->begun = stage->store != NULL;
@@ -48,18 +49,17 @@ out:
     return status;
 }
 
-static enum nlsh_status plan(struct nlsh__tune *tune, struct nlsh_tune_plan *out,
+static enum nlsh_status plan(struct nlsh__tune *tune, struct nlsh__tune_plan *out,
                              struct nlsh_error *error)
 {
     enum nlsh_status status;
     char name[300];
-    NLSH_TRY(nlsh__tune_begin(tune, error));
     NLSH_TRY(nlsh__stage_open(tune, 0, &out->study, error));
     NLSH_TRY(check_places(tune, out->study, error));
     NLSH_TRY(nlsh__stage_agree(tune, &tune->stages[0], out->study, error));
-    NLSH_TRY(nlsh__folds_check(tune->base->n_rows, tune->options->n_folds, error));
-    NLSH_TRY(nlsh__build_check(tune->base, &tune->stages[0].build, error));
-    if (tune->options->two_stage) NLSH_TRY(nlsh__stage_second(tune, error));
+    NLSH_TRY(nlsh__folds_check(tune->base.n_rows, tune->options.n_folds, error));
+    NLSH_TRY(nlsh__build_check(&tune->base, &tune->stages[0].build, error));
+    if (tune->options.two_stage) NLSH_TRY(nlsh__stage_second(tune, error));
     snprintf(out->objective, sizeof out->objective, "%s", tune->objective.name);
     out->maximize = nlsh__objective_maximize(&tune->objective);
     for (size_t s = 0; s < tune->n_stages; s++) {
@@ -71,25 +71,26 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh_tune_plan(const struct nlsh_matrix *base,
-                                const struct nlsh_tune_options *options, struct nlsh_tune_plan *out,
-                                struct nlsh_error *error)
+enum nlsh_status nlsh__tune_plan(const struct nlsh_matrix *base,
+                                 const struct nlsh_tune_options *options,
+                                 struct nlsh__tune_plan *out, struct nlsh_error *error)
 {
-    struct nlsh__tune tune = {.base = base, .options = options, .dry = 1};
+    struct nlsh__tune tune = {.dry = 1};
     nlsh__error_clear(error);
-    *out = (struct nlsh_tune_plan){0};
-    enum nlsh_status status = plan(&tune, out, error);
-    for (size_t s = 0; s < 2; s++) nlsh__store_close(tune.stages[s].store);
-    if (status != NLSH_OK) nlsh_tune_plan_free(out);
+    *out = (struct nlsh__tune_plan){0};
+    enum nlsh_status status = nlsh__tune_begin(&tune, base, options, NULL, error);
+    if (status == NLSH_OK) status = plan(&tune, out, error);
+    nlsh__tune_end(&tune);
+    if (status != NLSH_OK) nlsh__tune_plan_free(out);
     return status;
 }
 
-void nlsh_tune_plan_free(struct nlsh_tune_plan *plan)
+void nlsh__tune_plan_free(struct nlsh__tune_plan *plan)
 {
     for (size_t s = 0; s < 2; s++) {
         free(plan->stages[s].name);
         free(plan->stages[s].space);
     }
     free(plan->study);
-    *plan = (struct nlsh_tune_plan){0};
+    *plan = (struct nlsh__tune_plan){0};
 }

@@ -19,26 +19,26 @@ static enum nlsh_status search_rounds(struct nlsh_index *index, const struct nls
     struct nlsh_searcher *searcher = NULL;
     struct nlsh_search_options how;
     struct nlsh_matrix some = *queries;
-    uint32_t *ids = NULL;
-    float *l2sq = NULL;
+    uint64_t *keys = NULL;
+    float *distances = NULL;
     if (some.n_rows > MOST_QUERIES) some.n_rows = MOST_QUERIES;
-    nlsh_search_options_init(&how);
+    nlsh_search_options_init(&how, sizeof how);
     how.k = TRUTH_K;
     how.probes = threshold;
     NLSH_TRY(nlsh_searcher_create(index, &searcher, error));
-    NLSH_TRY(nlsh__alloc(&ids, some.n_rows, TRUTH_K * sizeof *ids, error));
-    NLSH_TRY(nlsh__alloc(&l2sq, some.n_rows, TRUTH_K * sizeof *l2sq, error));
+    NLSH_TRY(nlsh__alloc(&keys, some.n_rows, TRUTH_K * sizeof *keys, error));
+    NLSH_TRY(nlsh__alloc(&distances, some.n_rows, TRUTH_K * sizeof *distances, error));
     *qps = 0;
     for (int round = 0; round < ROUNDS + 1; round++) { /* the first brings the pages in */
         double start = nlsh__now();
-        NLSH_TRY(nlsh_search(searcher, &some, &how, ids, l2sq, NULL, error));
+        NLSH_TRY(nlsh_search(searcher, &some, &how, keys, distances, NULL, error));
         double seconds = nlsh__now() - start;
         if (round > 0) *qps = fmax(*qps, (double)some.n_rows / fmax(seconds, 1e-9));
     }
 out:
     nlsh_searcher_free(searcher);
-    free(ids);
-    free(l2sq);
+    nlsh__free(keys);
+    nlsh__free(distances);
     return status;
 }
 
@@ -54,7 +54,7 @@ enum nlsh_status nlsh__measure_qps(const struct nlsh__tune *tune, const struct n
     char *path = nlsh__tune_path(tune, name);
     if (path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     NLSH_TRY(nlsh__learner_write(fold->learner, path, error));
-    NLSH_TRY(nlsh_index_open(path, &index, error));
+    NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
     unlink(path); /* it stays mapped, and nothing of it stays where we are killed */
     NLSH_TRY(search_rounds(index, &fold->input.queries, threshold, qps, error));
 out:

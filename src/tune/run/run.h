@@ -5,8 +5,8 @@
 #include "base/job.h"
 #include "tune/run/folds.h"
 #include "tune/run/objective.h"
-#include "tune/sample/pruner.h"
 #include "tune/run/space.h"
+#include "tune/sample/pruner.h"
 #include "tune/study/store.h"
 
 /* A search over one space: the network's, or then the partition's. */
@@ -27,11 +27,13 @@ struct nlsh__defaults {
 };
 
 struct nlsh__tune {
-    const struct nlsh_matrix *base;
-    const struct nlsh_tune_options *options;
-    const struct nlsh_run *run; /* the caller's */
-    int dry;                    /* 1: a plan: studies are looked at, a new one's store is NULL */
-    struct nlsh__job job;       /* of the trials: told to label, and silent besides */
+    struct nlsh_matrix base;          /* the caller's, without gaps */
+    void *memory;                     /* its, where it was made; or NULL */
+    struct nlsh_tune_options options; /* the caller's */
+    struct nlsh_build_options build;  /* what they say of a build */
+    struct nlsh_run run;              /* the caller's */
+    int dry;              /* 1: a plan: studies are looked at, a new one's store is NULL */
+    struct nlsh__job job; /* of the trials: told to label, and silent besides */
     struct nlsh__objective objective;
     uint64_t data_hash;
     char *cache; /* the run's own, where the caller has none; else NULL */
@@ -50,8 +52,13 @@ struct nlsh__tune {
 /* folder/name, freed by the caller; NULL: out of memory. */
 char *nlsh__tune_path(const struct nlsh__tune *tune, const char *name);
 
-/* Checks options and base, and fills in what follows from them: objective, first stage, hash. */
-enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, struct nlsh_error *error);
+/* Takes options (run may be NULL), checks them and the base, and fills in what follows from them: objective,
+ * first stage, hash. */
+enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, const struct nlsh_matrix *base,
+                                  const struct nlsh_tune_options *options,
+                                  const struct nlsh_run *run, struct nlsh_error *error);
+/* Closes and frees what it holds, also where the beginning failed. */
+void nlsh__tune_end(struct nlsh__tune *tune);
 
 /* ---- stage.c ---- */
 

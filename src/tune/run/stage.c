@@ -45,11 +45,11 @@ enum nlsh_status nlsh__stage_agree(const struct nlsh__tune *tune, const struct n
                                    const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh_tune_options *o = tune->options;
+    const struct nlsh_tune_options *o = &tune->options;
     char text[160], *space = NULL, *settings = nlsh__settings_json(&stage->build);
     if (settings == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     snprintf(text, sizeof text, "{\"hash\": \"%016" PRIx64 "\", \"rows\": %zu, \"dim\": %zu}",
-             tune->data_hash, tune->base->n_rows, tune->base->dim);
+             tune->data_hash, tune->base.n_rows, tune->base.dim);
     NLSH_TRY(agree(tune, stage->store, path, "nlsh:data", text, "data", error));
     snprintf(text, sizeof text, "\"%s\"", tune->objective.name);
     NLSH_TRY(agree(tune, stage->store, path, "nlsh:objective", text, "objective", error));
@@ -75,7 +75,7 @@ static void last_part(const char *path, char *out, size_t size)
 
 void nlsh__stage_name(const struct nlsh__tune *tune, size_t i, char name[300])
 {
-    const struct nlsh_tune_options *o = tune->options;
+    const struct nlsh_tune_options *o = &tune->options;
     char run[256];
     if (o->name != NULL)
         snprintf(run, sizeof run, "%s", o->name);
@@ -88,7 +88,7 @@ enum nlsh_status nlsh__stage_open(struct nlsh__tune *tune, size_t i, char **path
                                   struct nlsh_error *error)
 {
     struct nlsh__stage *stage = &tune->stages[i];
-    const struct nlsh_tune_options *o = tune->options;
+    const struct nlsh_tune_options *o = &tune->options;
     char name[300];
     *path = o->study != NULL ? strdup(o->study) : nlsh__tune_path(tune, "study.db");
     if (*path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");

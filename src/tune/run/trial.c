@@ -52,7 +52,7 @@ const struct nlsh__trial *nlsh__best_trial(const struct nlsh__tune *tune,
 
 static size_t steps_a_fold(const struct nlsh__tune *tune)
 {
-    return tune->objective.kind == NLSH__QPS_AT ? 1 : tune->options->epochs;
+    return tune->objective.kind == NLSH__QPS_AT ? 1 : tune->options.epochs;
 }
 
 /* ---- what sampler and pruner see ------------------------------------------------------------- */
@@ -108,14 +108,14 @@ static enum nlsh_status choose(void *user, const struct nlsh__trials *so_far, ui
     size_t n;
     if (number == 0 && !t->stage->first_is_point) return NLSH_OK; /* the defaults as they are */
     nlsh__sampler_options_init(&how);
-    how.kind = (enum nlsh__sampler_kind)t->tune->options->sampler;
+    how.kind = (enum nlsh__sampler_kind)t->tune->options.sampler;
     how.seed = t->stage->build.seed;
     how.trial = number;
     NLSH_TRY(observe(t->tune, so_far, number, &observations, &n, error));
     NLSH_TRY(nlsh__suggest(&t->stage->space, &how, observations, n, suggested, error));
     merge(&t->stage->space, suggested, values);
 out:
-    free(observations);
+    nlsh__free(observations);
     return status;
 }
 
@@ -131,9 +131,9 @@ static enum nlsh_status ask_pruner(struct trial *t, int *stop, struct nlsh_error
     size_t n;
     *stop = 0;
     /* The first is the defaults: what all others are compared with has to be whole. */
-    if (tune->options->pruner == NLSH_PRUNER_NONE || t->begun.number == 0) return NLSH_OK;
+    if (tune->options.pruner == NLSH_PRUNER_NONE || t->begun.number == 0) return NLSH_OK;
     nlsh__pruner_options_init(&how);
-    how.kind = (enum nlsh__pruner_kind)tune->options->pruner;
+    how.kind = (enum nlsh__pruner_kind)tune->options.pruner;
     how.seed = t->stage->build.seed;
     how.trial = t->begun.number;
     /* Half the epochs of a fold: a learning rate that starts high looks bad till it falls. */
@@ -146,8 +146,8 @@ static enum nlsh_status ask_pruner(struct trial *t, int *stop, struct nlsh_error
     NLSH_TRY(observe(tune, &trials, t->begun.number, &observations, &n, error));
     *stop = nlsh__should_prune(&how, observations, n, steps, t->n_steps);
 out:
-    free(observations);
-    free(steps);
+    nlsh__free(observations);
+    nlsh__free(steps);
     nlsh__trials_free(&trials);
     return status;
 }
@@ -193,7 +193,7 @@ static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learn
     /* A build that trains more than once (refine) is judged while it does so first. */
     size_t step = t->n_fold * steps_a_fold(t->tune) + epoch;
     if (t->tune->objective.kind == NLSH__QPS_AT || step != t->n_steps ||
-        epoch >= t->tune->options->epochs)
+        epoch >= t->tune->options.epochs)
         return NLSH_OK;
     enum nlsh_status status = score(t, learned, QUERIES_A_STEP, &now, error);
     return status == NLSH_OK ? report(t, value_of(t->tune, &now), error) : status;
@@ -231,7 +231,7 @@ static void note_end(struct trial *t, const char *what, double value)
     if (best != NULL)
         snprintf(end, sizeof end, "; best %.6g, trial %llu", best->value,
                  (unsigned long long)best->number);
-    struct nlsh__job said = {.run = *tune->run};
+    struct nlsh__job said = {.run = tune->run};
     nlsh__job_note(&said, "trial %llu: %s %.6g%s", (unsigned long long)t->begun.number, what, value,
                    end);
     nlsh__trials_free(&trials);
@@ -319,11 +319,11 @@ enum nlsh_status nlsh__tune_trial(struct nlsh__tune *tune, struct nlsh__stage *s
     if (*none) goto out;
     tune->share = 0;
     status = nlsh__space_apply(&stage->space, t.values, &t.options, &why);
-    t.options.epochs = tune->options->epochs;
+    t.options.epochs = tune->options.epochs;
     for (size_t f = 0; f < tune->folds.n && status == NLSH_OK; f++)
         status = run_fold(&t, f, &values[f], &why);
     status = end_trial(&t, status, values, &why, error);
 out:
-    free(t.steps);
+    nlsh__free(t.steps);
     return status;
 }

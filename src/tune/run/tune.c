@@ -21,12 +21,16 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/sized.h"
+#include "cache/directory.h"
 #include "make/resolve.h"
+#include "make/settings.h"
 #include "tune/run/run.h"
+#include "vectors/plain.h"
 
-void nlsh_tune_options_init(struct nlsh_tune_options *options)
+void nlsh_tune_options_init(struct nlsh_tune_options *options, size_t size)
 {
-    *options = (struct nlsh_tune_options){
+    static const struct nlsh_tune_options defaults = {
         .objective = "candidates@.95",
         .sampler = NLSH_SAMPLER_TPE,
         .pruner = NLSH_PRUNER_MEDIAN,
@@ -36,12 +40,12 @@ void nlsh_tune_options_init(struct nlsh_tune_options *options)
         .top_k = 5,
         .final_epochs = 100,
     };
-    nlsh_build_options_init(&options->build);
+    nlsh__options_init(options, size, &defaults, sizeof defaults);
 }
 
 char *nlsh__tune_path(const struct nlsh__tune *tune, const char *name)
 {
-    const char *folder = tune->options->folder;
+    const char *folder = tune->options.folder;
     size_t size = strlen(folder) + strlen(name) + 2;
     char *path = malloc(size);
     if (path != NULL) snprintf(path, size, "%s/%s", folder, name);
@@ -58,7 +62,7 @@ static void note(const struct nlsh__tune *tune, const char *format, ...)
     va_start(values, format);
     vsnprintf(sentence, sizeof sentence, format, values);
     va_end(values);
-    if (tune->run->note != NULL) tune->run->note(tune->run->user, sentence);
+    if (tune->run.note != NULL) tune->run.note(tune->run.user, sentence);
 }
 
 /* ---- what is told while trials run ----------------------------------------------------------- */
@@ -71,12 +75,12 @@ static int trial_progress(void *user, const char *stage, uint64_t done, uint64_t
     (void)stage;
     (void)done;
     (void)total;
-    if (tune->run->progress == NULL) return 0;
+    if (tune->run.progress == NULL) return 0;
     double so_far = ((double)tune->n_done + tune->share) * units;
     double all = (double)tune->n_wanted * units;
     /* Never the last unit: the bar ends when the trials have. */
-    return tune->run->progress(tune->run->user, tune->label, (uint64_t)fmin(so_far, all - 1),
-                               (uint64_t)all);
+    return tune->run.progress(tune->run.user, tune->label, (uint64_t)fmin(so_far, all - 1),
+                              (uint64_t)all);
 }
 
 static void trial_note(void *user, const char *sentence)
@@ -140,7 +144,7 @@ out:
 
 static int time_is_over(const struct nlsh__tune *tune)
 {
-    double most = tune->options->timeout;
+    double most = tune->options.timeout;
     return most > 0 && nlsh__now() - tune->started > most;
 }
 
@@ -148,7 +152,7 @@ static int time_is_over(const struct nlsh__tune *tune)
 static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__stage *stage,
                                   const char **why_not, struct nlsh_error *error)
 {
-    const struct nlsh_tune_options *o = tune->options;
+    const struct nlsh_tune_options *o = &tune->options;
     struct nlsh__sampler_options how;
     struct nlsh__trials trials;
     struct nlsh__observation *seen = NULL;
@@ -172,7 +176,7 @@ static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__st
     if (!waiting && nlsh__suggestions_left(&stage->space, &how, seen, n) == 0)
         *why_not = "every point of the grid has been tried";
 out:
-    free(seen);
+    nlsh__free(seen);
     nlsh__trials_free(&trials);
     return status;
 }
@@ -206,7 +210,7 @@ static enum nlsh_status run_trials(struct nlsh__tune *tune, struct nlsh__stage *
 {
     enum nlsh_status status;
     size_t n_reaped, n_alive;
-    int none = 0, again = 0, others_first = tune->options->two_stage && stage == &tune->stages[0];
+    int none = 0, again = 0, others_first = tune->options.two_stage && stage == &tune->stages[0];
     const char *why_not;
     NLSH_TRY(nlsh__store_reap(stage->store, &n_reaped, &n_alive, error));
     if (n_reaped > 0) note(tune, "%zu trials of processes that are gone count as failed", n_reaped);
@@ -221,9 +225,9 @@ static enum nlsh_status run_trials(struct nlsh__tune *tune, struct nlsh__stage *
         if (none && !again) break;
     }
     if (why_not != NULL) note(tune, "%s", why_not);
-    if (tune->run->progress != NULL) {
+    if (tune->run.progress != NULL) {
         uint64_t all = 1000 * (uint64_t)tune->n_wanted;
-        (void)tune->run->progress(tune->run->user, tune->label, all, all);
+        (void)tune->run.progress(tune->run.user, tune->label, all, all);
     }
 out:
     return status;
@@ -268,21 +272,30 @@ static enum nlsh_status own_cache(struct nlsh__tune *tune, struct nlsh_run *run,
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, struct nlsh_error *error)
+enum nlsh_status nlsh__tune_begin(struct nlsh__tune *tune, const struct nlsh_matrix *base,
+                                  const struct nlsh_tune_options *options,
+                                  const struct nlsh_run *run, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__stage *stage = &tune->stages[0];
-    NLSH_TRY(check_options(tune->options, error));
-    NLSH_TRY(nlsh__objective_parse(tune->options->objective, &tune->objective, error));
-    stage->build = tune->options->build;
-    NLSH_TRY(nlsh__resolve(tune->base, &stage->build, error));
+    nlsh_run_init(&tune->run, sizeof tune->run);
+    nlsh_tune_options_init(&tune->options, sizeof tune->options);
+    NLSH_TRY(nlsh__options_take(&tune->run, sizeof tune->run, run, "nlsh_run", error));
+    NLSH_TRY(nlsh__options_take(&tune->options, sizeof tune->options, options, "nlsh_tune_options",
+                                error));
+    NLSH_TRY(nlsh__take_settings(tune->options.build, &tune->build, error));
+    NLSH_TRY(nlsh__matrix_plain(base, &tune->base, &tune->memory, error));
+    NLSH_TRY(check_options(&tune->options, error));
+    NLSH_TRY(nlsh__objective_parse(tune->options.objective, &tune->objective, error));
+    stage->build = tune->build;
+    NLSH_TRY(nlsh__resolve(&tune->base, &stage->build, error));
     stage->prefix = "";
-    stage->most = tune->options->n_trials;
-    if (tune->options->space != NULL)
-        NLSH_TRY(nlsh__space_file(tune->options->space, &stage->space, error));
+    stage->most = tune->options.n_trials;
+    if (tune->options.space != NULL)
+        NLSH_TRY(nlsh__space_file(tune->options.space, &stage->space, error));
     else
         nlsh__space_network(&stage->build, &stage->space);
-    tune->data_hash = nlsh_data_hash(tune->base);
+    tune->data_hash = nlsh_data_hash(&tune->base);
 out:
     return status;
 }
@@ -304,8 +317,8 @@ static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *erro
 {
     enum nlsh_status status;
     struct nlsh__stage *stage = &tune->stages[0];
-    const struct nlsh_tune_options *o = tune->options;
-    struct nlsh_run loud = *tune->run;
+    const struct nlsh_tune_options *o = &tune->options;
+    struct nlsh_run loud = tune->run;
     struct nlsh__search_space partition = {0};
     char *path = NULL;
     NLSH_TRY(nlsh__stage_open(tune, 0, &path, error));
@@ -314,7 +327,7 @@ static enum nlsh_status prepare(struct nlsh__tune *tune, struct nlsh_error *erro
     size_t neighbors = nlsh__space_neighbors(&stage->space, &stage->build);
     size_t second = nlsh__space_neighbors(&partition, &stage->build);
     loud.cache_dir = tune->job.run.cache_dir;
-    NLSH_TRY(nlsh__folds_create(tune->base, &stage->build, o->n_folds,
+    NLSH_TRY(nlsh__folds_create(&tune->base, &stage->build, o->n_folds,
                                 neighbors > second ? neighbors : second, graph_methods(stage),
                                 &loud, &tune->job, &tune->folds, error));
     NLSH_TRY(nlsh__tune_defaults(tune, &stage->build, stage->store, error));
@@ -378,10 +391,10 @@ static enum nlsh_status run_all(struct nlsh__tune *tune, struct nlsh_tune_report
     size_t n_others = 0;
     NLSH_TRY(prepare(tune, error));
     status = run_trials(tune, &tune->stages[0], error);
-    if (status == NLSH_OK && tune->options->two_stage)
+    if (status == NLSH_OK && tune->options.two_stage)
         status = n_running(&tune->stages[0], &n_others, error);
     /* The second stage stands on the whole of the first. */
-    if (status == NLSH_OK && tune->options->two_stage && n_others == 0)
+    if (status == NLSH_OK && tune->options.two_stage && n_others == 0)
         status = second_stage(tune, error);
     if (tune->n_partitions > 0)
         note(tune,
@@ -395,15 +408,16 @@ out:
     return status;
 }
 
-static void tune_free(struct nlsh__tune *tune)
+void nlsh__tune_end(struct nlsh__tune *tune)
 {
     size_t n;
     nlsh__folds_free(&tune->folds);
     for (size_t s = 0; s < 2; s++) nlsh__store_close(tune->stages[s].store);
     nlsh__job_end(&tune->job);
-    if (tune->cache != NULL && nlsh_cache_clear(tune->cache, &n, NULL) == NLSH_OK)
+    if (tune->cache != NULL && nlsh__cache_clear(tune->cache, &n, NULL) == NLSH_OK)
         rmdir(tune->cache);
     free(tune->cache);
+    nlsh__free(tune->memory);
 }
 
 enum nlsh_status nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tune_options *options,
@@ -411,24 +425,24 @@ enum nlsh_status nlsh_tune(const struct nlsh_matrix *base, const struct nlsh_tun
                            struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_run defaults, inner;
-    struct nlsh_tune_report unused;
-    struct nlsh__tune tune = {.base = base, .options = options, .started = nlsh__now()};
+    struct nlsh_run inner;
+    struct nlsh_tune_report ours = {.struct_size = sizeof ours};
+    struct nlsh__tune tune = {.started = nlsh__now()};
     nlsh__error_clear(error);
-    nlsh_run_init(&defaults);
-    tune.run = run != NULL ? run : &defaults;
-    if (report == NULL) report = &unused;
-    *report = (struct nlsh_tune_report){0};
-    NLSH_TRY(nlsh__tune_begin(&tune, error));
-    NLSH_TRY(nlsh__make_dirs(options->folder, error));
-    inner = *tune.run;
+    if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_tune_report", error));
+    NLSH_TRY(nlsh__tune_begin(&tune, base, options, run, error));
+    NLSH_TRY(nlsh__make_dirs(tune.options.folder, error));
+    inner = tune.run;
     inner.progress = trial_progress;
     inner.note = trial_note;
     inner.user = &tune;
     NLSH_TRY(own_cache(&tune, &inner, error));
     NLSH_TRY(nlsh__job_begin(&inner, &tune.job, error));
-    NLSH_TRY(run_all(&tune, report, error));
+    NLSH_TRY(run_all(&tune, &ours, error));
 out:
-    tune_free(&tune);
+    /* What was counted is told of a run that was stopped, too. */
+    if (report != NULL && nlsh__answer_check(report, "", NULL) == NLSH_OK)
+        nlsh__answer_give(report, &ours, sizeof ours);
+    nlsh__tune_end(&tune);
     return status;
 }

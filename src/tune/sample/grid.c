@@ -224,7 +224,7 @@ enum nlsh_status nlsh__suggest_grid(const struct nlsh__search_space *space,
         }
         point_of(&g, number, values);
     }
-    free(known);
+    nlsh__free(known);
     return status;
 }
 
@@ -239,6 +239,6 @@ uint64_t nlsh__suggestions_left(const struct nlsh__search_space *space,
     /* Too many to number: nlsh__suggest() says so. */
     if (g.size == 0 || nlsh__alloc(&known, n, sizeof *known, NULL) != NLSH_OK) return UINT64_MAX;
     uint64_t left = g.size - take_known(&g, observations, n, known);
-    free(known);
+    nlsh__free(known);
     return left;
 }

@@ -215,8 +215,8 @@ out:
 void nlsh__parzen_free(struct nlsh__parzen *parzen)
 {
     if (parzen == NULL) return;
-    free(parzen->memory);
-    free(parzen);
+    nlsh__free(parzen->memory);
+    nlsh__free(parzen);
 }
 
 /* ---- drawing --------------------------------------------------------------------------------- */

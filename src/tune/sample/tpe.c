@@ -119,8 +119,8 @@ static enum nlsh_status model(const struct nlsh__search_space *space, const stru
     NLSH_TRY(nlsh__parzen_create(space, points + n_good, weights + n_good, n - n_good, kernel,
                                  NLSH__PARZEN_BY_RANGE, bad, error));
 out:
-    free(points);
-    free(weights);
+    nlsh__free(points);
+    nlsh__free(weights);
     return status;
 }
 
@@ -205,6 +205,6 @@ enum nlsh_status nlsh__suggest_tpe(const struct nlsh__search_space *space,
 out:
     nlsh__parzen_free(good);
     nlsh__parzen_free(bad);
-    free(ranked);
+    nlsh__free(ranked);
     return status;
 }

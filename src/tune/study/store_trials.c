@@ -20,10 +20,10 @@ enum { MAX_STEPS = 1000000 };
 void nlsh__trials_free(struct nlsh__trials *trials)
 {
     for (size_t i = 0; i < trials->n; i++) {
-        free(trials->trials[i].values);
+        nlsh__free(trials->trials[i].values);
         free(trials->trials[i].steps);
     }
-    free(trials->trials);
+    nlsh__free(trials->trials);
     *trials = (struct nlsh__trials){0};
 }
 

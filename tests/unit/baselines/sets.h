@@ -89,18 +89,18 @@ static inline void check_answer(const struct answer *x, const struct nlsh_matrix
 }
 
 static inline enum nlsh_status exact(const struct nlsh_matrix *base,
-                                     const struct nlsh_matrix *queries, enum nlsh_brute_method how,
+                                     const struct nlsh_matrix *queries, enum nlsh__brute_method how,
                                      size_t k, uint32_t *ids, float *l2sq, struct nlsh_error *error)
 {
-    struct nlsh_brute *scan;
-    enum nlsh_status status = nlsh_brute_create(base, how, &scan, error);
-    if (status == NLSH_OK) status = nlsh_brute_search(scan, queries, k, ids, l2sq, error);
-    nlsh_brute_free(scan);
+    struct nlsh__brute *scan;
+    enum nlsh_status status = nlsh__brute_create(base, how, &scan, error);
+    if (status == NLSH_OK) status = nlsh__brute_search(scan, queries, k, ids, l2sq, error);
+    nlsh__brute_free(scan);
     return status;
 }
 
 static inline void brute(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                         enum nlsh_brute_method how, size_t k, struct answer *out)
+                         enum nlsh__brute_method how, size_t k, struct answer *out)
 {
     struct nlsh_error error;
     if (exact(base, queries, how, k, out->ids, out->l2sq, &error) != NLSH_OK)

@@ -8,32 +8,33 @@ enum { FLAT, PQ, LSH, CUBE, N_KINDS };
 static const char *const names[] = {"IVF-Flat", "IVF-PQ", "LSH", "Hypercube"};
 
 /* The options of a kind that suit N rows; a window beyond every distance makes LSH one bucket. */
-static struct nlsh_baseline_options options_of(int kind, int everything)
+static struct nlsh__baseline_options options_of(int kind, int everything)
 {
-    static const enum nlsh_baseline_method methods[] = {NLSH_BASELINE_IVFFLAT, NLSH_BASELINE_IVFPQ,
-                                                        NLSH_BASELINE_LSH, NLSH_BASELINE_HYPERCUBE};
-    struct nlsh_baseline_options o;
-    nlsh_baseline_options_init(&o);
+    static const enum nlsh__baseline_method methods[] = {
+        NLSH__BASELINE_IVFFLAT, NLSH__BASELINE_IVFPQ, NLSH__BASELINE_LSH, NLSH__BASELINE_HYPERCUBE};
+    struct nlsh__baseline_options o;
+    nlsh__baseline_options_init(&o);
     o.method = methods[kind];
     o.n_tables = 5;
     if (kind == LSH && everything) o.window = 1e9;
     return o;
 }
 
-static struct nlsh_baseline *build(const struct nlsh_matrix *base, struct nlsh_baseline_options o)
+static struct nlsh__baseline *build(const struct nlsh_matrix *base, struct nlsh__baseline_options o)
 {
-    struct nlsh_baseline *one;
+    struct nlsh__baseline *one;
     struct nlsh_error error;
-    if (nlsh_baseline_build(base, &o, NULL, &one, &error) != NLSH_OK) fail_msg("%s", error.message);
+    if (nlsh__baseline_build(base, &o, NULL, &one, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
     return one;
 }
 
-static void search(struct nlsh_baseline *one, const struct nlsh_matrix *queries, double probes,
+static void search(struct nlsh__baseline *one, const struct nlsh_matrix *queries, double probes,
                    size_t rerank, size_t k, struct answer *out, struct nlsh_search_stats *stats)
 {
     struct nlsh_error error;
-    if (nlsh_baseline_search(one, queries, probes, rerank, k, out->ids, out->l2sq, stats, &error) !=
-        NLSH_OK) {
+    if (nlsh__baseline_search(one, queries, probes, rerank, k, out->ids, out->l2sq, stats,
+                              &error) != NLSH_OK) {
         fail_msg("%s", error.message);
     }
 }
@@ -78,16 +79,16 @@ static void test_all_probed_is_brute_force(void **state)
                     make_set(&rng, types[j], N_QUERIES, 19, 256, j == 3 ? 0.6f : 0);
                 int whole = i != 3 && j != 3;
                 struct nlsh_search_stats stats[N_QUERIES];
-                struct nlsh_baseline *one = build(&base.matrix, options_of(kind, 1));
+                struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 1));
                 search(one, &queries.matrix, 1e6, N, K, &b, stats);
                 check_answer(&b, &base.matrix, &queries.matrix, K, whole);
-                brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, K, &a);
+                brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
                 if (whole) assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
                 for (size_t q = 0; q < N_QUERIES; q++) {
                     assert_int_equal(stats[q].candidates, N);
                     assert_int_equal(stats[q].reranked, N);
                 }
-                nlsh_baseline_free(one);
+                nlsh__baseline_free(one);
                 free(base.data);
                 free(queries.data);
             }
@@ -103,13 +104,13 @@ static void test_ties_go_by_id(void **state)
     struct set base = make_set(&rng, NLSH_U8, N, 3, 2, 0); /* 8 points, 300 rows */
     struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 3, 2, 0);
     for (int kind = 0; kind < N_KINDS; kind++) {
-        struct nlsh_baseline *one = build(&base.matrix, options_of(kind, 1));
+        struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 1));
         for (size_t k = 1; k < N; k += 7) {
-            brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, k, &a);
+            brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, k, &a);
             search(one, &queries.matrix, 1e6, N, k, &b, NULL);
             assert_memory_equal(a.ids, b.ids, N_QUERIES * k * 4);
         }
-        nlsh_baseline_free(one);
+        nlsh__baseline_free(one);
     }
     free(base.data);
     free(queries.data);
@@ -127,7 +128,7 @@ static void test_more_probes(void **state)
             struct set base = clustered(&rng, type ? NLSH_F32 : NLSH_U8, N, 24);
             struct nlsh_matrix queries = base.matrix;
             queries.n_rows = N_QUERIES;
-            struct nlsh_baseline *one = build(&base.matrix, options_of(kind, 0));
+            struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 0));
             for (size_t probes = 1; probes <= 16; probes++) {
                 search(one, &queries, (double)probes, N, K, &a, stats);
                 for (size_t q = 0; q < N_QUERIES; q++) {
@@ -141,7 +142,7 @@ static void test_more_probes(void **state)
                 b = a;
                 memcpy(before, stats, sizeof stats);
             }
-            nlsh_baseline_free(one);
+            nlsh__baseline_free(one);
             free(base.data);
         }
 }
@@ -158,17 +159,17 @@ static void test_threads_and_seeds(void **state)
     nlsh_run_init(&run);
     for (int kind = 0; kind < N_KINDS; kind++) {
         struct nlsh_search_stats stats[3][N_QUERIES];
-        struct nlsh_baseline_options filled[3];
+        struct nlsh__baseline_options filled[3];
         for (int i = 0; i < 3; i++) {
-            struct nlsh_baseline *one;
+            struct nlsh__baseline *one;
             filled[i] = options_of(kind, 0);
             run.n_threads = i == 1 ? 3 : 1;
             filled[i].seed = i == 2 ? 8 : 7;
-            assert_int_equal(nlsh_baseline_build(&base.matrix, &filled[i], &run, &one, NULL),
+            assert_int_equal(nlsh__baseline_build(&base.matrix, &filled[i], &run, &one, NULL),
                              NLSH_OK);
             search(one, &queries, 2, 30, K, i == 0 ? &a : &b, stats[i]);
             if (i == 1) assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
-            nlsh_baseline_free(one);
+            nlsh__baseline_free(one);
         }
         assert_int_equal(filled[0].n_lists, filled[1].n_lists);
         assert_int_equal(filled[0].n_hashes, filled[1].n_hashes);
@@ -190,10 +191,10 @@ static void test_counted_once(void **state)
     struct set base = clustered(&rng, NLSH_U8, N, 24);
     struct nlsh_matrix queries = base.matrix;
     queries.n_rows = N_QUERIES;
-    struct nlsh_baseline_options o = options_of(LSH, 0);
+    struct nlsh__baseline_options o = options_of(LSH, 0);
     o.n_tables = 60;
     o.n_hashes = 1;
-    struct nlsh_baseline *one = build(&base.matrix, o);
+    struct nlsh__baseline *one = build(&base.matrix, o);
     struct nlsh_search_stats stats[N_QUERIES];
     for (int again = 0; again < 2; again++) {
         search(one, &queries, 60, 0, K, &a, stats);
@@ -203,7 +204,7 @@ static void test_counted_once(void **state)
                 for (size_t j = 0; j < i; j++) assert_true(a.ids[q * K + i] != a.ids[q * K + j]);
         }
     }
-    nlsh_baseline_free(one);
+    nlsh__baseline_free(one);
     free(base.data);
 }
 
@@ -216,10 +217,10 @@ static void test_codes_choose(void **state)
     struct set base = clustered(&rng, NLSH_F32, N, 32);
     struct set queries = clustered(&rng, NLSH_F32, N_QUERIES, 32);
     struct nlsh_search_stats stats[N_QUERIES];
-    struct nlsh_baseline_options o = options_of(PQ, 0);
+    struct nlsh__baseline_options o = options_of(PQ, 0);
     o.n_subspaces = 8;
-    struct nlsh_baseline *one = build(&base.matrix, o);
-    brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, K, &a);
+    struct nlsh__baseline *one = build(&base.matrix, o);
+    brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
     double recall = 0, last = 0;
     for (size_t rerank = K; rerank <= N; rerank *= 2) {
         search(one, &queries.matrix, 1e6, rerank, K, &b, stats);
@@ -234,17 +235,17 @@ static void test_codes_choose(void **state)
         if (rerank == 2 * K && recall < 0.8) fail_msg("recall %g of %d by code", recall, 2 * K);
         last = recall;
     }
-    nlsh_baseline_free(one);
+    nlsh__baseline_free(one);
     free(base.data);
     free(queries.data);
 }
 
-static void refused(const struct nlsh_matrix *base, struct nlsh_baseline_options o,
+static void refused(const struct nlsh_matrix *base, struct nlsh__baseline_options o,
                     enum nlsh_status wanted)
 {
     struct nlsh_error error;
-    struct nlsh_baseline *one;
-    assert_int_equal(nlsh_baseline_build(base, &o, NULL, &one, &error), wanted);
+    struct nlsh__baseline *one;
+    assert_int_equal(nlsh__baseline_build(base, &o, NULL, &one, &error), wanted);
     assert_null(one);
     assert_true(error.message[0] != '\0');
 }
@@ -275,10 +276,10 @@ static void test_routed(void **state)
             fail_msg("%s", error.message);
         assert_int_equal(nlsh_index_open(test_path("routed.nlsh"), &index, NULL), NLSH_OK);
         assert_int_equal(nlsh_searcher_create(index, &searcher, NULL), NLSH_OK);
-        struct nlsh_baseline_options o = options_of(FLAT, 0);
-        o.method = NLSH_BASELINE_ROUTED;
+        struct nlsh__baseline_options o = options_of(FLAT, 0);
+        o.method = NLSH__BASELINE_ROUTED;
         o.index = index;
-        struct nlsh_baseline *one = build(&base.matrix, o);
+        struct nlsh__baseline *one = build(&base.matrix, o);
         nlsh_search_options_init(&search_options);
         search_options.k = K;
         search_options.rerank = N;
@@ -295,7 +296,7 @@ static void test_routed(void **state)
             assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
         }
         refused(&queries.matrix, o, NLSH_E_MISMATCH); /* other vectors */
-        nlsh_baseline_free(one);
+        nlsh__baseline_free(one);
         nlsh_searcher_free(searcher);
         nlsh_index_close(index);
         free(base.data);
@@ -326,12 +327,12 @@ static void test_recall_floors(void **state)
             test_rng(&rng, 30 + (uint64_t)type);
             struct set base = clustered(&rng, type ? NLSH_F32 : NLSH_U8, ROWS, 32);
             struct set queries = clustered(&rng, type ? NLSH_F32 : NLSH_U8, QUERIES, 32);
-            struct nlsh_baseline *one = build(&base.matrix, options_of(floors[f].kind, 0));
-            assert_int_equal(nlsh_baseline_search(one, &queries.matrix, floors[f].probes, 0, NEAR,
-                                                  ids[0], l2sq[0], stats, NULL),
+            struct nlsh__baseline *one = build(&base.matrix, options_of(floors[f].kind, 0));
+            assert_int_equal(nlsh__baseline_search(one, &queries.matrix, floors[f].probes, 0, NEAR,
+                                                   ids[0], l2sq[0], stats, NULL),
                              NLSH_OK);
             assert_int_equal(
-                exact(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, NEAR, ids[1], l2sq[1], NULL),
+                exact(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, NEAR, ids[1], l2sq[1], NULL),
                 NLSH_OK);
             for (size_t q = 0; q < QUERIES; q++) {
                 recall += nlsh_recall(ids[0] + q * NEAR, l2sq[0] + q * NEAR, ids[1] + q * NEAR,
@@ -343,7 +344,7 @@ static void test_recall_floors(void **state)
                    type ? "f32" : "u8", recall, candidates);
             if (recall < floors[f].recall || candidates > floors[f].candidates)
                 fail_msg("%s: recall %g, %g candidates", names[floors[f].kind], recall, candidates);
-            nlsh_baseline_free(one);
+            nlsh__baseline_free(one);
             free(base.data);
             free(queries.data);
         }
@@ -366,17 +367,17 @@ static void test_ugly_sets(void **state)
                     struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 5, 256, 0);
                     struct nlsh_search_stats stats[N_QUERIES];
                     size_t k = rows[i] + 3; /* more than there are */
-                    struct nlsh_baseline *one = build(&base.matrix, options_of(kind, 1));
+                    struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 1));
                     search(one, &queries.matrix, 1e6, N, k, &b, stats);
                     check_answer(&b, &base.matrix, &queries.matrix, k, !type);
                     assert_int_equal(stats[0].candidates, rows[i]);
-                    assert_true(nlsh_baseline_bytes(one) >= rows[i] * 5);
-                    nlsh_baseline_free(one);
+                    assert_true(nlsh__baseline_bytes(one) >= rows[i] * 5);
+                    nlsh__baseline_free(one);
                     /* automatic options on such sets */
                     one = build(&base.matrix, options_of(kind, 0));
                     search(one, &base.matrix, 1, 0, 1, &b, NULL);
                     assert_true(b.l2sq[0] == 0);
-                    nlsh_baseline_free(one);
+                    nlsh__baseline_free(one);
                     free(base.data);
                     free(queries.data);
                 }
@@ -390,22 +391,22 @@ static void test_wrong_arguments(void **state)
     struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
     struct nlsh_error error;
     uint32_t ids[9];
-    struct nlsh_baseline_options o;
+    struct nlsh__baseline_options o;
     for (int kind = 0; kind < N_KINDS; kind++) {
         refused(&bad, options_of(kind, 0), NLSH_E_DATA);
-        struct nlsh_baseline *one = build(&base, options_of(kind, 0));
+        struct nlsh__baseline *one = build(&base, options_of(kind, 0));
         const double probes[] = {0, -1, 0.5, 1.5, NAN};
         for (int i = 0; i < 5; i++)
             assert_int_equal(
-                nlsh_baseline_search(one, &base, probes[i], 0, 1, ids, NULL, NULL, &error),
+                nlsh__baseline_search(one, &base, probes[i], 0, 1, ids, NULL, NULL, &error),
                 NLSH_E_ARG);
-        assert_int_equal(nlsh_baseline_search(one, &base, 1, 0, 0, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &base, 1, 0, 0, ids, NULL, NULL, &error),
                          NLSH_E_ARG);
-        assert_int_equal(nlsh_baseline_search(one, &narrow, 1, 0, 1, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &narrow, 1, 0, 1, ids, NULL, NULL, &error),
                          NLSH_E_MISMATCH);
-        assert_int_equal(nlsh_baseline_search(one, &bad, 1, 0, 1, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &bad, 1, 0, 1, ids, NULL, NULL, &error),
                          NLSH_E_DATA);
-        nlsh_baseline_free(one);
+        nlsh__baseline_free(one);
     }
     for (size_t n = 0; n <= 3; n += 3) {
         o = options_of(FLAT, 0);
@@ -430,11 +431,11 @@ static void test_wrong_arguments(void **state)
         o.window = windows[i];
         refused(&base, o, NLSH_E_ARG);
     }
-    o.method = (enum nlsh_baseline_method)9;
+    o.method = (enum nlsh__baseline_method)9;
     refused(&base, o, NLSH_E_ARG);
-    o.method = NLSH_BASELINE_ROUTED; /* without an index */
+    o.method = NLSH__BASELINE_ROUTED; /* without an index */
     refused(&base, o, NLSH_E_ARG);
-    nlsh_baseline_free(NULL);
+    nlsh__baseline_free(NULL);
 }
 
 int main(void)

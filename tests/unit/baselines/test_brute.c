@@ -17,9 +17,9 @@ static void test_every_pair_of_types(void **state)
                     make_set(&rng, types[j], N_QUERIES, dim, 256, j == 3 ? 0.6f : 0);
                 /* whole numbers below 2^24: exact in floats too */
                 int exact = i != 3 && j != 3;
-                brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, K, &a);
+                brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
                 check_answer(&a, &base.matrix, &queries.matrix, K, exact);
-                brute(&base.matrix, &queries.matrix, NLSH_BRUTE_PLAIN, K, &b);
+                brute(&base.matrix, &queries.matrix, NLSH__BRUTE_PLAIN, K, &b);
                 check_answer(&b, &base.matrix, &queries.matrix, K, exact);
                 if (exact) {
                     assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
@@ -37,9 +37,9 @@ static void test_ties_go_by_id(void **state)
     nlsh__rng_init(&rng, 22, 0);
     struct set base = make_set(&rng, NLSH_U8, N, 3, 2, 0); /* 8 points, 300 rows */
     struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 3, 2, 0);
-    brute(&base.matrix, &queries.matrix, NLSH_BRUTE_BEST, K, &a);
+    brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
     check_answer(&a, &base.matrix, &queries.matrix, K, 1);
-    brute(&base.matrix, &queries.matrix, NLSH_BRUTE_PLAIN, K, &b);
+    brute(&base.matrix, &queries.matrix, NLSH__BRUTE_PLAIN, K, &b);
     assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
     free(base.data);
     free(queries.data);
@@ -56,7 +56,7 @@ static void test_more_than_there_are(void **state)
         struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 9, 256, 0);
         for (size_t k = rows[i]; k <= rows[i] + 5; k += 5)
             for (int how = 0; how < 2; how++) {
-                brute(&base.matrix, &queries.matrix, (enum nlsh_brute_method)how, k, &a);
+                brute(&base.matrix, &queries.matrix, (enum nlsh__brute_method)how, k, &a);
                 check_answer(&a, &base.matrix, &queries.matrix, k, 1);
             }
         free(base.data);
@@ -74,7 +74,7 @@ static void test_large_distances_stay_integers(void **state)
     base[0 * DIM] = 254;
     base[1 * DIM] = 253;
     struct nlsh_matrix b3 = {base, 3, DIM, NLSH_U8}, q1 = {query, 1, DIM, NLSH_U8};
-    brute(&b3, &q1, NLSH_BRUTE_BEST, 3, &a);
+    brute(&b3, &q1, NLSH__BRUTE_BEST, 3, &a);
     assert_int_equal(a.ids[0], 1);
     assert_int_equal(a.ids[1], 0);
     assert_int_equal(a.ids[2], 2);
@@ -90,10 +90,11 @@ static void test_wrong_arguments(void **state)
     struct nlsh_matrix base = {x, 2, 2, NLSH_F32}, narrow = {x, 1, 1, NLSH_F32};
     struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
     uint32_t ids[9];
-    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 0, ids, NULL, &error), NLSH_E_ARG);
-    assert_int_equal(exact(&base, &narrow, NLSH_BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_MISMATCH);
-    assert_int_equal(exact(&base, &bad, NLSH_BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_DATA);
-    assert_int_equal(exact(&base, &base, NLSH_BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
+    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 0, ids, NULL, &error), NLSH_E_ARG);
+    assert_int_equal(exact(&base, &narrow, NLSH__BRUTE_BEST, 1, ids, NULL, &error),
+                     NLSH_E_MISMATCH);
+    assert_int_equal(exact(&base, &bad, NLSH__BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_DATA);
+    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
     assert_int_equal(ids[0], 0);
     assert_int_equal(ids[1], 1);
 }

@@ -120,16 +120,16 @@ static int get(const struct fixture *f, size_t k)
     return found;
 }
 
-static size_t list(const struct fixture *f, struct nlsh_cache_entry **entries)
+static size_t list(const struct fixture *f, struct nlsh__cache_file **entries)
 {
     size_t n;
-    assert_int_equal(nlsh_cache_list(f->dir, entries, &n, NULL), NLSH_OK);
+    assert_int_equal(nlsh__cache_list(f->dir, entries, &n, NULL), NLSH_OK);
     return n;
 }
 
-static void only_entry(const struct fixture *f, struct nlsh_cache_entry *entry)
+static void only_entry(const struct fixture *f, struct nlsh__cache_file *entry)
 {
-    struct nlsh_cache_entry *entries;
+    struct nlsh__cache_file *entries;
     assert_int_equal(list(f, &entries), 1);
     *entry = entries[0];
     free(entries);
@@ -167,7 +167,7 @@ static void test_larger_k_serves_smaller(void **state)
 static void test_put_keeps_the_larger(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_cache_entry entry;
+    struct nlsh__cache_file entry;
     put(f, 8);
     put(f, 4);
     assert_true(get(f, 8));
@@ -205,7 +205,7 @@ static void test_every_parameter_counts(void **state)
 static void test_no_directory_named(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_cache_entry *entries;
+    struct nlsh__cache_file *entries;
     f->job.run.cache_dir = NULL;
     put(f, 5);
     assert_false(get(f, 5));
@@ -225,7 +225,7 @@ static void test_directory_is_made(void **state)
     assert_int_equal(access(middle, F_OK), -1); /* a look makes nothing */
     put(f, 5);
     assert_true(get(f, 5));
-    assert_int_equal(nlsh_cache_clear(deep, NULL, NULL), NLSH_OK);
+    assert_int_equal(nlsh__cache_clear(deep, NULL, NULL), NLSH_OK);
     rmdir(deep);
 }
 
@@ -234,7 +234,7 @@ static void test_directory_is_made(void **state)
 static void test_every_changed_byte_is_seen(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_cache_entry entry;
+    struct nlsh__cache_file entry;
     static uint8_t good[8192];
     char path[512], expected[256];
     put(f, 5);
@@ -263,7 +263,7 @@ static void test_every_changed_byte_is_seen(void **state)
 static void test_list_marks_damage(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_cache_entry entry;
+    struct nlsh__cache_file entry;
     char path[512];
     put(f, 5);
     only_entry(f, &entry);
@@ -281,7 +281,7 @@ static void test_renamed_entry_is_not_taken(void **state)
 {
     struct fixture *f = *state;
     struct nlsh_neighbors n = make_neighbors(5), got;
-    struct nlsh_cache_entry entry, *both;
+    struct nlsh__cache_file entry, *both;
     char from[512], to[512];
     int found;
     put(f, 5);
@@ -347,7 +347,7 @@ static void test_failed_write_is_a_note(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
     assert_int_equal(f->n_notes, 2);
     assert_false(get(f, 5));
-    struct nlsh_cache_entry *entries;
+    struct nlsh__cache_file *entries;
     assert_int_equal(list(f, &entries), 0);
     DIR *d = opendir(f->dir);
     int n_files = 0;
@@ -432,14 +432,14 @@ static void test_clear_removes_only_ours(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) make_file(f, others[i], 0);
 
-    assert_int_equal(nlsh_cache_clear(f->dir, &n, NULL), NLSH_OK);
+    assert_int_equal(nlsh__cache_clear(f->dir, &n, NULL), NLSH_OK);
     assert_int_equal(n, 2);
     assert_false(is_there(f, ours));
     assert_false(is_there(f, temporary));
     assert_true(is_there(f, living));
     assert_true(is_there(f, directory));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_true(is_there(f, others[i]));
-    assert_int_equal(nlsh_cache_clear(f->dir, &n, NULL), NLSH_OK);
+    assert_int_equal(nlsh__cache_clear(f->dir, &n, NULL), NLSH_OK);
     assert_int_equal(n, 0);
 }
 
@@ -489,19 +489,19 @@ static void test_dead_writers_file_is_swept(void **state)
 static void test_listing_absent_directory(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_cache_entry *entries;
+    struct nlsh__cache_file *entries;
     struct nlsh_error error;
     char path[512];
     size_t n = 5;
     path_in(f, "nowhere", path);
-    assert_int_equal(nlsh_cache_list(path, &entries, &n, &error), NLSH_OK);
+    assert_int_equal(nlsh__cache_list(path, &entries, &n, &error), NLSH_OK);
     assert_int_equal(n, 0);
     assert_null(entries);
-    assert_int_equal(nlsh_cache_clear(path, &n, &error), NLSH_OK);
+    assert_int_equal(nlsh__cache_clear(path, &n, &error), NLSH_OK);
     make_file(f, "nowhere", 0);
-    assert_int_equal(nlsh_cache_list(path, &entries, &n, &error), NLSH_E_NO_INPUT);
+    assert_int_equal(nlsh__cache_list(path, &entries, &n, &error), NLSH_E_NO_INPUT);
     assert_non_null(strstr(error.message, "nowhere"));
-    assert_int_equal(nlsh_cache_list(NULL, &entries, &n, &error), NLSH_E_ARG);
+    assert_int_equal(nlsh__cache_list(NULL, &entries, &n, &error), NLSH_E_ARG);
 }
 
 static void test_default_directory(void **state)
@@ -530,7 +530,7 @@ static void hammer_write(const struct fixture *f, uint32_t value, double seconds
     for (size_t i = 0; i < SHARED_ROWS; i++) bucket_of[i] = value;
     for (double end = nlsh__now() + seconds; nlsh__now() < end;) {
         nlsh__cache_put_partition(&f->job, "shared", 1, SHARED_ROWS, 100, bucket_of);
-        if (value == 1 && nlsh_cache_clear(f->dir, NULL, NULL) != NLSH_OK) _exit(3);
+        if (value == 1 && nlsh__cache_clear(f->dir, NULL, NULL) != NLSH_OK) _exit(3);
     }
     free(bucket_of);
     if (f->n_notes) fprintf(stderr, "%s\n", f->note);

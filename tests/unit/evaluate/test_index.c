@@ -83,10 +83,10 @@ static void test_a_built_index(void **state)
     options.epochs = 4;
     check(nlsh_build(&b, &options, path, &run, NULL, &error), &error);
     check(nlsh_index_open(path, &index, &error), &error);
-    struct nlsh_brute *scan;
-    check(nlsh_brute_create(&b, NLSH_BRUTE_BEST, &scan, &error), &error);
-    check(nlsh_brute_search(scan, &q, K, truth_ids, truth_l2sq, &error), &error);
-    nlsh_brute_free(scan);
+    struct nlsh__brute *scan;
+    check(nlsh__brute_create(&b, NLSH__BRUTE_BEST, &scan, &error), &error);
+    check(nlsh__brute_search(scan, &q, K, truth_ids, truth_l2sq, &error), &error);
+    nlsh__brute_free(scan);
     check(nlsh_evaluate(index, &q, &truth, K, &run, &curve, &error), &error);
 
     assert_true(curve.n_points > 5);
