@@ -25,7 +25,7 @@ static void *room(size_t count, size_t size)
 }
 
 static void run(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *rows, size_t n,
-                const struct nlsh__targets *targets, const struct nlsh__job *job, size_t epochs)
+                const struct nlsh__labels *targets, const struct nlsh__job *job, size_t epochs)
 {
     struct nlsh__train_options options = {.epochs = epochs,
                                           .batch_size = BATCH,
@@ -62,7 +62,7 @@ int main(int argc, char **argv)
         bucket_of[i] = (uint32_t)nlsh__rng_below(&rng, m);
     }
     for (size_t i = 0; i < n * LABEL_KNN; i++) neighbors[i] = (uint32_t)nlsh__rng_below(&rng, n);
-    struct nlsh__targets targets = {bucket_of, neighbors, LABEL_KNN, LABEL_KNN};
+    struct nlsh__labels targets = {bucket_of, neighbors, LABEL_KNN, LABEL_KNN};
     struct nlsh_run settings = {.n_threads = threads};
     struct nlsh__job job;
     struct nlsh__mlp mlp;

@@ -25,3 +25,14 @@ int nlsh__place_groups(size_t *offset, size_t n_groups, size_t n_components, siz
         return -1;
     return nlsh__place(offset, rows, 64, values);
 }
+
+size_t nlsh__group_offsets(const uint32_t *offsets, size_t m, uint32_t *out)
+{
+    size_t n = 0;
+    for (size_t b = 0; b < m; b++) {
+        out[b] = (uint32_t)n;
+        n += (offsets[b + 1] - offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
+    }
+    out[m] = (uint32_t)n;
+    return n;
+}

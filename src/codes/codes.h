@@ -6,30 +6,28 @@
  * centroid, 4 bits a component. With a query's components q, the centroid c and the row's decoded
  * difference h, the row's score is
  *   L2  |q - c|^2 + bias - 2 (q - c).h      IP  - q.c - q.h
- * in units of the inputs. Groups of 16 rows as in kernels/panel.h; every bucket begins a group of
+ * in units of the inputs. Rows stand in groups of 16 as in kernels/panel.h; every bucket begins a group of
  * its own. docs/index-format.md has the section, docs/algorithm.md the reasons.
  */
 #ifndef NLSH_CODES_CODES_H
 #define NLSH_CODES_CODES_H
 
-#include "codes/margins.h"
+#include "codes/arrays.h"
 #include "nlsh/nlsh.h"
+#include "promise/margins.h"
 
 #define NLSH__CODES_MAGIC "NLSHCD02"
-#define NLSH__MARGIN_LOSSES 5 /* shares of the neighbours that a margin may lose */
+#define NLSH__CODES_VERSION 1u /* of the section's layout; 0: that of format 2 */
 
-/* The section's first 256 bytes; little-endian. */
+/* The section's first 64 bytes; little-endian. */
 struct nlsh__codes_header {
     char magic[8];
     uint64_t size_bytes; /* of the section */
     uint32_t n_groups;
-    uint32_t n_components;              /* coded: a multiple of 8; those that fill up have step 0 */
-    float scale;                        /* of the inputs: input = scale x component */
-    float error_unit;                   /* of the rows' errors */
-    uint32_t margin_k[NLSH__MARGIN_KS]; /* ascending */
-    float margin_loss[NLSH__MARGIN_LOSSES];              /* ascending */
-    float margin[NLSH__MARGIN_KS * NLSH__MARGIN_LOSSES]; /* [k][loss] */
-    uint8_t reserved[132];                               /* zero */
+    uint32_t n_components; /* coded: a multiple of 8; those that fill up have step 0 */
+    float scale;           /* of the inputs: input = scale x component */
+    float error_unit;      /* of the rows' errors */
+    uint8_t reserved[32];  /* written as 0, ignored when read */
 };
 
 /* Where the arrays stand, in bytes from the section's start; each is padded to 64 bytes. */
@@ -45,25 +43,30 @@ struct nlsh__codes_layout {
 };
 
 struct nlsh__codes {
-    struct nlsh__codes_header header;
-    struct nlsh__codes_layout layout;
-    const float *mean, *steps, *centroids, *bias;
-    const uint8_t *errors, *values;
+    size_t n_components, stride;
+    float scale, error_unit;
+    const float *mean, *steps, *centroids;
+    struct nlsh__grouped rows;
     uint32_t *group_offsets; /* [m + 1] */
+    /* What a section of version 0 says besides, in the file's bytes; else empty. */
+    struct nlsh__margins margins;
 };
 
-/* From sizes alone; -1 where they overflow. */
+/* From sizes alone, of the version that is written; -1 where they overflow. */
 int nlsh__codes_layout(size_t dim, size_t n_buckets, size_t n_groups, size_t n_components,
                        struct nlsh__codes_layout *out);
 
-/* Checks a section against the index's buckets and the router's inputs; the bytes are borrowed and
- * must be aligned to 64. NLSH_E_DATA, NLSH_E_NOMEM. */
-enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, const uint32_t *bucket_offsets,
-                                  size_t n_buckets, size_t n_inputs, size_t dim,
-                                  struct nlsh__codes **out, struct nlsh_error *error);
-void nlsh__codes_close(struct nlsh__codes *codes);
+/* What a section must agree with. */
+struct nlsh__codes_of {
+    const uint32_t *bucket_offsets; /* [n_buckets + 1] */
+    size_t n_buckets, n_inputs, dim;
+};
 
-/* How many errors a row's score may be off, at a loss of this share of k neighbours. */
-float nlsh__codes_margin(const struct nlsh__codes *codes, size_t k, double loss);
+/* Checks a section of a version against the index's buckets and the router's inputs; the bytes are borrowed
+ * and must be aligned to 64. NLSH_E_DATA, NLSH_E_NOMEM. */
+enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, unsigned version,
+                                  const struct nlsh__codes_of *of, struct nlsh__codes **out,
+                                  struct nlsh_error *error);
+void nlsh__codes_close(struct nlsh__codes *codes);
 
 #endif

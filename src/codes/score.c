@@ -9,8 +9,8 @@
 void nlsh__score_units(const struct nlsh__codes *codes, int inner, const float *inputs, float whole,
                        struct nlsh__units *out)
 {
-    float scale = codes->header.scale;
-    float inside = nlsh__kernels()->dot_f32(inputs, inputs, codes->layout.stride);
+    float scale = codes->scale;
+    float inside = nlsh__kernels()->dot_f32(inputs, inputs, codes->stride);
     out->factor = scale * scale;
     out->outside = fmaxf(whole * scale * scale - inside, 0);
     out->offset = inner ? 0 : out->outside;
@@ -22,7 +22,7 @@ void nlsh__probe_bucket(const struct nlsh__codes *codes, int inner, const float 
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
     struct nlsh__code_query code;
-    size_t stride = codes->layout.stride;
+    size_t stride = codes->stride;
     const float *centroid = codes->centroids + bucket * stride;
     if (inner) {
         kernels->code_query(inputs, origin, codes->steps, stride, weights, &code);
@@ -37,31 +37,17 @@ void nlsh__probe_bucket(const struct nlsh__codes *codes, int inner, const float 
     out->length = sqrtf(code.length + outside);
 }
 
-void nlsh__score_rows(const struct nlsh__codes *codes, const struct nlsh__probe *probe,
-                      const int8_t *weights, size_t group, size_t n_groups, float *scores)
+void nlsh__score_groups(const struct nlsh__grouped *g, const struct nlsh__probe *probe,
+                        const int8_t *weights, size_t first, size_t n_groups, float *scores)
 {
-    size_t n_chunks = codes->header.n_components / 8;
-    nlsh__kernels()->scan_u4(codes->values + group * n_chunks * 64,
-                             codes->bias + group * NLSH__GROUP, n_groups, n_chunks, weights,
-                             probe->constant, probe->slope, scores);
+    nlsh__kernels()->scan_u4(g->values + first * g->n_chunks * 64, g->bias + first * NLSH__GROUP,
+                             n_groups, g->n_chunks, weights, probe->constant, probe->slope, scores);
 }
 
-void nlsh__score_rows_at(const struct nlsh__codes *codes, const struct nlsh__probe *probe,
-                         const int8_t *weights, const uint32_t *groups, size_t n_groups,
-                         size_t n_more, float *scores)
+void nlsh__score_groups_at(const struct nlsh__grouped *g, const struct nlsh__probe *probe,
+                           const int8_t *weights, const uint32_t *groups, size_t n_groups,
+                           size_t n_more, float *scores)
 {
-    nlsh__kernels()->scan_u4_at(codes->values, codes->bias, groups, n_groups, n_more,
-                                codes->header.n_components / 8, weights, probe->constant,
-                                probe->slope, scores);
-}
-
-size_t nlsh__score_leaves(const struct nlsh__leaves *leaves, const struct nlsh__probe *probe,
-                          const int8_t *weights, size_t bucket, float *scores)
-{
-    size_t n_chunks = leaves->header.n_components / 8, group = leaves->group_offsets[bucket];
-    size_t n_groups = leaves->group_offsets[bucket + 1] - group;
-    nlsh__kernels()->scan_u4(leaves->values + group * n_chunks * 64,
-                             leaves->bias + group * NLSH__GROUP, n_groups, n_chunks, weights,
-                             probe->constant, probe->slope, scores);
-    return n_groups;
+    nlsh__kernels()->scan_u4_at(g->values, g->bias, groups, n_groups, n_more, g->n_chunks, weights,
+                                probe->constant, probe->slope, scores);
 }

@@ -6,62 +6,79 @@
 #define NLSH_INDEX_INDEX_H
 
 #include "base/file.h"
+#include "codes/leaves.h"
 #include "nlsh/nlsh.h"
+#include "promise/targets.h"
 
 /* Frozen: they stand in files. A reader skips sections that it does not know. */
-enum nlsh__section_id {
+enum nlsh__section_kind {
     NLSH__SECTION_META = 1,        /* struct nlsh__meta */
     NLSH__SECTION_SETTINGS = 2,    /* JSON text, UTF-8, ended by one NUL */
-    NLSH__SECTION_BUCKETS = 3,     /* u32[n_buckets + 1] row offsets */
-    NLSH__SECTION_IDS = 4,         /* u32[n_rows] base row of each row */
-    NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, in bucket order */
+    NLSH__SECTION_BUCKETS = 3,     /* u32[n_buckets + 1] offsets; of a segment */
+    NLSH__SECTION_ROWS = 4,        /* u32[n_rows] base row at each place; of a segment */
+    NLSH__SECTION_VECTORS = 5,     /* [n_rows x dim] of storage_type, by place; of a segment */
     NLSH__SECTION_ROUTER = 6,      /* router/router.h */
     NLSH__SECTION_CALIBRATION = 7, /* of format version 1: not read any more */
     NLSH__SECTION_CODES_1 = 8,     /* the same */
     NLSH__SECTION_METRIC = 9,      /* struct nlsh__metric_meta; absent: L2 */
-    NLSH__SECTION_CODES = 10,      /* codes of the rows: index/codes.h; may be absent */
+    NLSH__SECTION_CODES = 10,      /* codes/codes.h; may be absent; of a segment */
     NLSH__SECTION_TARGETS = 11,    /* struct nlsh__targets_header and its tables */
-    NLSH__SECTION_LEAVES = 12 /* what is looked at before codes: index/leaves.h; may be absent */
+    NLSH__SECTION_LEAVES = 12,     /* codes/leaves.h; may be absent; of a segment */
+    NLSH__SECTION_SEGMENT = 13,    /* struct nlsh__segment_meta; absent in format 2; of a segment */
+    NLSH__SECTION_KEYS = 14,       /* u64[n_rows] by row; absent: row numbers; of a segment */
+    NLSH__SECTION_TOMBSTONES =
+        15,                    /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
+    NLSH__SECTION_MARGINS = 16 /* struct nlsh__margins_header and its tables */
 };
 
 /* Little-endian, no padding. */
 struct nlsh__meta {
-    uint64_t n_rows;
-    uint64_t data_hash;
+    uint64_t n_rows;    /* of all segments */
+    uint64_t data_hash; /* of the base of segment 0 */
     uint32_t dim;
     uint32_t n_buckets;
     uint32_t source_type;  /* enum nlsh_type of the base: U8, I8 or F32 */
     uint32_t storage_type; /* U8 or F32; I8 is stored as U8 + 128 */
     double disagreement;   /* share of rows that the router would put in another bucket */
-    uint8_t reserved[24];  /* zero */
+    uint32_t n_segments;   /* 0: 1, as format 2 has it */
+    uint8_t reserved[20];  /* written as 0, ignored when read: so everywhere */
 };
 
 /* What an index of another metric than L2 has besides. */
 struct nlsh__metric_meta {
     uint32_t metric;      /* enum nlsh_metric: NLSH_IP or NLSH_COSINE */
     float query_norm;     /* queries are brought to this length to be routed; above 0 */
-    uint64_t stored_hash; /* nlsh_data_hash() of the stored rows in the base's order, as F32 */
-    uint8_t reserved[48]; /* zero */
+    uint64_t stored_hash; /* of segment 0, as struct nlsh__segment_meta has it */
+    uint8_t reserved[48];
 };
 
-/* Which threshold reaches which recall@k. Behind it n_points pairs f32 (recall, threshold) for each
- * k, table by table, recall rising. */
-#define NLSH__MAX_TARGETS 4
+struct nlsh__segment_meta {
+    uint64_t n_rows;
+    uint64_t data_hash;   /* nlsh_data_hash() of the segment's base */
+    uint64_t stored_hash; /* the same of the stored rows in the base's order; not used for L2 */
+    uint8_t reserved[40];
+};
+
+/* Which threshold reaches which recall@k. Behind it, from byte 64 on, n pairs u32 (k, n_points), zeros up to a
+ * multiple of 64, and then n_points pairs f32 (recall, threshold) for each k, table by table. */
 struct nlsh__targets_header {
-    uint32_t n; /* tables: 0 to NLSH__MAX_TARGETS */
-    uint32_t reserved[3];
-    uint32_t k[NLSH__MAX_TARGETS]; /* rising; 0 where there is no table */
-    uint32_t n_points[NLSH__MAX_TARGETS];
-    uint32_t reserved_b[4];
+    uint32_t n; /* tables */
+    uint8_t reserved[60];
 };
 
-struct nlsh__targets_view {
-    size_t n, k[NLSH__MAX_TARGETS], n_points[NLSH__MAX_TARGETS];
-    const float (*table[NLSH__MAX_TARGETS])[2];
+/* How far scores may be off. Behind it, each padded to 64 bytes: of rows k u32 [n_row_ks], loss f32
+ * [n_row_losses], margin f32 [n_row_ks][n_row_losses]; the same of leaves. */
+struct nlsh__margins_header {
+    uint32_t n_row_ks, n_row_losses;
+    uint32_t n_leaf_ks, n_leaf_losses;
+    float
+        leaf_slope; /* of a leaf's margin, by the logarithm of its bucket's probability per vector */
+    uint8_t reserved[44];
 };
 
 struct nlsh__section_data {
-    enum nlsh__section_id id;
+    enum nlsh__section_kind kind;
+    uint32_t segment;
     const void *data;
     size_t size;
 };
@@ -70,35 +87,45 @@ struct nlsh__section_data {
 enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
                                    size_t n_sections, struct nlsh_error *error);
 
-/* An open index: pointers into the map, checked to lie inside it and to have the right sizes. */
+/* Rows that were written together. Pointers into the map, checked. */
+struct nlsh__segment {
+    size_t n_rows;
+    uint32_t first_row; /* row numbers of all segments: its own begin here */
+    uint64_t data_hash, stored_hash;
+    const uint32_t *bucket_offsets; /* [n_buckets + 1], ascending from 0 to n_rows */
+    const uint32_t *rows;           /* [n_rows] a permutation */
+    const void *vectors;
+    const uint64_t *keys;        /* [n_rows] by row, or NULL */
+    const uint64_t *tombstones;  /* bits by row, or NULL */
+    struct nlsh__codes *codes;   /* or NULL */
+    struct nlsh__leaves *leaves; /* or NULL; never without codes */
+};
+
+/* An open index. */
 struct nlsh_index {
     char *path;
     struct nlsh__map map;
     int borrowed;              /* the map is the caller's memory */
     struct nlsh__map resident; /* copies of the sections that a scan reads, or nothing */
+    unsigned format;           /* of the file */
     struct nlsh__meta meta;
     enum nlsh_metric metric;
-    struct nlsh__metric_meta metric_meta; /* zeros for L2 */
+    float query_norm; /* of the metric */
     const char *settings;
-    const uint32_t *bucket_offsets; /* [n_buckets + 1], ascending from 0 to n_rows */
-    const uint32_t *ids;
-    const void *vectors;
-    const void *router; /* a blob; nlsh__router_open() checks it */
-    size_t router_size;
-    const void *targets_bytes; /* the section, or NULL */
-    size_t targets_size;
-    struct nlsh__targets_view targets;
-    /* A bucket's probability per vector, relative to the mean bucket's: [n_buckets], and each group's
-     * largest. 0 for an empty bucket. */
+    struct nlsh__router *router;
+    struct nlsh__targets targets;
+    struct nlsh__target_table *target_tables; /* what targets views */
+    struct nlsh__margins row_margins, leaf_margins;
+    float leaf_slope;
+    struct nlsh__segment *segments;
+    size_t n_segments;
+    size_t n_deleted; /* rows with tombstones */
+    /* nlsh__bucket_weight() of each bucket [n_buckets], and each group's largest. */
     float *weights, *group_weights;
-    const void *codes; /* a blob; nlsh__codes_open() checks it; or NULL */
-    size_t codes_size;
-    const void *leaves; /* a blob; nlsh__leaves_open() checks it; or NULL */
-    size_t leaves_size;
     size_t bucket_min, bucket_max;
-    struct nlsh__router *router_view; /* made at opening */
-    struct nlsh__codes *codes_view;   /* the same, or NULL */
-    struct nlsh__leaves *leaves_view; /* the same, or NULL */
 };
+
+/* Bytes of a stored row. */
+size_t nlsh__index_row_bytes(const struct nlsh_index *index);
 
 #endif

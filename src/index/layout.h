@@ -14,9 +14,10 @@
 #endif
 
 #define NLSH__INDEX_MAGIC "\x89NLSH\r\n\x1a"
-#define NLSH__INDEX_VERSION 2u
-#define NLSH__INDEX_OLDEST_READER 2u
-#define NLSH__MAX_SECTIONS 256u
+#define NLSH__INDEX_VERSION 3u
+#define NLSH__INDEX_OLDEST_READER 3u
+#define NLSH__MAX_SECTIONS 1024u
+#define NLSH__MAX_SEGMENTS 256u
 #define NLSH__SECTION_ALIGN 64u
 #define NLSH__SECTION_REQUIRED 1u
 
@@ -30,9 +31,13 @@ struct nlsh__index_header {
     uint64_t checksum; /* of the bytes in front of it, and the table */
 };
 
+/* In format 2 kind and segment were one id of 32 bits, below 65,536, and version belonged to flags, always
+ * 0: a table of format 2 is one of a single segment with sections of version 0. */
 struct nlsh__index_entry {
-    uint32_t id;
-    uint32_t flags;
+    uint16_t kind;
+    uint16_t segment; /* 0 also where a section belongs to all */
+    uint16_t flags;
+    uint16_t version; /* of the section's layout */
     uint64_t offset;
     uint64_t size;
     uint64_t checksum;
@@ -42,20 +47,24 @@ _Static_assert(sizeof(struct nlsh__index_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__index_entry) == 32, "no padding");
 _Static_assert(sizeof(struct nlsh__meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__segment_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 
-/* Ids 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 13
+/* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
+#define NLSH__N_KNOWN 17
 
 struct nlsh__known_section {
     const char *name;
-    uint32_t flags;
+    uint16_t flags;
+    uint16_t version;  /* the newest layout that is read, and the one that is written */
+    int of_segment;    /* 1: each segment has its own */
     int may_be_absent; /* required where it is there: readers that do not know it must refuse */
 };
 extern const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN];
 
-/* "vectors"; "unknown" for an id of the future. */
-const char *nlsh__section_name(uint32_t id);
+/* "vectors"; "unknown" for a kind of the future. */
+const char *nlsh__section_name(unsigned kind);
 
 /* Over the header (but for its checksum) and the table behind it. */
 uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
@@ -65,10 +74,17 @@ uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
 struct nlsh__index_table {
     const struct nlsh__index_entry *entries; /* in the map */
     size_t n_entries;
-    const struct nlsh__index_entry *known[NLSH__N_KNOWN]; /* by id; NULL where there is none */
+    unsigned format; /* version of the file's format */
 };
 
-/* Checks header and table: O(sections). path is for messages. */
+/* Whether a section is read: of a known kind, and no newer than we know. */
+int nlsh__section_used(const struct nlsh__index_entry *entry);
+
+/* The section of a kind and segment, if it is used and not empty; NULL where there is none. */
+const struct nlsh__index_entry *nlsh__index_find(const struct nlsh__index_table *table,
+                                                 enum nlsh__section_kind kind, size_t segment);
+
+/* Checks header and table: O(sections^2). path is for messages. */
 enum nlsh_status nlsh__index_read_table(const char *path, const struct nlsh__map *map,
                                         struct nlsh__index_table *out, struct nlsh_error *error);
 
@@ -77,15 +93,50 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
                                          const struct nlsh__index_table *table,
                                          struct nlsh_error *error);
 
-/* Checks every row of an index that opens: ids are a permutation, floats finite, and the vectors
- * those that data_hash was made of. O(rows x dim). */
+/* Checks every row of an index that opens: floats are finite, the vectors those that each segment's hash was
+ * made of, and no key of a row that was not deleted is there twice. O(rows x dim). */
 enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error);
 
-/* Maps and checks a file. whole: everything that verify reads as well. bytes: NULL, or the file's
- * content in the caller's memory, aligned to 64, which outlives the index; path is then only a name
- * (tests and fuzzers: a sanitizer sees the end of memory to the byte, that of a map to the page). */
-enum nlsh_status nlsh__index_load(const char *path, const struct nlsh__map *bytes, int whole,
+/* Where an index comes from, and how much of it is read. */
+struct nlsh__source_of_index {
+    const char *name; /* the file, or only a name */
+    /* NULL: the file is mapped. Else its content, aligned to 64, in memory that outlives the index. Tests use
+     * it too: a sanitizer sees the end of memory to the byte, that of a map to the page. */
+    const struct nlsh__map *bytes;
+    int whole;    /* 1: everything that verify reads as well */
+    int resident; /* 1: all sections but the vectors are copied into memory of our own */
+};
+enum nlsh_status nlsh__index_load(const struct nlsh__source_of_index *source,
                                   struct nlsh_index **out, struct nlsh_error *error);
+
+/* Sections on their way into an index: the table, and where each one's bytes are read. */
+struct nlsh__sections {
+    struct nlsh__index_table table;
+    const uint8_t **at; /* [table.n_entries] */
+};
+
+/* A section of count x size bytes. *out is NULL where it is not there and may_be_absent says that it need not
+ * be. NLSH_E_DATA names index->path and the section. */
+enum nlsh_status nlsh__section_take(const struct nlsh_index *index,
+                                    const struct nlsh__sections *sections,
+                                    enum nlsh__section_kind kind, size_t segment, uint64_t count,
+                                    size_t size, const void **out, struct nlsh_error *error);
+/* The same of any size; version is that of its layout. */
+enum nlsh_status nlsh__section_blob(const struct nlsh_index *index,
+                                    const struct nlsh__sections *sections,
+                                    enum nlsh__section_kind kind, size_t segment, const void **out,
+                                    size_t *size, unsigned *version, struct nlsh_error *error);
+
+/* Into index: meta, metric and settings; targets and margins; the i-th segment, behind the router. */
+enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                 struct nlsh_error *error);
+enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
+                                     const struct nlsh__sections *sections,
+                                     struct nlsh_error *error);
+enum nlsh_status nlsh__take_segment(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                    size_t i, struct nlsh_error *error);
+
+#define NLSH__INDEX_REMEDY "copy the index again, or build it again"
 
 /* Fails with what a file that is no index seems to be. */
 enum nlsh_status nlsh__index_other_kind(const char *path, const struct nlsh__map *map,

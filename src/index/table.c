@@ -7,29 +7,55 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "codes/leaves.h"
 #include "index/layout.h"
 
+#define REQUIRED NLSH__SECTION_REQUIRED
+
 const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
-    [0] = {"unknown", 0, 0},
-    [NLSH__SECTION_META] = {"meta", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_SETTINGS] = {"settings", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_BUCKETS] = {"buckets", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_IDS] = {"ids", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_VECTORS] = {"vectors", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_ROUTER] = {"router", NLSH__SECTION_REQUIRED, 0},
-    [NLSH__SECTION_CALIBRATION] = {"calibration (old)", 0, 0},
-    [NLSH__SECTION_CODES_1] = {"codes (old)", 0, 0},
-    [NLSH__SECTION_METRIC] = {"metric", NLSH__SECTION_REQUIRED, 1},
-    [NLSH__SECTION_CODES] = {"codes", 0, 0},
-    [NLSH__SECTION_TARGETS] = {"targets", 0, 0},
-    [NLSH__SECTION_LEAVES] = {"leaves", 0, 0},
+    /* name, flags, version, of a segment, may be absent */
+    [0] = {"unknown", 0, 0, 0, 1},
+    [NLSH__SECTION_META] = {"meta", REQUIRED, 0, 0, 0},
+    [NLSH__SECTION_SETTINGS] = {"settings", REQUIRED, 0, 0, 0},
+    [NLSH__SECTION_BUCKETS] = {"buckets", REQUIRED, 0, 1, 0},
+    [NLSH__SECTION_ROWS] = {"rows", REQUIRED, 0, 1, 0},
+    [NLSH__SECTION_VECTORS] = {"vectors", REQUIRED, 0, 1, 0},
+    [NLSH__SECTION_ROUTER] = {"router", REQUIRED, 0, 0, 0},
+    [NLSH__SECTION_CALIBRATION] = {"calibration (old)", 0, 0, 0, 1},
+    [NLSH__SECTION_CODES_1] = {"codes (old)", 0, 0, 0, 1},
+    [NLSH__SECTION_METRIC] = {"metric", REQUIRED, 0, 0, 1},
+    [NLSH__SECTION_CODES] = {"codes", 0, NLSH__CODES_VERSION, 1, 1},
+    [NLSH__SECTION_TARGETS] = {"targets", 0, 1, 0, 1},
+    [NLSH__SECTION_LEAVES] = {"leaves", 0, NLSH__LEAVES_VERSION, 1, 1},
+    [NLSH__SECTION_SEGMENT] = {"segment", REQUIRED, 0, 1, 1},
+    [NLSH__SECTION_KEYS] = {"keys", REQUIRED, 0, 1, 1},
+    [NLSH__SECTION_TOMBSTONES] = {"tombstones", REQUIRED, 0, 1, 1},
+    [NLSH__SECTION_MARGINS] = {"margins", 0, 0, 0, 1},
 };
 
-static const char *const remedy = "copy the index again, or build it again";
+static const char *const remedy = NLSH__INDEX_REMEDY;
 
-const char *nlsh__section_name(uint32_t id)
+const char *nlsh__section_name(unsigned kind)
 {
-    return nlsh__known_sections[id < NLSH__N_KNOWN ? id : 0].name;
+    return nlsh__known_sections[kind < NLSH__N_KNOWN ? kind : 0].name;
+}
+
+int nlsh__section_used(const struct nlsh__index_entry *entry)
+{
+    return entry->kind > 0 && entry->kind < NLSH__N_KNOWN &&
+           entry->version <= nlsh__known_sections[entry->kind].version &&
+           entry->kind != NLSH__SECTION_CALIBRATION && entry->kind != NLSH__SECTION_CODES_1;
+}
+
+const struct nlsh__index_entry *nlsh__index_find(const struct nlsh__index_table *table,
+                                                 enum nlsh__section_kind kind, size_t segment)
+{
+    for (size_t i = 0; i < table->n_entries; i++) {
+        const struct nlsh__index_entry *e = &table->entries[i];
+        if (e->kind == (unsigned)kind && e->segment == segment)
+            return nlsh__section_used(e) && e->size > 0 ? e : NULL;
+    }
+    return NULL;
 }
 
 uint64_t nlsh__index_checksum(const struct nlsh__index_header *header,
@@ -94,22 +120,24 @@ static enum nlsh_status check_entry(const char *path, uint64_t file_size, uint64
                                     const struct nlsh__index_entry *entry,
                                     const struct nlsh__index_table *table, struct nlsh_error *error)
 {
-    const char *name = nlsh__section_name(entry->id);
+    const char *name = nlsh__section_name(entry->kind);
     if (entry->offset < end || entry->offset > file_size ||
         entry->offset % NLSH__SECTION_ALIGN != 0 || entry->size > file_size - entry->offset)
-        return nlsh__fail(error, NLSH_E_DATA, remedy,
-                          "%s: section %s (id %u) cannot lie at %llu with %llu bytes", path, name,
-                          entry->id, (unsigned long long)entry->offset,
-                          (unsigned long long)entry->size);
+        return nlsh__fail(
+            error, NLSH_E_DATA, remedy,
+            "%s: section %s (kind %u of segment %u) cannot lie at %llu with %llu bytes", path, name,
+            entry->kind, entry->segment, (unsigned long long)entry->offset,
+            (unsigned long long)entry->size);
     for (const struct nlsh__index_entry *e = table->entries; e < entry; e++)
-        if (e->id == entry->id)
-            return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: section %s (id %u) is there twice",
-                              path, name, entry->id);
-    int known = entry->id > 0 && entry->id < NLSH__N_KNOWN;
-    if (!known && (entry->flags & NLSH__SECTION_REQUIRED) != 0)
+        if (e->kind == entry->kind && e->segment == entry->segment)
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: section %s (kind %u of segment %u) is there twice", path, name,
+                              entry->kind, entry->segment);
+    if (!nlsh__section_used(entry) && (entry->flags & NLSH__SECTION_REQUIRED) != 0)
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "upgrade nlsh, or build the index again",
-                          "%s: made by a newer nlsh: this one does not know its section %u", path,
-                          entry->id);
+                          "%s: made by a newer nlsh: this one does not know its section %u of "
+                          "version %u",
+                          path, entry->kind, entry->version);
     return NLSH_OK;
 }
 
@@ -123,21 +151,16 @@ enum nlsh_status nlsh__index_read_table(const char *path, const struct nlsh__map
     memcpy(&header, map->data, sizeof header);
     out->entries = (const void *)(map->data + sizeof header);
     out->n_entries = header.n_sections;
+    out->format = header.version;
     uint64_t end = sizeof header + out->n_entries * sizeof *out->entries;
     for (size_t i = 0; i < out->n_entries; i++) {
         const struct nlsh__index_entry *entry = &out->entries[i];
         NLSH_TRY(check_entry(path, map->size, end, entry, out, error));
         end = entry->offset + entry->size;
-        if (entry->id < NLSH__N_KNOWN) out->known[entry->id] = entry;
     }
     if (end != map->size)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu bytes lie behind the last section",
                           path, (unsigned long long)(map->size - end));
-    for (uint32_t id = 1; id < NLSH__N_KNOWN; id++)
-        if (out->known[id] == NULL && (nlsh__known_sections[id].flags & NLSH__SECTION_REQUIRED) &&
-            !nlsh__known_sections[id].may_be_absent)
-            return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there is no section %s", path,
-                              nlsh__section_name(id));
 out:
     return status;
 }
@@ -156,9 +179,9 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
                                   (unsigned long long)end);
         if (nlsh__hash_of(map->data + entry->offset, entry->size) != entry->checksum)
             return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: section %s (id %u, %llu bytes at %llu) does not agree with its "
-                              "checksum",
-                              path, nlsh__section_name(entry->id), entry->id,
+                              "%s: section %s (kind %u of segment %u, %llu bytes at %llu) does "
+                              "not agree with its checksum",
+                              path, nlsh__section_name(entry->kind), entry->kind, entry->segment,
                               (unsigned long long)entry->size, (unsigned long long)entry->offset);
         end = entry->offset + entry->size;
     }

@@ -22,8 +22,12 @@ static enum nlsh_status write_section(struct nlsh__output *output,
     enum nlsh_status status;
     struct nlsh__hash hash;
     NLSH_TRY(nlsh__output_align(output, NLSH__SECTION_ALIGN, error));
-    entry->id = (uint32_t)section->id;
-    entry->flags = entry->id < NLSH__N_KNOWN ? nlsh__known_sections[entry->id].flags : 0;
+    entry->kind = (uint16_t)section->kind;
+    entry->segment = (uint16_t)section->segment;
+    if (entry->kind < NLSH__N_KNOWN) {
+        entry->flags = nlsh__known_sections[entry->kind].flags;
+        entry->version = nlsh__known_sections[entry->kind].version;
+    }
     entry->offset = nlsh__output_offset(output);
     entry->size = section->size;
     nlsh__hash_begin(&hash);
@@ -49,10 +53,11 @@ static enum nlsh_status check_sections(const struct nlsh__section_data *sections
                           "an index of %zu sections was to be written", n_sections);
     for (size_t i = 0; i < n_sections; i++)
         for (size_t j = 0; j < i; j++)
-            if (sections[i].id == sections[j].id)
+            if (sections[i].kind == sections[j].kind && sections[i].segment == sections[j].segment)
                 return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
-                                  "section %s was to be written twice",
-                                  nlsh__section_name((uint32_t)sections[i].id));
+                                  "section %s of segment %u was to be written twice",
+                                  nlsh__section_name((unsigned)sections[i].kind),
+                                  sections[i].segment);
     return NLSH_OK;
 }
 

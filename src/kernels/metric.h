@@ -3,7 +3,7 @@
  *
  * Cosine is L2 between unit vectors, whose squared distance is 2 (1 - cos). By inner product the
  * length of a query does not matter, and rows are divided into buckets where Euclidean distance
- * orders them as the product does: build/space.h.
+ * orders them as the product does: make/space.h.
  */
 #ifndef NLSH_KERNELS_METRIC_H
 #define NLSH_KERNELS_METRIC_H
@@ -11,6 +11,10 @@
 #include <stddef.h>
 
 #include "nlsh/nlsh.h"
+
+/* No value of a query may be larger: the squares of 1,048,576 of them (NLSH__MAX_DIM), and of their
+ * differences from as large a base's, add up to 4.2e36 and fit in f32, which ends at 3.4e38. */
+#define NLSH__MAX_VALUE 1e15f
 
 /* |x|. */
 double nlsh__length(const float *x, size_t dim);

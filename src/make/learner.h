@@ -9,6 +9,7 @@
 #define NLSH_MAKE_LEARNER_H
 
 #include "base/neighbors.h"
+#include "make/learn.h"
 #include "measure/heldout.h"
 
 struct nlsh__learner;
@@ -30,32 +31,24 @@ enum nlsh_status nlsh__learner_create(const struct nlsh__learner_input *input,
                                       struct nlsh_error *error);
 void nlsh__learner_free(struct nlsh__learner *learner);
 
-/* What has been learned; belongs to the learner and holds until its next run. */
-struct nlsh__learned {
-    const struct nlsh__router *router;
-    const uint32_t *bucket_of;
-    size_t n_rows, m;
-    int partition_from_cache;
-};
-
-/* Told after each epoch; other than NLSH_OK stops the run, which returns it. */
-typedef enum nlsh_status nlsh__watch_fn(void *user, size_t epoch,
-                                        const struct nlsh__learned *learned,
-                                        struct nlsh_error *error);
-
-/* One trial. watch may be NULL. */
+/* One trial; watch may be NULL. *partition_from_cache is 1 where the buckets were taken from there. */
 enum nlsh_status nlsh__learner_run(struct nlsh__learner *learner,
-                                   const struct nlsh_build_options *options, nlsh__watch_fn *watch,
-                                   void *user, struct nlsh__learned *out, struct nlsh_error *error);
+                                   const struct nlsh_build_options *options,
+                                   const struct nlsh__watch *watch, int *partition_from_cache,
+                                   struct nlsh_error *error);
 
-/* Scores what has been learned on the first n_queries of the queries: see heldout.h. */
-enum nlsh_status nlsh__learner_score(const struct nlsh__learner *learner,
-                                     const struct nlsh__learned *learned, size_t n_queries,
+/* Scores the last run on the first n_queries of the queries: see measure/heldout.h. */
+enum nlsh_status nlsh__learner_score(const struct nlsh__learner *learner, size_t n_queries,
                                      double T, double wanted, struct nlsh__held_out_score *out,
                                      struct nlsh_error *error);
+/* The same of a network on its way, as a watcher sees it. */
+enum nlsh_status nlsh__learner_glimpse(const struct nlsh__learner *learner,
+                                       const struct nlsh__glimpse *now, size_t n_queries, double T,
+                                       double wanted, struct nlsh__held_out_score *out,
+                                       struct nlsh_error *error);
 
 /* The index of the last run, as a file. */
-enum nlsh_status nlsh__learner_write(struct nlsh__learner *learner, const char *path,
+enum nlsh_status nlsh__learner_write(const struct nlsh__learner *learner, const char *path,
                                      struct nlsh_error *error);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/topk.h"
+#include "measure/askers.h"
 
 enum { BLOCK = 64, CHOICES = 8 };
 
@@ -18,21 +19,17 @@ struct reassign {
     const struct nlsh__router *router;
     const float *inputs;
     size_t n, m;
-    float **scratch; /* [n_threads] */
-    uint64_t *best;  /* [n x CHOICES] complemented probability << 32 | bucket, ascending */
+    struct nlsh__askers askers;
+    uint64_t *best; /* [n x CHOICES] complemented probability << 32 | bucket, ascending */
 };
 
 static void route_task(void *ctx, size_t task, size_t worker)
 {
     const struct reassign *c = ctx;
     size_t p = nlsh__router_n_inputs(c->router);
-    float *inputs = c->scratch[worker];
-    float *probabilities = inputs + nlsh__router_input_size(c->router);
-    float *work = probabilities + nlsh__router_output_size(c->router);
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < c->n; i++) {
         uint64_t *best = c->best + i * CHOICES;
-        memcpy(inputs, c->inputs + i * p, p * sizeof *inputs);
-        nlsh__router_forward(c->router, inputs, work, probabilities);
+        const float *probabilities = nlsh__ask_projected(&c->askers.of[worker], c->inputs + i * p);
         nlsh__topk_clear(best, CHOICES);
         for (size_t b = 0; b < c->m; b++) {
             uint32_t bits;
@@ -102,17 +99,13 @@ enum nlsh_status nlsh__reassign(const struct nlsh__router *router, const float *
                                 struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n_threads = nlsh__pool_n_threads(job->pool), n_wishes = 0;
+    size_t n_wishes = 0;
     size_t m = nlsh__router_n_buckets(router);
     struct reassign c = {.router = router, .inputs = inputs, .n = n, .m = m};
     struct wish *wishes = NULL;
     size_t *sizes = NULL;
     uint32_t *to = NULL;
-    size_t floats = nlsh__router_input_size(router) + nlsh__router_output_size(router) +
-                    nlsh__router_scratch_size(router);
-    NLSH_TRY(nlsh__calloc(&c.scratch, n_threads, sizeof *c.scratch, error));
-    for (size_t i = 0; i < n_threads; i++)
-        NLSH_TRY(nlsh__alloc(&c.scratch[i], floats, sizeof(float), error));
+    NLSH_TRY(nlsh__askers_create(router, job, &c.askers, error));
     NLSH_TRY(nlsh__alloc(&c.best, n * CHOICES, sizeof *c.best, error));
     NLSH_TRY(nlsh__job_tasks(job, "re-assigning", (n + BLOCK - 1) / BLOCK, route_task, &c, error));
     NLSH_TRY(nlsh__alloc(&wishes, n * CHOICES, sizeof *wishes, error));
@@ -127,8 +120,7 @@ enum nlsh_status nlsh__reassign(const struct nlsh__router *router, const float *
     grant(wishes, n_wishes, bucket_of, n, m, cap, sizes, to);
     memcpy(bucket_of, to, n * sizeof *bucket_of);
 out:
-    for (size_t i = 0; c.scratch != NULL && i < n_threads; i++) nlsh__free(c.scratch[i]);
-    nlsh__free(c.scratch);
+    nlsh__askers_free(&c.askers);
     nlsh__free(c.best);
     nlsh__free(wishes);
     nlsh__free(sizes);

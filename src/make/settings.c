@@ -376,6 +376,11 @@ enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
     return nlsh__options_take(out, sizeof *out, given, "nlsh_build_options", error);
 }
 
+const char *nlsh__partitioner_name(enum nlsh_partitioner partitioner)
+{
+    return partitioners[partitioner];
+}
+
 static const char *json_kind(const json_t *value)
 {
     switch (json_typeof(value)) {

@@ -2,7 +2,6 @@
  * stored.c - the base back out of an index: its rows lie there in bucket order, the ids say whose
  * they are. So a search needs no other file to find true neighbours the fast way.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -12,48 +11,37 @@
 #include "vectors/values.h"
 #include "vectors/vectors.h"
 
-/* Rows to their places. Opening an index does not read its ids: they are checked here. */
-static enum nlsh_status put_rows(const struct nlsh_index *index, size_t row_bytes, uint8_t *out,
-                                 struct nlsh_error *error)
+/* A segment's rows to their places. */
+static void put_rows(const struct nlsh_index *index, const struct nlsh__segment *s, uint8_t *out)
 {
-    size_t n = index->meta.n_rows;
-    uint8_t *seen;
-    enum nlsh_status status = nlsh__calloc(&seen, n, 1, error);
-    for (size_t i = 0; i < n && status == NLSH_OK; i++) {
-        size_t id = index->ids[i];
-        if (id >= n || seen[id])
-            status = nlsh__fail(error, NLSH_E_DATA, "build the index again",
-                                "%s: the ids are damaged: row %zu has id %zu", index->path, i, id);
-        else
-            memcpy(out + id * row_bytes, (const uint8_t *)index->vectors + i * row_bytes,
-                   row_bytes);
-        if (status == NLSH_OK) seen[id] = 1;
-    }
-    nlsh__free(seen);
-    return status;
+    size_t row_bytes = nlsh__index_row_bytes(index);
+    const uint8_t *from = s->vectors;
+    for (size_t i = 0; i < s->n_rows; i++)
+        memcpy(out + (s->first_row + (size_t)s->rows[i]) * row_bytes, from + i * row_bytes,
+               row_bytes);
 }
 
 enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_vectors **answer,
                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n = index->meta.n_rows, dim = index->meta.dim;
+    size_t n = (size_t)index->meta.n_rows, dim = index->meta.dim;
     int bytes = index->meta.storage_type == NLSH_U8;
-    size_t row_bytes = dim * (bytes ? 1 : sizeof(float));
+    enum nlsh_type type = bytes ? NLSH_U8 : NLSH_F32;
     struct nlsh_vectors *out = NULL;
     nlsh__error_clear(error);
     *answer = NULL;
     NLSH_TRY(nlsh__calloc(&out, 1, sizeof *out, error));
-    NLSH_TRY(nlsh__alloc_large(&out->memory, n, row_bytes, error));
-    NLSH_TRY(put_rows(index, row_bytes, out->memory, error));
-    enum nlsh_type type = bytes ? NLSH_U8 : NLSH_F32;
+    NLSH_TRY(nlsh__alloc_large(&out->memory, n, nlsh__index_row_bytes(index), error));
+    for (size_t i = 0; i < index->n_segments; i++)
+        put_rows(index, &index->segments[i], out->memory);
     if (bytes && index->meta.source_type == NLSH_I8) {
         nlsh__flip_sign(out->memory, n * dim, out->memory);
         type = NLSH_I8;
     }
     out->matrix = (struct nlsh_matrix){out->memory, n, dim, type, 0};
     *answer = out;
-    return NLSH_OK;
+    out = NULL;
 out:
     nlsh_vectors_free(out);
     return status;

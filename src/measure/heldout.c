@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "evaluate/curve.h"
+#include "measure/askers.h"
 
 enum { BLOCK = 64 }; /* queries a task */
 
@@ -15,11 +16,10 @@ struct worker {
     struct nlsh__curve_worker curve;
     uint32_t *buckets;    /* [k] of the true neighbours */
     uint32_t *candidates; /* [n_points] */
-    float *memory;        /* query, inputs, probabilities, scratch */
 };
 
 struct scoring {
-    const struct nlsh__router *router;
+    struct nlsh__askers askers;
     const struct nlsh__held_out *held;
     const uint32_t *bucket_of;
     size_t n;
@@ -28,32 +28,13 @@ struct scoring {
     size_t n_workers;
 };
 
-static const float *probabilities_of(const struct scoring *s, size_t row, float *query)
-{
-    size_t dim = s->held->queries.dim;
-    float *inputs = query + (dim + 15) / 16 * 16;
-    float *probabilities = inputs + nlsh__router_input_size(s->router);
-    float *scratch = probabilities + nlsh__router_output_size(s->router);
-    const uint8_t *bytes = NULL; /* as an index projects them */
-    if (s->held->queries.type == NLSH_U8) {
-        const uint8_t *x = (const uint8_t *)s->held->queries.data + row * dim;
-        for (size_t d = 0; d < dim; d++) query[d] = x[d];
-        bytes = x;
-    } else {
-        memcpy(query, (const float *)s->held->queries.data + row * dim, dim * sizeof *query);
-    }
-    nlsh__router_project(s->router, query, bytes, inputs);
-    nlsh__router_forward(s->router, inputs, scratch, probabilities);
-    return probabilities;
-}
-
 static void block_task(void *ctx, size_t task, size_t worker)
 {
     struct scoring *s = ctx;
     struct worker *w = &s->workers[worker];
     size_t k = s->held->k;
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < s->n; i++) {
-        const float *p = probabilities_of(s, i, w->memory);
+        const float *p = nlsh__ask_row(&s->askers.of[worker], &s->held->queries, i);
         for (size_t j = 0; j < k; j++) w->buckets[j] = s->bucket_of[s->held->truth[i * k + j]];
         nlsh__curve_query(&s->grid, &w->curve, p, w->buckets, k, w->candidates);
     }
@@ -73,8 +54,6 @@ static enum nlsh_status make_grid(struct scoring *s, size_t m, double T, const u
 static enum nlsh_status workers_create(struct scoring *s, size_t n, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t floats = (s->held->queries.dim + 15) / 16 * 16 + nlsh__router_input_size(s->router) +
-                    nlsh__router_output_size(s->router) + nlsh__router_scratch_size(s->router);
     NLSH_TRY(nlsh__calloc(&s->workers, n, sizeof *s->workers, error));
     s->n_workers = n;
     for (size_t i = 0; i < n; i++) {
@@ -83,7 +62,6 @@ static enum nlsh_status workers_create(struct scoring *s, size_t n, struct nlsh_
         NLSH_TRY(nlsh__alloc(&w->buckets, s->held->k, sizeof *w->buckets, error));
         NLSH_TRY(nlsh__alloc(&w->candidates, nlsh__curve_n_points(&s->grid), sizeof *w->candidates,
                              error));
-        NLSH_TRY(nlsh__alloc(&w->memory, floats, sizeof *w->memory, error));
     }
 out:
     return status;
@@ -95,7 +73,6 @@ static void workers_free(struct scoring *s)
         nlsh__curve_worker_free(&s->workers[i].curve);
         nlsh__free(s->workers[i].buckets);
         nlsh__free(s->workers[i].candidates);
-        nlsh__free(s->workers[i].memory);
     }
     nlsh__free(s->workers);
 }
@@ -145,9 +122,9 @@ enum nlsh_status nlsh__held_out_score(const struct nlsh__router *router,
     enum nlsh_status status;
     uint32_t *sizes = NULL;
     double candidates;
-    struct scoring s = {
-        .router = router, .held = held, .bucket_of = bucket_of, .n = held->queries.n_rows};
+    struct scoring s = {.held = held, .bucket_of = bucket_of, .n = held->queries.n_rows};
     if (n_queries < s.n) s.n = n_queries;
+    NLSH_TRY(nlsh__askers_create(router, job, &s.askers, error));
     NLSH_TRY(nlsh__calloc(&sizes, m, sizeof *sizes, error));
     for (size_t i = 0; i < n_rows; i++) sizes[bucket_of[i]]++;
     NLSH_TRY(make_grid(&s, m, T, sizes, error));
@@ -167,6 +144,7 @@ enum nlsh_status nlsh__held_out_score(const struct nlsh__router *router,
         sum_point(&s, 1, &out->recall, &candidates);
     }
 out:
+    nlsh__askers_free(&s.askers);
     workers_free(&s);
     nlsh__curve_grid_free(&s.grid);
     nlsh__free(sizes);

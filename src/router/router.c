@@ -76,14 +76,11 @@ static enum nlsh_status check(const struct nlsh__router_header *h, size_t size, 
                               size_t n_buckets, struct nlsh__router_layout *layout,
                               struct nlsh_error *error)
 {
-    static const uint8_t zeros[sizeof h->reserved];
     if (memcmp(h->magic, NLSH__ROUTER_MAGIC, sizeof h->magic) != 0)
         return damaged(error, "its first bytes are not a router's");
     if (h->dim != dim) return damaged(error, "its dimension is not the index's");
     if (h->projected > 1 || h->n_layers < 1 || h->n_layers > NLSH__ROUTER_MAX_LAYERS)
         return damaged(error, "a number in its header is outside its meaning");
-    if (memcmp(h->reserved, zeros, sizeof zeros) != 0)
-        return damaged(error, "reserved bytes are not zero");
     for (size_t l = 0; l <= NLSH__ROUTER_MAX_LAYERS; l++) {
         if ((h->sizes[l] == 0) != (l > h->n_layers))
             return damaged(error, "a layer's size is outside its meaning");
@@ -169,6 +166,11 @@ size_t nlsh__router_n_weights(const struct nlsh__router *router)
 size_t nlsh__router_n_buckets(const struct nlsh__router *router)
 {
     return router->header.sizes[router->header.n_layers];
+}
+
+size_t nlsh__router_dim(const struct nlsh__router *router)
+{
+    return router->header.dim;
 }
 
 size_t nlsh__router_n_inputs(const struct nlsh__router *router)

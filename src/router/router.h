@@ -35,7 +35,7 @@ struct nlsh__router_header {
     uint32_t sizes[NLSH__ROUTER_MAX_LAYERS + 1];
     uint32_t n_groups;    /* of buckets; 0: one, and no group's outputs in the last layer */
     uint32_t n_outputs;   /* rows of the last layer where n_groups is not 0, a multiple of 16 */
-    uint8_t reserved[48]; /* zero */
+    uint8_t reserved[48]; /* written as 0, ignored when read */
 };
 
 /* Which buckets a group holds: first[g] to first[g + 1] - 1, none empty. */
@@ -67,6 +67,9 @@ enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, s
 void nlsh__router_close(struct nlsh__router *router);
 size_t nlsh__router_n_weights(const struct nlsh__router *router);
 size_t nlsh__router_n_buckets(const struct nlsh__router *router);
+
+/* Of the vectors that it is asked about. */
+size_t nlsh__router_dim(const struct nlsh__router *router);
 
 /* What the network sees of a vector: sizes[0]. */
 size_t nlsh__router_n_inputs(const struct nlsh__router *router);

@@ -6,7 +6,7 @@
  * blocks (block.h). A task's answers depend on its queries alone, and are those of one query after
  * another. Where every distance is exact, queries are simply shared out.
  */
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -45,11 +45,11 @@ struct nlsh_searcher_pool {
     struct nlsh__pool *threads;
     size_t n_threads, stride, byte_stride;
     struct nlsh_searcher **searchers; /* [n_threads] */
-    struct nlsh__block **blocks;      /* [n_threads] where there are codes */
-    struct routing *routing;          /* [n_threads] where there are codes */
+    struct nlsh__block **blocks;      /* [n_threads] where queries are scanned in blocks */
+    struct routing *routing;          /* [n_threads] where queries are scanned in blocks */
     size_t most_part, room;           /* queries that a part may have, and that there is room for */
     float *inputs;                    /* [room x stride] */
-    struct nlsh__routed *routed;      /* [room] */
+    struct nlsh__member *members;     /* [room] */
     size_t *list_at;                  /* [room] where in its task's list a query's buckets begin */
     struct lists *lists;              /* [room / TASK] */
     uint32_t *order;                  /* [room] */
@@ -61,23 +61,34 @@ struct batch {
     struct nlsh_searcher_pool *pool;
     struct nlsh_error *errors; /* [tasks of the whole batch] */
     const struct nlsh_matrix *queries;
-    const struct nlsh__wanted *wanted;
+    const struct nlsh_search_options *options;
     struct nlsh__plan plan;
-    uint64_t *keys;
-    float *distances;
+    struct nlsh__answers out;
     size_t first, n; /* of a part: queries first .. first + n - 1 */
 };
 
-/* ---- exactly --------------------------------------------------------------------------------- */
+/* Blocks are of codes, and of one segment: an index of several is searched query by query. */
+static int in_blocks(const struct nlsh_index *index)
+{
+    return index->n_segments == 1 && index->segments[0].codes != NULL;
+}
+
+static int by_leaves(const struct batch *b)
+{
+    return b->plan.leaf_margin < INFINITY && b->pool->index->segments[0].leaves != NULL &&
+           b->plan.rerank == 0 && b->plan.rule.top == 0;
+}
+
+/* ---- query by query --------------------------------------------------------------------------------- */
 
 static void exact_task(void *ctx, size_t number, size_t worker)
 {
     const struct batch *b = ctx;
     size_t first = number * TASK, left = b->queries->n_rows - first;
     struct nlsh_error *error = &b->errors[number];
-    error->status = nlsh__search_rows(b->pool->searchers[worker], b->queries, first,
-                                      first + (left < TASK ? left : TASK), b->wanted, b->keys,
-                                      b->distances, error);
+    error->status =
+        nlsh__search_rows(b->pool->searchers[worker], b->queries, first,
+                          first + (left < TASK ? left : TASK), b->options, &b->out, error);
 }
 
 /* ---- routing --------------------------------------------------------------------------------- */
@@ -118,38 +129,37 @@ static enum nlsh_status project_block(const struct batch *b, size_t first, size_
 {
     const struct nlsh_searcher_pool *pool = b->pool;
     const struct nlsh_index *index = pool->index;
-    const struct nlsh__router *router = index->router_view;
-    struct nlsh_searcher *s = pool->searchers[worker];
+    const struct nlsh__segment *segment = &index->segments[0];
+    const struct nlsh__router *router = index->router;
+    struct nlsh__query *query = &pool->searchers[worker]->query;
     const struct routing *r = &pool->routing[worker];
-    size_t dim = index->meta.dim, n_together = 0;
+    size_t dim = index->meta.dim, stride = pool->stride, n_together = 0;
     float whole[NLSH__BLOCK];
     uint8_t together[NLSH__BLOCK];
     for (size_t i = first; i < end; i++) {
         size_t at = i - first;
-        float *inputs = pool->inputs + i * pool->stride;
-        enum nlsh_status status =
-            nlsh__query_set(&s->query, index, b->queries, b->first + i, error);
+        float *inputs = pool->inputs + i * stride;
+        enum nlsh_status status = nlsh__query_set(query, index, b->queries, b->first + i, error);
         if (status != NLSH_OK) return status;
-        pool->routed[i].inputs = inputs;
-        whole[at] = nlsh__query_whole(s);
-        together[at] = s->query.as_bytes && nlsh__router_projects_bytes(router);
+        pool->members[i].routed.inputs = inputs;
+        whole[at] = nlsh__query_whole(index, segment, query);
+        together[at] = query->as_bytes && nlsh__router_projects_bytes(router);
         n_together += together[at];
         if (together[at]) {
-            memcpy(r->bytes + at * pool->byte_stride, s->query.bytes, dim);
+            memcpy(r->bytes + at * pool->byte_stride, query->bytes, dim);
             continue;
         }
-        memset(inputs, 0, pool->stride * sizeof *inputs); /* what fills up stays zero */
-        nlsh__router_project(router, s->query.routed, s->query.as_bytes ? s->query.bytes : NULL,
-                             inputs);
-        nlsh__query_units(s, inputs, whole[at], &pool->routed[i].units);
+        memset(inputs, 0, stride * sizeof *inputs); /* what fills up stays zero */
+        nlsh__router_project(router, query->routed, query->as_bytes ? query->bytes : NULL, inputs);
+        nlsh__query_units(index, segment, query, inputs, whole[at], &pool->members[i].units);
     }
     if (n_together == 0) return NLSH_OK;
     nlsh__router_project_block(router, r->bytes, pool->byte_stride, end - first, r->inputs);
     for (size_t i = first; i < end; i++) {
-        float *inputs = pool->inputs + i * pool->stride;
+        float *inputs = pool->inputs + i * stride;
         if (!together[i - first]) continue;
-        memcpy(inputs, r->inputs + (i - first) * pool->stride, pool->stride * sizeof *inputs);
-        nlsh__score_units(index->codes_view, 0, inputs, whole[i - first], &pool->routed[i].units);
+        memcpy(inputs, r->inputs + (i - first) * stride, stride * sizeof *inputs);
+        nlsh__score_units(segment->codes, 0, inputs, whole[i - first], &pool->members[i].units);
     }
     return NLSH_OK;
 }
@@ -159,17 +169,17 @@ static enum nlsh_status choose(const struct batch *b, size_t i,
                                struct lists *list, struct nlsh_error *error)
 {
     struct nlsh_searcher_pool *pool = b->pool;
-    const uint32_t *groups = pool->index->codes_view->group_offsets;
+    struct nlsh__member *member = &pool->members[i];
+    const uint32_t *groups = pool->index->segments[0].codes->group_offsets;
     struct nlsh__answer answer;
-    nlsh__answer_from(pool->index->router_view, pass, &answer);
-    size_t n_groups = 0;
+    nlsh__answer_from(pool->index->router, pass, &answer);
+    size_t n_groups = 0, most = UINT32_MAX / NLSH__GROUP;
     size_t n =
         nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities, s->bucket_keys);
     for (size_t j = 0; j < n; j++) n_groups += groups[s->buckets[j] + 1] - groups[s->buckets[j]];
-    size_t most = UINT32_MAX / NLSH__GROUP;
-    pool->routed[i].n_buckets = (uint32_t)n;
-    pool->routed[i].n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
-    if (b->plan.by_leaves) pool->routed[i].n_scores = UINT32_MAX; /* which, the leaves say */
+    member->routed.n_buckets = n;
+    member->n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
+    if (by_leaves(b)) member->n_scores = UINT32_MAX; /* which, the leaves say */
     pool->list_at[i] = list->n;
     return append(list, s->buckets, s->probabilities, n, error);
 }
@@ -185,7 +195,7 @@ static void route_task(void *ctx, size_t number, size_t worker)
     list->n = 0;
     error->status = project_block(b, first, end, worker, error);
     if (error->status != NLSH_OK) return;
-    nlsh__router_begin_block(pool->index->router_view, block, pool->inputs + first * pool->stride,
+    nlsh__router_begin_block(pool->index->router, block, pool->inputs + first * pool->stride,
                              end - first);
     for (size_t i = first; i < end && error->status == NLSH_OK; i++) {
         struct nlsh__router_pass pass;
@@ -193,8 +203,8 @@ static void route_task(void *ctx, size_t number, size_t worker)
         error->status = choose(b, i, &pass, pool->searchers[worker], list, error);
     }
     for (size_t i = first; i < end; i++) {
-        pool->routed[i].buckets = list->buckets + pool->list_at[i];
-        pool->routed[i].probabilities = list->probabilities + pool->list_at[i];
+        pool->members[i].routed.buckets = list->buckets + pool->list_at[i];
+        pool->members[i].routed.probabilities = list->probabilities + pool->list_at[i];
     }
 }
 
@@ -203,18 +213,19 @@ static enum nlsh_status make_blocks(const struct batch *b, size_t *n_blocks,
                                     struct nlsh_error *error)
 {
     const struct nlsh_searcher_pool *pool = b->pool;
-    const struct nlsh__routed *routed = pool->routed;
+    const struct nlsh__member *members = pool->members;
     size_t m = pool->index->meta.n_buckets, scores = 0;
     uint32_t *counts;
     enum nlsh_status status = nlsh__calloc(&counts, m + 1, sizeof *counts, error);
     if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < b->n; i++) counts[routed[i].buckets[0] + 1]++;
+    for (size_t i = 0; i < b->n; i++) counts[members[i].routed.buckets[0] + 1]++;
     for (size_t j = 1; j < m; j++) counts[j + 1] += counts[j];
-    for (size_t i = 0; i < b->n; i++) pool->order[counts[routed[i].buckets[0]]++] = (uint32_t)i;
+    for (size_t i = 0; i < b->n; i++)
+        pool->order[counts[members[i].routed.buckets[0]]++] = (uint32_t)i;
     nlsh__free(counts);
     *n_blocks = 0;
     for (size_t i = 0; i < b->n; i++) {
-        size_t more = routed[pool->order[i]].n_scores;
+        size_t more = members[pool->order[i]].n_scores;
         size_t first = *n_blocks ? pool->cuts[*n_blocks - 1] : 0;
         if (more > NLSH__ROUND) more = 0; /* it is scanned alone */
         if (i == 0 || scores + more > NLSH__BLOCK_SCORES || i - first == NLSH__BLOCK_QUERIES) {
@@ -234,19 +245,18 @@ static void scan_task(void *ctx, size_t number, size_t worker)
     const struct batch *b = ctx;
     const struct nlsh_searcher_pool *pool = b->pool;
     struct nlsh_searcher *s = pool->searchers[worker];
-    const struct nlsh__routed *queries[NLSH__BLOCK_QUERIES] = {NULL};
-    size_t first = pool->cuts[number], n = pool->cuts[number + 1] - first, k = b->plan.k, ranked;
-    for (size_t i = 0; i < n; i++) queries[i] = &pool->routed[pool->order[first + i]];
-    nlsh__block_scores(pool->blocks[worker], s, queries, n);
+    struct nlsh__block *block = pool->blocks[worker];
+    const struct nlsh__member *members[NLSH__BLOCK_QUERIES] = {NULL};
+    size_t first = pool->cuts[number], n = pool->cuts[number + 1] - first;
+    for (size_t i = 0; i < n; i++) members[i] = &pool->members[pool->order[first + i]];
+    nlsh__block_scores(block, &s->scan, members, n);
     for (size_t i = 0; i < n; i++) {
         size_t q = b->first + pool->order[first + i];
         /* it was taken before, without an error */
         (void)!nlsh__query_set(&s->query, pool->index, b->queries, q, NULL);
-        size_t candidates =
-            nlsh__block_finish(pool->blocks[worker], s, queries[i], i, &b->plan, &ranked);
-        nlsh__answer_query(s, k, b->keys + q * k,
-                           b->distances != NULL ? b->distances + q * k : NULL);
-        nlsh__count_query(&b->wanted->stats, q, queries[i]->n_buckets, candidates, ranked);
+        struct nlsh__cost cost =
+            nlsh__block_finish(block, &s->scan, &s->query, members[i], i, &b->plan, s->best);
+        nlsh__give_answer(s, b->plan.k, q, members[i]->routed.n_buckets, &cost, &b->out);
     }
 }
 
@@ -279,13 +289,13 @@ static void part_free(struct nlsh_searcher_pool *pool)
     for (size_t i = 0; pool->lists != NULL && i < pool->room / TASK; i++)
         lists_free(&pool->lists[i]);
     nlsh__free(pool->inputs);
-    nlsh__free(pool->routed);
+    nlsh__free(pool->members);
     nlsh__free(pool->list_at);
     nlsh__free(pool->lists);
     nlsh__free(pool->order);
     nlsh__free(pool->cuts);
     pool->inputs = NULL;
-    pool->routed = NULL;
+    pool->members = NULL;
     pool->list_at = NULL;
     pool->lists = NULL;
     pool->order = NULL;
@@ -302,7 +312,7 @@ static enum nlsh_status part_reserve(struct nlsh_searcher_pool *pool, size_t par
     part_free(pool);
     pool->room = part;
     NLSH_TRY(nlsh__alloc(&pool->inputs, part * pool->stride, sizeof *pool->inputs, error));
-    NLSH_TRY(nlsh__calloc(&pool->routed, part, sizeof *pool->routed, error));
+    NLSH_TRY(nlsh__calloc(&pool->members, part, sizeof *pool->members, error));
     NLSH_TRY(nlsh__calloc(&pool->list_at, part, sizeof *pool->list_at, error));
     NLSH_TRY(nlsh__calloc(&pool->lists, part / TASK, sizeof *pool->lists, error));
     NLSH_TRY(nlsh__alloc(&pool->order, part, sizeof *pool->order, error));
@@ -312,7 +322,7 @@ out:
     return status;
 }
 
-static enum nlsh_status search_by_codes(struct batch *b, struct nlsh_error *error)
+static enum nlsh_status search_in_blocks(struct batch *b, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = b->queries->n_rows, part = b->pool->most_part;
@@ -334,9 +344,9 @@ static enum nlsh_status worker_create(struct nlsh_searcher_pool *pool, size_t i,
     enum nlsh_status status;
     struct routing *r = &pool->routing[i];
     NLSH_TRY(nlsh_searcher_create(pool->index, &pool->searchers[i], error));
-    if (pool->index->codes_view == NULL) return NLSH_OK;
+    if (!in_blocks(pool->index)) return NLSH_OK;
     NLSH_TRY(nlsh__block_create(pool->index, &pool->blocks[i], error));
-    NLSH_TRY(nlsh__router_block_create(pool->index->router_view, &r->block, error));
+    NLSH_TRY(nlsh__router_block_create(pool->index->router, &r->block, error));
     NLSH_TRY(nlsh__calloc(&r->bytes, NLSH__BLOCK * pool->byte_stride + NLSH__BLOCK, 1, error));
     NLSH_TRY(nlsh__alloc(&r->inputs, NLSH__BLOCK * pool->stride, sizeof *r->inputs, error));
 out:
@@ -358,7 +368,7 @@ enum nlsh_status nlsh_searcher_pool_create(const struct nlsh_index *index, size_
     NLSH_TRY(nlsh__calloc(&pool, 1, sizeof *pool, error));
     pool->index = index;
     pool->n_threads = n_threads;
-    pool->stride = nlsh__router_input_size(index->router_view);
+    pool->stride = nlsh__router_input_size(index->router);
     pool->byte_stride = (index->meta.dim + 63) / 64 * 64;
     pool->most_part = MOST_PART;
     while (pool->most_part > TASK && pool->most_part * pool->stride > MOST_INPUTS)
@@ -401,7 +411,11 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
 {
     enum nlsh_status status;
     struct batch b = {
-        .pool = pool, .queries = queries, .wanted = wanted, .keys = keys, .distances = distances};
+        .pool = pool,
+        .queries = queries,
+        .options = &wanted->options,
+        .out = {.keys = keys, .distances = distances, .stats = wanted->stats},
+    };
     /* what is wrong with the call shows here, with or without queries */
     for (size_t i = 0; i < pool->n_threads; i++)
         NLSH_TRY(
@@ -409,8 +423,8 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
     size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
     if (n_tasks == 0) return NLSH_OK;
     NLSH_TRY(nlsh__calloc(&b.errors, n_tasks, sizeof *b.errors, error));
-    if (b.plan.by_codes) {
-        status = search_by_codes(&b, error);
+    if (in_blocks(pool->index) && !b.plan.exactly) {
+        status = search_in_blocks(&b, error);
     } else {
         nlsh__pool_run(pool->threads, n_tasks, exact_task, &b);
         status = first_failure(b.errors, n_tasks, error);

@@ -5,12 +5,12 @@
  */
 #include "search/block.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/panel.h"
+#include "kernels/topk.h"
 
 /* One query's groups of one bucket. */
 struct pair {
@@ -19,6 +19,7 @@ struct pair {
 };
 
 struct nlsh__block {
+    const struct nlsh_index *index;
     float *scores;              /* [NLSH__BLOCK_SCORES] */
     struct nlsh__piece *pieces; /* [n_room] in each query's own order */
     struct pair *pairs, *sorted;
@@ -34,6 +35,7 @@ enum nlsh_status nlsh__block_create(const struct nlsh_index *index, struct nlsh_
     struct nlsh__block *b = NULL;
     *out = NULL;
     NLSH_TRY(nlsh__calloc(&b, 1, sizeof *b, error));
+    b->index = index;
     /* every bucket of a query has a group or none */
     b->n_room = NLSH__BLOCK_SCORES / NLSH__GROUP;
     NLSH_TRY(nlsh__alloc(&b->scores, NLSH__BLOCK_SCORES, sizeof *b->scores, error));
@@ -59,16 +61,17 @@ void nlsh__block_free(struct nlsh__block *b)
     nlsh__free(b);
 }
 
-/* The pairs of all queries in block->pairs; returns how many. */
+/* The pairs of all members in block->pairs; returns how many. */
 static size_t make_pairs(struct nlsh__block *b, const struct nlsh__codes *codes,
-                         const struct nlsh__routed *const *queries, size_t n)
+                         const struct nlsh__member *const *members, size_t n)
 {
     size_t n_pairs = 0, score = 0;
     for (size_t q = 0; q < n; q++) {
+        const struct nlsh__member *m = members[q];
         b->first_score[q] = score;
         b->first_piece[q] = n_pairs;
-        for (size_t i = 0; i < queries[q]->n_buckets && queries[q]->n_scores <= NLSH__ROUND; i++) {
-            uint32_t bucket = queries[q]->buckets[i];
+        for (size_t i = 0; i < m->routed.n_buckets && m->n_scores <= NLSH__ROUND; i++) {
+            uint32_t bucket = m->routed.buckets[i];
             size_t groups = codes->group_offsets[bucket + 1] - codes->group_offsets[bucket];
             if (groups == 0) continue;
             b->pairs[n_pairs] =
@@ -83,51 +86,60 @@ static size_t make_pairs(struct nlsh__block *b, const struct nlsh__codes *codes,
 }
 
 /* Into block->sorted, by bucket, queries ascending inside. */
-static void sort_pairs(struct nlsh__block *b, size_t n_pairs, size_t m)
+static void sort_pairs(struct nlsh__block *b, size_t n_pairs)
 {
+    size_t m = b->index->meta.n_buckets;
     memset(b->counts, 0, (m + 1) * sizeof *b->counts);
     for (size_t i = 0; i < n_pairs; i++) b->counts[b->pairs[i].bucket + 1]++;
     for (size_t j = 1; j < m; j++) b->counts[j + 1] += b->counts[j];
     for (size_t i = 0; i < n_pairs; i++) b->sorted[b->counts[b->pairs[i].bucket]++] = b->pairs[i];
 }
 
-void nlsh__block_scores(struct nlsh__block *b, struct nlsh_searcher *s,
-                        const struct nlsh__routed *const *queries, size_t n)
+void nlsh__block_scores(struct nlsh__block *b, struct nlsh__scan *scan,
+                        const struct nlsh__member *const *members, size_t n)
 {
-    const struct nlsh__codes *codes = s->index->codes_view;
-    size_t n_pairs = make_pairs(b, codes, queries, n);
-    sort_pairs(b, n_pairs, s->index->meta.n_buckets);
+    const struct nlsh__segment *segment = &b->index->segments[0];
+    const struct nlsh__codes *codes = segment->codes;
+    size_t n_pairs = make_pairs(b, codes, members, n);
+    sort_pairs(b, n_pairs);
     for (size_t i = 0; i < n_pairs; i++) {
         const struct pair *p = &b->sorted[i];
-        const struct nlsh__routed *query = queries[p->query];
+        const struct nlsh__member *m = members[p->query];
         size_t next = i + 1;
         if (next < n_pairs && b->sorted[next].bucket != p->bucket)
             nlsh__prefetch_bucket(codes, b->sorted[next].bucket);
-        nlsh__score_piece(s, query->inputs, query->units.outside, p->bucket, 0,
-                          codes->group_offsets[p->bucket + 1] - codes->group_offsets[p->bucket],
+        const struct nlsh__groups_of g = {
+            p->bucket, 0, codes->group_offsets[p->bucket + 1] - codes->group_offsets[p->bucket]};
+        nlsh__score_piece(scan, b->index, segment, m->routed.inputs, m->units.outside, &g,
                           b->scores + p->first_score, &b->pieces[p->piece]);
         b->pieces[p->piece].first_score = (uint32_t)(p->first_score - b->first_score[p->query]);
     }
 }
 
-size_t nlsh__block_finish(struct nlsh__block *b, struct nlsh_searcher *s,
-                          const struct nlsh__routed *query, size_t i, const struct nlsh__plan *plan,
-                          size_t *reranked)
+struct nlsh__cost nlsh__block_finish(struct nlsh__block *b, struct nlsh__scan *scan,
+                                     const struct nlsh__query *query,
+                                     const struct nlsh__member *member, size_t i,
+                                     const struct nlsh__plan *plan, uint64_t *best)
 {
-    size_t candidates = 0;
-    if (query->n_scores > NLSH__ROUND) {
-        memcpy(s->inputs, query->inputs, s->index->codes_view->layout.stride * sizeof *s->inputs);
-        memcpy(s->buckets, query->buckets, query->n_buckets * sizeof *s->buckets);
-        memcpy(s->probabilities, query->probabilities, query->n_buckets * sizeof(float));
-        return nlsh__scan_buckets(s, plan, query->n_buckets, reranked);
+    const struct nlsh__segment *segment = &b->index->segments[0];
+    const struct nlsh__routed *routed = &member->routed;
+    struct nlsh__cost cost = {0};
+    if (member->n_scores > NLSH__ROUND)
+        return nlsh__scan_query(scan, b->index, query, plan, routed, best);
+    for (size_t j = 0; j < routed->n_buckets; j++) {
+        uint32_t bucket = routed->buckets[j];
+        cost.candidates += segment->bucket_offsets[bucket + 1] - segment->bucket_offsets[bucket];
     }
-    for (size_t j = 0; j < query->n_buckets; j++) {
-        uint32_t bucket = query->buckets[j];
-        candidates += s->index->bucket_offsets[bucket + 1] - s->index->bucket_offsets[bucket];
-    }
-    *reranked = nlsh__finish_scores(s, plan, &query->units, b->scores + b->first_score[i],
-                                    b->first_score[i + 1] - b->first_score[i],
-                                    b->pieces + b->first_piece[i],
-                                    b->first_piece[i + 1] - b->first_piece[i]);
-    return candidates;
+    const struct nlsh__ranking ranking = {b->index, segment, query, plan->filter, best, plan->k};
+    const struct nlsh__round round = {
+        .scores = b->scores + b->first_score[i],
+        .n_scores = b->first_score[i + 1] - b->first_score[i],
+        .pieces = b->pieces + b->first_piece[i],
+        .n_pieces = b->first_piece[i + 1] - b->first_piece[i],
+    };
+    nlsh__topk_clear(best, plan->k);
+    for (size_t p = 0; p < round.n_pieces && nlsh__may_hide(&ranking); p++)
+        nlsh__hide_rows(&ranking, &round.pieces[p], round.scores + round.pieces[p].first_score);
+    cost.ranked = nlsh__finish_last(&scan->chooser, &round, &ranking, &member->units, plan);
+    return cost;
 }

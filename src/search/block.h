@@ -4,12 +4,9 @@
 
 #include "search/scan.h"
 
-/* A query that was routed. */
-struct nlsh__routed {
-    const float *inputs;     /* as the router sees it */
-    const uint32_t *buckets; /* [n_buckets] */
-    const float *probabilities;
-    uint32_t n_buckets;
+/* A query of a block, and what was found out about it. */
+struct nlsh__member {
+    struct nlsh__routed routed;
     uint32_t n_scores; /* of its buckets' groups; above NLSH__ROUND the query is scanned alone */
     struct nlsh__units units;
 };
@@ -18,19 +15,19 @@ struct nlsh__routed {
 #define NLSH__BLOCK_QUERIES ((size_t)64)
 #define NLSH__BLOCK_SCORES ((size_t)131072)
 
-/* A worker's scratch. */
+/* A worker's scratch, for an index of one segment with codes. */
 struct nlsh__block;
 enum nlsh_status nlsh__block_create(const struct nlsh_index *index, struct nlsh__block **out,
                                     struct nlsh_error *error);
 void nlsh__block_free(struct nlsh__block *block);
 
-/* Scores of all queries, bucket by bucket; n within the limits above. */
-void nlsh__block_scores(struct nlsh__block *block, struct nlsh_searcher *s,
-                        const struct nlsh__routed *const *queries, size_t n);
-/* The k best rows of query i, which is set in s, into s->keys; returns how many rows its buckets
- * hold. The same answer as nlsh__scan_buckets(). */
-size_t nlsh__block_finish(struct nlsh__block *block, struct nlsh_searcher *s,
-                          const struct nlsh__routed *query, size_t i, const struct nlsh__plan *plan,
-                          size_t *reranked);
+/* Scores of all members, bucket by bucket; n within the limits above. */
+void nlsh__block_scores(struct nlsh__block *block, struct nlsh__scan *scan,
+                        const struct nlsh__member *const *members, size_t n);
+/* The k best rows of member i, a query, into best [k]. The same answer as nlsh__scan_query(). */
+struct nlsh__cost nlsh__block_finish(struct nlsh__block *block, struct nlsh__scan *scan,
+                                     const struct nlsh__query *query,
+                                     const struct nlsh__member *member, size_t i,
+                                     const struct nlsh__plan *plan, uint64_t *best);
 
 #endif

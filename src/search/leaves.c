@@ -1,24 +1,24 @@
 /*
  * leaves.c - see leaves.h.
  *
- * A leaf scores the mean of its rows' scores, and the more it errs, the lower its best row may lie. With
+ * A leaf's score is the mean of its rows' scores. The more its error, the lower its best row may lie. With
  * L the k-th score so far, a leaf of score S and error E is scanned where S - m E <= L. The margin m grows
- * with the logarithm of the bucket's probability: the router and geometry are two witnesses to where
- * neighbours are, and it takes both of them to leave a leaf out. What m must be was measured
- * (build/leafmargins.c). Source: ours. Leaves out of order by a bound from a tree are as old as
- * Fukunaga and Narendra, "A branch and bound algorithm for computing k-nearest neighbors", 1975; a bound
- * that holds with a probability only, and weighs in a router's, is what differs.
+ * with the logarithm of the bucket's probability: router and geometry are two witnesses to where neighbours
+ * are, and a leaf is left out only where both say so. What m must be was measured (measure/leafmargins.c).
+ * Source: ours. Leaving out by a bound from a tree is as old as Fukunaga and Narendra, "A branch and bound
+ * algorithm for computing k-nearest neighbors", 1975. What differs: the bound holds with a probability only,
+ * and the router's is weighed in.
  */
 #include "search/leaves.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "promise/budget.h"
 
 /* Leaves scanned for a first limit, at most the 16 that bound_f32() takes. For k = 10, --recall .98: with 8
  * in place of 16 Fashion-MNIST has recall .983 from 456 vectors in place of .984 from 495, SIFT-1M the same
@@ -29,15 +29,19 @@ static size_t n_first(size_t k)
     return n < 16 ? n : 16;
 }
 
-enum nlsh_status nlsh__leaves_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
-                                     struct nlsh_error *error)
+enum nlsh_status nlsh__leaf_scan_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
+                                        struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    if (index->leaves_view == NULL) return NLSH_OK;
     size_t n = NLSH__ROUND + NLSH__GROUP, n_probes = NLSH__ROUND / NLSH__GROUP;
+    *out = (struct nlsh__leaf_scan){.n_probes = 0};
+    for (size_t i = 0; i < index->n_segments; i++)
+        if (index->segments[i].leaves != NULL && index->segments[i].codes->stride > out->stride)
+            out->stride = index->segments[i].codes->stride;
+    if (out->stride == 0) return NLSH_OK;
     NLSH_TRY(nlsh__alloc(&out->scores, n, sizeof *out->scores, error));
     NLSH_TRY(nlsh__alloc(&out->probes, n_probes, sizeof *out->probes, error));
-    NLSH_TRY(nlsh__alloc(&out->weights, n_probes, index->codes_view->layout.stride, error));
+    NLSH_TRY(nlsh__alloc(&out->weights, n_probes, out->stride, error));
     NLSH_TRY(nlsh__alloc(&out->chosen, n, sizeof *out->chosen, error));
     NLSH_TRY(nlsh__alloc(&out->least, n, sizeof *out->least, error));
     NLSH_TRY(nlsh__alloc(&out->parts, n_probes, sizeof *out->parts, error));
@@ -45,7 +49,7 @@ out:
     return status;
 }
 
-void nlsh__leaves_free(struct nlsh__leaf_scan *leaves)
+void nlsh__leaf_scan_free(struct nlsh__leaf_scan *leaves)
 {
     nlsh__free(leaves->scores);
     nlsh__free(leaves->probes);
@@ -55,48 +59,45 @@ void nlsh__leaves_free(struct nlsh__leaf_scan *leaves)
     nlsh__free(leaves->parts);
 }
 
-static size_t n_leaf_scores(const struct nlsh_index *index, uint32_t bucket)
+int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
 {
-    const uint32_t *groups = index->leaves_view->group_offsets;
-    return (groups[bucket + 1] - groups[bucket]) * NLSH__GROUP;
-}
-
-int nlsh__leaves_score(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t n_buckets)
-{
-    const struct nlsh_index *index = s->index;
-    const struct nlsh__codes *codes = index->codes_view;
-    const struct nlsh__leaves *leaves = index->leaves_view;
-    struct nlsh__leaf_scan *l = &s->leaves;
-    size_t stride = codes->layout.stride, n_scores = 0;
-    for (size_t i = 0; i < n_buckets; i++) n_scores += n_leaf_scores(index, s->buckets[i]);
-    if (n_scores > NLSH__ROUND) return 0;
+    const struct nlsh__codes *codes = of->segment->codes;
+    const struct nlsh__leaves *leaves = of->segment->leaves;
+    const uint32_t *groups = leaves->group_offsets;
+    size_t n_groups = 0;
+    for (size_t i = 0; i < of->n_buckets; i++)
+        n_groups += groups[of->buckets[i] + 1] - groups[of->buckets[i]];
+    if (n_groups > NLSH__ROUND / NLSH__GROUP) return 0;
     l->n_probes = l->n_scores = 0;
-    for (size_t i = 0; i < n_buckets; i++) {
-        uint32_t b = s->buckets[i];
+    for (size_t i = 0; i < of->n_buckets; i++) {
+        uint32_t b = of->buckets[i];
+        size_t n = groups[b + 1] - groups[b];
+        if (n == 0) continue;
         struct nlsh__leaf_probe *p = &l->probes[l->n_probes];
-        if (n_leaf_scores(index, b) == 0) continue;
-        int8_t *weights = l->weights + l->n_probes++ * stride;
-        nlsh__probe_bucket(codes, index->metric == NLSH_IP, s->inputs, s->scan.units.outside, b,
-                           s->scan.origin, weights, &p->probe);
-        size_t n_groups =
-            nlsh__score_leaves(leaves, &p->probe, weights, b, l->scores + l->n_scores);
-        float log_p = logf(fmaxf(100 * s->probabilities[i] * index->weights[b], 1e-30f));
+        int8_t *weights = l->weights + l->n_probes++ * l->stride;
+        nlsh__probe_bucket(codes, of->index->metric == NLSH_IP, of->inputs, of->outside, b,
+                           of->origin, weights, &p->probe);
+        nlsh__score_groups(&leaves->leaves, &p->probe, weights, groups[b], n,
+                           l->scores + l->n_scores);
+        float p_vector = of->probabilities[i] * of->index->weights[b];
+        float log_p = logf(fmaxf(NLSH__LEAF_UNIT * p_vector, 1e-30f));
         p->bucket = b;
         p->first_score = (uint32_t)l->n_scores;
-        p->unit = (plan->leaf_margin + leaves->header.slope * log_p) * leaves->header.error_unit *
-                  p->probe.length;
-        l->n_scores += n_groups * NLSH__GROUP;
+        p->unit =
+            (of->margin + of->index->leaf_slope * log_p) * leaves->error_unit * p->probe.length;
+        l->n_scores += n * NLSH__GROUP;
     }
     return 1;
 }
 
 /* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;
- * they are not chosen again. */
-static void choose(struct nlsh_searcher *s, float share, float limit)
+ * they are not chosen again. A bucket has a leaf for each of its groups of codes: scores behind those are
+ * nobody's, whatever the file says of them. */
+static void choose(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, float share,
+                   float limit)
 {
-    const struct nlsh__codes *codes = s->index->codes_view;
-    const struct nlsh__leaves *leaves = s->index->leaves_view;
-    struct nlsh__leaf_scan *l = &s->leaves;
+    const struct nlsh__codes *codes = segment->codes;
+    const struct nlsh__leaves *leaves = segment->leaves;
     l->n_chosen = l->n_parts = 0;
     for (size_t i = 0; i < l->n_probes; i++) {
         const struct nlsh__leaf_probe *p = &l->probes[i];
@@ -104,7 +105,7 @@ static void choose(struct nlsh_searcher *s, float share, float limit)
         uint32_t first = codes->group_offsets[p->bucket], *chosen = l->chosen + l->n_chosen;
         size_t n = nlsh__kernels()->near_f32(
             l->scores + p->first_score,
-            leaves->errors + leaves->group_offsets[p->bucket] * NLSH__GROUP,
+            leaves->leaves.errors + (size_t)leaves->group_offsets[p->bucket] * NLSH__GROUP,
             codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY, fminf(limit, FLT_MAX),
             first, chosen, l->least);
         if (n == 0) continue;
@@ -115,13 +116,13 @@ static void choose(struct nlsh_searcher *s, float share, float limit)
     }
 }
 
-void nlsh__leaves_first(struct nlsh_searcher *s, size_t k)
+void nlsh__leaves_first(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, size_t k)
 {
-    struct nlsh__leaf_scan *l = &s->leaves;
-    choose(s, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
+    choose(l, segment, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
 }
 
-void nlsh__leaves_within(struct nlsh_searcher *s, float share, float limit)
+void nlsh__leaves_within(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment,
+                         float share, float limit)
 {
-    choose(s, share, limit);
+    choose(l, segment, share, limit);
 }

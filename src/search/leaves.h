@@ -1,23 +1,58 @@
-/* leaves.h - which leaves of a query's buckets are scanned (index/leaves.h). */
+/* leaves.h - which leaves of a query's buckets are scanned (codes/leaves.h). */
 #ifndef NLSH_SEARCH_LEAVES_H
 #define NLSH_SEARCH_LEAVES_H
 
-#include "search/scan.h"
+#include "search/round.h"
 
-/* Scratch; nothing where the index has no leaves. */
-enum nlsh_status nlsh__leaves_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
-                                     struct nlsh_error *error);
-void nlsh__leaves_free(struct nlsh__leaf_scan *leaves);
+/* Scored leaves of one bucket. */
+struct nlsh__leaf_probe {
+    struct nlsh__probe probe; /* of the query against the bucket's centroid */
+    uint32_t bucket, first_score;
+    float unit; /* of the leaves' errors, times the margin at this bucket's probability */
+};
 
-/* Scores the leaves of s->buckets[n_buckets], whose probabilities are in s->probabilities. 0 where there
- * are too many for a round, and nothing was scored. */
-int nlsh__leaves_score(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t n_buckets);
+/* Chosen leaves of one bucket. */
+struct nlsh__leaf_part {
+    uint32_t probe, first, n; /* in chosen */
+};
+
+/* Scratch of one thread; nothing where the index has no leaves. */
+struct nlsh__leaf_scan {
+    float *scores;                   /* [NLSH__ROUND] */
+    struct nlsh__leaf_probe *probes; /* [NLSH__ROUND / 16] */
+    int8_t *weights;                 /* [NLSH__ROUND / 16][stride] of the probes */
+    size_t stride;
+    uint32_t *chosen;              /* [NLSH__ROUND + 16] leaves: groups of codes */
+    float *least;                  /* [NLSH__ROUND + 16] */
+    struct nlsh__leaf_part *parts; /* [NLSH__ROUND / 16] of chosen, one a bucket */
+    size_t n_probes, n_scores, n_chosen, n_parts;
+};
+
+enum nlsh_status nlsh__leaf_scan_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
+                                        struct nlsh_error *error);
+void nlsh__leaf_scan_free(struct nlsh__leaf_scan *leaves);
+
+/* The query's buckets, and what it is compared with. */
+struct nlsh__leaves_of {
+    const struct nlsh_index *index;
+    const struct nlsh__segment *segment;
+    const float *inputs, *origin;
+    float outside; /* struct nlsh__units */
+    const uint32_t *buckets;
+    const float *probabilities;
+    size_t n_buckets;
+    float margin; /* of the plan */
+};
+
+/* Scores the leaves of the buckets. 0 where there are too many for a round, and nothing was scored. */
+int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of);
 
 /* Chooses those with the least scores, as many as k rows and a first limit want. */
-void nlsh__leaves_first(struct nlsh_searcher *s, size_t k);
+void nlsh__leaves_first(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, size_t k);
 
 /* Of those that were not chosen yet, the ones that with a share of the margin may hold a row of the limit's
  * score or less. */
-void nlsh__leaves_within(struct nlsh_searcher *s, float share, float limit);
+void nlsh__leaves_within(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment,
+                         float share, float limit);
 
 #endif

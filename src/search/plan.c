@@ -1,56 +1,65 @@
-/* plan.c - nlsh__plan_from_options(): how a call that asks for a recall spends what may be missing, among
- * buckets, leaves and codes. */
+/* plan.c - see plan.h. */
+#include "search/plan.h"
+
 #include <math.h>
 
-#include "search/scan.h"
+#include "base/error.h"
+#include "promise/budget.h"
 
-/* The share of the neighbours that may lie in leaves that are left out: .55 of what may be missing, and a
- * larger part of it the more that is. Margins were measured against the last limit and most leaves meet a
- * wider one, so less is lost: SIFT-1M reaches .905, .953 and .990 where .90, .95 and .99 are asked for. */
-static double leaf_loss(double missing)
+static int has_codes(const struct nlsh_index *index)
 {
-    return fmin(missing * (0.55 + 3.5 * missing), 0.1);
+    int any = 0;
+    for (size_t i = 0; i < index->n_segments; i++) any |= index->segments[i].codes != NULL;
+    return any;
 }
 
-/* *kept is what the buckets must hold where leaves are left out. Margins that were not measured leave none
- * out. */
-static void leave_out(const struct nlsh_index *index, const struct nlsh_search_options *options,
-                      double *kept, struct nlsh__plan *plan)
+static int has_leaves(const struct nlsh_index *index)
 {
-    double loss = leaf_loss(1 - options->recall);
-    float margin = nlsh__leaves_margin(index->leaves_view, options->k, loss);
-    plan->by_leaves = margin < INFINITY;
-    plan->leaf_margin = margin;
-    if (plan->by_leaves) *kept /= 1 - loss;
+    int any = 0;
+    for (size_t i = 0; i < index->n_segments; i++) any |= index->segments[i].leaves != NULL;
+    return any;
+}
+
+static enum nlsh_status check_filter(const struct nlsh_filter *filter, struct nlsh_error *error)
+{
+    if (filter == NULL || filter->bits != NULL || filter->allows != NULL) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "set bits or allows, or give no filter",
+                      "the filter says nothing");
+}
+
+/* A recall's buckets, and what codes and leaves may lose of it. Margins that were not measured leave no leaf
+ * out. */
+static void spend(const struct nlsh_index *index, const struct nlsh_search_options *options,
+                  struct nlsh_search_options *routed, double *codes_loss, struct nlsh__plan *plan)
+{
+    int codes = has_codes(index);
+    int leaves = codes && has_leaves(index) && options->rerank == 0;
+    struct nlsh__budget budget = nlsh__budget_of(options->recall, codes, leaves);
+    if (leaves)
+        plan->leaf_margin = nlsh__margin_within(&index->leaf_margins, options->k, budget.leaves);
+    if (leaves && plan->leaf_margin == INFINITY)
+        budget = nlsh__budget_of(options->recall, codes, 0);
+    if (codes) *codes_loss = budget.codes;
+    routed->recall = budget.routed;
 }
 
 enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__plan *out, struct nlsh_error *error)
 {
+    enum nlsh_status status;
     struct nlsh_search_options routed = *options;
-    size_t m = index->meta.n_buckets;
-    double loss = 0.001;
-    *out = (struct nlsh__plan){.k = options->k};
-    /* A fifth of what may be missing may be lost here, where it saves most, and the buckets make up
-     * for half of that: margins were measured against the last limit, and most rows meet a wider
-     * one. Without a recall asked for, T alone should decide. */
-    if (index->codes_view != NULL && options->probes == 0 && options->recall > 0 &&
-        options->recall < 1) {
-        double kept = options->recall;
-        loss = fmin(fmax(0.2 * (1 - options->recall), 0.0005), 0.01);
-        kept /= 1 - 0.5 * loss;
-        if (index->leaves_view != NULL && options->rerank == 0)
-            leave_out(index, options, &kept, out);
-        routed.recall = fmin(kept, 0.5 + 0.5 * options->recall);
-    }
-    enum nlsh_status status = nlsh__rule_from_options(index, &routed, &out->rule, error);
-    if (status != NLSH_OK || index->codes_view == NULL || out->rule.top >= m) return status;
-    out->by_codes = 1;
-    out->by_leaves &= out->rule.top == 0;
-    out->margin = nlsh__codes_margin(index->codes_view, options->k, loss);
+    double codes_loss = NLSH__CODES_LOSS_OF_T;
+    *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY, .filter = options->filter};
+    NLSH_TRY(check_filter(options->filter, error));
+    if (options->probes == 0 && options->recall > 0 && options->recall < 1)
+        spend(index, options, &routed, &codes_loss, out);
+    NLSH_TRY(nlsh__rule_from_options(index, &routed, &out->rule, error));
+    out->exactly = out->rule.top >= index->meta.n_buckets;
+    out->margin = nlsh__margin_at(&index->row_margins, options->k, codes_loss);
     if (options->rerank == 0) return NLSH_OK;
     out->rerank = options->rerank > options->k ? options->rerank : options->k;
-    if (out->rerank > index->meta.n_rows) out->rerank = index->meta.n_rows;
-    return NLSH_OK;
+    if (out->rerank > index->meta.n_rows) out->rerank = (size_t)index->meta.n_rows;
+out:
+    return status;
 }

@@ -28,10 +28,11 @@ enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
     return NLSH_OK;
 }
 
-static enum nlsh_status not_finite(size_t i, size_t d, struct nlsh_error *error)
+static enum nlsh_status bad_value(size_t i, size_t d, float value, struct nlsh_error *error)
 {
     return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
-                      "query %zu: value %zu is not finite, or too large for f32", i, d);
+                      "query %zu: value %zu is %s", i, d,
+                      isfinite(value) ? "too large: its square does not fit in f32" : "not finite");
 }
 
 static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index *index,
@@ -46,14 +47,15 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
         if (storage_bytes && shift == 0) {
             query->as_bytes = 1;
             memcpy(query->bytes, x, dim);
-            if (nlsh__router_projects_bytes(index->router_view)) return NLSH_OK;
+            if (nlsh__router_projects_bytes(index->router)) return NLSH_OK;
         }
         for (size_t d = 0; d < dim; d++) query->floats[d] = (float)(x[d] + shift);
         if (query->as_bytes) return NLSH_OK;
     } else {
         nlsh__row_to_f32(nlsh__row(queries, i), queries->type, dim, query->floats);
         for (size_t d = 0; d < dim; d++)
-            if (!isfinite(query->floats[d])) return not_finite(i, d, error);
+            if (!(fabsf(query->floats[d]) <= NLSH__MAX_VALUE))
+                return bad_value(i, d, query->floats[d], error);
         for (size_t d = 0; d < dim && shift != 0; d++) query->floats[d] += (float)shift;
     }
     if (!storage_bytes) return NLSH_OK;
@@ -75,7 +77,7 @@ enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_in
     enum nlsh_status status = take(query, index, queries, i, error);
     if (status != NLSH_OK || index->metric == NLSH_L2) return status;
     if (index->metric == NLSH_IP) {
-        double norm = (double)index->metric_meta.query_norm;
+        double norm = (double)index->query_norm;
         (void)nlsh__scale_to(query->floats, dim, norm, query->routed);
     } else if (!nlsh__scale_to(query->floats, dim, 1, query->floats)) {
         return nlsh__fail(error, NLSH_E_ARG,

@@ -15,40 +15,6 @@
 
 /* ---- what was asked for ---------------------------------------------------------------------- */
 
-/* The threshold for a recall from one table: linear in the logarithm of the threshold between two
- * measured points. Beyond the table's end the threshold falls with the recall that is missing, as
- * the last points do: no point was measured there. */
-static double from_table(const float (*table)[2], size_t n, double recall)
-{
-    size_t i = 0;
-    while (i < n && (double)table[i][0] < recall) i++;
-    if (i == 0) return (double)table[0][1];
-    double r0 = (double)table[i - 1][0], t0 = log((double)table[i - 1][1]);
-    if (i == n) return exp(t0 + log((1 - recall) / (1 - r0)));
-    double r1 = (double)table[i][0], t1 = log((double)table[i][1]);
-    return exp(t0 + (t1 - t0) * (recall - r0) / (r1 - r0));
-}
-
-/* Between the numbers of neighbours that were measured, by their logarithms, and beyond the last as the last
- * two have it. */
-static float calibrated(const struct nlsh_index *index, size_t k, double recall)
-{
-    const struct nlsh__targets_view *t = &index->targets;
-    if (t->n == 0) return 0;
-    size_t i = 0;
-    while (i < t->n && t->k[i] < k) i++;
-    if (i == t->n && i > 1) i--;
-    if (i == 0 || i == t->n || t->k[i] == k) {
-        i = i < t->n ? i : t->n - 1;
-        return (float)from_table(t->table[i], t->n_points[i], recall);
-    }
-    double low = log(from_table(t->table[i - 1], t->n_points[i - 1], recall));
-    double high = log(from_table(t->table[i], t->n_points[i], recall));
-    double share =
-        log((double)k / (double)t->k[i - 1]) / log((double)t->k[i] / (double)t->k[i - 1]);
-    return (float)exp(low + share * (high - low));
-}
-
 enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__rule *out, struct nlsh_error *error)
@@ -60,7 +26,7 @@ enum nlsh_status nlsh__rule_from_options(const struct nlsh_index *index,
         if (!(options->recall > 0 && options->recall < 1))
             return nlsh__fail(error, NLSH_E_ARG, "ask for a recall like 0.95",
                               "recall is %g: it must lie between 0 and 1", options->recall);
-        out->threshold = calibrated(index, options->k, options->recall);
+        out->threshold = nlsh__target_threshold(&index->targets, options->k, options->recall);
         out->weights = index->weights;
         out->group_weights = index->group_weights;
     } else if (probes > 0 && probes < 1) {

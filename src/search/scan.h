@@ -1,54 +1,72 @@
-/* scan.h - the rows of some buckets: by their codes first, or all of them exactly. */
+/* scan.h - one query through the rows of its buckets. */
 #ifndef NLSH_SEARCH_SCAN_H
 #define NLSH_SEARCH_SCAN_H
 
-#include "search/search.h"
+#include "search/leaves.h"
+#include "search/plan.h"
 
-/* How a call scans: resolved once from its options. */
-struct nlsh__plan {
-    struct nlsh__rule rule; /* which buckets */
-    size_t k;
-    int by_codes;      /* 0: every distance is exact */
-    size_t rerank;     /* rows ranked exactly; 0: as many as the margin asks for */
-    float margin;      /* index/codes.h */
-    int by_leaves;     /* 1: leaves first */
-    float leaf_margin; /* index/leaves.h */
+/* Scratch of one thread. */
+struct nlsh__scan {
+    struct nlsh__chooser chooser;
+    struct nlsh__leaf_scan leaves;
+    float *origin;              /* [stride] zeros */
+    int8_t *weights;            /* [stride] the query as codes are compared with it */
+    float *scores;              /* [NLSH__ROUND] */
+    struct nlsh__piece *pieces; /* [NLSH__ROUND / 16] */
+    /* Of leaves, which do not stand together: */
+    uint32_t *places; /* [NLSH__ROUND / 16] where each 16 scores' rows begin */
+    uint8_t *errors;  /* [NLSH__ROUND] */
 };
 
-/* NLSH_E_ARG as nlsh__rule_from_options(). */
-enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
-                                         const struct nlsh_search_options *options,
-                                         struct nlsh__plan *out, struct nlsh_error *error);
-
-/* Scratch for scanning with any plan; with rerank set, room for that many. */
-enum nlsh_status nlsh__scan_create(const struct nlsh_index *index, struct nlsh__scan *scan,
+enum nlsh_status nlsh__scan_create(const struct nlsh_index *index, struct nlsh__scan *out,
                                    struct nlsh_error *error);
-enum nlsh_status nlsh__scan_reserve(struct nlsh__scan *scan, size_t rerank,
-                                    struct nlsh_error *error);
 void nlsh__scan_free(struct nlsh__scan *scan);
 
-/* Exact distances of rows first .. end - 1 of the query that is set, into keys[k]. */
-void nlsh__scan_rows(const struct nlsh_searcher *s, size_t first, size_t end, uint64_t *keys,
-                     size_t k);
+/* A query that was routed. */
+struct nlsh__routed {
+    const float *inputs;     /* as the router sees it */
+    const uint32_t *buckets; /* [n_buckets] a most probable one first */
+    const float *probabilities;
+    size_t n_buckets;
+};
 
-/* The parts of the next call, for those who scan several queries together. Of the query that is set
- * in s: its squared distance to the mean of the codes, and with its inputs the units. */
-float nlsh__query_whole(const struct nlsh_searcher *s);
-void nlsh__query_units(const struct nlsh_searcher *s, const float *inputs, float whole,
+/* What a search cost. */
+struct nlsh__cost {
+    size_t candidates; /* rows whose code was compared, or that were ranked without */
+    size_t ranked;     /* rows whose exact distance was computed */
+};
+
+/* The k best rows of the query's buckets, in all segments, into best [k], which the call clears. */
+struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_index *index,
+                                   const struct nlsh__query *query, const struct nlsh__plan *plan,
+                                   const struct nlsh__routed *routed, uint64_t *best);
+
+/* ---- for those who scan several queries together ---------------------------------------------- */
+
+/* Of a query: its squared distance to the mean of a segment's codes, and with its inputs the units. */
+float nlsh__query_whole(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                        const struct nlsh__query *query);
+void nlsh__query_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                       const struct nlsh__query *query, const float *inputs, float whole,
                        struct nlsh__units *out);
-void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket);
-/* Scores of a bucket's groups first .. first + n_groups - 1 and what belongs to them but for its
- * first_score. */
-void nlsh__score_piece(struct nlsh_searcher *s, const float *inputs, float outside, uint32_t bucket,
-                       size_t first, size_t n_groups, float *scores, struct nlsh__piece *out);
-/* The k best rows of all pieces of the query that is set in s, into s->keys. */
-size_t nlsh__finish_scores(struct nlsh_searcher *s, const struct nlsh__plan *plan,
-                           const struct nlsh__units *units, float *scores, size_t n_scores,
-                           struct nlsh__piece *pieces, size_t n_pieces);
 
-/* The k best rows of s->buckets[n_buckets] into s->keys, which the call clears; returns how many
- * rows the buckets hold. reranked: rows whose exact distance was computed. */
-size_t nlsh__scan_buckets(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t n_buckets,
-                          size_t *reranked);
+void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket);
+
+/* Groups first .. first + n_groups - 1 of a bucket. */
+struct nlsh__groups_of {
+    uint32_t bucket;
+    size_t first, n_groups;
+};
+/* Their scores, and what belongs to them but for its first_score. */
+void nlsh__score_piece(struct nlsh__scan *scan, const struct nlsh_index *index,
+                       const struct nlsh__segment *segment, const float *inputs, float outside,
+                       const struct nlsh__groups_of *groups, float *scores,
+                       struct nlsh__piece *out);
+
+/* What follows when all rounds but this one are done: its rows ranked, or kept and then ranked. Returns how
+ * many. */
+size_t nlsh__finish_last(struct nlsh__chooser *chooser, const struct nlsh__round *round,
+                         const struct nlsh__ranking *ranking, const struct nlsh__units *units,
+                         const struct nlsh__plan *plan);
 
 #endif

@@ -10,9 +10,6 @@
 #include "base/memory.h"
 #include "base/sized.h"
 #include "kernels/topk.h"
-#include "router/router.h"
-#include "search/leaves.h"
-#include "search/scan.h"
 
 void nlsh_search_options_init(struct nlsh_search_options *options, size_t size)
 {
@@ -50,16 +47,12 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     if (index->metric == NLSH_IP)
         NLSH_TRY(nlsh__alloc(&s->query.routed, dim, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&s->query.bytes, (dim + 3) / 4 * 4, 1, error)); /* padded: projection */
-    NLSH_TRY(nlsh__alloc(&s->router_scratch, nlsh__router_scratch_size(index->router_view),
-                         sizeof(float), error));
-    NLSH_TRY(nlsh__calloc(&s->inputs, nlsh__router_input_size(index->router_view), sizeof(float),
-                          error));
-    NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router_view),
-                         sizeof(float), error));
-    NLSH_TRY(nlsh__scan_create(index, &s->scan, error));
-    NLSH_TRY(nlsh__leaves_create(index, &s->leaves, error));
+    NLSH_TRY(nlsh__asker_create(index->router, &s->asker, error));
     NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
+    NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router), sizeof(float),
+                         error));
     NLSH_TRY(nlsh__alloc(&s->bucket_keys, m, sizeof *s->bucket_keys, error));
+    NLSH_TRY(nlsh__scan_create(index, &s->scan, error));
     *out = s;
     return NLSH_OK;
 out:
@@ -73,106 +66,60 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     if (s->query.routed != s->query.floats) nlsh__free(s->query.routed);
     nlsh__free(s->query.floats);
     nlsh__free(s->query.bytes);
-    nlsh__free(s->router_scratch);
-    nlsh__free(s->inputs);
-    nlsh__free(s->probabilities);
+    nlsh__asker_free(&s->asker);
     nlsh__free(s->buckets);
+    nlsh__free(s->probabilities);
     nlsh__free(s->bucket_keys);
-    nlsh__free(s->keys);
+    nlsh__free(s->best);
     nlsh__scan_free(&s->scan);
-    nlsh__leaves_free(&s->leaves);
     nlsh__free(s);
 }
 
 /* ---- one query ------------------------------------------------------------------------------- */
 
-static void project(struct nlsh_searcher *s)
+static const uint8_t *bytes_of(const struct nlsh__query *query)
 {
-    nlsh__router_project(s->index->router_view, s->query.routed,
-                         s->query.as_bytes ? s->query.bytes : NULL, s->inputs);
+    return query->as_bytes ? query->bytes : NULL;
 }
 
-size_t nlsh__route_query(struct nlsh_searcher *s, const struct nlsh__rule *rule)
+/* The query that is set: its inputs, and what is to be scanned. */
+static struct nlsh__routed route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
 {
     struct nlsh__answer answer;
-    project(s);
-    nlsh__ask_router(s->index->router_view, s->inputs, s->router_scratch, &answer);
-    return nlsh__choose_buckets(&answer, rule, s->buckets, s->probabilities, s->bucket_keys);
+    const float *inputs = nlsh__ask_inputs(&s->asker, s->query.routed, bytes_of(&s->query));
+    nlsh__ask_router(s->index->router, inputs, s->asker.scratch, &answer);
+    size_t n = nlsh__choose_buckets(&answer, rule, s->buckets, s->probabilities, s->bucket_keys);
+    return (struct nlsh__routed){inputs, s->buckets, s->probabilities, n};
 }
 
-/* Squared for L2, else as enum nlsh_metric has it; before bytes' are rounded to a float. */
-static double exact_score_of(const struct nlsh_searcher *s, uint64_t key)
+void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t n_buckets,
+                       const struct nlsh__cost *cost, const struct nlsh__answers *out)
 {
-    uint32_t bits = (uint32_t)(key >> 32);
-    switch (s->index->metric) {
-    case NLSH_IP: return (double)nlsh__from_ordered_f32(bits);
-    case NLSH_COSINE: return 0.5 * (double)nlsh__key_score_f32(key);
-    case NLSH_L2: break;
+    uint64_t *keys = out->keys + i * k;
+    float *distances = out->distances != NULL ? out->distances + i * k : NULL;
+    for (size_t j = 0; j < k; j++) {
+        int missing = s->best[j] == UINT64_MAX;
+        keys[j] = missing ? NLSH_NO_KEY : nlsh__key_of_row(s->index, (uint32_t)s->best[j]);
+        if (distances != NULL)
+            distances[j] =
+                missing ? INFINITY : nlsh__exact_distance(s->index, &s->query, s->best[j]);
     }
-    return s->query.as_bytes ? (double)bits : (double)nlsh__key_score_f32(key);
-}
-
-/* The square root is of the rounded score, as ground truth has it: equal scores are equal distances. */
-static float distance_of(const struct nlsh_searcher *s, uint64_t key)
-{
-    float score = (float)exact_score_of(s, key);
-    return s->index->metric == NLSH_L2 ? sqrtf(score) : score;
-}
-
-/* The largest score within a radius. */
-static double reach_of(enum nlsh_metric metric, double radius)
-{
-    return metric == NLSH_L2 ? radius * radius : radius;
-}
-
-void nlsh__answer_query(const struct nlsh_searcher *s, size_t k, uint64_t *keys, float *distances)
-{
-    for (size_t i = 0; i < k; i++) {
-        int missing = s->keys[i] == UINT64_MAX;
-        keys[i] = missing ? NLSH_NO_KEY : (uint32_t)s->keys[i];
-        if (distances != NULL) distances[i] = missing ? INFINITY : distance_of(s, s->keys[i]);
-    }
-}
-
-void nlsh__count_query(const struct nlsh_search_stats *stats, size_t i, size_t n_buckets,
-                       size_t candidates, size_t ranked)
-{
-    if (stats->probes != NULL) stats->probes[i] = (uint32_t)n_buckets;
-    if (stats->candidates != NULL) stats->candidates[i] = (uint32_t)candidates;
-    if (stats->ranked != NULL) stats->ranked[i] = (uint32_t)ranked;
-}
-
-static void search_one(struct nlsh_searcher *s, const struct nlsh__plan *plan, uint64_t *keys,
-                       float *distances, const struct nlsh_search_stats *stats, size_t i)
-{
-    size_t ranked, n_buckets = nlsh__route_query(s, &plan->rule);
-    size_t candidates = nlsh__scan_buckets(s, plan, n_buckets, &ranked);
-    nlsh__answer_query(s, plan->k, keys, distances);
-    nlsh__count_query(stats, i, n_buckets, candidates, ranked);
+    if (out->stats.probes != NULL) out->stats.probes[i] = (uint32_t)n_buckets;
+    if (out->stats.candidates != NULL) out->stats.candidates[i] = (uint32_t)cost->candidates;
+    if (out->stats.ranked != NULL) out->stats.ranked[i] = (uint32_t)cost->ranked;
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
 
-static enum nlsh_status reserve_keys(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
+static enum nlsh_status reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
 {
-    if (k <= s->n_keys) return NLSH_OK;
-    nlsh__free(s->keys);
-    s->keys = NULL;
-    s->n_keys = 0;
-    enum nlsh_status status = nlsh__alloc(&s->keys, k, sizeof *s->keys, error);
-    if (status == NLSH_OK) s->n_keys = k;
+    if (k <= s->n_best) return NLSH_OK;
+    nlsh__free(s->best);
+    s->best = NULL;
+    s->n_best = 0;
+    enum nlsh_status status = nlsh__alloc(&s->best, k, sizeof *s->best, error);
+    if (status == NLSH_OK) s->n_best = k;
     return status;
-}
-
-static enum nlsh_status check_options(const struct nlsh_index *index,
-                                      const struct nlsh_search_options *options,
-                                      struct nlsh__plan *plan, struct nlsh_error *error)
-{
-    if (options->k < 1 || options->k > index->meta.n_rows)
-        return nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and at most all vectors",
-                          "k is %zu for an index of %llu vectors", options->k,
-                          (unsigned long long)index->meta.n_rows);
-    return nlsh__plan_from_options(index, options, plan, error);
 }
 
 enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
@@ -180,26 +127,33 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
                                       struct nlsh__plan *plan, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    uint64_t n = s->index->meta.n_rows;
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
-    NLSH_TRY(check_options(s->index, options, plan, error));
-    NLSH_TRY(reserve_keys(s, options->k, error));
-    NLSH_TRY(nlsh__scan_reserve(&s->scan, plan->rerank, error));
+    if (options->k < 1 || options->k > n)
+        return nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and at most all vectors",
+                          "k is %zu for an index of %llu vectors", options->k,
+                          (unsigned long long)n);
+    NLSH_TRY(nlsh__plan_from_options(s->index, options, plan, error));
+    NLSH_TRY(reserve_best(s, options->k, error));
+    NLSH_TRY(nlsh__chooser_reserve(&s->scan.chooser, plan->rerank, error));
 out:
     return status;
 }
 
 enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
-                                   size_t first, size_t end, const struct nlsh__wanted *wanted,
-                                   uint64_t *keys, float *distances, struct nlsh_error *error)
+                                   size_t first, size_t end,
+                                   const struct nlsh_search_options *options,
+                                   const struct nlsh__answers *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__plan plan;
-    size_t k = wanted->options.k;
-    NLSH_TRY(nlsh__search_prepare(s, queries, &wanted->options, &plan, error));
+    NLSH_TRY(nlsh__search_prepare(s, queries, options, &plan, error));
     for (size_t i = first; i < end; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        search_one(s, &plan, keys + i * k, distances != NULL ? distances + i * k : NULL,
-                   &wanted->stats, i);
+        struct nlsh__routed routed = route(s, &plan.rule);
+        struct nlsh__cost cost =
+            nlsh__scan_query(&s->scan, s->index, &s->query, &plan, &routed, s->best);
+        nlsh__give_answer(s, plan.k, i, routed.n_buckets, &cost, out);
     }
 out:
     return status;
@@ -214,8 +168,9 @@ enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *
     struct nlsh__wanted wanted;
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
-    NLSH_TRY(nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0, &wanted, keys,
-                               distances, error));
+    const struct nlsh__answers out = {keys, distances, wanted.stats};
+    NLSH_TRY(nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0,
+                               &wanted.options, &out, error));
 out:
     return status;
 }
@@ -229,9 +184,9 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *q
     NLSH_TRY(nlsh__queries_check(s->index, queries, error));
     for (size_t i = 0; i < queries->n_rows; i++) {
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        project(s);
-        nlsh__router_forward(s->index->router_view, s->inputs, s->router_scratch, s->probabilities);
-        memcpy(probabilities + i * m, s->probabilities, m * sizeof *probabilities);
+        nlsh__ask_inputs(&s->asker, s->query.routed, bytes_of(&s->query));
+        memcpy(probabilities + i * m, nlsh__ask_probabilities(&s->asker),
+               m * sizeof *probabilities);
     }
 out:
     return status;
@@ -239,10 +194,40 @@ out:
 
 /* ---- a radius -------------------------------------------------------------------------------- */
 
-static int by_key(const void *a, const void *b)
+static int ascending(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
+}
+
+/* The largest score within a radius: nlsh__exact_score()'s. */
+static double reach_of(enum nlsh_metric metric, double radius)
+{
+    return metric == NLSH_L2 ? radius * radius : radius;
+}
+
+/* Rows of the routed buckets within reach, into s->best, which has room for all; returns how many. */
+static size_t find_within(struct nlsh_searcher *s, const struct nlsh__routed *routed,
+                          const struct nlsh_filter *filter, double reach)
+{
+    const struct nlsh_index *index = s->index;
+    size_t found = 0;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *segment = &index->segments[i];
+        const uint32_t *offsets = segment->bucket_offsets;
+        for (size_t j = 0; j < routed->n_buckets; j++) {
+            uint32_t b = routed->buckets[j];
+            for (size_t place = offsets[b]; place < offsets[b + 1]; place++) {
+                const struct nlsh__ranking one = {index,  segment,         &s->query,
+                                                  filter, s->best + found, 1};
+                s->best[found] = UINT64_MAX;
+                nlsh__rank_range(&one, place, place + 1);
+                found += s->best[found] != UINT64_MAX &&
+                         nlsh__exact_score(index, &s->query, s->best[found]) <= reach;
+            }
+        }
+    }
+    return found;
 }
 
 enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_matrix *query,
@@ -254,7 +239,6 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     struct nlsh__wanted wanted;
     struct nlsh__rule rule;
     const struct nlsh_index *index = s->index;
-    size_t found = 0;
     nlsh__error_clear(error);
     *n_found = 0;
     NLSH_TRY(nlsh__take_search(options, NULL, &wanted, error));
@@ -265,23 +249,15 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
                             "%zu queries with radius %g", query->n_rows, radius);
         goto out;
     }
-    const double reach = reach_of(index->metric, radius);
     NLSH_TRY(nlsh__rule_from_options(index, &wanted.options, &rule, error));
-    NLSH_TRY(reserve_keys(s, index->meta.n_rows, error));
+    NLSH_TRY(reserve_best(s, (size_t)index->meta.n_rows, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
-    size_t n_buckets = nlsh__route_query(s, &rule);
-    for (size_t i = 0; i < n_buckets; i++) {
-        uint32_t b = s->buckets[i];
-        for (size_t r = index->bucket_offsets[b]; r < index->bucket_offsets[b + 1]; r++) {
-            s->keys[found] = UINT64_MAX;
-            nlsh__scan_rows(s, r, r + 1, s->keys + found, 1);
-            found += exact_score_of(s, s->keys[found]) <= reach;
-        }
-    }
-    qsort(s->keys, found, sizeof *s->keys, by_key);
+    struct nlsh__routed routed = route(s, &rule);
+    size_t found = find_within(s, &routed, wanted.options.filter, reach_of(index->metric, radius));
+    qsort(s->best, found, sizeof *s->best, ascending);
     for (size_t i = 0; i < found && i < capacity; i++) {
-        keys[i] = (uint32_t)s->keys[i];
-        if (distances != NULL) distances[i] = distance_of(s, s->keys[i]);
+        keys[i] = nlsh__key_of_row(index, (uint32_t)s->best[i]);
+        if (distances != NULL) distances[i] = nlsh__exact_distance(index, &s->query, s->best[i]);
     }
     *n_found = found;
 out:

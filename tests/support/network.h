@@ -45,7 +45,7 @@ static inline void network_log_p(const struct nlsh__mlp *mlp, const double *para
 /* Summed cross-entropy of rows row_ids[n]. */
 static inline double network_loss(const struct nlsh__mlp *mlp, const double *parameters,
                                   const float *inputs, const uint32_t *row_ids, size_t n,
-                                  const struct nlsh__targets *t)
+                                  const struct nlsh__labels *t)
 {
     double loss = 0, *log_p = malloc(mlp->sizes[mlp->n_layers] * sizeof *log_p);
     if (log_p == NULL) abort();

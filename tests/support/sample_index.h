@@ -31,7 +31,7 @@ struct sample {
     uint8_t router[4096];
     size_t router_size;
     struct {
-        struct nlsh__targets_header header;
+        struct nlsh__labels_header header;
         float points[SAMPLE_TARGETS][2];
     } targets;
     uint8_t codes[1536];
@@ -137,7 +137,7 @@ static inline void sample_make(struct sample *s, enum nlsh_type source)
     strcpy(s->settings, "{\"m\": 6, \"who\": \"\xc3\xa9t\xc3\xa9\"}");
     memcpy(s->buckets, buckets, sizeof buckets);
     s->targets.header =
-        (struct nlsh__targets_header){.n = 2, .k = {1, 10}, .n_points = {3, SAMPLE_TARGETS - 3}};
+        (struct nlsh__labels_header){.n = 2, .k = {1, 10}, .n_points = {3, SAMPLE_TARGETS - 3}};
     memcpy(s->targets.points, points, sizeof points);
     for (uint32_t i = 0; i < SAMPLE_ROWS; i++) s->ids[i] = i * 8 % SAMPLE_ROWS; /* 37 is prime */
     for (size_t i = 0; i < sizeof s->bytes; i++) {

@@ -1,14 +1,16 @@
 /*
  * encode.c - see encode.h.
  *
- * With x a row, c its bucket's centroid and q a query near to both, x = c + h + e: h is what the code
- * says, e all that it does not, inside the coded components (what 16 steps leave) and outside. Then
- *   |q - x|^2 = |q - c|^2 - 2 (q - c).h + [|x - c|^2 - 2 (q - c).e of the coded components]
- *               + |q|^2 - 2 q.x + |x|^2 of the others,
- * and of what the query alone could tell, q.x outside, c.x is taken: the bucket's queries lie about
- * its centroid. So a row's bias is |x - c|^2 inside + |x|^2 - 2 c.x outside, and a score is off by
- * -2 (q - c).e throughout. Were e's direction any direction, that would be about
- * 2 |q - c| |e| / sqrt(dimension); a row's error is kept so, and how many of them count is measured.
+ * Take a row x, its bucket's centroid c, and a query q near to both. Write x = c + h + e: h is what the
+ * code says, and e is what it does not say. Some of e lies in the coded components (16 steps are coarse), the
+ * rest outside of them. Then
+ *   |q - x|^2 = |q - c|^2 - 2 (q - c).h + [|x - c|^2 - 2 (q - c).e, of the coded components]
+ *               + [|q|^2 - 2 q.x + |x|^2, of the others].
+ * Of the others the code holds nothing, so q.x is replaced by c.x there: queries of a bucket lie about its
+ * centroid. A row's bias is then |x - c|^2 inside + |x|^2 - 2 c.x outside, and what remains is the score's
+ * error: -2 (q - c).e throughout. If e's direction were random, that would be about
+ * 2 |q - c| |e| / sqrt(dimension). Each row keeps this number; how many times it to allow is measured
+ * (measure/rowmargins.c).
  */
 #include "codes/make/encode.h"
 
@@ -237,15 +239,10 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
 {
     enum nlsh_status status;
     const struct nlsh__encode *in = e->in;
-    size_t n = in->base->n_rows, m = in->n_buckets, n_groups = 0;
+    size_t n = in->base->n_rows, m = in->n_buckets;
     size_t n_components = (in->n_components + 7) / 8 * 8;
     NLSH_TRY(nlsh__alloc(&e->group_offsets, m + 1, sizeof *e->group_offsets, error));
-    for (size_t b = 0; b <= m; b++) {
-        e->group_offsets[b] = (uint32_t)n_groups;
-        if (b == m) break;
-        size_t rows = in->bucket_offsets[b + 1] - in->bucket_offsets[b];
-        n_groups += (rows + NLSH__GROUP - 1) / NLSH__GROUP;
-    }
+    size_t n_groups = nlsh__group_offsets(in->bucket_offsets, m, e->group_offsets);
     int fits = nlsh__codes_layout(in->base->dim, m, n_groups, n_components, &e->layout) == 0;
     *size = e->layout.size;
     NLSH_TRY(nlsh__calloc(&e->bytes, fits ? *size : SIZE_MAX, 1, error));
@@ -283,14 +280,4 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
     }
     encode_free(&e);
     return status;
-}
-
-float nlsh__encode_whole(const struct nlsh__encode *in, const struct nlsh__codes *codes, size_t row)
-{
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    const struct nlsh_matrix *m = in->queries;
-    if (m->type == NLSH_U8)
-        return kernels->l2sq_f32_u8(codes->mean, (const uint8_t *)m->data + row * m->dim, m->dim);
-    const float *q = (const float *)m->data + row * m->dim;
-    return in->inner ? kernels->dot_f32(q, q, m->dim) : kernels->l2sq_f32(codes->mean, q, m->dim);
 }

@@ -210,8 +210,8 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
     const struct nlsh__encode *in = e->in;
     size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
     size_t lane = e->group_offsets[bucket] * LEAF, end_lane = e->group_offsets[bucket + 1] * LEAF;
-    const float *centroid = e->codes->centroids + bucket * e->codes->layout.stride;
-    const float *row_bias = e->codes->bias + e->codes->group_offsets[bucket] * LEAF;
+    const float *centroid = e->codes->centroids + bucket * e->codes->stride;
+    const float *row_bias = e->codes->rows.bias + e->codes->group_offsets[bucket] * LEAF;
     float *bias = (float *)(void *)(e->bytes + e->layout.bias);
     for (size_t r = first; r < end; r += LEAF, lane++, row_bias += LEAF) {
         size_t n = end - r < LEAF ? end - r : LEAF;
@@ -239,20 +239,16 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = e->in->n_buckets, n_groups = 0;
-    uint32_t n_components = e->codes->header.n_components;
+    size_t m = e->in->n_buckets, n_components = e->codes->n_components;
     NLSH_TRY(nlsh__alloc(&e->group_offsets, m + 1, sizeof *e->group_offsets, error));
-    for (size_t b = 0; b <= m; b++) {
-        e->group_offsets[b] = (uint32_t)n_groups;
-        if (b == m) break;
-        n_groups += (e->codes->group_offsets[b + 1] - e->codes->group_offsets[b] + LEAF - 1) / LEAF;
-    }
+    size_t n_groups = nlsh__group_offsets(e->codes->group_offsets, m, e->group_offsets);
     int fits = nlsh__leaves_layout(n_groups, n_components, &e->layout) == 0;
     *size = e->layout.size;
     NLSH_TRY(nlsh__calloc(&e->bytes, fits ? *size : SIZE_MAX, 1, error));
     e->header = (struct nlsh__leaves_header *)(void *)e->bytes;
-    *e->header = (struct nlsh__leaves_header){
-        .size_bytes = *size, .n_groups = (uint32_t)n_groups, .n_components = n_components};
+    *e->header = (struct nlsh__leaves_header){.size_bytes = *size,
+                                              .n_groups = (uint32_t)n_groups,
+                                              .n_components = (uint32_t)n_components};
     memcpy(e->header->magic, NLSH__LEAVES_MAGIC, sizeof e->header->magic);
     NLSH_TRY(nlsh__alloc(&e->sums, n_threads * e->in->base->dim, sizeof *e->sums, error));
     NLSH_TRY(nlsh__calloc(&e->radii, n_groups * LEAF, sizeof *e->radii, error));

@@ -47,7 +47,7 @@ struct scratch {
 struct nlsh__bf16_trainer {
     struct nlsh__mlp *mlp;
     const float *inputs;
-    const struct nlsh__targets *targets;
+    const struct nlsh__labels *targets;
     const struct nlsh__job *job;
     const struct nlsh__bf16 *kernels;
     float *first, *second;
@@ -323,7 +323,7 @@ out:
 }
 
 enum nlsh_status nlsh__bf16_trainer_create(struct nlsh__mlp *mlp, const float *inputs,
-                                           const struct nlsh__targets *targets, size_t max_rows,
+                                           const struct nlsh__labels *targets, size_t max_rows,
                                            float *first, float *second, const struct nlsh__job *job,
                                            struct nlsh__bf16_trainer **out,
                                            struct nlsh_error *error)

@@ -15,7 +15,7 @@ struct nlsh__bf16_trainer;
 /* For batches of up to max_rows rows. Borrows mlp, inputs and targets. first and second
  * [n_parameters] are the optimiser's moments. Only where nlsh__kernels()->bf16 is not NULL. */
 enum nlsh_status nlsh__bf16_trainer_create(struct nlsh__mlp *mlp, const float *inputs,
-                                           const struct nlsh__targets *targets, size_t max_rows,
+                                           const struct nlsh__labels *targets, size_t max_rows,
                                            float *first, float *second, const struct nlsh__job *job,
                                            struct nlsh__bf16_trainer **out,
                                            struct nlsh_error *error);

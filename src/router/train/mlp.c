@@ -134,7 +134,7 @@ static double cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, f
 #define GROUPS_WEIGHT 0.2f
 
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
-                        const struct nlsh__targets *targets, float *logits, size_t ld)
+                        const struct nlsh__labels *targets, float *logits, size_t ld)
 {
     size_t n_labels = targets->neighbors != NULL ? targets->label_knn : 1;
     size_t m = mlp->sizes[mlp->n_layers] - targets->groups.n;
@@ -186,7 +186,7 @@ out:
 
 enum nlsh_status
 nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t *row_ids, size_t n,
-               const struct nlsh__targets *targets, double dropout, struct nlsh__rng *rng,
+               const struct nlsh__labels *targets, double dropout, struct nlsh__rng *rng,
                int backward, struct nlsh__mlp_scratch *scratch, double *loss,
                struct nlsh_error *error)
 {

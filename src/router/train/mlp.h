@@ -32,7 +32,7 @@ void nlsh__mlp_free(struct nlsh__mlp *mlp);
 
 /* What a row should be answered with: its label_knn nearest neighbours' buckets, each with weight
  * 1 / label_knn (soft), or its own bucket (hard). */
-struct nlsh__targets {
+struct nlsh__labels {
     const uint32_t *bucket_of; /* [n_rows] */
     const uint32_t *neighbors; /* [n_rows x stride]; NULL: hard */
     size_t stride, label_knn;
@@ -45,7 +45,7 @@ struct nlsh__targets {
 /* Turns the logits of some rows, ld apart, into the gradient there, probabilities less targets, and
  * returns the summed loss in nats. */
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
-                        const struct nlsh__targets *targets, float *logits, size_t ld);
+                        const struct nlsh__labels *targets, float *logits, size_t ld);
 
 /* Room for the work on up to max_rows rows at once. */
 struct nlsh__mlp_scratch {
@@ -68,7 +68,7 @@ void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch);
  */
 enum nlsh_status
 nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t *row_ids, size_t n,
-               const struct nlsh__targets *targets, double dropout, struct nlsh__rng *rng,
+               const struct nlsh__labels *targets, double dropout, struct nlsh__rng *rng,
                int backward, struct nlsh__mlp_scratch *scratch, double *loss,
                struct nlsh_error *error);
 

@@ -27,7 +27,7 @@ enum {
 struct trainer {
     struct nlsh__mlp *mlp;
     const float *inputs;
-    const struct nlsh__targets *targets;
+    const struct nlsh__labels *targets;
     const struct nlsh__train_options *options;
     const struct nlsh__job *job;
     struct nlsh__mlp_scratch slices[SLICES];
@@ -162,7 +162,7 @@ static enum nlsh_status mean_loss(struct trainer *t, const uint32_t *rows, size_
 
 enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *train_rows,
                              size_t n_train, const uint32_t *held_rows, size_t n_held,
-                             const struct nlsh__targets *targets,
+                             const struct nlsh__labels *targets,
                              const struct nlsh__train_options *options, const struct nlsh__job *job,
                              double *loss, double *held_loss, struct nlsh_error *error)
 {

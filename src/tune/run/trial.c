@@ -159,14 +159,17 @@ static double value_of(const struct nlsh__tune *tune, const struct nlsh__held_ou
     return tune->objective.kind == NLSH__RECALL_AT ? score->recall : score->candidates;
 }
 
-static enum nlsh_status score(const struct trial *t, const struct nlsh__learned *learned,
+/* now: a network on its way; NULL: what the fold learned. */
+static enum nlsh_status score(const struct trial *t, const struct nlsh__glimpse *now,
                               size_t n_queries, struct nlsh__held_out_score *out,
                               struct nlsh_error *error)
 {
     const struct nlsh__objective *o = &t->tune->objective;
     int is_recall = o->kind == NLSH__RECALL_AT;
-    return nlsh__learner_score(t->fold->learner, learned, n_queries, is_recall ? o->at : 1,
-                               is_recall ? 0.95 : o->at, out, error);
+    double T = is_recall ? o->at : 1, wanted = is_recall ? 0.95 : o->at;
+    const struct nlsh__learner *learner = t->fold->learner;
+    if (now == NULL) return nlsh__learner_score(learner, n_queries, T, wanted, out, error);
+    return nlsh__learner_glimpse(learner, now, n_queries, T, wanted, out, error);
 }
 
 static enum nlsh_status report(struct trial *t, double value, struct nlsh_error *error)
@@ -185,7 +188,7 @@ out:
     return status;
 }
 
-static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learned *learned,
+static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__glimpse *network,
                               struct nlsh_error *error)
 {
     struct trial *t = user;
@@ -195,22 +198,23 @@ static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learn
     if (t->tune->objective.kind == NLSH__QPS_AT || step != t->n_steps ||
         epoch >= t->tune->options.epochs)
         return NLSH_OK;
-    enum nlsh_status status = score(t, learned, QUERIES_A_STEP, &now, error);
+    enum nlsh_status status = score(t, network, QUERIES_A_STEP, &now, error);
     return status == NLSH_OK ? report(t, value_of(t->tune, &now), error) : status;
 }
 
 static enum nlsh_status run_fold(struct trial *t, size_t f, double *value, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__learned learned;
+    struct nlsh__watch on = {.fn = watch, .user = t};
+    int from_cache;
     struct nlsh__held_out_score all;
     struct nlsh__tune *tune = t->tune;
     t->fold = &tune->folds.folds[f];
     t->n_fold = f;
-    NLSH_TRY(nlsh__learner_run(t->fold->learner, &t->options, watch, t, &learned, error));
+    NLSH_TRY(nlsh__learner_run(t->fold->learner, &t->options, &on, &from_cache, error));
     tune->n_partitions++;
-    tune->n_partitions_cached += (size_t)learned.partition_from_cache;
-    NLSH_TRY(score(t, &learned, SIZE_MAX, &all, error));
+    tune->n_partitions_cached += (size_t)from_cache;
+    NLSH_TRY(score(t, NULL, SIZE_MAX, &all, error));
     *value = value_of(tune, &all);
     if (tune->objective.kind != NLSH__QPS_AT) goto out;
     NLSH_TRY(nlsh__measure_qps(tune, t->fold, all.threshold, value, error));

@@ -18,7 +18,7 @@ struct fixture {
     float inputs[ROWS * IN];
     uint32_t bucket_of[ROWS], neighbors[ROWS * STRIDE];
     uint32_t rows[2 * ROWS]; /* some twice: a row may be asked for more than once */
-    struct nlsh__targets soft, hard;
+    struct nlsh__labels soft, hard;
 };
 
 static struct fixture *fixture_new(size_t hidden, size_t m, uint64_t stream)
@@ -37,11 +37,11 @@ static struct fixture *fixture_new(size_t hidden, size_t m, uint64_t stream)
     for (size_t i = 0; i < ROWS * STRIDE; i++)
         f->neighbors[i] = (uint32_t)nlsh__rng_below(&rng, ROWS);
     for (size_t i = 0; i < 2 * ROWS; i++) f->rows[i] = (uint32_t)nlsh__rng_below(&rng, ROWS);
-    f->hard = (struct nlsh__targets){.bucket_of = f->bucket_of};
-    f->soft = (struct nlsh__targets){.bucket_of = f->bucket_of,
-                                     .neighbors = f->neighbors,
-                                     .stride = STRIDE,
-                                     .label_knn = LABELS};
+    f->hard = (struct nlsh__labels){.bucket_of = f->bucket_of};
+    f->soft = (struct nlsh__labels){.bucket_of = f->bucket_of,
+                                    .neighbors = f->neighbors,
+                                    .stride = STRIDE,
+                                    .label_knn = LABELS};
     return f;
 }
 
@@ -52,7 +52,7 @@ static void fixture_free(struct fixture *f)
     free(f);
 }
 
-static double loss_of(struct fixture *f, const struct nlsh__targets *t, size_t n, double dropout,
+static double loss_of(struct fixture *f, const struct nlsh__labels *t, size_t n, double dropout,
                       struct nlsh__rng *rng, int backward)
 {
     double loss;
@@ -66,7 +66,7 @@ static double loss_of(struct fixture *f, const struct nlsh__targets *t, size_t n
 
 /* Every parameter's gradient against (L(w + e) - L(w - e)) / 2e in double. e = 1e-6 and 5e-7 must
  * agree, else a ReLU turns between them and the difference is no derivative: that is rare. */
-static void compare_gradient(struct fixture *f, const struct nlsh__targets *t, size_t n)
+static void compare_gradient(struct fixture *f, const struct nlsh__labels *t, size_t n)
 {
     double loss = loss_of(f, t, n, 0, NULL, 1), *w = network_doubles(&f->mlp), most = 0;
     assert_float_equal(loss / (double)n,
@@ -147,7 +147,7 @@ static void uniform_network_loses_ln_m(void **state)
         struct fixture *f = fixture_new(1, m, 200 + m);
         memset(f->mlp.parameters, 0, f->mlp.n_parameters * sizeof(float));
         for (int soft = 0; soft < 2; soft++) {
-            const struct nlsh__targets *t = soft ? &f->soft : &f->hard;
+            const struct nlsh__labels *t = soft ? &f->soft : &f->hard;
             assert_float_equal(loss_of(f, t, ROWS, 0, NULL, 1), ROWS * log((double)m), 1e-4);
             /* The output's biases then want n / m of each bucket and are given the labels. */
             double sum = 0, down = 0;
@@ -272,7 +272,7 @@ static void groups_learn_beside_buckets(void **state)
     static const uint32_t bucket_of[] = {8, 0, 3, 5, 1, 7}, rows[] = {0, 2, 1, 3};
     static const uint32_t neighbors[] = {1, 2, 0, 3, 4, 5, 5, 4};
     struct nlsh__mlp mlp = {.n_layers = 1, .sizes = {1, N_GROUPS + N_BUCKETS}};
-    struct nlsh__targets targets = {
+    struct nlsh__labels targets = {
         bucket_of, neighbors, 2, 2, {N_GROUPS, (uint32_t *)(uintptr_t)first}, group_of};
     float x[N * LD], before[N * LD];
     for (size_t i = 0; i < N * LD; i++) before[i] = x[i] = (float)(i * 37 % 23) / 5 - 2;

@@ -105,10 +105,10 @@ static void losses_are_pytorchs(void **state)
         for (size_t e = 1; e <= EPOCHS; e++) {
             struct nlsh__mlp mlp;
             struct nlsh__job job;
-            struct nlsh__targets targets = {.bucket_of = bucket_of,
-                                            .neighbors = recorded[r].soft ? neighbors : NULL,
-                                            .stride = STRIDE,
-                                            .label_knn = LABEL_KNN};
+            struct nlsh__labels targets = {.bucket_of = bucket_of,
+                                           .neighbors = recorded[r].soft ? neighbors : NULL,
+                                           .stride = STRIDE,
+                                           .label_knn = LABEL_KNN};
             struct nlsh__train_options options = {.epochs = e,
                                                   .batch_size = BATCH,
                                                   .lr = 0.01,

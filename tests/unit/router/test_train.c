@@ -95,7 +95,7 @@ struct problem {
     size_t n, dim, m;
     float *inputs;
     uint32_t *bucket_of, *rows, *neighbors;
-    struct nlsh__targets hard, soft;
+    struct nlsh__labels hard, soft;
 };
 
 /* Points of m clumps on a circle, every clump in two places opposite each other, so that no linear
@@ -122,8 +122,8 @@ static struct problem problem_new(size_t n, size_t m, uint64_t stream)
         for (size_t j = 0; j < 4; j++)
             if (p.neighbors[4 * i + j] >= n) p.neighbors[4 * i + j] = (uint32_t)i;
     }
-    p.hard = (struct nlsh__targets){.bucket_of = p.bucket_of};
-    p.soft = (struct nlsh__targets){
+    p.hard = (struct nlsh__labels){.bucket_of = p.bucket_of};
+    p.soft = (struct nlsh__labels){
         .bucket_of = p.bucket_of, .neighbors = p.neighbors, .stride = 4, .label_knn = 3};
     return p;
 }
@@ -147,10 +147,10 @@ static struct nlsh__train_options options(size_t epochs, size_t batch, double lr
 }
 
 /* Trains a new network on the problem's first n_train rows, holding the others out. */
-static enum nlsh_status
-fit(const struct problem *p, size_t n_train, size_t hidden, const struct nlsh__targets *targets,
-    const struct nlsh__train_options *o, size_t n_threads, struct nlsh__mlp *mlp, double *loss,
-    double *held, struct nlsh_error *error)
+static enum nlsh_status fit(const struct problem *p, size_t n_train, size_t hidden,
+                            const struct nlsh__labels *targets, const struct nlsh__train_options *o,
+                            size_t n_threads, struct nlsh__mlp *mlp, double *loss, double *held,
+                            struct nlsh_error *error)
 {
     struct nlsh__job job;
     job_start(&job, n_threads);
@@ -225,7 +225,7 @@ static void learns_the_shares_of_the_labels(void **state)
         for (size_t i = 0; i < p.n; i++)
             for (size_t j = 0; j < 3; j++)
                 share[p.bucket_of[soft ? p.neighbors[4 * i + j] : i]] += 1 / (3.0 * (double)p.n);
-        const struct nlsh__targets *targets = soft ? &p.soft : &p.hard;
+        const struct nlsh__labels *targets = soft ? &p.soft : &p.hard;
         assert_int_equal(fit(&p, p.n, 0, targets, &o, 1, &mlp, &loss, &held, NULL), NLSH_OK);
         double *w = network_doubles(&mlp), entropy = 0;
         network_log_p(&mlp, w, p.inputs, log_p);
@@ -245,7 +245,7 @@ static void learns_the_shares_of_the_labels(void **state)
  * learning rate that epoch e should have had. */
 static void compare_with_steps_by_hand(const struct problem *p, size_t n_train,
                                        const struct nlsh__train_options *o, const double *rates,
-                                       const struct nlsh__targets *targets)
+                                       const struct nlsh__labels *targets)
 {
     assert_true(o->f32); /* sums that are rounded otherwise would take other steps */
     struct nlsh__mlp ours, mine;

@@ -1,0 +1,63 @@
+/* inspect.c - what an open index says of itself. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/sized.h"
+#include "index/layout.h"
+#include "router/router.h"
+
+enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out,
+                                 struct nlsh_error *error)
+{
+    const struct nlsh__meta *m = &index->meta;
+    struct nlsh_index_info info = {
+        .n_rows = (size_t)m->n_rows - index->n_deleted,
+        .dim = m->dim,
+        /* signed bytes stand shifted in the file, and are signed bytes to the caller */
+        .type = m->source_type == NLSH_I8 ? NLSH_I8 : (enum nlsh_type)m->storage_type,
+        .metric = index->metric,
+        .n_buckets = m->n_buckets,
+        .bucket_min = index->bucket_min,
+        .bucket_max = index->bucket_max,
+        .data_hash = m->data_hash,
+        .router_weights = nlsh__router_n_weights(index->router),
+        .size_bytes = index->map.size,
+        .settings = index->settings,
+        .disagreement = m->disagreement,
+        .format = index->format,
+        .n_segments = index->n_segments,
+    };
+    nlsh__error_clear(error);
+    for (size_t i = 0; i < index->n_segments; i++) info.has_keys |= index->segments[i].keys != NULL;
+    enum nlsh_status status = nlsh__answer_check(out, "nlsh_index_info", error);
+    if (status == NLSH_OK) nlsh__answer_give(out, &info, sizeof info);
+    return status;
+}
+
+int nlsh_index_section(const struct nlsh_index *index, size_t i, struct nlsh_section_info *out)
+{
+    struct nlsh__index_header header;
+    struct nlsh__index_entry entry;
+    memcpy(&header, index->map.data, sizeof header);
+    if (i >= header.n_sections) return 0;
+    if (nlsh__answer_check(out, "nlsh_section_info", NULL) != NLSH_OK) return 0;
+    memcpy(&entry, index->map.data + sizeof header + i * sizeof entry, sizeof entry);
+    const struct nlsh_section_info info = {.name = nlsh__section_name(entry.kind),
+                                           .offset = entry.offset,
+                                           .size_bytes = entry.size,
+                                           .segment = entry.segment,
+                                           .used = nlsh__section_used(&entry)};
+    nlsh__answer_give(out, &info, sizeof info);
+    return 1;
+}
+
+int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out)
+{
+    if (i >= index->n_segments) return 0;
+    if (nlsh__answer_check(out, "nlsh_segment", NULL) != NLSH_OK) return 0;
+    const struct nlsh__segment *s = &index->segments[i];
+    const struct nlsh_segment segment = {
+        .n_rows = s->n_rows, .bucket_offsets = s->bucket_offsets, .rows = s->rows, .keys = s->keys};
+    nlsh__answer_give(out, &segment, sizeof segment);
+    return 1;
+}

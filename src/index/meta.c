@@ -1,0 +1,127 @@
+/* meta.c - the small sections that belong to the whole index, each value checked before it is used. */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "index/layout.h"
+#include "kernels/kernels.h"
+
+static const char *const remedy = NLSH__INDEX_REMEDY;
+
+/* ---- taking a section ------------------------------------------------------------------------ */
+
+enum nlsh_status nlsh__section_blob(const struct nlsh_index *index,
+                                    const struct nlsh__sections *sections,
+                                    enum nlsh__section_kind kind, size_t segment, const void **out,
+                                    size_t *size, unsigned *version, struct nlsh_error *error)
+{
+    const struct nlsh__index_entry *e = nlsh__index_find(&sections->table, kind, segment);
+    *out = NULL;
+    *size = 0;
+    *version = 0;
+    if (e == NULL && nlsh__known_sections[kind].may_be_absent) return NLSH_OK;
+    if (e == NULL)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there is no section %s of segment %zu",
+                          index->path, nlsh__section_name((unsigned)kind), segment);
+    *out = sections->at[e - sections->table.entries];
+    *size = (size_t)e->size;
+    *version = e->version;
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__section_take(const struct nlsh_index *index,
+                                    const struct nlsh__sections *sections,
+                                    enum nlsh__section_kind kind, size_t segment, uint64_t count,
+                                    size_t size, const void **out, struct nlsh_error *error)
+{
+    uint64_t bytes;
+    size_t has;
+    unsigned version;
+    enum nlsh_status status =
+        nlsh__section_blob(index, sections, kind, segment, out, &has, &version, error);
+    if (status != NLSH_OK || *out == NULL) return status;
+    if (!__builtin_mul_overflow(count, size, &bytes) && bytes == has) return NLSH_OK;
+    *out = NULL;
+    return nlsh__fail(error, NLSH_E_DATA, remedy,
+                      "%s: section %s of segment %zu has %zu bytes where %llu x %zu belong",
+                      index->path, nlsh__section_name((unsigned)kind), segment, has,
+                      (unsigned long long)count, size);
+}
+
+/* ---- meta, metric, settings ------------------------------------------------------------------ */
+
+static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *meta,
+                                   struct nlsh_error *error)
+{
+    int u8 = meta->storage_type == NLSH_U8;
+    if (meta->source_type != NLSH_U8 && meta->source_type != NLSH_I8 &&
+        meta->source_type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: vectors of type %u, which is none", path,
+                          meta->source_type);
+    if (!u8 && (meta->storage_type != NLSH_F32 || meta->source_type != NLSH_F32))
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: vectors of type %u cannot be stored as type %u", path,
+                          meta->source_type, meta->storage_type);
+    size_t limit = u8 ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
+    if (meta->dim < 1 || meta->dim > limit)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: dimension %u is not between 1 and %zu",
+                          path, meta->dim, limit);
+    if (meta->n_rows < 1 || meta->n_rows >= UINT32_MAX)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu rows: not between 1 and 2^32 - 2",
+                          path, (unsigned long long)meta->n_rows);
+    if (meta->n_buckets < 1)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there are no buckets", path);
+    if (meta->n_segments < 1 || meta->n_segments > NLSH__MAX_SEGMENTS)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %u segments: not between 1 and %u", path,
+                          meta->n_segments, NLSH__MAX_SEGMENTS);
+    if (!(meta->disagreement >= 0 && meta->disagreement <= 1))
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: disagreement %g is not between 0 and 1",
+                          path, meta->disagreement);
+    return NLSH_OK;
+}
+
+static enum nlsh_status take_metric(struct nlsh_index *index, const struct nlsh__metric_meta *m,
+                                    struct nlsh_error *error)
+{
+    if (m->metric != NLSH_IP && m->metric != NLSH_COSINE)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %u, which is none", index->path,
+                          m->metric);
+    if (index->meta.storage_type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %s, but its vectors are bytes",
+                          index->path, nlsh_metric_name((enum nlsh_metric)m->metric));
+    if (!isfinite(m->query_norm) || m->query_norm <= 0)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: queries are to have the length %g",
+                          index->path, (double)m->query_norm);
+    index->metric = (enum nlsh_metric)m->metric;
+    index->query_norm = m->query_norm;
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                 struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const void *meta = NULL, *metric = NULL, *settings = NULL;
+    struct nlsh__metric_meta m;
+    size_t size;
+    unsigned version;
+    NLSH_TRY(nlsh__section_take(index, sections, NLSH__SECTION_META, 0, 1, sizeof index->meta,
+                                &meta, error));
+    memcpy(&index->meta, meta, sizeof index->meta);
+    if (index->format < 3) index->meta.n_segments = 1; /* it was reserved, and to be ignored */
+    NLSH_TRY(check_meta(index->path, &index->meta, error));
+    NLSH_TRY(
+        nlsh__section_take(index, sections, NLSH__SECTION_METRIC, 0, 1, sizeof m, &metric, error));
+    if (metric != NULL) {
+        memcpy(&m, metric, sizeof m);
+        NLSH_TRY(take_metric(index, &m, error));
+    }
+    NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_SETTINGS, 0, &settings, &size,
+                                &version, error));
+    if (memchr(settings, 0, size) != (const char *)settings + size - 1)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: the settings are not a text ended by one NUL", index->path);
+    index->settings = settings;
+out:
+    return status;
+}

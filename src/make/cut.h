@@ -1,0 +1,22 @@
+/* cut.h - a bucket for every row, through the cache. */
+#ifndef NLSH_MAKE_CUT_H
+#define NLSH_MAKE_CUT_H
+
+#include "make/ground.h"
+
+/*
+ * nlsh__cut() - the rows' buckets as a partitioner divides them: METIS, KAHIP or KMEANS.
+ *
+ *  bucket_of   [n] out
+ *  from_cache  out: 1 where it was taken from there
+ */
+enum nlsh_status nlsh__cut(const struct nlsh__ground *ground, enum nlsh_partitioner partitioner,
+                           uint32_t *bucket_of, int *from_cache, struct nlsh_error *error);
+
+/* NLSH_E_UNSUPPORTED where the options ask for KaHIP, it is not here, and the partition of n_rows rows with
+ * this hash is not in the cache either. Found out before the graph is made, which may take minutes. */
+enum nlsh_status nlsh__cut_check(const struct nlsh_build_options *options, uint64_t hash,
+                                 size_t n_rows, const struct nlsh__job *job,
+                                 struct nlsh_error *error);
+
+#endif

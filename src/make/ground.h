@@ -1,0 +1,86 @@
+/*
+ * ground.h - what buckets and a router are learned from: the answers of the earlier stages, each made once
+ * and only read from then on.
+ *
+ *   vectors -> graphs -> inputs -> held-out rows -> [learn.h: buckets, router, targets] -> [write.h: file]
+ */
+#ifndef NLSH_MAKE_GROUND_H
+#define NLSH_MAKE_GROUND_H
+
+#include "base/csr.h"
+#include "base/neighbors.h"
+#include "linalg/pca.h"
+#include "make/space.h"
+#include "measure/calibrate.h"
+
+#define NLSH__TRUTH_K 10 /* neighbours that a held-out row must find */
+
+/* ---- graphs ---------------------------------------------------------------------------------- */
+
+/* By inner product a row's nearest in the space of distances are not what it would find as a query: the cut
+ * takes the one graph, labels the other. Else the two are one. */
+struct nlsh__graphs {
+    const struct nlsh__neighbors *cut;   /* the k-NN graph whose edges the partition cuts */
+    const struct nlsh__neighbors *truth; /* what a row should find when it comes as a query */
+    const char
+        *whence; /* "", or what tells them from those that a build of these rows would find */
+};
+
+/* Neighbours that the settings ask of a graph of n rows. */
+size_t nlsh__graph_k(const struct nlsh_build_options *options, size_t n);
+
+/* ---- inputs ---------------------------------------------------------------------------------- */
+
+/* What networks and k-means see of the rows: principal components. */
+struct nlsh__inputs {
+    struct nlsh__projection projection;
+    float *rows;    /* [n x components] */
+    float *queries; /* the same of the rows as queries; but for NLSH_IP the same array */
+    float *cells;   /* [n x n_cells] what k-means divides; but for NLSH_IP the same array as rows */
+    size_t n_cells;
+};
+
+/* Of a space (make/space.h). NLSH_E_NOMEM, NLSH_E_INTERRUPTED. */
+enum nlsh_status nlsh__make_inputs(const struct nlsh__space *space, const struct nlsh_matrix *rows,
+                                   const struct nlsh_build_options *options,
+                                   const struct nlsh__job *job, struct nlsh__inputs *out,
+                                   struct nlsh_error *error);
+void nlsh__inputs_free(struct nlsh__inputs *inputs);
+
+/* ---- held-out rows --------------------------------------------------------------------------- */
+
+/* Rows that the network does not learn from, on which promises are measured. Where rows are too few to spare
+ * any, all play both parts. */
+struct nlsh__held {
+    uint32_t *train_rows, *held_rows;
+    size_t n_train, n_held;
+    struct nlsh__neighbors truth; /* of held_rows as queries, exact, with scores */
+};
+
+/* One row in 20, 5,000 at most; their neighbours by the metric, 100 at most: more are asked for too rarely to be
+ * measured. */
+enum nlsh_status nlsh__hold_out(const struct nlsh_matrix *rows, const struct nlsh__space *space,
+                                const struct nlsh_build_options *options,
+                                const struct nlsh__job *job, struct nlsh__held *out,
+                                struct nlsh_error *error);
+void nlsh__held_free(struct nlsh__held *held);
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+struct nlsh__ground {
+    const struct nlsh_build_options
+        *options; /* resolved; what is chosen by measurement still is auto */
+    const struct nlsh__job *job;
+    const struct nlsh__dataset *data;
+    const struct nlsh__space *space;
+    struct nlsh__graphs graphs;
+    struct nlsh__csr *csr; /* graphs.cut as METIS takes it; empty until it is asked for */
+    const struct nlsh__inputs *inputs;
+    const struct nlsh__held *held;
+};
+
+/* The symmetric graph, made when it is first asked for. */
+enum nlsh_status nlsh__ground_csr(const struct nlsh__ground *ground, const struct nlsh__csr **out,
+                                  struct nlsh_error *error);
+
+#endif

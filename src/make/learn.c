@@ -1,0 +1,314 @@
+/*
+ * learn.c - see learn.h: partition, groups, training, export and calibration; the comparison of partitions
+ * and of networks that `auto` is; rounds of re-assigning.
+ */
+#include "make/learn.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "make/cut.h"
+#include "make/groups.h"
+#include "make/refine.h"
+#include "make/resolve.h"
+#include "make/settings.h"
+#include "measure/unseen.h"
+#include "partition/partition.h"
+#include "promise/cost.h"
+#include "router/train/export.h"
+#include "router/train/train.h"
+
+enum {
+    TRIAL_SHARE = 4,   /* auto compares after 1/4 of the epochs */
+    USUAL_NODES = 256, /* while partitions are compared */
+    MOST_NODES_TRIED = 3
+};
+
+void nlsh__learned_free(struct nlsh__learned *l)
+{
+    nlsh__router_close(l->router);
+    nlsh__free(l->router_bytes);
+    nlsh__free(l->bucket_of);
+    *l = (struct nlsh__learned){.bucket_of = NULL};
+}
+
+/* ---- one network ----------------------------------------------------------------------------- */
+
+/* How it is to be made. */
+struct attempt {
+    enum nlsh_partitioner partitioner;
+    size_t nodes, epochs;
+};
+
+struct watched {
+    const struct nlsh__ground *ground;
+    const struct nlsh__watch *watch;
+    const struct nlsh__mlp *mlp;
+    const struct nlsh__groups *groups;
+    const uint32_t *bucket_of;
+};
+
+/* Lets the watcher see the network as it would serve now. */
+static enum nlsh_status watch_epoch(void *user, size_t epoch, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct watched *w = user;
+    const struct nlsh__ground *g = w->ground;
+    struct nlsh__router *router = NULL;
+    void *bytes = NULL;
+    size_t size;
+    NLSH_TRY(nlsh__router_export(w->mlp, &g->inputs->projection, w->groups, &bytes, &size, error));
+    NLSH_TRY(nlsh__router_open(bytes, size, g->space->queries.dim, g->options->n_buckets, &router,
+                               error));
+    const struct nlsh__glimpse now = {router, w->bucket_of};
+    NLSH_TRY(w->watch->fn(w->watch->user, epoch, &now, error));
+out:
+    nlsh__router_close(router);
+    nlsh__free(bytes);
+    return status;
+}
+
+/* What thresholds reach, on the held-out rows. */
+static enum nlsh_status calibrate(const struct nlsh__ground *g, struct nlsh__learned *l,
+                                  struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__held *held = g->held;
+    const struct nlsh__csr *csr = NULL;
+    size_t k = held->truth.k, m = g->options->n_buckets;
+    uint32_t *truth_buckets = NULL;
+    const struct nlsh__played played = {&g->space->queries, held->held_rows, held->n_held};
+    const struct nlsh__bucketed bucketed = {l->bucket_of, g->data->matrix.n_rows, m};
+    NLSH_TRY(nlsh__alloc(&truth_buckets, held->n_held * k, sizeof *truth_buckets, error));
+    if (l->partitioner != NLSH_PARTITIONER_KMEANS) NLSH_TRY(nlsh__ground_csr(g, &csr, error));
+    NLSH_TRY(nlsh__unseen_buckets(csr, held->held_rows, held->n_held, &held->truth, l->bucket_of, m,
+                                  truth_buckets, error));
+    NLSH_TRY(nlsh__calibrate(l->router, &played, &bucketed, truth_buckets, k, g->job,
+                             &l->calibration, error));
+out:
+    nlsh__free(truth_buckets);
+    return status;
+}
+
+/* Trains on out->bucket_of, whose buckets it numbers anew, and exports the router. */
+static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt *how,
+                              const struct nlsh__watch *watch, struct nlsh__learned *out,
+                              struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_build_options *o = g->options;
+    const struct nlsh__inputs *in = g->inputs;
+    struct nlsh__mlp mlp = {0};
+    uint32_t *group_of = NULL;
+    double held_loss;
+    struct nlsh__labels labels = {
+        .bucket_of = out->bucket_of,
+        .neighbors = o->labels == NLSH_LABELS_SOFT ? g->graphs.truth->ids : NULL,
+        .stride = g->graphs.truth->k,
+        .label_knn = o->label_knn,
+    };
+    struct watched watched = {g, watch, &mlp, &labels.groups, out->bucket_of};
+    const struct nlsh__train_options options = {
+        .epochs = how->epochs,
+        .batch_size = o->batch_size,
+        .lr = o->lr,
+        .weight_decay = o->weight_decay,
+        .dropout = o->dropout,
+        .scheduler = o->scheduler,
+        .seed = o->seed,
+        .epoch_end = watch != NULL ? watch_epoch : NULL,
+        .user = &watched,
+    };
+    if (o->groups > 0)
+        NLSH_TRY(nlsh__group_buckets(in->queries, in->projection.n_components, g->graphs.truth,
+                                     o->n_buckets, o->groups, o->seed, g->job, out->bucket_of,
+                                     &labels.groups, &group_of, error));
+    labels.group_of = group_of;
+    NLSH_TRY(nlsh__mlp_create(in->projection.n_components, o->layers, how->nodes,
+                              o->groups + o->n_buckets, o->seed, &mlp, error));
+    NLSH_TRY(nlsh__train(&mlp, in->queries, g->held->train_rows, g->held->n_train,
+                         g->held->held_rows, g->held->n_held, &labels, &options, g->job, &out->loss,
+                         &held_loss, error));
+    NLSH_TRY(nlsh__router_export(&mlp, &in->projection, &labels.groups, &out->router_bytes,
+                                 &out->router_size, error));
+    NLSH_TRY(nlsh__router_open(out->router_bytes, out->router_size, g->space->queries.dim,
+                               o->n_buckets, &out->router, error));
+out:
+    nlsh__mlp_free(&mlp);
+    nlsh__groups_free(&labels.groups);
+    nlsh__free(group_of);
+    return status;
+}
+
+/* A router for a partition [n], which is copied. */
+static enum nlsh_status learn_from(const struct nlsh__ground *g, const uint32_t *bucket_of,
+                                   const struct attempt *how, const struct nlsh__watch *watch,
+                                   struct nlsh__learned *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = g->data->matrix.n_rows;
+    *out = (struct nlsh__learned){.partitioner = how->partitioner, .nodes = how->nodes};
+    NLSH_TRY(nlsh__alloc(&out->bucket_of, n, sizeof *bucket_of, error));
+    memcpy(out->bucket_of, bucket_of, n * sizeof *bucket_of);
+    NLSH_TRY(train(g, how, watch, out, error));
+    NLSH_TRY(calibrate(g, out, error));
+out:
+    if (status != NLSH_OK) nlsh__learned_free(out);
+    return status;
+}
+
+static size_t trial_epochs(const struct nlsh__ground *g)
+{
+    return (g->options->epochs + TRIAL_SHARE - 1) / TRIAL_SHARE;
+}
+
+/* ---- which partition ------------------------------------------------------------------------- */
+
+static enum nlsh_status timed_cut(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
+                                  uint32_t *bucket_of, struct nlsh__learn_times *times,
+                                  struct nlsh_error *error)
+{
+    double start = nlsh__now();
+    enum nlsh_status status = nlsh__cut(g, partitioner, bucket_of, &times->from_cache, error);
+    times->partition += nlsh__now() - start;
+    return status;
+}
+
+/* auto: both kinds of buckets, with a router trained for a quarter of the time. The one that needs fewer
+ * candidates for recall .95 on the held-out rows stays. */
+static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct attempt *how,
+                                         const struct nlsh__watch *watch, uint32_t *best_of,
+                                         struct nlsh__learn_times *times, struct nlsh_error *error)
+{
+    static const enum nlsh_partitioner tried[] = {NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS};
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh__learned one = {.bucket_of = NULL};
+    size_t n = g->data->matrix.n_rows;
+    double least = INFINITY;
+    uint32_t *bucket_of = NULL;
+    NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
+        const struct attempt trial = {tried[i], how->nodes, trial_epochs(g)};
+        NLSH_TRY(timed_cut(g, tried[i], bucket_of, times, error));
+        double start = nlsh__now();
+        nlsh__learned_free(&one);
+        NLSH_TRY(learn_from(g, bucket_of, &trial, watch, &one, error));
+        times->train += nlsh__now() - start;
+        double candidates = one.calibration.candidates_95;
+        nlsh__job_note(g->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
+                       nlsh__partitioner_name(tried[i]), candidates);
+        if (candidates >= least) continue;
+        least = candidates;
+        how->partitioner = tried[i];
+        memcpy(best_of, one.bucket_of, n * sizeof *best_of);
+    }
+out:
+    nlsh__learned_free(&one);
+    nlsh__free(bucket_of);
+    return status;
+}
+
+/* ---- which network --------------------------------------------------------------------------- */
+
+static double query_nanoseconds(const struct nlsh__ground *g, size_t nodes, double candidates)
+{
+    const struct nlsh_build_options *o = g->options;
+    const struct nlsh__network_size size = {g->inputs->projection.n_components, o->layers, nodes,
+                                            o->n_buckets, o->groups};
+    size_t code = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
+    if (nlsh__in_leaves(o, g->data->matrix.n_rows)) candidates *= NLSH__LEAVES_SCAN;
+    return nlsh__cost_of_network(&size) +
+           nlsh__cost_of_scan(candidates, code > 0 ? code : g->data->matrix.dim);
+}
+
+/* auto: networks of three sizes, each trained for a quarter of the time. The one with the quickest query
+ * stays. */
+static enum nlsh_status choose_nodes(const struct nlsh__ground *g, const uint32_t *bucket_of,
+                                     struct attempt *how, const struct nlsh__watch *watch,
+                                     struct nlsh_error *error)
+{
+    static const size_t tried[MOST_NODES_TRIED] = {128, 256, 512};
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh__learned one = {.bucket_of = NULL};
+    double least = INFINITY;
+    for (size_t i = 0; i < MOST_NODES_TRIED; i++) {
+        const struct attempt trial = {how->partitioner, tried[i], trial_epochs(g)};
+        nlsh__learned_free(&one);
+        NLSH_TRY(learn_from(g, bucket_of, &trial, watch, &one, error));
+        double candidates = one.calibration.candidates_95;
+        double ns = query_nanoseconds(g, tried[i], candidates);
+        nlsh__job_note(g->job,
+                       "auto: %zu nodes need %.0f candidates for recall .95 on held-out vectors, "
+                       "some %.1f us a query",
+                       tried[i], candidates, ns / 1000);
+        if (ns >= least) continue;
+        least = ns;
+        how->nodes = tried[i];
+    }
+out:
+    nlsh__learned_free(&one);
+    return status;
+}
+
+/* ---- re-assigning ---------------------------------------------------------------------------- */
+
+/* Rounds of re-assigning and training again, each kept only where it saves candidates. */
+static enum nlsh_status refine(const struct nlsh__ground *g, const struct attempt *how,
+                               const struct nlsh__watch *watch, struct nlsh__learned *l,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t n = g->data->matrix.n_rows, m = g->options->n_buckets;
+    size_t cap = nlsh__bucket_cap(n, m, nlsh__imbalance(g->options, how->partitioner));
+    uint32_t *bucket_of = NULL;
+    NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
+    for (size_t round = 0; round < g->options->refine; round++) {
+        struct nlsh__learned next;
+        memcpy(bucket_of, l->bucket_of, n * sizeof *bucket_of);
+        NLSH_TRY(nlsh__reassign(l->router, g->inputs->queries, n, cap, g->job, bucket_of, error));
+        NLSH_TRY(nlsh__partition_check(bucket_of, n, m, cap, error));
+        NLSH_TRY(learn_from(g, bucket_of, how, watch, &next, error));
+        int better = next.calibration.candidates_95 < l->calibration.candidates_95;
+        nlsh__job_note(g->job, "re-assigned to the router's answer: %.0f candidates, before %.0f%s",
+                       next.calibration.candidates_95, l->calibration.candidates_95,
+                       better ? "" : "; not kept");
+        nlsh__learned_free(better ? l : &next);
+        if (!better) break;
+        *l = next;
+    }
+out:
+    nlsh__free(bucket_of);
+    return status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__watch *watch,
+                             struct nlsh__learned *out, struct nlsh__learn_times *times,
+                             struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_build_options *o = g->options;
+    int any_nodes = o->nodes == NLSH_AUTO;
+    struct attempt how = {o->partitioner, any_nodes ? USUAL_NODES : o->nodes, o->epochs};
+    uint32_t *bucket_of = NULL;
+    *out = (struct nlsh__learned){.bucket_of = NULL};
+    *times = (struct nlsh__learn_times){.from_cache = 0};
+    NLSH_TRY(nlsh__alloc(&bucket_of, g->data->matrix.n_rows, sizeof *bucket_of, error));
+    if (o->partitioner == NLSH_PARTITIONER_AUTO)
+        NLSH_TRY(choose_partition(g, &how, watch, bucket_of, times, error));
+    else
+        NLSH_TRY(timed_cut(g, o->partitioner, bucket_of, times, error));
+    double start = nlsh__now();
+    if (any_nodes) NLSH_TRY(choose_nodes(g, bucket_of, &how, watch, error));
+    NLSH_TRY(learn_from(g, bucket_of, &how, watch, out, error));
+    NLSH_TRY(refine(g, &how, watch, out, error));
+    times->train += nlsh__now() - start;
+out:
+    nlsh__free(bucket_of);
+    if (status != NLSH_OK) nlsh__learned_free(out);
+    return status;
+}

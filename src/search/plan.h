@@ -1,0 +1,22 @@
+/* plan.h - how a call searches: resolved once from its options. */
+#ifndef NLSH_SEARCH_PLAN_H
+#define NLSH_SEARCH_PLAN_H
+
+#include "search/route.h"
+
+struct nlsh__plan {
+    struct nlsh__rule rule; /* which buckets */
+    size_t k;
+    int exactly;                      /* 1: all buckets are scanned, and every distance is exact */
+    size_t rerank;                    /* rows ranked exactly; 0: as many as the margin asks for */
+    float margin;                     /* errors that a row's score may be off: search/round.h */
+    float leaf_margin;                /* the same of leaves; +infinity: none are left out */
+    const struct nlsh_filter *filter; /* or NULL */
+};
+
+/* NLSH_E_ARG where probes, recall or a filter is outside its meaning. */
+enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
+                                         const struct nlsh_search_options *options,
+                                         struct nlsh__plan *out, struct nlsh_error *error);
+
+#endif

@@ -1,0 +1,151 @@
+/* rank.c - see rank.h. Ranks by integers where storage and query are bytes. */
+#include "search/rank.h"
+
+#include <math.h>
+
+#include "kernels/kernels.h"
+#include "kernels/prefetch.h"
+#include "kernels/topk.h"
+
+enum { BATCH = 16 }; /* rows ranked at the same limit */
+
+/* ---- which rows ------------------------------------------------------------------------------ */
+
+static int bit(const uint64_t *bits, size_t i)
+{
+    return (int)(bits[i / 64] >> i % 64 & 1);
+}
+
+int nlsh__is_hidden(const struct nlsh__ranking *r, size_t place)
+{
+    const struct nlsh__segment *s = r->segment;
+    const struct nlsh_filter *f = r->filter;
+    uint32_t row = s->rows[place], of_all = s->first_row + row;
+    if (s->tombstones != NULL && bit(s->tombstones, row)) return 1;
+    if (f == NULL) return 0;
+    if (f->bits != NULL && (of_all >= f->n_bits || !bit(f->bits, of_all))) return 1;
+    return f->allows != NULL &&
+           !f->allows(f->user, s->keys != NULL ? s->keys[row] : (uint64_t)of_all);
+}
+
+int nlsh__may_hide(const struct nlsh__ranking *r)
+{
+    return r->segment->tombstones != NULL || r->filter != NULL;
+}
+
+uint64_t nlsh__key_of_row(const struct nlsh_index *index, uint32_t row)
+{
+    const struct nlsh__segment *s = index->segments + index->n_segments - 1;
+    while (row < s->first_row) s--;
+    return s->keys != NULL ? s->keys[row - s->first_row] : row;
+}
+
+/* ---- exact scores ---------------------------------------------------------------------------- */
+
+static void rank_one(const struct nlsh__ranking *r, size_t place)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__query *q = r->query;
+    size_t dim = r->index->meta.dim;
+    uint32_t row = r->segment->first_row + r->segment->rows[place];
+    uint64_t key;
+    if (r->index->meta.storage_type == NLSH_F32) {
+        const float *x = (const float *)r->segment->vectors + place * dim;
+        key = r->index->metric == NLSH_IP
+                  ? nlsh__key_u32(nlsh__ordered_f32(-kernels->dot_f32(q->floats, x, dim)), row)
+                  : nlsh__key_f32(kernels->l2sq_f32(q->floats, x, dim), row);
+    } else {
+        const uint8_t *x = (const uint8_t *)r->segment->vectors + place * dim;
+        key = q->as_bytes ? nlsh__key_u32(kernels->l2sq_u8(q->bytes, x, dim), row)
+                          : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
+    }
+    nlsh__topk_insert(r->best, r->k, key);
+}
+
+void nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
+{
+    int may_hide = nlsh__may_hide(r);
+    for (size_t place = first; place < end; place++)
+        if (!may_hide || !nlsh__is_hidden(r, place)) rank_one(r, place);
+}
+
+double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__query *query,
+                         uint64_t best)
+{
+    uint32_t bits = (uint32_t)(best >> 32);
+    switch (index->metric) {
+    case NLSH_IP: return (double)nlsh__from_ordered_f32(bits);
+    case NLSH_COSINE: return 0.5 * (double)nlsh__key_score_f32(best);
+    case NLSH_L2: break;
+    }
+    return query->as_bytes ? (double)bits : (double)nlsh__key_score_f32(best);
+}
+
+/* The square root is of the rounded score, as ground truth has it: equal scores are equal distances. */
+float nlsh__exact_distance(const struct nlsh_index *index, const struct nlsh__query *query,
+                           uint64_t best)
+{
+    float score = (float)nlsh__exact_score(index, query, best);
+    return index->metric == NLSH_L2 ? sqrtf(score) : score;
+}
+
+float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *units)
+{
+    uint64_t worst = r->best[r->k - 1];
+    if (worst == UINT64_MAX) return INFINITY;
+    uint32_t bits = (uint32_t)(worst >> 32);
+    float score = r->query->as_bytes            ? (float)bits
+                  : r->index->metric == NLSH_IP ? nlsh__from_ordered_f32(bits)
+                                                : nlsh__key_score_f32(worst);
+    return score * units->factor - units->offset;
+}
+
+/* ---- chosen rows ----------------------------------------------------------------------------- */
+
+static void prefetch_row(const struct nlsh__ranking *r, size_t place)
+{
+    size_t row_bytes = nlsh__index_row_bytes(r->index);
+    nlsh__prefetch_bytes((const char *)r->segment->vectors + place * row_bytes, row_bytes);
+}
+
+/* places[n], n at most BATCH; n_more places behind them may be next. */
+static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, size_t n,
+                       size_t n_more)
+{
+    const struct nlsh__segment *s = r->segment;
+    uint32_t l2sq[BATCH];
+    for (size_t i = 0; i < n; i++) nlsh__prefetch(s->rows + places[i]);
+    if (!r->query->as_bytes) {
+        for (size_t i = 0; i < n; i++) {
+            if (i + NLSH__AHEAD < n + n_more) prefetch_row(r, places[i + NLSH__AHEAD]);
+            rank_one(r, places[i]);
+        }
+        return;
+    }
+    nlsh__kernels()->l2sq_u8_rows(r->query->bytes, s->vectors, r->index->meta.dim, places, n,
+                                  n_more, l2sq);
+    for (size_t i = 0; i < n; i++)
+        nlsh__topk_insert(r->best, r->k, nlsh__key_u32(l2sq[i], s->first_row + s->rows[places[i]]));
+}
+
+size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units *units,
+                         const uint32_t *places, const float *least, size_t n)
+{
+    uint32_t batch[BATCH + NLSH__AHEAD];
+    size_t from[BATCH + NLSH__AHEAD], ranked = 0;
+    for (size_t i = 0; i < n && i < NLSH__AHEAD; i++) prefetch_row(r, places[i]);
+    for (size_t i = 0; i < n;) {
+        float limit = nlsh__rank_limit(r, units);
+        size_t found = 0, j = i;
+        for (; j < n && found < BATCH + NLSH__AHEAD; j++) {
+            batch[found] = places[j];
+            from[found] = j;
+            found += least[j] <= limit;
+        }
+        size_t now = found < BATCH ? found : BATCH;
+        i = now < found ? from[now] : j;
+        rank_batch(r, batch, now, found - now);
+        ranked += now;
+    }
+    return ranked;
+}

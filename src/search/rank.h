@@ -1,0 +1,44 @@
+/* rank.h - exact distances of rows, and the k best of them. */
+#ifndef NLSH_SEARCH_RANK_H
+#define NLSH_SEARCH_RANK_H
+
+#include "codes/score.h"
+#include "index/index.h"
+#include "search/query.h"
+
+/* A query on its way through the rows of a segment. */
+struct nlsh__ranking {
+    const struct nlsh_index *index;
+    const struct nlsh__segment *segment;
+    const struct nlsh__query *query;
+    const struct nlsh_filter *filter; /* or NULL */
+    uint64_t *best; /* [k] score and row number of all segments (kernels/topk.h), ascending */
+    size_t k;
+};
+
+/* Whether the row at a place may not be returned: it was deleted, or the filter does not allow it. */
+int nlsh__is_hidden(const struct nlsh__ranking *r, size_t place);
+/* Whether any row of the segment may be hidden. */
+int nlsh__may_hide(const struct nlsh__ranking *r);
+
+/* Ranks the places first .. end - 1 but for hidden ones. */
+void nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end);
+
+/* Ranks places[n], hidden or not; least [n] is what their scores are at least, in the codes' units: those
+ * beyond the limit by then are left out. Returns how many were ranked. */
+size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units *units,
+                         const uint32_t *places, const float *least, size_t n);
+
+/* The k-th exact score as a code's score; +infinity where there are not k yet. */
+float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *units);
+
+/* The key that the caller knows a row by. */
+uint64_t nlsh__key_of_row(const struct nlsh_index *index, uint32_t row);
+/* A score of best as enum nlsh_metric has it, but squared for L2, before bytes' are rounded to a float. */
+double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__query *query,
+                         uint64_t best);
+/* A score of best as a distance. */
+float nlsh__exact_distance(const struct nlsh_index *index, const struct nlsh__query *query,
+                           uint64_t best);
+
+#endif

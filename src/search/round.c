@@ -1,0 +1,167 @@
+/*
+ * round.c - see round.h.
+ *
+ * The first round's rows that are the best by score are ranked exactly. That gives a limit: the k-th
+ * exact distance so far. A score differs from the exact distance, and the code knows how large that
+ * difference can be (errors[]). The margin says how many such errors we allow. So a row is ranked too
+ * where its score, less margin errors, is within the limit; and the limit tightens with each row.
+ * Margins are measured when the index is made (measure/rowmargins.c). Such bounds from a code's own error
+ * are RaBitQ's idea (Gao and Long, SIGMOD 2024, 3.2.2); the codes and the errors here are others.
+ *
+ * Choosing rows takes no branch that depends on a score: the kernels bound_f32 and near_f32.
+ */
+#include "search/round.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "kernels/panel.h"
+#include "kernels/select.h"
+#include "kernels/topk.h"
+#include "promise/budget.h"
+
+enum {
+    ROUND = NLSH__ROUND,
+    MOST_QUICK = 16, /* rows that bound_f32() counts at most */
+    MOST_COLUMNS = 4096
+};
+
+enum nlsh_status nlsh__chooser_create(struct nlsh__chooser *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = ROUND + NLSH__GROUP; /* near_f32() writes whole registers */
+    *out = (struct nlsh__chooser){.n_kept = 0};
+    NLSH_TRY(nlsh__alloc(&out->places, n, sizeof *out->places, error));
+    NLSH_TRY(nlsh__alloc(&out->least, n, sizeof *out->least, error));
+    NLSH_TRY(nlsh__alloc(&out->columns, MOST_COLUMNS, sizeof *out->columns, error));
+    NLSH_TRY(nlsh__alloc(&out->column_keys, MOST_COLUMNS, sizeof *out->column_keys, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__chooser_reserve(struct nlsh__chooser *c, size_t rerank,
+                                       struct nlsh_error *error)
+{
+    size_t need = 2 * rerank + ROUND;
+    if (rerank == 0 || need <= c->room) return NLSH_OK;
+    nlsh__free(c->kept);
+    c->kept = NULL;
+    c->room = 0;
+    enum nlsh_status status = nlsh__alloc(&c->kept, need, sizeof *c->kept, error);
+    if (status == NLSH_OK) c->room = need;
+    return status;
+}
+
+void nlsh__chooser_free(struct nlsh__chooser *c)
+{
+    nlsh__free(c->places);
+    nlsh__free(c->least);
+    nlsh__free(c->columns);
+    nlsh__free(c->column_keys);
+    nlsh__free(c->kept);
+    *c = (struct nlsh__chooser){.n_kept = 0};
+}
+
+static uint32_t place_of(const struct nlsh__piece *piece, uint32_t score)
+{
+    return piece->places == NULL
+               ? piece->first_place + score
+               : piece->places[score / NLSH__GROUP] + score % (uint32_t)NLSH__GROUP;
+}
+
+void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *piece, float *scores)
+{
+    for (uint32_t i = 0; i < piece->n_rows; i++)
+        if (scores[i] < INFINITY && nlsh__is_hidden(r, place_of(piece, i))) scores[i] = INFINITY;
+}
+
+/* A score that at least n of the round have or are below; +infinity where there are not so many. */
+static float bound(struct nlsh__chooser *c, const struct nlsh__round *round, size_t n)
+{
+    const float *scores = round->scores;
+    size_t n_scores = round->n_scores;
+    if (n <= MOST_QUICK) return nlsh__kernels()->bound_f32(scores, n_scores, n);
+    /* The same as bound_f32() with more columns: their least, of which the n-th is selected. */
+    size_t columns = (4 * n + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
+    if (columns > n_scores) columns = n_scores;
+    if (n > columns || columns > MOST_COLUMNS) return INFINITY;
+    memcpy(c->columns, scores, columns * sizeof *scores);
+    for (size_t first = columns; first < n_scores; first += columns) {
+        size_t end = n_scores - first < columns ? n_scores - first : columns;
+        for (size_t i = 0; i < end; i++) {
+            float score = scores[first + i];
+            c->columns[i] = score < c->columns[i] ? score : c->columns[i];
+        }
+    }
+    for (size_t i = 0; i < columns; i++)
+        c->column_keys[i] = nlsh__key_u32(nlsh__ordered_f32(c->columns[i]), (uint32_t)i);
+    nlsh__select_smallest(c->column_keys, columns, n);
+    uint64_t worst = 0;
+    for (size_t i = 0; i < n; i++) worst = c->column_keys[i] > worst ? c->column_keys[i] : worst;
+    return nlsh__from_ordered_f32((uint32_t)(worst >> 32));
+}
+
+/* The rows whose score lies above `above` and may be, margin errors off, at the limit or below: their
+ * places, and what their scores are at least; returns how many. */
+static size_t near_rows(struct nlsh__chooser *c, const struct nlsh__round *round, float margin,
+                        float above, float limit)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < round->n_pieces; p++) {
+        const struct nlsh__piece *piece = &round->pieces[p];
+        uint32_t *places = c->places + n;
+        size_t found = nlsh__kernels()->near_f32(
+            round->scores + piece->first_score, piece->errors, piece->n_rows, margin * piece->unit,
+            above, fminf(limit, FLT_MAX), piece->first_place, places, c->least + n);
+        for (size_t i = 0; i < found && piece->places != NULL; i++)
+            places[i] = place_of(piece, places[i]);
+        n += found;
+    }
+    return n;
+}
+
+size_t nlsh__finish_round(struct nlsh__chooser *c, const struct nlsh__round *round,
+                          const struct nlsh__ranking *r, const struct nlsh__units *units,
+                          float margin)
+{
+    size_t ranked = 0, n;
+    float done = -INFINITY;
+    if (r->best[r->k - 1] == UINT64_MAX) {
+        done = fminf(bound(c, round, nlsh__first_rows(r->k)), FLT_MAX);
+        n = near_rows(c, round, 0, -INFINITY, done);
+        for (size_t i = 0; i < n; i++) c->least[i] = -INFINITY;
+        ranked = nlsh__rank_places(r, units, c->places, c->least, n);
+    }
+    n = near_rows(c, round, margin, done, nlsh__rank_limit(r, units));
+    return ranked + nlsh__rank_places(r, units, c->places, c->least, n);
+}
+
+void nlsh__keep_round(struct nlsh__chooser *c, const struct nlsh__round *round, size_t rerank)
+{
+    size_t n = near_rows(c, round, 0, -INFINITY, FLT_MAX);
+    for (size_t i = 0; i < n; i++)
+        c->kept[c->n_kept++] = nlsh__key_u32(nlsh__ordered_f32(c->least[i]), c->places[i]);
+    if (c->n_kept <= rerank) return;
+    nlsh__select_smallest(c->kept, c->n_kept, rerank);
+    c->n_kept = rerank;
+}
+
+size_t nlsh__rank_kept(struct nlsh__chooser *c, const struct nlsh__ranking *r,
+                       const struct nlsh__units *units)
+{
+    size_t ranked = 0;
+    for (size_t first = 0; first < c->n_kept; first += ROUND) {
+        size_t n = c->n_kept - first < ROUND ? c->n_kept - first : ROUND;
+        for (size_t i = 0; i < n; i++) {
+            c->places[i] = (uint32_t)c->kept[first + i];
+            c->least[i] = -INFINITY;
+        }
+        ranked += nlsh__rank_places(r, units, c->places, c->least, n);
+    }
+    c->n_kept = 0;
+    return ranked;
+}
