@@ -4,7 +4,6 @@
  * float that is not finite, and the very vectors that data_hash was made of, each under its id.
  */
 #include <math.h>
-#include <stdlib.h>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -12,24 +11,6 @@
 #include "index/layout.h"
 
 static const char *const remedy = "copy the index again, or build it again";
-
-#define NO_ROW UINT32_MAX
-
-/* row_of[id]: where the base's row stands in the index. */
-static enum nlsh_status invert_ids(const struct nlsh_index *index, uint32_t *row_of,
-                                   struct nlsh_error *error)
-{
-    size_t n = (size_t)index->meta.n_rows;
-    for (size_t i = 0; i < n; i++) row_of[i] = NO_ROW;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t id = index->ids[i];
-        if (id >= n || row_of[id] != NO_ROW)
-            return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: row %zu has id %u, which is %s",
-                              index->path, i, id, id >= n ? "too large" : "another row's too");
-        row_of[id] = (uint32_t)i;
-    }
-    return NLSH_OK;
-}
 
 static enum nlsh_status check_floats(const struct nlsh_index *index, struct nlsh_error *error)
 {
@@ -92,9 +73,9 @@ static enum nlsh_status check_hash(const struct nlsh_index *index, const uint32_
 enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    uint32_t *row_of = NULL;
+    uint32_t *row_of = NULL; /* [id] where the base's row stands in the index */
     NLSH_TRY(nlsh__alloc(&row_of, (size_t)index->meta.n_rows, sizeof *row_of, error));
-    NLSH_TRY(invert_ids(index, row_of, error));
+    for (size_t i = 0; i < index->meta.n_rows; i++) row_of[index->ids[i]] = (uint32_t)i;
     if (index->meta.storage_type == NLSH_F32) NLSH_TRY(check_floats(index, error));
     NLSH_TRY(check_hash(index, row_of, error));
 out:

@@ -10,7 +10,9 @@
 #include "base/memory.h"
 #include "base/sized.h"
 #include "kernels/kernels.h"
+#include "make/settings.h"
 #include "make/stages.h"
+#include "vectors/plain.h"
 #include "vectors/values.h"
 
 enum { LEAVES_FROM = 128 }; /* vectors a bucket: below, looking at leaves costs what it saves */

@@ -2,7 +2,6 @@
  * stored.c - the base back out of an index: its rows lie there in bucket order, the ids say whose
  * they are. So a search needs no other file to find true neighbours the fast way.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -12,25 +11,12 @@
 #include "vectors/values.h"
 #include "vectors/vectors.h"
 
-/* Rows to their places. Opening an index does not read its ids: they are checked here. */
-static enum nlsh_status put_rows(const struct nlsh_index *index, size_t row_bytes, uint8_t *out,
-                                 struct nlsh_error *error)
+/* Rows to their places. Opening the index has checked that each place holds another row. */
+static void put_rows(const struct nlsh_index *index, size_t row_bytes, uint8_t *out)
 {
-    size_t n = index->meta.n_rows;
-    uint8_t *seen;
-    enum nlsh_status status = nlsh__calloc(&seen, n, 1, error);
-    for (size_t i = 0; i < n && status == NLSH_OK; i++) {
-        size_t id = index->ids[i];
-        if (id >= n || seen[id])
-            status = nlsh__fail(error, NLSH_E_DATA, "build the index again",
-                                "%s: the ids are damaged: row %zu has id %zu", index->path, i, id);
-        else
-            memcpy(out + id * row_bytes, (const uint8_t *)index->vectors + i * row_bytes,
-                   row_bytes);
-        if (status == NLSH_OK) seen[id] = 1;
-    }
-    nlsh__free(seen);
-    return status;
+    const uint8_t *vectors = index->vectors;
+    for (size_t i = 0; i < index->meta.n_rows; i++)
+        memcpy(out + index->ids[i] * row_bytes, vectors + i * row_bytes, row_bytes);
 }
 
 enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_vectors **answer,
@@ -45,7 +31,7 @@ enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_
     *answer = NULL;
     NLSH_TRY(nlsh__calloc(&out, 1, sizeof *out, error));
     NLSH_TRY(nlsh__alloc_large(&out->memory, n, row_bytes, error));
-    NLSH_TRY(put_rows(index, row_bytes, out->memory, error));
+    put_rows(index, row_bytes, out->memory);
     enum nlsh_type type = bytes ? NLSH_U8 : NLSH_F32;
     if (bytes && index->meta.source_type == NLSH_I8) {
         nlsh__flip_sign(out->memory, n * dim, out->memory);

@@ -533,16 +533,16 @@ static void other_files_get_a_remedy(void **state)
 static void files_on_disk(void **state)
 {
     (void)state;
-    struct nlsh_vectors v;
+    struct nlsh_vectors *v;
     const char *path = test_path("disk.fvecs");
     test_write_file(path, fvecs, sizeof fvecs);
     assert_int_equal(nlsh_vectors_read(path, NLSH_FORMAT_AUTO, &v, &error), NLSH_OK);
-    assert_memory_equal(v.matrix.data, floats, sizeof floats);
-    nlsh_vectors_free(&v);
-    nlsh_vectors_free(&v); /* twice is once */
+    assert_memory_equal(nlsh_vectors_matrix(v)->data, floats, sizeof floats);
+    assert_int_equal(nlsh_vectors_format(v), NLSH_FORMAT_FVECS);
+    nlsh_vectors_free(v);
     nlsh_vectors_free(NULL);
     assert_int_equal(nlsh_vectors_read(test_dir(), NLSH_FORMAT_AUTO, &v, &error), NLSH_E_NO_INPUT);
-    assert_null(v.memory);
+    assert_null(v);
     assert_int_equal(nlsh_vectors_read(test_path("absent"), NLSH_FORMAT_AUTO, &v, NULL),
                      NLSH_E_NO_INPUT);
     assert_int_equal(nlsh_vectors_read(NULL, NLSH_FORMAT_AUTO, &v, NULL), NLSH_E_ARG);
