@@ -58,7 +58,7 @@ static void a_larger_graph_serves(void **state)
     struct nlsh_build_options o;
     struct nlsh_build_report report = {.struct_size = sizeof report};
     struct nlsh_matrix base = matrix_new(KIND_U8, 400, 10, 15, 14, 1);
-    struct nlsh_neighbors graph;
+    struct nlsh_neighbors graph = {.struct_size = sizeof graph};
     struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     size_t size, again_size;
     small_options(&o, 6);

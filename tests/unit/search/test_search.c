@@ -318,7 +318,7 @@ static void queries_that_do_not_fit(void **state)
     bad.type = NLSH_I32;
     refuses(f, &o, &bad, NLSH_E_MISMATCH, "type");
     bad.type = (enum nlsh_type)99;
-    refuses(f, &o, &bad, NLSH_E_MISMATCH, "type");
+    refuses(f, &o, &bad, NLSH_E_ARG, "99 is no type");
     bad = f->queries;
     bad.data = NULL;
     refuses(f, &o, &bad, NLSH_E_ARG, "no data");
