@@ -33,7 +33,8 @@ enum { K = 10, FIRST = 15, MOST_COMPONENTS = 256, POINTS = 16, SAMPLE = 4096, RO
 
 static struct {
     struct nlsh_index *index;
-    struct nlsh_vectors queries;
+    struct nlsh_vectors *read; /* what the queries are a view of */
+    struct nlsh_matrix queries;
     struct nlsh__projection components, rotation;
     float *rows, *asked;      /* [n x p], [n_queries x p] components, in units of the vectors */
     float *turned, *turned_q; /* [n x dim] by the rotation */
@@ -77,9 +78,9 @@ static double stored(size_t row, size_t d)
 
 static double asked(size_t query, size_t d)
 {
-    const void *data = g.queries.matrix.data;
-    return g.queries.matrix.type == NLSH_U8 ? ((const uint8_t *)data)[query * g.dim + d]
-                                            : (double)((const float *)data)[query * g.dim + d];
+    const void *data = g.queries.data;
+    return g.queries.type == NLSH_U8 ? ((const uint8_t *)data)[query * g.dim + d]
+                                     : (double)((const float *)data)[query * g.dim + d];
 }
 
 /* ---- codes ----------------------------------------------------------------------------------- */
@@ -362,8 +363,8 @@ static void prepare(const struct nlsh__job *job)
 {
     struct nlsh_error error;
     struct nlsh_matrix rows = {g.index->vectors, g.n, g.dim,
-                               (enum nlsh_type)g.index->meta.storage_type};
-    struct nlsh_matrix some = g.queries.matrix;
+                               (enum nlsh_type)g.index->meta.storage_type, 0};
+    struct nlsh_matrix some = g.queries;
     some.n_rows = g.n_queries;
     g.p = g.dim > MOST_COMPONENTS ? MOST_COMPONENTS : g.dim - 1; /* all of them are no components */
     must(nlsh__pca(&rows, g.p, 1, job, &g.components, &error), &error);
@@ -397,12 +398,12 @@ static void route_queries(uint32_t **buckets, size_t *n_buckets)
     struct nlsh_searcher *s;
     struct nlsh_search_options options;
     float *p = room(g.m + 16, sizeof *p);
-    nlsh_search_options_init(&options);
+    nlsh_search_options_init(&options, sizeof options);
     struct nlsh__rule rule;
     must(nlsh__rule_from_options(g.index, &options, &rule, &error), &error);
     must(nlsh_searcher_create(g.index, &s, &error), &error);
     for (size_t q = 0; q < g.n_queries; q++) {
-        struct nlsh_matrix one = g.queries.matrix;
+        struct nlsh_matrix one = g.queries;
         one.data = (const char *)one.data + q * g.dim * (one.type == NLSH_F32 ? 4 : 1);
         one.n_rows = 1;
         must(nlsh_route(s, &one, p, &error), &error);
@@ -425,13 +426,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_codes INDEX QUERIES [N_QUERIES]\n");
         return 2;
     }
-    must(nlsh_index_open(argv[1], &g.index, &error), &error);
-    must(nlsh_vectors_read(argv[2], NLSH_FORMAT_AUTO, &g.queries, &error), &error);
+    must(nlsh_index_open(argv[1], NULL, &g.index, &error), &error);
+    must(nlsh_vectors_read(argv[2], NLSH_FORMAT_AUTO, &g.read, &error), &error);
+    g.queries = *nlsh_vectors_matrix(g.read);
     must(nlsh__job_begin(NULL, &job, &error), &error);
     g.n = (size_t)g.index->meta.n_rows, g.dim = g.index->meta.dim, g.m = g.index->meta.n_buckets;
     g.n_queries = argc > 3 ? (size_t)atoi(argv[3]) : 600;
-    if (g.n_queries > g.queries.matrix.n_rows) g.n_queries = g.queries.matrix.n_rows;
-    if (g.index->metric != NLSH_L2 || g.dim < 64 || g.queries.matrix.dim != g.dim) {
+    if (g.n_queries > g.queries.n_rows) g.n_queries = g.queries.n_rows;
+    if (g.index->metric != NLSH_L2 || g.dim < 64 || g.queries.dim != g.dim) {
         fprintf(stderr, "error: an L2 index of 64 dimensions or more and its queries are needed\n");
         return 2;
     }

@@ -62,8 +62,11 @@ int main(int argc, char **argv)
         bucket_of[i] = (uint32_t)nlsh__rng_below(&rng, m);
     }
     for (size_t i = 0; i < n * LABEL_KNN; i++) neighbors[i] = (uint32_t)nlsh__rng_below(&rng, n);
-    struct nlsh__labels targets = {bucket_of, neighbors, LABEL_KNN, LABEL_KNN};
-    struct nlsh_run settings = {.n_threads = threads};
+    struct nlsh__labels targets = {.bucket_of = bucket_of,
+                                   .neighbors = neighbors,
+                                   .stride = LABEL_KNN,
+                                   .label_knn = LABEL_KNN};
+    struct nlsh_run settings = {.struct_size = sizeof settings, .n_threads = threads};
     struct nlsh__job job;
     struct nlsh__mlp mlp;
     if (nlsh__job_begin(&settings, &job, NULL) != NLSH_OK ||

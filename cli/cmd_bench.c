@@ -147,6 +147,7 @@ static int prepare(struct bench *b, const bool *wanted)
     struct nlsh_error error = {0};
     bool needed = false;
     run_init(b->args, &b->run);
+    nlsh_neighbors_init(&b->truth, sizeof b->truth);
     b->k = args_count(b->args, "N");
     b->row_seconds = args_real(b->args, "seconds");
     for (size_t i = 0; i < n_bench_kinds; i++) {

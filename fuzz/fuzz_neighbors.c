@@ -7,6 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,24 +25,23 @@ static void reseal(uint8_t *bytes, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct nlsh_neighbors g;
+    struct nlsh_neighbors g = {.struct_size = sizeof g};
     struct nlsh_error error = {0};
     if (size == 0) return 0;
     uint8_t *bytes = malloc(size - 1 > 0 ? size - 1 : 1);
     if (bytes == NULL) return 0;
     memcpy(bytes, data + 1, size - 1);
     if ((data[0] & 1) && size - 1 >= 64) {
-        memcpy(bytes, "NLSHKNN\0\1\0\0\0\100\0\0", 16);
-        memset(bytes + 32, 0, 16);
+        memcpy(bytes, "NLSHKNN\0\2\0\0\0\100\0\0", 16);
         reseal(bytes, size - 1);
     }
     enum nlsh_status status = nlsh__neighbors_parse(bytes, size - 1, "input", &g, &error);
     if (status != NLSH_OK) {
-        if (g.ids != NULL || g.l2sq != NULL || error.message[0] == '\0') abort();
+        if (g.ids != NULL || g.distances != NULL || error.message[0] == '\0') abort();
     } else {
         if (64 + g.n_rows * g.k * 8 != size - 1) abort();
         for (size_t i = 0; i < g.n_rows * g.k; i++)
-            if (!(g.l2sq[i] >= 0.0f)) abort();
+            if (isnan(g.distances[i]) || (g.metric != NLSH_IP && g.distances[i] < 0)) abort();
         nlsh_neighbors_free(&g);
     }
     free(bytes);

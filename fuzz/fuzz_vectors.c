@@ -40,6 +40,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (d.hash != nlsh_data_hash(&v.matrix)) abort();
         nlsh__dataset_free(&d);
     }
-    nlsh_vectors_free(&v);
+    nlsh__vectors_clear(&v);
     return 0;
 }

@@ -22,7 +22,7 @@ allowed() {
     partition) echo base kernels linalg ;;
     router/train) echo base kernels linalg router ;;
     codes/make) echo base kernels linalg codes router/router.h ;;
-    evaluate) echo base ;;
+    evaluate) echo base vectors/vectors.h ;;
     measure) echo base kernels vectors linalg graph router codes codes/make search evaluate ;;
     make) echo base kernels vectors linalg cache graph partition router router/train codes \
         codes/make index search evaluate measure ;;
@@ -64,13 +64,14 @@ for file in $(find src baselines -name '*.[ch]' | sort); do
     done
 done
 
-# The command sees the public headers, its own, and the methods it compares with.
+# The command sees the public headers, its own, the methods it compares with, and a few headers more.
 for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         case $included in
         nlsh/*.h | baselines/*.h | report/*.h | bench/*.h) ;;
+        base/matrix.h | cache/directory.h | tune/run/plan.h) ;; # what only a command asks for
         */*)
-            echo "$file: includes $included: only nlsh/*.h, baselines/*.h and its own are open to it"
+            echo "$file: includes $included: its own, nlsh/*.h, baselines/*.h and few others are open to it"
             n_wrong=$((n_wrong + 1))
             ;;
         esac

@@ -54,7 +54,7 @@ static struct {
     size_t most_builds;
     size_t ks[max_ks], n_ks;
     FILE *rows, *costs;
-    struct nlsh_vectors base_vectors, query_vectors;
+    struct nlsh_vectors *base_vectors, *query_vectors;
     struct peer_data base, queries;
     struct nlsh_neighbors truth;
     const struct peer *peers[max_peers];
@@ -73,12 +73,12 @@ static void fail(const char *what, const char *which)
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
-static void read_vectors(const char *file, struct nlsh_vectors *vectors, struct peer_data *out)
+static void read_vectors(const char *file, struct nlsh_vectors **vectors, struct peer_data *out)
 {
     struct nlsh_error error = {0};
     if (nlsh_vectors_read(file, NLSH_FORMAT_AUTO, vectors, &error) != NLSH_OK)
         fail(error.message, file);
-    const struct nlsh_matrix *m = &vectors->matrix;
+    const struct nlsh_matrix *m = nlsh_vectors_matrix(*vectors);
     *out = (struct peer_data){.n_rows = m->n_rows, .dim = m->dim};
     if (m->type == NLSH_F32) {
         out->rows = m->data;
@@ -96,8 +96,9 @@ static void read_vectors(const char *file, struct nlsh_vectors *vectors, struct 
 static void shuffle_queries(void)
 {
     size_t n = g.queries.n_rows, dim = g.queries.dim;
-    size_t element = g.query_vectors.matrix.type == NLSH_F32 ? 4 : 1, row = dim * element;
-    char *rows = (char *)(uintptr_t)g.query_vectors.matrix.data, *swapped = room(row, 1);
+    const struct nlsh_matrix *m = nlsh_vectors_matrix(g.query_vectors);
+    size_t element = m->type == NLSH_F32 ? 4 : 1, row = dim * element;
+    char *rows = (char *)(uintptr_t)m->data, *swapped = room(row, 1);
     uint64_t state = 88172645463325252U;
     for (size_t i = n - 1; i > 0; i--) {
         state ^= state << 13, state ^= state >> 7, state ^= state << 17;
@@ -124,10 +125,11 @@ static void load_data(void)
     }
     for (size_t i = 0; i < g.n_ks; i++)
         if (g.ks[i] > most_k) most_k = g.ks[i];
-    nlsh_run_init(&run);
+    nlsh_run_init(&run, sizeof run);
     run.cache_dir = g.cache;
-    if (nlsh_ground_truth(&g.base_vectors.matrix, &g.query_vectors.matrix, NLSH_L2, most_k, &run,
-                          &g.truth, &error) != NLSH_OK)
+    nlsh_neighbors_init(&g.truth, sizeof g.truth);
+    if (nlsh_ground_truth(nlsh_vectors_matrix(g.base_vectors), nlsh_vectors_matrix(g.query_vectors),
+                          NLSH_L2, most_k, &run, &g.truth, &error) != NLSH_OK)
         fail(error.message, g.query_file);
 }
 

@@ -207,24 +207,30 @@ static float distance(const struct peer_data *base, const struct peer_data *quer
         const uint8_t *a = base->bytes + id * dim, *b = queries->bytes + q * dim;
         int64_t sum = 0;
         for (size_t d = 0; d < dim; d++) sum += ((int)a[d] - b[d]) * ((int)a[d] - b[d]);
-        return (float)sum;
+        return sqrtf((float)sum);
     }
     const float *a = base->rows + id * dim, *b = queries->rows + q * dim;
     double sum = 0;
     for (size_t d = 0; d < dim; d++) sum += ((double)a[d] - b[d]) * ((double)a[d] - b[d]);
-    return (float)sum;
+    return sqrtf((float)sum);
 }
 
 double check_recall(const struct peer_data *base, const struct peer_data *queries, size_t n,
                     size_t k, const uint32_t *ids, const struct nlsh_neighbors *truth)
 {
-    float *l2sq = room(k, sizeof *l2sq);
+    float *distances = room(k, sizeof *distances);
+    uint64_t *keys = room(k, sizeof *keys);
     double sum = 0;
     for (size_t q = 0; q < n; q++) {
-        for (size_t j = 0; j < k; j++) l2sq[j] = distance(base, queries, q, ids[q * k + j]);
-        sum += nlsh_recall(ids + q * k, l2sq, truth->ids + q * truth->k, truth->l2sq + q * truth->k,
-                           k);
+        for (size_t j = 0; j < k; j++) {
+            uint32_t id = ids[q * k + j];
+            keys[j] = id == UINT32_MAX ? NLSH_NO_KEY : id;
+            distances[j] = distance(base, queries, q, id);
+        }
+        sum += nlsh_recall(keys, distances, truth->ids + q * truth->k,
+                           truth->distances + q * truth->k, k);
     }
-    free(l2sq);
+    free(distances);
+    free(keys);
     return sum / (double)n;
 }

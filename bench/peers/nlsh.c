@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "baselines/methods.h"
 #include "measure.h"
 
 struct own_index own_indexes[16];
@@ -24,8 +25,8 @@ static void must(enum nlsh_status status, const struct nlsh_error *error)
 static struct nlsh_matrix rows_of(const struct peer_data *data, size_t first, size_t n)
 {
     if (data->bytes != NULL)
-        return (struct nlsh_matrix){data->bytes + first * data->dim, n, data->dim, NLSH_U8};
-    return (struct nlsh_matrix){data->rows + first * data->dim, n, data->dim, NLSH_F32};
+        return (struct nlsh_matrix){data->bytes + first * data->dim, n, data->dim, NLSH_U8, 0};
+    return (struct nlsh_matrix){data->rows + first * data->dim, n, data->dim, NLSH_F32, 0};
 }
 
 /* ---- an index -------------------------------------------------------------------------------- */
@@ -35,9 +36,10 @@ struct own {
     struct nlsh_searcher *searcher;
     struct nlsh_search_options options;
     struct nlsh_index_info info;
-    struct nlsh_search_stats *stats;
-    size_t n_stats, code_bytes;
-    double queries, candidates, reranked; /* since set() */
+    uint64_t *keys;                /* [most x options.k] */
+    uint32_t *candidates, *ranked; /* [most] */
+    size_t most, most_keys, code_bytes;
+    double n_queries, n_candidates, n_ranked; /* since set() */
 };
 
 static const char *own_build(const struct peer_data *base, int quick, size_t i)
@@ -54,13 +56,14 @@ static void *own_open(const struct peer_data *base, const char *build, const cha
     for (size_t i = 0; i < n_own_indexes; i++) {
         if (strcmp(own_indexes[i].label, build) != 0) continue;
         struct nlsh_open_options how;
-        nlsh_open_options_init(&how);
+        nlsh_open_options_init(&how, sizeof how);
         how.memory = NLSH_MEMORY_ALL;
-        must(nlsh_index_open_with(own_indexes[i].file, &how, &own->index, &error), &error);
+        must(nlsh_index_open(own_indexes[i].file, &how, &own->index, &error), &error);
         must(nlsh_searcher_create(own->index, &own->searcher, &error), &error);
-        nlsh_index_info(own->index, &own->info);
-        nlsh_search_options_init(&own->options);
-        struct nlsh_section_info section;
+        own->info.struct_size = sizeof own->info;
+        must(nlsh_index_info(own->index, &own->info, &error), &error);
+        nlsh_search_options_init(&own->options, sizeof own->options);
+        struct nlsh_section_info section = {.struct_size = sizeof section};
         for (size_t s = 0; nlsh_index_section(own->index, s, &section); s++)
             if (strcmp(section.name, "codes") == 0)
                 own->code_bytes = (size_t)section.size_bytes / own->info.n_rows;
@@ -75,7 +78,9 @@ static void own_close(void *index)
     struct own *own = index;
     nlsh_searcher_free(own->searcher);
     nlsh_index_close(own->index);
-    free(own->stats);
+    free(own->keys);
+    free(own->candidates);
+    free(own->ranked);
     free(own);
 }
 
@@ -113,7 +118,30 @@ static void own_set(void *index, size_t k, const char *setting)
     own->options.k = k;
     own->options.probes = 0;
     own->options.recall = atof(strchr(setting, '=') + 1);
-    own->queries = own->candidates = own->reranked = 0;
+    own->n_queries = own->n_candidates = own->n_ranked = 0;
+}
+
+/* Room for the answers of n queries. */
+static void own_reserve(struct own *own, size_t n, size_t k)
+{
+    if (n > own->most) {
+        free(own->candidates);
+        free(own->ranked);
+        own->candidates = room(n, sizeof *own->candidates);
+        own->ranked = room(n, sizeof *own->ranked);
+        own->most = n;
+    }
+    if (n * k > own->most_keys) {
+        free(own->keys);
+        own->keys = room(n * k, sizeof *own->keys);
+        own->most_keys = n * k;
+    }
+}
+
+/* Row numbers, which are what peers answer with. */
+static void narrow(const uint64_t *keys, size_t n, uint32_t *ids)
+{
+    for (size_t i = 0; i < n; i++) ids[i] = (uint32_t)keys[i]; /* NLSH_NO_KEY: UINT32_MAX */
 }
 
 static void own_search(void *index, const struct peer_data *queries, size_t first, size_t n,
@@ -122,21 +150,19 @@ static void own_search(void *index, const struct peer_data *queries, size_t firs
     struct own *own = index;
     struct nlsh_error error = {0};
     struct nlsh_matrix some = rows_of(queries, first, n);
-    (void)k;
-    if (n > own->n_stats) {
-        free(own->stats);
-        own->stats = room(n, sizeof *own->stats);
-        own->n_stats = n;
-    }
+    own_reserve(own, n, k);
+    struct nlsh_search_stats stats = {
+        .struct_size = sizeof stats, .candidates = own->candidates, .ranked = own->ranked};
     own->options.n_threads = n_threads;
     must(n == 1
-             ? nlsh_search(own->searcher, &some, &own->options, ids, NULL, own->stats, &error)
-             : nlsh_search_batch(own->index, &some, &own->options, ids, NULL, own->stats, &error),
+             ? nlsh_search(own->searcher, &some, &own->options, own->keys, NULL, &stats, &error)
+             : nlsh_search_batch(own->index, &some, &own->options, own->keys, NULL, &stats, &error),
          &error);
-    own->queries += (double)n;
+    narrow(own->keys, n * k, ids);
+    own->n_queries += (double)n;
     for (size_t i = 0; i < n; i++) {
-        own->candidates += own->stats[i].candidates;
-        own->reranked += own->stats[i].reranked;
+        own->n_candidates += own->candidates[i];
+        own->n_ranked += own->ranked[i];
     }
 }
 
@@ -146,8 +172,8 @@ static void own_cost(void *index, double *candidates, double *bytes, double *pro
 {
     const struct own *own = index;
     size_t element = own->info.type == NLSH_F32 ? 4 : 1;
-    double reranked = own->reranked / own->queries, dim = (double)own->info.dim;
-    *candidates = own->candidates / own->queries;
+    double reranked = own->n_ranked / own->n_queries, dim = (double)own->info.dim;
+    *candidates = own->n_candidates / own->n_queries;
     double shared = (double)own->info.router_weights + *candidates * (double)own->code_bytes;
     *products = shared + reranked * dim;
     *bytes = shared + reranked * dim * (double)element;
@@ -206,10 +232,13 @@ static void scan_search(void *index, const struct peer_data *queries, size_t fir
     struct scan *scan = index;
     struct nlsh_error error = {0};
     struct nlsh_matrix some = rows_of(queries, first, n);
-    float *l2sq = room(n * k, sizeof *l2sq);
+    uint64_t *keys = room(n * k, sizeof *keys);
+    float *distances = room(n * k, sizeof *distances);
     (void)n_threads;
-    must(nlsh__brute_search(scan->brute, &some, k, ids, l2sq, &error), &error);
-    free(l2sq);
+    must(nlsh__brute_search(scan->brute, &some, k, keys, distances, &error), &error);
+    narrow(keys, n * k, ids);
+    free(keys);
+    free(distances);
 }
 
 static void scan_cost(void *index, double *candidates, double *bytes, double *products)

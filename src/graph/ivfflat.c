@@ -54,7 +54,7 @@ static enum nlsh_status search_cell(const struct ivf *c, size_t cell)
     uint32_t *rows = NULL;
     uint8_t *values = NULL;
     struct nlsh__neighbors found = {0};
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     struct nlsh__job job = {0};
     if (n_own == 0) return NLSH_OK;
     NLSH_TRY(nlsh__alloc(&rows, c->base->n_rows, sizeof *rows, NULL));

@@ -68,19 +68,15 @@ static enum nlsh_status read_header(const uint8_t *bytes, size_t size, const cha
                       (unsigned long long)h->n_rows, (unsigned long long)h->k, need, size);
 }
 
-/* Each row ascending by (distance, id); the comparison is written so that a NaN fails it. */
+/* Distances never fall in a row. Equal ones may have their ids in any order: they were told apart before
+ * they were rounded. The comparison is written so that a NaN fails it. */
 static enum nlsh_status check_order(const struct nlsh_neighbors *g, const char *name,
                                     struct nlsh_error *error)
 {
     for (size_t i = 0; i < g->n_rows; i++) {
-        const uint64_t *ids = g->ids + i * g->k;
         const float *distances = g->distances + i * g->k;
         int good = g->metric == NLSH_IP ? !isnan(distances[0]) : distances[0] >= 0.0f;
-        for (size_t j = 1; j < g->k; j++) {
-            int missing = ids[j] == NLSH_NO_KEY; /* several may stand at the end */
-            good &= distances[j] > distances[j - 1] ||
-                    (distances[j] == distances[j - 1] && (ids[j] > ids[j - 1] || missing));
-        }
+        for (size_t j = 1; j < g->k; j++) good &= distances[j] >= distances[j - 1];
         if (!good)
             return nlsh__fail(error, NLSH_E_DATA, "make it again with `nlsh graph`",
                               "%s: row %zu is not in ascending order of distance", name, i);

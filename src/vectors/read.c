@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "vectors/large.h"
 #include "vectors/parse.h"
 #include "vectors/source.h"

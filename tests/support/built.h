@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "nlsh/learn.h"
+#include "cache/directory.h"
 
 /* How vectors are stored: the three types, and floats that are whole numbers from 0 to 255. */
 enum kind { KIND_U8, KIND_I8, KIND_F32, KIND_WHOLE, N_KINDS };
@@ -24,7 +24,7 @@ static inline struct nlsh_matrix matrix_new(enum kind kind, size_t n, size_t dim
                                             double spread, uint64_t stream)
 {
     struct nlsh__rng rng, centres_rng;
-    struct nlsh_matrix out = {NULL, n, dim, kind_type(kind)};
+    struct nlsh_matrix out = {NULL, n, dim, kind_type(kind), 0};
     uint8_t *data = malloc(n * dim * sizeof(float) + 1);
     float *centres = malloc(n_clusters * dim * sizeof *centres);
     assert_true(data && centres);
@@ -104,32 +104,36 @@ static inline size_t naive_search(const struct nlsh_matrix *base, const uint8_t 
     return n;
 }
 
-/* An answer against naive_search()'s. exact: ids and distances are those; else floats were summed,
+/* An answer against naive_search()'s. exact: keys and distances are those; else floats were summed,
  * and only what rounding can turn may be turned. */
 static inline void check_answer(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
                                 size_t q, const struct near *want, size_t n_want, size_t k,
-                                const uint32_t *ids, const float *l2sq, int exact)
+                                const uint64_t *keys, const float *distances, int exact)
 {
     for (size_t i = 0; i < k; i++) {
         if (i >= n_want) {
-            assert_int_equal(ids[i], NLSH_NO_ID);
-            assert_true(l2sq == NULL || (isinf(l2sq[i]) && l2sq[i] > 0));
+            assert_int_equal(keys[i], NLSH_NO_KEY);
+            assert_true(distances == NULL || (isinf(distances[i]) && distances[i] > 0));
             continue;
         }
         if (exact) {
-            if (ids[i] != want[i].id)
-                fail_msg("query %zu, place %zu: id %u, not %u", q, i, ids[i], want[i].id);
-            assert_true(l2sq == NULL || l2sq[i] == (float)want[i].l2sq);
+            if (keys[i] != want[i].id)
+                fail_msg("query %zu, place %zu: key %llu, not %u", q, i,
+                         (unsigned long long)keys[i], want[i].id);
+            assert_true(distances == NULL || distances[i] == sqrtf((float)want[i].l2sq));
             continue;
         }
-        if (ids[i] >= base->n_rows) fail_msg("query %zu, place %zu: id %u", q, i, ids[i]);
-        for (size_t j = 0; j < i; j++) assert_int_not_equal(ids[i], ids[j]);
-        double l = true_l2sq(queries, q, base, ids[i]), slack = 2e-6 * (double)(base->dim + 8);
+        if (keys[i] >= base->n_rows)
+            fail_msg("query %zu, place %zu: key %llu", q, i, (unsigned long long)keys[i]);
+        for (size_t j = 0; j < i; j++) assert_int_not_equal(keys[i], keys[j]);
+        double l = true_l2sq(queries, q, base, keys[i]), slack = 2e-6 * (double)(base->dim + 8);
         assert_true(fabs(l - want[i].l2sq) <= slack * (1 + want[i].l2sq));
-        if (l2sq == NULL) continue;
-        assert_true(fabs((double)l2sq[i] - l) <= slack * (1 + l));
-        assert_true(i == 0 || l2sq[i] > l2sq[i - 1] ||
-                    (l2sq[i] == l2sq[i - 1] && ids[i] > ids[i - 1]));
+        if (distances == NULL) continue;
+        assert_true(fabs((double)distances[i] * (double)distances[i] - l) <= slack * (1 + l));
+        /* distances are rounded: those that read the same need not be the same */
+        assert_true(i == 0 || distances[i] > distances[i - 1] ||
+                    (distances[i] == distances[i - 1] &&
+                     (keys[i] > keys[i - 1] || true_l2sq(queries, q, base, keys[i - 1]) < l)));
     }
 }
 
@@ -143,7 +147,7 @@ static inline int exact_pair(enum kind base, enum kind query)
 /* Settings for a small network that is trained in no time. */
 static inline void small_options(struct nlsh_build_options *o, size_t m)
 {
-    nlsh_build_options_init(o);
+    nlsh_build_options_init(o, sizeof *o);
     o->n_buckets = m;
     o->partitioner = NLSH_PARTITIONER_KMEANS;
     o->layers = 1;
@@ -160,10 +164,10 @@ static inline struct nlsh_index *built_index(const struct nlsh_matrix *base,
 {
     struct nlsh_index *index;
     struct nlsh_error error;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     const char *path = test_path(name);
     if (nlsh_build(base, options, path, &run, NULL, &error) != NLSH_OK ||
-        nlsh_index_open(path, &index, &error) != NLSH_OK)
+        nlsh_index_open(path, NULL, &index, &error) != NLSH_OK)
         fail_msg("%s (%s)", error.message, error.hint);
     return index;
 }

@@ -74,7 +74,7 @@ static inline double *network_doubles(const struct nlsh__mlp *mlp)
 
 static inline void job_start(struct nlsh__job *job, size_t n_threads)
 {
-    struct nlsh_run run = {.n_threads = n_threads};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = n_threads};
     if (nlsh__job_begin(&run, job, NULL) != NLSH_OK) abort();
 }
 

@@ -83,7 +83,7 @@ static inline void sample_hash(struct sample *s)
                     (uint8_t)(s->bytes[from] - (s->meta.source_type == NLSH_I8 ? 128 : 0));
         }
     const struct nlsh_matrix matrix = {&base, SAMPLE_ROWS, SAMPLE_DIM,
-                                       (enum nlsh_type)s->meta.source_type};
+                                       (enum nlsh_type)s->meta.source_type, 0};
     s->meta.data_hash = nlsh_data_hash(&matrix);
 }
 
@@ -221,38 +221,41 @@ static inline uint64_t sample_search(const struct nlsh_index *index)
         return 0; /* lawful, but slow */
     if (nlsh__calloc(&query, index->meta.dim, sizeof *query, NULL) != NLSH_OK) abort();
     for (size_t d = 0; d < index->meta.dim; d++) query[d] = (float)(d % 7);
-    const struct nlsh_matrix queries = {query, 1, index->meta.dim, NLSH_F32};
-    nlsh_search_options_init(&options);
+    const struct nlsh_matrix queries = {query, 1, index->meta.dim, NLSH_F32, 0};
+    nlsh_search_options_init(&options, sizeof options);
     options.k = 5;
     if (nlsh_searcher_create(index, &searcher, NULL) != NLSH_OK) abort();
     for (int i = 0; i < 3; i++) {
-        uint32_t ids[5];
-        float l2sq[5];
+        uint64_t keys[5];
+        float distances[5];
         struct nlsh_error error;
         options.probes = probes[i];
-        if (nlsh_search(searcher, &queries, &options, ids, l2sq, NULL, &error) != NLSH_OK) abort();
-        sum += ids[0];
+        if (nlsh_search(searcher, &queries, &options, keys, distances, NULL, &error) != NLSH_OK)
+            abort();
+        sum += keys[0];
     }
     nlsh_searcher_free(searcher);
-    free(query);
+    nlsh__free(query);
     return sum;
 }
 
 /* Touches everything that an open index promises; a crash is the failure. */
 static inline uint64_t sample_use(const struct nlsh_index *index)
 {
-    struct nlsh_index_info info;
-    struct nlsh_section_info section;
-    nlsh_index_info(index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    struct nlsh_section_info section = {.struct_size = sizeof section};
+    struct nlsh_segment segment = {.struct_size = sizeof segment};
+    if (nlsh_index_info(index, &info, NULL) != NLSH_OK) abort();
     uint64_t sum = strlen(info.settings) + info.bucket_min + info.bucket_max + info.router_weights;
     for (size_t i = 0; nlsh_index_section(index, i, &section); i++)
         sum += strlen(section.name) + section.offset + section.size_bytes;
-    const uint32_t *offsets = nlsh_index_bucket_offsets(index), *ids = nlsh_index_ids(index);
+    if (!nlsh_index_segment(index, 0, &segment)) abort();
+    const uint32_t *offsets = segment.bucket_offsets;
     const uint8_t *vectors = index->vectors;
     size_t row = info.dim * (info.type == NLSH_F32 ? sizeof(float) : 1);
     for (size_t b = 0; b < info.n_buckets; b++)
         for (size_t r = offsets[b]; r < offsets[b + 1]; r++) {
-            sum += ids[r];
+            sum += segment.rows[r];
             for (size_t i = 0; i < row; i++) sum += vectors[r * row + i];
         }
     for (size_t t = 0; t < index->targets.n; t++)

@@ -92,7 +92,7 @@ static char *record_of(const struct model *m)
 static enum nlsh_status build_model(const struct nlsh__tune *tune, struct model *m,
                                     struct nlsh_error *error)
 {
-    struct nlsh_build_report report;
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     struct nlsh_run run = tune->run;
     char *path = nlsh__tune_path(tune, m->file);
     if (path == NULL) return no_memory(error);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "nlsh/learn.h"
+#include "baselines/methods.h"
+#include "support/counts.h"
 #include "testing.h"
 
 enum { N = 300, N_QUERIES = 23, K = 12 };
@@ -52,37 +53,40 @@ static inline double true_l2sq(const struct nlsh_matrix *a, size_t i, const stru
 }
 
 struct answer {
-    uint32_t ids[N_QUERIES * (N + 5)];
-    float l2sq[N_QUERIES * (N + 5)];
+    uint64_t keys[N_QUERIES * (N + 5)];
+    float distances[N_QUERIES * (N + 5)];
 };
 
 static struct answer a, b;
 
-/* Every distance is right, every row ascends by (l2sq, id), nothing nearer was left out. */
+/* Every distance is right, every row ascends by (distance, id), nothing nearer was left out. */
 static inline void check_answer(const struct answer *x, const struct nlsh_matrix *base,
                                 const struct nlsh_matrix *queries, size_t k, int exact)
 {
     for (size_t q = 0; q < queries->n_rows; q++) {
-        const uint32_t *ids = x->ids + q * k;
-        const float *l2sq = x->l2sq + q * k;
+        const uint64_t *keys = x->keys + q * k;
+        const float *distances = x->distances + q * k;
         size_t n = k < base->n_rows ? k : base->n_rows, n_nearer = 0;
-        double tolerance = exact ? 0 : 1e-5, worst = l2sq[n - 1];
+        double tolerance = exact ? 0 : 1e-5, worst = true_l2sq(queries, q, base, keys[n - 1]);
         for (size_t i = 0; i < k; i++) {
             if (i >= n) {
-                assert_int_equal(ids[i], NLSH_NO_ID);
-                assert_true(isinf(l2sq[i]) && l2sq[i] > 0);
+                assert_int_equal(keys[i], NLSH_NO_KEY);
+                assert_true(isinf(distances[i]) && distances[i] > 0);
                 continue;
             }
-            assert_true(ids[i] < base->n_rows);
-            double d = true_l2sq(queries, q, base, ids[i]);
-            assert_true(fabs(l2sq[i] - d) <= tolerance * (d + 1));
-            assert_true(i == 0 || l2sq[i - 1] < l2sq[i] ||
-                        (l2sq[i - 1] == l2sq[i] && ids[i - 1] < ids[i]));
+            assert_true(keys[i] < base->n_rows);
+            double d = true_l2sq(queries, q, base, keys[i]);
+            double squared = (double)distances[i] * (double)distances[i];
+            assert_true(exact ? distances[i] == sqrtf((float)d)
+                              : fabs(squared - d) <= tolerance * (d + 1));
+            assert_true(i == 0 || distances[i - 1] < distances[i] ||
+                        (distances[i - 1] == distances[i] &&
+                         (keys[i - 1] < keys[i] || true_l2sq(queries, q, base, keys[i - 1]) < d)));
         }
         for (size_t i = 0; i < base->n_rows; i++) {
             double d = true_l2sq(queries, q, base, i);
             n_nearer +=
-                d < worst - tolerance * (worst + 1) || (exact && d == worst && i < ids[n - 1]);
+                d < worst - tolerance * (worst + 1) || (exact && d == worst && i < keys[n - 1]);
         }
         assert_true(exact ? n_nearer == n - 1 : n_nearer <= n - 1);
     }
@@ -90,11 +94,12 @@ static inline void check_answer(const struct answer *x, const struct nlsh_matrix
 
 static inline enum nlsh_status exact(const struct nlsh_matrix *base,
                                      const struct nlsh_matrix *queries, enum nlsh__brute_method how,
-                                     size_t k, uint32_t *ids, float *l2sq, struct nlsh_error *error)
+                                     size_t k, uint64_t *keys, float *distances,
+                                     struct nlsh_error *error)
 {
     struct nlsh__brute *scan;
     enum nlsh_status status = nlsh__brute_create(base, how, &scan, error);
-    if (status == NLSH_OK) status = nlsh__brute_search(scan, queries, k, ids, l2sq, error);
+    if (status == NLSH_OK) status = nlsh__brute_search(scan, queries, k, keys, distances, error);
     nlsh__brute_free(scan);
     return status;
 }
@@ -103,7 +108,7 @@ static inline void brute(const struct nlsh_matrix *base, const struct nlsh_matri
                          enum nlsh__brute_method how, size_t k, struct answer *out)
 {
     struct nlsh_error error;
-    if (exact(base, queries, how, k, out->ids, out->l2sq, &error) != NLSH_OK)
+    if (exact(base, queries, how, k, out->keys, out->distances, &error) != NLSH_OK)
         fail_msg("%s", error.message);
 }
 

@@ -30,11 +30,11 @@ static struct nlsh__baseline *build(const struct nlsh_matrix *base, struct nlsh_
 }
 
 static void search(struct nlsh__baseline *one, const struct nlsh_matrix *queries, double probes,
-                   size_t rerank, size_t k, struct answer *out, struct nlsh_search_stats *stats)
+                   size_t rerank, size_t k, struct answer *out, struct counts *stats)
 {
     struct nlsh_error error;
-    if (nlsh__baseline_search(one, queries, probes, rerank, k, out->ids, out->l2sq, stats,
-                              &error) != NLSH_OK) {
+    if (nlsh__baseline_search(one, queries, probes, rerank, k, out->keys, out->distances,
+                              stats != NULL ? COUNT_INTO(stats) : NULL, &error) != NLSH_OK) {
         fail_msg("%s", error.message);
     }
 }
@@ -78,15 +78,15 @@ static void test_all_probed_is_brute_force(void **state)
                 struct set queries =
                     make_set(&rng, types[j], N_QUERIES, 19, 256, j == 3 ? 0.6f : 0);
                 int whole = i != 3 && j != 3;
-                struct nlsh_search_stats stats[N_QUERIES];
+                struct counts stats = {0};
                 struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 1));
-                search(one, &queries.matrix, 1e6, N, K, &b, stats);
+                search(one, &queries.matrix, 1e6, N, K, &b, &stats);
                 check_answer(&b, &base.matrix, &queries.matrix, K, whole);
                 brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
-                if (whole) assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
+                if (whole) assert_memory_equal(a.keys, b.keys, N_QUERIES * K * sizeof *a.keys);
                 for (size_t q = 0; q < N_QUERIES; q++) {
-                    assert_int_equal(stats[q].candidates, N);
-                    assert_int_equal(stats[q].reranked, N);
+                    assert_int_equal(stats.candidates[q], N);
+                    assert_int_equal(stats.ranked[q], N);
                 }
                 nlsh__baseline_free(one);
                 free(base.data);
@@ -108,7 +108,7 @@ static void test_ties_go_by_id(void **state)
         for (size_t k = 1; k < N; k += 7) {
             brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, k, &a);
             search(one, &queries.matrix, 1e6, N, k, &b, NULL);
-            assert_memory_equal(a.ids, b.ids, N_QUERIES * k * 4);
+            assert_memory_equal(a.keys, b.keys, N_QUERIES * k * sizeof *a.keys);
         }
         nlsh__baseline_free(one);
     }
@@ -124,23 +124,23 @@ static void test_more_probes(void **state)
     test_rng(&rng, 26);
     for (int kind = 0; kind < N_KINDS; kind++)
         for (int type = 0; type < 2; type++) {
-            struct nlsh_search_stats stats[N_QUERIES], before[N_QUERIES] = {{0}};
+            struct counts stats = {0}, before = {0};
             struct set base = clustered(&rng, type ? NLSH_F32 : NLSH_U8, N, 24);
             struct nlsh_matrix queries = base.matrix;
             queries.n_rows = N_QUERIES;
             struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 0));
             for (size_t probes = 1; probes <= 16; probes++) {
-                search(one, &queries, (double)probes, N, K, &a, stats);
+                search(one, &queries, (double)probes, N, K, &a, &stats);
                 for (size_t q = 0; q < N_QUERIES; q++) {
-                    assert_true(a.l2sq[q * K] == 0);
-                    assert_true(stats[q].candidates >= before[q].candidates);
-                    assert_true(stats[q].candidates <= N);
-                    assert_true(stats[q].n_probes <= probes);
+                    assert_true(a.distances[q * K] == 0);
+                    assert_true(stats.candidates[q] >= before.candidates[q]);
+                    assert_true(stats.candidates[q] <= N);
+                    assert_true(stats.probes[q] <= probes);
                     for (size_t i = 0; probes > 1 && i < K; i++)
-                        assert_true(a.l2sq[q * K + i] <= b.l2sq[q * K + i]);
+                        assert_true(a.distances[q * K + i] <= b.distances[q * K + i]);
                 }
                 b = a;
-                memcpy(before, stats, sizeof stats);
+                before = stats;
             }
             nlsh__baseline_free(one);
             free(base.data);
@@ -156,9 +156,10 @@ static void test_threads_and_seeds(void **state)
     struct set base = clustered(&rng, NLSH_U8, N, 24);
     struct nlsh_matrix queries = base.matrix;
     queries.n_rows = N_QUERIES;
-    nlsh_run_init(&run);
+    nlsh_run_init(&run, sizeof run);
     for (int kind = 0; kind < N_KINDS; kind++) {
-        struct nlsh_search_stats stats[3][N_QUERIES];
+        struct counts stats[3];
+        memset(stats, 0, sizeof stats);
         struct nlsh__baseline_options filled[3];
         for (int i = 0; i < 3; i++) {
             struct nlsh__baseline *one;
@@ -167,16 +168,16 @@ static void test_threads_and_seeds(void **state)
             filled[i].seed = i == 2 ? 8 : 7;
             assert_int_equal(nlsh__baseline_build(&base.matrix, &filled[i], &run, &one, NULL),
                              NLSH_OK);
-            search(one, &queries, 2, 30, K, i == 0 ? &a : &b, stats[i]);
-            if (i == 1) assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
+            search(one, &queries, 2, 30, K, i == 0 ? &a : &b, &stats[i]);
+            if (i == 1) assert_memory_equal(a.keys, b.keys, N_QUERIES * K * sizeof *a.keys);
             nlsh__baseline_free(one);
         }
         assert_int_equal(filled[0].n_lists, filled[1].n_lists);
         assert_int_equal(filled[0].n_hashes, filled[1].n_hashes);
         assert_int_equal(filled[0].n_bits, filled[1].n_bits);
         assert_true(filled[0].window == filled[1].window);
-        assert_memory_equal(stats[0], stats[1], sizeof stats[0]);
-        if (memcmp(stats[0], stats[2], sizeof stats[0]) == 0)
+        assert_memory_equal(&stats[0], &stats[1], sizeof stats[0]);
+        if (memcmp(&stats[0], &stats[2], sizeof stats[0]) == 0)
             fail_msg("%s does not depend on the seed", names[kind]);
     }
     free(base.data);
@@ -195,13 +196,13 @@ static void test_counted_once(void **state)
     o.n_tables = 60;
     o.n_hashes = 1;
     struct nlsh__baseline *one = build(&base.matrix, o);
-    struct nlsh_search_stats stats[N_QUERIES];
+    struct counts stats = {0};
     for (int again = 0; again < 2; again++) {
-        search(one, &queries, 60, 0, K, &a, stats);
+        search(one, &queries, 60, 0, K, &a, &stats);
         for (size_t q = 0; q < N_QUERIES; q++) {
-            assert_true(stats[q].candidates <= N && stats[q].candidates > N / 2);
+            assert_true(stats.candidates[q] <= N && stats.candidates[q] > N / 2);
             for (size_t i = 0; i < K; i++)
-                for (size_t j = 0; j < i; j++) assert_true(a.ids[q * K + i] != a.ids[q * K + j]);
+                for (size_t j = 0; j < i; j++) assert_true(a.keys[q * K + i] != a.keys[q * K + j]);
         }
     }
     nlsh__baseline_free(one);
@@ -216,19 +217,20 @@ static void test_codes_choose(void **state)
     test_rng(&rng, 29);
     struct set base = clustered(&rng, NLSH_F32, N, 32);
     struct set queries = clustered(&rng, NLSH_F32, N_QUERIES, 32);
-    struct nlsh_search_stats stats[N_QUERIES];
+    struct counts stats = {0};
     struct nlsh__baseline_options o = options_of(PQ, 0);
     o.n_subspaces = 8;
     struct nlsh__baseline *one = build(&base.matrix, o);
     brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
     double recall = 0, last = 0;
     for (size_t rerank = K; rerank <= N; rerank *= 2) {
-        search(one, &queries.matrix, 1e6, rerank, K, &b, stats);
+        search(one, &queries.matrix, 1e6, rerank, K, &b, &stats);
         recall = 0;
         for (size_t q = 0; q < N_QUERIES; q++) {
-            assert_int_equal(stats[q].candidates, N);
-            assert_int_equal(stats[q].reranked, rerank);
-            recall += nlsh_recall(b.ids + q * K, b.l2sq + q * K, a.ids + q * K, a.l2sq + q * K, K) /
+            assert_int_equal(stats.candidates[q], N);
+            assert_int_equal(stats.ranked[q], rerank);
+            recall += nlsh_recall(b.keys + q * K, b.distances + q * K, a.keys + q * K,
+                                  a.distances + q * K, K) /
                       N_QUERIES;
         }
         assert_true(recall >= last);
@@ -263,37 +265,37 @@ static void test_routed(void **state)
         struct nlsh_searcher *searcher;
         struct nlsh_search_options search_options;
         struct nlsh_build_options how;
-        struct nlsh_search_stats stats[2][N_QUERIES];
+        struct counts stats[2];
         test_rng(&rng, 32);
         struct set base = clustered(&rng, type ? NLSH_F32 : NLSH_U8, N, 24);
         struct set queries = clustered(&rng, NLSH_F32, N_QUERIES, 24);
-        nlsh_build_options_init(&how);
+        nlsh_build_options_init(&how, sizeof how);
         how.n_buckets = 8;
         how.epochs = 2;
         how.nodes = 16;
         how.partitioner = NLSH_PARTITIONER_KMEANS;
         if (nlsh_build(&base.matrix, &how, test_path("routed.nlsh"), NULL, NULL, &error) != NLSH_OK)
             fail_msg("%s", error.message);
-        assert_int_equal(nlsh_index_open(test_path("routed.nlsh"), &index, NULL), NLSH_OK);
+        assert_int_equal(nlsh_index_open(test_path("routed.nlsh"), NULL, &index, NULL), NLSH_OK);
         assert_int_equal(nlsh_searcher_create(index, &searcher, NULL), NLSH_OK);
         struct nlsh__baseline_options o = options_of(FLAT, 0);
         o.method = NLSH__BASELINE_ROUTED;
         o.index = index;
         struct nlsh__baseline *one = build(&base.matrix, o);
-        nlsh_search_options_init(&search_options);
+        nlsh_search_options_init(&search_options, sizeof search_options);
         search_options.k = K;
         search_options.rerank = N;
         for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
             search_options.probes = t[i];
-            assert_int_equal(nlsh_search(searcher, &queries.matrix, &search_options, a.ids, a.l2sq,
-                                         stats[0], NULL),
+            assert_int_equal(nlsh_search(searcher, &queries.matrix, &search_options, a.keys,
+                                         a.distances, COUNT_INTO(&stats[0]), NULL),
                              NLSH_OK);
-            search(one, &queries.matrix, t[i], 0, K, &b, stats[1]);
+            search(one, &queries.matrix, t[i], 0, K, &b, &stats[1]);
             for (size_t q = 0; q < N_QUERIES; q++) {
-                assert_int_equal(stats[0][q].candidates, stats[1][q].candidates);
-                assert_int_equal(stats[0][q].n_probes, stats[1][q].n_probes);
+                assert_int_equal(stats[0].candidates[q], stats[1].candidates[q]);
+                assert_int_equal(stats[0].probes[q], stats[1].probes[q]);
             }
-            assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
+            assert_memory_equal(a.keys, b.keys, N_QUERIES * K * sizeof *a.keys);
         }
         refused(&queries.matrix, o, NLSH_E_MISMATCH); /* other vectors */
         nlsh__baseline_free(one);
@@ -319,9 +321,9 @@ static void test_recall_floors(void **state)
     (void)state;
     for (size_t f = 0; f < sizeof floors / sizeof floors[0]; f++)
         for (int type = 0; type < 2; type++) {
-            static uint32_t ids[2][QUERIES * NEAR];
-            static float l2sq[2][QUERIES * NEAR];
-            static struct nlsh_search_stats stats[QUERIES];
+            static uint64_t keys[2][QUERIES * NEAR];
+            static float distances[2][QUERIES * NEAR];
+            static struct counts stats;
             struct nlsh__rng rng;
             double recall = 0, candidates = 0;
             test_rng(&rng, 30 + (uint64_t)type);
@@ -329,16 +331,16 @@ static void test_recall_floors(void **state)
             struct set queries = clustered(&rng, type ? NLSH_F32 : NLSH_U8, QUERIES, 32);
             struct nlsh__baseline *one = build(&base.matrix, options_of(floors[f].kind, 0));
             assert_int_equal(nlsh__baseline_search(one, &queries.matrix, floors[f].probes, 0, NEAR,
-                                                   ids[0], l2sq[0], stats, NULL),
+                                                   keys[0], distances[0], COUNT_INTO(&stats), NULL),
                              NLSH_OK);
-            assert_int_equal(
-                exact(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, NEAR, ids[1], l2sq[1], NULL),
-                NLSH_OK);
+            assert_int_equal(exact(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, NEAR, keys[1],
+                                   distances[1], NULL),
+                             NLSH_OK);
             for (size_t q = 0; q < QUERIES; q++) {
-                recall += nlsh_recall(ids[0] + q * NEAR, l2sq[0] + q * NEAR, ids[1] + q * NEAR,
-                                      l2sq[1] + q * NEAR, NEAR) /
+                recall += nlsh_recall(keys[0] + q * NEAR, distances[0] + q * NEAR,
+                                      keys[1] + q * NEAR, distances[1] + q * NEAR, NEAR) /
                           QUERIES;
-                candidates += (double)stats[q].candidates / QUERIES;
+                candidates += (double)stats.candidates[q] / QUERIES;
             }
             printf("%-9s %s: recall %.3f, %.0f candidates\n", names[floors[f].kind],
                    type ? "f32" : "u8", recall, candidates);
@@ -365,18 +367,18 @@ static void test_ugly_sets(void **state)
                     struct set base = make_set(&rng, type ? NLSH_F32 : NLSH_U8, rows[i], 5,
                                                equal ? 1 : 256, type ? 0.5f : 0);
                     struct set queries = make_set(&rng, NLSH_U8, N_QUERIES, 5, 256, 0);
-                    struct nlsh_search_stats stats[N_QUERIES];
+                    struct counts stats = {0};
                     size_t k = rows[i] + 3; /* more than there are */
                     struct nlsh__baseline *one = build(&base.matrix, options_of(kind, 1));
-                    search(one, &queries.matrix, 1e6, N, k, &b, stats);
+                    search(one, &queries.matrix, 1e6, N, k, &b, &stats);
                     check_answer(&b, &base.matrix, &queries.matrix, k, !type);
-                    assert_int_equal(stats[0].candidates, rows[i]);
+                    assert_int_equal(stats.candidates[0], rows[i]);
                     assert_true(nlsh__baseline_bytes(one) >= rows[i] * 5);
                     nlsh__baseline_free(one);
                     /* automatic options on such sets */
                     one = build(&base.matrix, options_of(kind, 0));
                     search(one, &base.matrix, 1, 0, 1, &b, NULL);
-                    assert_true(b.l2sq[0] == 0);
+                    assert_true(b.distances[0] == 0);
                     nlsh__baseline_free(one);
                     free(base.data);
                     free(queries.data);
@@ -387,10 +389,10 @@ static void test_wrong_arguments(void **state)
 {
     (void)state;
     float x[6] = {1, 2, 3, 4, 5, NAN};
-    struct nlsh_matrix base = {x, 2, 2, NLSH_F32}, narrow = {x, 1, 1, NLSH_F32};
-    struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
+    struct nlsh_matrix base = {x, 2, 2, NLSH_F32, 0}, narrow = {x, 1, 1, NLSH_F32, 0};
+    struct nlsh_matrix bad = {x, 3, 2, NLSH_F32, 0};
     struct nlsh_error error;
-    uint32_t ids[9];
+    uint64_t keys[9];
     struct nlsh__baseline_options o;
     for (int kind = 0; kind < N_KINDS; kind++) {
         refused(&bad, options_of(kind, 0), NLSH_E_DATA);
@@ -398,13 +400,13 @@ static void test_wrong_arguments(void **state)
         const double probes[] = {0, -1, 0.5, 1.5, NAN};
         for (int i = 0; i < 5; i++)
             assert_int_equal(
-                nlsh__baseline_search(one, &base, probes[i], 0, 1, ids, NULL, NULL, &error),
+                nlsh__baseline_search(one, &base, probes[i], 0, 1, keys, NULL, NULL, &error),
                 NLSH_E_ARG);
-        assert_int_equal(nlsh__baseline_search(one, &base, 1, 0, 0, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &base, 1, 0, 0, keys, NULL, NULL, &error),
                          NLSH_E_ARG);
-        assert_int_equal(nlsh__baseline_search(one, &narrow, 1, 0, 1, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &narrow, 1, 0, 1, keys, NULL, NULL, &error),
                          NLSH_E_MISMATCH);
-        assert_int_equal(nlsh__baseline_search(one, &bad, 1, 0, 1, ids, NULL, NULL, &error),
+        assert_int_equal(nlsh__baseline_search(one, &bad, 1, 0, 1, keys, NULL, NULL, &error),
                          NLSH_E_DATA);
         nlsh__baseline_free(one);
     }

@@ -22,8 +22,9 @@ static void test_every_pair_of_types(void **state)
                 brute(&base.matrix, &queries.matrix, NLSH__BRUTE_PLAIN, K, &b);
                 check_answer(&b, &base.matrix, &queries.matrix, K, exact);
                 if (exact) {
-                    assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
-                    assert_memory_equal(a.l2sq, b.l2sq, N_QUERIES * K * 4);
+                    assert_memory_equal(a.keys, b.keys, N_QUERIES * K * sizeof *a.keys);
+                    assert_memory_equal(a.distances, b.distances,
+                                        N_QUERIES * K * sizeof *a.distances);
                 }
                 free(base.data);
                 free(queries.data);
@@ -40,7 +41,7 @@ static void test_ties_go_by_id(void **state)
     brute(&base.matrix, &queries.matrix, NLSH__BRUTE_BEST, K, &a);
     check_answer(&a, &base.matrix, &queries.matrix, K, 1);
     brute(&base.matrix, &queries.matrix, NLSH__BRUTE_PLAIN, K, &b);
-    assert_memory_equal(a.ids, b.ids, N_QUERIES * K * 4);
+    assert_memory_equal(a.keys, b.keys, N_QUERIES * K * sizeof *a.keys);
     free(base.data);
     free(queries.data);
 }
@@ -73,11 +74,11 @@ static void test_large_distances_stay_integers(void **state)
     memset(base, 255, 3 * DIM);
     base[0 * DIM] = 254;
     base[1 * DIM] = 253;
-    struct nlsh_matrix b3 = {base, 3, DIM, NLSH_U8}, q1 = {query, 1, DIM, NLSH_U8};
+    struct nlsh_matrix b3 = {base, 3, DIM, NLSH_U8, 0}, q1 = {query, 1, DIM, NLSH_U8, 0};
     brute(&b3, &q1, NLSH__BRUTE_BEST, 3, &a);
-    assert_int_equal(a.ids[0], 1);
-    assert_int_equal(a.ids[1], 0);
-    assert_int_equal(a.ids[2], 2);
+    assert_int_equal(a.keys[0], 1);
+    assert_int_equal(a.keys[1], 0);
+    assert_int_equal(a.keys[2], 2);
     free(base);
     free(query);
 }
@@ -87,16 +88,16 @@ static void test_wrong_arguments(void **state)
     (void)state;
     struct nlsh_error error;
     float x[6] = {1, 2, 3, 4, 5, NAN};
-    struct nlsh_matrix base = {x, 2, 2, NLSH_F32}, narrow = {x, 1, 1, NLSH_F32};
-    struct nlsh_matrix bad = {x, 3, 2, NLSH_F32};
-    uint32_t ids[9];
-    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 0, ids, NULL, &error), NLSH_E_ARG);
-    assert_int_equal(exact(&base, &narrow, NLSH__BRUTE_BEST, 1, ids, NULL, &error),
+    struct nlsh_matrix base = {x, 2, 2, NLSH_F32, 0}, narrow = {x, 1, 1, NLSH_F32, 0};
+    struct nlsh_matrix bad = {x, 3, 2, NLSH_F32, 0};
+    uint64_t keys[9];
+    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 0, keys, NULL, &error), NLSH_E_ARG);
+    assert_int_equal(exact(&base, &narrow, NLSH__BRUTE_BEST, 1, keys, NULL, &error),
                      NLSH_E_MISMATCH);
-    assert_int_equal(exact(&base, &bad, NLSH__BRUTE_BEST, 1, ids, NULL, &error), NLSH_E_DATA);
-    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 1, ids, NULL, NULL), NLSH_OK);
-    assert_int_equal(ids[0], 0);
-    assert_int_equal(ids[1], 1);
+    assert_int_equal(exact(&base, &bad, NLSH__BRUTE_BEST, 1, keys, NULL, &error), NLSH_E_DATA);
+    assert_int_equal(exact(&base, &base, NLSH__BRUTE_BEST, 1, keys, NULL, NULL), NLSH_OK);
+    assert_int_equal(keys[0], 0);
+    assert_int_equal(keys[1], 1);
 }
 
 int main(void)

@@ -89,7 +89,7 @@ static void test_sampled_distances(void **state)
     assert_int_equal(nlsh__job_begin(NULL, &job, NULL), NLSH_OK);
     /* 500 points on a line, 1/2 apart: the 10th neighbour is 2.5 away, or more near the ends */
     for (size_t i = 0; i < 500; i++) line[i] = 0.5f * (float)i;
-    struct nlsh_matrix m = {line, 500, 1, NLSH_F32};
+    struct nlsh_matrix m = {line, 500, 1, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &base, NULL), NLSH_OK);
     assert_int_equal(nlsh__sample_distances(&base, 1, &job, &d, NULL), NLSH_OK);
     assert_true(d.near >= 2.5 && d.near < 3);

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "cache/cache.h"
 #include "cache/directory.h"
 #include "cache/entry.h"
@@ -73,11 +74,11 @@ static int tear_down(void **state)
 }
 
 /* Neighbours whose values tell their place. */
-static struct nlsh_neighbors make_neighbors(size_t k)
+static struct nlsh__neighbors make_neighbors(size_t k)
 {
-    struct nlsh_neighbors n = {.n_rows = N_ROWS, .k = k};
-    n.ids = malloc(N_ROWS * k * sizeof *n.ids);
-    n.l2sq = malloc(N_ROWS * k * sizeof *n.l2sq);
+    struct nlsh__neighbors n = {.n_rows = N_ROWS, .k = k};
+    assert_int_equal(nlsh__alloc(&n.ids, N_ROWS * k, sizeof *n.ids, NULL), NLSH_OK);
+    assert_int_equal(nlsh__alloc(&n.l2sq, N_ROWS * k, sizeof *n.l2sq, NULL), NLSH_OK);
     for (size_t i = 0; i < N_ROWS; i++)
         for (size_t j = 0; j < k; j++) {
             n.ids[i * k + j] = (uint32_t)((i * 3 + j) % N_BASE);
@@ -86,23 +87,17 @@ static struct nlsh_neighbors make_neighbors(size_t k)
     return n;
 }
 
-static void drop(struct nlsh_neighbors *n)
-{
-    free(n->ids);
-    free(n->l2sq);
-}
-
 static void put(const struct fixture *f, size_t k)
 {
-    struct nlsh_neighbors n = make_neighbors(k);
+    struct nlsh__neighbors n = make_neighbors(k);
     nlsh__cache_put_neighbors(&f->job, "exact", 17, 0, 0, N_BASE, &n);
-    drop(&n);
+    nlsh__neighbors_free(&n);
 }
 
 /* 1 where found; then everything must be right. */
 static int get(const struct fixture *f, size_t k)
 {
-    struct nlsh_neighbors n, expected = make_neighbors(k);
+    struct nlsh__neighbors n, expected = make_neighbors(k);
     int found;
     assert_int_equal(
         nlsh__cache_get_neighbors(&f->job, "exact", 17, 0, 0, N_ROWS, N_BASE, k, &n, &found, NULL),
@@ -115,8 +110,8 @@ static int get(const struct fixture *f, size_t k)
     } else {
         assert_null(n.ids);
     }
-    drop(&n);
-    drop(&expected);
+    nlsh__neighbors_free(&n);
+    nlsh__neighbors_free(&expected);
     return found;
 }
 
@@ -182,7 +177,7 @@ static void test_put_keeps_the_larger(void **state)
 static void test_every_parameter_counts(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_neighbors n;
+    struct nlsh__neighbors n;
     int found;
     put(f, 5);
     struct {
@@ -280,7 +275,7 @@ static void test_list_marks_damage(void **state)
 static void test_renamed_entry_is_not_taken(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_neighbors n = make_neighbors(5), got;
+    struct nlsh__neighbors n = make_neighbors(5), got;
     struct nlsh__cache_file entry, *both;
     char from[512], to[512];
     int found;
@@ -300,8 +295,8 @@ static void test_renamed_entry_is_not_taken(void **state)
                                                &found, NULL),
                      NLSH_OK);
     assert_true(found);
-    drop(&got);
-    drop(&n);
+    nlsh__neighbors_free(&got);
+    nlsh__neighbors_free(&n);
     free(both);
 }
 
@@ -309,10 +304,10 @@ static void test_renamed_entry_is_not_taken(void **state)
 static void test_ids_out_of_range_are_not_taken(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh_neighbors n = make_neighbors(5);
+    struct nlsh__neighbors n = make_neighbors(5);
     n.ids[3] = N_BASE;
     nlsh__cache_put_neighbors(&f->job, "exact", 17, 0, 0, N_BASE, &n);
-    drop(&n);
+    nlsh__neighbors_free(&n);
     assert_false(get(f, 5));
     uint32_t bucket_of[3] = {0, 4, 1}, out[3] = {9, 9, 9};
     int found;

@@ -4,9 +4,10 @@
 
 #include <math.h>
 
-#include "index/index.h"
 #include "codes/score.h"
+#include "index/index.h"
 #include "support/built.h"
+#include "support/counts.h"
 
 enum { N = 1000, M = 5, DIM = 24, P = 16 };
 
@@ -19,7 +20,7 @@ static void *aligned(size_t size)
 
 static struct nlsh__job job_of(size_t n_threads)
 {
-    struct nlsh_run run = {.n_threads = n_threads};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = n_threads};
     struct nlsh__job job;
     assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
     return job;
@@ -150,32 +151,32 @@ static void leaves_leave_out_what_does_not_matter(void **state)
 {
     (void)state;
     enum { ROWS = 6000, QUERIES = 200, K = 10 };
-    static uint32_t ids[2][QUERIES * K];
-    static struct nlsh_search_stats stats[2][QUERIES];
+    static uint64_t keys[2][QUERIES * K];
+    static struct counts stats[2];
     struct nlsh_matrix base = matrix_new(KIND_U8, ROWS, DIM, 30, 22, 7);
     struct nlsh_matrix queries = matrix_new(KIND_U8, QUERIES, DIM, 30, 22, 8);
-    struct nlsh_neighbors truth;
-    const struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    const struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
     for (int by_t = 0; by_t < 2; by_t++) {
         size_t hits = 0, scanned[2] = {0};
         for (size_t leaves = 0; leaves < 2; leaves++) {
             struct nlsh_index *index = index_in_leaves(&base, leaves);
             struct nlsh_search_options how;
-            nlsh_search_options_init(&how);
+            nlsh_search_options_init(&how, sizeof how);
             how.probes = by_t ? 3 : 0;
-            assert_int_equal(
-                nlsh_search_batch(index, &queries, &how, ids[leaves], NULL, stats[leaves], NULL),
-                NLSH_OK);
-            for (size_t q = 0; q < QUERIES; q++) scanned[leaves] += stats[leaves][q].candidates;
+            assert_int_equal(nlsh_search_batch(index, &queries, &how, keys[leaves], NULL,
+                                               COUNT_INTO(&stats[leaves]), NULL),
+                             NLSH_OK);
+            for (size_t q = 0; q < QUERIES; q++) scanned[leaves] += stats[leaves].candidates[q];
             nlsh_index_close(index);
         }
         for (size_t q = 0; q < QUERIES; q++)
             for (size_t i = 0; i < K; i++)
-                for (size_t j = 0; j < K; j++) hits += ids[1][q * K + i] == truth.ids[q * K + j];
+                for (size_t j = 0; j < K; j++) hits += keys[1][q * K + i] == truth.ids[q * K + j];
         if (by_t) {
             assert_int_equal(scanned[0], scanned[1]);
-            assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+            assert_memory_equal(keys[0], keys[1], sizeof keys[0]);
         } else {
             assert_true(hits >= 0.93 * QUERIES * K);
             assert_true(scanned[1] < 0.8 * (double)scanned[0]);
@@ -191,11 +192,11 @@ static void many_neighbours_are_found_too(void **state)
 {
     (void)state;
     enum { ROWS = 6000, QUERIES = 200, K = 100 };
-    static uint32_t ids[QUERIES * K];
+    static uint64_t keys[QUERIES * K];
     struct nlsh_matrix base = matrix_new(KIND_F32, ROWS, 96, 300, 8, 7);
     struct nlsh_matrix queries = matrix_new(KIND_F32, QUERIES, 96, 300, 8, 8);
-    struct nlsh_neighbors truth;
-    const struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    const struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     struct nlsh_build_options o;
     small_options(&o, 24);
     o.nodes = 64;
@@ -204,15 +205,15 @@ static void many_neighbours_are_found_too(void **state)
     assert_non_null(index->leaves_view);
     assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
     struct nlsh_search_options how;
-    nlsh_search_options_init(&how);
+    nlsh_search_options_init(&how, sizeof how);
     how.k = K;
     for (size_t i = 0; i < 3; i++) {
         size_t hits = 0;
         how.recall = i == 0 ? 0.9 : i == 1 ? 0.95 : 0.99;
-        assert_int_equal(nlsh_search_batch(index, &queries, &how, ids, NULL, NULL, NULL), NLSH_OK);
+        assert_int_equal(nlsh_search_batch(index, &queries, &how, keys, NULL, NULL, NULL), NLSH_OK);
         for (size_t q = 0; q < QUERIES; q++)
             for (size_t a = q * K; a < (q + 1) * K; a++)
-                for (size_t b = q * K; b < (q + 1) * K; b++) hits += ids[a] == truth.ids[b];
+                for (size_t b = q * K; b < (q + 1) * K; b++) hits += keys[a] == truth.ids[b];
         if ((double)hits < (how.recall - 0.02) * QUERIES * K)
             fail_msg("recall@100 %g where %g was asked for", (double)hits / (QUERIES * K),
                      how.recall);

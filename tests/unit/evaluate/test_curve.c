@@ -213,7 +213,7 @@ static void test_finish_stops_at_recall_one(void **state)
 {
     (void)state;
     struct nlsh__curve_grid grid;
-    struct nlsh_curve curve;
+    struct nlsh_curve *curve;
     assert_int_equal(nlsh__curve_grid_init(10, 5, NULL, &grid, NULL), NLSH_OK);
     size_t n_points = nlsh__curve_n_points(&grid);
     struct nlsh__curve_sum *sums = calloc(n_points, sizeof *sums);
@@ -227,16 +227,15 @@ static void test_finish_stops_at_recall_one(void **state)
         p95[i] = (uint32_t)i;
     }
     assert_int_equal(nlsh__curve_finish(&grid, sums, p95, 2, &curve, NULL), NLSH_OK);
-    assert_int_equal(curve.n_points, 5 + 4); /* T = 1 2 3 4 10, four thresholds */
-    assert_true(curve.points[3].recall == 1 && curve.points[3].value == 4);
-    assert_true(curve.points[4].value == 10 && curve.points[4].rule == NLSH_RULE_TOP);
-    assert_true(curve.points[2].recall == 0.2 && curve.points[2].oracle_recall == 1);
-    assert_true(curve.points[2].candidates == 3.5 && curve.points[2].probes == 1.5);
-    assert_true(curve.points[2].candidates_p95 == 2);
-    assert_true(curve.points[5].rule == NLSH_RULE_THRESHOLD && curve.points[5].value == 0.9);
-    assert_true(curve.points[8].recall == 1);
-    nlsh_curve_free(&curve);
-    nlsh_curve_free(&curve);
+    assert_int_equal(curve->n_points, 5 + 4); /* T = 1 2 3 4 10, four thresholds */
+    assert_true(curve->points[3].recall == 1 && curve->points[3].value == 4);
+    assert_true(curve->points[4].value == 10 && curve->points[4].rule == NLSH_RULE_TOP);
+    assert_true(curve->points[2].recall == 0.2 && curve->points[2].oracle_recall == 1);
+    assert_true(curve->points[2].candidates == 3.5 && curve->points[2].probes == 1.5);
+    assert_true(curve->points[2].candidates_p95 == 2);
+    assert_true(curve->points[5].rule == NLSH_RULE_THRESHOLD && curve->points[5].value == 0.9);
+    assert_true(curve->points[8].recall == 1);
+    nlsh_curve_free(curve);
     nlsh_curve_free(NULL);
     free(p95);
     free(sums);

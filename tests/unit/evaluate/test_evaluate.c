@@ -14,7 +14,7 @@
 #include <time.h>
 
 #include "base/rng.h"
-#include "nlsh/learn.h"
+#include "evaluate/curve.h"
 
 /* ---- the index ------------------------------------------------------------------------------- */
 
@@ -28,19 +28,27 @@ struct nlsh_searcher {
     const struct nlsh_index *index;
 };
 
-void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out)
+enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out,
+                                 struct nlsh_error *error)
 {
-    *out = (struct nlsh_index_info){.n_rows = index->n_rows, .dim = 1, .n_buckets = index->m};
+    (void)error;
+    assert_int_equal(out->struct_size, sizeof *out);
+    *out = (struct nlsh_index_info){.struct_size = sizeof *out,
+                                    .n_rows = index->n_rows,
+                                    .dim = 1,
+                                    .n_buckets = index->m,
+                                    .n_segments = 1};
+    return NLSH_OK;
 }
 
-const uint32_t *nlsh_index_bucket_offsets(const struct nlsh_index *index)
+int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out)
 {
-    return index->offsets;
-}
-
-const uint32_t *nlsh_index_ids(const struct nlsh_index *index)
-{
-    return index->ids;
+    assert_int_equal(out->struct_size, sizeof *out);
+    *out = (struct nlsh_segment){.struct_size = sizeof *out,
+                                 .n_rows = index->n_rows,
+                                 .bucket_offsets = index->offsets,
+                                 .rows = index->ids};
+    return i == 0;
 }
 
 enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
@@ -111,14 +119,19 @@ static struct fixture make(size_t n_rows, size_t m, size_t n_queries, size_t k)
         f.index.offsets[b + 1] = at;
     }
     float *queries = calloc(n_queries, sizeof *queries);
-    f.truth = (struct nlsh_neighbors){.n_rows = n_queries, .k = k};
-    f.truth.ids = calloc(n_queries * k, sizeof(uint32_t));
+    uint32_t *some = calloc(k, sizeof *some);
+    nlsh_neighbors_init(&f.truth, sizeof f.truth);
+    f.truth.n_rows = n_queries;
+    f.truth.k = k;
+    f.truth.ids = calloc(n_queries * k, sizeof *f.truth.ids);
     for (size_t q = 0; q < n_queries; q++) {
         queries[q] = (float)q;
-        nlsh__rng_sample(&rng, n_rows, k, f.truth.ids + q * k);
+        nlsh__rng_sample(&rng, n_rows, k, some);
+        for (size_t i = 0; i < k; i++) f.truth.ids[q * k + i] = some[i];
     }
-    f.queries = (struct nlsh_matrix){queries, n_queries, 1, NLSH_F32};
-    nlsh_run_init(&f.run);
+    free(some);
+    f.queries = (struct nlsh_matrix){queries, n_queries, 1, NLSH_F32, 0};
+    nlsh_run_init(&f.run, sizeof f.run);
     f.run.n_threads = 2;
     return f;
 }
@@ -129,14 +142,14 @@ static void drop(struct fixture *f)
     free(f->index.ids);
     free(f->index.bucket_of);
     free(f->truth.ids);
-    free(f->truth.l2sq);
+    free(f->truth.distances);
     free((void *)(uintptr_t)f->queries.data);
 }
 
-static struct nlsh_curve evaluate(const struct fixture *f, size_t k)
+static struct nlsh_curve *evaluate(const struct fixture *f, size_t k)
 {
     struct nlsh_error error;
-    struct nlsh_curve curve;
+    struct nlsh_curve *curve;
     if (nlsh_evaluate(&f->index, &f->queries, &f->truth, k, &f->run, &curve, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     return curve;
@@ -145,11 +158,11 @@ static struct nlsh_curve evaluate(const struct fixture *f, size_t k)
 static void refuse(const struct fixture *f, size_t k, enum nlsh_status status, const char *words)
 {
     struct nlsh_error error;
-    struct nlsh_curve curve;
+    struct nlsh_curve *curve;
     assert_int_equal(nlsh_evaluate(&f->index, &f->queries, &f->truth, k, &f->run, &curve, &error),
                      status);
     if (strstr(error.message, words) == NULL) fail_msg("'%s' not in '%s'", words, error.message);
-    assert_null(curve.points);
+    assert_null(curve);
 }
 
 /* ---- the curve ------------------------------------------------------------------------------- */
@@ -203,26 +216,49 @@ static void test_points_by_definition(void **state)
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++) {
             struct fixture f = make(100, ms[i], ns[j], 7);
-            struct nlsh_curve curve = evaluate(&f, 5);
-            for (size_t t = 0; t < curve.n_points; t += 1 + t / 8)
-                check_point(&f, &curve.points[t], 5);
-            nlsh_curve_free(&curve);
+            struct nlsh_curve *curve = evaluate(&f, 5);
+            for (size_t t = 0; t < curve->n_points; t += 1 + t / 8)
+                check_point(&f, &curve->points[t], 5);
+            nlsh_curve_free(curve);
             drop(&f);
         }
+}
+
+/* Callers see the points through a struct of their own size. */
+static void test_points_are_handed_out(void **state)
+{
+    (void)state;
+    struct fixture f = make(100, 10, 50, 5);
+    struct nlsh_curve *curve = evaluate(&f, 5);
+    struct nlsh_curve_point point = {.struct_size = sizeof point}, unset = {.value = -1};
+    size_t n = nlsh_curve_n_points(curve);
+    assert_int_equal(n, curve->n_points);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(nlsh_curve_point(curve, i, &point), 1);
+        assert_int_equal(point.struct_size, sizeof point);
+        assert_int_equal(point.rule, curve->points[i].rule);
+        assert_memory_equal(&point.value, &curve->points[i].value, 6 * sizeof(double));
+    }
+    assert_int_equal(nlsh_curve_point(curve, n, &point), 0);
+    assert_int_equal(nlsh_curve_point(curve, 0, &unset), 0);
+    assert_true(unset.value == -1);
+    nlsh_curve_free(curve);
+    nlsh_curve_free(NULL);
+    drop(&f);
 }
 
 static void test_shape(void **state)
 {
     (void)state;
     struct fixture f = make(3000, 100, 4200, 10); /* more than one round of queries */
-    struct nlsh_curve curve = evaluate(&f, 10);
+    struct nlsh_curve *curve = evaluate(&f, 10);
     size_t n_top = 0;
-    while (n_top < curve.n_points && curve.points[n_top].rule == NLSH_RULE_TOP) n_top++;
-    const struct nlsh_curve_point *last = &curve.points[n_top - 1];
+    while (n_top < curve->n_points && curve->points[n_top].rule == NLSH_RULE_TOP) n_top++;
+    const struct nlsh_curve_point *last = &curve->points[n_top - 1];
     assert_true(last->value == 100 && last->recall == 1 && last->candidates == 3000);
     assert_true(last->candidates_p95 == 3000 && last->oracle_recall == 1 && last->probes == 100);
-    for (size_t i = 0; i < curve.n_points; i++) {
-        const struct nlsh_curve_point *p = &curve.points[i], *before = p - 1;
+    for (size_t i = 0; i < curve->n_points; i++) {
+        const struct nlsh_curve_point *p = &curve->points[i], *before = p - 1;
         assert_true(p->oracle_recall >= p->recall);
         assert_true(p->candidates_p95 <= 3000);
         if (i == 0 || i == n_top) continue;
@@ -230,9 +266,9 @@ static void test_shape(void **state)
         assert_true(p->candidates >= before->candidates && p->probes >= before->probes);
         assert_true(p->rule == NLSH_RULE_TOP ? p->value > before->value : p->value < before->value);
     }
-    check_point(&f, &curve.points[40], 10);
-    check_point(&f, &curve.points[n_top + 30], 10);
-    nlsh_curve_free(&curve);
+    check_point(&f, &curve->points[40], 10);
+    check_point(&f, &curve->points[n_top + 30], 10);
+    nlsh_curve_free(curve);
     drop(&f);
 }
 
@@ -241,15 +277,15 @@ static void test_threads_do_not_matter(void **state)
     (void)state;
     struct fixture f = make(500, 40, 2000, 10);
     f.run.n_threads = 1;
-    struct nlsh_curve one = evaluate(&f, 10);
+    struct nlsh_curve *one = evaluate(&f, 10);
     for (f.run.n_threads = 2; f.run.n_threads <= 5; f.run.n_threads += 3) {
-        struct nlsh_curve other = evaluate(&f, 10);
-        assert_int_equal(one.n_points, other.n_points);
-        for (size_t i = 0; i < one.n_points; i++)
-            assert_memory_equal(&one.points[i].value, &other.points[i].value, 6 * sizeof(double));
-        nlsh_curve_free(&other);
+        struct nlsh_curve *other = evaluate(&f, 10);
+        assert_int_equal(one->n_points, other->n_points);
+        for (size_t i = 0; i < one->n_points; i++)
+            assert_memory_equal(&one->points[i].value, &other->points[i].value, 6 * sizeof(double));
+        nlsh_curve_free(other);
     }
-    nlsh_curve_free(&one);
+    nlsh_curve_free(one);
     drop(&f);
 }
 
@@ -263,25 +299,25 @@ static void test_ties_count_where_they_are_seen(void **state)
     uint32_t best = 0;
     for (uint32_t b = 1; b < 20; b++) best = p[b] > p[best] ? b : best;
     uint32_t inside = best, other = (best + 1) % 20, third = (best + 2) % 20; /* row b: bucket b */
-    uint32_t ids[3] = {other, third, inside};
+    uint64_t ids[3] = {other, third, inside};
     float tied[3] = {1, 2, 2}, apart[3] = {1, 2, 2.5f};
     memcpy(f.truth.ids, ids, sizeof ids);
-    struct nlsh_curve curve = evaluate(&f, 2);
-    assert_true(curve.points[0].recall == 0); /* no distances: the first two ids */
-    nlsh_curve_free(&curve);
-    f.truth.l2sq = malloc(sizeof tied);
-    memcpy(f.truth.l2sq, apart, sizeof apart);
+    struct nlsh_curve *curve = evaluate(&f, 2);
+    assert_true(curve->points[0].recall == 0); /* no distances: the first two ids */
+    nlsh_curve_free(curve);
+    f.truth.distances = malloc(sizeof tied);
+    memcpy(f.truth.distances, apart, sizeof apart);
     curve = evaluate(&f, 2);
-    assert_true(curve.points[0].recall == 0);
-    nlsh_curve_free(&curve);
-    memcpy(f.truth.l2sq, tied, sizeof tied);
+    assert_true(curve->points[0].recall == 0);
+    nlsh_curve_free(curve);
+    memcpy(f.truth.distances, tied, sizeof tied);
     curve = evaluate(&f, 2);
-    assert_true(curve.points[0].recall == 0.5);
-    for (size_t i = 0; i < curve.n_points; i++) {
-        assert_true(curve.points[i].recall <= 1); /* three are found, of two */
-        if (curve.points[i].value == 20) assert_true(curve.points[i].recall == 1);
+    assert_true(curve->points[0].recall == 0.5);
+    for (size_t i = 0; i < curve->n_points; i++) {
+        assert_true(curve->points[i].recall <= 1); /* three are found, of two */
+        if (curve->points[i].value == 20) assert_true(curve->points[i].recall == 1);
     }
-    nlsh_curve_free(&curve);
+    nlsh_curve_free(curve);
     drop(&f);
 }
 
@@ -297,21 +333,21 @@ static void test_wrong_inputs(void **state)
     refuse(&f, 5, NLSH_E_MISMATCH, "199");
     f.truth.n_rows = 200;
     f.truth.ids[150 * 6 + 3] = 100;
+    refuse(&f, 5, NLSH_E_MISMATCH, "row 150 has the neighbour 100");
+    f.truth.ids[150 * 6 + 3] = NLSH_NO_KEY;
     refuse(&f, 5, NLSH_E_MISMATCH, "neighbour 3 of query 150");
     f.truth.ids[150 * 6 + 3] = 99;
-    f.truth.ids[150 * 6 + 5] = NLSH_NO_ID; /* beyond k: not looked at */
-    struct nlsh_curve curve = evaluate(&f, 5);
-    nlsh_curve_free(&curve);
+    f.truth.ids[150 * 6 + 5] = NLSH_NO_KEY; /* beyond k: not looked at */
+    struct nlsh_curve *curve = evaluate(&f, 5);
+    nlsh_curve_free(curve);
     ((float *)(uintptr_t)f.queries.data)[77] = NAN;
     refuse(&f, 5, NLSH_E_ARG, "query 77");
     ((float *)(uintptr_t)f.queries.data)[77] = 77;
     f.run.n_threads = 0;
     refuse(&f, 5, NLSH_E_ARG, "threads");
     f.run.n_threads = 2;
-    f.index.ids[50] = 100;
-    refuse(&f, 5, NLSH_E_DATA, "id 100");
-    f.index.ids[50] = f.index.ids[49];
-    refuse(&f, 5, NLSH_E_DATA, "in no bucket");
+    f.truth.struct_size = 0;
+    refuse(&f, 5, NLSH_E_ARG, "struct_size");
     drop(&f);
 }
 
@@ -348,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_points_by_definition),
+        cmocka_unit_test(test_points_are_handed_out),
         cmocka_unit_test(test_shape),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_ties_count_where_they_are_seen),

@@ -29,22 +29,22 @@ struct nlsh_searcher {
 
 static uint32_t offsets[M + 1], ids[M];
 
-void nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out)
+enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out,
+                                 struct nlsh_error *error)
 {
     (void)index;
-    *out = (struct nlsh_index_info){.n_rows = M, .dim = 1, .n_buckets = M};
+    (void)error;
+    *out = (struct nlsh_index_info){
+        .struct_size = sizeof *out, .n_rows = M, .dim = 1, .n_buckets = M, .n_segments = 1};
+    return NLSH_OK;
 }
 
-const uint32_t *nlsh_index_bucket_offsets(const struct nlsh_index *index)
+int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out)
 {
     (void)index;
-    return offsets;
-}
-
-const uint32_t *nlsh_index_ids(const struct nlsh_index *index)
-{
-    (void)index;
-    return ids;
+    *out = (struct nlsh_segment){
+        .struct_size = sizeof *out, .n_rows = M, .bucket_offsets = offsets, .rows = ids};
+    return i == 0;
 }
 
 enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
@@ -90,7 +90,7 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *searcher, const struct nlsh_ma
 enum { N_QUERIES = 4000, K = 10 };
 
 static float queries[N_QUERIES];
-static uint32_t truth_ids[N_QUERIES * K];
+static uint64_t truth_ids[N_QUERIES * K];
 
 static int set_up(void **state)
 {
@@ -115,30 +115,38 @@ static int set_up(void **state)
     return 0;
 }
 
-static struct nlsh_reliability judge(double power, size_t n_queries, size_t n_threads)
+static struct nlsh_reliability *judge(double power, size_t n_queries, size_t n_threads)
 {
     struct nlsh_index index = {.power = power, .failing_query = SIZE_MAX};
-    struct nlsh_matrix matrix = {queries, n_queries, 1, NLSH_F32};
-    struct nlsh_neighbors truth = {.n_rows = n_queries, .k = K, .ids = truth_ids};
-    struct nlsh_reliability out;
+    struct nlsh_matrix matrix = {queries, n_queries, 1, NLSH_F32, 0};
+    struct nlsh_neighbors truth = {
+        .struct_size = sizeof truth, .n_rows = n_queries, .k = K, .ids = truth_ids};
+    struct nlsh_reliability *out;
     struct nlsh_run run;
-    nlsh_run_init(&run);
+    nlsh_run_init(&run, sizeof run);
     run.n_threads = n_threads;
     assert_int_equal(nlsh_reliability(&index, &matrix, &truth, K, &run, &out, NULL), NLSH_OK);
     return out;
+}
+
+static struct nlsh_reliability_bin bin_at(const struct nlsh_reliability *r, size_t i)
+{
+    struct nlsh_reliability_bin bin = {.struct_size = sizeof bin};
+    assert_int_equal(nlsh_reliability_bin(r, i, &bin), 1);
+    return bin;
 }
 
 /* A router that says the truth: every bin within four standard errors, which are as they should be; a small gap. */
 static void test_right(void **state)
 {
     (void)state;
-    struct nlsh_reliability r = judge(1, N_QUERIES, 2);
+    struct nlsh_reliability *r = judge(1, N_QUERIES, 2);
     uint64_t n_pairs = 0;
-    assert_true(r.n_bins > 8);
-    for (size_t i = 0; i < r.n_bins; i++) {
-        const struct nlsh_reliability_bin *b = &r.bins[i];
+    assert_true(nlsh_reliability_n_bins(r) > 8);
+    for (size_t i = 0; i < nlsh_reliability_n_bins(r); i++) {
+        const struct nlsh_reliability_bin bin = bin_at(r, i), *b = &bin;
         assert_true(b->predicted >= b->low && b->predicted < b->high);
-        assert_true(i == 0 || b->low >= r.bins[i - 1].high);
+        assert_true(i == 0 || b->low >= bin_at(r, i - 1).high);
         /* draws without memory: what the error of a share is then */
         double plain = sqrt(b->predicted * (1 - b->predicted) / (double)(b->n_pairs * K));
         assert_true(fabs(b->observed - b->predicted) <= 4 * plain);
@@ -147,19 +155,24 @@ static void test_right(void **state)
         n_pairs += b->n_pairs;
     }
     assert_int_equal(n_pairs, (uint64_t)N_QUERIES * M);
-    assert_true(r.gap < 0.02);
-    nlsh_reliability_free(&r);
+    assert_int_equal(nlsh_reliability_n_queries(r), N_QUERIES);
+    struct nlsh_reliability_bin past = {.struct_size = sizeof past}, unset = {.low = -1};
+    assert_int_equal(nlsh_reliability_bin(r, nlsh_reliability_n_bins(r), &past), 0);
+    assert_int_equal(nlsh_reliability_bin(r, 0, &unset), 0);
+    assert_true(unset.low == -1);
+    assert_true(nlsh_reliability_gap(r) < 0.02);
+    nlsh_reliability_free(r);
 }
 
 /* One that is too sure is seen to be: what it says often comes less often, the rest more often. */
 static void test_too_sure(void **state)
 {
     (void)state;
-    struct nlsh_reliability r = judge(2, N_QUERIES, 2);
-    const struct nlsh_reliability_bin *last = &r.bins[r.n_bins - 1];
+    struct nlsh_reliability *r = judge(2, N_QUERIES, 2);
+    const struct nlsh_reliability_bin bin = bin_at(r, nlsh_reliability_n_bins(r) - 1), *last = &bin;
     assert_true(last->predicted > last->observed + 10 * last->error);
-    assert_true(r.gap > 0.3);
-    nlsh_reliability_free(&r);
+    assert_true(nlsh_reliability_gap(r) > 0.3);
+    nlsh_reliability_free(r);
 }
 
 /* The gap by its definition, of one query whose ten neighbours share a bucket. */
@@ -168,59 +181,65 @@ static void test_by_hand(void **state)
     (void)state;
     float p[M];
     double gap = 0;
-    uint32_t kept[K];
+    uint64_t kept[K];
     memcpy(kept, truth_ids, sizeof kept);
     for (size_t i = 0; i < K; i++) truth_ids[i] = 2;
-    struct nlsh_reliability r = judge(1, 1, 1);
+    struct nlsh_reliability *r = judge(1, 1, 1);
     memcpy(truth_ids, kept, sizeof kept);
     shares_of(0, 1, p);
-    for (size_t i = 0; i < r.n_bins; i++) {
+    for (size_t i = 0; i < nlsh_reliability_n_bins(r); i++) {
+        const struct nlsh_reliability_bin bin = bin_at(r, i);
         double predicted = 0, observed = 0;
         size_t n = 0;
         for (size_t b = 0; b < M; b++) {
-            if ((double)p[b] < r.bins[i].low || (double)p[b] >= r.bins[i].high) continue;
+            if ((double)p[b] < bin.low || (double)p[b] >= bin.high) continue;
             predicted += (double)p[b];
             observed += b == 2;
             n++;
         }
-        assert_int_equal(n, r.bins[i].n_pairs);
-        assert_true(fabs(r.bins[i].predicted - predicted / (double)n) < 1e-12);
-        assert_true(fabs(r.bins[i].observed - observed / (double)n) < 1e-12);
+        assert_int_equal(n, bin.n_pairs);
+        assert_true(fabs(bin.predicted - predicted / (double)n) < 1e-12);
+        assert_true(fabs(bin.observed - observed / (double)n) < 1e-12);
         gap += fabs(predicted - observed);
     }
-    assert_true(fabs(gap - r.gap) < 1e-12);
-    nlsh_reliability_free(&r);
+    assert_true(fabs(gap - nlsh_reliability_gap(r)) < 1e-12);
+    nlsh_reliability_free(r);
 }
 
 static void test_threads(void **state)
 {
     (void)state;
-    struct nlsh_reliability one = judge(1.3, 1000, 1), many = judge(1.3, 1000, 5);
-    assert_int_equal(one.n_bins, many.n_bins);
-    assert_memory_equal(one.bins, many.bins, one.n_bins * sizeof *one.bins);
-    assert_true(one.gap == many.gap);
-    nlsh_reliability_free(&one);
-    nlsh_reliability_free(&many);
+    struct nlsh_reliability *one = judge(1.3, 1000, 1), *many = judge(1.3, 1000, 5);
+    size_t n = nlsh_reliability_n_bins(one);
+    assert_int_equal(n, nlsh_reliability_n_bins(many));
+    for (size_t i = 0; i < n; i++) {
+        const struct nlsh_reliability_bin a = bin_at(one, i), b = bin_at(many, i);
+        assert_memory_equal(&a, &b, sizeof a);
+    }
+    assert_true(nlsh_reliability_gap(one) == nlsh_reliability_gap(many));
+    nlsh_reliability_free(one);
+    nlsh_reliability_free(many);
 }
 
 static void test_refused(void **state)
 {
     (void)state;
     struct nlsh_index index = {.power = 1, .failing_query = 100};
-    struct nlsh_matrix matrix = {queries, 1000, 1, NLSH_F32};
-    struct nlsh_neighbors truth = {.n_rows = 1000, .k = K, .ids = truth_ids};
-    struct nlsh_reliability out;
+    struct nlsh_matrix matrix = {queries, 1000, 1, NLSH_F32, 0};
+    struct nlsh_neighbors truth = {
+        .struct_size = sizeof truth, .n_rows = 1000, .k = K, .ids = truth_ids};
+    struct nlsh_reliability *out;
     struct nlsh_error error;
     assert_int_equal(nlsh_reliability(&index, &matrix, &truth, K, NULL, &out, &error),
                      NLSH_E_INTERNAL);
     assert_string_equal(error.message, "failed at 100");
-    assert_null(out.bins);
+    assert_null(out);
     assert_int_equal(nlsh_reliability(&index, &matrix, &truth, K + 1, NULL, &out, &error),
                      NLSH_E_ARG);
     truth.n_rows = 999;
     assert_int_equal(nlsh_reliability(&index, &matrix, &truth, K, NULL, &out, &error),
                      NLSH_E_MISMATCH);
-    nlsh_reliability_free(&out);
+    nlsh_reliability_free(out);
     nlsh_reliability_free(NULL);
 }
 

@@ -71,7 +71,7 @@ static inline struct nlsh_matrix make_set(struct nlsh__rng *rng, enum nlsh_type 
             data[i] = (float)set_float(kind, i / dim, center, rng);
     }
     free(centers);
-    return (struct nlsh_matrix){data, n, dim, type};
+    return (struct nlsh_matrix){data, n, dim, type, 0};
 }
 
 static inline double set_l2sq(const struct nlsh_matrix *a, size_t i, const struct nlsh_matrix *b,
@@ -87,7 +87,8 @@ static inline double set_l2sq(const struct nlsh_matrix *a, size_t i, const struc
 
 static inline struct nlsh__job job_of(size_t n_threads, nlsh_progress_fn *progress, void *user)
 {
-    struct nlsh_run run = {.n_threads = n_threads, .progress = progress, .user = user};
+    struct nlsh_run run = {
+        .struct_size = sizeof run, .n_threads = n_threads, .progress = progress, .user = user};
     struct nlsh__job job;
     assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
     return job;

@@ -7,7 +7,7 @@
 #include "sets.h"
 
 typedef enum nlsh_status graph_fn(const struct nlsh_matrix *base, size_t k, uint64_t seed,
-                                  const struct nlsh__job *job, struct nlsh_neighbors *out,
+                                  const struct nlsh__job *job, struct nlsh__neighbors *out,
                                   struct nlsh_error *error);
 
 enum { LARGE = 21000 }; /* pieces are exact below 20,000 */
@@ -15,7 +15,8 @@ enum { LARGE = 21000 }; /* pieces are exact below 20,000 */
 static struct nlsh__rng rng;
 
 /* Ids in range, no row among its own, none twice; distances those of the ids, ascending. */
-static void check_rows(const struct nlsh_matrix *base, const struct nlsh_neighbors *found, size_t k)
+static void check_rows(const struct nlsh_matrix *base, const struct nlsh__neighbors *found,
+                       size_t k)
 {
     assert_int_equal(found->n_rows, base->n_rows);
     assert_int_equal(found->k, k);
@@ -37,11 +38,11 @@ static void check_rows(const struct nlsh_matrix *base, const struct nlsh_neighbo
 }
 
 /* The share of neighbours that are no farther than the k-th true one, over every 7th row. */
-static double recall_of(const struct nlsh_matrix *base, const struct nlsh_neighbors *found,
+static double recall_of(const struct nlsh_matrix *base, const struct nlsh__neighbors *found,
                         const struct nlsh__job *job)
 {
     struct nlsh_matrix some = *base;
-    struct nlsh_neighbors truth;
+    struct nlsh__neighbors truth;
     size_t size = base->dim * (base->type == NLSH_U8 ? 1 : sizeof(float)), hits = 0, k = found->k;
     some.n_rows = (base->n_rows + 6) / 7;
     uint8_t *rows = malloc(some.n_rows * size);
@@ -53,7 +54,7 @@ static double recall_of(const struct nlsh_matrix *base, const struct nlsh_neighb
     for (size_t i = 0; i < some.n_rows; i++)
         for (size_t j = 0; j < k; j++)
             hits += found->l2sq[7 * i * k + j] <= truth.l2sq[i * (k + 1) + k];
-    nlsh_neighbors_free(&truth);
+    nlsh__neighbors_free(&truth);
     free(rows);
     return (double)hits / (double)(some.n_rows * k);
 }
@@ -63,7 +64,7 @@ static void check_graph(graph_fn *graph, enum nlsh_type type, enum set_kind kind
 {
     struct nlsh_matrix base = make_set(&rng, type, kind, n, dim);
     struct nlsh__job job = job_of(2, NULL, NULL);
-    struct nlsh_neighbors found;
+    struct nlsh__neighbors found;
     struct nlsh_error error;
     if (graph(&base, k, 1, &job, &found, &error) != NLSH_OK) fail_msg("%s", error.message);
     check_rows(&base, &found, k);
@@ -71,7 +72,7 @@ static void check_graph(graph_fn *graph, enum nlsh_type type, enum set_kind kind
     if (!(recall >= least))
         fail_msg("type %d, kind %d, %zu x %zu, k %zu: recall %.4f", (int)type, (int)kind, n, dim, k,
                  recall);
-    nlsh_neighbors_free(&found);
+    nlsh__neighbors_free(&found);
     nlsh__job_end(&job);
     free((void *)(uintptr_t)base.data);
 }
@@ -123,7 +124,7 @@ static void same_for_any_number_of_threads(void **state)
     (void)state;
     for (int type = 0; type < 2; type++) {
         struct nlsh_matrix base = make_set(&rng, type ? NLSH_F32 : NLSH_U8, SET_RANDOM, LARGE, 6);
-        struct nlsh_neighbors found[3], other;
+        struct nlsh__neighbors found[3], other;
         for (size_t t = 0; t < 3; t++) {
             struct nlsh__job job = job_of(t + 1, NULL, NULL);
             assert_int_equal(nlsh__pieces_neighbors(&base, 9, 5, &job, &found[t], NULL), NLSH_OK);
@@ -134,8 +135,8 @@ static void same_for_any_number_of_threads(void **state)
             assert_memory_equal(found[t].l2sq, found[0].l2sq, LARGE * 9 * sizeof(float));
         }
         assert_memory_not_equal(other.ids, found[0].ids, LARGE * 9 * sizeof(uint32_t));
-        for (size_t t = 0; t < 3; t++) nlsh_neighbors_free(&found[t]);
-        nlsh_neighbors_free(&other);
+        for (size_t t = 0; t < 3; t++) nlsh__neighbors_free(&found[t]);
+        nlsh__neighbors_free(&other);
         free((void *)(uintptr_t)base.data);
     }
 }
@@ -146,7 +147,7 @@ static void overflow_is_an_error(void **state)
     (void)state;
     struct nlsh_matrix base = make_set(&rng, NLSH_F32, SET_RANDOM, LARGE, 3);
     struct nlsh__job job = job_of(1, NULL, NULL);
-    struct nlsh_neighbors found;
+    struct nlsh__neighbors found;
     struct nlsh_error error;
     for (size_t i = 0; i < LARGE * 3; i++) ((float *)(uintptr_t)base.data)[i] *= 1e25f;
     assert_int_equal(nlsh__pieces_neighbors(&base, 5, 1, &job, &found, &error), NLSH_E_DATA);
@@ -163,7 +164,7 @@ static void stops_where_it_is_told(void **state)
     for (int calls = 0; calls < 9; calls += 4) {
         int left = calls;
         struct nlsh__job job = job_of(2, stop_after, &left);
-        struct nlsh_neighbors found;
+        struct nlsh__neighbors found;
         assert_int_equal(nlsh__pieces_neighbors(&base, 5, 1, &job, &found, NULL),
                          NLSH_E_INTERRUPTED);
         assert_null(found.ids);

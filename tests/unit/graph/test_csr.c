@@ -15,9 +15,9 @@
 #define SEED 20260729u
 
 /* k distinct ids of each row, never the row itself, in random order; row 0 is everyone's. */
-static struct nlsh_neighbors random_neighbors(size_t n, size_t k, uint64_t seed)
+static struct nlsh__neighbors random_neighbors(size_t n, size_t k, uint64_t seed)
 {
-    struct nlsh_neighbors neighbors = {.n_rows = n, .k = k};
+    struct nlsh__neighbors neighbors = {.n_rows = n, .k = k};
     struct nlsh__rng rng;
     uint32_t *all = malloc(n * sizeof *all);
     neighbors.ids = malloc(n * k * sizeof *neighbors.ids);
@@ -35,7 +35,7 @@ static struct nlsh_neighbors random_neighbors(size_t n, size_t k, uint64_t seed)
     return neighbors;
 }
 
-static void compare_with_table(const struct nlsh_neighbors *neighbors, size_t k)
+static void compare_with_table(const struct nlsh__neighbors *neighbors, size_t k)
 {
     size_t n = neighbors->n_rows;
     uint8_t *wanted = calloc(n * n, 1);
@@ -71,7 +71,7 @@ static void agrees_with_all_pairs(void **state)
                                       {200, 7}, {300, 1}, {100, 99}, {160, 80}};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         size_t n = sizes[s][0], k = sizes[s][1];
-        struct nlsh_neighbors neighbors = random_neighbors(n, k, SEED + s);
+        struct nlsh__neighbors neighbors = random_neighbors(n, k, SEED + s);
         for (size_t use = 1; use <= k; use += 1 + k / 5) compare_with_table(&neighbors, use);
         compare_with_table(&neighbors, k);
         free(neighbors.ids);
@@ -82,14 +82,14 @@ static void an_id_named_twice_counts_once(void **state)
 {
     (void)state;
     uint32_t ids[] = {1, 1, 2, 0, 0, 1};
-    struct nlsh_neighbors neighbors = {.n_rows = 3, .k = 2, .ids = ids};
+    struct nlsh__neighbors neighbors = {.n_rows = 3, .k = 2, .ids = ids};
     compare_with_table(&neighbors, 2);
 }
 
 static void no_rows(void **state)
 {
     (void)state;
-    struct nlsh_neighbors neighbors = {.n_rows = 0, .k = 3};
+    struct nlsh__neighbors neighbors = {.n_rows = 0, .k = 3};
     struct nlsh__csr csr;
     assert_int_equal(nlsh__csr_from_neighbors(&neighbors, 3, &csr, NULL), NLSH_OK);
     assert_int_equal(csr.n, 0);
@@ -98,7 +98,7 @@ static void no_rows(void **state)
     nlsh__csr_free(NULL);
 }
 
-static void expect_arg(struct nlsh_neighbors *neighbors, size_t k, const char *word)
+static void expect_arg(struct nlsh__neighbors *neighbors, size_t k, const char *word)
 {
     struct nlsh__csr csr = {.n = 99};
     struct nlsh_error error = {0};
@@ -112,14 +112,14 @@ static void expect_arg(struct nlsh_neighbors *neighbors, size_t k, const char *w
 static void bad_ids_and_bad_k(void **state)
 {
     (void)state;
-    struct nlsh_neighbors neighbors = random_neighbors(40, 5, SEED);
+    struct nlsh__neighbors neighbors = random_neighbors(40, 5, SEED);
     expect_arg(&neighbors, 0, "k 0");
     expect_arg(&neighbors, 6, "k 6 wanted, the graph has 5");
     for (size_t place = 0; place < 200; place += 13) {
         uint32_t saved = neighbors.ids[place];
         neighbors.ids[place] = 40;
         expect_arg(&neighbors, 5, "40 is not below 40");
-        neighbors.ids[place] = NLSH_NO_ID;
+        neighbors.ids[place] = NLSH__NO_ROW;
         expect_arg(&neighbors, 5, "not below 40");
         neighbors.ids[place] = (uint32_t)(place / 5);
         expect_arg(&neighbors, 5, "names itself");
@@ -127,7 +127,7 @@ static void bad_ids_and_bad_k(void **state)
     }
     /* What is not used is not looked at. */
     neighbors.ids[4] = 1000;
-    compare_with_table(&(struct nlsh_neighbors){40, 5, neighbors.ids, NULL}, 4);
+    compare_with_table(&(struct nlsh__neighbors){40, 5, neighbors.ids, NULL}, 4);
     free(neighbors.ids);
 }
 

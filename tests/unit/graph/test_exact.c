@@ -50,7 +50,7 @@ static size_t sorted(const struct nlsh_matrix *base, const struct nlsh_matrix *q
 }
 
 static void check_answer(const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
-                         const struct nlsh_neighbors *found, size_t k, int exclude_self,
+                         const struct nlsh__neighbors *found, size_t k, int exclude_self,
                          const char *what)
 {
     struct pair *pairs = malloc(base->n_rows * sizeof *pairs);
@@ -80,13 +80,13 @@ static void check(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   int exclude_self, const char *what)
 {
     struct nlsh__job job = job_of(1, NULL, NULL);
-    struct nlsh_neighbors found;
+    struct nlsh__neighbors found;
     struct nlsh_error error = {0};
     enum nlsh_status status =
         nlsh__exact_neighbors(base, queries, k, exclude_self, "test", &job, &found, &error);
     if (status != NLSH_OK) fail_msg("%s: %s", what, error.message);
     check_answer(base, queries, &found, k, exclude_self, what);
-    nlsh_neighbors_free(&found);
+    nlsh__neighbors_free(&found);
     nlsh__job_end(&job);
 }
 
@@ -146,7 +146,7 @@ static void any_number_of_threads(void **state)
         for (int far_off = 0; far_off < 2; far_off++) {
             struct nlsh_matrix m = make_set(&rng, type ? NLSH_F32 : NLSH_U8,
                                             far_off ? SET_CLUSTERS : SET_FEW_LEVELS, 1100, 10);
-            struct nlsh_neighbors found[3];
+            struct nlsh__neighbors found[3];
             for (size_t t = 0; t < 3; t++) {
                 struct nlsh__job job = job_of(t + 1, NULL, NULL);
                 assert_int_equal(
@@ -155,7 +155,7 @@ static void any_number_of_threads(void **state)
                 assert_memory_equal(found[t].ids, found[0].ids, 1100 * 10 * 4);
                 assert_memory_equal(found[t].l2sq, found[0].l2sq, 1100 * 10 * 4);
             }
-            for (size_t t = 0; t < 3; t++) nlsh_neighbors_free(&found[t]);
+            for (size_t t = 0; t < 3; t++) nlsh__neighbors_free(&found[t]);
             free((void *)m.data);
         }
 }
@@ -168,7 +168,7 @@ static void too_large_to_square(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
         struct nlsh_matrix m = make_set(&rng, NLSH_F32, SET_RANDOM, 300, 8);
-        struct nlsh_neighbors found;
+        struct nlsh__neighbors found;
         struct nlsh_error error = {0};
         for (size_t i = 0; i < 300 * 8; i++) {
             float *x = (float *)m.data + i;
@@ -194,13 +194,13 @@ static void right_or_refused_at_any_scale(void **state)
     (void)state;
     for (int exponent = -24; exponent <= 24; exponent++) {
         struct nlsh_matrix m = make_set(&rng, NLSH_F32, SET_RANDOM, 90, 6);
-        struct nlsh_neighbors found;
+        struct nlsh__neighbors found;
         for (size_t i = 0; i < 90 * 6; i++)
             ((float *)m.data)[i] *= (float)pow(10, exponent) * (i / 6 % 4 == 0 ? 30 : 1);
         enum nlsh_status status = nlsh__exact_neighbors(&m, &m, 4, 1, "test", &job, &found, NULL);
         if (status == NLSH_OK) {
             check_answer(&m, &m, &found, 4, 1, "scales");
-            nlsh_neighbors_free(&found);
+            nlsh__neighbors_free(&found);
             n_right++;
         } else {
             assert_int_equal(status, NLSH_E_DATA);
@@ -220,7 +220,7 @@ static void stops_when_asked(void **state)
     for (int calls = 0; calls < 2; calls++) {
         int left = calls;
         struct nlsh__job job = job_of(2, stop_after, &left);
-        struct nlsh_neighbors found;
+        struct nlsh__neighbors found;
         struct nlsh_error error = {0};
         assert_int_equal(nlsh__exact_neighbors(&m, &m, 5, 1, "a stage", &job, &found, &error),
                          NLSH_E_INTERRUPTED);
@@ -241,13 +241,13 @@ static int answer(void)
     for (size_t dim = 1; dim <= 131; dim += 13) {
         struct nlsh_matrix m =
             make_set(&rng, NLSH_U8, dim % 2 ? SET_RANDOM : SET_FEW_LEVELS, 333, dim);
-        struct nlsh_neighbors found;
+        struct nlsh__neighbors found;
         if (nlsh__exact_neighbors(&m, &m, 10, 1, "test", &job, &found, NULL) != NLSH_OK) return 1;
         for (size_t i = 0; i < 3330; i++) {
             hash = (hash ^ found.ids[i]) * 1099511628211u;
             hash = (hash ^ (uint64_t)found.l2sq[i]) * 1099511628211u;
         }
-        nlsh_neighbors_free(&found);
+        nlsh__neighbors_free(&found);
         free((void *)m.data);
     }
     printf("%s %016llx\n", nlsh_cpu(), (unsigned long long)hash);

@@ -14,14 +14,14 @@ static void whole_files_open(void **state)
     for (int i = 0; i < 2; i++) {
         size_t size = 0;
         struct nlsh_index *index;
-        struct nlsh_index_info info;
+        struct nlsh_index_info info = {.struct_size = sizeof info};
         uint8_t *file = written_metric(metrics[i], &size);
         expect(file, size, NLSH_OK, "");
         /* Readers that do not know the section must not read past it. */
         assert_int_equal(entry_of(file, NLSH__SECTION_METRIC)->flags, NLSH__SECTION_REQUIRED);
         const struct nlsh__map map = sample_copy(file, size);
         assert_int_equal(nlsh__index_load("x", &map, 0, &index, NULL), NLSH_OK);
-        nlsh_index_info(index, &info);
+        assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
         assert_int_equal(info.metric, metrics[i]);
         assert_true(info.data_hash == sample.meta.data_hash);
         nlsh_index_close(index);

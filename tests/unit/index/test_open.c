@@ -124,12 +124,12 @@ static void test_damaged_files(void **state)
         assert_int_equal(nlsh_index_verify(path, &error), judge(bytes, size, &error));
         assert_int_equal(nlsh_index_verify(path, &error) == NLSH_OK, 0);
         assert_non_null(strstr(error.message, path));
-        if (nlsh_index_open(path, &index, NULL) == NLSH_OK) sample_use(index);
+        if (nlsh_index_open(path, NULL, &index, NULL) == NLSH_OK) sample_use(index);
         nlsh_index_close(index);
         bytes[i] ^= 4;
         spit(path, bytes, i);
         assert_int_equal(nlsh_index_verify(path, &error), NLSH_E_DATA);
-        assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_E_DATA);
+        assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_E_DATA);
         assert_null(index);
     }
     free(bytes);
@@ -140,13 +140,14 @@ static void test_no_input(void **state)
     (void)state;
     struct nlsh_error error;
     struct nlsh_index *index = (void *)1;
-    assert_int_equal(nlsh_index_open(scratch_path("absent"), &index, &error), NLSH_E_NO_INPUT);
+    assert_int_equal(nlsh_index_open(scratch_path("absent"), NULL, &index, &error),
+                     NLSH_E_NO_INPUT);
     assert_null(index);
-    assert_int_equal(nlsh_index_open(scratch, &index, &error), NLSH_E_NO_INPUT);
+    assert_int_equal(nlsh_index_open(scratch, NULL, &index, &error), NLSH_E_NO_INPUT);
     assert_non_null(strstr(error.message, "directory"));
-    assert_int_equal(nlsh_index_open("", &index, &error), NLSH_E_ARG);
-    assert_int_equal(nlsh_index_open(NULL, &index, NULL), NLSH_E_ARG);
-    assert_int_equal(nlsh_index_open("x", NULL, NULL), NLSH_E_ARG);
+    assert_int_equal(nlsh_index_open("", NULL, &index, &error), NLSH_E_ARG);
+    assert_int_equal(nlsh_index_open(NULL, NULL, &index, NULL), NLSH_E_ARG);
+    assert_int_equal(nlsh_index_open("x", NULL, NULL, NULL), NLSH_E_ARG);
     assert_int_equal(nlsh_index_verify(NULL, NULL), NLSH_E_ARG);
     assert_int_equal(nlsh_index_verify(scratch_path("absent"), NULL), NLSH_E_NO_INPUT);
     nlsh_index_close(NULL);

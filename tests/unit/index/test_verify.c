@@ -343,25 +343,40 @@ static void test_hostile_settings(void **state)
     free(bytes);
 }
 
+/* Every place holds another row: else neither call takes the file. */
+static void test_hostile_rows(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_F32, &size);
+    struct nlsh_index *index;
+    struct nlsh_error error;
+    const char *path = scratch_path("rows.nlsh");
+    const uint32_t rows[] = {1, SAMPLE_ROWS, UINT32_MAX}; /* a double, two out of range */
+    for (size_t place = 0; place < SAMPLE_ROWS; place++)
+        for (int i = 0; i < 3; i++) {
+            uint8_t *file = copy_of(bytes, size);
+            uint32_t *stored = section_of(file, NLSH__SECTION_IDS);
+            if (stored[place] != rows[i]) {
+                stored[place] = rows[i];
+                sample_seal(file, size);
+                expect(file, size, NLSH_E_DATA, i == 0 ? "at another place too" : "too large");
+                spit(path, file, size);
+                assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_E_DATA);
+                assert_null(index);
+                assert_int_equal(nlsh_index_verify(path, &error), NLSH_E_DATA);
+            }
+            free(file);
+        }
+    free(bytes);
+}
+
 /* What only verify looks at: open takes it, verify says no. */
 static void test_what_verify_adds(void **state)
 {
     (void)state;
     size_t size;
     uint8_t *bytes = written(NLSH_F32, &size);
-    struct nlsh_index *index;
-    const char *path = scratch_path("deep.nlsh");
-    const uint32_t ids[] = {1, SAMPLE_ROWS, UINT32_MAX}; /* a double, two out of range */
-    for (int i = 0; i < 3; i++) {
-        uint8_t *file = copy_of(bytes, size);
-        ((uint32_t *)section_of(file, NLSH__SECTION_IDS))[0] = ids[i];
-        sample_seal(file, size);
-        expect(file, size, NLSH_E_DATA, i == 0 ? "another row's" : "too large");
-        spit(path, file, size);
-        assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
-        nlsh_index_close(index);
-        free(file);
-    }
     const float values[] = {NAN, INFINITY, -INFINITY};
     for (int i = 0; i < 3; i++) {
         uint8_t *file = copy_of(bytes, size);
@@ -450,7 +465,8 @@ int main(void)
         cmocka_unit_test(test_hostile_meta),     cmocka_unit_test(test_hostile_buckets),
         cmocka_unit_test(test_hostile_targets),  cmocka_unit_test(test_hostile_groups),
         cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
-        cmocka_unit_test(test_router_refuses),   cmocka_unit_test(test_random_hostility),
+        cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
+        cmocka_unit_test(test_random_hostility),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

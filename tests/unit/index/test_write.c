@@ -21,12 +21,12 @@ static void check_round_trip(enum nlsh_type source)
     uint8_t *bytes = written(source, &size);
     const char *path = scratch_path("written.nlsh");
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_error error = {.status = NLSH_E_DATA, .message = "left over"};
-    assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_OK);
     assert_int_equal(error.status, NLSH_OK);
     assert_int_equal(error.message[0], '\0');
-    nlsh_index_info(index, &info);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_int_equal(info.n_rows, SAMPLE_ROWS);
     assert_int_equal(info.dim, SAMPLE_DIM);
     assert_int_equal(info.type, source);
@@ -39,8 +39,18 @@ static void check_round_trip(enum nlsh_type source)
     assert_int_equal(info.size_bytes, size);
     assert_string_equal(info.settings, sample.settings);
     assert_true(info.disagreement == 0.125);
-    assert_memory_equal(nlsh_index_bucket_offsets(index), sample.buckets, sizeof sample.buckets);
-    assert_memory_equal(nlsh_index_ids(index), sample.ids, sizeof sample.ids);
+    assert_int_equal(info.format, NLSH__INDEX_VERSION);
+    assert_int_equal(info.n_segments, 1);
+    assert_int_equal(info.has_keys, 0);
+    struct nlsh_segment segment = {.struct_size = sizeof segment}, unset = {.n_rows = 7};
+    assert_int_equal(nlsh_index_segment(index, 0, &segment), 1);
+    assert_int_equal(segment.n_rows, SAMPLE_ROWS);
+    assert_memory_equal(segment.bucket_offsets, sample.buckets, sizeof sample.buckets);
+    assert_memory_equal(segment.rows, sample.ids, sizeof sample.ids);
+    assert_null(segment.keys);
+    assert_int_equal(nlsh_index_segment(index, 1, &segment), 0);
+    assert_int_equal(nlsh_index_segment(index, 0, &unset), 0);
+    assert_int_equal(unset.n_rows, 7);
     assert_memory_equal(index->vectors, sample.sections[4].data, sample.sections[4].size);
     assert_int_equal(index->targets.n, 2);
     assert_int_equal(index->targets.k[1], 10);
@@ -53,7 +63,7 @@ static void check_round_trip(enum nlsh_type source)
     assert_int_equal((uintptr_t)index->router % 64, 0);
 
     /* The account of the file: in order, aligned, every section with what was written. */
-    struct nlsh_section_info section;
+    struct nlsh_section_info section = {.struct_size = sizeof section};
     uint64_t end = 64 + 32 * sample.n_sections;
     for (size_t i = 0; i < sample.n_sections; i++) {
         assert_int_equal(nlsh_index_section(index, i, &section), 1);
@@ -63,6 +73,8 @@ static void check_round_trip(enum nlsh_type source)
         assert_memory_equal(bytes + section.offset, sample.sections[i].data, section.size_bytes);
         end = section.offset + section.size_bytes;
         assert_string_equal(section.name, nlsh__section_name(sample.sections[i].id));
+        assert_int_equal(section.used, sample.sections[i].id != SAMPLE_UNKNOWN);
+        assert_int_equal(section.segment, 0);
     }
     assert_int_equal(end, size);
     assert_int_equal(nlsh_index_section(index, sample.n_sections, &section), 0);
@@ -91,13 +103,13 @@ static void test_narrowed_floats(void **state)
 {
     (void)state;
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     const char *path = scratch_path("narrowed.nlsh");
     sample_make(&sample, NLSH_U8);
     sample.meta.source_type = NLSH_F32;
     assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, NULL), NLSH_OK);
-    assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
-    nlsh_index_info(index, &info);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_int_equal(info.type, NLSH_U8);
     nlsh_index_close(index);
 }
@@ -106,7 +118,7 @@ static void test_smallest(void **state)
 {
     (void)state;
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_error error;
     const char *path = scratch_path("smallest.nlsh");
     sample_make(&sample, NLSH_U8);
@@ -119,13 +131,13 @@ static void test_smallest(void **state)
     sample_router(&sample, 1, 1, 0);
     sample.sections[5].size = sample.router_size;
     sample.n_sections = 6;
-    sample.meta.data_hash = nlsh_data_hash(&(struct nlsh_matrix){sample.bytes, 1, 1, NLSH_U8});
+    sample.meta.data_hash = nlsh_data_hash(&(struct nlsh_matrix){sample.bytes, 1, 1, NLSH_U8, 0});
     assert_int_equal(nlsh__index_write(path, sample.sections, 6, &error), NLSH_OK);
     assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
-    assert_int_equal(nlsh_index_open(path, &index, &error), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_OK);
     assert_int_equal(index->targets.n, 0);
     assert_null(index->codes);
-    nlsh_index_info(index, &info);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_int_equal(info.bucket_min, 1);
     assert_int_equal(info.bucket_max, 1);
     nlsh_index_close(index);
@@ -240,14 +252,14 @@ static void test_replaced_while_open(void **state)
     (void)state;
     const char *path = scratch_path("replaced.nlsh");
     struct nlsh_index *index;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     sample_make(&sample, NLSH_U8);
     assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
-    assert_int_equal(nlsh_index_open(path, &index, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
     const uint64_t hash = sample.meta.data_hash;
     sample.meta.data_hash = 1;
     assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
-    nlsh_index_info(index, &info);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_true(info.data_hash == hash);
     sample_use(index);
     nlsh_index_close(index);

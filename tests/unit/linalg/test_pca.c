@@ -9,7 +9,7 @@ static struct nlsh__rng rng;
 
 static struct nlsh__job job_of(size_t n_threads)
 {
-    struct nlsh_run run = {.n_threads = n_threads};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = n_threads};
     struct nlsh__job job;
     assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
     return job;
@@ -43,7 +43,7 @@ static struct nlsh_matrix make_rows(enum nlsh_type type, size_t n, size_t dim)
     }
     free(mix);
     free(z);
-    return (struct nlsh_matrix){data, n, dim, type};
+    return (struct nlsh_matrix){data, n, dim, type, 0};
 }
 
 static double *covariance(const struct nlsh_matrix *m)
@@ -165,7 +165,7 @@ static void all_components_are_the_identity(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         size_t n = shapes[s][0], dim = shapes[s][1];
-        struct nlsh_matrix m = {NULL, n, dim, NLSH_F32};
+        struct nlsh_matrix m = {NULL, n, dim, NLSH_F32, 0};
         float *rows = malloc(n * dim * sizeof *rows), *out = malloc(n * dim * sizeof *out);
         struct nlsh__job job = job_of(2);
         struct nlsh__projection p;
@@ -196,7 +196,7 @@ static void constant_rows(void **state)
     for (size_t n = 1; n <= 600; n += 599)
         for (size_t n_components = 2; n_components <= 6; n_components += 4) {
             float rows[600 * 6], out[600 * 6];
-            struct nlsh_matrix m = {rows, n, 6, NLSH_F32};
+            struct nlsh_matrix m = {rows, n, 6, NLSH_F32, 0};
             struct nlsh__job job = job_of(1);
             struct nlsh__projection p;
             for (size_t i = 0; i < n * 6; i++) rows[i] = 0.25f * (float)(i % 6);
@@ -213,7 +213,7 @@ static void constant_rows(void **state)
 static void values_too_large(void **state)
 {
     float rows[50 * 5], out[50 * 5];
-    struct nlsh_matrix m = {rows, 50, 5, NLSH_F32};
+    struct nlsh_matrix m = {rows, 50, 5, NLSH_F32, 0};
     struct nlsh__job job = job_of(1);
     struct nlsh__projection p;
     struct nlsh_error error = {0};

@@ -29,8 +29,8 @@ static void build_every_way(const struct nlsh_matrix *base, size_t m)
     static const enum nlsh_partitioner partitioners[] = {
         NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO};
     static struct near want[2000];
-    static uint32_t ids[2000];
-    static float l2sq[2000];
+    static uint64_t keys[2000];
+    static float distances[2000];
     for (size_t way = 0; way < 6; way++) {
         struct nlsh_build_options o;
         small_options(&o, m);
@@ -43,27 +43,27 @@ static void build_every_way(const struct nlsh_matrix *base, size_t m)
         struct nlsh_index *index = built_index(base, &o, "odd");
         struct nlsh_error error;
         if (nlsh_index_verify(test_path("odd"), &error) != NLSH_OK) fail_msg("%s", error.message);
-        struct nlsh_index_info info;
-        nlsh_index_info(index, &info);
+        struct nlsh_index_info info = {.struct_size = sizeof info};
+        assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
         assert_int_equal(info.n_rows, base->n_rows);
         if (m != NLSH_AUTO) assert_int_equal(info.n_buckets, m);
         assert_true(info.bucket_min >= 1);
         assert_true(info.disagreement >= 0 && info.disagreement <= 1);
         struct nlsh_searcher *s;
-        struct nlsh_matrix query = {base->data, 1, base->dim, base->type};
+        struct nlsh_matrix query = {base->data, 1, base->dim, base->type, 0};
         struct nlsh_search_options how;
         assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
-        nlsh_search_options_init(&how);
+        nlsh_search_options_init(&how, sizeof how);
         how.k = base->n_rows;
         how.probes = (double)info.n_buckets;
-        assert_int_equal(nlsh_search(s, &query, &how, ids, l2sq, NULL, NULL), NLSH_OK);
+        assert_int_equal(nlsh_search(s, &query, &how, keys, distances, NULL, NULL), NLSH_OK);
         naive_search(base, NULL, &query, 0, want);
-        check_answer(base, &query, 0, want, base->n_rows, base->n_rows, ids, l2sq,
+        check_answer(base, &query, 0, want, base->n_rows, base->n_rows, keys, distances,
                      base->type != NLSH_F32);
         for (how.recall = 0.5, how.probes = 0; how.recall < 1; how.recall += 0.4999) {
             how.k = 1;
-            assert_int_equal(nlsh_search(s, &query, &how, ids, l2sq, NULL, NULL), NLSH_OK);
-            assert_true(ids[0] < base->n_rows);
+            assert_int_equal(nlsh_search(s, &query, &how, keys, distances, NULL, NULL), NLSH_OK);
+            assert_true(keys[0] < base->n_rows);
         }
         nlsh_searcher_free(s);
         nlsh_index_close(index);
@@ -137,7 +137,7 @@ static void components_and_layers(void **state)
     for (size_t components = 1; components <= 11; components++)
         for (size_t layers = 0; layers <= 8; layers += 4) {
             struct nlsh_build_options o;
-            struct nlsh_index_info info;
+            struct nlsh_index_info info = {.struct_size = sizeof info};
             small_options(&o, 5);
             o.components = components;
             o.layers = layers;
@@ -145,7 +145,7 @@ static void components_and_layers(void **state)
             size_t p = components < 9 ? components : 9;
             size_t want = p < 9 ? p * 9 : 0;
             want += layers == 0 ? (p + 1) * 5 : (p + 1) * 16 + (layers - 1) * 17 * 16 + 17 * 5;
-            nlsh_index_info(index, &info);
+            assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
             assert_int_equal(info.router_weights, want);
             nlsh_index_close(index);
         }
@@ -156,8 +156,8 @@ static void auto_chooses(void **state)
 {
     (void)state;
     struct nlsh_build_options o;
-    struct nlsh_build_report report;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_build_report report = {.struct_size = sizeof report};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     size_t size;
     struct nlsh_matrix base = matrix_new(KIND_F32, 600, 10, 15, 14, 7);
     small_options(&o, 8);
@@ -169,7 +169,7 @@ static void auto_chooses(void **state)
     double candidates[2];
     for (size_t i = 0; i < 2; i++) {
         o.partitioner = i ? NLSH_PARTITIONER_METIS : NLSH_PARTITIONER_KMEANS;
-        struct nlsh_build_report alone;
+        struct nlsh_build_report alone = {.struct_size = sizeof alone};
         free(build(&base, &o, &run, &alone, &size));
         candidates[i] = alone.held_out_candidates;
         if (o.partitioner == report.partitioner)
@@ -193,17 +193,18 @@ static void auto_chooses_nodes(void **state)
 {
     (void)state;
     struct nlsh_build_options o;
-    struct nlsh_build_report report, alone;
+    struct nlsh_build_report report = {.struct_size = sizeof report}, alone = report;
     char notes[4096] = "";
-    struct nlsh_run run = {.n_threads = 1, .note = keep_notes, .user = notes};
+    struct nlsh_run run = {
+        .struct_size = sizeof run, .n_threads = 1, .note = keep_notes, .user = notes};
     struct nlsh_matrix base = matrix_new(KIND_F32, 600, 10, 15, 14, 7);
     size_t size, nodes;
     small_options(&o, 8);
     o.nodes = NLSH_AUTO;
     free(build(&base, &o, &run, &report, &size));
     struct nlsh_index *index = built_index(&base, &o, "nodes");
-    struct nlsh_index_info info;
-    nlsh_index_info(index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     const char *at = strstr(info.settings, "\"nodes\": ");
     assert_non_null(at);
     nodes = strtoul(at + strlen("\"nodes\": "), NULL, 10);
@@ -234,7 +235,8 @@ static void refused(const struct nlsh_matrix *base, const struct nlsh_build_opti
                     const char *path, enum nlsh_status status, const char *word)
 {
     size_t calls = 0;
-    struct nlsh_run run = {.n_threads = 1, .progress = count_calls, .user = &calls};
+    struct nlsh_run run = {
+        .struct_size = sizeof run, .n_threads = 1, .progress = count_calls, .user = &calls};
     struct nlsh_error error;
     enum nlsh_status got = nlsh_build(base, o, path, &run, NULL, &error);
     if (got != status) fail_msg("%s: %s", nlsh_status_name(got), error.message);
@@ -285,7 +287,7 @@ static void bases_that_are_refused(void **state)
     o.lr = NAN;
     refused(&base, &o, path, NLSH_E_ARG, "lr");
     small_options(&o, 3);
-    struct nlsh_run run = {.n_threads = 0};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 0};
     struct nlsh_error error;
     assert_int_equal(nlsh_build(&base, &o, path, &run, NULL, &error), NLSH_E_ARG);
     assert_non_null(strstr(error.message, "threads is 0"));
@@ -315,7 +317,7 @@ static void values_beyond_squares(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct nlsh_build_options o;
         struct nlsh_error error;
-        struct nlsh_run run = {.n_threads = 1};
+        struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
         struct nlsh_matrix base = matrix_new(KIND_F32, 120, 6, 6, 10, 10);
         float *data = (float *)(uintptr_t)base.data;
         for (size_t j = 0; j < 120 * 6; j++) data[j] *= sizes[i] / 64;
@@ -364,14 +366,17 @@ static void stop_everywhere(const struct nlsh_matrix *base, const struct nlsh_bu
 {
     struct nlsh_error error;
     size_t size, n = 0;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     const char *path = test_path("stopped");
     uint8_t *bytes = build(base, o, &run, NULL, &size);
     if (before != NULL) test_write_file(path, before, before_size);
     for (;; n++) {
         struct stopper stopper = {.stop_at = n};
-        struct nlsh_run stopped = {
-            .n_threads = 1 + n % 3, .cache_dir = cache, .progress = stop, .user = &stopper};
+        struct nlsh_run stopped = {.struct_size = sizeof stopped,
+                                   .n_threads = 1 + n % 3,
+                                   .cache_dir = cache,
+                                   .progress = stop,
+                                   .user = &stopper};
         enum nlsh_status status = nlsh_build(base, o, path, &stopped, NULL, &error);
         assert_true(n < 5000);
         if (status == NLSH_OK) {
@@ -434,8 +439,11 @@ static int build_and_die(const struct nlsh_matrix *base, const struct nlsh_build
     assert_true(child >= 0);
     if (child == 0) {
         struct stopper stopper = {.stop_at = at, .kill = 1};
-        struct nlsh_run run = {
-            .n_threads = 2, .cache_dir = cache, .progress = stop, .user = &stopper};
+        struct nlsh_run run = {.struct_size = sizeof run,
+                               .n_threads = 2,
+                               .cache_dir = cache,
+                               .progress = stop,
+                               .user = &stopper};
         struct rlimit limit = {most_bytes, RLIM_INFINITY};
         if (most_bytes > 0) setrlimit(RLIMIT_FSIZE, &limit); /* a write beyond it: SIGXFSZ */
         _exit(nlsh_build(base, o, test_path("killed"), &run, NULL, NULL) != NLSH_OK);
@@ -450,7 +458,7 @@ static void killed_half_way(void **state)
 {
     (void)state;
     struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     struct nlsh_error error;
     size_t size, deaths = 0;
     struct nlsh_matrix base = matrix_new(KIND_F32, 400, 30, 6, 10, 12);
@@ -480,7 +488,7 @@ static void killed_half_way(void **state)
         assert_int_equal(count_files("killed"), 0);
     }
     assert_true(count_files(".killed") >= 1); /* the dead could not clean up */
-    struct nlsh_build_report report;
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     if (nlsh_build(&base, &o, test_path("killed"), &run, &report, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     assert_int_equal(report.from_cache[NLSH_STAGE_GRAPH], 1);
@@ -504,7 +512,8 @@ static void the_run_says_what_it_took(void **state)
     struct nlsh_build_options o;
     struct nlsh_matrix base = matrix_new(KIND_U8, 300, 8, 6, 10, 13);
     char first[4096] = "", second[4096] = "";
-    struct nlsh_run run = {.n_threads = 1, .cache_dir = cache_new(), .note = keep_notes};
+    struct nlsh_run run = {
+        .struct_size = sizeof run, .n_threads = 1, .cache_dir = cache_new(), .note = keep_notes};
     size_t size;
     small_options(&o, 4);
     run.user = first;

@@ -2,7 +2,9 @@
  * queries as an index of them would find their neighbours. */
 #include "support/built.h"
 
+#include "evaluate/curve.h"
 #include "make/learner.h"
+#include "vectors/vectors.h"
 
 struct seen {
     size_t epochs;
@@ -29,17 +31,17 @@ static void compare_scores(const char *path, const struct nlsh_matrix *queries,
                            const struct nlsh__learned *learned)
 {
     struct nlsh_index *index;
-    struct nlsh_curve curve;
+    struct nlsh_curve *curve;
     struct nlsh__held_out_score top, threshold;
     struct nlsh_error error;
-    struct nlsh_run run = {.n_threads = 2};
-    if (nlsh_index_open(path, &index, &error) != NLSH_OK) fail_msg("%s", error.message);
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+    if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) fail_msg("%s", error.message);
     struct nlsh_neighbors ids_only = *truth;
-    ids_only.l2sq = NULL; /* ties: a learner takes the truth as it stands */
+    ids_only.distances = NULL; /* ties: a learner takes the truth as it stands */
     assert_int_equal(nlsh_evaluate(index, queries, &ids_only, 10, &run, &curve, &error), NLSH_OK);
     const struct nlsh_curve_point *two = NULL, *low = NULL;
-    for (size_t i = 0; i < curve.n_points; i++) {
-        const struct nlsh_curve_point *p = &curve.points[i];
+    for (size_t i = 0; i < curve->n_points; i++) {
+        const struct nlsh_curve_point *p = &curve->points[i];
         if (p->rule == NLSH_RULE_TOP && p->value == 2) two = p;
         if (p->rule == NLSH_RULE_THRESHOLD && p->recall > 0.7 && low == NULL) low = p;
     }
@@ -54,7 +56,7 @@ static void compare_scores(const char *path, const struct nlsh_matrix *queries,
     assert_float_equal(top.candidates, low->candidates, 1e-6);
     assert_float_equal(top.threshold, low->value, 1e-6);
     assert_float_equal(threshold.candidates, (double)learned->n_rows, 0); /* out of reach */
-    nlsh_curve_free(&curve);
+    nlsh_curve_free(curve);
     nlsh_index_close(index);
 }
 
@@ -63,8 +65,9 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     struct nlsh_build_options o, other;
     struct nlsh_matrix base = matrix_new(kind, 700, 20, 15, 14, 1);
     struct nlsh_matrix queries = matrix_new(kind, 90, 20, 15, 14, 2);
-    struct nlsh_neighbors graph, truth;
-    struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_neighbors graph = {.struct_size = sizeof graph}, truth = graph;
+    struct nlsh__neighbors narrow_graph, narrow_truth;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     struct nlsh_error error;
     struct nlsh__job job;
     struct nlsh__learner *learner;
@@ -77,8 +80,13 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     assert_int_equal(nlsh_graph_build(&base, metric, NLSH_GRAPH_EXACT, 60, 1, &run, &graph, &error),
                      NLSH_OK);
     assert_int_equal(nlsh_ground_truth(&base, &queries, metric, 10, &run, &truth, &error), NLSH_OK);
-    struct nlsh__learner_input input = {
-        .rows = base, .queries = queries, .truth = truth.ids, .truth_k = 10, .graphs = {graph}};
+    assert_int_equal(nlsh__neighbors_take(&graph, 700, &narrow_graph, &error), NLSH_OK);
+    assert_int_equal(nlsh__neighbors_take(&truth, 700, &narrow_truth, &error), NLSH_OK);
+    struct nlsh__learner_input input = {.rows = base,
+                                        .queries = queries,
+                                        .truth = narrow_truth.ids,
+                                        .truth_k = 10,
+                                        .graphs = {narrow_graph}};
     assert_int_equal(nlsh__job_begin(&run, &job, &error), NLSH_OK);
     if (nlsh__learner_create(&input, &o, &job, &learner, &error) != NLSH_OK)
         fail_msg("%s", error.message);
@@ -112,6 +120,8 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     free(learned_bytes);
     nlsh__learner_free(learner);
     nlsh__job_end(&job);
+    nlsh__neighbors_free(&narrow_graph);
+    nlsh__neighbors_free(&narrow_truth);
     nlsh_neighbors_free(&graph);
     nlsh_neighbors_free(&truth);
     matrix_free(&base);

@@ -4,8 +4,8 @@
 
 static void compare_runs(const struct nlsh_matrix *base, const struct nlsh_build_options *o)
 {
-    struct nlsh_run run = {.n_threads = 1};
-    struct nlsh_build_report report;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     size_t size;
     uint8_t *bytes = build(base, o, &run, &report, &size);
     assert_int_equal(report.index_bytes, size);
@@ -56,10 +56,10 @@ static void a_larger_graph_serves(void **state)
 {
     (void)state;
     struct nlsh_build_options o;
-    struct nlsh_build_report report;
+    struct nlsh_build_report report = {.struct_size = sizeof report};
     struct nlsh_matrix base = matrix_new(KIND_U8, 400, 10, 15, 14, 1);
-    struct nlsh_neighbors graph;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_neighbors graph = {.struct_size = sizeof graph};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     size_t size, again_size;
     small_options(&o, 6);
     o.partitioner = NLSH_PARTITIONER_METIS;
@@ -84,7 +84,7 @@ static void same_bytes_from_the_same_vectors_and_record(void **state)
 {
     (void)state;
     struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     struct nlsh_matrix base = matrix_new(KIND_U8, 500, 12, 15, 14, 2);
     struct nlsh_matrix floats = matrix_new(KIND_WHOLE, 500, 12, 15, 14, 2);
     size_t size;
@@ -95,11 +95,11 @@ static void same_bytes_from_the_same_vectors_and_record(void **state)
     uint8_t *bytes = build(&base, &o, &run, NULL, &size);
     build_again(&floats, &o, &run, bytes, size);
     struct nlsh_index *index = built_index(&base, &o, "record");
-    struct nlsh_index_info info;
-    nlsh_index_info(index, &info);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     test_write_file(test_path("record.json"), info.settings, strlen(info.settings));
     nlsh_index_close(index);
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     struct nlsh_error error;
     if (nlsh_build_options_read(test_path("record.json"), &o, &error) != NLSH_OK)
         fail_msg("%s", error.message);

@@ -33,7 +33,7 @@ static void check_refused(const char *name, const char *value)
 {
     struct nlsh_build_options before, after;
     struct nlsh_error error;
-    nlsh_build_options_init(&before);
+    nlsh_build_options_init(&before, sizeof before);
     memcpy(&after, &before, sizeof after);
     if (nlsh_build_options_set(&after, name, value, &error) != NLSH_E_ARG)
         fail_msg("%s takes \"%s\"", name, value);
@@ -55,7 +55,7 @@ static void the_table_holds_together(void **state)
                                         "scheduler"}; /* promised to users */
     struct nlsh_build_options o, again;
     size_t n = 0;
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     for (; setting(n) != NULL; n++) {
         const struct nlsh_setting *s = setting(n);
         char value[64];
@@ -117,7 +117,7 @@ static void values_read_back(void **state)
             struct nlsh_build_options o, again;
             char text[64], tiny[3];
             const char *name = setting(i)->name;
-            nlsh_build_options_init(&o);
+            nlsh_build_options_init(&o, sizeof o);
             memcpy(&again, &o, sizeof o);
             check_set(&o, name, values[v]);
             assert_int_equal(nlsh_build_options_get(&o, name, text, sizeof text), 1);
@@ -130,7 +130,7 @@ static void values_read_back(void **state)
             assert_non_null(json);
             test_write_file(test_path("s.json"), json, strlen(json));
             struct nlsh_error error;
-            nlsh_build_options_init(&again);
+            nlsh_build_options_init(&again, sizeof again);
             again.layers = 7;
             again.seed = 99;
             if (nlsh_build_options_read(test_path("s.json"), &again, &error) != NLSH_OK)
@@ -141,7 +141,7 @@ static void values_read_back(void **state)
     }
     struct nlsh_build_options o;
     char text[8] = "x";
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(nlsh_build_options_get(&o, "nothing", text, sizeof text), 0);
 }
 
@@ -186,7 +186,7 @@ static void what_is_outside_is_refused(void **state)
         check_refused(pairs[i][0], pairs[i][1]);
     struct nlsh_build_options o;
     struct nlsh_error error;
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(nlsh_build_options_set(&o, "buckets", "5", &error), NLSH_E_ARG);
     assert_non_null(strstr(error.message, "buckets"));
     assert_int_equal(nlsh_build_options_set(&o, "", "5", &error), NLSH_E_ARG);
@@ -207,7 +207,7 @@ static void json_is_read(void **state)
     (void)state;
     struct nlsh_build_options o;
     struct nlsh_error error;
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(read_text("{\"m\": 256, \"labels\": \"hard\", \"lr\": 0.25, \"knn\": \"12\", "
                                "\"batch-size\": 64,\n"
                                "  \"imbalance\": 1, \"seed\": 7, \"epochs\": \"auto\"}",
@@ -267,7 +267,7 @@ static void json_that_is_wrong(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct nlsh_build_options o, before;
         struct nlsh_error error;
-        nlsh_build_options_init(&o);
+        nlsh_build_options_init(&o, sizeof o);
         memcpy(&before, &o, sizeof o);
         enum nlsh_status status = read_text(cases[i].text, &o, &error);
         if (status != cases[i].status) fail_msg("%s: status %d", cases[i].text, (int)status);
@@ -279,7 +279,7 @@ static void json_that_is_wrong(void **state)
     }
     struct nlsh_build_options o;
     struct nlsh_error error;
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(nlsh_build_options_read(test_path("none.json"), &o, &error), NLSH_E_NO_INPUT);
     assert_non_null(strstr(error.message, "none.json"));
     /* Every cut of a good file is an error; so is a directory. */
@@ -302,12 +302,12 @@ static void auto_is_filled_in(void **state)
     for (size_t r = 0; r < 8; r++)
         for (size_t d = 0; d < 8; d++) {
             static const uint8_t data[1];
-            struct nlsh_matrix base = {data, rows[r], dims[d],
-                                       NLSH_U8}; /* its values do not matter */
+            struct nlsh_matrix base = {data, rows[r], dims[d], NLSH_U8,
+                                       0}; /* its values do not matter */
             struct nlsh_build_options o, again;
-            struct nlsh_build_forecast forecast;
+            struct nlsh_build_forecast forecast = {.struct_size = sizeof forecast};
             struct nlsh_error error;
-            nlsh_build_options_init(&o);
+            nlsh_build_options_init(&o, sizeof o);
             if (nlsh_build_resolve(&base, &o, NULL, &forecast, &error) != NLSH_OK)
                 fail_msg("%s", error.message);
             assert_true(o.n_buckets >= 1 && o.n_buckets <= 1024 && o.n_buckets <= rows[r]);
@@ -329,13 +329,13 @@ static void the_forecast_counts_bytes_as_bytes(void **state)
 {
     (void)state;
     static float values[100][50];
-    struct nlsh_matrix base = {values, 100, 50, NLSH_F32};
-    struct nlsh_build_forecast bytes, floats;
+    struct nlsh_matrix base = {values, 100, 50, NLSH_F32, 0};
+    struct nlsh_build_forecast bytes = {.struct_size = sizeof bytes}, floats = bytes;
     struct nlsh_build_options o;
     struct nlsh_error error;
     for (size_t i = 0; i < 100; i++)
         for (size_t j = 0; j < 50; j++) values[i][j] = (float)((i * 7 + j) % 256);
-    nlsh_build_options_init(&o);
+    nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &bytes, &error), NLSH_OK);
     values[99][49] = 0.5f;
     assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &floats, &error), NLSH_OK);
@@ -346,10 +346,10 @@ static void settings_against_the_data(void **state)
 {
     (void)state;
     static const uint8_t data[1];
-    struct nlsh_matrix base = {data, 50, 4, NLSH_U8};
+    struct nlsh_matrix base = {data, 50, 4, NLSH_U8, 0};
     struct nlsh_build_options good, o;
     struct nlsh_error error;
-    nlsh_build_options_init(&good);
+    nlsh_build_options_init(&good, sizeof good);
 #define REFUSED(member, value, word)                                                               \
     do {                                                                                           \
         o = good;                                                                                  \

@@ -14,7 +14,8 @@ static struct nlsh__rng rng;
 
 static struct nlsh__job job_of(size_t n_threads, nlsh_progress_fn *progress, void *user)
 {
-    struct nlsh_run run = {.n_threads = n_threads, .progress = progress, .user = user};
+    struct nlsh_run run = {
+        .struct_size = sizeof run, .n_threads = n_threads, .progress = progress, .user = user};
     struct nlsh__job job;
     assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
     return job;

@@ -432,7 +432,8 @@ static void stops_where_it_is_told(void **state)
         struct nlsh__mlp mlp;
         size_t left = at;
         double loss, held;
-        struct nlsh_run run = {.n_threads = 1, .progress = stop_at, .user = &left};
+        struct nlsh_run run = {
+            .struct_size = sizeof run, .n_threads = 1, .progress = stop_at, .user = &left};
         assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
         assert_int_equal(nlsh__mlp_create(p.dim, 1, 8, p.m, 6, &mlp, NULL), NLSH_OK);
         assert_int_equal(

@@ -1,11 +1,19 @@
 /* test_batch.c - a batch on any number of threads answers as one query after another does. */
 #include "support/built.h"
+#include "support/counts.h"
 
 #define MOST 200
 
-static uint32_t ids[MOST * 60], want_ids[MOST * 60];
-static float l2sq[MOST * 60], want_l2sq[MOST * 60];
-static struct nlsh_search_stats stats[MOST], want_stats[MOST];
+static uint64_t keys[MOST * 60], want_keys[MOST * 60];
+static float distances[MOST * 60], want_distances[MOST * 60];
+static struct counts stats, want_stats;
+
+/* Counts of n queries, and nothing behind them; or, where there are none, nothing at all. */
+static void check_counts(const uint32_t *counts, const uint32_t *want, size_t n)
+{
+    assert_memory_equal(counts, want, n * sizeof *counts);
+    assert_int_equal(counts[n], 0x11111111);
+}
 
 static void compare(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                     struct nlsh_search_options *o)
@@ -13,21 +21,30 @@ static void compare(const struct nlsh_index *index, const struct nlsh_matrix *qu
     struct nlsh_searcher *s;
     size_t n = queries->n_rows, k = o->k;
     assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
-    assert_int_equal(nlsh_search(s, queries, o, want_ids, want_l2sq, want_stats, NULL), NLSH_OK);
+    assert_int_equal(
+        nlsh_search(s, queries, o, want_keys, want_distances, COUNT_INTO(&want_stats), NULL),
+        NLSH_OK);
     nlsh_searcher_free(s);
     for (o->n_threads = 1; o->n_threads <= 5; o->n_threads += o->n_threads < 3 ? 1 : 2)
-        for (int outputs = 0; outputs < 4; outputs++) {
-            memset(ids, 0x11, sizeof ids);
-            memset(l2sq, 0x11, sizeof l2sq);
-            memset(stats, 0x11, sizeof stats);
-            assert_int_equal(nlsh_search_batch(index, queries, o, ids, outputs & 1 ? l2sq : NULL,
-                                               outputs & 2 ? stats : NULL, NULL),
+        for (int outputs = 0; outputs < 16; outputs++) {
+            memset(keys, 0x11, sizeof keys);
+            memset(distances, 0x11, sizeof distances);
+            memset(&stats, 0x11, sizeof stats);
+            struct nlsh_search_stats *some = COUNT_INTO(&stats);
+            if (!(outputs & 2)) some->probes = NULL;
+            if (!(outputs & 4)) some->candidates = NULL;
+            if (!(outputs & 8)) some->ranked = NULL;
+            assert_int_equal(nlsh_search_batch(index, queries, o, keys,
+                                               outputs & 1 ? distances : NULL,
+                                               outputs > 1 ? some : NULL, NULL),
                              NLSH_OK);
-            assert_memory_equal(ids, want_ids, n * k * sizeof *ids);
-            if (outputs & 1) assert_memory_equal(l2sq, want_l2sq, n * k * sizeof *l2sq);
-            if (outputs & 2) assert_memory_equal(stats, want_stats, n * sizeof *stats);
-            assert_int_equal(ids[n * k], 0x11111111); /* nothing behind the end */
-            assert_int_equal(stats[outputs & 2 ? n : 0].n_probes, 0x11111111);
+            assert_memory_equal(keys, want_keys, n * k * sizeof *keys);
+            if (outputs & 1)
+                assert_memory_equal(distances, want_distances, n * k * sizeof *distances);
+            assert_true(keys[n * k] == UINT64_C(0x1111111111111111)); /* nothing behind the end */
+            check_counts(stats.probes, want_stats.probes, outputs & 2 ? n : 0);
+            check_counts(stats.candidates, want_stats.candidates, outputs & 4 ? n : 0);
+            check_counts(stats.ranked, want_stats.ranked, outputs & 8 ? n : 0);
         }
 }
 
@@ -45,16 +62,16 @@ static void batch_is_single(void **state)
         struct nlsh_index *index = built_index(&base, &o, "batch");
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             struct nlsh_search_options how;
-            nlsh_search_options_init(&how);
+            nlsh_search_options_init(&how, sizeof how);
             how.k = i % 2 ? 10 : 55;
             how.probes = probes[(i + kind) % 5];
             queries.n_rows = sizes[i];
             compare(index, &queries, &how);
         }
         queries.n_rows = 0; /* with no memory behind it either */
-        struct nlsh_matrix none = {NULL, 0, 12, queries.type};
+        struct nlsh_matrix none = {NULL, 0, 12, queries.type, 0};
         struct nlsh_search_options how;
-        nlsh_search_options_init(&how);
+        nlsh_search_options_init(&how, sizeof how);
         assert_int_equal(nlsh_search_batch(index, &none, &how, NULL, NULL, NULL, NULL), NLSH_OK);
         nlsh_index_close(index);
         matrix_free(&base);

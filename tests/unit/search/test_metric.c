@@ -7,9 +7,11 @@
 
 #include <float.h>
 
+#include "support/counts.h"
+
 static const char *const names[] = {"l2", "ip", "cosine"};
 
-/* What enum nlsh_metric says, in double. */
+/* What enum nlsh_metric says, in double; but L2 squared. */
 static double true_score(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t i,
                          const struct nlsh_matrix *b, size_t j)
 {
@@ -47,23 +49,26 @@ static void naive(enum nlsh_metric metric, const struct nlsh_matrix *base,
 }
 
 static void check(enum nlsh_metric metric, const struct nlsh_matrix *base,
-                  const struct nlsh_matrix *queries, size_t q, size_t k, const uint32_t *ids,
-                  const float *scores)
+                  const struct nlsh_matrix *queries, size_t q, size_t k, const uint64_t *keys,
+                  const float *distances)
 {
     struct near *want = malloc(base->n_rows * sizeof *want);
     assert_non_null(want);
     naive(metric, base, queries, q, want);
     for (size_t i = 0; i < k; i++) {
-        assert_true(ids[i] < base->n_rows);
-        for (size_t j = 0; j < i; j++) assert_int_not_equal(ids[i], ids[j]);
-        double score = true_score(metric, queries, q, base, ids[i]);
-        double slack = slack_of(metric, queries, q, base, ids[i]);
-        if (fabs(score - (double)scores[i]) > slack || fabs(score - want[i].l2sq) > 2 * slack)
-            fail_msg("%s, query %zu, place %zu: id %u at %.9g, in truth %.9g; best %u at %.9g",
-                     names[metric], q, i, ids[i], (double)scores[i], score, want[i].id,
+        assert_true(keys[i] < base->n_rows);
+        for (size_t j = 0; j < i; j++) assert_int_not_equal(keys[i], keys[j]);
+        double score = true_score(metric, queries, q, base, keys[i]);
+        double slack = slack_of(metric, queries, q, base, keys[i]), found = (double)distances[i];
+        if (metric == NLSH_L2) found *= found;
+        if (fabs(score - found) > slack || fabs(score - want[i].l2sq) > 2 * slack)
+            fail_msg("%s, query %zu, place %zu: key %llu at %.9g, in truth %.9g; best %u at %.9g",
+                     names[metric], q, i, (unsigned long long)keys[i], found, score, want[i].id,
                      want[i].l2sq);
-        assert_true(i == 0 || scores[i] > scores[i - 1] ||
-                    (scores[i] == scores[i - 1] && ids[i] > ids[i - 1]));
+        assert_true(
+            i == 0 || distances[i] > distances[i - 1] ||
+            (distances[i] == distances[i - 1] &&
+             (keys[i] > keys[i - 1] || true_score(metric, queries, q, base, keys[i - 1]) < score)));
     }
     free(want);
 }
@@ -72,14 +77,14 @@ static struct nlsh_index *metric_index(enum nlsh_metric metric, const struct nls
                                        size_t m)
 {
     struct nlsh_build_options o;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_error error;
     small_options(&o, m);
     o.metric = metric;
     o.knn = o.label_knn = 10;
     struct nlsh_index *index = built_index(base, &o, "metric");
     if (nlsh_index_verify(test_path("metric"), &error) != NLSH_OK) fail_msg("%s", error.message);
-    nlsh_index_info(index, &info);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_int_equal(info.metric, metric);
     assert_int_equal(info.dim, base->dim);
     assert_true(info.data_hash == nlsh_data_hash(base));
@@ -88,16 +93,16 @@ static struct nlsh_index *metric_index(enum nlsh_metric metric, const struct nls
 
 /* Every bucket scanned. */
 static void search_all(const struct nlsh_index *index, const struct nlsh_matrix *queries, size_t k,
-                       uint32_t *ids, float *scores)
+                       uint64_t *keys, float *distances)
 {
     struct nlsh_search_options how;
-    struct nlsh_index_info info;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_error error;
-    nlsh_index_info(index, &info);
-    nlsh_search_options_init(&how);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
+    nlsh_search_options_init(&how, sizeof how);
     how.k = k;
     how.probes = (double)info.n_buckets;
-    if (nlsh_search_batch(index, queries, &how, ids, scores, NULL, &error) != NLSH_OK)
+    if (nlsh_search_batch(index, queries, &how, keys, distances, NULL, &error) != NLSH_OK)
         fail_msg("%s", error.message);
 }
 
@@ -106,8 +111,8 @@ static void all_buckets_equal_brute_force(void **state)
 {
     enum { N = 150, Q = 12, K = 20 };
     static const size_t dims[] = {3, 7, 33, 64};
-    static uint32_t ids[Q * K];
-    static float scores[Q * K];
+    static uint64_t keys[Q * K];
+    static float distances[Q * K];
     (void)state;
     for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
         for (size_t d = 0; d < 4; d++)
@@ -116,9 +121,9 @@ static void all_buckets_equal_brute_force(void **state)
                 struct nlsh_index *index = metric_index(metric, &base, 6);
                 for (enum kind asked = 0; asked < N_KINDS; asked++) {
                     struct nlsh_matrix queries = matrix_new(asked, Q, dims[d], 5, 40, 50 + d);
-                    search_all(index, &queries, K, ids, scores);
+                    search_all(index, &queries, K, keys, distances);
                     for (size_t q = 0; q < Q; q++)
-                        check(metric, &base, &queries, q, K, ids + q * K, scores + q * K);
+                        check(metric, &base, &queries, q, K, keys + q * K, distances + q * K);
                     matrix_free(&queries);
                 }
                 nlsh_index_close(index);
@@ -148,8 +153,8 @@ static void scale_row(const struct nlsh_matrix *m, size_t i, double factor)
 static void metrics_agree_on_unit_vectors(void **state)
 {
     enum { N = 400, Q = 30, K = 10 };
-    static uint32_t ids[3][Q * K];
-    static float scores[3][Q * K];
+    static uint64_t keys[3][Q * K];
+    static float distances[3][Q * K];
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_F32, N, 20, 8, 40, 1);
     struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 20, 8, 40, 2);
@@ -157,14 +162,15 @@ static void metrics_agree_on_unit_vectors(void **state)
     for (size_t i = 0; i < Q; i++) scale_row(&queries, i, 1 / length_of(&queries, i));
     for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
         struct nlsh_index *index = metric_index(metric, &base, 8);
-        search_all(index, &queries, K, ids[metric], scores[metric]);
+        search_all(index, &queries, K, keys[metric], distances[metric]);
         nlsh_index_close(index);
     }
-    assert_memory_equal(ids[NLSH_IP], ids[NLSH_L2], sizeof ids[0]);
-    assert_memory_equal(ids[NLSH_COSINE], ids[NLSH_L2], sizeof ids[0]);
+    assert_memory_equal(keys[NLSH_IP], keys[NLSH_L2], sizeof keys[0]);
+    assert_memory_equal(keys[NLSH_COSINE], keys[NLSH_L2], sizeof keys[0]);
     for (size_t i = 0; i < Q * K; i++) {
-        assert_true(fabsf(scores[NLSH_L2][i] - 2 * scores[NLSH_COSINE][i]) < 2e-6f);
-        assert_true(fabsf(scores[NLSH_IP][i] + 1 - scores[NLSH_COSINE][i]) < 2e-6f);
+        assert_true(fabsf(distances[NLSH_L2][i] * distances[NLSH_L2][i] -
+                          2 * distances[NLSH_COSINE][i]) < 2e-6f);
+        assert_true(fabsf(distances[NLSH_IP][i] + 1 - distances[NLSH_COSINE][i]) < 2e-6f);
     }
     matrix_free(&base);
     matrix_free(&queries);
@@ -175,30 +181,30 @@ static void metrics_agree_on_unit_vectors(void **state)
 static void cosine_knows_no_length(void **state)
 {
     enum { N = 300, Q = 20, K = 10 };
-    static uint32_t before[Q * K], after[Q * K];
-    static float scores[2][Q * K];
+    static uint64_t before[Q * K], after[Q * K];
+    static float distances[2][Q * K];
     struct nlsh__rng rng;
     (void)state;
     test_rng(&rng, 9);
     struct nlsh_matrix base = matrix_new(KIND_F32, N, 16, 6, 40, 3);
     struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 16, 6, 40, 4);
     struct nlsh_index *index = metric_index(NLSH_COSINE, &base, 7);
-    search_all(index, &queries, K, before, scores[0]);
+    search_all(index, &queries, K, before, distances[0]);
     nlsh_index_close(index);
     for (size_t i = 0; i < N; i++)
         scale_row(&base, i, ldexp(1, (int)nlsh__rng_below(&rng, 160) - 80));
     for (size_t i = 0; i < Q; i++)
         scale_row(&queries, i, ldexp(1, (int)nlsh__rng_below(&rng, 200) - 100));
     index = metric_index(NLSH_COSINE, &base, 7);
-    search_all(index, &queries, K, after, scores[1]);
+    search_all(index, &queries, K, after, distances[1]);
     assert_memory_equal(before, after, sizeof before);
-    assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
     nlsh_index_close(index);
     for (size_t i = 0; i < N; i++) scale_row(&base, i, 0.3 + nlsh__rng_uniform(&rng));
     index = metric_index(NLSH_COSINE, &base, 7);
-    search_all(index, &queries, K, after, scores[1]);
+    search_all(index, &queries, K, after, distances[1]);
     for (size_t q = 0; q < Q; q++)
-        check(NLSH_COSINE, &base, &queries, q, K, after + q * K, scores[1] + q * K);
+        check(NLSH_COSINE, &base, &queries, q, K, after + q * K, distances[1] + q * K);
     nlsh_index_close(index);
     matrix_free(&base);
     matrix_free(&queries);
@@ -208,20 +214,20 @@ static void zeros_have_no_cosine(void **state)
 {
     (void)state;
     struct nlsh_error error;
-    struct nlsh_run run = {.n_threads = 1};
-    struct nlsh_neighbors found;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
+    struct nlsh_neighbors found = {.struct_size = sizeof found};
     struct nlsh_build_options o;
     struct nlsh_searcher *s;
     struct nlsh_search_options how;
-    uint32_t ids[10];
-    float scores[10];
+    uint64_t keys[10];
+    float distances[10];
     struct nlsh_matrix base = matrix_new(KIND_F32, 100, 8, 4, 30, 5);
     struct nlsh_index *index = metric_index(NLSH_COSINE, &base, 3);
     static const float zero[2 * 8] = {1, 2};
-    struct nlsh_matrix queries = {zero, 2, 8, NLSH_F32};
-    nlsh_search_options_init(&how);
+    struct nlsh_matrix queries = {zero, 2, 8, NLSH_F32, 0};
+    nlsh_search_options_init(&how, sizeof how);
     assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
-    assert_int_equal(nlsh_search(s, &queries, &how, (uint32_t[20]){0}, NULL, NULL, &error),
+    assert_int_equal(nlsh_search(s, &queries, &how, (uint64_t[20]){0}, NULL, NULL, &error),
                      NLSH_E_ARG);
     assert_non_null(strstr(error.message, "query 1"));
     assert_true(error.hint[0] != '\0');
@@ -246,17 +252,17 @@ static void zeros_have_no_cosine(void **state)
     /* Their inner product with anything is 0: a place like another. */
     index = metric_index(NLSH_IP, &base, 3);
     for (size_t q = 0; q < 2; q++) {
-        struct nlsh_matrix one = {zero + 8 * q, 1, 8, NLSH_F32};
-        search_all(index, &one, 10, ids, scores);
-        check(NLSH_IP, &base, &one, 0, 10, ids, scores);
+        struct nlsh_matrix one = {zero + 8 * q, 1, 8, NLSH_F32, 0};
+        search_all(index, &one, 10, keys, distances);
+        check(NLSH_IP, &base, &one, 0, 10, keys, distances);
     }
     nlsh_index_close(index);
 
     /* And a base of nothing else. */
     memset(floats_of(&base), 0, 100 * 8 * sizeof(float));
     index = metric_index(NLSH_IP, &base, 3);
-    search_all(index, &queries, 5, ids, scores);
-    for (size_t i = 0; i < 10; i++) assert_true(ids[i] == i % 5 && scores[i] == 0);
+    search_all(index, &queries, 5, keys, distances);
+    for (size_t i = 0; i < 10; i++) assert_true(keys[i] == i % 5 && distances[i] == 0);
     nlsh_index_close(index);
     matrix_free(&base);
 }
@@ -265,8 +271,8 @@ static void zeros_have_no_cosine(void **state)
 static void lengths_that_differ(void **state)
 {
     enum { N = 500, Q = 25, K = 10 };
-    static uint32_t ids[Q * K];
-    static float scores[Q * K];
+    static uint64_t keys[Q * K];
+    static float distances[Q * K];
     struct nlsh__rng rng;
     (void)state;
     test_rng(&rng, 10);
@@ -275,14 +281,14 @@ static void lengths_that_differ(void **state)
     for (size_t i = 0; i < N; i++) scale_row(&base, i, exp(2 * nlsh__rng_normal(&rng)));
     scale_row(&base, 77, 1e6);
     struct nlsh_index *index = metric_index(NLSH_IP, &base, 8);
-    search_all(index, &queries, K, ids, scores);
+    search_all(index, &queries, K, keys, distances);
     for (size_t q = 0; q < Q; q++)
-        check(NLSH_IP, &base, &queries, q, K, ids + q * K, scores + q * K);
+        check(NLSH_IP, &base, &queries, q, K, keys + q * K, distances + q * K);
     nlsh_index_close(index);
     /* What f32 cannot hold is said. */
     struct nlsh_error error;
     struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     small_options(&o, 3);
     o.metric = NLSH_IP;
     floats_of(&base)[5] = 1e25f;
@@ -297,8 +303,8 @@ static void lengths_that_differ(void **state)
 static void radius(void **state)
 {
     enum { N = 200 };
-    static uint32_t ids[N];
-    static float scores[N];
+    static uint64_t keys[N];
+    static float distances[N];
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_F32, N, 9, 4, 50, 8);
     struct nlsh_matrix query = matrix_new(KIND_F32, 1, 9, 4, 50, 9);
@@ -308,24 +314,24 @@ static void radius(void **state)
         struct nlsh_index *index = metric_index(metric, &base, 4);
         struct nlsh_searcher *s;
         assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
-        nlsh_search_options_init(&how);
+        nlsh_search_options_init(&how, sizeof how);
         how.probes = 4;
         naive(metric, &base, &query, 0, want);
         for (size_t n = 1; n < N; n += 40) { /* between two rows */
             double reach = (want[n - 1].l2sq + want[n].l2sq) / 2;
             size_t found;
-            double r = metric == NLSH_IP ? -reach : metric == NLSH_L2 ? sqrt(reach) : reach;
-            assert_int_equal(nlsh_search_range(s, &query, &how, r, ids, scores, N, &found, NULL),
-                             NLSH_OK);
+            double r = metric == NLSH_L2 ? sqrt(reach) : reach;
+            assert_int_equal(
+                nlsh_search_range(s, &query, &how, r, keys, distances, N, &found, NULL), NLSH_OK);
             assert_int_equal(found, n);
-            for (size_t i = 0; i < n; i++) assert_int_equal(ids[i], want[i].id);
+            for (size_t i = 0; i < n; i++) assert_int_equal(keys[i], want[i].id);
         }
         size_t found;
         enum nlsh_status wanted = metric == NLSH_IP ? NLSH_OK : NLSH_E_ARG;
-        assert_int_equal(nlsh_search_range(s, &query, &how, -1, ids, NULL, N, &found, NULL),
+        assert_int_equal(nlsh_search_range(s, &query, &how, -1, keys, NULL, N, &found, NULL),
                          wanted);
         assert_int_equal(
-            nlsh_search_range(s, &query, &how, (double)NAN, ids, NULL, N, &found, NULL),
+            nlsh_search_range(s, &query, &how, (double)NAN, keys, NULL, N, &found, NULL),
             NLSH_E_ARG);
         nlsh_searcher_free(s);
         nlsh_index_close(index);
@@ -341,7 +347,7 @@ static void same_neighbors(const struct nlsh_neighbors *a, const struct nlsh_nei
     assert_int_equal(a->n_rows, b->n_rows);
     assert_int_equal(a->k, b->k);
     assert_memory_equal(a->ids, b->ids, a->n_rows * a->k * sizeof *a->ids);
-    assert_memory_equal(a->l2sq, b->l2sq, a->n_rows * a->k * sizeof *a->l2sq);
+    assert_memory_equal(a->distances, b->distances, a->n_rows * a->k * sizeof *a->distances);
 }
 
 /* One directory holds the truths of all metrics: none is taken for another's. */
@@ -349,19 +355,21 @@ static void truths_and_their_cache(void **state)
 {
     enum { N = 300, Q = 40, K = 15 };
     (void)state;
-    struct nlsh_run kept = {.n_threads = 1, .cache_dir = cache_new()}, bare = {.n_threads = 1};
-    struct nlsh_neighbors first[3], again, graph;
+    struct nlsh_run kept = {.struct_size = sizeof kept, .n_threads = 1, .cache_dir = cache_new()},
+                    bare = {.struct_size = sizeof bare, .n_threads = 1};
+    struct nlsh_neighbors first[3], again = {.struct_size = sizeof again}, graph = again;
     struct nlsh_error error;
     for (enum kind kind = 0; kind < N_KINDS; kind++) {
         struct nlsh_matrix base = matrix_new(kind, N, 10, 5, 40, 10);
         struct nlsh_matrix queries = matrix_new(kind, Q, 10, 5, 40, 11);
         for (int metric = 0; metric < 3; metric++) {
             enum nlsh_metric m = (enum nlsh_metric)metric;
+            nlsh_neighbors_init(&first[metric], sizeof first[metric]);
             if (nlsh_ground_truth(&base, &queries, m, K, &kept, &first[metric], &error) != NLSH_OK)
                 fail_msg("%s", error.message);
             for (size_t q = 0; q < Q; q++)
                 check(m, &base, &queries, q, K, first[metric].ids + q * K,
-                      first[metric].l2sq + q * K);
+                      first[metric].distances + q * K);
         }
         for (int metric = 0; metric < 3; metric++)
             for (int cached = 0; cached < 2; cached++) {
@@ -391,7 +399,7 @@ static void truths_and_their_cache(void **state)
             nlsh_graph_build(&base, NLSH_COSINE, NLSH_GRAPH_IVFFLAT, K, 1, &kept, &graph, NULL);
         assert_int_equal(status, NLSH_OK);
         for (size_t i = 0; i < N; i++)
-            assert_true(graph.l2sq[i * K + K - 1] <= 2 && graph.l2sq[i * K] >= 0);
+            assert_true(graph.distances[i * K + K - 1] <= 2 && graph.distances[i * K] >= 0);
         nlsh_neighbors_free(&graph);
         status = nlsh_graph_build(&base, NLSH_IP, NLSH_GRAPH_IVFFLAT, K, 1, &kept, &graph, &error);
         assert_int_equal(status, NLSH_E_UNSUPPORTED);
@@ -406,7 +414,7 @@ static void no_such_metric(void **state)
     (void)state;
     struct nlsh_error error;
     struct nlsh_build_options o;
-    struct nlsh_neighbors out;
+    struct nlsh_neighbors out = {.struct_size = sizeof out};
     struct nlsh_matrix base = matrix_new(KIND_F32, 50, 4, 2, 30, 12);
     small_options(&o, 2);
     o.metric = (enum nlsh_metric)3;
@@ -430,7 +438,8 @@ static void same_bytes_for_any_number_of_threads(void **state)
     struct nlsh_matrix base = matrix_new(KIND_F32, 800, 14, 10, 50, 13);
     for (enum nlsh_metric metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
         struct nlsh_build_options o;
-        struct nlsh_run one = {.n_threads = 1}, three = {.n_threads = 3};
+        struct nlsh_run one = {.struct_size = sizeof one, .n_threads = 1},
+                        three = {.struct_size = sizeof three, .n_threads = 3};
         size_t size;
         small_options(&o, 9);
         o.metric = metric;
@@ -448,9 +457,9 @@ static void recall_that_is_asked_for(void **state)
     enum { Q = 1000, K = 10 };
     static const double asked[] = {0.8, 0.9, 0.95, 0.99};
     static const double most[3][4] = {{0}, {430, 680, 960, 1800}, {130, 350, 765, 2550}};
-    static uint32_t ids[Q * K];
-    static float scores[Q * K];
-    static struct nlsh_search_stats stats[Q];
+    static uint64_t keys[Q * K];
+    static float distances[Q * K];
+    static struct counts stats;
     (void)state;
     struct nlsh__rng rng;
     test_rng(&rng, 11);
@@ -460,9 +469,9 @@ static void recall_that_is_asked_for(void **state)
     for (enum nlsh_metric metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
         struct nlsh_build_options o;
         struct nlsh_search_options how;
-        struct nlsh_neighbors truth;
-        struct nlsh_run run = {.n_threads = 2};
-        nlsh_build_options_init(&o);
+        struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+        struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+        nlsh_build_options_init(&o, sizeof o);
         o.metric = metric;
         o.partitioner = NLSH_PARTITIONER_KMEANS;
         o.n_buckets = 256;
@@ -471,17 +480,18 @@ static void recall_that_is_asked_for(void **state)
         struct nlsh_index *index = built_index(&base, &o, "recall");
         assert_int_equal(nlsh_ground_truth(&base, &queries, metric, K, &run, &truth, NULL),
                          NLSH_OK);
-        nlsh_search_options_init(&how);
+        nlsh_search_options_init(&how, sizeof how);
         how.k = K;
         for (size_t i = 0; i < 4; i++) {
             double recall = 0, candidates = 0;
             how.recall = asked[i];
-            assert_int_equal(nlsh_search_batch(index, &queries, &how, ids, scores, stats, NULL),
-                             NLSH_OK);
+            assert_int_equal(
+                nlsh_search_batch(index, &queries, &how, keys, distances, COUNT_INTO(&stats), NULL),
+                NLSH_OK);
             for (size_t q = 0; q < Q; q++) {
-                recall += nlsh_recall(ids + q * K, scores + q * K, truth.ids + q * K,
-                                      truth.l2sq + q * K, K);
-                candidates += stats[q].candidates;
+                recall += nlsh_recall(keys + q * K, distances + q * K, truth.ids + q * K,
+                                      truth.distances + q * K, K);
+                candidates += stats.candidates[q];
             }
             recall /= Q;
             candidates /= Q;

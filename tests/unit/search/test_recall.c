@@ -6,12 +6,13 @@
  * and a mistake in training, routing or codes does not.
  */
 #include "support/built.h"
+#include "support/counts.h"
 
 enum { N_QUERIES = 1000, K = 10 };
 
-static uint32_t ids[N_QUERIES * K];
-static float l2sq[N_QUERIES * K];
-static struct nlsh_search_stats stats[N_QUERIES];
+static uint64_t keys[N_QUERIES * K];
+static float distances[N_QUERIES * K];
+static struct counts stats;
 
 /* Recall and mean candidates of a search. */
 static double measure(const struct nlsh_index *index, const struct nlsh_matrix *queries,
@@ -21,12 +22,13 @@ static double measure(const struct nlsh_index *index, const struct nlsh_matrix *
     double recall = 0;
     struct nlsh_error error;
     *candidates = 0;
-    if (nlsh_search_batch(index, queries, o, ids, l2sq, stats, &error) != NLSH_OK)
+    if (nlsh_search_batch(index, queries, o, keys, distances, COUNT_INTO(&stats), &error) !=
+        NLSH_OK)
         fail_msg("%s", error.message);
     for (size_t q = 0; q < queries->n_rows; q++) {
-        recall += nlsh_recall(ids + q * K, l2sq + q * K, truth->ids + q * truth->k,
-                              truth->l2sq + q * truth->k, K);
-        *candidates += stats[q].candidates;
+        recall += nlsh_recall(keys + q * K, distances + q * K, truth->ids + q * truth->k,
+                              truth->distances + q * truth->k, K);
+        *candidates += stats.candidates[q];
     }
     *candidates /= (double)queries->n_rows;
     return recall / (double)queries->n_rows;
@@ -39,13 +41,13 @@ static void check_quality(const struct nlsh_matrix *base, const struct nlsh_matr
                           double top_recall)
 {
     static const double asked[] = {0.8, 0.9, 0.95, 0.99};
-    struct nlsh_neighbors truth;
-    struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     struct nlsh_search_options how;
     struct nlsh_index *index = built_index(base, o, "recall");
     double candidates;
     assert_int_equal(nlsh_ground_truth(base, queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
-    nlsh_search_options_init(&how);
+    nlsh_search_options_init(&how, sizeof how);
     how.k = K;
     how.n_threads = 2;
     for (size_t i = 0; i < 4; i++) {
@@ -74,7 +76,7 @@ static void clustered_vectors(void **state)
         struct nlsh_build_options o;
         struct nlsh_matrix base = matrix_new(kind, 20000, 24, 300, 45, 1);
         struct nlsh_matrix queries = matrix_new(kind, N_QUERIES, 24, 300, 45, 2);
-        nlsh_build_options_init(&o);
+        nlsh_build_options_init(&o, sizeof o);
         o.partitioner = type ? NLSH_PARTITIONER_METIS : NLSH_PARTITIONER_KMEANS;
         o.n_buckets = 256;
         o.nodes = 128;
@@ -91,7 +93,7 @@ static void fashion_mnist(void **state)
     static const char train[] = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
     static const char test[] = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
     static const double most[] = {165, 235, 305, 510}; /* measured: 142, 208, 271, 439 and .9967 */
-    struct nlsh_vectors base, queries;
+    struct nlsh_vectors *base, *queries;
     struct nlsh_build_options o;
     if (access(train, R_OK) != 0 || access(test, R_OK) != 0) {
         printf("Debian's dataset-fashion-mnist is not installed\n");
@@ -99,14 +101,15 @@ static void fashion_mnist(void **state)
     }
     assert_int_equal(nlsh_vectors_read(train, NLSH_FORMAT_AUTO, &base, NULL), NLSH_OK);
     assert_int_equal(nlsh_vectors_read(test, NLSH_FORMAT_AUTO, &queries, NULL), NLSH_OK);
-    base.matrix.n_rows = 10000;
-    queries.matrix.n_rows = N_QUERIES;
-    nlsh_build_options_init(&o);
+    struct nlsh_matrix some = *nlsh_vectors_matrix(base), asked = *nlsh_vectors_matrix(queries);
+    some.n_rows = 10000;
+    asked.n_rows = N_QUERIES;
+    nlsh_build_options_init(&o, sizeof o);
     o.partitioner = NLSH_PARTITIONER_KMEANS;
     o.epochs = 10;
-    check_quality(&base.matrix, &queries.matrix, &o, most, 0.993);
-    nlsh_vectors_free(&base);
-    nlsh_vectors_free(&queries);
+    check_quality(&some, &asked, &o, most, 0.993);
+    nlsh_vectors_free(base);
+    nlsh_vectors_free(queries);
 }
 
 int main(void)

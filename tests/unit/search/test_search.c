@@ -5,19 +5,20 @@
 #include "support/built.h"
 
 #include "search/search.h"
+#include "support/counts.h"
 
 #define MOST 2000
 
 static struct near want[MOST];
 static uint8_t allowed[MOST];
-static uint32_t ids[50 * MOST];
-static float l2sq[50 * MOST];
-static struct nlsh_search_stats stats[100];
+static uint64_t keys[50 * MOST];
+static float distances[50 * MOST];
+static struct counts stats;
 
 static struct nlsh_search_options options(size_t k, double probes)
 {
     struct nlsh_search_options o;
-    nlsh_search_options_init(&o);
+    nlsh_search_options_init(&o, sizeof o);
     o.k = k;
     o.probes = probes;
     return o;
@@ -34,7 +35,7 @@ static void search(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
                    const struct nlsh_search_options *o)
 {
     struct nlsh_error error;
-    if (nlsh_search(s, queries, o, ids, l2sq, stats, &error) != NLSH_OK)
+    if (nlsh_search(s, queries, o, keys, distances, COUNT_INTO(&stats), &error) != NLSH_OK)
         fail_msg("%s", error.message);
 }
 
@@ -55,11 +56,11 @@ static void compare_all_buckets(enum kind base_kind, size_t n, size_t dim, size_
             search(s, &queries, &how);
             for (size_t q = 0; q < queries.n_rows; q++) {
                 naive_search(&base, NULL, &queries, q, want);
-                check_answer(&base, &queries, q, want, n, ks[i], ids + q * ks[i], l2sq + q * ks[i],
-                             exact_pair(base_kind, kind));
-                assert_int_equal(stats[q].n_probes, m);
-                assert_int_equal(stats[q].candidates, n);
-                assert_int_equal(stats[q].reranked, n);
+                check_answer(&base, &queries, q, want, n, ks[i], keys + q * ks[i],
+                             distances + q * ks[i], exact_pair(base_kind, kind));
+                assert_int_equal(stats.probes[q], m);
+                assert_int_equal(stats.candidates[q], n);
+                assert_int_equal(stats.ranked[q], n);
             }
         }
         matrix_free(&queries);
@@ -90,16 +91,16 @@ static void copies_come_by_id(void **state)
     struct nlsh_searcher *s = searcher_new(index);
     for (double probes = 1; probes <= 5; probes++) { /* copies share a bucket with k-means */
         struct nlsh_search_options how = options(10, probes);
-        struct nlsh_matrix queries = {base.data, 50, 8, NLSH_U8};
+        struct nlsh_matrix queries = {base.data, 50, 8, NLSH_U8, 0};
         search(s, &queries, &how);
         for (size_t q = 0; q < 50; q++)
             for (size_t i = 0; i < 10; i++) {
-                assert_true(i == 0 || ids[10 * q + i] == NLSH_NO_ID ||
-                            l2sq[10 * q + i] > l2sq[10 * q + i - 1] ||
-                            ids[10 * q + i] > ids[10 * q + i - 1]);
+                assert_true(i == 0 || keys[10 * q + i] == NLSH_NO_KEY ||
+                            distances[10 * q + i] > distances[10 * q + i - 1] ||
+                            keys[10 * q + i] > keys[10 * q + i - 1]);
                 if (probes == 5 && i < 4) {
-                    assert_int_equal(ids[10 * q + i], q + 60 * i);
-                    assert_true(l2sq[10 * q + i] == 0);
+                    assert_int_equal(keys[10 * q + i], q + 60 * i);
+                    assert_true(distances[10 * q + i] == 0);
                 }
             }
     }
@@ -114,9 +115,11 @@ static void copies_come_by_id(void **state)
 static size_t mark_buckets(const struct nlsh_index *index, const float *p, double probes,
                            size_t *candidates)
 {
-    struct nlsh_index_info info;
-    nlsh_index_info(index, &info);
-    const uint32_t *offsets = nlsh_index_bucket_offsets(index), *row_ids = nlsh_index_ids(index);
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
+    struct nlsh_segment segment = {.struct_size = sizeof segment};
+    assert_int_equal(nlsh_index_segment(index, 0, &segment), 1);
+    const uint32_t *offsets = segment.bucket_offsets;
     size_t n = 0, best = 0;
     *candidates = 0;
     memset(allowed, 0, sizeof allowed);
@@ -128,7 +131,7 @@ static size_t mark_buckets(const struct nlsh_index *index, const float *p, doubl
             before += p[c] > p[b] || (p[c] == p[b] && c < b);
         if (probes >= 1 ? before >= (size_t)probes : !(p[b] > (float)probes) && b != best) continue;
         n++;
-        for (size_t r = offsets[b]; r < offsets[b + 1]; r++) allowed[row_ids[r]] = 1;
+        for (size_t r = offsets[b]; r < offsets[b + 1]; r++) allowed[segment.rows[r]] = 1;
         *candidates += offsets[b + 1] - offsets[b];
     }
     return n;
@@ -163,27 +166,28 @@ static void compare_some_buckets(enum kind base_kind, enum kind kind, size_t cod
             search(s, &queries, &how);
             for (size_t q = 0; q < Q; q++) {
                 size_t candidates, n = mark_buckets(index, p + q * M, probes[t], &candidates);
-                assert_int_equal(stats[q].n_probes, n);
-                assert_int_equal(stats[q].candidates, candidates);
-                assert_true(stats[q].reranked <= candidates);
+                assert_int_equal(stats.probes[q], n);
+                assert_int_equal(stats.candidates[q], candidates);
+                assert_true(stats.ranked[q] <= candidates);
                 size_t found = naive_search(&base, allowed, &queries, q, want);
                 assert_int_equal(found, candidates);
                 if (rerank == N || code_bytes == 0) {
-                    assert_int_equal(stats[q].reranked, candidates);
-                    check_answer(&base, &queries, q, want, found, K, ids + q * K, l2sq + q * K,
-                                 exact_pair(base_kind, kind));
+                    assert_int_equal(stats.ranked[q], candidates);
+                    check_answer(&base, &queries, q, want, found, K, keys + q * K,
+                                 distances + q * K, exact_pair(base_kind, kind));
                     continue;
                 }
                 /* Ranked by codes first: whatever comes is from those buckets, and as it says. */
                 for (size_t i = 0; i < K; i++) {
-                    uint32_t id = ids[q * K + i];
-                    assert_int_equal(id == NLSH_NO_ID, i >= found);
-                    if (id == NLSH_NO_ID) continue;
+                    uint64_t id = keys[q * K + i];
+                    assert_int_equal(id == NLSH_NO_KEY, i >= found);
+                    if (id == NLSH_NO_KEY) continue;
                     assert_true(id < N && allowed[id]);
                     allowed[id] = 0; /* never twice */
                     double l = true_l2sq(&queries, q, &base, id);
-                    assert_true(fabs((double)l2sq[q * K + i] - l) <= 1e-4 * (1 + l));
-                    assert_true(i == 0 || l2sq[q * K + i] >= l2sq[q * K + i - 1]);
+                    double found_l2sq = (double)distances[q * K + i] * (double)distances[q * K + i];
+                    assert_true(fabs(found_l2sq - l) <= 1e-4 * (1 + l));
+                    assert_true(i == 0 || distances[q * K + i] >= distances[q * K + i - 1]);
                 }
             }
         }
@@ -242,13 +246,15 @@ static void refuses(struct fixture *f, const struct nlsh_search_options *o,
     struct nlsh_error error;
     for (int batch = 0; batch < 2; batch++) {
         memset(&error, 0x55, sizeof error);
-        assert_int_equal(batch ? nlsh_search_batch(f->index, queries, o, ids, l2sq, stats, &error)
-                               : nlsh_search(f->s, queries, o, ids, l2sq, stats, &error),
-                         status);
+        assert_int_equal(
+            batch ? nlsh_search_batch(f->index, queries, o, keys, distances, COUNT_INTO(&stats),
+                                      &error)
+                  : nlsh_search(f->s, queries, o, keys, distances, COUNT_INTO(&stats), &error),
+            status);
         assert_int_equal(error.status, status);
         if (strstr(error.message, word) == NULL) fail_msg("no '%s' in '%s'", word, error.message);
-        assert_int_equal(batch ? nlsh_search_batch(f->index, queries, o, ids, NULL, NULL, NULL)
-                               : nlsh_search(f->s, queries, o, ids, NULL, NULL, NULL),
+        assert_int_equal(batch ? nlsh_search_batch(f->index, queries, o, keys, NULL, NULL, NULL)
+                               : nlsh_search(f->s, queries, o, keys, NULL, NULL, NULL),
                          status);
     }
 }
@@ -260,7 +266,7 @@ static void options_outside_their_meaning(void **state)
     const double probes[] = {-1, -1e-9, 1.5, 7.25, NAN, INFINITY, -INFINITY, 1e300};
     const double recalls[] = {0, 1, -0.5, 1.5, NAN, INFINITY};
     struct nlsh_search_options o;
-    struct nlsh_matrix none = {NULL, 0, DIM, NLSH_F32};
+    struct nlsh_matrix none = {NULL, 0, DIM, NLSH_F32, 0};
     const struct nlsh_matrix *sets[] = {&f->queries, &none}; /* no queries is no excuse */
     for (int s = 0; s < 2; s++) {
         for (size_t i = 0; i < 3; i++) {
@@ -280,15 +286,17 @@ static void options_outside_their_meaning(void **state)
     struct nlsh_error error;
     o = options(3, 2);
     o.n_threads = 0;
-    assert_int_equal(nlsh_search_batch(f->index, &f->queries, &o, ids, l2sq, stats, &error),
-                     NLSH_E_ARG);
+    assert_int_equal(
+        nlsh_search_batch(f->index, &f->queries, &o, keys, distances, COUNT_INTO(&stats), &error),
+        NLSH_E_ARG);
     assert_non_null(strstr(error.message, "threads is 0"));
     struct nlsh_searcher *none_made = f->s;
     assert_int_equal(nlsh_searcher_create(NULL, &none_made, &error), NLSH_E_ARG);
     assert_null(none_made);
     o.n_threads = 1;
-    assert_int_equal(nlsh_search_batch(NULL, &f->queries, &o, ids, l2sq, stats, &error),
-                     NLSH_E_ARG);
+    assert_int_equal(
+        nlsh_search_batch(NULL, &f->queries, &o, keys, distances, COUNT_INTO(&stats), &error),
+        NLSH_E_ARG);
     nlsh_searcher_free(NULL);
 }
 
@@ -310,7 +318,7 @@ static void queries_that_do_not_fit(void **state)
     bad.type = NLSH_I32;
     refuses(f, &o, &bad, NLSH_E_MISMATCH, "type");
     bad.type = (enum nlsh_type)99;
-    refuses(f, &o, &bad, NLSH_E_MISMATCH, "type");
+    refuses(f, &o, &bad, NLSH_E_ARG, "99 is no type");
     bad = f->queries;
     bad.data = NULL;
     refuses(f, &o, &bad, NLSH_E_ARG, "no data");
@@ -350,18 +358,18 @@ static void huge_queries_do_no_harm(void **state)
 {
     struct fixture *f = *state;
     float row[DIM];
-    struct nlsh_matrix query = {row, 1, DIM, NLSH_F32};
+    struct nlsh_matrix query = {row, 1, DIM, NLSH_F32, 0};
     for (double size = 1e3; size < 4e38; size *= 33)
         for (int sign = -1; sign <= 1; sign += 2) {
             for (size_t d = 0; d < DIM; d++) row[d] = (float)((d % 2 ? -sign : sign) * size);
             for (double probes = 0; probes <= M; probes += 3.5) {
                 struct nlsh_search_options o = options(20, probes == 3.5 ? 0.05 : probes);
                 search(f->s, &query, &o);
-                for (size_t i = 0; i < 20 && ids[i] != NLSH_NO_ID; i++) {
-                    assert_true(ids[i] < N && !isnan(l2sq[i]));
-                    assert_true(i == 0 || l2sq[i] >= l2sq[i - 1]);
+                for (size_t i = 0; i < 20 && keys[i] != NLSH_NO_KEY; i++) {
+                    assert_true(keys[i] < N && !isnan(distances[i]));
+                    assert_true(i == 0 || distances[i] >= distances[i - 1]);
                 }
-                assert_true(stats[0].n_probes >= 1);
+                assert_true(stats.probes[0] >= 1);
             }
         }
 }
@@ -370,14 +378,14 @@ static void huge_queries_do_no_harm(void **state)
 static void a_searcher_is_used_again(void **state)
 {
     struct fixture *f = *state;
-    static uint32_t again[Q * N];
+    static uint64_t again[Q * N];
     const size_t ks[] = {1, 40, 3, N, 7, 1};
     for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
         struct nlsh_search_options o = options(ks[i], 3);
         struct nlsh_searcher *fresh = searcher_new(f->index);
         search(f->s, &f->queries, &o);
         assert_int_equal(nlsh_search(fresh, &f->queries, &o, again, NULL, NULL, NULL), NLSH_OK);
-        assert_memory_equal(ids, again, Q * ks[i] * sizeof *ids);
+        assert_memory_equal(keys, again, Q * ks[i] * sizeof *keys);
         nlsh_searcher_free(fresh);
     }
 }
@@ -392,7 +400,7 @@ static void the_recall_option_orders(void **state)
         struct nlsh_search_options o = options(5, 0);
         o.recall = recall;
         search(f->s, &f->queries, &o);
-        for (size_t q = 0; q < Q; q++) candidates += stats[q].candidates;
+        for (size_t q = 0; q < Q; q++) candidates += stats.candidates[q];
         assert_true(candidates >= last);
         last = candidates;
     }
@@ -437,16 +445,16 @@ static void compare_range(enum kind base_kind, enum kind kind)
                     continue;
                 struct nlsh_search_options how = options(1, probes);
                 for (size_t capacity = 0; capacity <= inside + 2; capacity += 1 + inside / 2) {
-                    memset(ids, 0x77, (inside + 3) * sizeof *ids);
-                    assert_int_equal(nlsh_search_range(s, &one, &how, radius, ids,
-                                                       capacity % 3 ? l2sq : NULL, capacity,
+                    memset(keys, 0x77, (inside + 3) * sizeof *keys);
+                    assert_int_equal(nlsh_search_range(s, &one, &how, radius, keys,
+                                                       capacity % 3 ? distances : NULL, capacity,
                                                        &n_found, NULL),
                                      NLSH_OK);
                     assert_int_equal(n_found, inside);
                     size_t written = capacity < inside ? capacity : inside;
-                    check_answer(&base, &queries, q, want, n, written, ids,
-                                 capacity % 3 ? l2sq : NULL, exact);
-                    assert_int_equal(ids[written], 0x77777777); /* not one more */
+                    check_answer(&base, &queries, q, want, n, written, keys,
+                                 capacity % 3 ? distances : NULL, exact);
+                    assert_true(keys[written] == UINT64_C(0x7777777777777777)); /* not one more */
                 }
             }
         }
@@ -470,35 +478,38 @@ static void range_at_its_limits(void **state)
     struct nlsh_search_options o = options(0, M); /* k is not used */
     struct nlsh_error error;
     size_t n_found = 9;
-    struct nlsh_matrix own = {f->base.data, 1, DIM, NLSH_F32};
-    assert_int_equal(nlsh_search_range(f->s, &own, &o, 0, ids, l2sq, 10, &n_found, NULL), NLSH_OK);
-    assert_int_equal(n_found, 1); /* itself */
-    assert_int_equal(ids[0], 0);
-    assert_int_equal(nlsh_search_range(f->s, &own, &o, INFINITY, ids, l2sq, N, &n_found, NULL),
+    struct nlsh_matrix own = {f->base.data, 1, DIM, NLSH_F32, 0};
+    assert_int_equal(nlsh_search_range(f->s, &own, &o, 0, keys, distances, 10, &n_found, NULL),
                      NLSH_OK);
+    assert_int_equal(n_found, 1); /* itself */
+    assert_int_equal(keys[0], 0);
+    assert_int_equal(
+        nlsh_search_range(f->s, &own, &o, INFINITY, keys, distances, N, &n_found, NULL), NLSH_OK);
     assert_int_equal(n_found, N);
     assert_int_equal(nlsh_search_range(f->s, &own, &o, 1e300, NULL, NULL, 0, &n_found, NULL),
                      NLSH_OK);
     assert_int_equal(n_found, N);
     const double bad[] = {-1e-9, -INFINITY, NAN};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(nlsh_search_range(f->s, &own, &o, bad[i], ids, l2sq, 10, &n_found, &error),
-                         NLSH_E_ARG);
+        assert_int_equal(
+            nlsh_search_range(f->s, &own, &o, bad[i], keys, distances, 10, &n_found, &error),
+            NLSH_E_ARG);
         assert_int_equal(n_found, 0);
         assert_non_null(strstr(error.message, "radius"));
     }
-    assert_int_equal(nlsh_search_range(f->s, &f->queries, &o, 1, ids, l2sq, 10, &n_found, &error),
-                     NLSH_E_ARG);
+    assert_int_equal(
+        nlsh_search_range(f->s, &f->queries, &o, 1, keys, distances, 10, &n_found, &error),
+        NLSH_E_ARG);
     own.n_rows = 0;
-    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, ids, l2sq, 10, &n_found, &error),
+    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, keys, distances, 10, &n_found, &error),
                      NLSH_E_ARG);
     own.n_rows = 1;
     own.dim = DIM - 1;
-    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, ids, l2sq, 10, &n_found, &error),
+    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, keys, distances, 10, &n_found, &error),
                      NLSH_E_MISMATCH);
     own.dim = DIM;
     o.probes = 1.5;
-    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, ids, l2sq, 10, &n_found, &error),
+    assert_int_equal(nlsh_search_range(f->s, &own, &o, 1, keys, distances, 10, &n_found, &error),
                      NLSH_E_ARG);
 }
 
@@ -510,7 +521,7 @@ static void far_bytes_are_compared_exactly(void **state)
     struct nlsh_build_options o;
     struct nlsh_matrix base = matrix_new(KIND_U8, FAR_N, FAR_DIM, 3, 1, 9);
     uint8_t *rows = (uint8_t *)(uintptr_t)base.data, zero[FAR_DIM] = {0};
-    struct nlsh_matrix query = {zero, 1, FAR_DIM, NLSH_U8};
+    struct nlsh_matrix query = {zero, 1, FAR_DIM, NLSH_U8, 0};
     memset(rows, 255,
            FAR_N * FAR_DIM); /* 300 x 255^2 = 19,507,500; one value less by 1: 509 less */
     for (size_t i = 0; i < FAR_N; i++) rows[i * FAR_DIM + i] = (uint8_t)(200 + i % 55);
@@ -520,7 +531,7 @@ static void far_bytes_are_compared_exactly(void **state)
     struct nlsh_search_options how = options(FAR_N, 2);
     naive_search(&base, NULL, &query, 0, want);
     search(s, &query, &how);
-    check_answer(&base, &query, 0, want, FAR_N, FAR_N, ids, l2sq, 1);
+    check_answer(&base, &query, 0, want, FAR_N, FAR_N, keys, distances, 1);
     assert_true(want[0].l2sq > 16777216);
     for (size_t i = 0; i < FAR_N; i++)
         for (int step = -1; step <= 1; step++) {
@@ -528,7 +539,7 @@ static void far_bytes_are_compared_exactly(void **state)
             double radius = sqrt(want[i].l2sq + 0.5 * step);
             while (inside < FAR_N && want[inside].l2sq <= radius * radius) inside++;
             assert_int_equal(
-                nlsh_search_range(s, &query, &how, radius, ids, NULL, 1, &n_found, NULL), NLSH_OK);
+                nlsh_search_range(s, &query, &how, radius, keys, NULL, 1, &n_found, NULL), NLSH_OK);
             assert_int_equal(n_found, inside);
         }
     nlsh_searcher_free(s);

@@ -55,7 +55,7 @@ static void check_folds(enum kind kind, size_t n, size_t n_folds, size_t neighbo
 {
     struct nlsh_matrix base = matrix_new(kind, n, 12, 15, 30, n_folds);
     struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 2};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     struct nlsh__job job;
     struct nlsh__folds folds;
     struct nlsh_error error;
@@ -102,9 +102,9 @@ static void folds_of_one_point(void **state)
 {
     (void)state;
     static uint8_t zeros[60 * 4];
-    struct nlsh_matrix base = {zeros, 60, 4, NLSH_U8};
+    struct nlsh_matrix base = {zeros, 60, 4, NLSH_U8, 0};
     struct nlsh_build_options o;
-    struct nlsh_run run = {.n_threads = 1};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     struct nlsh__job job;
     struct nlsh__folds folds;
     struct nlsh_error error;

@@ -4,8 +4,8 @@
 #include <math.h>
 
 #include "tune/run/objective.h"
-#include "tune/sample/sampler.h"
 #include "tune/run/space.h"
+#include "tune/sample/sampler.h"
 
 static void check_default(const struct nlsh__search_space *space,
                           const struct nlsh_build_options *build)
@@ -44,7 +44,7 @@ static void settings_are_points(void **state)
     (void)state;
     struct nlsh__search_space space;
     struct nlsh_build_options build;
-    nlsh_build_options_init(&build);
+    nlsh_build_options_init(&build, sizeof build);
     build.n_buckets = 256;
     build.partitioner = NLSH_PARTITIONER_METIS;
     build.imbalance = 0.2;

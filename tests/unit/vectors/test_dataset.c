@@ -41,7 +41,8 @@ static struct nlsh_matrix make(enum kind kind, struct nlsh__rng *rng)
     struct nlsh_matrix m = {NULL, N, DIM,
                             kind <= U8_SMALL      ? NLSH_U8
                             : kind <= I8_POSITIVE ? NLSH_I8
-                                                  : NLSH_F32};
+                                                  : NLSH_F32,
+                            0};
     uint8_t *bytes = malloc(N * DIM * 4);
     float *floats = (float *)(void *)bytes;
     for (size_t i = 0; i < N * DIM; i++) {
@@ -122,7 +123,7 @@ static void one_value_out_of_range_decides(void **state)
     (void)state;
     static const float bad[] = {0.5f, 255.5f, 256.0f, -1.0f, 1e-40f, 3e38f, -3e38f};
     float f[N * DIM] = {0};
-    struct nlsh_matrix m = {f, N, DIM, NLSH_F32};
+    struct nlsh_matrix m = {f, N, DIM, NLSH_F32, 0};
     struct nlsh__dataset d;
     f[7] = 255.0f;
     f[8] = -0.0f; /* is 0 */
@@ -147,7 +148,7 @@ static void what_is_refused(void **state)
     (void)state;
     static float f[40000];
     struct nlsh__dataset d;
-    struct nlsh_matrix m = {f, 4, 100, NLSH_F32};
+    struct nlsh_matrix m = {f, 4, 100, NLSH_F32, 0};
     f[237] = NAN;
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_DATA);
     assert_non_null(strstr(error.message, "row 2, column 37 is NaN"));
@@ -159,20 +160,20 @@ static void what_is_refused(void **state)
     m.type = NLSH_I32;
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
     assert_non_null(strstr(error.hint, "ids"));
-    m = (struct nlsh_matrix){f, 0, 100, NLSH_F32};
+    m = (struct nlsh_matrix){f, 0, 100, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){f, 1, 0, NLSH_F32};
+    m = (struct nlsh_matrix){f, 1, 0, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){NULL, 1, 1, NLSH_F32};
+    m = (struct nlsh_matrix){NULL, 1, 1, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
     assert_int_equal(nlsh__dataset_init(NULL, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){f, 1, NLSH__MAX_DIM + 1, NLSH_F32};
+    m = (struct nlsh_matrix){f, 1, NLSH__MAX_DIM + 1, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){f, SIZE_MAX / 2, 3, NLSH_F32};
+    m = (struct nlsh_matrix){f, SIZE_MAX / 2, 3, NLSH_F32, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){f, (size_t)UINT32_MAX, 1, NLSH_U8};
+    m = (struct nlsh_matrix){f, (size_t)UINT32_MAX, 1, NLSH_U8, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
-    m = (struct nlsh_matrix){f, 1, NLSH__MAX_DIM_U8 + 1, NLSH_U8};
+    m = (struct nlsh_matrix){f, 1, NLSH__MAX_DIM_U8 + 1, NLSH_U8, 0};
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_E_ARG);
     m.type = NLSH_F32; /* whole numbers, but of a dimension that bytes may not have */
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_OK);
@@ -181,7 +182,7 @@ static void what_is_refused(void **state)
     m.dim = NLSH__MAX_DIM_U8;
     assert_int_equal(nlsh__dataset_init(&m, &d, &error), NLSH_OK);
     assert_int_equal(d.matrix.type, NLSH_U8);
-    struct nlsh_matrix other = {f, 1, 7, NLSH_U8};
+    struct nlsh_matrix other = {f, 1, 7, NLSH_U8, 0};
     struct nlsh__dataset queries;
     assert_int_equal(nlsh__dataset_init(&other, &queries, &error), NLSH_OK);
     assert_int_equal(nlsh__dataset_pair(&d, &queries, &error), NLSH_E_MISMATCH);
@@ -228,7 +229,7 @@ static void hashes(void **state)
     assert_int_equal(nlsh_data_hash(&u), hash);
     /* Frozen: indexes and caches are named by it. */
     static const uint8_t six[] = {1, 2, 3, 4, 5, 255};
-    assert_int_equal(nlsh_data_hash(&(struct nlsh_matrix){six, 2, 3, NLSH_U8}),
+    assert_int_equal(nlsh_data_hash(&(struct nlsh_matrix){six, 2, 3, NLSH_U8, 0}),
                      UINT64_C(0x8cfddd12e024443f));
     free((void *)(uintptr_t)u.data);
     free(floats);
