@@ -15,16 +15,17 @@
 
 typedef float nlsh__v16f __attribute__((vector_size(64)));
 typedef int32_t nlsh__v16i __attribute__((vector_size(64)));
+typedef uint32_t nlsh__v16u __attribute__((vector_size(64)));
 
 #define NLSH__BODY static inline __attribute__((always_inline))
 
 /* In place over 16 values: vectors do not travel through calls, whose convention would differ
- * between instruction sets. x must lie in [-87, 0]. */
+ * between instruction sets. x must lie in [-87, 0]; of NaN it makes NaN. */
 NLSH__BODY void nlsh__exp16(nlsh__v16f *x)
 {
     const float magic = 12582912.0f; /* 1.5 x 2^23: adding it rounds to a whole number */
     nlsh__v16f n = *x * 1.44269504f + magic;
-    nlsh__v16i exponent = (nlsh__v16i)n;
+    nlsh__v16u power = ((nlsh__v16u)n + 127) << 23; /* the bits of 2^n; unsigned: NaN's may wrap */
     n -= magic;
     nlsh__v16f r = *x - n * 0.693359375f + n * 2.12194440e-4f;
     nlsh__v16f p = r * 1.9875691500e-4f + 1.3981999507e-3f;
@@ -33,10 +34,10 @@ NLSH__BODY void nlsh__exp16(nlsh__v16f *x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    *x = (nlsh__v16f)((nlsh__v16i)p + (exponent << 23));
+    *x = p * (nlsh__v16f)power;
 }
 
-/* The larger of each value. */
+/* The larger of each value. most is a number, and what is none does not take its place. */
 NLSH__BODY void nlsh__max16(nlsh__v16f *most, const float *x)
 {
     nlsh__v16f v;
@@ -59,20 +60,16 @@ NLSH__BODY void nlsh__weigh16(float *x, float most, nlsh__v16f *total)
     memcpy(x, &v, sizeof v);
 }
 
-/* x[n] to its softmax; returns ln sum exp(x), so that ln p_i was x_i less that. Whole registers are
- * one path and the rest another: a copy of a variable length is a call. */
+/* See softmax_f32() in kernels.h. Whole registers are one path and the rest another: a copy of a
+ * variable length is a call. A NaN is in no maximum, but in the sum, and so in every answer. */
 NLSH__BODY float nlsh__softmax_body(float *x, size_t n)
 {
-    float rest[16], sums[16], most = x[0];
+    float rest[16], sums[16], most = -INFINITY;
     size_t i = 0, whole = n / 16 * 16;
-    nlsh__v16f total = {0};
-    if (whole > 0) {
-        nlsh__v16f largest;
-        memcpy(&largest, x, sizeof largest);
-        for (i = 16; i < whole; i += 16) nlsh__max16(&largest, x + i);
-        memcpy(sums, &largest, sizeof sums);
-        for (size_t j = 0; j < 16; j++) most = sums[j] > most ? sums[j] : most;
-    }
+    nlsh__v16f total = {0}, largest = total - INFINITY;
+    for (; i < whole; i += 16) nlsh__max16(&largest, x + i);
+    memcpy(sums, &largest, sizeof sums);
+    for (size_t j = 0; j < 16; j++) most = sums[j] > most ? sums[j] : most;
     for (; i < n; i++) most = x[i] > most ? x[i] : most;
     for (i = 0; i < whole; i += 16) nlsh__weigh16(x + i, most, &total);
     if (whole < n) {
