@@ -185,7 +185,8 @@ static void bounds_leave_enough(void **state)
 
 static void check_near(size_t n, float unit)
 {
-    float *scores = guarded_tail(&room[0], (n + 15) / 16 * 16 * sizeof *scores);
+    size_t padded = (n + 15) / 16 * 16; /* scores is aligned: what stands behind it is near */
+    float *scores = guarded_tail(&room[0], padded * sizeof *scores);
     uint8_t *errors = guarded_tail(&room[1], n);
     uint32_t *rows = guarded_tail(&room[2], (n + 16) * sizeof *rows), first_rows[600];
     float *least = guarded_tail(&room[3], (n + 16) * sizeof *least), first_least[600];
@@ -194,6 +195,7 @@ static void check_near(size_t n, float unit)
         scores[i] = i % 13 == 5 ? INFINITY : i % 17 == 3 ? NAN : any(50);
         errors[i] = (uint8_t)nlsh__rng_below(&rng, 256);
     }
+    for (size_t i = n; i < padded; i++) scores[i] = (above + limit) / 2;
     size_t want = 0;
     for (size_t i = 0; i < n; i++) {
         float low = scores[i] - unit * (float)errors[i];
