@@ -1,13 +1,43 @@
-/* scalar_codes.c - scanning by codes in plain C: what the wider kernels must agree with. */
-#include "kernels/code_query.h"
+/*
+ * scalar_codes.c - scanning by codes in plain C: what the wider kernels must agree with.
+ *
+ * code_query() sums in 16 lanes and adds the lanes in one order, which the wider kernels keep.
+ */
+#include <math.h>
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/scalar.h"
+#include "kernels/shared.h"
+
+/* A float of some size less than 2^22, or whatever a damaged file makes of it, as a byte. */
+static int8_t rounded(float x)
+{
+    uint32_t bits;
+    x += NLSH__ROUND;
+    memcpy(&bits, &x, sizeof bits);
+    return (int8_t)(uint8_t)(bits - NLSH__ROUND_BITS);
+}
 
 static void code_query(const float *inputs, const float *centroid, const float *steps, size_t n,
                        int8_t *weights, struct nlsh__code_query *out)
 {
-    nlsh__code_query_body(inputs, centroid, steps, n, weights, out);
+    float lengths[16] = {0}, most = 0;
+    *out = (struct nlsh__code_query){0};
+    for (size_t i = 0; i < n; i++) {
+        float d = inputs[i] - centroid[i], size = fabsf(d * steps[i]);
+        lengths[i % 16] += d * d;
+        most = size > most ? size : most; /* NaN: the old one stays */
+    }
+    for (size_t width = 8; width > 0; width /= 2)
+        for (size_t j = 0; j < width; j++) lengths[j] += lengths[j + width];
+    float factor = nlsh__weight_factor(most, &out->unit);
+    for (size_t i = 0; i < n; i++) {
+        weights[i] = rounded((inputs[i] - centroid[i]) * steps[i] * factor);
+        out->sum += weights[i];
+    }
+    out->length = lengths[0];
 }
 
 static void scan_u4(const uint8_t *values, const float *bias, size_t n_groups, size_t n_chunks,

@@ -1,7 +1,7 @@
 /* scalar_l2sq.c - distances and panels in plain C: what the wider kernels must agree with. */
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/rows.h"
+#include "kernels/prefetch.h"
 #include "kernels/scalar.h"
 
 static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
@@ -92,7 +92,11 @@ static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group, s
 static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
                          const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
 {
-    nlsh__l2sq_u8_rows_body(l2sq_u8, query, base, dim, rows, n, n_more, out);
+    for (size_t i = 0; i < n; i++) {
+        if (i + NLSH__AHEAD < n + n_more)
+            nlsh__prefetch_bytes(base + rows[i + NLSH__AHEAD] * dim, dim);
+        out[i] = l2sq_u8(query, base + rows[i] * dim, dim);
+    }
 }
 
 void nlsh__scalar_l2sq(struct nlsh__kernels *table)

@@ -1,9 +1,11 @@
 /* scalar_network.c - the layers of the router in plain C: what the wider kernels must agree with. */
+#include <math.h>
+#include <string.h>
+
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/quantise.h"
 #include "kernels/scalar.h"
-#include "kernels/softmax.h"
+#include "kernels/shared.h"
 
 static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
                        const float *x, float *out)
@@ -40,9 +42,35 @@ static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size
         matvec_i8(layer, x + i * stride, x_scale[i], zero, relu, out + i * out_stride);
 }
 
+/* e^x by shared.h's formula; of NaN it makes NaN. */
+static float exp_of(float x)
+{
+    float n = x * NLSH__LOG2_E + NLSH__ROUND, power, p = nlsh__exp_p[0];
+    uint32_t bits;
+    memcpy(&bits, &n, sizeof bits);
+    bits = (bits - NLSH__ROUND_BITS + 127) << 23; /* those of 2^n */
+    memcpy(&power, &bits, sizeof power);
+    n -= NLSH__ROUND;
+    float r = x - n * NLSH__LN2_HIGH - n * NLSH__LN2_LOW;
+    for (size_t i = 1; i < 6; i++) p = p * r + nlsh__exp_p[i];
+    return (p * r * r + r + 1.0f) * power;
+}
+
+/* A NaN is in no maximum, but in the sum, and so in every answer. */
 static float softmax_f32(float *x, size_t n)
 {
-    return nlsh__softmax_body(x, n);
+    float most = -INFINITY, sums[16] = {0};
+    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    for (size_t i = 0; i < n; i++) {
+        float below = x[i] - most;
+        x[i] = below < NLSH__EXP_LEAST ? 0 : exp_of(below);
+        sums[i % 16] += x[i];
+    }
+    for (size_t width = 8; width > 0; width /= 2)
+        for (size_t j = 0; j < width; j++) sums[j] += sums[j + width];
+    float scale = 1.0f / sums[0];
+    for (size_t i = 0; i < n; i++) x[i] *= scale;
+    return most + logf(sums[0]);
 }
 
 /* A value that is not finite (a damaged file) becomes some byte. */
@@ -53,9 +81,9 @@ static float quantise_u8(const float *x, size_t n, int zero, uint8_t *out)
         float v = fabsf(x[i]);
         most = v > most ? v : most;
     }
-    float scale = 0, inverse = nlsh__quantise_scale(most, zero, &scale);
+    float scale, factor = nlsh__quantise_factor(most, zero, &scale);
     for (size_t i = 0; i < (n + 3) / 4 * 4; i++) {
-        float v = (i < n ? x[i] : 0) * inverse + (float)zero + 0.5f;
+        float v = (i < n ? x[i] : 0) * factor + (float)zero + 0.5f;
         v = v > 0 ? v : 0; /* NaN too */
         v = v < 255.0f ? v : 255.0f;
         out[i] = (uint8_t)(int32_t)v;

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/x86/simd.h"
 

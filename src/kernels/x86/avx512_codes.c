@@ -4,10 +4,11 @@
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/shared.h"
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/x86.h"
 
-/* Lanes j and j + 8, then j + 4, 2, 1: the order of nlsh__code_query_body(). */
+/* Lanes j and j + 8, then j + 4, 2, 1: the order of the plain code_query(). */
 INLINE float sum_in_order(__m512 v)
 {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -16,11 +17,10 @@ INLINE float sum_in_order(__m512 v)
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
 }
 
-/* What nlsh__code_query_body() computes, operation by operation. */
+/* What the plain code_query() computes, operation by operation. */
 TARGET static void code_query(const float *inputs, const float *centroid, const float *steps,
                               size_t n, int8_t *weights, struct nlsh__code_query *out)
 {
-    const __m512 magic = _mm512_set1_ps(12582912.0f);
     __m512 length = _mm512_setzero_ps(), most = length;
     __m512i sum = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 16) {
@@ -29,19 +29,19 @@ TARGET static void code_query(const float *inputs, const float *centroid, const 
         d = _mm512_mul_ps(d, _mm512_load_ps(steps + i));
         most = _mm512_max_ps(_mm512_abs_ps(d), most); /* NaN: the old one stays */
     }
-    float largest = _mm512_reduce_max_ps(most);
-    float inverse = largest > 0 && largest < INFINITY ? 127.0f / largest : 0;
+    __m512 by = _mm512_set1_ps(nlsh__weight_factor(_mm512_reduce_max_ps(most), &out->unit));
     for (size_t i = 0; i < n; i += 16) {
         __m512 d = _mm512_sub_ps(_mm512_load_ps(inputs + i), _mm512_load_ps(centroid + i));
-        d = _mm512_mul_ps(_mm512_mul_ps(d, _mm512_load_ps(steps + i)), _mm512_set1_ps(inverse));
-        __m512i whole = _mm512_sub_epi32(_mm512_castps_si512(_mm512_add_ps(d, magic)),
-                                         _mm512_set1_epi32(0x4b400000));
+        d = _mm512_mul_ps(_mm512_mul_ps(d, _mm512_load_ps(steps + i)), by);
+        __m512i whole =
+            _mm512_sub_epi32(_mm512_castps_si512(_mm512_add_ps(d, _mm512_set1_ps(NLSH__ROUND))),
+                             _mm512_set1_epi32(NLSH__ROUND_BITS));
         __m128i bytes = _mm512_cvtepi32_epi8(whole);
         sum = _mm512_add_epi32(sum, _mm512_cvtepi8_epi32(bytes));
         _mm_store_si128((__m128i *)(weights + i), bytes);
     }
-    *out = (struct nlsh__code_query){sum_in_order(length), inverse > 0 ? largest / 127.0f : 0,
-                                     _mm512_reduce_add_epi32(sum)};
+    out->length = sum_in_order(length);
+    out->sum = _mm512_reduce_add_epi32(sum);
 }
 
 /* One step of a bitonic network: lanes are compared with those that `with` names, and those of

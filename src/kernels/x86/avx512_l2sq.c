@@ -1,25 +1,12 @@
 /*
  * avx512_l2sq.c - distances and panels with AVX-512. Tails are masked loads: they read nothing
- * behind the rows.
+ * behind the rows. Bytes without VNNI are left to AVX2: 512 bits are slower there.
  */
 #if defined(__x86_64__)
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/rows.h"
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/x86.h"
-
-TARGET static uint32_t l2sq_u8(const uint8_t *a, const uint8_t *b, size_t dim)
-{
-    __m512i sum = _mm512_setzero_si512();
-    for (size_t i = 0; i < dim; i += 32) {
-        __mmask32 mask = first32(dim - i);
-        __m512i d = _mm512_sub_epi16(_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, a + i)),
-                                     _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(mask, b + i)));
-        sum = _mm512_add_epi32(sum, _mm512_madd_epi16(d, d));
-    }
-    return (uint32_t)_mm512_reduce_add_epi32(sum);
-}
 
 TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
 {
@@ -149,19 +136,11 @@ TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_g
     for (; g < end; g++) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 1);
 }
 
-TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
-                                const uint32_t *rows, size_t n, size_t n_more, uint32_t *out)
-{
-    nlsh__l2sq_u8_rows_body(l2sq_u8, query, base, dim, rows, n, n_more, out);
-}
-
 void nlsh__avx512_l2sq(struct nlsh__kernels *table)
 {
-    table->l2sq_u8 = l2sq_u8;
     table->l2sq_f32 = l2sq_f32;
     table->l2sq_f32_u8 = l2sq_f32_u8;
     table->dot_f32 = dot_f32;
-    table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_f32 = panel_f32;
 }
 #endif

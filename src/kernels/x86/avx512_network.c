@@ -1,9 +1,10 @@
 /* avx512_network.c - the layers of the router with AVX-512. */
 #if defined(__x86_64__)
+#include <math.h>
+
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/quantise.h"
-#include "kernels/softmax.h"
+#include "kernels/shared.h"
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/x86.h"
 
@@ -47,12 +48,51 @@ TARGET static void matvec_f32(const float *values, const float *bias, size_t n_g
         matvec_groups(values + g * dim * 16, bias + g * 16, dim, x, out + g * 16, 1);
 }
 
-TARGET static float softmax_f32(float *x, size_t n)
+/* e^x by shared.h's formula; of NaN it makes NaN. */
+INLINE __m512 exp16(__m512 x)
 {
-    return nlsh__softmax_body(x, n);
+    const __m512 round = _mm512_set1_ps(NLSH__ROUND);
+    __m512 n = _mm512_add_ps(_mm512_mul_ps(x, _mm512_set1_ps(NLSH__LOG2_E)), round);
+    __m512i power =
+        _mm512_add_epi32(_mm512_castps_si512(n), _mm512_set1_epi32(127 - NLSH__ROUND_BITS));
+    n = _mm512_sub_ps(n, round);
+    __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(NLSH__LN2_HIGH), x);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(NLSH__LN2_LOW), r);
+    __m512 p = _mm512_set1_ps(nlsh__exp_p[0]);
+    UNROLL
+    for (size_t i = 1; i < 6; i++) p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(nlsh__exp_p[i]));
+    p = _mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(p, r), r, r), _mm512_set1_ps(1));
+    return _mm512_mul_ps(p, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)));
 }
 
-/* The scalar version's operations in its order, 16 at a time. */
+/* A NaN is in no maximum, but in the sum, and so in every answer. */
+TARGET static float softmax_f32(float *x, size_t n)
+{
+    __m512 most = _mm512_set1_ps(-INFINITY), total = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16) { /* of NaN and a number max gives the second: the number */
+        __mmask16 mask = first16(n - i);
+        most = _mm512_mask_max_ps(most, mask, _mm512_maskz_loadu_ps(mask, x + i), most);
+    }
+    float largest = _mm512_reduce_max_ps(most);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = first16(n - i);
+        __m512 v = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_set1_ps(largest));
+        /* not below: NaN stays */
+        mask = _mm512_mask_cmp_ps_mask(mask, v, _mm512_set1_ps(NLSH__EXP_LEAST), _CMP_NLT_UQ);
+        v = _mm512_maskz_mov_ps(mask, exp16(_mm512_maskz_mov_ps(mask, v)));
+        total = _mm512_add_ps(total, v);
+        _mm512_mask_storeu_ps(x + i, first16(n - i), v);
+    }
+    float sum = _mm512_reduce_add_ps(total);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = first16(n - i);
+        __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
+        _mm512_mask_storeu_ps(x + i, mask, _mm512_mul_ps(v, _mm512_set1_ps(1.0f / sum)));
+    }
+    return largest + logf(sum);
+}
+
+/* The plain quantise_u8()'s operations in its order, 16 at a time. */
 TARGET static float quantise_u8(const float *x, size_t n, int zero, uint8_t *out)
 {
     __m512 most = _mm512_setzero_ps();
@@ -61,11 +101,11 @@ TARGET static float quantise_u8(const float *x, size_t n, int zero, uint8_t *out
         /* max gives its second operand where one is not a number: such a value counts as none */
         most = _mm512_max_ps(_mm512_abs_ps(_mm512_maskz_loadu_ps(mask, x + i)), most);
     }
-    float scale = 0, inverse = nlsh__quantise_scale(_mm512_reduce_max_ps(most), zero, &scale);
+    float scale, factor = nlsh__quantise_factor(_mm512_reduce_max_ps(most), zero, &scale);
     for (size_t i = 0; i < (n + 3) / 4 * 4; i += 16) {
         size_t left = (n + 3) / 4 * 4 - i;
         __mmask16 mask = first16(n - i);
-        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_set1_ps(inverse));
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), _mm512_set1_ps(factor));
         v = _mm512_add_ps(_mm512_add_ps(v, _mm512_set1_ps((float)zero)), _mm512_set1_ps(0.5f));
         v = _mm512_max_ps(v, _mm512_setzero_ps());
         v = _mm512_min_ps(v, _mm512_set1_ps(255.0f));
