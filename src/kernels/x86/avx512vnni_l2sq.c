@@ -107,31 +107,57 @@ TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_gro
     for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 1);
 }
 
-/* nr rows at once: sum (x - q)^2 = sum x (x - 128) - 2 sum x (q - 128) - 128 sum x + |q|^2, the signed
- * factors by flipping the highest bits. Of each row one product is spread over lanes. */
-INLINE void row_products(const uint8_t *query, const uint8_t *const *x, const uint8_t *const *ahead,
-                         size_t dim, __m512i *out, const int nr)
+/* |x - q|^2 = sum x (x - 128) - 2 sum x (q - 128) - 128 sum x + |q|^2, where the factors in brackets
+ * are signed bytes: the highest bit flipped. These are the three sums of x. */
+struct sums {
+    __m512i own, with, all;
+};
+
+INLINE void add_bytes(struct sums *s, __m512i x, __m512i flipped_query)
 {
     const __m512i flip = _mm512_set1_epi8((char)0x80), ones = _mm512_set1_epi8(1);
-    __m512i own[4], with[4], sum[4];
+    s->own = dot4(s->own, x, _mm512_xor_si512(x, flip));
+    s->with = dot4(s->with, x, flipped_query);
+    s->all = dot4(s->all, x, ones);
+}
+
+/* |x - q|^2 - |q|^2, spread over 8 lanes. */
+INLINE __m256i distance_of(const struct sums *s)
+{
+    __m512i both = _mm512_add_epi32(_mm512_slli_epi32(s->with, 1), _mm512_slli_epi32(s->all, 7));
+    __m512i v = _mm512_sub_epi32(s->own, both);
+    return _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti64x4_epi64(v, 1));
+}
+
+/* |x - q|^2 - |q|^2 of four rows at once, which share the loads of q and the last additions. */
+INLINE __m128i four_rows(const uint8_t *query, const uint8_t *const *x, const uint8_t *const *ahead,
+                         size_t dim)
+{
+    const __m512i flip = _mm512_set1_epi8((char)0x80), zero = _mm512_setzero_si512();
+    struct sums s[4];
     UNROLL
-    for (int r = 0; r < nr; r++) own[r] = with[r] = sum[r] = _mm512_setzero_si512();
-    for (size_t i = 0; i < dim; i += 64) {
-        __mmask64 mask = first64(dim - i);
-        __m512i q = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, query + i), flip);
+    for (int r = 0; r < 4; r++) s[r] = (struct sums){zero, zero, zero};
+    size_t whole = dim / 64 * 64;
+    for (size_t i = 0; i < whole; i += 64) {
+        __m512i q = _mm512_xor_si512(_mm512_loadu_si512(query + i), flip);
         UNROLL
-        for (int r = 0; r < nr; r++) {
+        for (int r = 0; r < 4; r++) {
             nlsh__prefetch(ahead[r] + i);
-            __m512i v = _mm512_maskz_loadu_epi8(mask, x[r] + i);
-            own[r] = dot4(own[r], v, _mm512_xor_si512(v, flip));
-            with[r] = dot4(with[r], v, q);
-            sum[r] = dot4(sum[r], v, ones);
+            add_bytes(&s[r], _mm512_loadu_si512(x[r] + i), q);
         }
     }
-    UNROLL
-    for (int r = 0; r < nr; r++)
-        out[r] = _mm512_sub_epi32(
-            own[r], _mm512_add_epi32(_mm512_slli_epi32(with[r], 1), _mm512_slli_epi32(sum[r], 7)));
+    if (whole < dim) {
+        __mmask64 mask = first64(dim - whole);
+        __m512i q = _mm512_xor_si512(_mm512_maskz_loadu_epi8(mask, query + whole), flip);
+        UNROLL
+        for (int r = 0; r < 4; r++) {
+            nlsh__prefetch(ahead[r] + whole);
+            add_bytes(&s[r], _mm512_maskz_loadu_epi8(mask, x[r] + whole), q);
+        }
+    }
+    __m256i v = _mm256_hadd_epi32(_mm256_hadd_epi32(distance_of(&s[0]), distance_of(&s[1])),
+                                  _mm256_hadd_epi32(distance_of(&s[2]), distance_of(&s[3])));
+    return _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
 }
 
 TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_t dim,
@@ -144,20 +170,17 @@ TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_
         own = dot4(own, q, _mm512_xor_si512(q, _mm512_set1_epi8((char)0x80)));
         sum = dot4(sum, q, _mm512_set1_epi8(1));
     }
-    uint32_t length =
-        (uint32_t)_mm512_reduce_add_epi32(_mm512_add_epi32(own, _mm512_slli_epi32(sum, 7)));
-    for (size_t i = 0; i < n; i += 2) {
-        const uint8_t *x[2], *ahead[2];
-        __m512i v[2];
-        for (size_t r = 0; r < 2; r++) {
-            size_t at = i + r < n ? i + r : i,
-                   next = at + NLSH__AHEAD < n + n_more ? at + NLSH__AHEAD : at;
+    int length = _mm512_reduce_add_epi32(_mm512_add_epi32(own, _mm512_slli_epi32(sum, 7)));
+    for (size_t i = 0; i < n; i += 4) {
+        const uint8_t *x[4], *ahead[4];
+        for (size_t r = 0; r < 4; r++) {
+            size_t at = i + r < n ? i + r : i;
+            size_t next = at + NLSH__AHEAD < n + n_more ? at + NLSH__AHEAD : at;
             x[r] = base + rows[at] * dim;
             ahead[r] = base + rows[next] * dim;
         }
-        row_products(query, x, ahead, dim, v, 2);
-        out[i] = length + (uint32_t)_mm512_reduce_add_epi32(v[0]);
-        if (i + 1 < n) out[i + 1] = length + (uint32_t)_mm512_reduce_add_epi32(v[1]);
+        __m128i four = _mm_add_epi32(_mm_set1_epi32(length), four_rows(query, x, ahead, dim));
+        _mm_mask_storeu_epi32(out + i, (__mmask8)first16(n - i), four);
     }
 }
 
