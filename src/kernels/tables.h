@@ -14,7 +14,8 @@
  *   nlsh__kernels_has_NAME()   1 where this process may use it, and then all that it builds on
  *   nlsh__kernels_fill_NAME()  puts the set's kernels into the table of a narrower set */
 #if defined(__x86_64__)
-#define NLSH__SETS(SET) SET(scalar) SET(avx2) SET(avx512) SET(avx512vnni) SET(avx512bf16) SET(amx)
+#define NLSH__SETS(SET)                                                                            \
+    SET(scalar) SET(avx2) SET(avxvnni) SET(avx512) SET(avx512vnni) SET(avx512bf16) SET(amx)
 #else
 #define NLSH__SETS(SET) SET(scalar)
 #endif

@@ -20,6 +20,16 @@ int nlsh__kernels_has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
+/* VNNI in 256 bits without AVX-512; clang 14 knows no __builtin_cpu_supports("avxvnni"). */
+int nlsh__kernels_has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+    const unsigned avxvnni = 1u << 4;
+    if (!nlsh__kernels_has_avx2()) return 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || a < 1) return 0; /* a: the last subleaf */
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & avxvnni) != 0;
+}
+
 int nlsh__kernels_has_avx512(void)
 {
     return nlsh__kernels_has_avx2() && __builtin_cpu_supports("avx512f") &&
@@ -54,6 +64,13 @@ void nlsh__kernels_fill_avx2(struct nlsh__kernels *table)
     nlsh__avx2_l2sq(table);
     nlsh__avx2_codes(table);
     nlsh__avx2_network(table);
+}
+
+void nlsh__kernels_fill_avxvnni(struct nlsh__kernels *table)
+{
+    nlsh__avxvnni_l2sq(table);
+    nlsh__avxvnni_codes(table);
+    nlsh__avxvnni_network(table);
 }
 
 void nlsh__kernels_fill_avx512(struct nlsh__kernels *table)
