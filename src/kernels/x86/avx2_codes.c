@@ -100,34 +100,55 @@ INLINE void scan_halves(const uint8_t *const *values, const uint8_t *const *ahea
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
+/* The smaller of each lane to a, the larger to b. */
+INLINE void order(__m256 *a, __m256 *b)
+{
+    __m256 smaller = _mm256_min_ps(*a, *b);
+    *b = _mm256_max_ps(*a, *b);
+    *a = smaller;
+}
+
+/* Each lane of v[0] .. v[7] in ascending order: a network of 19 comparators (Knuth, "The Art of
+ * Computer Programming" 3, 5.3.4). */
+INLINE void sort_lanes(__m256 *v)
+{
+    static const uint8_t pairs[19][2] = {{0, 2}, {1, 3}, {4, 6}, {5, 7}, {0, 4}, {1, 5}, {2, 6},
+                                         {3, 7}, {0, 1}, {2, 3}, {4, 5}, {6, 7}, {2, 4}, {3, 5},
+                                         {1, 4}, {3, 6}, {1, 2}, {3, 4}, {5, 6}};
+    UNROLL
+    for (size_t i = 0; i < 19; i++) order(v + pairs[i][0], v + pairs[i][1]);
+}
+
+/* The least of all lanes, in every lane. */
+INLINE __m256 least_of(__m256 v)
+{
+    v = _mm256_min_ps(v, _mm256_permute2f128_ps(v, v, 1));
+    v = _mm256_min_ps(v, _mm256_permute_ps(v, 0x4e));
+    return _mm256_min_ps(v, _mm256_permute_ps(v, 0xb1));
+}
+
+/* The columns' least are sorted in each lane, so that the least of all stand in v[0]. They are taken
+ * out, equals together, and their lanes move up, until k are gone. */
 TARGET static float bound_f32(const float *scores, size_t n, size_t k)
 {
-    __m256 least[8];
-    float bound = INFINITY;
-    for (size_t i = 0; i < 8; i++) least[i] = _mm256_set1_ps(INFINITY);
-    for (size_t i = 0; i < n; i += 16) {
-        __m256 *at = least + i / 8 % 8;
-        at[0] = _mm256_min_ps(_mm256_load_ps(scores + i), at[0]); /* NaN: the old one stays */
-        at[1] = _mm256_min_ps(_mm256_load_ps(scores + i + 8), at[1]);
+    __m256 v[8], least = _mm256_setzero_ps(); /* k >= 1 */
+    UNROLL
+    for (size_t j = 0; j < 8; j++) v[j] = _mm256_set1_ps(INFINITY);
+    for (size_t i = 0; i < n; i += 64) {
+        UNROLL
+        for (size_t j = 0; j < 8; j++) /* of a NaN and a number min gives the second: the number */
+            if (i + 8 * j < n) v[j] = _mm256_min_ps(_mm256_load_ps(scores + i + 8 * j), v[j]);
     }
-    for (; k > 0; k--) {
-        __m256 m = least[0];
-        for (size_t i = 1; i < 8; i++) m = _mm256_min_ps(m, least[i]);
-        m = _mm256_min_ps(m, _mm256_permute2f128_ps(m, m, 1));
-        m = _mm256_min_ps(m, _mm256_permute_ps(m, 0x4e));
-        m = _mm256_min_ps(m, _mm256_permute_ps(m, 0xb1));
-        bound = _mm256_cvtss_f32(m);
-        for (size_t i = 0; i < 8; i++) { /* one of them goes, not its equals */
-            int equal = _mm256_movemask_ps(_mm256_cmp_ps(least[i], m, _CMP_EQ_OQ));
-            if (equal == 0) continue;
-            float values[8];
-            _mm256_storeu_ps(values, least[i]);
-            values[__builtin_ctz((unsigned)equal)] = INFINITY;
-            least[i] = _mm256_loadu_ps(values);
-            break;
-        }
+    sort_lanes(v);
+    for (size_t taken = 0; taken < k;) {
+        least = least_of(v[0]);
+        __m256 equal = _mm256_cmp_ps(v[0], least, _CMP_EQ_OQ);
+        taken += (size_t)__builtin_popcount((unsigned)_mm256_movemask_ps(equal));
+        UNROLL
+        for (size_t i = 0; i < 7; i++) v[i] = _mm256_blendv_ps(v[i], v[i + 1], equal);
+        v[7] = _mm256_blendv_ps(v[7], _mm256_set1_ps(INFINITY), equal);
     }
-    return bound;
+    return _mm256_cvtss_f32(least);
 }
 
 /* For each mask of 8 lanes the numbers of its lanes in order, a byte each, from the lowest on. */
