@@ -1,86 +1,90 @@
-/* kernels.c - which table serves on this processor. */
+/*
+ * kernels.c - which table serves on this processor.
+ *
+ * Once a process: NLSH_CPU is read, the tables of all sets up to that cap are made, narrowest first,
+ * and choose.h picks one of them. Sets above the cap are not even asked for: a process that caps AMX
+ * away does not get the tile registers.
+ */
 #include "kernels/kernels.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "kernels/choose.h"
+#include "kernels/scalar.h"
 #include "kernels/tables.h"
 
+#define NAME(name) #name,
+#define SET(name) {nlsh__kernels_has_##name, nlsh__kernels_fill_##name},
+
+static const char *const names[] = {NLSH__SETS(NAME)};
+static const struct {
+    int (*has)(void);
+    void (*fill)(struct nlsh__kernels *table);
+} sets[] = {NLSH__SETS(SET)};
+
+enum { N_SETS = sizeof sets / sizeof *sets };
+_Static_assert(N_SETS <= NLSH__N_TABLES, "tests have no room for every table");
+
+static struct nlsh__kernels tables[N_SETS]; /* of the sets in has */
+static uint32_t has;                        /* bit i: set i is here, and NLSH_CPU allows it */
 static const struct nlsh__kernels *chosen;
-static const char *refused; /* what NLSH_CPU said, where it cannot be had */
+static const char *refused; /* what NLSH_CPU said, where that is no name */
 
-static struct nlsh__kernels bf16_table, amx_table; /* what is added to a narrower one */
-static const struct nlsh__kernels *all[NLSH__N_TABLES] = {&nlsh__kernels_scalar};
-static size_t n_all = 1;
-
-#if defined(__x86_64__)
-static void find_x86(void)
+int nlsh__kernels_has_scalar(void)
 {
-    __builtin_cpu_init();
-    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                 __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    int vnni = avx512 && __builtin_cpu_supports("avx512vnni");
-    int bf16 = vnni && __builtin_cpu_supports("avx512bf16");
-    if (avx2) all[n_all++] = &nlsh__kernels_avx2;
-    if (avx512) all[n_all++] = &nlsh__kernels_avx512;
-    if (vnni) all[n_all++] = &nlsh__kernels_avx512vnni;
-    if (!bf16) return;
-    bf16_table = nlsh__kernels_avx512vnni;
-    bf16_table.name = "avx512bf16";
-    bf16_table.bf16 = &nlsh__bf16_avx512;
-    all[n_all++] = &bf16_table;
-    /* The process is asked for its tiles, once and for all its threads: not where a cap rules them out. */
-    const char *cap = getenv("NLSH_CPU");
-    if (cap != NULL && *cap != '\0' && strcmp(cap, "amx") != 0) return;
-    if (!nlsh__amx_allowed()) return;
-    amx_table = bf16_table;
-    nlsh__amx_fill(&amx_table);
-    all[n_all++] = &amx_table;
-}
-#endif
-
-static void find_once(void)
-{
-#if defined(__x86_64__)
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_x86);
-#endif
+    return 1;
 }
 
-size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity)
+void nlsh__kernels_fill_scalar(struct nlsh__kernels *table)
 {
-    find_once();
-    for (size_t i = 0; i < n_all && i < capacity; i++) out[i] = all[i];
-    return n_all;
+    nlsh__scalar_l2sq(table);
+    nlsh__scalar_codes(table);
+    nlsh__scalar_network(table);
 }
 
-/* The widest; but a vdpbf16ps of Intel's does no more a cycle than two products of f32, and packing
- * comes on top: an epoch of 60,000 x 128 through 256-256 to 1,024 takes 1.43 s with it and 0.98 s
- * without. AMD's does twice as much. */
-static const struct nlsh__kernels *widest(void)
+/* The sets that are slower than a narrower one. A vdpbf16ps of Intel's does no more a cycle than two
+ * products of f32, and packing comes on top: an epoch of 60,000 x 128 through 256-256 to 1,024 takes
+ * 1.43 s with it and 0.98 s without. AMD's does twice as much. */
+static uint32_t slower(void)
 {
 #if defined(__x86_64__)
-    if (all[n_all - 1] == &bf16_table && __builtin_cpu_is("intel")) return all[n_all - 2];
+    if (__builtin_cpu_is("intel"))
+        return (uint32_t)1 << nlsh__set_find(names, N_SETS, "avx512bf16");
 #endif
-    return all[n_all - 1];
+    return 0;
+}
+
+static void make_tables(size_t cap)
+{
+    struct nlsh__kernels table = {0};
+    for (size_t i = 0; i <= cap; i++) {
+        if (!sets[i].has()) continue;
+        sets[i].fill(&table);
+        table.name = names[i];
+        tables[i] = table;
+        has |= (uint32_t)1 << i;
+    }
 }
 
 static void choose(void)
 {
-    find_once();
-    chosen = widest();
-    const char *cap = getenv("NLSH_CPU");
-    if (cap == NULL || *cap == '\0') return;
-    for (size_t i = 0; i < n_all; i++)
-        if (strcmp(cap, all[i]->name) == 0) {
-            chosen = all[i];
-            return;
-        }
-    chosen = all[0];
-    refused = cap;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#endif
+    const char *wish = getenv("NLSH_CPU");
+    size_t cap = N_SETS - 1;
+    int is_capped = wish != NULL && *wish != '\0';
+    if (is_capped) cap = nlsh__set_find(names, N_SETS, wish);
+    if (cap == N_SETS) {
+        refused = wish;
+        cap = 0;
+    }
+    make_tables(cap);
+    chosen = &tables[nlsh__set_choose(has, slower(), cap)];
 }
 
 static void choose_once(void)
@@ -89,21 +93,40 @@ static void choose_once(void)
     pthread_once(&once, choose);
 }
 
+size_t nlsh__kernels_all(const struct nlsh__kernels **out, size_t capacity)
+{
+    choose_once();
+    size_t n = 0;
+    for (size_t i = 0; i < N_SETS; i++) {
+        if (!(has >> i & 1)) continue;
+        if (n < capacity) out[n] = &tables[i];
+        n++;
+    }
+    return n;
+}
+
 const struct nlsh__kernels *nlsh__kernels(void)
 {
     choose_once();
     return chosen;
 }
 
+/* "use a, b or c". */
+static void list_names(char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "use %s", names[0]);
+    for (size_t i = 1; i < N_SETS && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s", i + 1 < N_SETS ? ", " : " or ", names[i]);
+}
+
 enum nlsh_status nlsh__kernels_check(struct nlsh_error *error)
 {
+    char hint[sizeof error->hint];
     choose_once();
     if (refused == NULL) return NLSH_OK;
-    return nlsh__fail(
-        error, NLSH_E_UNSUPPORTED,
-        "use scalar, avx2, avx512, avx512vnni, avx512bf16 or amx, and no more than this "
-        "processor has",
-        "NLSH_CPU is \"%s\": this processor has no such instruction set for nlsh", refused);
+    list_names(hint, sizeof hint);
+    return nlsh__fail(error, NLSH_E_UNSUPPORTED, hint,
+                      "NLSH_CPU is \"%s\": nlsh knows no such instruction set", refused);
 }
 
 const char *nlsh_cpu(void)

@@ -1,17 +1,12 @@
 /* avx512bf16.c - see kernels/bf16.h; products by vdpbf16ps. */
 #if defined(__x86_64__)
-#include <immintrin.h>
+#define AND_MORE ",avx512bf16"
 #include <string.h>
 
+#include "kernels/bf16.h"
+#include "kernels/kernels.h"
 #include "kernels/tables.h"
-
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
-#define INLINE TARGET static inline __attribute__((always_inline))
-#if defined(__clang__)
-#define UNROLL _Pragma("unroll")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
+#include "kernels/x86/avx512.h"
 
 static void nothing(void)
 {
@@ -224,17 +219,14 @@ TARGET static void least(const float *dots, const float *bias, size_t n, float *
 TARGET static size_t below(const float *dots, const float *bias, size_t n, float most,
                            uint32_t first, float *scores, uint32_t *ids)
 {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512 limit = _mm512_set1_ps(most);
     size_t found = 0;
     for (size_t i = 0; i < n; i += 16) {
         __m512 x = score16(dots + i, bias + i);
         __mmask16 mask = _mm512_cmp_ps_mask(x, limit, _CMP_LE_OQ);
         if (mask == 0) continue;
-        __m512i at = _mm512_add_epi32(lanes, _mm512_set1_epi32((int)(first + (uint32_t)i)));
-        _mm512_storeu_ps(scores + found, _mm512_maskz_compress_ps(mask, x));
-        _mm512_storeu_si512(ids + found, _mm512_maskz_compress_epi32(mask, at));
-        found += (size_t)__builtin_popcount(mask);
+        found += append16(mask, first + (uint32_t)i, _mm512_castps_si512(x), ids + found,
+                          scores + found);
     }
     return found;
 }
@@ -264,8 +256,7 @@ TARGET static void adamw(float *parameters, float *first, float *second, size_t 
     const __m512 b2 = _mm512_set1_ps(0.999f), c2 = _mm512_set1_ps(1 - 0.999f);
     for (size_t r = 0; r < n_rows; r++)
         for (size_t i = 0; i < n_columns; i += 16) {
-            __mmask16 mask =
-                n_columns - i >= 16 ? 0xffff : (__mmask16)((1u << (n_columns - i)) - 1);
+            __mmask16 mask = first16(n_columns - i);
             size_t at = r * ld + i;
             __m512 g = _mm512_mul_ps(_mm512_loadu_ps(gradient + 32 * r + i), scale);
             __m512 m = _mm512_mul_ps(b1, _mm512_maskz_loadu_ps(mask, first + at));
@@ -280,7 +271,7 @@ TARGET static void adamw(float *parameters, float *first, float *second, size_t 
         }
 }
 
-const struct nlsh__bf16 nlsh__bf16_avx512 = {
+static const struct nlsh__bf16 bf16 = {
     .begin = nothing,
     .end = nothing,
     .product = product,
@@ -295,4 +286,9 @@ const struct nlsh__bf16 nlsh__bf16_avx512 = {
     .below = below,
     .adamw = adamw,
 };
+
+void nlsh__kernels_fill_avx512bf16(struct nlsh__kernels *table)
+{
+    table->bf16 = &bf16;
+}
 #endif

@@ -112,7 +112,8 @@ static void check_scan_at(const struct nlsh__kernels *table, const uint8_t *valu
                             NLSH__GROUP * sizeof *scores);
 }
 
-static void check_scan(size_t n_groups, size_t n_chunks)
+/* extreme: the largest codes with the largest or the smallest weights, which 16 bits hold least of. */
+static void check_scan(size_t n_groups, size_t n_chunks, int extreme)
 {
     size_t n_rows = n_groups * NLSH__GROUP, n = n_chunks * 8;
     uint8_t *values = guarded_tail(&room[0], n_groups * n_chunks * 64);
@@ -121,8 +122,11 @@ static void check_scan(size_t n_groups, size_t n_chunks)
     float *scores = guarded_tail(&room[3], n_rows * sizeof *scores);
     float constant = any(100), slope = any(1), plain[MOST_GROUPS * NLSH__GROUP];
     for (size_t i = 0; i < n_groups * n_chunks * 64; i++)
-        values[i] = (uint8_t)nlsh__rng_below(&rng, 256);
-    for (size_t i = 0; i < n; i++) weights[i] = (int8_t)((int)nlsh__rng_below(&rng, 256) - 128);
+        values[i] = extreme ? 255 : (uint8_t)nlsh__rng_below(&rng, 256);
+    for (size_t i = 0; i < n; i++) {
+        weights[i] = (int8_t)((int)nlsh__rng_below(&rng, 256) - 128);
+        if (extreme) weights[i] = extreme > 0 ? 127 : -128;
+    }
     for (size_t i = 0; i < n_rows; i++) bias[i] = i % 7 == 6 ? INFINITY : any(1000);
     for (size_t r = 0; r < n_rows; r++) {
         int32_t dot = 0;
@@ -145,7 +149,7 @@ static void scores_of_codes(void **state)
     (void)state;
     for (size_t n_groups = 1; n_groups <= MOST_GROUPS; n_groups++)
         for (size_t n_chunks = 1; n_chunks <= MOST_CHUNKS; n_chunks++)
-            check_scan(n_groups, n_chunks);
+            for (int extreme = -1; extreme <= 1; extreme++) check_scan(n_groups, n_chunks, extreme);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
@@ -185,7 +189,8 @@ static void bounds_leave_enough(void **state)
 
 static void check_near(size_t n, float unit)
 {
-    float *scores = guarded_tail(&room[0], (n + 15) / 16 * 16 * sizeof *scores);
+    size_t padded = (n + 15) / 16 * 16; /* scores is aligned: what stands behind it is near */
+    float *scores = guarded_tail(&room[0], padded * sizeof *scores);
     uint8_t *errors = guarded_tail(&room[1], n);
     uint32_t *rows = guarded_tail(&room[2], (n + 16) * sizeof *rows), first_rows[600];
     float *least = guarded_tail(&room[3], (n + 16) * sizeof *least), first_least[600];
@@ -194,6 +199,7 @@ static void check_near(size_t n, float unit)
         scores[i] = i % 13 == 5 ? INFINITY : i % 17 == 3 ? NAN : any(50);
         errors[i] = (uint8_t)nlsh__rng_below(&rng, 256);
     }
+    for (size_t i = n; i < padded; i++) scores[i] = (above + limit) / 2;
     size_t want = 0;
     for (size_t i = 0; i < n; i++) {
         float low = scores[i] - unit * (float)errors[i];

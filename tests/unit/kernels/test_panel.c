@@ -164,6 +164,11 @@ static void bytes_equal_a_scan(void **state)
                 check_u8(130, dim, many[i], kind);
             }
     check_u8(MOST_ROWS, 66, 33, SOME);
+    /* longer than what kernels hold of a query at once */
+    for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++) {
+        check_u8(17, 1027, 9, kind);
+        check_u8(33, 2100, 5, kind);
+    }
 }
 
 /* score + |q|^2 is the squared distance, and neither overflows at the largest dimension. */

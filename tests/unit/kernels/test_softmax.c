@@ -1,4 +1,5 @@
 /* test_softmax.c - softmax of every table against double arithmetic. */
+#include <float.h>
 #include <math.h>
 
 #include "kernels/kernels.h"
@@ -98,13 +99,54 @@ static void fades_out(void **state)
         }
 }
 
+/* A damaged file's weights. Where a value is NaN or +infinity, or all are -infinity, there is no
+ * softmax: every answer is NaN, in every table, and nothing traps. Everything else has one. */
+static void weights_of_a_damaged_file(void **state)
+{
+    static const float odd[] = {NAN,     -NAN,     INFINITY, -INFINITY,
+                                FLT_MAX, -FLT_MAX, FLT_MIN,  -1e-45f};
+    float logits[MOST];
+    (void)state;
+    for (int repeat = 0; repeat < 3000; repeat++) {
+        size_t n = 1 + nlsh__rng_below(&rng, 70);
+        size_t kinds = repeat % 2 ? 8 : 2; /* NaN among usual values, or everything together */
+        int is_none = 0, n_gaps = 0;
+        for (size_t i = 0; i < n; i++) {
+            logits[i] = nlsh__rng_below(&rng, 8) == 0 ? odd[nlsh__rng_below(&rng, kinds)]
+                                                      : (float)(1000 * nlsh__rng_normal(&rng));
+            is_none |= !(logits[i] < INFINITY);
+            n_gaps += logits[i] == -INFINITY;
+        }
+        if (!is_none && n_gaps < (int)n) {
+            check(logits, n);
+            continue;
+        }
+        float *x = guarded_tail(&room, n * sizeof *x);
+        for (size_t t = 0; t < n_tables; t++) {
+            memcpy(x, logits, n * sizeof *x);
+            assert_true(isnan(tables[t]->softmax_f32(x, n)));
+            for (size_t i = 0; i < n; i++) assert_true(isnan(x[i]));
+        }
+    }
+    /* a NaN of which only the lowest bit is set, first, in the middle and last */
+    const uint32_t bits = 0x7f800001;
+    for (size_t n = 1; n <= 40; n++)
+        for (size_t at = 0; at < n; at++)
+            for (size_t t = 0; t < n_tables; t++) {
+                float *x = guarded_tail(&room, n * sizeof *x);
+                for (size_t i = 0; i < n; i++) x[i] = (float)(100 * i);
+                memcpy(x + at, &bits, sizeof bits);
+                tables[t]->softmax_f32(x, n);
+                for (size_t i = 0; i < n; i++) assert_true(isnan(x[i]));
+            }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equals_double_arithmetic),
-        cmocka_unit_test(takes_very_large_logits),
-        cmocka_unit_test(leaves_gaps_at_zero),
-        cmocka_unit_test(fades_out),
+        cmocka_unit_test(equals_double_arithmetic),  cmocka_unit_test(takes_very_large_logits),
+        cmocka_unit_test(leaves_gaps_at_zero),       cmocka_unit_test(fades_out),
+        cmocka_unit_test(weights_of_a_damaged_file),
     };
     test_rng(&rng, 0);
     n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);

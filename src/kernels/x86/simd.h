@@ -1,0 +1,15 @@
+/* simd.h - what every file of x86's kernels shares. A file says its TARGET first. */
+#ifndef NLSH_KERNELS_X86_SIMD_H
+#define NLSH_KERNELS_X86_SIMD_H
+
+/* A piece of a kernel. It must be inlined: its counts are constants only then. */
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+/* Accumulators stay in registers only if every loop over them is unrolled; gcc must be told. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
+
+#endif
