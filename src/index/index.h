@@ -40,7 +40,7 @@ struct nlsh__meta {
     uint32_t source_type;  /* enum nlsh_type of the base: U8, I8 or F32 */
     uint32_t storage_type; /* U8 or F32; I8 is stored as U8 + 128 */
     double disagreement;   /* share of rows that the router would put in another bucket */
-    uint32_t n_segments;   /* 0: 1, as format 2 has it */
+    uint32_t n_segments;   /* reserved in format 2, and 1 */
     uint8_t reserved[20];  /* written as 0, ignored when read: so everywhere */
 };
 
