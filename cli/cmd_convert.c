@@ -12,7 +12,7 @@ int cmd_convert(const struct args *args)
     struct nlsh_vectors *vectors;
     const char *in = args->words[0], *out = args->words[1];
     char rows[32];
-    int code = output_check(out, "OUT", NULL, 0);
+    int code = output_check(out, "OUT", &in, 1);
     if (code != 0) return code;
     if (nlsh_vectors_read(in, nlsh_format_from_name(args_text(args, "from")), &vectors, &error) !=
         NLSH_OK) {

@@ -64,13 +64,15 @@ for file in $(find src baselines -name '*.[ch]' | sort); do
     done
 done
 
-# The command sees the public headers, its own, and the methods it compares with.
+# The command sees the public headers, its own, the methods it compares with, and of the libraries'
+# own names, which programs of the same release may use, those that it would otherwise repeat.
 for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         case $included in
         nlsh/*.h | baselines/*.h | report/*.h | bench/*.h) ;;
+        base/file.h | base/output.h | vectors/read.h) ;;
         */*)
-            echo "$file: includes $included: only nlsh/*.h, baselines/*.h and its own are open to it"
+            echo "$file: includes $included, which is not open to it"
             n_wrong=$((n_wrong + 1))
             ;;
         esac

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/sized.h"
@@ -255,7 +256,7 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
     NLSH_TRY(take_inputs(&b, base, error));
     /* An output that cannot be written is found out now and not after the work. */
-    NLSH_TRY(nlsh__output_open(path, &probe, error));
+    NLSH_TRY(nlsh__output_open_file(path, &probe, error));
     nlsh__output_abort(probe);
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(run_stages(&b, path, error));

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/output.h"
 #include "base/memory.h"
 #include "vectors/parse.h"
 #include "vectors/plain.h"
