@@ -197,8 +197,8 @@ static int prepare(struct compare *c)
     c->of.metric = first->info.metric;
     c->rows = calloc(c->models.n * c->n_points, sizeof *c->rows);
     if (c->rows == NULL) return no_memory();
-    int code = load_queries(args_text(args, "q"), args_text(args, "type"), first->path,
-                            &first->info, &c->queries);
+    int code = load_queries(args_text(args, "q"), vectors_type(args), first->path, &first->info,
+                            &c->queries);
     if (code == 0) code = read_range(args, &c->queries, &c->of);
     if (code == 0) code = answers_create(c->queries.matrix.n_rows, k, &c->answers);
     if (code != 0) return code;

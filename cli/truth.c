@@ -135,7 +135,7 @@ static int load_base(const struct args *args, const struct nlsh_index *index,
 {
     struct nlsh_error error = {0};
     if (args_given(args, "d")) {
-        return load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, out);
+        return load_base_of(args_text(args, "d"), vectors_type(args), index_path, info, out);
     }
     *out = (struct loaded){0};
     if (nlsh_index_vectors(index, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);
