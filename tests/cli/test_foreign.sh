@@ -36,6 +36,28 @@ for gt in gt.npy gt.ibin GT_20; do
     ok "$gt gives the same curve" cmp got.csv expected.csv
 done
 
+# Ground truth that counts from 1, of other vectors, or by another metric is refused. An ivecs row is
+# here 1 + 10 words.
+plus_1()
+{
+    od -An -v -tu4 -w44 gt.ivecs | awk '
+        function word(v,   i) { for (i = 0; i < 4; i++) { printf "\\0%03o", v % 256; v = int(v / 256) } }
+        { word($1); for (i = 2; i <= NF; i++) word(NR == 1 && i == 2 ? 600 : $i + 1) }' >octal.txt
+    printf '%b' "$(cat octal.txt)" >from_1.ivecs
+}
+plus_1
+run 65 search -i small.nlsh -q query.fvecs --gt from_1.ivecs
+has err 'count from 1' 'neighbour 600'
+u8bin other.u8bin 600 16 3
+run 0 groundtruth -d other.u8bin -q query.fvecs -o other.ivecs -N 10 --quiet
+run 0 groundtruth -d base.fvecs -q query.fvecs -o ip.ivecs -N 10 --metric ip --quiet
+for gt in other.ivecs ip.ivecs; do
+    run 65 search -i small.nlsh -q query.fvecs --gt $gt
+    has err "$gt" 'first neighbour is not among' 'by l2'
+    run 65 evaluate -i small.nlsh -q query.fvecs --gt $gt
+    run 65 compare small.nlsh -q query.fvecs --gt $gt
+done
+
 # Names that say nothing, and names that lie: the flag decides, for base and queries alike.
 cp base.u8bin b && cp query.u8bin q
 for command in 'build -i x.nlsh -m 8 --epochs 2 --nodes 16 --partitioner kmeans -d b' 'graph -d b -o g.ivecs' \
