@@ -82,6 +82,7 @@ static bool cut_field(char **at, size_t *line, char **field, char *end)
     if (*end == '\n') ++*line;
     *at = from + (*end != '\0');
     *to = '\0';
+    if (quoted) *field = text_of_csv(*field);
     return true;
 }
 
