@@ -170,7 +170,7 @@ static const struct verb verbs[] = {
      "copy vectors from one file format to another",
      "IN OUT [flags]",
      "Formats are known by the names' endings: fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, "
-     "idx; "
+     "idx, and f16bin to read; "
      "an input may be gzipped. Floats become bytes only where each is a whole number in range.",
      {{"MNIST for numpy", "nlsh convert train-images-idx3-ubyte.gz train.npy"},
       {"names without an ending", "nlsh convert in.dat out.dat --from fvecs --to u8bin"}},
@@ -304,7 +304,8 @@ static const char base_help[] =
 static const char checked_base_help[] =
     "base vectors, checked against the index by content; the index carries them too";
 
-#define FORMATS "idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin,ibin"
+#define WRITTEN "idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin,ibin"
+#define FORMATS WRITTEN ",f16bin"
 #define FILES GROUP_FILES, true
 #define FILES_MAYBE GROUP_FILES, false
 #define FIND GROUP_SEARCH, false
@@ -339,7 +340,7 @@ static const struct flag flags[] = {
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
     {E, "reliability", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "CSV to write: the router's probabilities beside the shares that were found"},
     {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto," FORMATS "}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
-    {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto," FORMATS "}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
+    {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto," WRITTEN "}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
     {B | S | G | T | E | N | M | P | U, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
     {B | S | G | T | E | N | M | P | U, "input_format", NULL, FLAG_CHOICE, FILES_MAYBE, "{" FORMATS "}", NULL, NO_RANGE, "format of the vector files, whatever their names and contents say; default: as -type has it"},
     {B | U, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},

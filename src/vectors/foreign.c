@@ -29,9 +29,6 @@ static const struct {
             "n.stack(t.iloc[:, -1]).astype('f4'))")},
 };
 
-static const char half_floats[] =
-    PYTHON("f = '%s'; s = n.fromfile(f, '<u4', 2); n.save('base.npy', n.fromfile(f, '<f2', "
-           "offset=8).reshape(s).astype('f4'))");
 static const char table[] =
     PYTHON("n.save('base.npy', n.loadtxt('%s', 'f4', delimiter='%s', skiprows=%d))");
 static const char words[] =
@@ -115,15 +112,6 @@ static void describe_text(const uint8_t *head, size_t head_size, const char *nam
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-static int is_half_bin(const char *name)
-{
-    static const char ending[] = ".f16bin";
-    const char *at = strstr(name, ending);
-    if (at == NULL) return 0;
-    at += sizeof ending - 1;
-    return *at == '\0' || *at == '.';
-}
-
 void nlsh__foreign_file(const uint8_t *head, size_t head_size, const char *name,
                         struct nlsh__foreign *out)
 {
@@ -135,10 +123,6 @@ void nlsh__foreign_file(const uint8_t *head, size_t head_size, const char *name,
         snprintf(out->hint, sizeof out->hint, magics[i].hint, file);
         return;
     }
-    if (is_half_bin(name)) {
-        out->what = "16-bit floats (f16bin)";
-        snprintf(out->hint, sizeof out->hint, half_floats, file);
-    } else if (is_text(head, head_size < 4096 ? head_size : 4096)) {
+    if (is_text(head, head_size < 4096 ? head_size : 4096))
         describe_text(head, head_size, file, out);
-    }
 }

@@ -15,9 +15,10 @@ static const struct {
     enum nlsh_format format;
     const char *name;
 } formats[] = {
-    {NLSH_FORMAT_IDX, "idx"},     {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
-    {NLSH_FORMAT_IVECS, "ivecs"}, {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
-    {NLSH_FORMAT_U8BIN, "u8bin"}, {NLSH_FORMAT_I8BIN, "i8bin"}, {NLSH_FORMAT_IBIN, "ibin"},
+    {NLSH_FORMAT_IDX, "idx"},       {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
+    {NLSH_FORMAT_IVECS, "ivecs"},   {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
+    {NLSH_FORMAT_U8BIN, "u8bin"},   {NLSH_FORMAT_I8BIN, "i8bin"}, {NLSH_FORMAT_IBIN, "ibin"},
+    {NLSH_FORMAT_F16BIN, "f16bin"},
 };
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
@@ -134,6 +135,7 @@ enum nlsh_format nlsh__format_of_content(const uint8_t *head, size_t head_size, 
     if (nlsh__bin_length(head, head_size, 4) == total)
         return first_are_ids(head + 8, head_size - 8, nlsh__load32(head + 4)) ? NLSH_FORMAT_IBIN
                                                                               : NLSH_FORMAT_FBIN;
+    if (nlsh__bin_length(head, head_size, 2) == total) return NLSH_FORMAT_F16BIN;
     if (nlsh__bin_length(head, head_size, 1) == total) return NLSH_FORMAT_AUTO; /* u8 or i8 */
     return looks_like_idx(head, head_size) ? NLSH_FORMAT_IDX : NLSH_FORMAT_AUTO;
 }

@@ -199,7 +199,7 @@ static int holds_ids(enum nlsh_format format)
 }
 
 static enum nlsh_status write_ids(const char *path, const struct nlsh_neighbors *g, size_t n,
-                                    struct nlsh_error *error)
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
     uint32_t *ids = NULL;

@@ -147,6 +147,8 @@ static enum nlsh_status interpret(const char *name, const struct nlsh__npy *d,
     if (d->structured) return nlsh__npy_check(name, d, error);
     if (strcmp(type, "<f4") == 0)
         out->type = NLSH_F32;
+    else if (strcmp(type, "<f2") == 0)
+        out->type = NLSH_F16;
     else if (strcmp(type, "<i4") == 0)
         out->type = NLSH_I32;
     else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "u1") == 0)
@@ -154,9 +156,10 @@ static enum nlsh_status interpret(const char *name, const struct nlsh__npy *d,
     else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "i1") == 0)
         out->type = NLSH_I8;
     else
-        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
-                          "%s: the numpy type '%s' is not read (f4, u1, i1, i4 little-endian are)",
-                          name, type);
+        return nlsh__fail(
+            error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
+            "%s: the numpy type '%s' is not read (f4, f2, u1, i1, i4 little-endian are)", name,
+            type);
     enum nlsh_status status = nlsh__npy_check(name, d, error);
     if (status != NLSH_OK) return status;
     out->offset = d->offset;

@@ -153,6 +153,20 @@ out:
     return status;
 }
 
+/* 16-bit floats to f32, which holds each of them. */
+static enum nlsh_status widen_halves(struct nlsh__layout *l, void **memory,
+                                     struct nlsh_error *error)
+{
+    float *wide;
+    enum nlsh_status status = nlsh__alloc_large(&wide, l->n_rows, l->dim * sizeof *wide, error);
+    if (status != NLSH_OK) return status;
+    nlsh__row_to_f32(*memory, l->type, l->n_rows * l->dim, wide);
+    nlsh__free(*memory);
+    *memory = wide;
+    l->type = NLSH_F32;
+    return NLSH_OK;
+}
+
 static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix *m,
                                      struct nlsh_error *error)
 {
@@ -179,6 +193,7 @@ static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
         NLSH_TRY(read_prefixed(source, name, &l, &out->memory, error));
     else
         NLSH_TRY(read_block(source, name, &l, &out->memory, error));
+    if (l.type == NLSH_F16) NLSH_TRY(widen_halves(&l, &out->memory, error));
     out->format = format;
     out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type, 0};
     NLSH_TRY(check_finite(name, &out->matrix, error));
@@ -218,12 +233,11 @@ static enum nlsh_status learn_length(struct nlsh__source *source, uint64_t most,
     const uint8_t *head;
     size_t head_size, row_bytes;
     uint64_t got;
-    for (int i = 0; i < 2; i++) {
-        size_t size = i == 0 ? 4 : 1; /* floats or ids; bytes */
+    for (size_t size = 4; size >= 1; size /= 2) { /* floats or ids; half floats; bytes */
         NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
         if (nlsh__source_length(source) != NLSH__UNKNOWN) break;
         uint64_t bytes = nlsh__bin_length(head, head_size, size);
-        if (nlsh__may_be_rows(head, head_size, size, &row_bytes))
+        if (size != 2 && nlsh__may_be_rows(head, head_size, size, &row_bytes))
             NLSH_TRY(follow_rows(source, nlsh__load32(head), row_bytes, most, error));
         if (nlsh__source_length(source) != NLSH__UNKNOWN || bytes == 0) continue;
         if (bytes > nlsh__source_bound(source)) continue;
@@ -265,7 +279,7 @@ static enum nlsh_status cannot_tell(const char *name, const struct nlsh__foreign
                           "%s: not to be read as it stands: its content is %s", name, other->what);
     return nlsh__fail(error, NLSH_E_DATA,
                       "name the format, or give the file its ending "
-                      "(.fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .ibin .idx)",
+                      "(.fvecs .bvecs .ivecs .npy .fbin .f16bin .u8bin .i8bin .ibin .idx)",
                       "%s: neither name nor content tell its format", name);
 }
 

@@ -13,11 +13,10 @@ if command -v python3 >/dev/null; then
     printf '\211HDF\r\n\032\n' >a.hdf5
     printf 'PK\003\004\000\000' >a.npz
     printf 'PAR1\000\000' >a.parquet
-    printf '\001\000\000\000\001\000\000\000\000\000' >a.f16bin
     printf '1,2\n3,4\n' >a.csv
     printf '1\t2\n3\t4\n' >a.tsv
     printf 'the 1 2\nof 3 4\n' >glove.txt
-    for file in a.hdf5 a.npz a.parquet a.f16bin a.csv a.tsv glove.txt; do
+    for file in a.hdf5 a.npz a.parquet a.csv a.tsv glove.txt; do
         run 65 convert $file x.fvecs
         sed -n 's/^hint: //p' err | sed 's/; queries are.*//' >command
         has command "$file" 'base.npy'

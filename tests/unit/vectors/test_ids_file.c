@@ -10,25 +10,26 @@
 static struct nlsh_error error;
 
 enum { N_ROWS = 5, K = 7, N_IDS = N_ROWS * K };
-static uint32_t ids[N_IDS]; /* a missing one among them */
+static uint64_t ids[N_IDS]; /* a missing one among them */
 
 static void make_ids(void)
 {
     struct nlsh__rng rng;
     nlsh__rng_init(&rng, 3, 0);
-    for (size_t i = 0; i < N_IDS; i++) ids[i] = (uint32_t)nlsh__rng_below(&rng, INT32_MAX);
+    for (size_t i = 0; i < N_IDS; i++) ids[i] = nlsh__rng_below(&rng, INT32_MAX);
     ids[0] = 0;
     ids[1] = INT32_MAX;
-    ids[N_IDS - 1] = NLSH_NO_ID;
+    ids[N_IDS - 1] = NLSH_NO_KEY;
 }
 
 static enum nlsh_status parse(const void *bytes, size_t size, struct nlsh_neighbors *out)
 {
     uint8_t *copy = malloc(size > 0 ? size : 1); /* of just its size, for ASan */
     memcpy(copy, bytes, size);
+    nlsh_neighbors_init(out, sizeof *out);
     enum nlsh_status status = nlsh__neighbors_parse(copy, size, "gt", out, &error);
     free(copy);
-    if (status != NLSH_OK) assert_true(out->ids == NULL && out->l2sq == NULL && out->n_rows == 0);
+    if (status != NLSH_OK) assert_true(out->ids == NULL && out->distances == NULL && out->n_rows == 0);
     return status;
 }
 
@@ -39,7 +40,7 @@ static void expect_ids(const void *bytes, size_t size)
     assert_int_equal(g.n_rows, N_ROWS);
     assert_int_equal(g.k, K);
     assert_memory_equal(g.ids, ids, sizeof ids);
-    assert_null(g.l2sq);
+    assert_null(g.distances);
     nlsh_neighbors_free(&g);
 }
 
@@ -47,23 +48,23 @@ static void expect_ids(const void *bytes, size_t size)
 static size_t make_bin(uint8_t *out, size_t n_behind)
 {
     memcpy(out, (uint32_t[2]){N_ROWS, K}, 8);
-    memcpy(out + 8, ids, sizeof ids);
-    memset(out + 8 + sizeof ids, 0x3f, n_behind);
-    return 8 + sizeof ids + n_behind;
+    for (size_t i = 0; i < N_IDS; i++) memcpy(out + 8 + 4 * i, (uint32_t[1]){(uint32_t)ids[i]}, 4);
+    memset(out + 8 + 4 * N_IDS, 0x3f, n_behind);
+    return 8 + 4 * N_IDS + n_behind;
 }
 
 static void big_ann(void **state)
 {
     (void)state;
-    uint8_t bytes[8 + 2 * sizeof ids + 4];
+    uint8_t bytes[8 + 2 * 4 * N_IDS + 4];
     struct nlsh_neighbors g;
     expect_ids(bytes, make_bin(bytes, 0));
-    expect_ids(bytes, make_bin(bytes, sizeof ids)); /* with distances, which are left aside */
-    for (size_t behind = 1; behind < sizeof ids + 4; behind++) {
-        if (behind == sizeof ids) continue;
+    expect_ids(bytes, make_bin(bytes, 4 * (size_t)N_IDS)); /* with distances, which are left aside */
+    for (size_t behind = 1; behind < 4 * (size_t)N_IDS + 4; behind++) {
+        if (behind == 4 * (size_t)N_IDS) continue;
         assert_int_equal(parse(bytes, make_bin(bytes, behind), &g), NLSH_E_DATA);
     }
-    for (size_t size = 0; size < 8 + sizeof ids; size++)
+    for (size_t size = 0; size < 8 + 4 * (size_t)N_IDS; size++)
         assert_int_equal(parse(bytes, size, &g), NLSH_E_DATA);
     size_t size = make_bin(bytes, 0);
     memcpy(bytes + 8 + 4 * 9, (int32_t[1]){-2}, 4);
@@ -81,7 +82,7 @@ static size_t make_npy(uint8_t *out, const char *descr, const char *shape)
     out[127] = '\n';
     size_t width = (size_t)(descr[2] - '0');
     for (size_t i = 0; i < N_IDS; i++) {
-        uint64_t id = ids[i] == NLSH_NO_ID && descr[1] == 'i' ? UINT64_MAX : ids[i];
+        uint64_t id = ids[i] == NLSH_NO_KEY && descr[1] == 'i' ? UINT64_MAX : ids[i];
         memcpy(out + 128 + i * width, &id, width);
     }
     return 128 + N_IDS * width;
@@ -94,7 +95,7 @@ static void numpy(void **state)
     uint8_t bytes[128 + N_IDS * 8];
     struct nlsh_neighbors g;
     for (int t = 0; t < 4; t++) {
-        ids[N_IDS - 1] = t < 2 ? NLSH_NO_ID : UINT32_C(4000000000); /* unsigned: none is missing */
+        ids[N_IDS - 1] = t < 2 ? NLSH_NO_KEY : UINT32_C(4000000000); /* unsigned: none is missing */
         size_t size = make_npy(bytes, types[t], "(5, 7)");
         expect_ids(bytes, size);
         assert_int_equal(parse(bytes, size - 1, &g), NLSH_E_DATA);
@@ -108,7 +109,7 @@ static void numpy(void **state)
         assert_int_equal(parse(bytes, size, &g), fits ? NLSH_OK : NLSH_E_DATA);
         nlsh_neighbors_free(&g);
     }
-    ids[N_IDS - 1] = NLSH_NO_ID;
+    ids[N_IDS - 1] = NLSH_NO_KEY;
     static const char *const others[] = {"<f4", ">i4", "<i2", "<f8"};
     for (int t = 0; t < 4; t++) {
         size_t size = make_npy(bytes, others[t], "(5, 7)");
@@ -122,7 +123,12 @@ static void there_and_back(void **state)
 {
     (void)state;
     static const char *const names[] = {"b.ibin", "b.npy", "b.ivecs"};
-    struct nlsh_neighbors g = {N_ROWS, K, ids, NULL}, back;
+    struct nlsh_neighbors g, back;
+    nlsh_neighbors_init(&g, sizeof g);
+    nlsh_neighbors_init(&back, sizeof back);
+    g.n_rows = N_ROWS;
+    g.k = K;
+    g.ids = ids;
     for (int i = 0; i < 3; i++) {
         const char *path = test_path(names[i]);
         assert_int_equal(nlsh_neighbors_write(path, &g, &error), NLSH_OK);
