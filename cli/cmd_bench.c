@@ -82,7 +82,7 @@ static int make_index(struct bench *b)
     const char *directory = getenv("TMPDIR");
     if (directory == NULL || directory[0] == '\0') directory = "/tmp";
     snprintf(path, sizeof path, "%s/nlsh-bench-%ld.nlsh", directory, (long)getpid());
-    int code = load_vectors(args_text(b->args, "d"), args_text(b->args, "type"), &base);
+    int code = load_vectors(args_text(b->args, "d"), vectors_type(b->args), &base);
     if (code != 0) return code;
     nlsh_build_options_init(&options, sizeof options);
     double began = now_seconds();
@@ -119,7 +119,7 @@ static int find_index(struct bench *b, bool needed)
 static int load_inputs(struct bench *b)
 {
     const char *d = args_text(b->args, "d"), *q = args_text(b->args, "q");
-    const char *type = args_text(b->args, "type");
+    const char *type = vectors_type(b->args);
     if (b->index != NULL) {
         const char *name = b->index_name ? b->index_name : "made for this table";
         if (b->info.metric != NLSH_L2) {

@@ -145,9 +145,9 @@ int cmd_build(const struct args *args)
     }
     code = settings_read(args, &options);
     if (code == 0 && !args_given(args, "dry-run")) {
-        code = output_check(args_text(args, "i"), "-i", inputs, 2);
+        code = output_check_file(args_text(args, "i"), "-i", inputs, 2);
     }
-    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
     if (code != 0) return code;
     code = build_loaded(args, &base, &options);
     loaded_free(&base);

@@ -20,6 +20,7 @@
 #include "output.h"
 #include "results.h"
 #include "talk.h"
+#include "text.h"
 #include "truth.h"
 #include "verbs.h"
 
@@ -197,8 +198,8 @@ static int prepare(struct compare *c)
     c->of.metric = first->info.metric;
     c->rows = calloc(c->models.n * c->n_points, sizeof *c->rows);
     if (c->rows == NULL) return no_memory();
-    int code = load_queries(args_text(args, "q"), args_text(args, "type"), first->path,
-                            &first->info, &c->queries);
+    int code = load_queries(args_text(args, "q"), vectors_type(args), first->path, &first->info,
+                            &c->queries);
     if (code == 0) code = read_range(args, &c->queries, &c->of);
     if (code == 0) code = answers_create(c->queries.matrix.n_rows, k, &c->answers);
     if (code != 0) return code;
@@ -207,17 +208,6 @@ static int prepare(struct compare *c)
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
-
-/* A field in quotes, those inside doubled (RFC 4180). */
-static void csv_quoted(const char *text, FILE *to)
-{
-    fputc('"', to);
-    for (; *text != '\0'; text++) {
-        if (*text == '"') fputc('"', to);
-        fputc(*text, to);
-    }
-    fputc('"', to);
-}
 
 static int write_csv(const struct compare *c)
 {
@@ -233,15 +223,15 @@ static int write_csv(const struct compare *c)
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct row *r = &c->rows[i];
         const struct score *s = &r->score;
-        csv_quoted(r->model->name, to);
+        text_csv(to, r->model->name);
         fputc(',', to);
-        csv_quoted(r->model->settings, to);
+        text_csv(to, r->model->settings);
         fprintf(to, ",%s,%.6f,%.6f,%.6f,%.2f,%.0f,%.1f,%.3f,", point_text(r->asked, point),
                 s->recall_1, s->recall_n, s->factor, s->candidates, s->p95, 1 / r->seconds,
                 c->of.true_seconds / r->seconds);
         if (isfinite(r->model->build_seconds)) fprintf(to, "%.3f", r->model->build_seconds);
         fprintf(to, ",%zu,", r->model->info.size_bytes);
-        csv_quoted(r->model->path, to);
+        text_csv(to, r->model->path);
         fputc('\n', to);
     }
     return output_commit(&output);

@@ -134,7 +134,7 @@ int cmd_evaluate(const struct args *args)
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);
-    code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &info, &queries);
+    code = load_queries(args_text(args, "q"), vectors_type(args), path, &info, &queries);
     if (code == 0) {
         code = evaluate(args, index, &info, &queries);
         loaded_free(&queries);

@@ -60,7 +60,7 @@ int cmd_graph(const struct args *args)
     const char *path = args_text(args, "o");
 
     int code = output_check(path, "-o", inputs, 1);
-    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
     if (code != 0) return code;
     run_init(args, &run);
     double began = now_seconds();
@@ -123,9 +123,9 @@ int cmd_groundtruth(const struct args *args)
     const char *inputs[] = {args_text(args, "d"), args_text(args, "q")};
     int code = output_check(args_text(args, "o"), "-o", inputs, 2);
     if (code == 0) code = output_check(args_text(args, "distances"), "--distances", inputs, 2);
-    if (code == 0) code = load_vectors(inputs[0], args_text(args, "type"), &base);
+    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
     if (code != 0) return code;
-    code = load_vectors(inputs[1], args_text(args, "type"), &queries);
+    code = load_vectors(inputs[1], vectors_type(args), &queries);
     if (code == 0 && base.matrix.dim != queries.matrix.dim) {
         code = talk_error(EXIT_BAD_DATA, NULL,
                           "the queries in %s have %zu values each, the vectors in %s have %zu",

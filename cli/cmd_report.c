@@ -5,11 +5,11 @@
  * magic a study, nlsh's an index, anything else ought to be a CSV. The page is made in memory and
  * written when all of it is there.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "output.h"
 #include "report/plot.h"
 #include "report/report.h"
@@ -23,21 +23,19 @@ static int kind_of(const char *path, enum kind *out)
 {
     static const unsigned char index[8] = "\x89NLSH\r\n\x1a"; /* docs/index-format.md */
     static const char sqlite[16] = "SQLite format 3";         /* and a NUL */
-    unsigned char head[16] = {0};
+    struct nlsh_error error = {0};
+    struct nlsh__map map = {0};
     struct stat st;
     const char *slash = strrchr(path, '/');
-    FILE *file = stat(path, &st) == 0 ? fopen(path, "rb") : NULL;
-    if (file == NULL) {
-        return talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", path, strerror(errno));
-    }
-    size_t n = S_ISDIR(st.st_mode) ? 0 : fread(head, 1, sizeof head, file);
-    fclose(file);
+    bool folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (!folder && nlsh__map_open(path, &map, &error) != NLSH_OK) return talk_failed(&error);
     bool list = strcmp(slash ? slash + 1 : path, "index.json") == 0;
-    if (S_ISDIR(st.st_mode) || list || (n == 16 && memcmp(head, sqlite, 16) == 0)) {
+    if (folder || list || (map.size >= 16 && memcmp(map.data, sqlite, 16) == 0)) {
         *out = KIND_RUN;
     } else {
-        *out = n >= 8 && memcmp(head, index, 8) == 0 ? KIND_INDEX : KIND_CSV;
+        *out = map.size >= 8 && memcmp(map.data, index, 8) == 0 ? KIND_INDEX : KIND_CSV;
     }
+    nlsh__map_close(&map);
     return 0;
 }
 

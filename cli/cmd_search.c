@@ -114,7 +114,7 @@ static int search_index(const struct args *args)
     s.info.struct_size = sizeof s.info;
     (void)!nlsh_index_info(s.index, &s.info, NULL);
     s.of.metric = s.info.metric;
-    code = load_queries(args_text(args, "q"), args_text(args, "type"), path, &s.info, &s.queries);
+    code = load_queries(args_text(args, "q"), vectors_type(args), path, &s.info, &s.queries);
     if (code == 0) code = read_range(args, &s.queries, &s.of);
     size_t k = args_count(args, "N");
     if (code == 0) code = answers_create(s.queries.matrix.n_rows, k, &s.answers);

@@ -180,7 +180,7 @@ int cmd_tune(const struct args *args)
     char *folder = folder_of_run(args);
     if (code == 0 && folder == NULL) code = no_memory();
     options.folder = folder;
-    if (code == 0) code = load_vectors(options.data_file, args_text(args, "type"), &base);
+    if (code == 0) code = load_vectors(options.data_file, vectors_type(args), &base);
     if (code != 0) {
         free(folder);
         return code;

@@ -1,5 +1,5 @@
 /*
- * inputs.c - what the verbs share: vector files read as -type says, the settings of a run.
+ * inputs.c - what the verbs share: vector files read as the flags say, the settings of a run.
  */
 #include "inputs.h"
 
@@ -9,21 +9,24 @@
 
 #include "base/matrix.h"
 #include "talk.h"
+#include "vectors/read.h"
 
 /* ---- files by -type -------------------------------------------------------------------------- */
 
-/* The format that a name's ending promises, ".gz" left aside; AUTO where it promises none. */
-static enum nlsh_format format_by_ending(const char *path)
+const char *vectors_type(const struct args *args)
 {
-    char ending[16];
-    size_t length = strlen(path);
-    if (length > 3 && strcmp(path + length - 3, ".gz") == 0) length -= 3;
-    size_t dot = length;
-    while (dot > 0 && path[dot - 1] != '.' && path[dot - 1] != '/') dot--;
-    if (dot == 0 || path[dot - 1] != '.' || length - dot >= sizeof ending) return NLSH_FORMAT_AUTO;
-    memcpy(ending, path + dot, length - dot);
-    ending[length - dot] = '\0';
-    return nlsh_format_from_name(ending);
+    const char *format = args_text(args, "input_format");
+    return format != NULL ? format : args_text(args, "type");
+}
+
+/* Stopped by a signal. */
+static enum nlsh_status read_vectors(const char *path, enum nlsh_format format,
+                                     struct nlsh_vectors **out, struct nlsh_error *error)
+{
+    struct nlsh_run run;
+    nlsh_run_init(&run, sizeof run);
+    run.progress = talk_progress;
+    return nlsh__vectors_read_with(path, format, &run, out, error);
 }
 
 static bool type_allows(const char *type, enum nlsh_format format)
@@ -46,18 +49,19 @@ static enum nlsh_status read_sift(const char *path, struct nlsh_vectors **out,
                                   struct nlsh_error *error)
 {
     struct nlsh_error other;
-    enum nlsh_status status = nlsh_vectors_read(path, NLSH_FORMAT_FVECS, out, error);
+    enum nlsh_status status = read_vectors(path, NLSH_FORMAT_FVECS, out, error);
     if (status != NLSH_E_DATA) return status;
-    return nlsh_vectors_read(path, NLSH_FORMAT_BVECS, out, &other) == NLSH_OK ? NLSH_OK : status;
+    return read_vectors(path, NLSH_FORMAT_BVECS, out, &other) == NLSH_OK ? NLSH_OK : status;
 }
 
 int load_vectors(const char *path, const char *type, struct loaded *out)
 {
     struct nlsh_error error = {0};
-    enum nlsh_format promised = format_by_ending(path);
+    enum nlsh_format named = nlsh_format_from_name(type);
+    enum nlsh_format promised = named != NLSH_FORMAT_AUTO ? named : nlsh__format_of_path(path);
     enum nlsh_status status;
     memset(out, 0, sizeof *out);
-    if (promised != NLSH_FORMAT_AUTO && !type_allows(type, promised)) {
+    if (named == NLSH_FORMAT_AUTO && promised != NLSH_FORMAT_AUTO && !type_allows(type, promised)) {
         return wrong_type(path, type, promised);
     }
     if (strcmp(type, "mnist") == 0) promised = NLSH_FORMAT_IDX;
@@ -65,7 +69,7 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
     if (strcmp(type, "sift") == 0 && promised == NLSH_FORMAT_AUTO) {
         status = read_sift(path, &out->vectors, &error);
     } else {
-        status = nlsh_vectors_read(path, promised, &out->vectors, &error);
+        status = read_vectors(path, promised, &out->vectors, &error);
     }
     if (status != NLSH_OK) return talk_failed(&error);
     talk_stage_end();

@@ -15,7 +15,9 @@ struct loaded {
     void *converted;
 };
 
-/* Reads the file as -type says. Returns 0 or an exit code after saying why. */
+/* What --input_format says, or else -type: the `type` of the readers below. */
+const char *vectors_type(const struct args *args);
+/* Reads the file as that says. Returns 0 or an exit code after saying why. */
 int load_vectors(const char *path, const char *type, struct loaded *out);
 void loaded_free(struct loaded *loaded);
 /* Converts to type where every value has a place in it; returns whether the matrix is of type. */

@@ -6,7 +6,6 @@
  */
 #include "models.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -14,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "inputs.h"
 #include "output.h"
 #include "talk.h"
@@ -132,14 +132,16 @@ static int bad_list(const char *path, const char *what)
 static json_t *read_json(const char *path, int *code)
 {
     json_error_t at;
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        *code = talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", path, strerror(errno));
+    struct nlsh_error error = {0};
+    FILE *file;
+    if (nlsh__stream_open(path, &file, &error) != NLSH_OK) {
+        *code = talk_failed(&error);
         return NULL;
     }
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &at);
     if (root == NULL && ferror(file)) {
-        *code = talk_error(EXIT_NO_INPUT, NULL, "cannot read %s", path);
+        *code = talk_stopped() ? talk_interrupted()
+                               : talk_error(EXIT_NO_INPUT, NULL, "cannot read %s", path);
     } else if (root == NULL) {
         *code = talk_error(EXIT_BAD_DATA, "give the index.json of a run of nlsh tune",
                            "%s, line %d: %s", path, at.line, at.text);

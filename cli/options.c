@@ -101,7 +101,7 @@ static const struct verb verbs[] = {
      "write the k-NN graph of a file of vectors",
      "-d BASE -o GRAPH [flags]",
      "The k nearest neighbours of every vector among the others. The file is nlsh's graph file, "
-     "or .ivecs by its ending (then without distances).",
+     "or by its ending .ivecs, .ibin or .npy (then without distances).",
      {{"10 neighbours each, exactly", "nlsh graph -d base.fvecs -o base.graph --knn 10"},
       {"for other programs", "nlsh graph -d base.fvecs -o base.ivecs --knn 20"}},
      0,
@@ -169,7 +169,8 @@ static const struct verb verbs[] = {
     {"convert",
      "copy vectors from one file format to another",
      "IN OUT [flags]",
-     "Formats are known by the names' endings: fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, idx; "
+     "Formats are known by the names' endings: fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, "
+     "idx, and f16bin to read; "
      "an input may be gzipped. Floats become bytes only where each is a whole number in range.",
      {{"MNIST for numpy", "nlsh convert train-images-idx3-ubyte.gz train.npy"},
       {"names without an ending", "nlsh convert in.dat out.dat --from fvecs --to u8bin"}},
@@ -303,6 +304,8 @@ static const char base_help[] =
 static const char checked_base_help[] =
     "base vectors, checked against the index by content; the index carries them too";
 
+#define WRITTEN "idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin,ibin"
+#define FORMATS WRITTEN ",f16bin"
 #define FILES GROUP_FILES, true
 #define FILES_MAYBE GROUP_FILES, false
 #define FIND GROUP_SEARCH, false
@@ -329,16 +332,17 @@ static const struct flag flags[] = {
     {M, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "results files to write, one an index; out.txt gives out.NAME.txt"},
     {M, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV; - is the standard output"},
     {P, "o", NULL, FLAG_OUT, FILES, "PAGE.html", NULL, NO_RANGE, "page to write; - is the standard output"},
-    {G, "o", NULL, FLAG_OUT, FILES, "GRAPH", NULL, NO_RANGE, "graph file to write, or .ivecs by its ending"},
-    {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, or nlsh's graph file by any other ending"},
+    {G, "o", NULL, FLAG_OUT, FILES, "GRAPH", NULL, NO_RANGE, "graph file to write, or ids alone by its ending: .ivecs, .ibin, .npy"},
+    {T, "o", NULL, FLAG_OUT, FILES, "FILE", NULL, NO_RANGE, "neighbours to write: .ivecs, .ibin or .npy, or nlsh's graph file by any other ending"},
     {T, "distances", NULL, FLAG_OUT, FILES_MAYBE, "FILE.fvecs", NULL, NO_RANGE, "distances to write (not squared; see --metric)"},
-    {S | E | M | P, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE.ivecs", NULL, NO_RANGE, "the queries' true neighbours, nearest first"},
+    {S | E | M | P, "gt", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the queries' true neighbours, nearest first: ivecs, npy, ibin, big-ann's ground truth or a graph file"},
     {N, "o", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "the table as CSV, and two pictures of it beside it"},
     {E, "csv", NULL, FLAG_OUT, FILES_MAYBE, "FILE", "-", NO_RANGE, "curve to write; - is the standard output"},
     {E, "reliability", NULL, FLAG_OUT, FILES_MAYBE, "FILE", NULL, NO_RANGE, "CSV to write: the router's probabilities beside the shares that were found"},
-    {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
-    {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto,idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
+    {X, "from", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto," FORMATS "}", "auto", NO_RANGE, "format of IN; auto: by name and content"},
+    {X, "to", NULL, FLAG_CHOICE, FILES_MAYBE, "{auto," WRITTEN "}", "auto", NO_RANGE, "format of OUT; auto: by its ending"},
     {B | S | G | T | E | N | M | P | U, "type", NULL, FLAG_CHOICE, FILES_MAYBE, "{sift,mnist,auto}", "auto", NO_RANGE, "what the vector files are: sift is fvecs or bvecs, mnist is IDX, auto any"},
+    {B | S | G | T | E | N | M | P | U, "input_format", NULL, FLAG_CHOICE, FILES_MAYBE, "{" FORMATS "}", NULL, NO_RANGE, "format of the vector files, whatever their names and contents say; default: as -type has it"},
     {B | U, "config", NULL, FLAG_IN, FILES_MAYBE, "FILE", NULL, NO_RANGE, "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"},
 
     {S | T | E | N | M | P, "N", NULL, FLAG_COUNT, FIND, "N", "10", 1, 1e6, "neighbours wanted a query"},

@@ -1,13 +1,12 @@
 /*
- * output.c - stdout, and files that appear whole or not at all: written beside the target under a
- * temporary name, synced, renamed over it. Until then the target is untouched.
+ * output.c - see output.h. A file's stream is a face of nlsh__output: stdio formats, the library
+ * writes.
  */
-#define _XOPEN_SOURCE 700 /* realpath() */
+#define _GNU_SOURCE /* fopencookie() */
 #include "output.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -15,160 +14,123 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/output.h"
 #include "talk.h"
 
-static const char *const cannot_write_hint =
-    "choose another place for it, or make room and permission there";
+/* ---- stdout ---------------------------------------------------------------------------------- */
 
-static int cannot_write(const char *path, int code)
-{
-    if (code == EPIPE) {
-        return EXIT_BROKEN_PIPE; /* the reader has gone and wants no more: nothing to say */
-    }
-    return talk_error(EXIT_CANNOT_WRITE, cannot_write_hint, "cannot write %s: %s",
-                      path ? path : "the standard output", strerror(code ? code : EIO));
-}
-
-/* Why a stream has failed. stdio keeps no errno of an earlier write: a further one tells. */
-static int stream_errno(FILE *file)
+/* Why stdout has failed. stdio keeps no errno of an earlier write: a further one tells. */
+static int stdout_errno(void)
 {
     errno = 0;
-    if (fflush(file) != 0 && errno != 0) return errno;
-    if (!ferror(file)) return 0;
-    if (write(fileno(file), "\n", 1) < 0) return errno;
+    if (fflush(stdout) != 0 && errno != 0) return errno;
+    if (!ferror(stdout)) return 0;
+    if (write(STDOUT_FILENO, "\n", 1) < 0) return errno;
     return EIO;
 }
 
-/* The directory part of a path, "." where it has none. The caller frees it. */
-static char *directory_of(const char *path)
+int finish_stdout(void)
 {
-    const char *slash = strrchr(path, '/');
-    if (slash == NULL) return strdup(".");
-    if (slash == path) return strdup("/");
-    return strndup(path, (size_t)(slash - path));
+    int why = stdout_errno();
+    if (why == 0) return 0;
+    if (why == EPIPE) return EXIT_BROKEN_PIPE; /* the reader wants no more: nothing to say */
+    return talk_error(EXIT_CANNOT_WRITE, "make room there, or write a file",
+                      "cannot write the standard output: %s", strerror(why));
 }
 
-/* ".NAME.PID.tmp" beside the target, so that the rename stays within one file system. */
-static char *temporary_beside(const char *target)
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static ssize_t face_write(void *cookie, const char *data, size_t size)
 {
-    const char *slash = strrchr(target, '/');
-    size_t head = slash ? (size_t)(slash - target) + 1 : 0;
-    size_t size = strlen(target) + 40;
-    char *name = malloc(size);
-    if (name == NULL) return NULL;
-    /* A long name is cut, because ours would be longer than the file system allows. */
-    snprintf(name, size, "%.*s.%.200s.%ld.tmp", (int)head, target, target + head, (long)getpid());
-    return name;
+    struct nlsh_error error; /* commit says it again */
+    return nlsh__output_write(cookie, data, size, &error) == NLSH_OK ? (ssize_t)size : 0;
 }
 
 int output_open(const char *path, struct output *out)
 {
-    struct stat st;
+    struct nlsh_error error = {0};
     memset(out, 0, sizeof *out);
     if (path == NULL || strcmp(path, "-") == 0) {
         out->file = stdout;
         return 0;
     }
-    out->path = path;
-    bool exists = stat(path, &st) == 0;
-    if (exists && !S_ISREG(st.st_mode)) {
-        if (S_ISDIR(st.st_mode)) return cannot_write(path, EISDIR);
-        out->file = fopen(path, "w");
-        return out->file ? 0 : cannot_write(path, errno);
-    }
-    /* A link keeps pointing where it did: what it names is replaced, not the link. */
-    out->target = exists ? realpath(path, NULL) : strdup(path);
-    out->temporary = out->target ? temporary_beside(out->target) : NULL;
-    if (out->temporary == NULL) {
+    if (nlsh__output_open(path, &out->bytes, &error) != NLSH_OK) return talk_failed(&error);
+    out->file = fopencookie(out->bytes, "w", (cookie_io_functions_t){.write = face_write});
+    if (out->file == NULL) {
         output_abort(out);
         return talk_error(EXIT_BUG, NULL, "out of memory");
     }
-    unlink(out->temporary);
-    int fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd >= 0) out->file = fdopen(fd, "w");
-    if (out->file == NULL) {
-        int code = errno;
-        if (fd >= 0) close(fd);
-        output_abort(out);
-        return cannot_write(path, code);
-    }
-    talk_remove_on_kill(out->temporary);
+    talk_remove_on_kill(nlsh__output_temporary(out->bytes));
     return 0;
-}
-
-static void output_release(struct output *output)
-{
-    talk_remove_on_kill(NULL);
-    free(output->target);
-    free(output->temporary);
-    memset(output, 0, sizeof *output);
 }
 
 int output_commit(struct output *output)
 {
-    const char *path = output->path;
-    if (output->file == stdout) {
-        output_release(output);
-        return finish_stdout();
-    }
-    int code = stream_errno(output->file);
-    if (code == 0 && output->temporary != NULL && fsync(fileno(output->file)) != 0) code = errno;
-    bool good = code == 0;
-    if (fclose(output->file) != 0 && good) {
-        good = false;
-        code = errno;
-    }
-    if (good && output->temporary != NULL && rename(output->temporary, output->target) != 0) {
-        good = false;
-        code = errno;
-    }
-    if (!good && output->temporary != NULL) unlink(output->temporary);
-    output_release(output);
-    return good ? 0 : cannot_write(path, code);
+    struct nlsh_error error = {0};
+    if (output->bytes == NULL) return finish_stdout();
+    talk_remove_on_kill(NULL);
+    (void)fclose(output->file); /* the output knows what became of its bytes */
+    enum nlsh_status status = nlsh__output_commit(output->bytes, &error);
+    bool gone = status != NLSH_OK && errno == EPIPE;
+    memset(output, 0, sizeof *output);
+    if (gone) return EXIT_BROKEN_PIPE;
+    return status == NLSH_OK ? 0 : talk_failed(&error);
 }
 
 void output_abort(struct output *output)
 {
+    talk_remove_on_kill(NULL);
     if (output->file != NULL && output->file != stdout) fclose(output->file);
-    if (output->temporary != NULL) unlink(output->temporary);
-    output_release(output);
+    nlsh__output_abort(output->bytes);
+    memset(output, 0, sizeof *output);
+}
+
+/* ---- checks ---------------------------------------------------------------------------------- */
+
+/* A named pipe is opened now, so that a missing reader is found before the work, and stays open to
+ * the end of the process: a reader takes the last writer's close for the end of what it reads. */
+static int hold_pipe(const char *path)
+{
+    if (open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC) >= 0) return 0;
+    return talk_error(EXIT_CANNOT_WRITE, "start its reader first, or name a regular file",
+                      "cannot write %s: %s", path,
+                      errno == ENXIO ? "nobody reads that pipe" : strerror(errno));
+}
+
+static bool is_file(const char *path, struct stat *st)
+{
+    return path != NULL && stat(path, st) == 0 && S_ISREG(st->st_mode);
 }
 
 int output_check(const char *path, const char *flag, const char *const *inputs, size_t n_inputs)
 {
+    struct nlsh_error error = {0};
     struct stat st, other;
     if (path == NULL || strcmp(path, "-") == 0) return 0;
     if (path[0] == '\0') return talk_error(EXIT_USAGE, NULL, "%s has an empty name", flag);
-    bool exists = stat(path, &st) == 0;
-    for (size_t i = 0; i < n_inputs; i++) {
-        if (!exists || !S_ISREG(st.st_mode) || inputs[i] == NULL) continue;
-        if (stat(inputs[i], &other) == 0 && other.st_dev == st.st_dev &&
-            other.st_ino == st.st_ino) {
+    bool exists = is_file(path, &st);
+    for (size_t i = 0; i < n_inputs && exists; i++) {
+        if (is_file(inputs[i], &other) && other.st_dev == st.st_dev && other.st_ino == st.st_ino) {
             return talk_error(EXIT_USAGE, "give it another name",
                               "%s %s would overwrite the input %s", flag, path, inputs[i]);
         }
     }
-    if (exists && S_ISDIR(st.st_mode)) return cannot_write(path, EISDIR);
-    if (exists && !S_ISREG(st.st_mode)) return 0;
-    char *directory = directory_of(path);
-    if (directory == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    int code = access(directory, W_OK | X_OK) == 0 ? 0 : errno;
-    int result = 0;
-    if (code == ENOENT) {
-        result = talk_error(EXIT_CANNOT_WRITE, "make the directory first",
-                            "cannot write %s: there is no directory %s", path, directory);
-    } else if (code != 0) {
-        result = cannot_write(path, code);
-    }
-    free(directory);
-    return result;
+    if (nlsh__output_check(path, &error) != NLSH_OK) return talk_failed(&error);
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode) ? hold_pipe(path) : 0;
 }
 
-int finish_stdout(void)
+int output_check_file(const char *path, const char *flag, const char *const *inputs,
+                      size_t n_inputs)
 {
-    int code = stream_errno(stdout);
-    return code == 0 ? 0 : cannot_write(NULL, code);
+    struct stat st;
+    if (path == NULL || stat(path, &st) != 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) {
+        return output_check(path, flag, inputs, n_inputs);
+    }
+    return talk_error(EXIT_CANNOT_WRITE, "name a regular file",
+                      "cannot write %s: it is no regular file", path);
 }
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 int print_json(json_t *value)
 {

@@ -6,17 +6,16 @@
 #include <stddef.h>
 #include <stdio.h>
 
+struct nlsh__output;
+
 struct output {
     FILE *file;
-    const char *path; /* borrowed, for messages; NULL for stdout */
-    char *target;     /* what the temporary file is renamed to; NULL where it is written straight */
-    char *temporary;
+    struct nlsh__output *bytes; /* base/output.h; NULL for stdout */
 };
 
-/* NULL and "-" mean stdout. A device or a pipe is written straight; anything else is written
- * beside its target. Returns 0, or an exit code after saying why. */
+/* NULL and "-" mean stdout. Returns 0, or an exit code after saying why. */
 int output_open(const char *path, struct output *out);
-/* Flushes, syncs, renames. Closes in any case. */
+/* Makes the file appear. Closes in any case. */
 int output_commit(struct output *output);
 /* Closes and leaves nothing behind. */
 void output_abort(struct output *output);
@@ -24,6 +23,9 @@ void output_abort(struct output *output);
 /* Whether path can probably be written, before hours of work: its directory is there and may be
  * written, and it is none of the inputs (n of them, NULL ones are skipped). */
 int output_check(const char *path, const char *flag, const char *const *inputs, size_t n_inputs);
+/* The same for a file that must be a regular one: an index, which is gone back in. */
+int output_check_file(const char *path, const char *flag, const char *const *inputs,
+                      size_t n_inputs);
 
 /* Prints a value and a line end to stdout and frees it. */
 int print_json(json_t *value);

@@ -252,6 +252,11 @@ int talk_error(int code, const char *hint, const char *format, ...)
     return say_error(code, message, hint);
 }
 
+int talk_interrupted(void)
+{
+    return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written", NULL);
+}
+
 int talk_failed(const struct nlsh_error *error)
 {
     if (error->status == NLSH_E_INTERRUPTED) {

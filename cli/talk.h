@@ -36,6 +36,7 @@ int talk_error(int code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same for a library's error; an interruption is said as what it is. */
 int talk_failed(const struct nlsh_error *error);
+int talk_interrupted(void);
 /* A line, unless --quiet. */
 void talk_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

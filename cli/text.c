@@ -1,9 +1,12 @@
 /*
- * text.c - text that comes from files, on its way to a page.
+ * text.c - text that comes from files, on its way to a page or a table.
  */
 #include "text.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* How many bytes the character at s has by RFC 3629, section 4; 0 where it is none. */
 static size_t utf8_length(const unsigned char *s)
@@ -46,4 +49,30 @@ void text_html(FILE *to, const char *text)
         default: fputc(*text, to);
         }
     }
+}
+
+static bool is_number(const char *text)
+{
+    char *end;
+    (void)strtod(text, &end);
+    return end != text && *end == '\0';
+}
+
+/* Source: OWASP, CSV Injection. */
+void text_csv(FILE *to, const char *text)
+{
+    bool formula = text[0] != '\0' && strchr(TEXT_FORMULA_FIRST, text[0]) != NULL;
+    fputs(formula && !is_number(text) ? "\"'" : "\"", to);
+    for (; *text != '\0'; text++) {
+        if (*text == '"') fputc('"', to);
+        fputc(*text, to);
+    }
+    fputc('"', to);
+}
+
+char *text_of_csv(char *cell)
+{
+    return cell[0] == '\'' && cell[1] != '\0' && strchr(TEXT_FORMULA_FIRST, cell[1]) != NULL
+               ? cell + 1
+               : cell;
 }

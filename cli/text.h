@@ -1,4 +1,4 @@
-/* text.h - text that comes from files, on its way to a page. */
+/* text.h - text that comes from files, on its way to a page or a table. */
 #ifndef NLSH_CLI_TEXT_H
 #define NLSH_CLI_TEXT_H
 
@@ -9,5 +9,13 @@
 void text_make_utf8(char *text);
 /* Writes text so that HTML shows it as it is, in an element as in a quoted attribute. */
 void text_html(FILE *to, const char *text);
+
+/* What a cell begins with that a spreadsheet takes for a formula. */
+#define TEXT_FORMULA_FIRST "=+-@\t\r\n"
+/* Writes text as a cell of a CSV: in quotes, those inside doubled (RFC 4180). A "'" stands before what
+ * would be a formula; numbers stay as they are. */
+void text_csv(FILE *to, const char *text);
+/* The text of such a cell once its quotes are gone: without that "'". */
+char *text_of_csv(char *cell);
 
 #endif

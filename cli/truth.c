@@ -11,11 +11,38 @@
 
 /* The exact scan is timed on so many queries: enough for a mean, over in a second. */
 enum { timed_queries = 200 };
+/* A ground truth is looked up for so many of its queries, each in one scan of the whole index. */
+enum { looked_up_queries = 5, looked_up_ranks = 10 };
 
 /* ---- from a file ----------------------------------------------------------------------------- */
 
-int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
-               struct nlsh_neighbors *out)
+/* Every id is a row of the base. Counting from 1 shows by the last row's number and no 0. */
+static int check_ids(const char *path, size_t n_rows, const struct nlsh_neighbors *truth)
+{
+    size_t n = truth->n_rows * truth->k, first = n;
+    bool zero = false;
+    uint64_t largest = 0;
+    for (size_t i = n; i-- > 0;) {
+        uint64_t id = truth->ids[i];
+        zero = zero || id == 0;
+        if (id < n_rows) continue;
+        first = i;
+        if (id > largest) largest = id;
+    }
+    if (first == n) return 0;
+    bool from_1 = largest == n_rows && !zero;
+    return talk_error(
+        EXIT_BAD_DATA,
+        from_1 ? "its ids seem to count from 1: subtract 1 from each"
+               : "give the ground truth of these queries in this base",
+        "%s, row %zu: neighbour %llu, but the base has only %zu vectors, the first of "
+        "which is 0",
+        path, first / truth->k, (unsigned long long)truth->ids[first], n_rows);
+}
+
+/* True neighbours from a file, checked against the number of queries, k and n_rows. */
+static int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
+                      struct nlsh_neighbors *out)
 {
     struct nlsh_error error = {0};
     nlsh_neighbors_init(out, sizeof *out);
@@ -29,12 +56,63 @@ int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
         code = talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
                           "%s holds %zu neighbours a query, -N asks for %zu", path, out->k, k);
     }
-    for (size_t i = 0; code == 0 && i < out->n_rows * out->k; i++) {
-        if (out->ids[i] < n_rows) continue;
-        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries in this base",
-                          "%s, row %zu: neighbour %llu, but the base has only %zu vectors", path,
-                          i / out->k, (unsigned long long)out->ids[i], n_rows);
+    if (code == 0) code = check_ids(path, n_rows, out);
+    if (code != 0) nlsh_neighbors_free(out);
+    return code;
+}
+
+static bool among(uint64_t id, const uint64_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == id) return true;
     }
+    return false;
+}
+
+/*
+ * Ids that fit may still be those of other vectors, or by another metric. Of a few queries, spread
+ * over the file, the first neighbour must be among the nearest in the whole index; with equal
+ * distances one may miss, so half of them are enough.
+ */
+static int look_up(const char *path, const struct nlsh_index *index,
+                   const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
+                   const struct nlsh_neighbors *truth)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_search_options options;
+    struct nlsh_searcher *searcher;
+    uint64_t ids[looked_up_ranks];
+    size_t n = queries->n_rows < looked_up_queries ? queries->n_rows : looked_up_queries, found = 0;
+    nlsh_search_options_init(&options, sizeof options);
+    options.k = info->n_rows < looked_up_ranks ? info->n_rows : looked_up_ranks;
+    options.probes = (double)info->n_buckets;
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, &error);
+    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
+        size_t row = i * queries->n_rows / n;
+        struct nlsh_matrix one = matrix_rows(queries, row, 1);
+        status = nlsh_search(searcher, &one, &options, ids, NULL, NULL, &error);
+        found += status == NLSH_OK && among(truth->ids[row * truth->k], ids, options.k);
+    }
+    nlsh_searcher_free(searcher);
+    if (status != NLSH_OK) return talk_failed(&error);
+    if (2 * found >= n) return 0;
+    return talk_error(EXIT_BAD_DATA,
+                      "give the ground truth of these queries in the index's vectors and by its "
+                      "metric, or make it with nlsh groundtruth",
+                      "%s: for %zu of %zu queries that were looked up, its first neighbour is not "
+                      "among the %zu nearest by %s",
+                      path, n - found, n, options.k, nlsh_metric_name(info->metric));
+}
+
+/* What --gt names, checked against the index. */
+static int given_truth(const struct args *args, const struct nlsh_index *index,
+                       const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
+                       size_t k, struct nlsh_neighbors *out)
+{
+    const char *path = args_text(args, "gt");
+    int code = load_truth(path, queries->n_rows, k, info->n_rows, out);
+    if (code != 0) return code;
+    code = look_up(path, index, info, queries, out);
     if (code != 0) nlsh_neighbors_free(out);
     return code;
 }
@@ -135,7 +213,7 @@ static int load_base(const struct args *args, const struct nlsh_index *index,
 {
     struct nlsh_error error = {0};
     if (args_given(args, "d")) {
-        return load_base_of(args_text(args, "d"), args_text(args, "type"), index_path, info, out);
+        return load_base_of(args_text(args, "d"), vectors_type(args), index_path, info, out);
     }
     *out = (struct loaded){0};
     if (nlsh_index_vectors(index, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);
@@ -167,7 +245,7 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     run_init(args, &run);
     (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
-        code = load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
+        code = given_truth(args, index, &info, queries, k, out);
         if (code != 0) return code;
         narrow(out, k);
     }
@@ -191,7 +269,7 @@ int truth_find(const struct args *args, const struct nlsh_index *index, const ch
     nlsh_neighbors_init(out, sizeof *out);
     (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
-        return load_truth(args_text(args, "gt"), queries->n_rows, k, info.n_rows, out);
+        return given_truth(args, index, &info, queries, k, out);
     }
     int code = load_base(args, index, index_path, &info, &base);
     if (code != 0) return code;

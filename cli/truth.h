@@ -4,9 +4,6 @@
 
 #include "inputs.h"
 
-/* True neighbours from an .ivecs file, checked against the number of queries, k and n_rows. */
-int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
-               struct nlsh_neighbors *out);
 /* The k true neighbours of each query: from --gt, or found among the vectors of -d or, without it,
  * those that the index carries; what is found is kept in the cache. index_path is for messages. */
 int truth_find(const struct args *args, const struct nlsh_index *index, const char *index_path,

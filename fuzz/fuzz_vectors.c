@@ -25,9 +25,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct nlsh_vectors v;
     struct nlsh_error error = {0};
     if (size == 0) return 0;
-    enum nlsh_format format = (enum nlsh_format)(data[0] % (NLSH_FORMAT_I8BIN + 1));
+    enum nlsh_format format = (enum nlsh_format)((data[0] & 0x7f) % (NLSH_FORMAT_F16BIN + 1));
     const char *name = data[0] & 0x80 ? "input.gz" : "input";
-    enum nlsh_status status = nlsh__vectors_parse(data + 1, size - 1, name, format, &v, &error);
+    enum nlsh_status status =
+        nlsh__vectors_parse(data + 1, size - 1, name, format, NULL, &v, &error);
     if (status != NLSH_OK) {
         if (v.memory != NULL || error.status != status || error.message[0] == '\0') abort();
         return 0;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "talk.h"
 #include "text.h"
 
@@ -34,10 +35,9 @@ static int not_csv(const char *path, size_t line, const char *what)
 static int read_text(const char *path, char **text, size_t *size)
 {
     size_t room = 1 << 16;
-    FILE *file = fopen(path, "rb");
-    if (file == NULL) {
-        return talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", path, strerror(errno));
-    }
+    struct nlsh_error error = {0};
+    FILE *file;
+    if (nlsh__stream_open(path, &file, &error) != NLSH_OK) return talk_failed(&error);
     *size = 0;
     *text = malloc(room);
     while (*text != NULL && *size <= most_bytes) {
@@ -52,6 +52,7 @@ static int read_text(const char *path, char **text, size_t *size)
     fclose(file);
     if (*text == NULL) return no_memory();
     (*text)[*size] = '\0';
+    if (failed && talk_stopped()) return talk_interrupted();
     if (failed) return talk_error(EXIT_IO, NULL, "cannot read %s: %s", path, strerror(why));
     if (*size > most_bytes) return not_csv(path, 1, "it is larger than any table of nlsh's");
     return 0;
@@ -81,6 +82,7 @@ static bool cut_field(char **at, size_t *line, char **field, char *end)
     if (*end == '\n') ++*line;
     *at = from + (*end != '\0');
     *to = '\0';
+    if (quoted) *field = text_of_csv(*field);
     return true;
 }
 

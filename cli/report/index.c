@@ -430,7 +430,7 @@ static int with_queries(struct report *report, const char *path, const struct nl
         return talk_error(EXIT_USAGE, "ask for fewer with -N",
                           "-N %zu is more than the index's %zu vectors", k, info->n_rows);
     }
-    int code = load_queries(args_text(args, "q"), args_text(args, "type"), path, info, &queries);
+    int code = load_queries(args_text(args, "q"), vectors_type(args), path, info, &queries);
     if (code != 0) return code;
     run_init(args, &run);
     page_heading(report, 3, "recall@%zu of the %s queries in %s", k,

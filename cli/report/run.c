@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "report/report.h"
 #include "report/study.h"
 #include "talk.h"
@@ -85,7 +86,11 @@ static int list_table(struct report *report, const json_t *root)
 static int report_list(struct report *report, const char *path, char **study)
 {
     json_error_t at;
-    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &at);
+    struct nlsh__map map;
+    struct nlsh_error error = {0};
+    if (nlsh__map_open(path, &map, &error) != NLSH_OK) return talk_failed(&error);
+    json_t *root = json_loadb((const char *)map.data, map.size, JSON_REJECT_DUPLICATES, &at);
+    nlsh__map_close(&map);
     if (root == NULL) return bad_list(path, at.text);
     const char *format = json_string_value(json_object_get(root, "format"));
     const char *objective = json_string_value(json_object_get(root, "objective"));

@@ -41,10 +41,12 @@ enum nlsh_format {
     NLSH_FORMAT_FVECS,    /* TEXMEX: each row its i32 dimension, then f32 */
     NLSH_FORMAT_BVECS,    /* the same with u8 */
     NLSH_FORMAT_IVECS,    /* the same with i32 */
-    NLSH_FORMAT_NPY,      /* numpy: f32, u8, i8 or i32, two dimensions, C order */
+    NLSH_FORMAT_NPY,      /* numpy: f32, f16, u8, i8 or i32, two dimensions, C order */
     NLSH_FORMAT_FBIN,     /* big-ann: u32 rows, u32 dimension, then f32 */
     NLSH_FORMAT_U8BIN,    /* the same with u8 */
-    NLSH_FORMAT_I8BIN     /* the same with i8 */
+    NLSH_FORMAT_I8BIN,    /* the same with i8 */
+    NLSH_FORMAT_IBIN,     /* the same with i32: ids such as ground truth */
+    NLSH_FORMAT_F16BIN    /* the same with 16-bit floats; read, as f32, not written */
 };
 
 /* Vectors in memory that this library owns. */
@@ -157,8 +159,9 @@ nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   enum nlsh_metric metric, size_t k, const struct nlsh_run *run,
                   struct nlsh_neighbors *out, struct nlsh_error *error);
 
-/* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). NLSH_E_ARG,
- * NLSH_E_CANT_CREATE; NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
+/* The graph file of docs/formats.md, or, by its ending, ids alone as .ivecs, .ibin or .npy. Reading also takes
+ * big-ann's ground truth and .npy of 64 bits, whatever their names. NLSH_E_ARG, NLSH_E_CANT_CREATE;
+ * NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);

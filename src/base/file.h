@@ -1,9 +1,10 @@
-/* file.h - read-only maps, and files that appear whole or not at all. */
+/* file.h - files to read, and directories. Files to write: output.h. */
 #ifndef NLSH_BASE_FILE_H
 #define NLSH_BASE_FILE_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "nlsh/nlsh.h"
 
@@ -17,32 +18,11 @@ enum nlsh_status nlsh__map_open(const char *path, struct nlsh__map *out, struct 
 void nlsh__map_close(struct nlsh__map *map);
 
 /*
- * An output file: written beside its target under a temporary name, then fsynced, renamed over it,
- * and its directory fsynced. Until nlsh__output_commit() the target is untouched; the temporary
- * file is removed by nlsh__output_abort(), and by the next writer of the same target where its
- * writer was killed. A symbolic link stays: what it points to is replaced. A path that names a
- * device, a pipe or an open descriptor ("/dev/stdout") is written straight.
+ * A file to read as it comes: a pipe will do as well. A read that waits for a pipe's writer is
+ * ended by a signal: the stream then has an error, and errno is EINTR. NLSH_E_NO_INPUT, NLSH_E_IO,
+ * NLSH_E_NOMEM.
  */
-struct nlsh__output;
-
-/* NLSH_E_CANT_CREATE. */
-enum nlsh_status nlsh__output_open(const char *path, struct nlsh__output **out,
-                                   struct nlsh_error *error);
-/* Buffered. Each returns NLSH_E_CANT_CREATE (disk full and its like) once, and after that too. */
-enum nlsh_status nlsh__output_write(struct nlsh__output *output, const void *data, size_t size,
-                                    struct nlsh_error *error);
-/* Zeros up to the next multiple of alignment. */
-enum nlsh_status nlsh__output_align(struct nlsh__output *output, size_t alignment,
-                                    struct nlsh_error *error);
-uint64_t nlsh__output_offset(const struct nlsh__output *output);
-/* Overwrites bytes that were written already (a header whose sums are known last). Fails where the
- * target is a pipe. */
-enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset, const void *data,
-                                    size_t size, struct nlsh_error *error);
-/* Both free the output, commit also where it fails (the target is then untouched). Abort accepts
- * NULL. */
-enum nlsh_status nlsh__output_commit(struct nlsh__output *output, struct nlsh_error *error);
-void nlsh__output_abort(struct nlsh__output *output);
+enum nlsh_status nlsh__stream_open(const char *path, FILE **out, struct nlsh_error *error);
 
 /* Makes a directory and its parents. NLSH_E_CANT_CREATE. */
 enum nlsh_status nlsh__make_dirs(const char *path, struct nlsh_error *error);

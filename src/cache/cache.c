@@ -1,7 +1,9 @@
 /*
  * cache.c - neighbours and partitions as entries of a directory (see entry.h for the file).
  *
- * Reading never fails a build: what cannot be read or is damaged counts as absent, with a note.
+ * Reading never fails a build: what cannot be read or is damaged counts as absent, with a note. An
+ * entry is a file from a stranger, whose checksum anybody can compute: ids are used as subscripts and
+ * distances are sorted, so what they are is checked too, and a bad one counts as damaged.
  * Neighbours are kept under a name without k: a row is sorted, so its first k are the answer for
  * every smaller k, and a put leaves an entry alone that holds at least as many. Two writers may
  * both find a smaller entry and the one with fewer neighbours may land last; the loss is some
@@ -43,9 +45,20 @@ static char *text(const char *format, ...)
 
 /* ---- entries of a job's directory ------------------------------------------------------------ */
 
+/* Whether a payload is what its header says. limit: rows of the base, or buckets. */
+typedef int sound_fn(const struct nlsh__entry_view *view, size_t limit);
+
+static void remove_damaged(const struct nlsh__job *job, const char *path, const char *name)
+{
+    if (unlink(path) == 0)
+        nlsh__job_note(job, "cache: damaged entry removed: %s", name);
+    else
+        nlsh__job_note(job, "cache: damaged entry not used, and not removable: %s", name);
+}
+
 /* Opens the entry that is wanted; 0 where there is none, for whatever reason. */
 static int open_entry(const struct nlsh__job *job, const struct nlsh__entry *wanted,
-                      struct nlsh__entry_view *view)
+                      sound_fn *is_sound, size_t limit, struct nlsh__entry_view *view)
 {
     struct nlsh_error error;
     char name[128];
@@ -58,14 +71,13 @@ static int open_entry(const struct nlsh__job *job, const struct nlsh__entry *wan
     case NLSH__ENTRY_UNREADABLE:
         nlsh__job_note(job, "cache: entry not used: %s", error.message);
         break;
-    case NLSH__ENTRY_DAMAGED:
-        if (unlink(path) == 0)
-            nlsh__job_note(job, "cache: damaged entry removed: %s", name);
-        else
-            nlsh__job_note(job, "cache: damaged entry not used, and not removable: %s", name);
-        break;
+    case NLSH__ENTRY_DAMAGED: remove_damaged(job, path, name); break;
     case NLSH__ENTRY_WHOLE:
         found = nlsh__entry_matches(view, wanted);
+        if (found && !is_sound(view, limit)) {
+            found = 0;
+            remove_damaged(job, path, name);
+        }
         if (!found) nlsh__entry_close(view);
         break;
     }
@@ -113,20 +125,36 @@ static char *neighbors_entry(const char *method, uint64_t base_hash, uint64_t qu
     return key;
 }
 
-/* 1 where the payload is what its header says: a file with a right checksum may still be forged,
- * and ids are used as subscripts. */
+/* Ids below n_base, none missing and none twice, a graph's row not its own neighbour; ascending by
+ * (l2sq, id), written so that a NaN fails. */
+static int row_is_sound(const uint32_t *ids, const float *l2sq, size_t k, uint32_t n_base,
+                        uint32_t self)
+{
+    int good = l2sq[0] == l2sq[0];
+    for (size_t j = 0; j < k; j++) {
+        good &= ids[j] < n_base && ids[j] != self;
+        if (j == 0) continue;
+        good &= l2sq[j] > l2sq[j - 1] || (l2sq[j] == l2sq[j - 1] && ids[j] > ids[j - 1]);
+    }
+    return good;
+}
+
 static int neighbors_are_sound(const struct nlsh__entry_view *view, size_t n_base)
 {
-    size_t values, bytes;
-    if (view->header.width == 0 || view->header.width > n_base) return 0;
-    if (nlsh__mul((size_t)view->header.n_rows, (size_t)view->header.width, &values) != 0 ||
+    size_t values, bytes, n = (size_t)view->header.n_rows, k = (size_t)view->header.width;
+    int graph = view->header.kind == NLSH__ENTRY_GRAPH;
+    if (k == 0 || n_base > NLSH__NO_ROW || k > n_base - (size_t)graph) return 0;
+    if (nlsh__mul(n, k, &values) != 0 ||
         nlsh__mul(values, sizeof(uint32_t) + sizeof(float), &bytes) != 0 ||
         bytes != view->header.payload_size)
         return 0;
     const uint32_t *ids = (const uint32_t *)(const void *)view->payload;
-    uint32_t bad = 0;
-    for (size_t i = 0; i < values; i++) bad |= ids[i] >= n_base && ids[i] != NLSH__NO_ROW;
-    return !bad;
+    const float *l2sq = (const float *)(const void *)(view->payload + values * sizeof *ids);
+    int good = 1;
+    for (size_t i = 0; i < n; i++)
+        good &= row_is_sound(ids + i * k, l2sq + i * k, k, (uint32_t)n_base,
+                             graph ? (uint32_t)i : NLSH__NO_ROW);
+    return good;
 }
 
 /* The first k of each of n rows of `width` values of 4 bytes. */
@@ -150,10 +178,9 @@ enum nlsh_status nlsh__cache_get_neighbors(const struct nlsh__job *job, const ch
     *out = (struct nlsh__neighbors){0};
     if (job->run.cache_dir == NULL) return NLSH_OK;
     char *key = neighbors_entry(method, base_hash, queries_hash, seed, n_rows, n_base, k, &wanted);
-    if (key == NULL || !open_entry(job, &wanted, &view)) goto out;
+    if (key == NULL || !open_entry(job, &wanted, neighbors_are_sound, n_base, &view)) goto out;
     size_t width = (size_t)view.header.width;
-    if (!neighbors_are_sound(&view, n_base) || width < k || nlsh__mul(n_rows, k, &values) != 0)
-        goto out;
+    if (width < k || nlsh__mul(n_rows, k, &values) != 0) goto out;
     NLSH_TRY(nlsh__alloc(&out->ids, values, sizeof *out->ids, error));
     NLSH_TRY(nlsh__alloc(&out->l2sq, values, sizeof *out->l2sq, error));
     out->n_rows = n_rows;
@@ -180,7 +207,7 @@ void nlsh__cache_put_neighbors(const struct nlsh__job *job, const char *method, 
     char *key = neighbors_entry(method, base_hash, queries_hash, seed, neighbors->n_rows, n_base,
                                 neighbors->k, &entry);
     if (key == NULL) return;
-    int serves = open_entry(job, &entry, &view) && neighbors_are_sound(&view, n_base) &&
+    int serves = open_entry(job, &entry, neighbors_are_sound, n_base, &view) &&
                  view.header.width >= neighbors->k;
     nlsh__entry_close(&view);
     if (!serves) {
@@ -205,15 +232,21 @@ static char *partition_entry(const char *settings, uint64_t base_hash, size_t n_
     return key;
 }
 
-static int partition_is_sound(const struct nlsh__entry_view *view, size_t n_rows, size_t m)
+/* Every row in one of m buckets, and no bucket without a row. */
+static int partition_is_sound(const struct nlsh__entry_view *view, size_t m)
 {
-    if (view->header.width != m || view->header.payload_size / 4 != n_rows ||
-        view->header.payload_size % 4 != 0)
-        return 0;
+    size_t n = (size_t)view->header.n_rows, n_used = 0;
+    if (view->header.width != m || view->header.payload_size != (uint64_t)n * 4 || m == 0) return 0;
     const uint32_t *bucket_of = (const uint32_t *)(const void *)view->payload;
     uint32_t bad = 0;
-    for (size_t i = 0; i < n_rows; i++) bad |= bucket_of[i] >= m;
-    return !bad;
+    for (size_t i = 0; i < n; i++) bad |= bucket_of[i] >= m;
+    unsigned char *used = bad ? NULL : calloc(m, 1);
+    for (size_t i = 0; used != NULL && i < n; i++) {
+        n_used += !used[bucket_of[i]];
+        used[bucket_of[i]] = 1;
+    }
+    free(used);
+    return n_used == m;
 }
 
 enum nlsh_status nlsh__cache_get_partition(const struct nlsh__job *job, const char *settings,
@@ -227,7 +260,7 @@ enum nlsh_status nlsh__cache_get_partition(const struct nlsh__job *job, const ch
     *found = 0;
     if (job->run.cache_dir == NULL) return NLSH_OK;
     char *key = partition_entry(settings, base_hash, n_rows, m, &wanted);
-    if (key != NULL && open_entry(job, &wanted, &view) && partition_is_sound(&view, n_rows, m)) {
+    if (key != NULL && open_entry(job, &wanted, partition_is_sound, m, &view)) {
         memcpy(bucket_of, view.payload, n_rows * sizeof *bucket_of);
         *found = 1;
     }

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/output.h"
 
 _Static_assert(sizeof(struct nlsh__entry_header) == 224, "the header has no padding");
 
@@ -64,7 +65,7 @@ int nlsh__entry_is_temporary(const char *name, long *pid)
     errno = 0;
     *pid = strtol(p + 6, &end, 10);
     if (errno != 0 || *pid <= 0 || *end++ != '-') return 0;
-    size_t serial = strspn(end, "0123456789"); /* as base/file.c names them */
+    size_t serial = strspn(end, "0123456789"); /* as base/temporary.c names them */
     return serial > 0 && strcmp(end + serial, ".tmp") == 0;
 }
 
@@ -168,7 +169,7 @@ enum nlsh_status nlsh__entry_write(const char *path, const struct nlsh__entry *e
     size_t padding = (size_t)(payload_offset(header.key_size) - sizeof header - header.key_size);
     header.checksum = checksum_of(&header, entry->key, padding, parts, n_parts);
 
-    NLSH_TRY(nlsh__output_open(path, &output, error));
+    NLSH_TRY(nlsh__output_open_file(path, &output, error));
     NLSH_TRY(nlsh__output_write(output, &header, sizeof header, error));
     NLSH_TRY(nlsh__output_write(output, entry->key, (size_t)header.key_size, error));
     NLSH_TRY(nlsh__output_align(output, PAYLOAD_ALIGN, error));

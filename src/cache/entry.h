@@ -75,7 +75,7 @@ enum nlsh__entry_state {
 void nlsh__entry_name(enum nlsh__entry_kind kind, const char *key, char name[128]);
 /* 1 where a name is one that nlsh__entry_name() could have made. */
 int nlsh__entry_is_name(const char *name);
-/* 1 for the temporary file of such a name (base/file.c); *pid is its writer. */
+/* 1 for the temporary file of such a name (base/temporary.c); *pid is its writer. */
 int nlsh__entry_is_temporary(const char *name, long *pid);
 
 /* Maps and checks. Only a WHOLE view is open; it may still be another entry under a wrong name. */

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "index/layout.h"
 
 /* A piece is hashed and then written while it is in the cache. */
@@ -72,7 +73,7 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
                                         .n_sections = (uint32_t)n_sections};
     NLSH_TRY(check_sections(sections, n_sections, error));
     NLSH_TRY(nlsh__calloc(&entries, n_sections, sizeof *entries, error));
-    NLSH_TRY(nlsh__output_open(path, &output, error));
+    NLSH_TRY(nlsh__output_open_file(path, &output, error));
     /* entries and the header's magic are zero as yet */
     NLSH_TRY(nlsh__output_write(output, &(struct nlsh__index_header){.version = 0}, sizeof header,
                                 error));

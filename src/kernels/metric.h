@@ -12,9 +12,15 @@
 
 #include "nlsh/nlsh.h"
 
-/* No value of a query may be larger: the squares of 1,048,576 of them (NLSH__MAX_DIM), and of their
- * differences from as large a base's, add up to 4.2e36 and fit in f32, which ends at 3.4e38. */
-#define NLSH__MAX_VALUE 1e15f
+/*
+ * What the largest value of a base or of a query may be (absolute; a base of zeros is well, too). Kernels sum
+ * squares and products in f32, which ends at 3.4e38, over NLSH__MAX_DIM = 2^20 values at most. Two values
+ * of 1e15 differ by 2e15 at most: 2^20 x (2e15)^2 = 4.2e36. At the other end f32 has numbers down to 1.4e-45,
+ * the precise ones down to 1.2e-38. Of values of 1e-15 even neighbouring floats, which differ by 2^-24 of
+ * that, have a difference whose square, 3.6e-45, is not zero; below that, vectors fall together.
+ */
+#define NLSH__MOST_VALUE 1e15f
+#define NLSH__LEAST_VALUE 1e-15f
 
 /* |x|. */
 double nlsh__length(const float *x, size_t dim);

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/output.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "graph/graph.h"
@@ -183,7 +184,7 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
     NLSH_TRY(take(base, options, &g, error));
     /* An output that cannot be written is found out now and not after the work. */
-    NLSH_TRY(nlsh__output_open(path, &probe, error));
+    NLSH_TRY(nlsh__output_open_file(path, &probe, error));
     nlsh__output_abort(probe);
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(run_stages(&g, path, &job, &ours, error));

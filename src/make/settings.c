@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/sized.h"
 #include "make/settings.h"
 
@@ -417,16 +417,13 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     json_error_t where;
     enum nlsh_status status = NLSH_OK;
     nlsh__error_clear(error);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        return nlsh__fail_errno(error, NLSH_E_NO_INPUT, errno, "check the path", "%s", path);
-    struct stat st;
-    if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
-        fclose(file);
-        return nlsh__fail(error, NLSH_E_NO_INPUT, "name a file", "%s is a directory", path);
-    }
+    FILE *file;
+    NLSH_TRY(nlsh__stream_open(path, &file, error));
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &where);
+    int stopped = ferror(file) && errno == EINTR;
     fclose(file);
+    if (root == NULL && stopped)
+        return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "stopped while waiting for %s", path);
     if (root == NULL || !json_is_object(root)) {
         status =
             nlsh__fail(error, NLSH_E_DATA, "write an object, {\"m\": 256, \"labels\": \"soft\"}",
@@ -449,6 +446,7 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
     }
     json_decref(root);
     if (status == NLSH_OK) nlsh__answer_give(options, &read, sizeof read);
+out:
     return status;
 }
 

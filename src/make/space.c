@@ -3,6 +3,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,9 +33,42 @@ static enum nlsh_status normalise(struct nlsh__dataset *d, const char *what,
     return NLSH_OK;
 }
 
+/* Whether squares and products of the values fit in f32; least: they must not vanish either. */
+static enum nlsh_status check_size(const char *what, const struct nlsh_matrix *m, int least,
+                                   struct nlsh_error *error)
+{
+    if (m->type != NLSH_F32) return NLSH_OK;
+    const float *values = m->data;
+    char hint[96];
+    size_t n = m->n_rows * m->dim, at = 0;
+    float largest = 0;
+    for (size_t i = 0; i < n; i++) {
+        float value = fabsf(values[i]);
+        largest = value > largest ? value : largest;
+    }
+    int vanish = least && largest > 0 && largest < NLSH__LEAST_VALUE;
+    if (largest <= NLSH__MOST_VALUE && !vanish) return NLSH_OK;
+    while (fabsf(values[at]) != largest) at++;
+    snprintf(hint, sizeof hint, "multiply the vectors, base and queries alike, by 1e%d",
+             -(int)lround(log10((double)largest)));
+    return nlsh__fail(error, NLSH_E_DATA, hint,
+                      "%s: the largest value is %g (row %zu, column %zu, counted from 0): squares "
+                      "of such values %s 32-bit floats; it may lie between %g and %g",
+                      what, (double)values[at], at / m->dim, at % m->dim,
+                      vanish ? "vanish in" : "are too large for", (double)NLSH__LEAST_VALUE,
+                      (double)NLSH__MOST_VALUE);
+}
+
 enum nlsh_status nlsh__metric_values(enum nlsh_metric metric, const char *what,
                                      struct nlsh__dataset *dataset, struct nlsh_error *error)
 {
+    int is_base = strcmp(what, "base") == 0;
+    /* Cosine's vectors get length 1; a tiny query is near zero, which L2 can measure. */
+    if (metric != NLSH_COSINE) {
+        enum nlsh_status fits =
+            check_size(what, &dataset->matrix, is_base || metric == NLSH_IP, error);
+        if (fits != NLSH_OK) return fits;
+    }
     if (metric == NLSH_L2) return NLSH_OK;
     if (metric != NLSH_IP && metric != NLSH_COSINE)
         return nlsh__fail(error, NLSH_E_ARG, "take l2, ip or cosine", "metric %d", (int)metric);

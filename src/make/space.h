@@ -20,7 +20,7 @@ struct nlsh__space {
 
 /* Brings vectors to what a metric's files, graphs and truths are made of: L2 leaves them; IP makes
  * them floats; COSINE unit floats. what: "base" or "queries", for the error. NLSH_E_DATA names a row
- * of zeros under COSINE. */
+ * of zeros under COSINE, and a largest value beyond kernels/metric.h's bounds under the others. */
 enum nlsh_status nlsh__metric_values(enum nlsh_metric metric, const char *what,
                                      struct nlsh__dataset *dataset, struct nlsh_error *error);
 

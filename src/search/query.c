@@ -54,7 +54,7 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
     } else {
         nlsh__row_to_f32(nlsh__row(queries, i), queries->type, dim, query->floats);
         for (size_t d = 0; d < dim; d++)
-            if (!(fabsf(query->floats[d]) <= NLSH__MAX_VALUE))
+            if (!(fabsf(query->floats[d]) <= NLSH__MOST_VALUE))
                 return bad_value(i, d, query->floats[d], error);
         for (size_t d = 0; d < dim && shift != 0; d++) query->floats[d] += (float)shift;
     }

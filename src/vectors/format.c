@@ -2,9 +2,11 @@
  * format.c - which format a file has, by its name and by its content.
  *
  * By content: .npy and IDX have magic numbers; the others are recognised by a length that their
- * header explains to the byte. fvecs and ivecs have the same shape: ids, read as floats, are all
- * denormal (below 2^-126), which no real vector is. u8bin and i8bin cannot be told apart.
+ * header explains to the byte. fvecs and ivecs have the same shape, and so have fbin and ibin: ids,
+ * read as floats, are all denormal (below 2^-126), which no real vector is. u8bin and i8bin cannot be
+ * told apart.
  */
+#include <ctype.h>
 #include <strings.h>
 
 #include "vectors/parse.h"
@@ -13,9 +15,10 @@ static const struct {
     enum nlsh_format format;
     const char *name;
 } formats[] = {
-    {NLSH_FORMAT_IDX, "idx"},     {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
-    {NLSH_FORMAT_IVECS, "ivecs"}, {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
-    {NLSH_FORMAT_U8BIN, "u8bin"}, {NLSH_FORMAT_I8BIN, "i8bin"},
+    {NLSH_FORMAT_IDX, "idx"},       {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
+    {NLSH_FORMAT_IVECS, "ivecs"},   {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
+    {NLSH_FORMAT_U8BIN, "u8bin"},   {NLSH_FORMAT_I8BIN, "i8bin"}, {NLSH_FORMAT_IBIN, "ibin"},
+    {NLSH_FORMAT_F16BIN, "f16bin"},
 };
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
@@ -46,10 +49,20 @@ int nlsh__path_is_gz(const char *path)
     return ends_with(path, strlen(path), ".gz");
 }
 
+/* The length without ".crop_nb_10000000". */
+static size_t without_crop(const char *path, size_t length)
+{
+    static const char crop[] = ".crop_nb_";
+    size_t digits = length;
+    while (digits > 0 && isdigit((unsigned char)path[digits - 1])) digits--;
+    return digits < length && ends_with(path, digits, crop) ? digits - (sizeof crop - 1) : length;
+}
+
 enum nlsh_format nlsh__format_of_path(const char *path)
 {
     size_t length = strlen(path);
     if (nlsh__path_is_gz(path)) length -= 3;
+    length = without_crop(path, length);
     if (ends_with(path, length, "-ubyte")) return NLSH_FORMAT_IDX; /* train-images-idx3-ubyte */
     for (size_t i = 0; i < N_FORMATS; i++) {
         size_t n = strlen(formats[i].name);
@@ -63,18 +76,23 @@ enum nlsh_format nlsh__format_of_path(const char *path)
 
 #define PLAUSIBLE_DIM ((uint32_t)1 << 24)
 
-/* Rows of 4 + dim x size bytes make up the file, each with the same dimension, as far as head
- * shows them. */
-static int looks_prefixed(const uint8_t *head, size_t head_size, uint64_t total, size_t size)
+int nlsh__may_be_rows(const uint8_t *head, size_t head_size, size_t size, size_t *row_bytes)
 {
-    if (head_size < 4 || total == NLSH__UNKNOWN) return 0;
+    if (head_size < 4) return 0;
     uint32_t dim = nlsh__load32(head);
     if (dim == 0 || dim > PLAUSIBLE_DIM) return 0;
-    size_t row = 4 + dim * size;
-    if (total % row != 0) return 0;
-    for (size_t at = 0; at + 4 <= head_size; at += row)
+    *row_bytes = dim * size;
+    for (size_t at = 0; at + 4 <= head_size; at += 4 + *row_bytes)
         if (nlsh__load32(head + at) != dim) return 0;
     return 1;
+}
+
+/* Such rows make up the file. */
+static int looks_prefixed(const uint8_t *head, size_t head_size, uint64_t total, size_t size)
+{
+    size_t row_bytes;
+    return total != NLSH__UNKNOWN && nlsh__may_be_rows(head, head_size, size, &row_bytes) &&
+           total % (4 + row_bytes) == 0;
 }
 
 int nlsh__looks_like_ids(const void *values, size_t n)
@@ -88,25 +106,11 @@ int nlsh__looks_like_ids(const void *values, size_t n)
     return some;
 }
 
-static int looks_like_bin(const uint8_t *head, size_t head_size, uint64_t total, size_t size)
+uint64_t nlsh__bin_length(const uint8_t *head, size_t head_size, size_t size)
 {
-    if (head_size < 8 || total == NLSH__UNKNOWN) return 0;
+    if (head_size < 8) return 0;
     uint64_t values = (uint64_t)nlsh__load32(head) * nlsh__load32(head + 4);
-    return values > 0 && values < UINT64_MAX / 8 && total == 8 + values * size;
-}
-
-static int begins(const uint8_t *head, size_t head_size, const char *magic, size_t n)
-{
-    return head_size >= n && memcmp(head, magic, n) == 0;
-}
-
-static const char *other_file(const uint8_t *head, size_t head_size)
-{
-    if (begins(head, head_size, "\x89HDF\r\n", 6)) return "an HDF5 file";
-    if (begins(head, head_size, "PK\3\4", 4)) return "a zip file (.npz)";
-    if (begins(head, head_size, "NLSHKNN", 7)) return "a graph file of nlsh";
-    if (begins(head, head_size, "\x1f\x8b\x08", 3)) return "gzipped twice";
-    return NULL;
+    return values > 0 && values < UINT64_MAX / 8 ? 8 + values * size : 0;
 }
 
 static int looks_like_idx(const uint8_t *head, size_t head_size)
@@ -115,23 +119,23 @@ static int looks_like_idx(const uint8_t *head, size_t head_size)
            head[3] >= 1 && head[3] <= 8;
 }
 
-enum nlsh_format nlsh__format_of_content(const uint8_t *head, size_t head_size, uint64_t total,
-                                         const char **other)
+/* The first values, as many as head shows of the first row. */
+static int first_are_ids(const uint8_t *values, size_t bytes, size_t dim)
 {
-    *other = other_file(head, head_size);
-    if (*other != NULL) return NLSH_FORMAT_AUTO;
-    if (begins(head, head_size, "\x93NUMPY", 6)) return NLSH_FORMAT_NPY;
-    if (looks_prefixed(head, head_size, total, 4)) {
-        size_t n = (head_size - 4) / 4, dim = nlsh__load32(head);
-        return nlsh__looks_like_ids(head + 4, n < dim ? n : dim) ? NLSH_FORMAT_IVECS
-                                                                 : NLSH_FORMAT_FVECS;
-    }
+    return nlsh__looks_like_ids(values, bytes / 4 < dim ? bytes / 4 : dim);
+}
+
+enum nlsh_format nlsh__format_of_content(const uint8_t *head, size_t head_size, uint64_t total)
+{
+    if (head_size >= 6 && memcmp(head, "\x93NUMPY", 6) == 0) return NLSH_FORMAT_NPY;
+    if (looks_prefixed(head, head_size, total, 4))
+        return first_are_ids(head + 4, head_size - 4, nlsh__load32(head)) ? NLSH_FORMAT_IVECS
+                                                                          : NLSH_FORMAT_FVECS;
     if (looks_prefixed(head, head_size, total, 1)) return NLSH_FORMAT_BVECS;
-    if (looks_like_bin(head, head_size, total, 4)) return NLSH_FORMAT_FBIN;
-    if (looks_like_bin(head, head_size, total, 1)) {
-        *other = "u8bin or i8bin, which look alike";
-        return NLSH_FORMAT_AUTO;
-    }
-    if (looks_like_idx(head, head_size)) return NLSH_FORMAT_IDX;
-    return NLSH_FORMAT_AUTO;
+    if (nlsh__bin_length(head, head_size, 4) == total)
+        return first_are_ids(head + 8, head_size - 8, nlsh__load32(head + 4)) ? NLSH_FORMAT_IBIN
+                                                                              : NLSH_FORMAT_FBIN;
+    if (nlsh__bin_length(head, head_size, 2) == total) return NLSH_FORMAT_F16BIN;
+    if (nlsh__bin_length(head, head_size, 1) == total) return NLSH_FORMAT_AUTO; /* u8 or i8 */
+    return looks_like_idx(head, head_size) ? NLSH_FORMAT_IDX : NLSH_FORMAT_AUTO;
 }

@@ -2,7 +2,7 @@
  * layout.c - the headers of the vector files, checked against the file's length.
  *
  * Sources: IDX as Yann LeCun's MNIST page gives it; fvecs, bvecs, ivecs as the TEXMEX corpus page
- * gives them; fbin, u8bin, i8bin as big-ann-benchmarks writes them. See docs/formats.md.
+ * gives them; fbin, u8bin, i8bin, ibin, f16bin as big-ann-benchmarks writes them. See docs/formats.md.
  */
 #include "base/error.h"
 #include "base/memory.h"
@@ -118,7 +118,7 @@ static enum nlsh_status idx_layout(const char *name, const uint8_t *head, size_t
     return NLSH_OK;
 }
 
-/* ---- fvecs, bvecs, ivecs; fbin, u8bin, i8bin ------------------------------------------------- */
+/* ---- fvecs, bvecs, ivecs; fbin, u8bin, i8bin, ibin, f16bin ------------------------------------------------- */
 
 static enum nlsh_status prefixed_layout(const char *name, const char *format, const uint8_t *head,
                                         size_t head_size, uint64_t total, struct nlsh__layout *l,
@@ -154,7 +154,9 @@ static enum nlsh_type type_of(enum nlsh_format format)
     case NLSH_FORMAT_BVECS:
     case NLSH_FORMAT_U8BIN: return NLSH_U8;
     case NLSH_FORMAT_I8BIN: return NLSH_I8;
-    case NLSH_FORMAT_IVECS: return NLSH_I32;
+    case NLSH_FORMAT_IVECS:
+    case NLSH_FORMAT_IBIN: return NLSH_I32;
+    case NLSH_FORMAT_F16BIN: return NLSH_F16;
     default: return NLSH_F32;
     }
 }
@@ -172,7 +174,9 @@ enum nlsh_status nlsh__layout_of(enum nlsh_format format, const char *name, cons
     case NLSH_FORMAT_IVECS: return prefixed_layout(name, word, head, head_size, total, out, error);
     case NLSH_FORMAT_FBIN:
     case NLSH_FORMAT_U8BIN:
-    case NLSH_FORMAT_I8BIN: status = bin_layout(name, word, head, head_size, out, error); break;
+    case NLSH_FORMAT_I8BIN:
+    case NLSH_FORMAT_IBIN:
+    case NLSH_FORMAT_F16BIN: status = bin_layout(name, word, head, head_size, out, error); break;
     case NLSH_FORMAT_IDX: status = idx_layout(name, head, head_size, out, error); break;
     case NLSH_FORMAT_NPY:
         if (head_size < 10)

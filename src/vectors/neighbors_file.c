@@ -2,7 +2,8 @@
  * neighbors_file.c - k-NN graphs and ground truth in files: docs/formats.md, "Graph files".
  *
  * A header of 64 bytes, all ids, all distances; two checksums, of the values and of the
- * header itself, so that no single damaged byte goes unseen. Ids alone also as .ivecs.
+ * header itself, so that no single damaged byte goes unseen. Ids alone also in vector formats that
+ * hold whole numbers (.ivecs, .ibin, .npy), and as other programs write them: ids_file.c.
  */
 #include <math.h>
 
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/sized.h"
 #include "vectors/parse.h"
 
@@ -45,7 +47,8 @@ static enum nlsh_status read_header(const uint8_t *bytes, size_t size, const cha
     if (size == 0) return bad(name, "the file is empty", error);
     if (memcmp(bytes, MAGIC, size < sizeof h->magic ? size : sizeof h->magic) != 0)
         return nlsh__fail(error, NLSH_E_DATA,
-                          "name a file that `nlsh graph` wrote, or one that ends in .ivecs",
+                          "name a file of `nlsh graph`, one that ends in .ivecs, a .npy of whole "
+                          "numbers, or big-ann's ground truth",
                           "%s: no graph file: it does not begin with " MAGIC, name);
     if (size < sizeof *h) return bad(name, "truncated inside its header of 64 bytes", error);
     memcpy(h, bytes, sizeof *h);
@@ -102,6 +105,7 @@ enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const 
     size_t n = 0;
     out->ids = NULL;
     out->distances = NULL;
+    if (nlsh__ids_parse(bytes, size, name, out, &status, error)) goto out;
     NLSH_TRY(read_header(bytes, size, name, &h, &n, error));
     if (h.values_hash != nlsh__hash_of(bytes + sizeof h, size - sizeof h))
         return bad(name, "damaged: its checksum does not agree", error);
@@ -117,21 +121,22 @@ out:
     return status;
 }
 
-/* In .ivecs a missing neighbour is -1, the bits of NLSH__NO_ROW; no other id is negative. */
-static enum nlsh_status read_ivecs(const char *path, struct nlsh_neighbors *out,
-                                   struct nlsh_error *error)
+/* Through the readers of vectors, which know .gz. A missing neighbour is -1 there, the bits of
+ * NLSH__NO_ROW; no other id is negative. */
+static enum nlsh_status read_vectors(const char *path, struct nlsh_neighbors *out,
+                                     struct nlsh_error *error)
 {
     struct nlsh_vectors *v;
-    enum nlsh_status status = nlsh_vectors_read(path, NLSH_FORMAT_IVECS, &v, error);
+    enum nlsh_status status = nlsh_vectors_read(path, NLSH_FORMAT_AUTO, &v, error);
     if (status != NLSH_OK) return status;
     const struct nlsh_matrix *m = &v->matrix;
     size_t n = m->n_rows * m->dim;
     const int32_t *ids = m->data;
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] >= -1) continue;
+        if (m->type == NLSH_I32 && ids[i] >= -1) continue;
         status = nlsh__fail(error, NLSH_E_DATA, "check that the file holds ids",
-                            "%s: row %zu, column %zu is %d, which is no id (counted from 0)", path,
-                            i / m->dim, i % m->dim, ids[i]);
+                            "%s: row %zu, column %zu is no id (counted from 0)", path, i / m->dim,
+                            i % m->dim);
         goto out;
     }
     out->n_rows = m->n_rows;
@@ -147,7 +152,8 @@ static enum nlsh_status read_any(const char *path, struct nlsh_neighbors *out,
                                  struct nlsh_error *error)
 {
     struct nlsh__map map;
-    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS) return read_ivecs(path, out, error);
+    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS || nlsh__path_is_gz(path))
+        return read_vectors(path, out, error);
     enum nlsh_status status = nlsh__map_open(path, &map, error);
     if (status != NLSH_OK) return status;
     status = nlsh__neighbors_parse(map.data, map.size, path, out, error);
@@ -187,14 +193,19 @@ static enum nlsh_status narrow_ids(const char *path, const struct nlsh_neighbors
     return status;
 }
 
-static enum nlsh_status write_ivecs(const char *path, const struct nlsh_neighbors *g, size_t n,
-                                    struct nlsh_error *error)
+static int holds_ids(enum nlsh_format format)
+{
+    return format == NLSH_FORMAT_IVECS || format == NLSH_FORMAT_IBIN || format == NLSH_FORMAT_NPY;
+}
+
+static enum nlsh_status write_ids(const char *path, const struct nlsh_neighbors *g, size_t n,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
     uint32_t *ids = NULL;
     NLSH_TRY(narrow_ids(path, g, n, INT32_MAX, "write a graph file instead", &ids, error));
     struct nlsh_matrix m = {ids, g->n_rows, g->k, NLSH_I32, 0};
-    NLSH_TRY(nlsh_vectors_write(path, NLSH_FORMAT_IVECS, &m, error));
+    NLSH_TRY(nlsh_vectors_write(path, NLSH_FORMAT_AUTO, &m, error));
 out:
     nlsh__free(ids);
     return status;
@@ -251,7 +262,7 @@ enum nlsh_status nlsh_neighbors_write(const char *path, const struct nlsh_neighb
     if (g.ids == NULL || g.n_rows == 0 || g.k == 0 || nlsh__mul(g.n_rows, g.k, &n) != 0 ||
         n > SIZE_MAX / 16)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s: there are no neighbours to write", path);
-    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS) return write_ivecs(path, &g, n, error);
+    if (holds_ids(nlsh__format_of_path(path))) return write_ids(path, &g, n, error);
     if (g.distances == NULL)
         return nlsh__fail(error, NLSH_E_ARG, "give the file a name that ends in .ivecs: ids alone",
                           "%s: a graph file needs the distances, which are not there", path);

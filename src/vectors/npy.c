@@ -15,11 +15,7 @@ struct scanner {
 };
 
 struct dict {
-    char descr[16];
-    int structured; /* descr is a list: a record type */
-    int fortran;
-    size_t shape[8];
-    size_t n_shape;
+    struct nlsh__npy *npy;
     unsigned seen; /* bit 0 descr, 1 fortran_order, 2 shape */
 };
 
@@ -76,7 +72,7 @@ static int scan_number(struct scanner *s, size_t *out)
     return 1;
 }
 
-static int scan_shape(struct scanner *s, struct dict *d)
+static int scan_shape(struct scanner *s, struct nlsh__npy *d)
 {
     if (!next_is(s, '(')) return 0;
     while (!next_is(s, ')')) {
@@ -93,17 +89,17 @@ static int scan_value(struct scanner *s, const char *key, struct dict *d)
     if (strcmp(key, "descr") == 0) {
         bit = 1;
         if (next_is(s, '[')) { /* what follows does not matter: it is not read */
-            d->structured = 1;
+            d->npy->structured = 1;
             return 1;
         }
-        if (!scan_string(s, d->descr, sizeof d->descr)) return 0;
+        if (!scan_string(s, d->npy->descr, sizeof d->npy->descr)) return 0;
     } else if (strcmp(key, "fortran_order") == 0) {
         bit = 2;
-        d->fortran = scan_word(s, "True");
-        if (!d->fortran && !scan_word(s, "False")) return 0;
+        d->npy->fortran = scan_word(s, "True");
+        if (!d->npy->fortran && !scan_word(s, "False")) return 0;
     } else if (strcmp(key, "shape") == 0) {
         bit = 4;
-        if (!scan_shape(s, d)) return 0;
+        if (!scan_shape(s, d->npy)) return 0;
     } else {
         return 0;
     }
@@ -119,7 +115,7 @@ static int scan_dict(struct scanner *s, struct dict *d)
     while (!next_is(s, '}')) {
         if (!scan_string(s, key, sizeof key) || !next_is(s, ':')) return 0;
         if (!scan_value(s, key, d)) return 0;
-        if (d->structured) return 1;
+        if (d->npy->structured) return 1;
         if (!next_is(s, ',')) {
             if (!next_is(s, '}')) return 0;
             break;
@@ -129,15 +125,30 @@ static int scan_dict(struct scanner *s, struct dict *d)
     return s->p == s->end && d->seen == 7;
 }
 
-static enum nlsh_status interpret(const char *name, const struct dict *d, struct nlsh__layout *out,
-                                  struct nlsh_error *error)
+enum nlsh_status nlsh__npy_check(const char *name, const struct nlsh__npy *d,
+                                 struct nlsh_error *error)
 {
-    const char *type = d->descr;
     if (d->structured)
         return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a['field'].astype('<f4'))",
                           "%s: a numpy record type is not read", name);
+    if (d->fortran)
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, np.ascontiguousarray(a))",
+                          "%s: numpy's Fortran order is not read", name);
+    if (d->n_shape != 2)
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.reshape(len(a), -1))",
+                          "%s: an array of %zu dimensions; two are wanted", name, d->n_shape);
+    return NLSH_OK;
+}
+
+static enum nlsh_status interpret(const char *name, const struct nlsh__npy *d,
+                                  struct nlsh__layout *out, struct nlsh_error *error)
+{
+    const char *type = d->descr;
+    if (d->structured) return nlsh__npy_check(name, d, error);
     if (strcmp(type, "<f4") == 0)
         out->type = NLSH_F32;
+    else if (strcmp(type, "<f2") == 0)
+        out->type = NLSH_F16;
     else if (strcmp(type, "<i4") == 0)
         out->type = NLSH_I32;
     else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "u1") == 0)
@@ -145,22 +156,20 @@ static enum nlsh_status interpret(const char *name, const struct dict *d, struct
     else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "i1") == 0)
         out->type = NLSH_I8;
     else
-        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
-                          "%s: the numpy type '%s' is not read (f4, u1, i1, i4 little-endian are)",
-                          name, type);
-    if (d->fortran)
-        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, np.ascontiguousarray(a))",
-                          "%s: numpy's Fortran order is not read", name);
-    if (d->n_shape != 2)
-        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.reshape(len(a), -1))",
-                          "%s: an array of %zu dimensions; two are wanted", name, d->n_shape);
+        return nlsh__fail(
+            error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
+            "%s: the numpy type '%s' is not read (f4, f2, u1, i1, i4 little-endian are)", name,
+            type);
+    enum nlsh_status status = nlsh__npy_check(name, d, error);
+    if (status != NLSH_OK) return status;
+    out->offset = d->offset;
     out->n_rows = d->shape[0];
     out->dim = d->shape[1];
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__npy_header(const char *name, const uint8_t *head, size_t head_size,
-                                  struct nlsh__layout *out, struct nlsh_error *error)
+enum nlsh_status nlsh__npy_parse(const char *name, const uint8_t *head, size_t head_size,
+                                 struct nlsh__npy *out, struct nlsh_error *error)
 {
     static const char again[] = "fetch the file again, or write it with numpy.save";
     if (head_size < 12 || memcmp(head, "\x93NUMPY", 6) != 0)
@@ -179,9 +188,17 @@ enum nlsh_status nlsh__npy_header(const char *name, const uint8_t *head, size_t 
                           "%s: truncated: the .npy header misses %zu bytes", name,
                           length - (head_size - at));
     struct scanner s = {(const char *)head + at, (const char *)head + at + length};
-    struct dict d = {0};
+    *out = (struct nlsh__npy){.offset = at + length};
+    struct dict d = {.npy = out};
     if (!scan_dict(&s, &d))
         return nlsh__fail(error, NLSH_E_DATA, again, "%s: the .npy header cannot be read", name);
-    out->offset = at + length;
-    return interpret(name, &d, out, error);
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__npy_header(const char *name, const uint8_t *head, size_t head_size,
+                                  struct nlsh__layout *out, struct nlsh_error *error)
+{
+    struct nlsh__npy npy;
+    enum nlsh_status status = nlsh__npy_parse(name, head, head_size, &npy, error);
+    return status == NLSH_OK ? interpret(name, &npy, out, error) : status;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/matrix.h"
+#include "vectors/read.h"
 #include "vectors/vectors.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -25,8 +26,6 @@ static inline uint32_t nlsh__load32(const void *p)
     return v;
 }
 
-/* The format that a file name's ending says, a ".gz" behind it aside; AUTO where it says none. */
-enum nlsh_format nlsh__format_of_path(const char *path);
 int nlsh__path_is_gz(const char *path);
 
 /* Where the values lie. */
@@ -53,14 +52,43 @@ enum nlsh_status nlsh__layout_of(enum nlsh_format format, const char *name, cons
                                  size_t head_size, uint64_t total, uint64_t bound,
                                  struct nlsh__layout *out, struct nlsh_error *error);
 
-/* The same for .npy; offset, type, n_rows and dim only. */
+/* What the header of a .npy file says. */
+struct nlsh__npy {
+    char descr[16]; /* the type, "<f4" */
+    int structured; /* descr is a list: a record type */
+    int fortran;
+    size_t shape[8];
+    size_t n_shape;
+    size_t offset; /* of the values */
+};
+
+enum nlsh_status nlsh__npy_parse(const char *name, const uint8_t *head, size_t head_size,
+                                 struct nlsh__npy *out, struct nlsh_error *error);
+/* An error for all but two dimensions in C order. */
+enum nlsh_status nlsh__npy_check(const char *name, const struct nlsh__npy *npy,
+                                 struct nlsh_error *error);
+/* nlsh__layout_of() for .npy; offset, type, n_rows and dim only. */
 enum nlsh_status nlsh__npy_header(const char *name, const uint8_t *head, size_t head_size,
                                   struct nlsh__layout *out, struct nlsh_error *error);
 
-/* The one format that the bytes agree with. AUTO: none, and *other names what the file is instead
- * ("a HDF5 file"), or says why it cannot be told; or is NULL. */
-enum nlsh_format nlsh__format_of_content(const uint8_t *head, size_t head_size, uint64_t total,
-                                         const char **other);
+/* The one format that the bytes agree with; AUTO: none, or several. total may be NLSH__UNKNOWN. */
+enum nlsh_format nlsh__format_of_content(const uint8_t *head, size_t head_size, uint64_t total);
+
+/* 1 where the head may be that of rows that begin with their dimension, of values of size bytes
+ * each; then *row_bytes are those of a row behind its dimension. */
+int nlsh__may_be_rows(const uint8_t *head, size_t head_size, size_t size, size_t *row_bytes);
+
+/* The length that the file has if its first 8 bytes count rows and values of size bytes each; 0
+ * where they cannot. */
+uint64_t nlsh__bin_length(const uint8_t *head, size_t head_size, size_t size);
+
+/* foreign.c: what a file is that none of our formats explains. */
+struct nlsh__foreign {
+    const char *what; /* "an HDF5 file"; NULL: not known */
+    char hint[256];   /* how it becomes a file that is read */
+};
+void nlsh__foreign_file(const uint8_t *head, size_t head_size, const char *name,
+                        struct nlsh__foreign *out);
 
 /* n 4-byte values, seen as floats, are zero or denormal, and not all are zero. */
 int nlsh__looks_like_ids(const void *values, size_t n);
@@ -68,10 +96,16 @@ int nlsh__looks_like_ids(const void *values, size_t n);
 /* nlsh_vectors_read() of bytes in memory; name stands for the file in messages and, for AUTO, its
  * ending counts. The answer does not point into bytes. */
 enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
-                                     enum nlsh_format format, struct nlsh_vectors *out,
-                                     struct nlsh_error *error);
+                                     enum nlsh_format format, const struct nlsh_run *run,
+                                     struct nlsh_vectors *out, struct nlsh_error *error);
 
-/* The graph file of docs/formats.md, from memory; out is overwritten but for its struct_size. */
+/* Reads neighbours that other programs wrote (ids_file.c) into *out, which the caller frees; returns
+ * 0, and does nothing, where bytes are no such file. Distances stay as they are. */
+int nlsh__ids_parse(const uint8_t *bytes, size_t size, const char *name, struct nlsh_neighbors *out,
+                    enum nlsh_status *status, struct nlsh_error *error);
+
+/* Neighbours in memory: the graph file of docs/formats.md, or other programs' ids; out is
+ * overwritten but for its struct_size. */
 enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const char *name,
                                        struct nlsh_neighbors *out, struct nlsh_error *error);
 

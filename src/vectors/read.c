@@ -4,10 +4,12 @@
  * The file is mapped; the format comes from the caller, the name or the content; the header is
  * checked against the length; only then is memory asked for and filled in one pass. Where the
  * length is not known beforehand (fvecs and its like, gzipped) the stream is inflated twice: once
- * to count its rows, once into place. A file that does not read as what it was said to be is
- * looked at again, so that the message can say what it is.
+ * to count its rows, once into place. What decides is read first: no more is inflated than a header
+ * or rows that agree account for. A file that does not read as what it was said to be is looked at
+ * again, so that the message can say what it is.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -40,21 +42,24 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         size_t n;
         const char *what, *hint;
     } others[] = {
-        {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d FILE"},
-        {"\3757zXZ\0", 6, "xz", "decompress it first: xz -dk FILE"},
-        {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk FILE"},
-        {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d FILE"},
+        {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d"},
+        {"\3757zXZ\0", 6, "xz", "decompress it first: xz -dk"},
+        {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk"},
+        {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d"},
     };
+    char hint[sizeof error->hint];
     *gzip = 0;
     if (fits_plain(format, bytes, size)) return NLSH_OK;
     if (size >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8) {
         *gzip = 1;
         return NLSH_OK;
     }
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (size >= others[i].n && memcmp(bytes, others[i].magic, others[i].n) == 0)
-            return nlsh__fail(error, NLSH_E_DATA, others[i].hint,
-                              "%s: compressed by %s, which is not read here", name, others[i].what);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (size < others[i].n || memcmp(bytes, others[i].magic, others[i].n) != 0) continue;
+        snprintf(hint, sizeof hint, "%s %s", others[i].hint, strlen(name) < 200 ? name : "FILE");
+        return nlsh__fail(error, NLSH_E_DATA, hint, "%s: compressed by %s, which is not read here",
+                          name, others[i].what);
+    }
     if (nlsh__path_is_gz(name))
         return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",
                           "%s: named .gz, but not gzipped", name);
@@ -148,6 +153,20 @@ out:
     return status;
 }
 
+/* 16-bit floats to f32, which holds each of them. */
+static enum nlsh_status widen_halves(struct nlsh__layout *l, void **memory,
+                                     struct nlsh_error *error)
+{
+    float *wide;
+    enum nlsh_status status = nlsh__alloc_large(&wide, l->n_rows, l->dim * sizeof *wide, error);
+    if (status != NLSH_OK) return status;
+    nlsh__row_to_f32(*memory, l->type, l->n_rows * l->dim, wide);
+    nlsh__free(*memory);
+    *memory = wide;
+    l->type = NLSH_F32;
+    return NLSH_OK;
+}
+
 static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix *m,
                                      struct nlsh_error *error)
 {
@@ -174,6 +193,7 @@ static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
         NLSH_TRY(read_prefixed(source, name, &l, &out->memory, error));
     else
         NLSH_TRY(read_block(source, name, &l, &out->memory, error));
+    if (l.type == NLSH_F16) NLSH_TRY(widen_halves(&l, &out->memory, error));
     out->format = format;
     out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type, 0};
     NLSH_TRY(check_finite(name, &out->matrix, error));
@@ -183,32 +203,83 @@ out:
 
 /* ---- which format ---------------------------------------------------------------------------- */
 
-static enum nlsh_status content(struct nlsh__source *source, enum nlsh_format *format,
-                                const char **other, struct nlsh_error *error)
+/* A look at what a file is instead of what it was said to be goes no further than this. */
+#define MOST_FOR_A_LOOK ((uint64_t)64 << 20)
+
+/* Reads rows of row_bytes behind equal dimensions until one differs, the stream ends, or most. */
+static enum nlsh_status follow_rows(struct nlsh__source *source, uint32_t dim, size_t row_bytes,
+                                    uint64_t most, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const uint8_t *head;
-    size_t head_size;
-    uint64_t total;
-    *format = NLSH_FORMAT_AUTO;
-    *other = NULL;
-    NLSH_TRY(nlsh__source_count(source, &total, error));
-    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
-    *format = nlsh__format_of_content(head, head_size, total, other);
+    uint64_t got;
+    for (uint64_t done = 0; done < most; done += 4 + row_bytes) {
+        uint8_t prefix[4];
+        NLSH_TRY(nlsh__source_read(source, prefix, sizeof prefix, &got, error));
+        if (got < sizeof prefix || nlsh__load32(prefix) != dim) break;
+        NLSH_TRY(nlsh__source_read(source, NULL, row_bytes, &got, error));
+        if (got < row_bytes) break;
+    }
+    status = nlsh__source_rewind(source, error);
 out:
     return status;
 }
 
-static enum nlsh_status cannot_tell(const char *name, const char *other, struct nlsh_error *error)
+/* Lets the source find its length where a format could be told by it: inflates as long as the rows
+ * of such a format agree, or as many bytes as its header counts, and not more than most. */
+static enum nlsh_status learn_length(struct nlsh__source *source, uint64_t most,
+                                     struct nlsh_error *error)
 {
-    if (other != NULL)
-        return nlsh__fail(error, NLSH_E_DATA,
-                          "name the format, or give the file its ending "
-                          "(.fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .idx)",
-                          "%s: not to be read as it stands: its content is %s", name, other);
+    enum nlsh_status status = NLSH_OK;
+    const uint8_t *head;
+    size_t head_size, row_bytes;
+    uint64_t got;
+    for (size_t size = 4; size >= 1; size /= 2) { /* floats or ids; half floats; bytes */
+        NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
+        if (nlsh__source_length(source) != NLSH__UNKNOWN) break;
+        uint64_t bytes = nlsh__bin_length(head, head_size, size);
+        if (size != 2 && nlsh__may_be_rows(head, head_size, size, &row_bytes))
+            NLSH_TRY(follow_rows(source, nlsh__load32(head), row_bytes, most, error));
+        if (nlsh__source_length(source) != NLSH__UNKNOWN || bytes == 0) continue;
+        if (bytes > nlsh__source_bound(source)) continue;
+        NLSH_TRY(nlsh__source_read(source, NULL, bytes < most ? bytes + 1 : most, &got, error));
+        NLSH_TRY(nlsh__source_rewind(source, error));
+    }
+out:
+    return status;
+}
+
+/* The format by content; where it is none, *other says what the file is. */
+static enum nlsh_status content(struct nlsh__source *source, const char *name, uint64_t most,
+                                enum nlsh_format *format, struct nlsh__foreign *other,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const uint8_t *head;
+    size_t head_size;
+    *format = NLSH_FORMAT_AUTO;
+    *other = (struct nlsh__foreign){0};
+    NLSH_TRY(nlsh__source_rewind(source, error));
+    NLSH_TRY(learn_length(source, most, error));
+    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
+    *format = nlsh__format_of_content(head, head_size, nlsh__source_length(source));
+    if (*format != NLSH_FORMAT_AUTO) goto out;
+    nlsh__foreign_file(head, head_size, name, other);
+    if (other->what == NULL && nlsh__bin_length(head, head_size, 1) == nlsh__source_length(source))
+        *other = (struct nlsh__foreign){"u8bin or i8bin, which look alike",
+                                        "rename the file to .u8bin or .i8bin, or name its format"};
+out:
+    return status;
+}
+
+static enum nlsh_status cannot_tell(const char *name, const struct nlsh__foreign *other,
+                                    struct nlsh_error *error)
+{
+    if (other->what != NULL)
+        return nlsh__fail(error, NLSH_E_DATA, other->hint,
+                          "%s: not to be read as it stands: its content is %s", name, other->what);
     return nlsh__fail(error, NLSH_E_DATA,
                       "name the format, or give the file its ending "
-                      "(.fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .idx)",
+                      "(.fvecs .bvecs .ivecs .npy .fbin .f16bin .u8bin .i8bin .ibin .idx)",
                       "%s: neither name nor content tell its format", name);
 }
 
@@ -218,45 +289,58 @@ static enum nlsh_status explain(struct nlsh__source *source, const char *name, i
                                 struct nlsh_error *error)
 {
     enum nlsh_format is;
-    const char *other;
+    struct nlsh__foreign other;
     if (status != NLSH_E_DATA || error == NULL) return status;
-    if (content(source, &is, &other, NULL) != NLSH_OK || is == wanted) return status;
-    if (is == NLSH_FORMAT_AUTO && other == NULL) return status;
-    return nlsh__fail(error, NLSH_E_DATA, "rename the file, or name its real format",
+    if (content(source, name, MOST_FOR_A_LOOK, &is, &other, NULL) != NLSH_OK || is == wanted)
+        return status;
+    if (is == NLSH_FORMAT_AUTO && other.what == NULL) return status;
+    return nlsh__fail(error, NLSH_E_DATA,
+                      is != NLSH_FORMAT_AUTO ? "rename the file, or name its real format"
+                                             : other.hint,
                       "%s: %s %s, but its content is %s", name,
                       by_name ? "its name says" : "it was to be read as", nlsh_format_name(wanted),
-                      other != NULL ? other : nlsh_format_name(is));
+                      is != NLSH_FORMAT_AUTO ? nlsh_format_name(is) : other.what);
+}
+
+/* Floats that are all denormal are whole numbers under a wrong name. */
+static enum nlsh_status check_not_ids(const char *name, const struct nlsh_vectors *v,
+                                      struct nlsh_error *error)
+{
+    const char *real = v->format == NLSH_FORMAT_FVECS ? "ivecs" : "ibin";
+    if ((v->format != NLSH_FORMAT_FVECS && v->format != NLSH_FORMAT_FBIN) ||
+        !nlsh__looks_like_ids(v->memory, v->matrix.dim))
+        return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_DATA,
+                      v->format == NLSH_FORMAT_FVECS ? "rename it to .ivecs" : "rename it to .ibin",
+                      "%s: its name says %s, but its content is %s (whole numbers)", name,
+                      nlsh_format_name(v->format), real);
 }
 
 enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
-                                     enum nlsh_format format, struct nlsh_vectors *out,
-                                     struct nlsh_error *error)
+                                     enum nlsh_format format, const struct nlsh_run *run,
+                                     struct nlsh_vectors *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__source *source = NULL;
+    struct nlsh__foreign other;
     enum nlsh_format wanted = format != NLSH_FORMAT_AUTO ? format : nlsh__format_of_path(name);
     int gzip, by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
-    const char *other;
     memset(out, 0, sizeof *out);
     if (size == 0)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
                           "%s: the file is empty", name);
     NLSH_TRY(find_compression(bytes, size, name, wanted, &gzip, error));
-    NLSH_TRY(nlsh__source_open(bytes, size, gzip, name, &source, error));
+    NLSH_TRY(nlsh__source_open(bytes, size, gzip, name, run, &source, error));
     if (wanted == NLSH_FORMAT_AUTO) {
-        NLSH_TRY(content(source, &wanted, &other, error));
+        NLSH_TRY(content(source, name, UINT64_MAX - 1, &wanted, &other, error));
         if (wanted == NLSH_FORMAT_AUTO) {
-            status = cannot_tell(name, other, error);
+            status = cannot_tell(name, &other, error);
             goto out;
         }
     }
     status = read_as(source, name, wanted, out, error);
     if (status != NLSH_OK) status = explain(source, name, by_name, wanted, status, error);
-    if (status == NLSH_OK && by_name && wanted == NLSH_FORMAT_FVECS &&
-        nlsh__looks_like_ids(out->memory, out->matrix.dim))
-        status =
-            nlsh__fail(error, NLSH_E_DATA, "rename it to .ivecs",
-                       "%s: its name says fvecs, but its content is ivecs (whole numbers)", name);
+    if (status == NLSH_OK && by_name) status = check_not_ids(name, out, error);
 out:
     nlsh__source_close(source);
     if (status != NLSH_OK) nlsh__vectors_clear(out);
@@ -265,8 +349,9 @@ out:
 
 /* ---- public ---------------------------------------------------------------------------------- */
 
-enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
-                                   struct nlsh_vectors **out, struct nlsh_error *error)
+enum nlsh_status nlsh__vectors_read_with(const char *path, enum nlsh_format format,
+                                         const struct nlsh_run *run, struct nlsh_vectors **out,
+                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__map map = {0};
@@ -277,13 +362,19 @@ enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
     if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
     NLSH_TRY(nlsh__calloc(&vectors, 1, sizeof *vectors, error));
     NLSH_TRY(nlsh__map_open(path, &map, error));
-    NLSH_TRY(nlsh__vectors_parse(map.data, map.size, path, format, vectors, error));
+    NLSH_TRY(nlsh__vectors_parse(map.data, map.size, path, format, run, vectors, error));
     *out = vectors;
     vectors = NULL;
 out:
     nlsh__map_close(&map);
     nlsh_vectors_free(vectors);
     return status;
+}
+
+enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
+                                   struct nlsh_vectors **out, struct nlsh_error *error)
+{
+    return nlsh__vectors_read_with(path, format, NULL, out, error);
 }
 
 const struct nlsh_matrix *nlsh_vectors_matrix(const struct nlsh_vectors *vectors)

@@ -18,28 +18,33 @@
 #include "vectors/parse.h"
 
 #define WINDOW_BYTES ((size_t)256 << 10)
-#define MOST_EXPANSION 1032u /* 258 bytes for two bits: zlib's own figure */
+#define STEP_BYTES ((uint64_t)4 << 20) /* read between two looks at run: some milliseconds */
+#define MOST_EXPANSION 1032u           /* 258 bytes for two bits: zlib's own figure */
 
 struct nlsh__source {
     const char *name;
+    const struct nlsh_run *run; /* or NULL */
     const uint8_t *bytes;
     size_t size;
     const uint8_t *next; /* the window's unread part */
     size_t left;
     int gzip, ended, zlib_ready;
-    uint64_t length; /* NLSH__UNKNOWN until known */
+    uint64_t position, next_look; /* bytes handed out; where run is asked next */
+    uint64_t length;              /* NLSH__UNKNOWN until known */
     z_stream z;
     uint8_t *window;
 };
 
 enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
-                                   struct nlsh__source **out, struct nlsh_error *error)
+                                   const struct nlsh_run *run, struct nlsh__source **out,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__source *s = NULL;
     *out = NULL;
     NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
     s->name = name;
+    s->run = run;
     s->bytes = bytes;
     s->size = size;
     s->gzip = gzip;
@@ -63,6 +68,7 @@ void nlsh__source_close(struct nlsh__source *source)
 
 enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *error)
 {
+    s->position = s->next_look = 0;
     if (!s->gzip) {
         s->next = s->bytes;
         s->left = s->size;
@@ -147,6 +153,17 @@ enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
     return status;
 }
 
+/* How much there is is not known, so it is reported as 0 of 0. */
+static enum nlsh_status look_at_run(struct nlsh__source *s, struct nlsh_error *error)
+{
+    if (s->position < s->next_look) return NLSH_OK;
+    s->next_look = s->position + STEP_BYTES;
+    if (s->run == NULL || s->run->progress == NULL ||
+        s->run->progress(s->run->user, "reading", 0, 0) == 0)
+        return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "stopped while reading %s", s->name);
+}
+
 enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t size, uint64_t *got,
                                    struct nlsh_error *error)
 {
@@ -154,8 +171,12 @@ enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t s
     uint8_t *o = out;
     *got = 0;
     while (*got < size) {
-        if (s->left == 0 && s->ended) break;
-        uint64_t want = size - *got;
+        if (s->left == 0 && s->ended) {
+            s->length = s->position;
+            break;
+        }
+        NLSH_TRY(look_at_run(s, error));
+        uint64_t want = size - *got < STEP_BYTES ? size - *got : STEP_BYTES;
         size_t n;
         if (s->left == 0 && o != NULL && want >= WINDOW_BYTES) {
             NLSH_TRY(inflate_into(s, o, (size_t)want, &n, error));
@@ -168,6 +189,7 @@ enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t s
         }
         if (o != NULL) o += n;
         *got += n;
+        s->position += n;
     }
 out:
     return status;
@@ -182,20 +204,4 @@ uint64_t nlsh__source_bound(const struct nlsh__source *source)
 {
     if (source->length != NLSH__UNKNOWN) return source->length;
     return (uint64_t)source->size * MOST_EXPANSION; /* a mapped size is below 2^48 */
-}
-
-enum nlsh_status nlsh__source_count(struct nlsh__source *s, uint64_t *length,
-                                    struct nlsh_error *error)
-{
-    enum nlsh_status status = NLSH_OK;
-    if (s->length == NLSH__UNKNOWN) {
-        uint64_t got;
-        NLSH_TRY(nlsh__source_rewind(s, error));
-        NLSH_TRY(nlsh__source_read(s, NULL, UINT64_MAX - 1, &got, error));
-        s->length = got;
-    }
-    *length = s->length;
-    NLSH_TRY(nlsh__source_rewind(s, error));
-out:
-    return status;
 }

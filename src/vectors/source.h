@@ -5,13 +5,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "nlsh/nlsh.h"
+#include "nlsh/learn.h"
 
 struct nlsh__source;
 
-/* Borrows bytes and name. gzip 1: inflate. */
+/* Borrows bytes, name and run. gzip 1: inflate. run (or NULL): its progress function is called
+ * every few megabytes and may stop the reading with NLSH_E_INTERRUPTED. */
 enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
-                                   struct nlsh__source **out, struct nlsh_error *error);
+                                   const struct nlsh_run *run, struct nlsh__source **out,
+                                   struct nlsh_error *error);
 void nlsh__source_close(struct nlsh__source *source);
 
 /* The bytes at the beginning: all, or at least 64 KiB. Call before reading or after a rewind. */
@@ -24,12 +26,9 @@ enum nlsh_status nlsh__source_read(struct nlsh__source *source, void *out, uint6
                                    uint64_t *got, struct nlsh_error *error);
 enum nlsh_status nlsh__source_rewind(struct nlsh__source *source, struct nlsh_error *error);
 
-/* The length where it is known, else NLSH__UNKNOWN; and what it cannot exceed. */
+/* The length, or NLSH__UNKNOWN: of a gzip stream it is known once its end has been read. And what
+ * it cannot exceed. */
 uint64_t nlsh__source_length(const struct nlsh__source *source);
 uint64_t nlsh__source_bound(const struct nlsh__source *source);
-
-/* The length, inflating everything once where that is needed; rewinds. */
-enum nlsh_status nlsh__source_count(struct nlsh__source *source, uint64_t *length,
-                                    struct nlsh_error *error);
 
 #endif

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "vectors/parse.h"
 #include "vectors/plain.h"
 #include "vectors/values.h"
@@ -25,7 +25,8 @@ static int fixed_type(enum nlsh_format format)
     case NLSH_FORMAT_BVECS:
     case NLSH_FORMAT_U8BIN: return NLSH_U8;
     case NLSH_FORMAT_I8BIN: return NLSH_I8;
-    case NLSH_FORMAT_IVECS: return NLSH_I32;
+    case NLSH_FORMAT_IVECS:
+    case NLSH_FORMAT_IBIN: return NLSH_I32;
     default: return 0;
     }
 }
@@ -39,7 +40,7 @@ static enum nlsh_status choose_type(const char *path, enum nlsh_format format,
     if (m->type == NLSH_I32 ? *out == NLSH_I32 && format != NLSH_FORMAT_IDX : *out != NLSH_I32)
         return NLSH_OK;
     return nlsh__fail(error, NLSH_E_ARG,
-                      m->type == NLSH_I32 ? "ids go to .ivecs or .npy"
+                      m->type == NLSH_I32 ? "ids go to .ivecs, .ibin or .npy"
                                           : "vectors go to .fvecs, .bvecs, .npy, .fbin and others",
                       "%s: %s values cannot be written as %s", path, nlsh__type_name(m->type),
                       nlsh_format_name(format));
@@ -114,6 +115,7 @@ static size_t make_header(enum nlsh_format format, const struct nlsh_matrix *m, 
     case NLSH_FORMAT_FBIN:
     case NLSH_FORMAT_U8BIN:
     case NLSH_FORMAT_I8BIN:
+    case NLSH_FORMAT_IBIN:
         store32(out, (uint32_t)m->n_rows);
         store32(out + 4, (uint32_t)m->dim);
         return 8;
@@ -182,9 +184,9 @@ static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix
         return nlsh__fail(error, NLSH_E_ARG, "write it without .gz, then run gzip on it",
                           "%s: gzip is read, not written", path);
     if (*format == NLSH_FORMAT_AUTO) *format = nlsh__format_of_path(path);
-    if (*format < NLSH_FORMAT_IDX || *format > NLSH_FORMAT_I8BIN)
+    if (*format < NLSH_FORMAT_IDX || *format > NLSH_FORMAT_IBIN)
         return nlsh__fail(error, NLSH_E_ARG,
-                          "end it in .fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin or .idx, "
+                          "end it in .fvecs .bvecs .ivecs .npy .fbin .u8bin .i8bin .ibin or .idx, "
                           "or name the format",
                           "%s: the name does not tell a vector format", path);
     /* npy counts in 64 bits, TEXMEX's dimension is an i32, the others' sizes are u32. */

@@ -177,5 +177,19 @@ has err 'nlsh search needs -i INDEX'
 run 2 compare -q query.fvecs
 ok 'still no results' test -z "$(ls o/res.* 2>/dev/null)"
 ok 'still the old table' test "$(cat o/models_compare.csv)" = old
+
+# A name that a spreadsheet would take for a formula gets a quote in the table, and is itself again in a
+# report; a name that is a number stays one.
+mkdir formulas
+for name in '=1+2' '+x' '-x' '@x' 'x=1' '-5' 'a"b'; do cp small.nlsh "formulas/$name.nlsh"; done
+run 0 compare formulas/*.nlsh -q query.fvecs -T 1 --csv formulas.csv -q query.fvecs
+cut -d, -f1 formulas.csv | sort >names
+printf '%s\n' "\"'+x\"" "\"'-x\"" "\"'=1+2\"" "\"'@x\"" '"-5"' '"a""b"' '"x=1"' model | sort >expected
+ok 'cells are no formulas' diff names expected
+if command -v gnuplot >/dev/null; then
+    run 0 report formulas.csv -o formulas.html
+    has formulas.html '=1+2' 'a&quot;b'
+    lacks formulas.html '&#39;=1+2'
+fi
 no_leftovers
 finish

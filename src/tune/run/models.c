@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/output.h"
 #include "base/memory.h"
 #include "make/settings.h"
 #include "tune/run/run.h"

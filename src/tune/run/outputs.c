@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
+#include "base/output.h"
 #include "tune/run/run.h"
 
 /* Text that grows; `failed` once memory has run out. */

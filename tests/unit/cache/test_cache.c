@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@
 #include <utime.h>
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "cache/cache.h"
 #include "cache/directory.h"
 #include "cache/entry.h"
@@ -81,7 +82,7 @@ static struct nlsh__neighbors make_neighbors(size_t k)
     assert_int_equal(nlsh__alloc(&n.l2sq, N_ROWS * k, sizeof *n.l2sq, NULL), NLSH_OK);
     for (size_t i = 0; i < N_ROWS; i++)
         for (size_t j = 0; j < k; j++) {
-            n.ids[i * k + j] = (uint32_t)((i * 3 + j) % N_BASE);
+            n.ids[i * k + j] = (uint32_t)((i * 3 + j + 1) % N_BASE); /* never i */
             n.l2sq[i * k + j] = (float)(i + 10 * j);
         }
     return n;
@@ -300,21 +301,106 @@ static void test_renamed_entry_is_not_taken(void **state)
     free(both);
 }
 
-/* A right checksum over ids that are out of range: forged, or from a bug. */
-static void test_ids_out_of_range_are_not_taken(void **state)
+/* ---- forged entries: everything agrees with its checksum ------------------------------------- */
+
+/* Writes the only entry again with another payload, and with a width of k. */
+static void forge(const struct fixture *f, const void *ids, size_t ids_bytes, const void *l2sq,
+                  size_t l2sq_bytes, size_t k)
+{
+    struct nlsh__cache_file listed;
+    struct nlsh__entry_view view;
+    struct nlsh__entry_part parts[2] = {{ids, ids_bytes}, {l2sq, l2sq_bytes}};
+    char path[512], *key;
+    only_entry(f, &listed);
+    path_in(f, listed.name, path);
+    assert_int_equal(nlsh__entry_open(path, &view, NULL), NLSH__ENTRY_WHOLE);
+    struct nlsh__entry entry = {
+        .kind = (enum nlsh__entry_kind)view.header.kind, .n_rows = view.header.n_rows, .width = k};
+    entry.key = key = strndup(view.key, view.header.key_size);
+    nlsh__entry_close(&view);
+    assert_int_equal(nlsh__entry_write(path, &entry, parts, l2sq_bytes > 0 ? 2 : 1, NULL), NLSH_OK);
+    free(key);
+    only_entry(f, &listed);
+    assert_false(listed.damaged); /* whole, as far as a checksum can tell */
+}
+
+/* It is not taken, it goes, and the stage's own answer is kept in its place. */
+static void assert_refused(struct fixture *f, size_t k)
+{
+    struct nlsh__cache_file *entries;
+    f->n_notes = 0;
+    assert_false(get(f, k));
+    assert_int_equal(f->n_notes, 1);
+    assert_non_null(strstr(f->note, "damaged entry removed"));
+    assert_int_equal(list(f, &entries), 0);
+    put(f, k);
+    assert_true(get(f, k));
+}
+
+static void test_forged_neighbors(void **state)
 {
     struct fixture *f = *state;
-    struct nlsh__neighbors n = make_neighbors(5);
-    n.ids[3] = N_BASE;
-    nlsh__cache_put_neighbors(&f->job, "exact", 17, 0, 0, N_BASE, &n);
+    enum { K = 5, BYTES = N_ROWS * K * 4 };
+    static const struct {
+        size_t at;
+        uint32_t id;
+        float l2sq;
+    } forged[] = {
+        {3, N_BASE, 30},                /* no row */
+        {4, NLSH__NO_ROW, 40},            /* missing, which no stage leaves */
+        {6, 1, 11},                     /* row 1 names itself */
+        {3, 4, NAN},                    /* no distance */
+        {0, 1, NAN},         {3, 4, 5}, /* out of order */
+        {1, 1, 0},                      /* the neighbour before, again */
+    };
+    put(f, K);
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        struct nlsh__neighbors n = make_neighbors(K);
+        n.ids[forged[i].at] = forged[i].id;
+        n.l2sq[forged[i].at] = forged[i].l2sq;
+        forge(f, n.ids, BYTES, n.l2sq, BYTES, K);
+        nlsh__neighbors_free(&n);
+        assert_refused(f, K);
+    }
+    /* All ids missing; more neighbours than rows; fewer bytes than the header says; none. */
+    struct nlsh__neighbors n = make_neighbors(K), wide = make_neighbors(N_BASE);
+    for (size_t i = 0; i < (size_t)N_ROWS * K; i++) n.ids[i] = NLSH__NO_ROW;
+    forge(f, n.ids, BYTES, n.l2sq, BYTES, K);
+    assert_refused(f, K);
+    forge(f, wide.ids, (size_t)N_ROWS * N_BASE * 4, wide.l2sq, (size_t)N_ROWS * N_BASE * 4, N_BASE);
+    assert_refused(f, K);
     nlsh__neighbors_free(&n);
-    assert_false(get(f, 5));
-    uint32_t bucket_of[3] = {0, 4, 1}, out[3] = {9, 9, 9};
+    n = make_neighbors(K);
+    forge(f, n.ids, BYTES, n.l2sq, BYTES - 4, K);
+    assert_refused(f, K);
+    forge(f, n.ids, BYTES, n.l2sq, BYTES, 0);
+    assert_refused(f, K);
+    forge(f, n.ids, BYTES, n.l2sq, BYTES, SIZE_MAX / 2);
+    assert_refused(f, K);
+    nlsh__neighbors_free(&n);
+    nlsh__neighbors_free(&wide);
+}
+
+static void test_forged_partitions(void **state)
+{
+    struct fixture *f = *state;
+    static const uint32_t forged[][3] = {{0, 3, 1}, {0, NLSH__NO_ROW, 1}, {0, 1, 1}, {2, 2, 2}};
+    static const uint32_t good[3] = {0, 2, 1};
+    uint32_t out[3] = {9, 9, 9};
     int found;
-    nlsh__cache_put_partition(&f->job, "x", 1, 3, 4, bucket_of);
-    assert_int_equal(nlsh__cache_get_partition(&f->job, "x", 1, 3, 4, out, &found, NULL), NLSH_OK);
+    for (size_t i = 0; i < 4; i++) {
+        nlsh__cache_put_partition(&f->job, "x", 1, 3, 3, good);
+        forge(f, forged[i], sizeof good, NULL, 0, 3);
+        assert_int_equal(nlsh__cache_get_partition(&f->job, "x", 1, 3, 3, out, &found, NULL),
+                         NLSH_OK);
+        assert_false(found);
+        assert_int_equal(out[0], 9);
+        assert_non_null(strstr(f->note, "damaged entry removed"));
+    }
+    nlsh__cache_put_partition(&f->job, "x", 1, 3, 3, good);
+    forge(f, good, 8, NULL, 0, 3);
+    assert_int_equal(nlsh__cache_get_partition(&f->job, "x", 1, 3, 3, out, &found, NULL), NLSH_OK);
     assert_false(found);
-    assert_int_equal(out[0], 9);
 }
 
 static void test_failed_write_is_a_note(void **state)
@@ -518,11 +604,11 @@ static void test_default_directory(void **state)
 
 enum { SHARED_ROWS = 40000 }; /* several pages, several writes */
 
-/* Puts whole entries of one value again and again; a mixture of two writers would show. */
+/* Puts whole entries that begin with a value again and again; a mixture of two writers would show. */
 static void hammer_write(const struct fixture *f, uint32_t value, double seconds)
 {
     uint32_t *bucket_of = malloc(SHARED_ROWS * sizeof *bucket_of);
-    for (size_t i = 0; i < SHARED_ROWS; i++) bucket_of[i] = value;
+    for (size_t i = 0; i < SHARED_ROWS; i++) bucket_of[i] = (uint32_t)(value + i) % 100;
     for (double end = nlsh__now() + seconds; nlsh__now() < end;) {
         nlsh__cache_put_partition(&f->job, "shared", 1, SHARED_ROWS, 100, bucket_of);
         if (value == 1 && nlsh__cache_clear(f->dir, NULL, NULL) != NLSH_OK) _exit(3);
@@ -542,7 +628,7 @@ static void hammer_read(const struct fixture *f, double seconds)
             _exit(4);
         n_found += found;
         for (size_t i = 0; found && i < SHARED_ROWS; i++)
-            if (bucket_of[i] != bucket_of[0]) _exit(5);
+            if (bucket_of[i] != (bucket_of[0] + i) % 100) _exit(5);
     }
     free(bucket_of);
     if (f->n_notes) fprintf(stderr, "%s\n", f->note);
@@ -584,7 +670,8 @@ int main(void)
         TEST(test_every_changed_byte_is_seen),
         TEST(test_list_marks_damage),
         TEST(test_renamed_entry_is_not_taken),
-        TEST(test_ids_out_of_range_are_not_taken),
+        TEST(test_forged_neighbors),
+        TEST(test_forged_partitions),
         TEST(test_failed_write_is_a_note),
         TEST(test_partition),
         TEST(test_clear_removes_only_ours),

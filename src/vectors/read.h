@@ -1,0 +1,17 @@
+/* read.h - files of vectors for who wants to know more than the public header tells. */
+#ifndef NLSH_VECTORS_READ_H
+#define NLSH_VECTORS_READ_H
+
+#include "nlsh/learn.h"
+
+/* nlsh_vectors_read() that can be stopped: run's progress function is called every few megabytes
+ * with the stage "reading". run may be NULL. NLSH_E_INTERRUPTED besides. */
+enum nlsh_status nlsh__vectors_read_with(const char *path, enum nlsh_format format,
+                                         const struct nlsh_run *run, struct nlsh_vectors **out,
+                                         struct nlsh_error *error);
+
+/* The format that a file name's ending says, a ".gz" or ".crop_nb_N" behind it aside (big-ann's
+ * name for the first N rows); AUTO where it says none. */
+enum nlsh_format nlsh__format_of_path(const char *path);
+
+#endif

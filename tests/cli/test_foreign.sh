@@ -1,0 +1,77 @@
+# Files of other programs: the hint is a command that a shell and Python can read; ground truth as
+# big-ann has it; formats by a flag where names say nothing.
+. "$(dirname "$0")/lib.sh"
+make_data
+make_index
+
+# A python3 that compiles what it is given and runs nothing.
+if command -v python3 >/dev/null; then
+    real=$(command -v python3)
+    mkdir shim
+    printf '#!/bin/sh\nexec "%s" -c "import ast, sys; ast.parse(sys.argv[1])" "$2"\n' "$real" >shim/python3
+    chmod +x shim/python3
+    printf '\211HDF\r\n\032\n' >a.hdf5
+    printf 'PK\003\004\000\000' >a.npz
+    printf 'PAR1\000\000' >a.parquet
+    printf '1,2\n3,4\n' >a.csv
+    printf '1\t2\n3\t4\n' >a.tsv
+    printf 'the 1 2\nof 3 4\n' >glove.txt
+    for file in a.hdf5 a.npz a.parquet a.csv a.tsv glove.txt; do
+        run 65 convert $file x.fvecs
+        sed -n 's/^hint: //p' err | sed 's/; queries are.*//' >command
+        has command "$file" 'base.npy'
+        ok "the hint for $file" env PATH="$PWD/shim:$PATH" sh ./command
+    done
+fi
+
+# Ground truth: ivecs, big-ann's ids with and without distances, numpy's; all the same answer.
+run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 10 --quiet
+run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.npy -N 10 --quiet
+run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ibin -N 10 --quiet
+{ cat gt.ibin; "$nlsh" convert gt.fvecs gt.fbin -q && tail -c +9 gt.fbin; } >GT_20
+run 0 evaluate -i small.nlsh -q query.fvecs --gt gt.ivecs --csv expected.csv
+for gt in gt.npy gt.ibin GT_20; do
+    run 0 evaluate -i small.nlsh -q query.fvecs --gt $gt --csv got.csv
+    ok "$gt gives the same curve" cmp got.csv expected.csv
+done
+
+# Ground truth that counts from 1, of other vectors, or by another metric is refused. An ivecs row is
+# here 1 + 10 words.
+plus_1()
+{
+    od -An -v -tu4 -w44 gt.ivecs | awk '
+        function word(v,   i) { for (i = 0; i < 4; i++) { printf "\\0%03o", v % 256; v = int(v / 256) } }
+        { word($1); for (i = 2; i <= NF; i++) word(NR == 1 && i == 2 ? 600 : $i + 1) }' >octal.txt
+    printf '%b' "$(cat octal.txt)" >from_1.ivecs
+}
+plus_1
+run 65 search -i small.nlsh -q query.fvecs --gt from_1.ivecs
+has err 'count from 1' 'neighbour 600'
+u8bin other.u8bin 600 16 3
+run 0 groundtruth -d other.u8bin -q query.fvecs -o other.ivecs -N 10 --quiet
+run 0 groundtruth -d base.fvecs -q query.fvecs -o ip.ivecs -N 10 --metric ip --quiet
+for gt in other.ivecs ip.ivecs; do
+    run 65 search -i small.nlsh -q query.fvecs --gt $gt
+    has err "$gt" 'first neighbour is not among' 'by l2'
+    run 65 evaluate -i small.nlsh -q query.fvecs --gt $gt
+    run 65 compare small.nlsh -q query.fvecs --gt $gt
+done
+
+# Names that say nothing, and names that lie: the flag decides, for base and queries alike.
+cp base.u8bin b && cp query.u8bin q
+for command in 'build -i x.nlsh -m 8 --epochs 2 --nodes 16 --partitioner kmeans -d b' 'graph -d b -o g.ivecs' \
+    'groundtruth -d b -q q -o t.ivecs' 'search -i small.nlsh -q q' 'search -i small.nlsh -q q -d b' \
+    'evaluate -i small.nlsh -q q' 'compare small.nlsh -q q' 'bench -d b -q q -i small.nlsh --seconds 0.1' \
+    'tune -d b -i t --dry-run'; do
+    # shellcheck disable=SC2086
+    run 65 $command
+    # shellcheck disable=SC2086
+    run 0 $command --input_format u8bin
+done
+run 2 search -i small.nlsh -q q --input_format u9bin
+has err 'u8bin'
+cp base.u8bin base.1M.u8bin.crop_nb_600
+run 0 convert base.1M.u8bin.crop_nb_600 crop.fvecs -q
+ok "big-ann's crop by its name" cmp crop.fvecs base.fvecs
+no_leftovers
+finish
