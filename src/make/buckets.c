@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "cache/cache.h"
 #include "graph/graph.h"
 #include "make/groups.h"
@@ -26,12 +27,6 @@ enum { TRIAL_SHARE = 4 }; /* auto compares partitions after 1/4 of the epochs */
 
 /* ---- partition ------------------------------------------------------------------------------- */
 
-static const char *partitioner_name(enum nlsh_partitioner partitioner)
-{
-    static const char *const names[] = {"auto", "metis", "kahip", "kmeans"};
-    return names[partitioner];
-}
-
 void nlsh__partition_key(const struct nlsh__build *b, enum nlsh_partitioner partitioner, char *out,
                          size_t size)
 {
@@ -43,7 +38,7 @@ void nlsh__partition_key(const struct nlsh__build *b, enum nlsh_partitioner part
                  nlsh__space_name(o->metric));
     else
         snprintf(out, size, "%s v1 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu%s",
-                 partitioner_name(partitioner),
+                 nlsh__name(NLSH__PARTITIONER, (int)partitioner),
                  partitioner == NLSH_PARTITIONER_KAHIP ? o->kahip_mode : 0, o->n_buckets, imbalance,
                  (unsigned long long)o->seed, (int)o->graph, o->knn, nlsh__space_name(o->metric));
 }
@@ -88,7 +83,8 @@ static enum nlsh_status partition(struct nlsh__build *b, enum nlsh_partitioner p
     if (status != NLSH_OK) return status;
     b->report.from_cache[NLSH_STAGE_PARTITION] = found;
     if (found) {
-        nlsh__job_note(b->job, "%s partition: taken from the cache", partitioner_name(partitioner));
+        nlsh__job_note(b->job, "%s partition: taken from the cache",
+                       nlsh__name(NLSH__PARTITIONER, (int)partitioner));
         return NLSH_OK;
     }
     status = compute_partition(b, partitioner, bucket_of, error);
@@ -229,7 +225,7 @@ static enum nlsh_status choose_partition(struct nlsh__build *b, struct nlsh_erro
                        error));
         b->report.seconds[NLSH_STAGE_TRAIN] += nlsh__now() - start;
         nlsh__job_note(b->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
-                       partitioner_name(tried[i]), b->calibration.candidates_95);
+                       nlsh__name(NLSH__PARTITIONER, (int)tried[i]), b->calibration.candidates_95);
         if (b->calibration.candidates_95 >= best) continue;
         best = b->calibration.candidates_95;
         b->report.partitioner = tried[i];

@@ -108,7 +108,7 @@ static enum nlsh_status choose(void *user, const struct nlsh__trials *so_far, ui
     size_t n;
     if (number == 0 && !t->stage->first_is_point) return NLSH_OK; /* the defaults as they are */
     nlsh__sampler_options_init(&how);
-    how.kind = (enum nlsh__sampler_kind)t->tune->options.sampler;
+    how.kind = t->tune->options.sampler;
     how.seed = t->stage->build.seed;
     how.trial = number;
     NLSH_TRY(observe(t->tune, so_far, number, &observations, &n, error));
@@ -133,7 +133,7 @@ static enum nlsh_status ask_pruner(struct trial *t, int *stop, struct nlsh_error
     /* The first is the defaults: what all others are compared with has to be whole. */
     if (tune->options.pruner == NLSH_PRUNER_NONE || t->begun.number == 0) return NLSH_OK;
     nlsh__pruner_options_init(&how);
-    how.kind = (enum nlsh__pruner_kind)tune->options.pruner;
+    how.kind = tune->options.pruner;
     how.seed = t->stage->build.seed;
     how.trial = t->begun.number;
     /* Half the epochs of a fold: a learning rate that starts high looks bad till it falls. */

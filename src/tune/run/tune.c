@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/sized.h"
 #include "cache/directory.h"
 #include "make/resolve.h"
@@ -171,7 +172,7 @@ static enum nlsh_status may_begin(const struct nlsh__tune *tune, struct nlsh__st
                 .values = t->values, .state = t->state, .number = t->number};
     }
     nlsh__sampler_options_init(&how);
-    how.kind = NLSH__SAMPLER_GRID;
+    how.kind = NLSH_SAMPLER_GRID;
     how.seed = stage->build.seed;
     if (!waiting && nlsh__suggestions_left(&stage->space, &how, seen, n) == 0)
         *why_not = "every point of the grid has been tried";
@@ -303,12 +304,12 @@ out:
 /* The graphs that its points name. */
 static unsigned graph_methods(const struct nlsh__stage *stage)
 {
-    static const char *const names[NLSH__N_GRAPHS] = {"exact", "ivfflat", "pieces"};
     unsigned methods = 1u << stage->build.graph;
     int at = nlsh__space_find(&stage->space, "graph");
     for (size_t c = 0; at >= 0 && c < stage->space.params[at].n_choices; c++)
         for (unsigned g = 0; g < NLSH__N_GRAPHS; g++)
-            if (strcmp(stage->space.params[at].choices[c], names[g]) == 0) methods |= 1u << g;
+            if (strcmp(stage->space.params[at].choices[c], nlsh__name(NLSH__GRAPH, (int)g)) == 0)
+                methods |= 1u << g;
     return methods;
 }
 

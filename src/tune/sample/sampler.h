@@ -7,16 +7,11 @@
 #ifndef NLSH_TUNE_SAMPLE_SAMPLER_H
 #define NLSH_TUNE_SAMPLE_SAMPLER_H
 
+#include "nlsh/learn.h"
 #include "tune/sample/params.h"
 
-enum nlsh__sampler_kind { NLSH__SAMPLER_TPE, NLSH__SAMPLER_RANDOM, NLSH__SAMPLER_GRID };
-
-/* "tpe", "random", "grid": NLSH_E_ARG for another. */
-enum nlsh_status nlsh__sampler_by_name(const char *name, enum nlsh__sampler_kind *kind,
-                                       struct nlsh_error *error);
-
 struct nlsh__sampler_options {
-    enum nlsh__sampler_kind kind;
+    enum nlsh_sampler kind;
     uint64_t seed;
     uint64_t trial;      /* the new trial's number, unique in its study: its random stream */
     size_t n_startup;    /* TPE: so many trials at random first; 10 */
