@@ -9,6 +9,7 @@
 
 #include "nlsh/learn.h"
 #include "tune/sample/params.h"
+#include "tune/state.h"
 
 struct nlsh__sampler_options {
     enum nlsh_sampler kind;
@@ -21,13 +22,6 @@ struct nlsh__sampler_options {
 
 /* TPE with the numbers above, seed 1, trial 0. */
 void nlsh__sampler_options_init(struct nlsh__sampler_options *options);
-
-enum nlsh__trial_state {
-    NLSH__TRIAL_COMPLETE,
-    NLSH__TRIAL_PRUNED,
-    NLSH__TRIAL_RUNNING, /* in another process, now */
-    NLSH__TRIAL_FAILED   /* teaches nothing, except GRID not to try it again */
-};
 
 struct nlsh__observation {
     const double *values; /* [space->n] */
