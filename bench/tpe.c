@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/names.h"
 #include "base/rng.h"
 #include "functions.h"
 #include "tune/sample/sampler.h"
@@ -21,6 +22,14 @@ static int failed(const struct nlsh_error *error)
 {
     fprintf(stderr, "bench_tpe: %s\n", error->message);
     return 1;
+}
+
+static int usage(void)
+{
+    fputs("bench_tpe list | run FUNCTION SAMPLER TRIALS SEEDS [FIRST] | space FUNCTION | "
+          "eval FUNCTION | time\n",
+          stderr);
+    return 2;
 }
 
 /* The best of so many trials. */
@@ -51,7 +60,9 @@ static int run(const struct function *f, const char *sampler, size_t n_trials, u
     struct nlsh_error error = {0};
     struct nlsh__sampler_options options;
     nlsh__sampler_options_init(&options);
-    if (nlsh__sampler_by_name(sampler, &options.kind, &error) != NLSH_OK) return failed(&error);
+    int kind = nlsh__value(NLSH__SAMPLER, sampler);
+    if (kind < 0) return usage();
+    options.kind = (enum nlsh_sampler)kind;
     for (options.seed = first; options.seed < first + n_seeds; options.seed++) {
         double best;
         if (study(f, &options, n_trials, &best, &error) != 0) return failed(&error);
@@ -123,14 +134,6 @@ static int show_time(void)
                (nlsh__now() - begin) / 100 * 1e6);
     }
     return 0;
-}
-
-static int usage(void)
-{
-    fputs("bench_tpe list | run FUNCTION SAMPLER TRIALS SEEDS [FIRST] | space FUNCTION | "
-          "eval FUNCTION | time\n",
-          stderr);
-    return 2;
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "inputs.h"
 #include "output.h"
 #include "settings.h"
@@ -18,17 +19,6 @@
 static const char *const stage_names[NLSH_N_STAGES] = {"k-NN graph", "partition", "training",
                                                        "index file"};
 static const char *const stage_keys[NLSH_N_STAGES] = {"graph", "partition", "train", "write"};
-
-static const char *partitioner_name(enum nlsh_partitioner partitioner)
-{
-    switch (partitioner) {
-    case NLSH_PARTITIONER_AUTO: return "auto";
-    case NLSH_PARTITIONER_METIS: return "metis";
-    case NLSH_PARTITIONER_KAHIP: return "kahip";
-    case NLSH_PARTITIONER_KMEANS: return "kmeans";
-    }
-    return "?";
-}
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
@@ -68,7 +58,8 @@ static void say_report(const char *path, const struct nlsh_build_options *option
     talk_say("  %-12s %10s", "in all", text_seconds(total, a));
     talk_say("%s: %s, %zu buckets by %s, %.1f %% of the graph cut, loss %.3f", path,
              text_bytes(report->index_bytes, a), options->n_buckets,
-             partitioner_name(report->partitioner), 100 * report->edge_cut, report->loss);
+             nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), 100 * report->edge_cut,
+             report->loss);
     if (isfinite(report->held_out_candidates) && report->held_out_candidates > 0) {
         int fewer = report->held_out_scanned < report->held_out_candidates;
         talk_say("recall .95 on held-out vectors takes %s %s%s a query",
@@ -90,7 +81,7 @@ static json_t *report_json(const char *path, const struct nlsh_build_options *op
     return json_pack(
         "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o, s:o}", "index", json_name(path),
         "index_bytes", (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
-        "partitioner", partitioner_name(report->partitioner), "edge_cut",
+        "partitioner", nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), "edge_cut",
         json_number_or_null(report->edge_cut), "loss", json_number_or_null(report->loss),
         "held_out_candidates", json_number_or_null(report->held_out_candidates), "held_out_scanned",
         json_number_or_null(report->held_out_scanned), "settings", settings_json(options));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "inputs.h"
 #include "output.h"
 #include "talk.h"
@@ -21,14 +22,6 @@ static int report(const struct args *args, const char *path, const struct nlsh_n
                   (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds", seconds);
     if (!isnan(recall)) json_object_set_new(told, "recall", json_real(recall));
     return print_json(told);
-}
-
-static enum nlsh_graph_method method_named(const char *name)
-{
-    static const char *const names[] = {"exact", "ivfflat", "pieces", "auto"};
-    int method = 0;
-    while (strcmp(names[method], name) != 0) method++;
-    return (enum nlsh_graph_method)method;
 }
 
 /* --check: what share of true neighbours some rows have. */
@@ -65,8 +58,9 @@ int cmd_graph(const struct args *args)
     run_init(args, &run);
     double began = now_seconds();
     if (nlsh_graph_build(&base.matrix, metric_named(args_text(args, "metric")),
-                         method_named(args_text(args, "graph")), args_count(args, "knn"),
-                         args_count(args, "seed"), &run, &found, &error) != NLSH_OK) {
+                         (enum nlsh_graph_method)nlsh__value(NLSH__GRAPH, args_text(args, "graph")),
+                         args_count(args, "knn"), args_count(args, "seed"), &run, &found,
+                         &error) != NLSH_OK) {
         loaded_free(&base);
         return talk_failed(&error);
     }

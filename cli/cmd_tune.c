@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/names.h"
 #include "inputs.h"
 #include "output.h"
 #include "settings.h"
@@ -66,23 +67,14 @@ static char *folder_of_run(const struct args *args)
     return folder;
 }
 
-static int choice_index(const struct args *args, const char *name, const char *const *words)
-{
-    int i = 0;
-    while (strcmp(words[i], args_text(args, name)) != 0) i++; /* the parser let no other through */
-    return i;
-}
-
 static void read_options(const struct args *args, struct nlsh_tune_options *o)
 {
-    static const char *const samplers[] = {"tpe", "random", "grid"};
-    static const char *const pruners[] = {"none", "median", "hyperband"};
     o->study = args_text(args, "study");
     o->data_file = args_text(args, "d");
     o->space = args_text(args, "space");
     o->objective = args_text(args, "objective");
-    o->sampler = (enum nlsh_sampler)choice_index(args, "sampler", samplers);
-    o->pruner = (enum nlsh_pruner)choice_index(args, "pruner", pruners);
+    o->sampler = (enum nlsh_sampler)nlsh__value(NLSH__SAMPLER, args_text(args, "sampler"));
+    o->pruner = (enum nlsh_pruner)nlsh__value(NLSH__PRUNER, args_text(args, "pruner"));
     o->n_trials = args_count(args, "tune_trials");
     o->n_folds = args_count(args, "tune_folds");
     o->epochs = args_count(args, "tune_epochs");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/matrix.h"
+#include "base/names.h"
 #include "talk.h"
 #include "vectors/read.h"
 
@@ -168,8 +169,7 @@ double row_distance(enum nlsh_metric metric, const struct nlsh_matrix *a, size_t
 
 enum nlsh_metric metric_named(const char *name)
 {
-    if (strcmp(name, "ip") == 0) return NLSH_IP;
-    return strcmp(name, "cosine") == 0 ? NLSH_COSINE : NLSH_L2;
+    return (enum nlsh_metric)nlsh__value(NLSH__METRIC, name); /* the parser let no other through */
 }
 
 struct nlsh_matrix matrix_rows(const struct nlsh_matrix *matrix, size_t first, size_t n)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "nlsh/learn.h"
 #include "talk.h"
 #include "verbs.h"
@@ -358,8 +359,8 @@ static const struct flag flags[] = {
     {N, "seconds", NULL, FLAG_REAL, FIND, "S", "5", 0, 1e6, "most time to spend on one row"},
     {N, "csv", NULL, FLAG_SWITCH, FIND, NULL, NULL, NO_RANGE, "the table as CSV"},
     {G, "knn", NULL, FLAG_COUNT, FIND, "K", "10", 1, 1e6, "neighbours of each vector"},
-    {G | T, "metric", NULL, FLAG_CHOICE, FIND, "{l2,ip,cosine}", "l2", NO_RANGE, "what makes a vector near: distance, inner product or angle"},
-    {G, "graph", NULL, FLAG_CHOICE, FIND, "{exact,ivfflat,pieces,auto}", "exact", NO_RANGE, "how they are found; pieces: each vector among its nearest k-means cells"},
+    {G | T, "metric", NULL, FLAG_CHOICE, FIND, NLSH__CHOICES(NLSH__METRIC_LIST), "l2", NO_RANGE, "what makes a vector near: distance, inner product or angle"},
+    {G, "graph", NULL, FLAG_CHOICE, FIND, NLSH__CHOICES(NLSH__GRAPH_LIST), "exact", NO_RANGE, "how they are found; pieces: each vector among its nearest k-means cells"},
     {G, "check", NULL, FLAG_COUNT, FIND, "N", NULL, 1, 1e9, "look N vectors up exactly and say what share of their neighbours is there"},
     {G, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the random numbers that ivfflat and pieces use"},
     {N, "seed", NULL, FLAG_COUNT, FIND, "SEED", "1", 0, 9e15, "of the methods' random numbers"},
@@ -372,8 +373,8 @@ static const struct flag flags[] = {
     {B | U, "objective", NULL, FLAG_TEXT, TUNE, "WHAT@X", "candidates@.95", NO_RANGE, "recall@T, candidates@R or qps@R: recall with T, candidates or queries a second at recall R"},
     {B | U, "space", NULL, FLAG_IN, TUNE, "FILE", NULL, NO_RANGE, "JSON: which settings are searched, and between what (docs/tuning.md)"},
     {B | U, "two_stage", NULL, FLAG_SWITCH, TUNE, NULL, NULL, NO_RANGE, "then search the partition, with the best network"},
-    {B | U, "sampler", NULL, FLAG_CHOICE, TUNE, "{tpe,random,grid}", "tpe", NO_RANGE, "how the next settings are chosen"},
-    {B | U, "pruner", NULL, FLAG_CHOICE, TUNE, "{none,median,hyperband}", "median", NO_RANGE, "which trials are stopped early"},
+    {B | U, "sampler", NULL, FLAG_CHOICE, TUNE, NLSH__CHOICES(NLSH__SAMPLER_LIST), "tpe", NO_RANGE, "how the next settings are chosen"},
+    {B | U, "pruner", NULL, FLAG_CHOICE, TUNE, NLSH__CHOICES(NLSH__PRUNER_LIST), "median", NO_RANGE, "which trials are stopped early"},
     {B | U, "timeout", NULL, FLAG_REAL, TUNE, "S", NULL, 0.001, 1e9, "seconds after which no trial begins"},
     {B | U, "study", NULL, FLAG_OUT, TUNE, "FILE", NULL, NO_RANGE, "the study's file; default: study.db in the run's folder"},
     {B | U, "resume", NULL, FLAG_SWITCH, TUNE, NULL, NULL, NO_RANGE, "go on with a study that is there"},

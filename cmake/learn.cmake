@@ -15,7 +15,7 @@ find_library(METIS_LIBRARY metis REQUIRED)
 sources_of(learn_sources src/vectors src/linalg src/cache src/graph src/partition src/router/train
            src/codes/make src/measure src/make src/evaluate src/tune/study src/tune/sample
            src/tune/run)
-add_library(nlsh_learn OBJECT ${learn_sources} src/base/job.c)
+add_library(nlsh_learn OBJECT ${learn_sources} src/base/job.c src/base/names.c)
 target_include_directories(nlsh_learn SYSTEM PRIVATE ${METIS_INCLUDE} ${DNNL_INCLUDE}
                            ${XXHASH_INCLUDE})
 set(learn_libraries ${DNNL_LIBRARY} OpenMP::OpenMP_C PkgConfig::LAPACKE PkgConfig::JANSSON

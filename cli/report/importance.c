@@ -1,5 +1,5 @@
 /*
- * study_importance.c - how much one parameter alone explains of how good the trials were.
+ * importance.c - how much one parameter alone explains of how good the trials were.
  *
  * The whole trials are ranked by their value (ties share their mean rank) and grouped by the
  * parameter: a group for each choice, for each integer where they are few, else for each fifth of the
@@ -37,9 +37,9 @@ static int by_value(const void *a, const void *b)
 static double rank_of(const struct study *study, double value)
 {
     double below = 0, equal = 0;
-    for (size_t i = 0; i < study->n_trials; i++) {
-        const struct trial *t = &study->trials[i];
-        if (t->state != TRIAL_COMPLETE || isnan(t->value)) continue;
+    for (size_t i = 0; i < study->of->trials.n; i++) {
+        const struct nlsh__trial *t = &study->of->trials.trials[i];
+        if (!trial_counts(t)) continue;
         below += t->value < value;
         equal += t->value == value;
     }
@@ -84,20 +84,21 @@ static double explained(const struct member *members, size_t n, size_t n_groups)
 double parameter_importance(const struct study *study, size_t parameter)
 {
     const struct parameter *p = &study->parameters[parameter];
-    struct member *members = calloc(study->n_trials ? study->n_trials : 1, sizeof *members);
+    const struct nlsh__trials *trials = &study->of->trials;
+    struct member *members = calloc(trials->n ? trials->n : 1, sizeof *members);
     size_t n = 0, n_with = 0;
     if (members == NULL) return NAN;
     for (int with = 1; with >= 0; with--) { /* first those that have the parameter */
-        for (size_t i = 0; i < study->n_trials; i++) {
-            const struct trial *t = &study->trials[i];
-            if (t->state != TRIAL_COMPLETE || isnan(t->value)) continue;
+        for (size_t i = 0; i < trials->n; i++) {
+            const struct nlsh__trial *t = &trials->trials[i];
+            if (!trial_counts(t)) continue;
             if (isnan(p->values[i]) == (with == 1)) continue;
             members[n++] = (struct member){.value = p->values[i], .rank = rank_of(study, t->value)};
         }
         if (with == 1) n_with = n;
     }
     qsort(members, n_with, sizeof *members, by_value);
-    size_t n_groups = group(members, n_with, p->choices != NULL);
+    size_t n_groups = group(members, n_with, p->drawn->choices != NULL);
     for (size_t i = n_with; i < n; i++) members[i].group = n_groups;
     if (n > n_with) n_groups++;
     double result = n < FEWEST ? NAN : explained(members, n, n_groups);

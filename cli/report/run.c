@@ -1,9 +1,10 @@
 /*
- * report_run.c - what the folder of a run of nlsh tune has to show: the models that were kept, beside
+ * run.c - what the folder of a run of nlsh tune has to show: the models that were kept, beside
  * the defaults; the study; and how the models compare, where nlsh search --models_index has written
  * that down.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +12,6 @@
 
 #include "base/file.h"
 #include "report/report.h"
-#include "report/study.h"
 #include "talk.h"
 
 static int no_memory(void)

@@ -1,5 +1,5 @@
 /*
- * report_study.c - what a study has to show: its history, which parameters mattered, and all trials at
+ * studies.c - what a study has to show: its history, which parameters mattered, and all trials at
  * once.
  */
 #include <math.h>
@@ -18,32 +18,36 @@ static int no_memory(void)
 
 /* ---- history --------------------------------------------------------------------------------- */
 
-/* A whole trial with a value. */
-static bool counts(const struct trial *t)
-{
-    return t->state == TRIAL_COMPLETE && !isnan(t->value);
-}
-
 static size_t n_counting(const struct study *s)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_trials; i++) n += counts(&s->trials[i]);
+    for (size_t i = 0; i < s->of->trials.n; i++) n += trial_counts(&s->of->trials.trials[i]);
     return n;
+}
+
+/* The last that the trial reported; NaN where it has nothing. */
+static double last_value(const struct nlsh__trial *t)
+{
+    double last = NAN;
+    for (size_t i = 0; i < t->n_steps; i++) {
+        if (!isnan(t->steps[i].value)) last = t->steps[i].value;
+    }
+    return last;
 }
 
 static bool better(const struct study *s, double a, double b)
 {
-    return s->maximize ? a > b : a < b;
+    return s->of->maximize ? a > b : a < b;
 }
 
 /* Values of whole trials set the range: a trial that went astray would flatten all others. */
 static enum axis value_axis(const struct study *s)
 {
     double low = HUGE_VAL, high = -HUGE_VAL;
-    for (size_t i = 0; i < s->n_trials; i++) {
-        if (!counts(&s->trials[i])) continue;
-        low = fmin(low, s->trials[i].value);
-        high = fmax(high, s->trials[i].value);
+    for (size_t i = 0; i < s->of->trials.n; i++) {
+        if (!trial_counts(&s->of->trials.trials[i])) continue;
+        low = fmin(low, s->of->trials.trials[i].value);
+        high = fmax(high, s->of->trials.trials[i].value);
     }
     return low > 0 && high > 4 * low ? AXIS_LOG : AXIS_LINEAR;
 }
@@ -53,28 +57,29 @@ static int draw_history(struct report *report, const struct study *s)
     struct chart chart = {.title = "best value so far",
                           .x_label = "trial",
                           .y_label =
-                              s->maximize ? "value (more is better)" : "value (less is better)",
+                              s->of->maximize ? "value (more is better)" : "value (less is better)",
                           .y_axis = value_axis(s),
                           .extra = "set autoscale xfix\nset offsets 0.6, 0.6, 0, 0\n"};
     double best = NAN;
     bool done = true;
     struct series *whole = chart_series(&chart, "points", "whole trials");
-    for (size_t i = 0; i < s->n_trials && whole != NULL && done; i++) {
-        const struct trial *t = &s->trials[i];
-        if (counts(t)) done = series_add(&chart, whole, t->number, t->value);
+    for (size_t i = 0; i < s->of->trials.n && whole != NULL && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        if (trial_counts(t)) done = series_add(&chart, whole, (double)t->number, t->value);
     }
     struct series *line = done ? chart_series(&chart, "steps", "best so far") : NULL;
-    for (size_t i = 0; i < s->n_trials && line != NULL && done; i++) {
-        const struct trial *t = &s->trials[i];
-        if (counts(t) && (isnan(best) || better(s, t->value, best))) best = t->value;
-        if (!isnan(best)) done = series_add(&chart, line, t->number, best);
+    for (size_t i = 0; i < s->of->trials.n && line != NULL && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        if (trial_counts(t) && (isnan(best) || better(s, t->value, best))) best = t->value;
+        if (!isnan(best)) done = series_add(&chart, line, (double)t->number, best);
     }
     struct series *pruned =
         done ? chart_series(&chart, "points", "stopped early, last value") : NULL;
-    for (size_t i = 0; i < s->n_trials && pruned != NULL && done; i++) {
-        const struct trial *t = &s->trials[i];
-        if (t->state != TRIAL_PRUNED) continue;
-        done = series_add(&chart, pruned, t->number, isnan(t->value) ? t->last : t->value);
+    for (size_t i = 0; i < s->of->trials.n && pruned != NULL && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        if (t->state != NLSH__TRIAL_PRUNED) continue;
+        done = series_add(&chart, pruned, (double)t->number,
+                          isnan(t->value) ? last_value(t) : t->value);
     }
     if (pruned == NULL || !done) {
         chart_free(&chart);
@@ -88,25 +93,42 @@ static int draw_history(struct report *report, const struct study *s)
 
 /* ---- the way there --------------------------------------------------------------------------- */
 
+/* The steps of whole trials, or of the others, as a block of gnuplot's. Returns the last step. */
+static double put_steps(FILE *to, const struct nlsh__trials *trials, bool whole)
+{
+    double last = 0;
+    fprintf(to, "$t%d << END\n", whole);
+    for (size_t i = 0; i < trials->n; i++) {
+        const struct nlsh__trial *t = &trials->trials[i];
+        if (trial_counts(t) != whole) continue;
+        for (size_t j = 0; j < t->n_steps; j++) {
+            if (isnan(t->steps[j].value)) continue;
+            last = fmax(last, (double)t->steps[j].step);
+            fprintf(to, "%lld,%.9g\n", (long long)t->steps[j].step, t->steps[j].value);
+        }
+        fputc('\n', to);
+    }
+    fputs("NaN,NaN\nEND\n", to); /* gnuplot wants a line in a block */
+    return last;
+}
+
+static bool has_steps(const struct nlsh__trials *trials)
+{
+    for (size_t i = 0; i < trials->n; i++) {
+        if (!isnan(last_value(&trials->trials[i]))) return true;
+    }
+    return false;
+}
+
 static int draw_steps(struct report *report, const struct study *s)
 {
     char *text = NULL;
     size_t size;
-    double last = 0;
-    if (s->n_steps == 0) return 0;
+    if (!has_steps(&s->of->trials)) return 0;
     FILE *to = open_memstream(&text, &size);
     if (to == NULL) return no_memory();
-    for (int whole = 1; whole >= 0; whole--) {
-        fprintf(to, "$t%d << END\n", whole);
-        for (size_t i = 0; i < s->n_steps; i++) {
-            const struct step *p = &s->steps[i];
-            last = fmax(last, p->step);
-            if (counts(&s->trials[p->trial]) != (whole == 1)) continue;
-            if (i > 0 && s->steps[i - 1].trial != p->trial) fputc('\n', to);
-            fprintf(to, "%.9g,%.9g\n", p->step, p->value);
-        }
-        fputs("NaN,NaN\nEND\n", to); /* gnuplot wants a line in a block */
-    }
+    double last = put_steps(to, &s->of->trials, true);
+    last = fmax(last, put_steps(to, &s->of->trials, false));
     fprintf(
         to,
         "set title 'values on the way'\nset xlabel 'step' offset 0,0.4\nset ylabel '%s'\n"
@@ -114,7 +136,7 @@ static int draw_steps(struct report *report, const struct study *s)
         "set offsets graph 0.02, graph 0.02, 0, 0\n%s"
         "plot $t0 using 1:2 with linespoints lc rgb '#aaaaaa' pt 7 ps 0.3 title 'stopped early', "
         "$t1 using 1:2 with linespoints lc rgb '#0072b2' pt 7 ps 0.3 title 'whole'\n",
-        s->maximize ? "value (more is better)" : "value (less is better)",
+        s->of->maximize ? "value (more is better)" : "value (less is better)",
         last <= 20 ? "set xtics 1\n" : "");
     int code =
         fclose(to) == 0
@@ -203,15 +225,15 @@ static int draw_importance(struct report *report, const struct study *s)
 static double height(const struct parameter *p, double value)
 {
     if (isnan(value)) return -0.1;
-    if (p->choices != NULL) {
-        size_t n = json_array_size(p->choices);
+    if (p->drawn->choices != NULL) {
+        size_t n = json_array_size(p->drawn->choices);
         return n > 1 ? value / (double)(n - 1) : 0.5;
     }
-    double low = p->low, high = p->high;
-    if (p->log) {
+    double low = p->drawn->low, high = p->drawn->high;
+    if (p->drawn->log) {
         low = log(low);
         high = log(high);
-        value = log(fmax(value, p->low));
+        value = log(fmax(value, p->drawn->low));
     }
     return high > low ? (value - low) / (high - low) : 0.5;
 }
@@ -220,8 +242,11 @@ static double height(const struct parameter *p, double value)
  * middle. */
 static size_t n_marks(const struct parameter *p)
 {
-    if (p->choices != NULL) return json_array_size(p->choices);
-    return p->whole && !p->log && p->high - p->low <= 8 ? (size_t)(p->high - p->low) + 1 : 3;
+    if (p->drawn->choices != NULL) return json_array_size(p->drawn->choices);
+    return p->drawn->kind == NLSH__DRAWN_INT && !p->drawn->log &&
+                   p->drawn->high - p->drawn->low <= 8
+               ? (size_t)(p->drawn->high - p->drawn->low) + 1
+               : 3;
 }
 
 static void put_axis_marks(FILE *to, const struct parameter *p, size_t axis)
@@ -230,12 +255,16 @@ static void put_axis_marks(FILE *to, const struct parameter *p, size_t axis)
     size_t n = n_marks(p);
     for (size_t i = 0; i < n; i++) {
         double part = n > 1 ? (double)i / (double)(n - 1) : 0.5;
-        double value = p->choices ? (double)i
-                       : p->log   ? exp(log(p->low) + part * (log(p->high) - log(p->low)))
-                                  : p->low + part * (p->high - p->low);
+        double value =
+            p->drawn->choices ? (double)i
+            : p->drawn->log
+                ? exp(log(p->drawn->low) + part * (log(p->drawn->high) - log(p->drawn->low)))
+                : p->drawn->low + part * (p->drawn->high - p->drawn->low);
         parameter_text(p, value, text, sizeof text);
-        if (p->choices == NULL) snprintf(text, sizeof text, value < 1e4 ? "%.3g" : "%g", value);
-        if (p->whole && value < 1e6) snprintf(text, sizeof text, "%.0f", value);
+        if (p->drawn->choices == NULL)
+            snprintf(text, sizeof text, value < 1e4 ? "%.3g" : "%g", value);
+        if (p->drawn->kind == NLSH__DRAWN_INT && value < 1e6)
+            snprintf(text, sizeof text, "%.0f", value);
         fputs("set label ", to);
         plot_quoted(to, text);
         fprintf(to, " at %zu,%.4f left offset 0.4,0 front boxed font ',12'\n", axis, part);
@@ -245,12 +274,14 @@ static void put_axis_marks(FILE *to, const struct parameter *p, size_t axis)
 /* Best first; the line of each is coloured by its place. */
 static size_t *order_of(const struct study *s, size_t *n)
 {
-    size_t *order = calloc(s->n_trials ? s->n_trials : 1, sizeof *order);
+    size_t *order = calloc(s->of->trials.n ? s->of->trials.n : 1, sizeof *order);
     *n = 0;
-    for (size_t i = 0; i < s->n_trials && order != NULL; i++) {
-        if (!counts(&s->trials[i])) continue;
+    for (size_t i = 0; i < s->of->trials.n && order != NULL; i++) {
+        if (!trial_counts(&s->of->trials.trials[i])) continue;
         size_t at = (*n)++;
-        for (; at > 0 && better(s, s->trials[i].value, s->trials[order[at - 1]].value); at--) {
+        for (; at > 0 &&
+               better(s, s->of->trials.trials[i].value, s->of->trials.trials[order[at - 1]].value);
+             at--) {
             order[at] = order[at - 1];
         }
         order[at] = i;
@@ -267,7 +298,7 @@ static void put_lines(FILE *to, const struct study *s, const size_t *order, size
             for (size_t p = 0; p < s->n_parameters; p++) {
                 const struct parameter *q = &s->parameters[p];
                 /* lines of one choice lie side by side */
-                double shift = q->choices ? 0.05 * ((double)place / (double)n - 0.5) : 0;
+                double shift = q->drawn->choices ? 0.05 * ((double)place / (double)n - 0.5) : 0;
                 fprintf(to, "%zu,%.5f,%zu\n", p,
                         height(q, q->values[order[place]]) + (best ? 0 : shift), place + 1);
             }
@@ -304,8 +335,8 @@ static char *parallel_script(const struct study *s, const size_t *order, size_t 
             "set label 'best %.4g' at %zu,1 left offset 0.4,0 front boxed font ',12'\n"
             "set label 'worst %.4g' at %zu,0 left offset 0.4,0 front boxed font ',12'\n"
             "set label 'not set' at -0.13,-0.1 left front font ',12' tc rgb '#666666'\n",
-            s->trials[order[0]].value, s->n_parameters, s->trials[order[n - 1]].value,
-            s->n_parameters);
+            s->of->trials.trials[order[0]].value, s->n_parameters,
+            s->of->trials.trials[order[n - 1]].value, s->n_parameters);
     /* From cividis, which colour-blind people read too (Nunez, Anderton, Renslow 2018). */
     fprintf(
         to,
@@ -343,23 +374,37 @@ static int draw_parallel(struct report *report, const struct study *s)
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
+/* "12 whole, 3 stopped early" */
+static void count_states(const struct nlsh__trials *trials, char *line, size_t size)
+{
+    static const char *const names[] = {[NLSH__TRIAL_COMPLETE] = "whole",
+                                        [NLSH__TRIAL_PRUNED] = "stopped early",
+                                        [NLSH__TRIAL_FAILED] = "failed",
+                                        [NLSH__TRIAL_RUNNING] = "not ended",
+                                        [NLSH__TRIAL_WAITING] = "not begun"};
+    static const enum nlsh__trial_state order[] = {NLSH__TRIAL_COMPLETE, NLSH__TRIAL_PRUNED,
+                                                   NLSH__TRIAL_FAILED, NLSH__TRIAL_RUNNING,
+                                                   NLSH__TRIAL_WAITING};
+    size_t n_of[5] = {0}, at = 0;
+    snprintf(line, size, "none");
+    for (size_t i = 0; i < trials->n; i++) n_of[trials->trials[i].state]++;
+    for (size_t i = 0; i < 5 && at < size; i++) {
+        size_t n = n_of[order[i]];
+        if (n == 0) continue;
+        at +=
+            (size_t)snprintf(line + at, size - at, "%s%zu %s", at ? ", " : "", n, names[order[i]]);
+    }
+}
+
 static void study_facts(struct report *report, const struct study *s)
 {
-    static const char *const names[] = {"whole", "stopped early", "failed", "not ended"};
-    size_t n_of[4] = {0};
     const char *key;
     json_t *value;
-    char line[128] = "";
-    for (size_t i = 0; i < s->n_trials; i++) n_of[s->trials[i].state]++;
-    for (size_t i = 0; i < 4; i++) {
-        size_t at = strlen(line);
-        if (n_of[i] > 0) {
-            snprintf(line + at, sizeof line - at, "%s%zu %s", at ? ", " : "", n_of[i], names[i]);
-        }
-    }
+    char line[160];
+    count_states(&s->of->trials, line, sizeof line);
     page_facts_begin(report);
-    page_fact(report, "trials", "%s", line[0] ? line : "none");
-    page_fact(report, "direction", "%s", s->maximize ? "more is better" : "less is better");
+    page_fact(report, "trials", "%s", line);
+    page_fact(report, "direction", "%s", s->of->maximize ? "more is better" : "less is better");
     json_object_foreach(s->attributes, key, value)
     {
         char *text = json_is_string(value)
@@ -387,8 +432,8 @@ static int best_table(struct report *report, const struct study *s)
         names[1] = "#value";
         for (size_t p = 0; p < s->n_parameters; p++) names[p + 2] = s->parameters[p].name;
         for (size_t i = 0; i < n; i++) {
-            const struct trial *t = &s->trials[order[i]];
-            snprintf(text[n_cells++], WIDTH, "%d", t->number);
+            const struct nlsh__trial *t = &s->of->trials.trials[order[i]];
+            snprintf(text[n_cells++], WIDTH, "%llu", (unsigned long long)t->number);
             snprintf(text[n_cells++], WIDTH, "%.6g", t->value);
             for (size_t p = 0; p < s->n_parameters; p++) {
                 const struct parameter *q = &s->parameters[p];
@@ -423,10 +468,17 @@ static int one_study(struct report *report, const struct study *s)
 
 int report_studies(struct report *report, const char *path)
 {
-    struct study *studies;
-    size_t n;
-    int code = studies_read(path, &studies, &n);
-    for (size_t i = 0; i < n && code == 0; i++) code = one_study(report, &studies[i]);
-    studies_free(studies, n);
+    struct nlsh__studies studies;
+    struct nlsh_error error = {0};
+    int code = 0;
+    if (nlsh__studies_read(path, &studies, &error) != NLSH_OK) return talk_failed(&error);
+    for (size_t i = 0; i < studies.n && code == 0; i++) {
+        struct study study;
+        code = study_of(path, &studies.studies[i], &study);
+        if (code != 0) break;
+        code = one_study(report, &study);
+        study_free(&study);
+    }
+    nlsh__studies_free(&studies);
     return code;
 }

@@ -1,4 +1,4 @@
-/* study.h - a study of nlsh tune, or of Optuna, read from its SQLite file. */
+/* study.h - a study of nlsh tune, or of Optuna, as charts need it. */
 #ifndef NLSH_CLI_REPORT_STUDY_H
 #define NLSH_CLI_REPORT_STUDY_H
 
@@ -6,51 +6,36 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum trial_state { TRIAL_COMPLETE, TRIAL_PRUNED, TRIAL_FAILED, TRIAL_RUNNING };
+#include "tune/study/studies.h"
 
-struct trial {
-    int number;
-    enum trial_state state;
-    double value; /* NaN where it has none that is finite */
-    double last;  /* the last intermediate value, or NaN */
-};
-
-struct step {
-    size_t trial; /* its place among the trials */
-    double step, value;
-};
-
+/* A parameter with its values in all trials: of the distributions that it was drawn from, the first. */
 struct parameter {
     char *name;
-    bool log;   /* chosen on a logarithm */
-    bool whole; /* whole numbers only */
-    double low, high;
-    json_t *choices; /* of a categorical parameter, else NULL; a value is then a place in it */
-    double *values;  /* [n_trials], NaN where the trial does not have the parameter */
+    const struct nlsh__parameter *drawn;
+    double *values; /* [n_trials], NaN where the trial does not have the parameter */
 };
 
 struct study {
-    char *name;
-    bool maximize;
-    struct trial *trials; /* by number */
-    size_t n_trials;
+    const struct nlsh__study *of;
+    char *name;                   /* fit for a page, as all text here */
     struct parameter *parameters; /* in the order of their first use */
     size_t n_parameters;
-    struct step *steps; /* by trial, then step */
-    size_t n_steps;
     json_t *attributes; /* object: the study's user attributes, as their values are */
 };
 
-/* All studies in a file; 0 or an exit code. Only the first objective of a study is read. */
-int studies_read(const char *path, struct study **out, size_t *n);
-void studies_free(struct study *studies, size_t n);
+/* Of a file's study, which must outlive it; 0 or an exit code. path is for messages. */
+int study_of(const char *path, const struct nlsh__study *from, struct study *out);
+void study_free(struct study *study);
 
 /* "0.0012", "512", "cosine": a value of a parameter in words. */
 const char *parameter_text(const struct parameter *p, double value, char *buffer, size_t size);
 
+/* A whole trial with a value. */
+bool trial_counts(const struct nlsh__trial *trial);
+
 /*
  * parameter_importance() - the share of the variance of the trials' ranks that is explained by one
- * parameter alone, 0 to 1; NaN with too few whole trials. See study_importance.c.
+ * parameter alone, 0 to 1; NaN with too few whole trials. See importance.c.
  */
 double parameter_importance(const struct study *study, size_t parameter);
 

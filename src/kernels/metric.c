@@ -3,14 +3,13 @@
 
 #include <math.h>
 
+#include "base/names.h"
+
 const char *nlsh_metric_name(enum nlsh_metric metric)
 {
-    switch (metric) {
-    case NLSH_L2: return "l2";
-    case NLSH_IP: return "ip";
-    case NLSH_COSINE: return "cosine";
-    }
-    return "?";
+    static const char *const names[] = {NLSH__NAMES(NLSH__METRIC_LIST)};
+    size_t n = sizeof names / sizeof *names - 1;
+    return (size_t)metric < n ? names[metric] : "unknown";
 }
 
 double nlsh__length(const float *x, size_t dim)

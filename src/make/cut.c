@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "cache/cache.h"
 #include "make/resolve.h"
-#include "make/settings.h"
 #include "partition/partition.h"
 
 /* Everything that a partition depends on besides the vectors. components: of the cells' rows. */
@@ -21,7 +21,7 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
                  nlsh__space_name(o->metric));
     else
         snprintf(out, 200, "%s v1 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu%s%s",
-                 nlsh__partitioner_name(partitioner),
+                 nlsh__name(NLSH__PARTITIONER, (int)partitioner),
                  partitioner == NLSH_PARTITIONER_KAHIP ? o->kahip_mode : 0, o->n_buckets, imbalance,
                  (unsigned long long)o->seed, (int)o->graph, o->knn, nlsh__space_name(o->metric),
                  whence);
@@ -61,7 +61,7 @@ enum nlsh_status nlsh__cut(const struct nlsh__ground *g, enum nlsh_partitioner p
     if (status != NLSH_OK) return status;
     if (*from_cache) {
         nlsh__job_note(g->job, "%s partition: taken from the cache",
-                       nlsh__partitioner_name(partitioner));
+                       nlsh__name(NLSH__PARTITIONER, (int)partitioner));
         return NLSH_OK;
     }
     status = compute(g, partitioner, bucket_of, error);

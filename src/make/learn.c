@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "make/cut.h"
 #include "make/groups.h"
 #include "make/refine.h"
 #include "make/resolve.h"
-#include "make/settings.h"
 #include "measure/unseen.h"
 #include "partition/partition.h"
 #include "promise/cost.h"
@@ -199,7 +199,7 @@ static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct at
         times->train += nlsh__now() - start;
         double candidates = one.calibration.candidates_95;
         nlsh__job_note(g->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
-                       nlsh__partitioner_name(tried[i]), candidates);
+                       nlsh__name(NLSH__PARTITIONER, (int)tried[i]), candidates);
         if (candidates >= least) continue;
         least = candidates;
         how->partitioner = tried[i];

@@ -88,6 +88,7 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
                           "the base has %zu vector", n);
     if (n > INT32_MAX)
         return nlsh__fail(error, NLSH_E_ARG, "split the base", "the base has %zu vectors", n);
+    NLSH_TRY(nlsh__settings_check(o, error));
     double most = (double)(n < 65536 ? n : 65536);
     if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
     if (o->components == NLSH_AUTO) o->components = auto_components(base->dim);
@@ -98,30 +99,10 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     if (o->label_knn > n - 1) o->label_knn = n - 1;
     if (o->knn > n - 1) o->knn = n - 1;
     NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
-    NLSH_TRY(check_range("knn", (double)o->knn, 1, 1000, error));
-    NLSH_TRY(check_range("label_knn", (double)o->label_knn, 1, 1000, error));
-    NLSH_TRY(check_range("components", (double)o->components, 1, (double)base->dim, error));
     if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
-    if (o->leaves != NLSH_AUTO) NLSH_TRY(check_range("leaves", (double)o->leaves, 0, 1, error));
     if (!nlsh__in_leaves(o, n)) o->leaves = 0;
-    NLSH_TRY(check_range("layers", (double)o->layers, 0, 8, error));
-    if (o->nodes != NLSH_AUTO) NLSH_TRY(check_range("nodes", (double)o->nodes, 1, 4096, error));
-    NLSH_TRY(check_range("dropout", o->dropout, 0, 0.9, error));
-    NLSH_TRY(check_range("epochs", (double)o->epochs, 1, 100000, error));
-    NLSH_TRY(check_range("batch_size", (double)o->batch_size, 1, 1048576, error));
-    NLSH_TRY(check_range("lr", o->lr, 1e-9, 10, error));
-    NLSH_TRY(check_range("weight_decay", o->weight_decay, 0, 10, error));
-    NLSH_TRY(check_range("kahip_mode", o->kahip_mode, 0, 5, error));
-    NLSH_TRY(check_range("partitioner", o->partitioner, 0, 3, error));
-    NLSH_TRY(check_range("metric", o->metric, 0, 2, error));
-    NLSH_TRY(check_range("graph", o->graph, 0, 3, error));
-    NLSH_TRY(check_range("labels", o->labels, 0, 1, error));
-    NLSH_TRY(check_range("scheduler", o->scheduler, 0, 3, error));
     o->graph = nlsh__graph_method(base, o->graph);
-    if (isnan(o->imbalance) || (o->imbalance < 0 && o->imbalance != NLSH_AUTO_REAL))
-        status =
-            nlsh__fail(error, NLSH_E_ARG, "take 0.03, or auto", "imbalance is %g", o->imbalance);
 out:
     return status;
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/names.h"
 #include "base/sized.h"
 #include "make/settings.h"
 
@@ -20,174 +21,91 @@ struct field {
     struct nlsh_setting setting;
     enum kind kind;
     size_t offset;
-    double low, high;           /* what a number may be */
-    const char *const *choices; /* CHOICE: by value, NULL at the end */
+    double low, high;       /* what a number may be */
+    enum nlsh__named names; /* CHOICE: whose */
 };
-
-static const char *const metrics[] = {"l2", "ip", "cosine", NULL}; /* nlsh_metric_name()'s */
-static const char *const graphs[] = {"exact", "ivfflat", "pieces", "auto", NULL};
-static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", NULL};
-static const char *const labels[] = {"soft", "hard", NULL};
-static const char *const schedulers[] = {"cosine", "step", "plateau", "none", NULL};
 
 #define SIZED sizeof(struct nlsh_setting)
 #define AT(member) offsetof(struct nlsh_build_options, member)
+#define NUMBER(kind, member, low, high) kind, AT(member), low, high, 0
+#define ONE_OF(member, names) CHOICE, AT(member), 0, 0, names
 
 /* Defaults are measured: docs/algorithm.md has the tables and the commands that make them. */
 static const struct field fields[] = {
-    {{SIZED, "metric", "{l2,ip,cosine}",
+    {{SIZED, "metric", NLSH__CHOICES(NLSH__METRIC_LIST),
       "what makes a vector near: distance, inner product or angle", "l2"},
-     CHOICE,
-     AT(metric),
-     0,
-     0,
-     metrics},
+     ONE_OF(metric, NLSH__METRIC)},
     {{SIZED, "m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
-     AUTO_SIZE,
-     AT(n_buckets),
-     1,
-     65536,
-     NULL},
+     NUMBER(AUTO_SIZE, n_buckets, 1, 65536)},
     {{SIZED, "knn", "K", "neighbours of each vector in the graph that is cut", "20"},
-     SIZE,
-     AT(knn),
-     1,
-     1000,
-     NULL},
+     NUMBER(SIZE, knn, 1, 1000)},
     {{SIZED, "imbalance", "E",
       "a bucket holds at most (1 + E) n / m vectors; "
       "auto: 0.2 for metis and kahip, 0.5 for kmeans",
       "auto"},
-     AUTO_REAL,
-     AT(imbalance),
-     0,
-     1e6,
-     NULL},
-    {{SIZED, "seed", "N", "start of the random numbers", "1"}, SEED, AT(seed), 0, 0, NULL},
-    {{SIZED, "graph", "{exact,ivfflat,pieces,auto}",
+     NUMBER(AUTO_REAL, imbalance, 0, 10)},
+    {{SIZED, "seed", "N", "start of the random numbers", "1"}, NUMBER(SEED, seed, 0, 0)},
+    {{SIZED, "graph", NLSH__CHOICES(NLSH__GRAPH_LIST),
       "how the k-NN graph is found; auto: exact where that is a matter of seconds, else pieces",
       "auto"},
-     CHOICE,
-     AT(graph),
-     0,
-     0,
-     graphs},
-    {{SIZED, "partitioner", "{metis,kahip,kmeans,auto}",
+     ONE_OF(graph, NLSH__GRAPH)},
+    {{SIZED, "partitioner", NLSH__CHOICES(NLSH__PARTITIONER_LIST),
       "how buckets are cut; auto: what needs fewest candidates on held-out vectors", "auto"},
-     CHOICE,
-     AT(partitioner),
-     0,
-     0,
-     partitioners},
+     ONE_OF(partitioner, NLSH__PARTITIONER)},
     {{SIZED, "kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs",
       "1"},
-     MODE,
-     AT(kahip_mode),
-     0,
-     5,
-     NULL},
-    {{SIZED, "labels", "{soft,hard}",
+     NUMBER(MODE, kahip_mode, 0, 5)},
+    {{SIZED, "labels", NLSH__CHOICES(NLSH__LABELS_LIST),
       "what the router learns: where the neighbours lie, or the vector's "
       "own bucket",
       "soft"},
-     CHOICE,
-     AT(labels),
-     0,
-     0,
-     labels},
+     ONE_OF(labels, NLSH__LABELS)},
     {{SIZED, "label_knn", "K", "neighbours that make a soft label", "20"},
-     SIZE,
-     AT(label_knn),
-     1,
-     1000,
-     NULL},
+     NUMBER(SIZE, label_knn, 1, 1000)},
     {{SIZED, "components", "P",
       "principal components that the router sees; auto: 64, 128 from 512 dimensions", "auto"},
-     AUTO_SIZE,
-     AT(components),
-     1,
-     4096,
-     NULL},
+     NUMBER(AUTO_SIZE, components, 1, 4096)},
     {{SIZED, "code_bytes", "B",
       "bytes in a vector's short code, two principal components each; 0: no codes, every "
       "distance exact; auto: a half, three quarters or all that the router sees, whichever is "
       "quickest on held-out vectors",
       "auto"},
-     AUTO_SIZE,
-     AT(code_bytes),
-     0,
-     4096,
-     NULL},
+     NUMBER(AUTO_SIZE, code_bytes, 0, 4096)},
     {{SIZED, "leaves", "0|1",
       "1: vectors of a bucket stand in leaves of 16 that lie close together, each with a code that "
       "a search for a recall looks at first; 0, or without codes: they don't; auto: from 128 "
       "vectors "
       "a bucket on, where that saves a fifth of the scan of held-out vectors",
       "auto"},
-     AUTO_SIZE,
-     AT(leaves),
-     0,
-     1,
-     NULL},
+     NUMBER(AUTO_SIZE, leaves, 0, 1)},
     {{SIZED, "groups", "G",
       "groups of buckets that the router tells apart first; 0: none; auto: none below 256 buckets, "
       "else twice the square root of their number",
       "auto"},
-     AUTO_SIZE,
-     AT(groups),
-     0,
-     65536,
-     NULL},
-    {{SIZED, "layers", "L", "hidden layers of the router", "2"}, SIZE, AT(layers), 0, 8, NULL},
+     NUMBER(AUTO_SIZE, groups, 0, 65536)},
+    {{SIZED, "layers", "L", "hidden layers of the router", "2"}, NUMBER(SIZE, layers, 0, 8)},
     {{SIZED, "nodes", "N",
       "nodes in each hidden layer; auto: 128, 256 or 512, whichever with its candidates makes the "
       "quickest query by measurement on held-out vectors",
       "256"},
-     AUTO_SIZE,
-     AT(nodes),
-     1,
-     4096,
-     NULL},
+     NUMBER(AUTO_SIZE, nodes, 1, 4096)},
     {{SIZED, "dropout", "P", "share of nodes dropped while training", "0"},
-     REAL,
-     AT(dropout),
-     0,
-     0.9,
-     NULL},
+     NUMBER(REAL, dropout, 0, 0.9)},
     {{SIZED, "epochs", "N", "passes over the vectors; auto: by their number", "auto"},
-     AUTO_SIZE,
-     AT(epochs),
-     1,
-     100000,
-     NULL},
+     NUMBER(AUTO_SIZE, epochs, 1, 100000)},
     {{SIZED, "batch_size", "N", "vectors in a step of training", "512"},
-     SIZE,
-     AT(batch_size),
-     1,
-     1048576,
-     NULL},
-    {{SIZED, "lr", "R", "highest learning rate", "0.008"}, REAL, AT(lr), 1e-9, 10, NULL},
+     NUMBER(SIZE, batch_size, 1, 1000000)},
+    {{SIZED, "lr", "R", "highest learning rate", "0.008"}, NUMBER(REAL, lr, 1e-9, 10)},
     {{SIZED, "weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},
-     REAL,
-     AT(weight_decay),
-     0,
-     10,
-     NULL},
+     NUMBER(REAL, weight_decay, 0, 10)},
     {{SIZED, "refine", "N",
       "rounds of moving vectors to the bucket that the router names, and training "
       "again; each kept only where held-out candidates fall",
       "0"},
-     SIZE,
-     AT(refine),
-     0,
-     20,
-     NULL},
-    {{SIZED, "scheduler", "{cosine,step,plateau,none}", "how the learning rate falls", "cosine"},
-     CHOICE,
-     AT(scheduler),
-     0,
-     0,
-     schedulers},
+     NUMBER(SIZE, refine, 0, 20)},
+    {{SIZED, "scheduler", NLSH__CHOICES(NLSH__SCHEDULER_LIST), "how the learning rate falls",
+      "cosine"},
+     ONE_OF(scheduler, NLSH__SCHEDULER)},
 };
 
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -208,7 +126,8 @@ int nlsh__setting_range(size_t i, struct nlsh__setting_range *out)
 {
     if (i >= N_FIELDS || fields[i].kind == SEED) return 0;
     const struct field *f = &fields[i];
-    *out = (struct nlsh__setting_range){.low = f->low, .high = f->high, .choices = f->choices};
+    *out = (struct nlsh__setting_range){.low = f->low, .high = f->high};
+    if (f->kind == CHOICE) out->choices = nlsh__names(f->names);
     out->kind = f->kind == CHOICE                         ? NLSH__RANGE_CHOICE
                 : f->kind == REAL || f->kind == AUTO_REAL ? NLSH__RANGE_REAL
                                                           : NLSH__RANGE_WHOLE;
@@ -295,13 +214,12 @@ static enum nlsh_status set_field(struct nlsh_build_options *options, const stru
         *(uint64_t *)(void *)at = seed;
         return NLSH_OK;
     }
-    case CHOICE:
-        for (int i = 0; f->choices[i] != NULL; i++)
-            if (strcmp(f->choices[i], value) == 0) {
-                memcpy(at, &i, sizeof i);
-                return NLSH_OK;
-            }
-        return bad(f, value, error);
+    case CHOICE: {
+        int choice = nlsh__value(f->names, value);
+        if (choice < 0) return bad(f, value, error);
+        memcpy(at, &choice, sizeof choice);
+        return NLSH_OK;
+    }
     }
     return NLSH_E_INTERNAL;
 }
@@ -355,7 +273,10 @@ int nlsh_build_options_get(const struct nlsh_build_options *options, const char 
         break;
     case CHOICE:
         memcpy(&choice, at, sizeof choice);
-        snprintf(buffer, buffer_size, "%s", f->choices[choice]);
+        if (nlsh__name(f->names, choice) != NULL)
+            snprintf(buffer, buffer_size, "%s", nlsh__name(f->names, choice));
+        else
+            snprintf(buffer, buffer_size, "%d", choice); /* a caller's mistake, shown as it is */
         break;
     }
     return 1;
@@ -376,10 +297,53 @@ enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
     return nlsh__options_take(out, sizeof *out, given, "nlsh_build_options", error);
 }
 
-const char *nlsh__partitioner_name(enum nlsh_partitioner partitioner)
+/* ---- ranges ---------------------------------------------------------------------------------- */
+
+/* *number is what the options have; returns 1 where it is nothing that the table allows. */
+static int is_outside(const struct field *f, const struct nlsh_build_options *options,
+                      double *number)
 {
-    return partitioners[partitioner];
+    const char *at = (const char *)options + f->offset;
+    int choice;
+    switch (f->kind) {
+    case SIZE:
+    case AUTO_SIZE:
+        if (f->kind == AUTO_SIZE && *(const size_t *)(const void *)at == NLSH_AUTO) return 0;
+        *number = (double)*(const size_t *)(const void *)at;
+        break;
+    case MODE: *number = *(const int *)(const void *)at; break;
+    case REAL:
+    case AUTO_REAL:
+        *number = *(const double *)(const void *)at;
+        if (f->kind == AUTO_REAL && *number == NLSH_AUTO_REAL) return 0;
+        break;
+    case SEED: return 0;
+    case CHOICE:
+        memcpy(&choice, at, sizeof choice);
+        *number = choice;
+        return nlsh__name(f->names, choice) == NULL;
+    }
+    return !(*number >= f->low && *number <= f->high); /* NAN too */
 }
+
+enum nlsh_status nlsh__settings_check(const struct nlsh_build_options *options,
+                                      struct nlsh_error *error)
+{
+    double number = 0;
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        const struct field *f = &fields[i];
+        if (!is_outside(f, options, &number)) continue;
+        if (f->kind == CHOICE)
+            return nlsh__fail(error, NLSH_E_ARG, "use the names that the header gives its values",
+                              "%s is %g: there is no such choice", f->setting.name, number);
+        return nlsh__fail(
+            error, NLSH_E_ARG, "nlsh build --help lists the settings and their ranges",
+            "%s is %g: it must lie between %g and %g", f->setting.name, number, f->low, f->high);
+    }
+    return NLSH_OK;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static const char *json_kind(const json_t *value)
 {

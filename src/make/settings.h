@@ -8,8 +8,10 @@
 enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
                                      struct nlsh_build_options *out, struct nlsh_error *error);
 
-/* "metis"; of a value that was checked. */
-const char *nlsh__partitioner_name(enum nlsh_partitioner partitioner);
+/* Whether each lies in the range that the table gives it, whatever the data. NLSH_E_ARG names the first
+ * that does not. */
+enum nlsh_status nlsh__settings_check(const struct nlsh_build_options *options,
+                                      struct nlsh_error *error);
 
 /* The settings as a JSON object, freed with nlsh__free(); NULL where memory ran out. */
 char *nlsh__settings_json(const struct nlsh_build_options *options);

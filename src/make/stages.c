@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/rng.h"
 #include "base/sized.h"
 #include "cache/cache.h"
@@ -15,12 +16,6 @@
 #include "make/space.h"
 #include "vectors/dataset.h"
 #include "vectors/vectors.h"
-
-static const char *method_name(enum nlsh_graph_method method)
-{
-    static const char *const names[] = {"exact", "ivfflat", "pieces"};
-    return names[method];
-}
 
 /* By the products that the exact graph takes. 1e13 of bytes, or 1e12 of floats, are 10 to 20 seconds on
  * two cores with AVX-512: 280,000 x 128 bytes, 36,000 x 784 floats. */
@@ -50,8 +45,9 @@ enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash
     uint64_t keyed = method == NLSH_GRAPH_EXACT ? 0 : seed;
     if (metric == NLSH_IP && method != NLSH_GRAPH_EXACT)
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "take exact",
-                          "graph %s does not know inner products", method_name(method));
-    snprintf(name, sizeof name, "%s%s", method_name(method), space);
+                          "graph %s does not know inner products",
+                          nlsh__name(NLSH__GRAPH, (int)method));
+    snprintf(name, sizeof name, "%s%s", nlsh__name(NLSH__GRAPH, (int)method), space);
     status = nlsh__cache_get_neighbors(job, name, hash, 0, keyed, rows->n_rows, rows->n_rows, k,
                                        out, from_cache, error);
     if (status != NLSH_OK) return status;

@@ -90,7 +90,8 @@ db.executescript("""
 CREATE TABLE studies (study_id INTEGER PRIMARY KEY, study_name VARCHAR(512));
 CREATE TABLE study_directions (study_direction_id INTEGER PRIMARY KEY, direction VARCHAR(8), study_id INTEGER, objective INTEGER);
 CREATE TABLE study_user_attributes (study_user_attribute_id INTEGER PRIMARY KEY, study_id INTEGER, key VARCHAR(512), value_json TEXT);
-CREATE TABLE trials (trial_id INTEGER PRIMARY KEY, number INTEGER, study_id INTEGER, state VARCHAR(8));
+CREATE TABLE trials (trial_id INTEGER PRIMARY KEY, number INTEGER, study_id INTEGER, state VARCHAR(8), datetime_start DATETIME, datetime_complete DATETIME);
+CREATE TABLE trial_system_attributes (trial_system_attribute_id INTEGER PRIMARY KEY, trial_id INTEGER, key VARCHAR(512), value_json TEXT);
 CREATE TABLE trial_params (param_id INTEGER PRIMARY KEY, trial_id INTEGER, param_name VARCHAR(512), param_value FLOAT, distribution_json TEXT);
 CREATE TABLE trial_values (trial_value_id INTEGER PRIMARY KEY, trial_id INTEGER, objective INTEGER, value FLOAT, value_type VARCHAR(7));
 CREATE TABLE trial_intermediate_values (trial_intermediate_value_id INTEGER PRIMARY KEY, trial_id INTEGER, step INTEGER, intermediate_value FLOAT, intermediate_value_type VARCHAR(7));
@@ -104,7 +105,7 @@ whole = json.dumps({"name": "IntDistribution", "attributes": {"low": 1, "high": 
 rows, n = [], 0
 for t in range(24):
     state = "PRUNED" if t % 6 == 5 else "FAIL" if t == 12 else "COMPLETE"
-    db.execute("INSERT INTO trials VALUES (?, ?, 1, ?)", (t + 1, t, state))
+    db.execute("INSERT INTO trials (trial_id, number, study_id, state) VALUES (?, ?, 1, ?)", (t + 1, t, state))
     labels, layers, lr = t % 2, t * 7 % 4 + 1, 10 ** (-4 + t * 5 % 24 / 6)
     value = (1 if labels else 0.5) + 0.001 * t if labels else 0.5 - 0.001 * t
     for name, v, d in (("labels", labels, choice), ("layers", layers, whole), ("lr", lr, real)):

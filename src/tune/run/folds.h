@@ -11,7 +11,7 @@
 #include "base/job.h"
 #include "make/learner.h"
 
-enum { NLSH__N_GRAPHS = 3 };
+enum { NLSH__N_GRAPHS = 3, NLSH__MAX_FOLDS = 20 };
 
 struct nlsh__fold {
     struct nlsh__learner_input input;

@@ -40,6 +40,12 @@ int nlsh__objective_maximize(const struct nlsh__objective *objective)
     return objective->kind != NLSH__CANDIDATES_AT;
 }
 
+int nlsh__objective_better(const struct nlsh__objective *objective, double a, double b)
+{
+    if (isnan(a) || isnan(b)) return !isnan(a);
+    return nlsh__objective_maximize(objective) ? a > b : a < b;
+}
+
 double nlsh__objective_worst(const struct nlsh__objective *objective, size_t n_rows)
 {
     return objective->kind == NLSH__CANDIDATES_AT ? (double)n_rows : 0;

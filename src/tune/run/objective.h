@@ -20,6 +20,8 @@ enum nlsh_status nlsh__objective_parse(const char *text, struct nlsh__objective 
                                        struct nlsh_error *error);
 /* 1: larger is better. */
 int nlsh__objective_maximize(const struct nlsh__objective *objective);
+/* Whether a is better than b; nothing is better than NAN, everything than that. */
+int nlsh__objective_better(const struct nlsh__objective *objective, double a, double b);
 /* The value of a trial that could not be: every one of n vectors scanned, nothing found. */
 double nlsh__objective_worst(const struct nlsh__objective *objective, size_t n_rows);
 

@@ -1,5 +1,7 @@
 /* qps.c - the speed of a trial's index: it is written, opened and searched, one query at a time on
  * one thread, as a user would. The best of three rounds: what disturbs a round only slows it. */
+#include "tune/run/qps.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "tune/run/run.h"
 
 enum { TRUTH_K = 10, MOST_QUERIES = 1000, ROUNDS = 3 };
 
@@ -42,17 +43,18 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__measure_qps(const struct nlsh__tune *tune, const struct nlsh__fold *fold,
-                                   double threshold, double *qps, struct nlsh_error *error)
+enum nlsh_status nlsh__measure_qps(const struct nlsh__request *request,
+                                   const struct nlsh__fold *fold, double threshold, double *qps,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_index *index = NULL;
-    char name[64];
+    char name[64], *path;
     *qps = 0;
-    if (!(threshold > 0)) return NLSH_OK; /* no threshold reaches the recall */
+    if (!(threshold > 0)) return NLSH_OK;
     snprintf(name, sizeof name, "trial.%ld.tmp", (long)getpid());
-    char *path = nlsh__tune_path(tune, name);
-    if (path == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    status = nlsh__request_path(request, name, &path, error);
+    if (status != NLSH_OK) return status;
     NLSH_TRY(nlsh__learner_write(fold->learner, path, error));
     NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
     unlink(path); /* it stays mapped, and nothing of it stays where we are killed */

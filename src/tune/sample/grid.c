@@ -234,7 +234,7 @@ uint64_t nlsh__suggestions_left(const struct nlsh__search_space *space,
 {
     struct grid g;
     uint64_t *known;
-    if (options->kind != NLSH__SAMPLER_GRID) return UINT64_MAX;
+    if (options->kind != NLSH_SAMPLER_GRID) return UINT64_MAX;
     grid_init(&g, space, options->grid_points);
     /* Too many to number: nlsh__suggest() says so. */
     if (g.size == 0 || nlsh__alloc(&known, n, sizeof *known, NULL) != NLSH_OK) return UINT64_MAX;

@@ -17,30 +17,15 @@
 #include "tune/sample/pruner.h"
 
 #include <math.h>
-#include <string.h>
 
-#include "base/error.h"
 #include "base/rng.h"
 
 #define MAX_HALVINGS 64 /* reduction >= 2 and 64-bit counts of steps */
 
-enum nlsh_status nlsh__pruner_by_name(const char *name, enum nlsh__pruner_kind *kind,
-                                      struct nlsh_error *error)
-{
-    static const char *const names[] = {"none", "median", "hyperband"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) != 0) continue;
-        *kind = (enum nlsh__pruner_kind)i;
-        return NLSH_OK;
-    }
-    return nlsh__fail(error, NLSH_E_ARG, "one of none, median, hyperband", "there is no pruner %s",
-                      name);
-}
-
 void nlsh__pruner_options_init(struct nlsh__pruner_options *options)
 {
     *options = (struct nlsh__pruner_options){
-        .kind = NLSH__PRUNER_MEDIAN, .seed = 1, .n_startup = 5, .min_steps = 1, .reduction = 3};
+        .kind = NLSH_PRUNER_MEDIAN, .seed = 1, .n_startup = 5, .min_steps = 1, .reduction = 3};
 }
 
 /* ---- median ---------------------------------------------------------------------------------- */
@@ -147,9 +132,9 @@ int nlsh__should_prune(const struct nlsh__pruner_options *options,
 {
     if (n_steps == 0 || isnan(steps[n_steps - 1])) return 0;
     switch (options->kind) {
-    case NLSH__PRUNER_NONE: return 0;
-    case NLSH__PRUNER_MEDIAN: return median_prunes(options, observations, n, steps, n_steps);
-    case NLSH__PRUNER_HYPERBAND: return hyperband_prunes(options, observations, n, steps, n_steps);
+    case NLSH_PRUNER_NONE: return 0;
+    case NLSH_PRUNER_MEDIAN: return median_prunes(options, observations, n, steps, n_steps);
+    case NLSH_PRUNER_HYPERBAND: return hyperband_prunes(options, observations, n, steps, n_steps);
     }
     return 0;
 }

@@ -4,14 +4,8 @@
 
 #include "tune/sample/sampler.h"
 
-enum nlsh__pruner_kind { NLSH__PRUNER_NONE, NLSH__PRUNER_MEDIAN, NLSH__PRUNER_HYPERBAND };
-
-/* "none", "median", "hyperband": NLSH_E_ARG for another. */
-enum nlsh_status nlsh__pruner_by_name(const char *name, enum nlsh__pruner_kind *kind,
-                                      struct nlsh_error *error);
-
 struct nlsh__pruner_options {
-    enum nlsh__pruner_kind kind;
+    enum nlsh_pruner kind;
     uint64_t seed;    /* the study's: which bracket a trial's number falls into */
     uint64_t trial;   /* the number of the trial that is asked about */
     size_t n_startup; /* MEDIAN: complete trials before the first is pruned; 5 */

@@ -7,16 +7,12 @@
 #ifndef NLSH_TUNE_SAMPLE_SAMPLER_H
 #define NLSH_TUNE_SAMPLE_SAMPLER_H
 
+#include "nlsh/learn.h"
 #include "tune/sample/params.h"
-
-enum nlsh__sampler_kind { NLSH__SAMPLER_TPE, NLSH__SAMPLER_RANDOM, NLSH__SAMPLER_GRID };
-
-/* "tpe", "random", "grid": NLSH_E_ARG for another. */
-enum nlsh_status nlsh__sampler_by_name(const char *name, enum nlsh__sampler_kind *kind,
-                                       struct nlsh_error *error);
+#include "tune/state.h"
 
 struct nlsh__sampler_options {
-    enum nlsh__sampler_kind kind;
+    enum nlsh_sampler kind;
     uint64_t seed;
     uint64_t trial;      /* the new trial's number, unique in its study: its random stream */
     size_t n_startup;    /* TPE: so many trials at random first; 10 */
@@ -26,13 +22,6 @@ struct nlsh__sampler_options {
 
 /* TPE with the numbers above, seed 1, trial 0. */
 void nlsh__sampler_options_init(struct nlsh__sampler_options *options);
-
-enum nlsh__trial_state {
-    NLSH__TRIAL_COMPLETE,
-    NLSH__TRIAL_PRUNED,
-    NLSH__TRIAL_RUNNING, /* in another process, now */
-    NLSH__TRIAL_FAILED   /* teaches nothing, except GRID not to try it again */
-};
 
 struct nlsh__observation {
     const double *values; /* [space->n] */

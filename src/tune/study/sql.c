@@ -11,8 +11,9 @@
 #include "base/error.h"
 
 enum {
-    BUSY_MS = 60000
-}; /* another process's transaction takes milliseconds; a stopped one longer */
+    BUSY_MS = 60000,    /* another process's transaction takes milliseconds; a stopped one longer */
+    MAX_TEXT = 16 << 20 /* bytes of one text; what a study has is far below */
+};
 
 enum nlsh_status nlsh__sql_fail(const struct nlsh__sql *sql, int code, struct nlsh_error *error)
 {
@@ -20,6 +21,7 @@ enum nlsh_status nlsh__sql_fail(const struct nlsh__sql *sql, int code, struct nl
     switch (code & 0xff) {
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
+    case SQLITE_TOOBIG:
         return nlsh__fail(error, NLSH_E_DATA,
                           "it is no study, or a damaged one: take a copy, or begin another",
                           "%s: %s", sql->path, why);
@@ -58,6 +60,19 @@ static char *read_only_name(const char *path)
     return name;
 }
 
+/* A file may come from anyone. What reading a table could set going is switched off: views and triggers of
+ * the file's own, functions with effects, changes of the file behind SQLite's back. (sqlite.org,
+ * "Defense Against The Dark Arts".) */
+static int trust_nothing(sqlite3 *db)
+{
+    int code = sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    if (code == SQLITE_OK) code = sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    if (code == SQLITE_OK) code = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    if (code == SQLITE_OK) code = sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    (void)sqlite3_limit(db, SQLITE_LIMIT_LENGTH, MAX_TEXT);
+    return code;
+}
+
 enum nlsh_status nlsh__sql_open(const char *path, enum nlsh__sql_mode mode, struct nlsh__sql *out,
                                 struct nlsh_error *error)
 {
@@ -75,6 +90,7 @@ enum nlsh_status nlsh__sql_open(const char *path, enum nlsh__sql_mode mode, stru
     free(name);
     if (code == SQLITE_OK) code = sqlite3_extended_result_codes(out->db, 1);
     if (code == SQLITE_OK) code = sqlite3_busy_timeout(out->db, BUSY_MS);
+    if (code == SQLITE_OK) code = trust_nothing(out->db);
     return code == SQLITE_OK ? NLSH_OK : nlsh__sql_fail(out, code, error);
 }
 
@@ -200,5 +216,16 @@ enum nlsh_status nlsh__sql_end(const struct nlsh__sql *sql, enum nlsh_status sta
     /* In autocommit there is nothing to undo: the transaction did not begin, or it is committed. */
     if (status != NLSH_OK && !sqlite3_get_autocommit(sql->db))
         sqlite3_exec(sql->db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+enum nlsh_status nlsh__sql_check(const struct nlsh__sql *sql, struct nlsh_error *error)
+{
+    char *sound = NULL;
+    enum nlsh_status status = nlsh__sql_text(sql, &sound, error, "PRAGMA quick_check(1)", "");
+    if (status == NLSH_OK && (sound == NULL || strcmp(sound, "ok") != 0))
+        status = nlsh__fail(error, NLSH_E_DATA, "take a copy, or begin another study",
+                            "%s is damaged: %s", sql->path, sound ? sound : "it cannot be read");
+    free(sound);
     return status;
 }

@@ -23,6 +23,9 @@ enum nlsh_status nlsh__sql_open(const char *path, enum nlsh__sql_mode mode, stru
                                 struct nlsh_error *error);
 void nlsh__sql_close(struct nlsh__sql *sql);
 
+/* Looks the file over: NLSH_E_DATA where its pages do not hold together. */
+enum nlsh_status nlsh__sql_check(const struct nlsh__sql *sql, struct nlsh_error *error);
+
 /* What SQLite just failed with. */
 enum nlsh_status nlsh__sql_fail(const struct nlsh__sql *sql, int code, struct nlsh_error *error);
 

@@ -165,17 +165,6 @@ out:
     return status;
 }
 
-static enum nlsh_status check_sound(const struct nlsh__sql *sql, struct nlsh_error *error)
-{
-    char *sound = NULL;
-    enum nlsh_status status = nlsh__sql_text(sql, &sound, error, "PRAGMA quick_check(1)", "");
-    if (status == NLSH_OK && (sound == NULL || strcmp(sound, "ok") != 0))
-        status = nlsh__fail(error, NLSH_E_DATA, "take a copy, or begin another study",
-                            "%s is damaged: %s", sql->path, sound ? sound : "it cannot be read");
-    free(sound);
-    return status;
-}
-
 enum nlsh_status nlsh__store_open(const char *path, const char *name, enum nlsh__store_mode mode,
                                   int maximize, struct nlsh__store **out, struct nlsh_error *error)
 {
@@ -186,7 +175,7 @@ enum nlsh_status nlsh__store_open(const char *path, const char *name, enum nlsh_
     if (s == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     NLSH_TRY(nlsh__sql_open(path, mode == NLSH__STORE_RESUME ? NLSH__SQL_WRITE : NLSH__SQL_CREATE,
                             &s->sql, error));
-    NLSH_TRY(check_sound(&s->sql, error));
+    NLSH_TRY(nlsh__sql_check(&s->sql, error));
     /* The log is synced at checkpoints only: a killed process loses nothing, a machine that loses
      * its power the last trials at most, and never the file. */
     NLSH_TRY(nlsh__sql_use_wal(&s->sql, error));
@@ -215,7 +204,7 @@ enum nlsh_status nlsh__store_look(const char *path, const char *name, enum nlsh_
     struct nlsh__store *s = calloc(1, sizeof *s);
     if (s == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     NLSH_TRY(nlsh__sql_open(path, NLSH__SQL_READ, &s->sql, error));
-    NLSH_TRY(check_sound(&s->sql, error));
+    NLSH_TRY(nlsh__sql_check(&s->sql, error));
     NLSH_TRY(check_tables(&s->sql, &no_tables, error));
     NLSH_TRY(find_study(s, name, mode, maximize, no_tables, error));
     if (access(path, W_OK) != 0)
@@ -235,6 +224,12 @@ void nlsh__store_close(struct nlsh__store *store)
     if (store == NULL) return;
     nlsh__sql_close(&store->sql);
     free(store);
+}
+
+enum nlsh_status nlsh__store_trials(struct nlsh__store *store, struct nlsh__trials *out,
+                                    struct nlsh_error *error)
+{
+    return nlsh__trials_read(&store->sql, store->study, out, error);
 }
 
 /* ---- attributes ------------------------------------------------------------------------------ */

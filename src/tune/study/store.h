@@ -9,7 +9,7 @@
 #ifndef NLSH_TUNE_STUDY_STORE_H
 #define NLSH_TUNE_STUDY_STORE_H
 
-#include "tune/sample/sampler.h"
+#include "tune/study/trials.h"
 
 struct nlsh__store;
 
@@ -48,59 +48,42 @@ enum nlsh_status nlsh__store_trial_set(struct nlsh__store *store, int64_t trial,
 enum nlsh_status nlsh__store_trial_get(struct nlsh__store *store, int64_t trial, const char *key,
                                        char **json, struct nlsh_error *error);
 
-/* A trial as the study has it. */
-struct nlsh__trial {
-    int64_t id;      /* in the file */
-    uint64_t number; /* in the study, from 0 */
-    enum nlsh__trial_state state;
-    int waiting;    /* 1: put in the queue, not begun; state is RUNNING */
-    int belongs;    /* its point is one of the space */
-    int lost;       /* FAILED because its process was gone or interrupted: it counts for nothing */
-    double *values; /* [space->n] */
-    double value;   /* NAN where it has none; as the study's direction has it */
-    double *steps;  /* [n_steps] from step 1; NAN where none was reported */
-    size_t n_steps;
-    double seconds; /* from begin to end; NAN where it has not ended */
-};
+/* The trials: see trials.h. */
+enum nlsh_status nlsh__store_trials(struct nlsh__store *store, struct nlsh__trials *out,
+                                    struct nlsh_error *error);
 
-struct nlsh__trials {
-    struct nlsh__trial *trials; /* by number */
-    size_t n;
-};
+/* Puts a trial in the queue of a study that has none yet, as Optuna's enqueue_trial() does. fixed: a JSON
+ * object of parameters and their values; what it leaves out is left to the sampler. A study that has a
+ * trial stays as it is. */
+enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store, const char *fixed,
+                                           struct nlsh_error *error);
 
-enum nlsh_status nlsh__store_trials(struct nlsh__store *store,
-                                    const struct nlsh__search_space *space,
-                                    struct nlsh__trials *out, struct nlsh_error *error);
-void nlsh__trials_free(struct nlsh__trials *trials);
-
-/* Puts a point in the queue of a study that has no trial yet, as Optuna's enqueue_trial() does; NAN
- * values are left to the sampler. A study that has a trial stays as it is. */
-enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store,
-                                           const struct nlsh__search_space *space,
-                                           const double *values, struct nlsh_error *error);
-
-/* Chooses a new trial's point from the study so far. fixed [n]: NAN where it is free. */
-typedef enum nlsh_status nlsh__choose_fn(void *user, const struct nlsh__trials *so_far,
-                                         uint64_t number, double *values, struct nlsh_error *error);
+/* A parameter of a running trial: its value as Optuna has it inside, and its distribution as JSON. */
+enum nlsh_status nlsh__store_param(struct nlsh__store *store, int64_t trial, const char *name,
+                                   double value, const char *distribution,
+                                   struct nlsh_error *error);
 
 struct nlsh__begun {
     int64_t id;
     uint64_t number;
-    double *values; /* the caller's [space->n] */
-    int none;       /* 1: nothing was begun, the study has as many as it should */
+    int none; /* 1: nothing was begun, the study has as many as it should */
 };
 
+/* Gives a new trial its parameters, by nlsh__store_param(). so_far: the study before it was begun; queued:
+ * the trial itself, where it comes from the queue, else NULL. */
+typedef enum nlsh_status
+nlsh__choose_fn(void *user, const struct nlsh__begun *begun, const struct nlsh__trials *so_far,
+                const struct nlsh__trial *queued, struct nlsh_error *error);
+
 /*
- * nlsh__store_begin() - the next trial: one from the queue, else a new one that `choose` fills in.
+ * nlsh__store_begin() - the next trial: the first of the queue, else a new one.
  *
  *  most  trials that count, at the end: COMPLETE, PRUNED and RUNNING ones, and FAILED ones that are
  *        not lost
  * One transaction: processes that share a study do not choose at once.
  */
-enum nlsh_status nlsh__store_begin(struct nlsh__store *store,
-                                   const struct nlsh__search_space *space, size_t most,
-                                   nlsh__choose_fn *choose, void *user, struct nlsh__begun *out,
-                                   struct nlsh_error *error);
+enum nlsh_status nlsh__store_begin(struct nlsh__store *store, size_t most, nlsh__choose_fn *choose,
+                                   void *user, struct nlsh__begun *out, struct nlsh_error *error);
 
 /* A step's value (from 1), and a sign of life. */
 enum nlsh_status nlsh__store_report(struct nlsh__store *store, int64_t trial, size_t step,
@@ -118,9 +101,7 @@ enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, s
 
 /* The trials that count (see nlsh__store_begin()), but for those that nlsh__store_reap() would find
  * lost. Writes nothing. */
-enum nlsh_status nlsh__store_count(struct nlsh__store *store,
-                                   const struct nlsh__search_space *space, size_t *n,
-                                   struct nlsh_error *error);
+enum nlsh_status nlsh__store_count(struct nlsh__store *store, size_t *n, struct nlsh_error *error);
 
 /* Asks to be the one process that does what comes after the trials: *mine is 1 where no other living
  * one has asked. */

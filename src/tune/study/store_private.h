@@ -1,4 +1,4 @@
-/* store_private.h - what the three files of the store share. */
+/* store_private.h - what the files of the store share. */
 #ifndef NLSH_TUNE_STUDY_STORE_PRIVATE_H
 #define NLSH_TUNE_STUDY_STORE_PRIVATE_H
 
@@ -21,8 +21,5 @@ void nlsh__process_json(char *out, size_t size);
 enum nlsh__alive { NLSH__DEAD, NLSH__ALIVE, NLSH__ELSEWHERE };
 /* Whether the process of such a value is alive; ELSEWHERE: on another machine. */
 enum nlsh__alive nlsh__process_alive(const char *json);
-
-/* The distribution of a parameter as Optuna writes it, freed by the caller; NULL: out of memory. */
-char *nlsh__distribution_json(const struct nlsh__param *param);
 
 #endif

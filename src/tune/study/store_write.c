@@ -1,55 +1,8 @@
 /* store_write.c - what a run writes into its study: trials in the queue, begun, reported, ended. */
-#include <jansson.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
-#include "base/memory.h"
 #include "tune/study/store_private.h"
-
-/* ---- JSON ------------------------------------------------------------------------------------ */
-
-/* A choice is a number where its text is one. */
-static json_t *choice_json(const char *text)
-{
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (json_is_number(value)) return value;
-    json_decref(value);
-    return json_string(text);
-}
-
-static json_t *value_json(const struct nlsh__param *param, double value)
-{
-    if (param->kind == NLSH__PARAM_CHOICE) return choice_json(param->choices[(size_t)value]);
-    if (param->kind == NLSH__PARAM_INT) return json_integer((json_int_t)value);
-    return json_real(value);
-}
-
-char *nlsh__distribution_json(const struct nlsh__param *param)
-{
-    json_t *object;
-    if (param->kind == NLSH__PARAM_CHOICE) {
-        json_t *choices = json_array();
-        for (size_t c = 0; c < param->n_choices; c++)
-            json_array_append_new(choices, choice_json(param->choices[c]));
-        object = json_pack("{s:s, s:{s:o}}", "name", "CategoricalDistribution", "attributes",
-                           "choices", choices);
-    } else if (param->kind == NLSH__PARAM_INT) {
-        object = json_pack("{s:s, s:{s:b, s:I, s:I, s:I}}", "name", "IntDistribution", "attributes",
-                           "log", param->log, "step", (json_int_t)(param->log ? 1 : param->step),
-                           "low", (json_int_t)param->low, "high", (json_int_t)param->high);
-    } else {
-        object =
-            json_pack("{s:s, s:{s:o, s:f, s:f, s:b}}", "name", "FloatDistribution", "attributes",
-                      "step", param->step > 0 ? json_real(param->step) : json_null(), "low",
-                      param->low, "high", param->high, "log", param->log);
-    }
-    char *text = object != NULL ? json_dumps(object, JSON_PRESERVE_ORDER) : NULL;
-    json_decref(object);
-    return text;
-}
 
 static const char *value_type(double value)
 {
@@ -97,27 +50,17 @@ static enum nlsh_status enqueue_inside(struct nlsh__store *store, const char *fi
     NLSH_TRY(nlsh__sql_int(&store->sql, &n, error, "SELECT COUNT(*) FROM trials WHERE study_id = ?",
                            "i", store->study));
     if (n > 0) goto out;
-    NLSH_TRY(insert_trial(store, "WAITING", 0, &id, error));
+    NLSH_TRY(insert_trial(store, nlsh__state_name(NLSH__TRIAL_WAITING), 0, &id, error));
     NLSH_TRY(set_system(store, id, "fixed_params", fixed, error));
 out:
     return status;
 }
 
-enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store,
-                                           const struct nlsh__search_space *space,
-                                           const double *values, struct nlsh_error *error)
+enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store, const char *fixed,
+                                           struct nlsh_error *error)
 {
-    json_t *fixed = json_object();
-    for (size_t i = 0; i < space->n; i++)
-        if (!isnan(values[i]))
-            json_object_set_new(fixed, space->params[i].name,
-                                value_json(&space->params[i], values[i]));
-    char *text = fixed != NULL ? json_dumps(fixed, JSON_PRESERVE_ORDER) : NULL;
-    json_decref(fixed);
-    if (text == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     enum nlsh_status status = nlsh__sql_begin(&store->sql, error);
-    if (status == NLSH_OK) status = enqueue_inside(store, text, error);
-    free(text);
+    if (status == NLSH_OK) status = enqueue_inside(store, fixed, error);
     return nlsh__sql_end(&store->sql, status, error);
 }
 
@@ -125,7 +68,7 @@ enum nlsh_status nlsh__store_enqueue_first(struct nlsh__store *store,
 
 static int counts(const struct nlsh__trial *t)
 {
-    return !t->waiting && !(t->state == NLSH__TRIAL_FAILED && t->lost);
+    return t->state != NLSH__TRIAL_WAITING && !(t->state == NLSH__TRIAL_FAILED && t->lost);
 }
 
 static enum nlsh_status sign_of_life(struct nlsh__store *store, int64_t trial,
@@ -138,60 +81,62 @@ static enum nlsh_status sign_of_life(struct nlsh__store *store, int64_t trial,
                          "i", trial);
 }
 
-static enum nlsh_status write_params(struct nlsh__store *store,
-                                     const struct nlsh__search_space *space, int64_t trial,
-                                     const double *values, struct nlsh_error *error)
+enum nlsh_status nlsh__store_param(struct nlsh__store *store, int64_t trial, const char *name,
+                                   double value, const char *distribution, struct nlsh_error *error)
 {
-    enum nlsh_status status = NLSH_OK;
-    for (size_t i = 0; i < space->n && status == NLSH_OK; i++) {
-        if (isnan(values[i])) continue;
-        char *distribution = nlsh__distribution_json(&space->params[i]);
-        if (distribution == NULL) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-        status = nlsh__sql_run(&store->sql, error,
-                               "INSERT INTO trial_params (trial_id, param_name, param_value,"
-                               " distribution_json) VALUES (?, ?, ?, ?)",
-                               "itdt", trial, space->params[i].name, values[i], distribution);
-        free(distribution);
-    }
+    return nlsh__sql_run(&store->sql, error,
+                         "INSERT INTO trial_params (trial_id, param_name, param_value,"
+                         " distribution_json) VALUES (?, ?, ?, ?)",
+                         "itdt", trial, name, value, distribution);
+}
+
+/* A trial of the queue runs now. */
+static enum nlsh_status take_queued(struct nlsh__store *store, const struct nlsh__trial *queued,
+                                    struct nlsh__begun *out, struct nlsh_error *error)
+{
+    out->id = queued->id;
+    out->number = queued->number;
+    return nlsh__sql_run(&store->sql, error,
+                         "UPDATE trials SET state = 'RUNNING', datetime_start = " NLSH__SQL_NOW
+                         " WHERE trial_id = ?",
+                         "i", out->id);
+}
+
+static enum nlsh_status make_trial(struct nlsh__store *store, struct nlsh__begun *out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    int64_t number;
+    NLSH_TRY(insert_trial(store, nlsh__state_name(NLSH__TRIAL_RUNNING), 1, &out->id, error));
+    NLSH_TRY(nlsh__sql_int(&store->sql, &number, error,
+                           "SELECT number FROM trials WHERE trial_id = ?", "i", out->id));
+    out->number = (uint64_t)number;
+out:
     return status;
 }
 
 /* Inside the transaction: takes or makes a trial and fills it in. */
-static enum nlsh_status
-begin_inside(struct nlsh__store *store, const struct nlsh__search_space *space, size_t most,
-             nlsh__choose_fn *choose, void *user, struct nlsh__begun *out, struct nlsh_error *error)
+static enum nlsh_status begin_inside(struct nlsh__store *store, size_t most,
+                                     nlsh__choose_fn *choose, void *user, struct nlsh__begun *out,
+                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__trials trials = {0};
-    const struct nlsh__trial *waiting = NULL;
+    const struct nlsh__trial *queued = NULL;
     size_t n_counting = 0;
     char self[512];
-    NLSH_TRY(nlsh__store_trials(store, space, &trials, error));
+    NLSH_TRY(nlsh__store_trials(store, &trials, error));
     for (size_t t = trials.n; t-- > 0;) {
         n_counting += (size_t)counts(&trials.trials[t]);
-        if (trials.trials[t].waiting) waiting = &trials.trials[t];
+        if (trials.trials[t].state == NLSH__TRIAL_WAITING) queued = &trials.trials[t];
     }
-    out->none = n_counting >= most;
+    *out = (struct nlsh__begun){.none = n_counting >= most};
     if (out->none) goto out;
-    for (size_t i = 0; i < space->n; i++)
-        out->values[i] = waiting != NULL ? waiting->values[i] : (double)NAN;
-    if (waiting != NULL) {
-        out->id = waiting->id;
-        out->number = waiting->number;
-        NLSH_TRY(
-            nlsh__sql_run(&store->sql, error,
-                          "UPDATE trials SET state = 'RUNNING', datetime_start = " NLSH__SQL_NOW
-                          " WHERE trial_id = ?",
-                          "i", out->id));
-    } else {
-        int64_t number;
-        NLSH_TRY(insert_trial(store, "RUNNING", 1, &out->id, error));
-        NLSH_TRY(nlsh__sql_int(&store->sql, &number, error,
-                               "SELECT number FROM trials WHERE trial_id = ?", "i", out->id));
-        out->number = (uint64_t)number;
-    }
-    NLSH_TRY(choose(user, &trials, out->number, out->values, error));
-    NLSH_TRY(write_params(store, space, out->id, out->values, error));
+    if (queued != NULL)
+        NLSH_TRY(take_queued(store, queued, out, error));
+    else
+        NLSH_TRY(make_trial(store, out, error));
+    NLSH_TRY(choose(user, out, &trials, queued, error));
     nlsh__process_json(self, sizeof self);
     NLSH_TRY(set_system(store, out->id, NLSH__PROCESS_KEY, self, error));
     NLSH_TRY(sign_of_life(store, out->id, error));
@@ -200,13 +145,11 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__store_begin(struct nlsh__store *store,
-                                   const struct nlsh__search_space *space, size_t most,
-                                   nlsh__choose_fn *choose, void *user, struct nlsh__begun *out,
-                                   struct nlsh_error *error)
+enum nlsh_status nlsh__store_begin(struct nlsh__store *store, size_t most, nlsh__choose_fn *choose,
+                                   void *user, struct nlsh__begun *out, struct nlsh_error *error)
 {
     enum nlsh_status status = nlsh__sql_begin(&store->sql, error);
-    if (status == NLSH_OK) status = begin_inside(store, space, most, choose, user, out, error);
+    if (status == NLSH_OK) status = begin_inside(store, most, choose, user, out, error);
     return nlsh__sql_end(&store->sql, status, error);
 }
 
@@ -234,7 +177,6 @@ static enum nlsh_status end_inside(struct nlsh__store *store, int64_t trial,
                                    enum nlsh__trial_state state, double value, int lost,
                                    struct nlsh_error *error)
 {
-    static const char *const names[] = {"COMPLETE", "PRUNED", "RUNNING", "FAIL"};
     enum nlsh_status status;
     if (state == NLSH__TRIAL_COMPLETE)
         NLSH_TRY(nlsh__sql_run(&store->sql, error,
@@ -246,7 +188,7 @@ static enum nlsh_status end_inside(struct nlsh__store *store, int64_t trial,
     NLSH_TRY(nlsh__sql_run(&store->sql, error,
                            "UPDATE trials SET state = ?, datetime_complete = " NLSH__SQL_NOW
                            " WHERE trial_id = ?",
-                           "ti", names[state], trial));
+                           "ti", nlsh__state_name(state), trial));
 out:
     return status;
 }
@@ -303,15 +245,13 @@ enum nlsh_status nlsh__store_reap(struct nlsh__store *store, size_t *n_reaped, s
     return nlsh__sql_end(&store->sql, status, error);
 }
 
-enum nlsh_status nlsh__store_count(struct nlsh__store *store,
-                                   const struct nlsh__search_space *space, size_t *n,
-                                   struct nlsh_error *error)
+enum nlsh_status nlsh__store_count(struct nlsh__store *store, size_t *n, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__trials trials;
     size_t n_gone = 0, n_alive = 0;
     *n = 0;
-    NLSH_TRY(nlsh__store_trials(store, space, &trials, error));
+    NLSH_TRY(nlsh__store_trials(store, &trials, error));
     for (size_t t = 0; t < trials.n; t++) *n += (size_t)counts(&trials.trials[t]);
     nlsh__trials_free(&trials);
     NLSH_TRY(find_gone(store, 0, &n_gone, &n_alive, error));

@@ -23,10 +23,10 @@ static struct nlsh__observation seen(uint64_t number, enum nlsh__trial_state sta
 static void test_names(void **state)
 {
     (void)state;
-    enum nlsh__pruner_kind kind;
+    enum nlsh_pruner kind;
     struct nlsh_error error;
     assert_int_equal(nlsh__pruner_by_name("hyperband", &kind, &error), NLSH_OK);
-    assert_int_equal(kind, NLSH__PRUNER_HYPERBAND);
+    assert_int_equal(kind, NLSH_PRUNER_HYPERBAND);
     assert_int_equal(nlsh__pruner_by_name("halving", &kind, &error), NLSH_E_ARG);
     assert_non_null(strstr(error.message, "halving"));
 }
@@ -81,7 +81,7 @@ static struct nlsh__pruner_options hyperband(size_t max_steps)
 {
     struct nlsh__pruner_options options;
     nlsh__pruner_options_init(&options);
-    options.kind = NLSH__PRUNER_HYPERBAND;
+    options.kind = NLSH_PRUNER_HYPERBAND;
     options.max_steps = max_steps;
     return options;
 }

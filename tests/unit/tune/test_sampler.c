@@ -20,7 +20,7 @@
 static const char *const letters[] = {"a", "b", "c", "d"};
 static struct nlsh_error error;
 
-static struct nlsh__sampler_options options_of(enum nlsh__sampler_kind kind, uint64_t trial)
+static struct nlsh__sampler_options options_of(enum nlsh_sampler kind, uint64_t trial)
 {
     struct nlsh__sampler_options options;
     nlsh__sampler_options_init(&options);
@@ -67,7 +67,7 @@ static void random_study(struct nlsh__rng *rng, const struct nlsh__search_space 
                          struct study *study, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_RANDOM, i);
+        struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_RANDOM, i);
         nlsh__suggest_random(space, &options, study->values[i]);
         for (size_t s = 0; s < 4; s++) study->steps[i][s] = nlsh__rng_normal(rng);
         study->seen[i] = (struct nlsh__observation){
@@ -84,9 +84,9 @@ static void random_study(struct nlsh__rng *rng, const struct nlsh__search_space 
 static void test_names(void **state)
 {
     (void)state;
-    enum nlsh__sampler_kind kind;
+    enum nlsh_sampler kind;
     assert_int_equal(nlsh__sampler_by_name("grid", &kind, &error), NLSH_OK);
-    assert_int_equal(kind, NLSH__SAMPLER_GRID);
+    assert_int_equal(kind, NLSH_SAMPLER_GRID);
     assert_int_equal(nlsh__sampler_by_name("cmaes", &kind, &error), NLSH_E_ARG);
     assert_non_null(strstr(error.message, "cmaes"));
 }
@@ -105,7 +105,7 @@ static void test_always_of_the_space(void **state)
         random_space(&rng, &space);
         random_study(&rng, &space, &study, n);
         for (int kind = 0; kind < 3; kind++) {
-            struct nlsh__sampler_options options = options_of((enum nlsh__sampler_kind)kind, n);
+            struct nlsh__sampler_options options = options_of((enum nlsh_sampler)kind, n);
             double values[NLSH__MAX_PARAMS], again[NLSH__MAX_PARAMS];
             if (nlsh__suggestions_left(&space, &options, study.seen, n) == 0) continue;
             assert_int_equal(nlsh__suggest(&space, &options, study.seen, n, values, &error),
@@ -124,7 +124,7 @@ static void test_seeds_differ(void **state)
     (void)state;
     struct nlsh__search_space space = {0};
     sphere_space(&space);
-    struct nlsh__sampler_options a = options_of(NLSH__SAMPLER_RANDOM, 0), b = a, c = a;
+    struct nlsh__sampler_options a = options_of(NLSH_SAMPLER_RANDOM, 0), b = a, c = a;
     double x[5], y[5], z[5];
     b.seed++;
     c.trial++;
@@ -139,13 +139,13 @@ static void test_arguments(void **state)
 {
     (void)state;
     struct nlsh__search_space space = {0};
-    struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_TPE, 0);
+    struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_TPE, 0);
     double values[NLSH__MAX_PARAMS];
     assert_int_equal(nlsh__suggest(&space, &options, NULL, 0, values, &error), NLSH_E_ARG);
     sphere_space(&space);
     options.n_candidates = 0;
     assert_int_equal(nlsh__suggest(&space, &options, NULL, 0, values, &error), NLSH_E_ARG);
-    options = options_of((enum nlsh__sampler_kind)7, 0);
+    options = options_of((enum nlsh_sampler)7, 0);
     assert_int_equal(nlsh__suggest(&space, &options, NULL, 0, values, &error), NLSH_E_ARG);
 }
 
@@ -159,7 +159,7 @@ static double mean_distance(struct nlsh__observation *seen, size_t n, double pla
     nlsh__space_float(&space, "x", 0, 1, 0, 0);
     double sum = 0;
     for (uint64_t t = 0; t < 200; t++) {
-        struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_TPE, 1000 + t);
+        struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_TPE, 1000 + t);
         double value;
         assert_int_equal(nlsh__suggest(&space, &options, seen, n, &value, &error), NLSH_OK);
         sum += fabs(value - place);
@@ -243,7 +243,7 @@ static void test_small_space_is_exhausted(void **state)
     struct nlsh__observation seen[20];
     int found[12] = {0}, n_found = 0;
     for (size_t t = 0; t < 20; t++) {
-        struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_TPE, t);
+        struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_TPE, t);
         options.n_startup = 2;
         assert_int_equal(nlsh__suggest(&space, &options, seen, t, values[t], &error), NLSH_OK);
         seen[t] = (struct nlsh__observation){
@@ -264,7 +264,7 @@ static size_t whole_grid(const struct nlsh__search_space *space, size_t n_points
     static struct nlsh__observation seen[4096];
     size_t n = 0;
     for (;; n++) {
-        struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_GRID, first + n);
+        struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_GRID, first + n);
         options.grid_points = n_points;
         uint64_t left = nlsh__suggestions_left(space, &options, seen, n);
         enum nlsh_status status = nlsh__suggest(space, &options, seen, n, values[n], &error);
@@ -320,7 +320,7 @@ static void test_grid_of_any_space(void **state)
     while (n_tried < 20) {
         struct nlsh__search_space space;
         random_space(&rng, &space);
-        struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_GRID, 0);
+        struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_GRID, 0);
         options.grid_points = 3;
         uint64_t left = nlsh__suggestions_left(&space, &options, NULL, 0);
         if (left > 300) continue;
@@ -334,7 +334,7 @@ static void test_grid_too_large(void **state)
     (void)state;
     struct nlsh__search_space space = {0};
     reals(&space, 32, 0, 1);
-    struct nlsh__sampler_options options = options_of(NLSH__SAMPLER_GRID, 0);
+    struct nlsh__sampler_options options = options_of(NLSH_SAMPLER_GRID, 0);
     double values[NLSH__MAX_PARAMS];
     assert_int_equal(nlsh__suggest(&space, &options, NULL, 0, values, &error), NLSH_E_ARG);
     assert_non_null(strstr(error.message, "2^48"));

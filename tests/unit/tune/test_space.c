@@ -27,7 +27,7 @@ static void check_points(const struct nlsh__search_space *space,
     struct nlsh__sampler_options how;
     struct nlsh_error error;
     nlsh__sampler_options_init(&how);
-    how.kind = NLSH__SAMPLER_RANDOM;
+    how.kind = NLSH_SAMPLER_RANDOM;
     for (how.trial = 0; how.trial < 200; how.trial++) {
         struct nlsh_build_options o = *build;
         assert_int_equal(nlsh__suggest(space, &how, NULL, 0, values, &error), NLSH_OK);

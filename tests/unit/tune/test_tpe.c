@@ -59,7 +59,7 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static double median_best(const struct function *f, enum nlsh__sampler_kind kind, size_t n_seeds)
+static double median_best(const struct function *f, enum nlsh_sampler kind, size_t n_seeds)
 {
     double best[MOST_SEEDS];
     struct nlsh__sampler_options options;
@@ -79,8 +79,8 @@ static void test_the_five(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof recorded / sizeof *recorded; i++) {
         const struct function *f = function_by_name(recorded[i].name);
-        double ours = median_best(f, NLSH__SAMPLER_TPE, recorded[i].n_seeds);
-        double random = median_best(f, NLSH__SAMPLER_RANDOM, recorded[i].n_seeds);
+        double ours = median_best(f, NLSH_SAMPLER_TPE, recorded[i].n_seeds);
+        double random = median_best(f, NLSH_SAMPLER_RANDOM, recorded[i].n_seeds);
         double optuna = fmin(recorded[i].optuna, recorded[i].multivariate);
         print_message("%s: %.4g, Optuna %.4g, random %.4g\n", f->name, ours, optuna, random);
         if (ours > optuna) fail_msg("%s: %.4g is worse than %.4g", f->name, ours, optuna);
@@ -95,8 +95,8 @@ static void test_the_others(void **state)
 {
     (void)state;
     for (size_t i = sizeof recorded / sizeof *recorded; i < N_FUNCTIONS; i++) {
-        double ours = median_best(&functions[i], NLSH__SAMPLER_TPE, 10);
-        double random = median_best(&functions[i], NLSH__SAMPLER_RANDOM, 10);
+        double ours = median_best(&functions[i], NLSH_SAMPLER_TPE, 10);
+        double random = median_best(&functions[i], NLSH_SAMPLER_RANDOM, 10);
         print_message("%s: %.4g, random %.4g\n", functions[i].name, ours, random);
         if (!(ours < random)) fail_msg("%s: %.4g, random %.4g", functions[i].name, ours, random);
     }

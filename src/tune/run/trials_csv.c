@@ -1,4 +1,6 @@
-/* outputs.c - trials.csv: a row a trial, for spreadsheets; the study itself has more. */
+/* trials_csv.c - see trials_csv.h. */
+#include "tune/run/trials_csv.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/output.h"
-#include "tune/run/run.h"
+#include "tune/run/points.h"
 
 /* Text that grows; `failed` once memory has run out. */
 struct text {
@@ -48,62 +50,69 @@ static void add_number(struct text *t, double value)
 
 static const char *state_name(const struct nlsh__trial *t)
 {
-    static const char *const names[] = {"complete", "pruned", "running", "failed"};
-    return t->waiting ? "waiting" : names[t->state];
+    static const char *const names[] = {"complete", "pruned", "running", "failed", "waiting"};
+    return names[t->state];
 }
 
 /* before, after: empty columns for the other stages' parameters. */
-static void add_trial(struct text *to, const struct nlsh__stage *stage, const struct nlsh__trial *t,
-                      size_t before, size_t after)
+static void add_trial(struct text *to, const struct nlsh__stage *stage,
+                      const struct nlsh__trials *trials, const struct nlsh__trial *t, size_t before,
+                      size_t after)
 {
     char value[NLSH__MAX_PARAM_NAME];
-    add(to, "%s,%llu,%s", stage->prefix[0] ? "partition" : "network", (unsigned long long)t->number,
-        state_name(t));
+    double values[NLSH__MAX_PARAMS];
+    const struct nlsh__step *last = t->n_steps > 0 ? &t->steps[t->n_steps - 1] : NULL;
+    (void)nlsh__trial_point(&stage->space, trials, t, values);
+    add(to, "%s,%llu,%s", stage->kind, (unsigned long long)t->number, state_name(t));
     add_number(to, t->value);
     add_number(to, t->seconds);
-    add(to, ",%zu", t->n_steps);
-    add_number(to, t->n_steps > 0 ? t->steps[t->n_steps - 1] : (double)NAN);
+    add(to, ",%lld", last != NULL ? (long long)last->step : 0);
+    add_number(to, last != NULL ? last->value : (double)NAN);
     while (before-- > 0) add(to, ",");
     for (size_t i = 0; i < stage->space.n; i++) {
-        nlsh__param_text(&stage->space.params[i], t->values[i], value);
+        nlsh__param_text(&stage->space.params[i], values[i], value);
         add(to, ",%s", value);
     }
     while (after-- > 0) add(to, ",");
     add(to, "\n");
 }
 
-static enum nlsh_status add_stages(const struct nlsh__tune *tune, struct text *to,
-                                   struct nlsh_error *error)
+static enum nlsh_status add_stages(const struct nlsh__stage *stages, size_t n_stages,
+                                   struct text *to, struct nlsh_error *error)
 {
     size_t n_params = 0, before = 0;
     add(to, "stage,trial,state,value,seconds,steps,last_step");
-    for (size_t s = 0; s < tune->n_stages; s++) {
-        const struct nlsh__search_space *space = &tune->stages[s].space;
+    for (size_t s = 0; s < n_stages; s++) {
+        const struct nlsh__search_space *space = &stages[s].space;
         for (size_t i = 0; i < space->n; i++) add(to, ",%s", space->params[i].name);
         n_params += space->n;
     }
     add(to, "\n");
-    for (size_t s = 0; s < tune->n_stages; s++) {
+    for (size_t s = 0; s < n_stages; s++) {
         struct nlsh__trials trials;
-        const struct nlsh__stage *stage = &tune->stages[s];
-        enum nlsh_status status = nlsh__store_trials(stage->store, &stage->space, &trials, error);
+        const struct nlsh__stage *stage = &stages[s];
+        enum nlsh_status status = nlsh__store_trials(stage->store, &trials, error);
         if (status != NLSH_OK) return status;
         for (size_t i = 0; i < trials.n; i++)
-            add_trial(to, stage, &trials.trials[i], before, n_params - before - stage->space.n);
+            add_trial(to, stage, &trials, &trials.trials[i], before,
+                      n_params - before - stage->space.n);
         before += stage->space.n;
         nlsh__trials_free(&trials);
     }
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__write_trials(const struct nlsh__tune *tune, struct nlsh_error *error)
+enum nlsh_status nlsh__trials_csv(const struct nlsh__request *request,
+                                  const struct nlsh__stage *stages, size_t n_stages,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct text text = {0};
     struct nlsh__output *output = NULL;
-    char *path = nlsh__tune_path(tune, "trials.csv");
-    NLSH_TRY(add_stages(tune, &text, error));
-    if (text.failed || path == NULL) {
+    char *path = NULL;
+    NLSH_TRY(nlsh__request_path(request, "trials.csv", &path, error));
+    NLSH_TRY(add_stages(stages, n_stages, &text, error));
+    if (text.failed) {
         status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
         goto out;
     }
