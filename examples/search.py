@@ -43,7 +43,7 @@ class Options(ctypes.Structure):
     ]
 
 
-lib = ctypes.CDLL(os.environ.get("NLSH_LIBRARY", "libnlsh.so.0"))
+lib = ctypes.CDLL(os.environ.get("NLSH_LIBRARY", "libnlsh.so.1"))
 lib.nlsh_index_open.argtypes = [c_char_p, c_void_p, POINTER(c_void_p), POINTER(Error)]
 lib.nlsh_index_close.argtypes = [c_void_p]
 lib.nlsh_index_close.restype = None
