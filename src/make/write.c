@@ -300,7 +300,7 @@ out:
     nlsh__free(offsets);
     nlsh__free(ids);
     nlsh__free(vectors);
-    nlsh__free(settings);
+    free(settings);
     nlsh__free(codes);
     nlsh__free(leaves);
     nlsh__free(targets);
