@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/buckets.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/pool.h"
@@ -52,14 +53,17 @@ struct nlsh_searcher_pool {
     struct nlsh__member *members;     /* [room] */
     size_t *list_at;                  /* [room] where in its task's list a query's buckets begin */
     struct lists *lists;              /* [room / TASK] */
-    uint32_t *order;                  /* [room] */
+    uint32_t *first_bucket;           /* [room] of each query's list */
+    uint32_t *order;                  /* [room] queries by first_bucket */
+    uint32_t *offsets;                /* [m + 1] where in order a bucket's queries begin */
     size_t *cuts;                     /* [room + 1] where in order each block begins */
+    struct nlsh_error *errors;        /* [n_errors] of the tasks of a whole batch */
+    size_t n_errors;
 };
 
 /* One call. */
 struct batch {
     struct nlsh_searcher_pool *pool;
-    struct nlsh_error *errors; /* [tasks of the whole batch] */
     const struct nlsh_matrix *queries;
     const struct nlsh_search_options *options;
     struct nlsh__plan plan;
@@ -85,7 +89,7 @@ static void exact_task(void *ctx, size_t number, size_t worker)
 {
     const struct batch *b = ctx;
     size_t first = number * TASK, left = b->queries->n_rows - first;
-    struct nlsh_error *error = &b->errors[number];
+    struct nlsh_error *error = &b->pool->errors[number];
     error->status =
         nlsh__search_rows(b->pool->searchers[worker], b->queries, first,
                           first + (left < TASK ? left : TASK), b->options, &b->out, error);
@@ -188,7 +192,7 @@ static void route_task(void *ctx, size_t number, size_t worker)
 {
     const struct batch *b = ctx;
     struct nlsh_searcher_pool *pool = b->pool;
-    struct nlsh_error *error = &b->errors[b->first / TASK + number];
+    struct nlsh_error *error = &pool->errors[b->first / TASK + number];
     struct nlsh__router_block *block = pool->routing[worker].block;
     struct lists *list = &pool->lists[number];
     size_t first = number * TASK, end = first + TASK < b->n ? first + TASK : b->n;
@@ -208,34 +212,27 @@ static void route_task(void *ctx, size_t number, size_t worker)
     }
 }
 
-/* Queries by the bucket that is first in their list, counted into order; then cut into blocks. */
-static enum nlsh_status make_blocks(const struct batch *b, size_t *n_blocks,
-                                    struct nlsh_error *error)
+/* Queries by the bucket that is first in their list, then cut into blocks; returns how many. */
+static size_t make_blocks(const struct batch *b)
 {
     const struct nlsh_searcher_pool *pool = b->pool;
     const struct nlsh__member *members = pool->members;
-    size_t m = pool->index->meta.n_buckets, scores = 0;
-    uint32_t *counts;
-    enum nlsh_status status = nlsh__calloc(&counts, m + 1, sizeof *counts, error);
-    if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < b->n; i++) counts[members[i].routed.buckets[0] + 1]++;
-    for (size_t j = 1; j < m; j++) counts[j + 1] += counts[j];
-    for (size_t i = 0; i < b->n; i++)
-        pool->order[counts[members[i].routed.buckets[0]]++] = (uint32_t)i;
-    nlsh__free(counts);
-    *n_blocks = 0;
+    size_t scores = 0, n_blocks = 0;
+    for (size_t i = 0; i < b->n; i++) pool->first_bucket[i] = members[i].routed.buckets[0];
+    nlsh__count_sort(pool->first_bucket, b->n, pool->index->meta.n_buckets, pool->offsets,
+                     pool->order);
     for (size_t i = 0; i < b->n; i++) {
         size_t more = members[pool->order[i]].n_scores;
-        size_t first = *n_blocks ? pool->cuts[*n_blocks - 1] : 0;
+        size_t first = n_blocks > 0 ? pool->cuts[n_blocks - 1] : 0;
         if (more > NLSH__ROUND) more = 0; /* it is scanned alone */
         if (i == 0 || scores + more > NLSH__BLOCK_SCORES || i - first == NLSH__BLOCK_QUERIES) {
-            pool->cuts[(*n_blocks)++] = i;
+            pool->cuts[n_blocks++] = i;
             scores = 0;
         }
         scores += more;
     }
-    pool->cuts[*n_blocks] = b->n;
-    return NLSH_OK;
+    pool->cuts[n_blocks] = b->n;
+    return n_blocks;
 }
 
 /* ---- scanning -------------------------------------------------------------------------------- */
@@ -275,11 +272,10 @@ static enum nlsh_status first_failure(const struct nlsh_error *errors, size_t n,
 static enum nlsh_status search_part(struct batch *b, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n_tasks = (b->n + TASK - 1) / TASK, n_blocks;
+    size_t n_tasks = (b->n + TASK - 1) / TASK;
     nlsh__pool_run(b->pool->threads, n_tasks, route_task, b);
-    NLSH_TRY(first_failure(b->errors + b->first / TASK, n_tasks, error));
-    NLSH_TRY(make_blocks(b, &n_blocks, error));
-    nlsh__pool_run(b->pool->threads, n_blocks, scan_task, b);
+    NLSH_TRY(first_failure(b->pool->errors + b->first / TASK, n_tasks, error));
+    nlsh__pool_run(b->pool->threads, make_blocks(b), scan_task, b);
 out:
     return status;
 }
@@ -292,12 +288,14 @@ static void part_free(struct nlsh_searcher_pool *pool)
     nlsh__free(pool->members);
     nlsh__free(pool->list_at);
     nlsh__free(pool->lists);
+    nlsh__free(pool->first_bucket);
     nlsh__free(pool->order);
     nlsh__free(pool->cuts);
     pool->inputs = NULL;
     pool->members = NULL;
     pool->list_at = NULL;
     pool->lists = NULL;
+    pool->first_bucket = NULL;
     pool->order = NULL;
     pool->cuts = NULL;
     pool->room = 0;
@@ -315,6 +313,7 @@ static enum nlsh_status part_reserve(struct nlsh_searcher_pool *pool, size_t par
     NLSH_TRY(nlsh__calloc(&pool->members, part, sizeof *pool->members, error));
     NLSH_TRY(nlsh__calloc(&pool->list_at, part, sizeof *pool->list_at, error));
     NLSH_TRY(nlsh__calloc(&pool->lists, part / TASK, sizeof *pool->lists, error));
+    NLSH_TRY(nlsh__alloc(&pool->first_bucket, part, sizeof *pool->first_bucket, error));
     NLSH_TRY(nlsh__alloc(&pool->order, part, sizeof *pool->order, error));
     NLSH_TRY(nlsh__alloc(&pool->cuts, part + 1, sizeof *pool->cuts, error));
 out:
@@ -376,6 +375,7 @@ enum nlsh_status nlsh_searcher_pool_create(const struct nlsh_index *index, size_
     NLSH_TRY(nlsh__calloc(&pool->searchers, n_threads, sizeof *pool->searchers, error));
     NLSH_TRY(nlsh__calloc(&pool->blocks, n_threads, sizeof *pool->blocks, error));
     NLSH_TRY(nlsh__calloc(&pool->routing, n_threads, sizeof *pool->routing, error));
+    NLSH_TRY(nlsh__alloc(&pool->offsets, index->meta.n_buckets + 1, sizeof *pool->offsets, error));
     for (size_t i = 0; i < n_threads; i++) NLSH_TRY(worker_create(pool, i, error));
     NLSH_TRY(nlsh__pool_create(n_threads, &pool->threads, error));
     *out = pool;
@@ -398,10 +398,24 @@ void nlsh_searcher_pool_free(struct nlsh_searcher_pool *pool)
         nlsh__free(pool->routing[i].inputs);
     }
     part_free(pool);
+    nlsh__free(pool->offsets);
+    nlsh__free(pool->errors);
     nlsh__free(pool->searchers);
     nlsh__free(pool->blocks);
     nlsh__free(pool->routing);
     nlsh__free(pool);
+}
+
+static enum nlsh_status errors_reserve(struct nlsh_searcher_pool *pool, size_t n,
+                                       struct nlsh_error *error)
+{
+    if (n <= pool->n_errors) return NLSH_OK;
+    nlsh__free(pool->errors);
+    pool->errors = NULL;
+    pool->n_errors = 0;
+    enum nlsh_status status = nlsh__calloc(&pool->errors, n, sizeof *pool->errors, error);
+    if (status == NLSH_OK) pool->n_errors = n;
+    return status;
 }
 
 static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
@@ -422,15 +436,14 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
             nlsh__search_prepare(pool->searchers[i], queries, &wanted->options, &b.plan, error));
     size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
     if (n_tasks == 0) return NLSH_OK;
-    NLSH_TRY(nlsh__calloc(&b.errors, n_tasks, sizeof *b.errors, error));
+    NLSH_TRY(errors_reserve(pool, n_tasks, error));
     if (in_blocks(pool->index) && !b.plan.exactly) {
         status = search_in_blocks(&b, error);
     } else {
         nlsh__pool_run(pool->threads, n_tasks, exact_task, &b);
-        status = first_failure(b.errors, n_tasks, error);
+        status = first_failure(pool->errors, n_tasks, error);
     }
 out:
-    nlsh__free(b.errors);
     return status;
 }
 
