@@ -13,7 +13,7 @@ enum nlsh_status nlsh__take_settings(const struct nlsh_build_options *given,
 enum nlsh_status nlsh__settings_check(const struct nlsh_build_options *options,
                                       struct nlsh_error *error);
 
-/* The settings as a JSON object, freed with nlsh__free(); NULL where memory ran out. */
+/* The settings as a JSON object, freed with free(); NULL where memory ran out. */
 char *nlsh__settings_json(const struct nlsh_build_options *options);
 
 /* What a setting may be, for a search over it. */
