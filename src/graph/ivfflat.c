@@ -1,6 +1,6 @@
 /*
  * ivfflat.c - the approximate k-NN graph: k-means cells, and each cell's rows against the rows of
- * the cells nearest to it. The seed calls this way "ivfflat".
+ * the cells nearest to it. The predecessor calls this way "ivfflat".
  *
  * All rows of a cell share the cells they are compared with, so a cell's work is one exact search
  * of a small base (exact.c), in which its own rows come first: row i of the queries is row i of

@@ -76,7 +76,7 @@ same columns.csv compare.csv
 ok 'all buckets scanned: recall 1, every vector, factor 1' \
     awk -F, '$1 == "\"a\"" && $4 == 8 { n++; if ($5 != 1 || $6 != 1 || $7 != 1 || $8 != 600 || $9 != 600) exit 1 }
              END { exit n != 1 }' o/models_compare.csv
-# Without -o all goes beside the list; one T gives the seed's file.
+# Without -o all goes beside the list; one T gives the predecessor's file.
 run 0 search --models_index run/index.json -q query.fvecs -T 2 --format csv --json
 ok 'files beside the list' test -f run/results.a.csv -a -f run/results.b.csv -a -f run/models_compare.csv
 ok 'one T: no column of it' test "$(head -n 1 run/results.a.csv)" = \
