@@ -45,6 +45,16 @@ first_model() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1] +
 best=$(first_model $run_dir)
 run 0 verify "$run_dir/$best"
 
+# Progress as JSON: each event has a stage and lies within it, also before the first trial.
+run 0 tune -d base.fvecs -i told $quick --no-cache --progress json
+ok 'stages with names and counts' python3 -c 'import json
+events = [json.loads(line) for line in open("err")]
+told = [e for e in events if e["event"] in ("progress", "stage")]
+assert all(e["stage"] for e in told), told
+progress = [e for e in told if e["event"] == "progress"]
+assert all(e["done"] >= 0 and (e["total"] == 0 or e["done"] <= e["total"]) for e in progress), told
+assert any(e["stage"].startswith("trials: ") for e in told), told'
+
 # ---- again ---------------------------------------------------------------------------------------
 run 73 tune -d base.fvecs -i first $quick
 has err 'study.db' 'already' '--resume'

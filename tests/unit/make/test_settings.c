@@ -392,6 +392,56 @@ static void settings_against_the_data(void **state)
     assert_non_null(strstr(error.message, "1 vector"));
 }
 
+/* What a text may be set to, a program may put into the struct, and nothing else. */
+static void ranges_are_those_of_the_table(void **state)
+{
+    (void)state;
+    struct nlsh__setting_range range;
+    struct nlsh_build_options o;
+    size_t n_ends = 0;
+    for (size_t i = 0; setting(i) != NULL; i++) {
+        if (!nlsh__setting_range(i, &range) || range.kind == NLSH__RANGE_CHOICE) continue;
+        const char *name = setting(i)->name;
+        for (int high = 0; high < 2; high++) {
+            char text[64];
+            nlsh_build_options_init(&o, sizeof o);
+            snprintf(text, sizeof text, "%.17g", high ? range.high : range.low);
+            check_set(&o, name, text);
+            assert_int_equal(nlsh__settings_check(&o, NULL), NLSH_OK);
+            n_ends++;
+        }
+    }
+    assert_true(n_ends > 30);
+    static const struct {
+        const char *name;
+        size_t at;
+        size_t value;
+    } beyond[] = {
+        {"m", offsetof(struct nlsh_build_options, n_buckets), 65537},
+        {"knn", offsetof(struct nlsh_build_options, knn), 1001},
+        {"code_bytes", offsetof(struct nlsh_build_options, code_bytes), 4097},
+        {"leaves", offsetof(struct nlsh_build_options, leaves), 2},
+        {"groups", offsetof(struct nlsh_build_options, groups), 65537},
+        {"refine", offsetof(struct nlsh_build_options, refine), 21},
+        {"batch_size", offsetof(struct nlsh_build_options, batch_size), 1000001},
+    };
+    for (size_t i = 0; i < sizeof beyond / sizeof *beyond; i++) {
+        struct nlsh_error error;
+        nlsh_build_options_init(&o, sizeof o);
+        memcpy((char *)&o + beyond[i].at, &beyond[i].value, sizeof beyond[i].value);
+        assert_int_equal(nlsh__settings_check(&o, &error), NLSH_E_ARG);
+        assert_non_null(strstr(error.message, beyond[i].name));
+    }
+    nlsh_build_options_init(&o, sizeof o);
+    o.imbalance = 10.5;
+    assert_int_equal(nlsh__settings_check(&o, NULL), NLSH_E_ARG);
+    o.imbalance = NLSH_AUTO_REAL;
+    o.graph = (enum nlsh_graph_method)4;
+    char text[16];
+    assert_int_equal(nlsh_build_options_get(&o, "graph", text, sizeof text), 1);
+    assert_string_equal(text, "4"); /* no name, and no memory of others */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -403,6 +453,7 @@ int main(void)
         cmocka_unit_test(auto_is_filled_in),
         cmocka_unit_test(the_forecast_counts_bytes_as_bytes),
         cmocka_unit_test(settings_against_the_data),
+        cmocka_unit_test(ranges_are_those_of_the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,17 +20,6 @@ static struct nlsh__observation seen(uint64_t number, enum nlsh__trial_state sta
         .value = NAN, .state = state, .number = number, .steps = steps, .n_steps = n_steps};
 }
 
-static void test_names(void **state)
-{
-    (void)state;
-    enum nlsh_pruner kind;
-    struct nlsh_error error;
-    assert_int_equal(nlsh__pruner_by_name("hyperband", &kind, &error), NLSH_OK);
-    assert_int_equal(kind, NLSH_PRUNER_HYPERBAND);
-    assert_int_equal(nlsh__pruner_by_name("halving", &kind, &error), NLSH_E_ARG);
-    assert_non_null(strstr(error.message, "halving"));
-}
-
 /* Four others with best-so-far 1, 2, 3, 4 at step 2: the median lies at 2.5. */
 static void test_median(void **state)
 {
@@ -153,7 +142,6 @@ static void test_hyperband_keeps_a_third(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
         cmocka_unit_test(test_median),
         cmocka_unit_test(test_median_counts),
         cmocka_unit_test(test_brackets),

@@ -81,16 +81,6 @@ static void random_study(struct nlsh__rng *rng, const struct nlsh__search_space 
     }
 }
 
-static void test_names(void **state)
-{
-    (void)state;
-    enum nlsh_sampler kind;
-    assert_int_equal(nlsh__sampler_by_name("grid", &kind, &error), NLSH_OK);
-    assert_int_equal(kind, NLSH_SAMPLER_GRID);
-    assert_int_equal(nlsh__sampler_by_name("cmaes", &kind, &error), NLSH_E_ARG);
-    assert_non_null(strstr(error.message, "cmaes"));
-}
-
 /* Any space, any study: the point belongs to the space, and the order of the study and a second call
  * change nothing. */
 static void test_always_of_the_space(void **state)
@@ -346,11 +336,15 @@ int main(void)
 {
     print_message("seed %d\n", SEED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_always_of_the_space),
-        cmocka_unit_test(test_seeds_differ),   cmocka_unit_test(test_arguments),
-        cmocka_unit_test(test_learns),         cmocka_unit_test(test_running_repel),
-        cmocka_unit_test(test_pruned_rank),    cmocka_unit_test(test_small_space_is_exhausted),
-        cmocka_unit_test(test_grid),           cmocka_unit_test(test_grid_of_any_space),
+        cmocka_unit_test(test_always_of_the_space),
+        cmocka_unit_test(test_seeds_differ),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_running_repel),
+        cmocka_unit_test(test_pruned_rank),
+        cmocka_unit_test(test_small_space_is_exhausted),
+        cmocka_unit_test(test_grid),
+        cmocka_unit_test(test_grid_of_any_space),
         cmocka_unit_test(test_grid_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
