@@ -80,7 +80,8 @@ struct nlsh__index_table {
 /* Whether a section is read: of a known kind, and no newer than we know. */
 int nlsh__section_used(const struct nlsh__index_entry *entry);
 
-/* The section of a kind and segment, if it is used and not empty; NULL where there is none. */
+/* The section of a kind and segment, if it is used; NULL where there is none. An empty one is none, but not of
+ * a kind that is required: without its bytes the index would mean something else. */
 const struct nlsh__index_entry *nlsh__index_find(const struct nlsh__index_table *table,
                                                  enum nlsh__section_kind kind, size_t segment);
 

@@ -52,8 +52,9 @@ const struct nlsh__index_entry *nlsh__index_find(const struct nlsh__index_table 
 {
     for (size_t i = 0; i < table->n_entries; i++) {
         const struct nlsh__index_entry *e = &table->entries[i];
-        if (e->kind == (unsigned)kind && e->segment == segment)
-            return nlsh__section_used(e) && e->size > 0 ? e : NULL;
+        if (e->kind != (unsigned)kind || e->segment != segment) continue;
+        int there = e->size > 0 || (nlsh__known_sections[kind].flags & REQUIRED) != 0;
+        return there && nlsh__section_used(e) ? e : NULL;
     }
     return NULL;
 }

@@ -19,22 +19,31 @@
 #define SAMPLE_BUCKETS 6
 #define SAMPLE_TARGETS 5
 #define SAMPLE_GROUPS 5   /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
+#define SAMPLE_LOSSES 5   /* of the margins of rows */
 #define SAMPLE_UNKNOWN 77 /* a section of the future */
 
 struct sample {
     struct nlsh__meta meta;
     char settings[64];
     uint32_t buckets[SAMPLE_BUCKETS + 1];
-    uint32_t ids[SAMPLE_ROWS];
+    uint32_t rows[SAMPLE_ROWS];
     uint8_t bytes[SAMPLE_ROWS * SAMPLE_DIM];
     float floats[SAMPLE_ROWS * SAMPLE_DIM];
     uint8_t router[4096];
     size_t router_size;
     struct {
-        struct nlsh__labels_header header;
+        struct nlsh__targets_header header;
+        uint32_t tables[16]; /* (k, n_points) twice */
         float points[SAMPLE_TARGETS][2];
     } targets;
-    uint8_t codes[1536];
+    uint8_t codes[1344];
+    struct {
+        struct nlsh__margins_header header;
+        uint32_t k[16];
+        float loss[16], margin[16];
+        uint32_t leaf_k[16];
+        float leaf_loss[16], leaf_margin[16];
+    } margins;
     uint8_t future[33];
     struct nlsh__metric_meta metric;
     struct nlsh__section_data sections[16];
@@ -75,7 +84,7 @@ static inline void sample_hash(struct sample *s)
     } base;
     for (size_t r = 0; r < SAMPLE_ROWS; r++)
         for (size_t d = 0; d < SAMPLE_DIM; d++) {
-            size_t from = r * SAMPLE_DIM + d, to = s->ids[r] * (size_t)SAMPLE_DIM + d;
+            size_t from = r * SAMPLE_DIM + d, to = s->rows[r] * (size_t)SAMPLE_DIM + d;
             if (s->meta.source_type == NLSH_F32)
                 base.floats[to] = s->floats[from];
             else
@@ -99,11 +108,7 @@ static inline void sample_codes(struct sample *s)
                                         .n_groups = SAMPLE_GROUPS,
                                         .n_components = 8,
                                         .scale = 0.25f,
-                                        .error_unit = 0.01f,
-                                        .margin_k = {1, 10, 100},
-                                        .margin_loss = {.0005f, .001f, .002f, .005f, .01f}};
-    for (size_t i = 0; i < sizeof header.margin / sizeof *header.margin; i++)
-        header.margin[i] = (float)(20 - i);
+                                        .error_unit = 0.01f};
     memcpy(s->codes, &header, sizeof header);
     for (size_t i = sizeof header; i < layout.errors; i += sizeof(float)) {
         const float number = (float)(i * 37 % 101) / 101.0f;
@@ -121,45 +126,66 @@ static inline void sample_codes(struct sample *s)
     for (size_t i = layout.values; i < sizeof s->codes; i++) s->codes[i] = (uint8_t)(i * 29);
 }
 
+static inline void sample_margins(struct sample *s)
+{
+    static const uint32_t k[] = {1, 10, 100};
+    static const float loss[] = {.0005f, .001f, .002f, .005f, .01f};
+    s->margins.header = (struct nlsh__margins_header){.n_row_ks = 3,
+                                                      .n_row_losses = SAMPLE_LOSSES,
+                                                      .n_leaf_ks = 2,
+                                                      .n_leaf_losses = 3,
+                                                      .leaf_slope = 0.5f};
+    memcpy(s->margins.k, k, sizeof k);
+    memcpy(s->margins.loss, loss, sizeof loss);
+    memcpy(s->margins.leaf_k, k, 2 * sizeof *k);
+    memcpy(s->margins.leaf_loss, loss, 3 * sizeof *loss);
+    for (size_t i = 0; i < 15; i++) s->margins.margin[i] = (float)(20 - i);
+    for (size_t i = 0; i < 6; i++) s->margins.leaf_margin[i] = (float)i - 2;
+}
+
 /* source U8, I8 or F32. */
 static inline void sample_make(struct sample *s, enum nlsh_type source)
 {
     static const uint32_t buckets[] = {0, 5, 5, 6, 20, 30, SAMPLE_ROWS}; /* sizes 5 0 1 14 10 7 */
     static const float points[SAMPLE_TARGETS][2] = {
         {.5f, .25f}, {.8f, .125f}, {.95f, .0625f}, {.9f, .05f}, {.99f, .001f}};
+    static const uint32_t tables[] = {1, 3, 10, SAMPLE_TARGETS - 3};
     memset(s, 0, sizeof *s);
     s->meta = (struct nlsh__meta){.n_rows = SAMPLE_ROWS,
                                   .dim = SAMPLE_DIM,
                                   .n_buckets = SAMPLE_BUCKETS,
                                   .source_type = source,
                                   .storage_type = source == NLSH_F32 ? NLSH_F32 : NLSH_U8,
-                                  .disagreement = 0.125};
+                                  .disagreement = 0.125,
+                                  .n_segments = 1};
     strcpy(s->settings, "{\"m\": 6, \"who\": \"\xc3\xa9t\xc3\xa9\"}");
     memcpy(s->buckets, buckets, sizeof buckets);
-    s->targets.header =
-        (struct nlsh__labels_header){.n = 2, .k = {1, 10}, .n_points = {3, SAMPLE_TARGETS - 3}};
+    s->targets.header.n = 2;
+    memcpy(s->targets.tables, tables, sizeof tables);
     memcpy(s->targets.points, points, sizeof points);
-    for (uint32_t i = 0; i < SAMPLE_ROWS; i++) s->ids[i] = i * 8 % SAMPLE_ROWS; /* 37 is prime */
+    for (uint32_t i = 0; i < SAMPLE_ROWS; i++) s->rows[i] = i * 8 % SAMPLE_ROWS; /* 37 is prime */
     for (size_t i = 0; i < sizeof s->bytes; i++) {
         s->bytes[i] = (uint8_t)(i * 41 >> 2);
         s->floats[i] = (float)i * 0.375f - 60.0f;
     }
     sample_router(s, SAMPLE_DIM, SAMPLE_BUCKETS, source == NLSH_F32);
     sample_codes(s);
+    sample_margins(s);
     sample_hash(s);
     memset(s->future, 0x5a, sizeof s->future);
     int f32 = source == NLSH_F32;
     const struct nlsh__section_data sections[] = {
-        {NLSH__SECTION_META, &s->meta, sizeof s->meta},
-        {NLSH__SECTION_SETTINGS, s->settings, strlen(s->settings) + 1},
-        {NLSH__SECTION_BUCKETS, s->buckets, sizeof s->buckets},
-        {NLSH__SECTION_IDS, s->ids, sizeof s->ids},
-        {NLSH__SECTION_VECTORS, f32 ? (const void *)s->floats : s->bytes,
+        {NLSH__SECTION_META, 0, &s->meta, sizeof s->meta},
+        {NLSH__SECTION_SETTINGS, 0, s->settings, strlen(s->settings) + 1},
+        {NLSH__SECTION_BUCKETS, 0, s->buckets, sizeof s->buckets},
+        {NLSH__SECTION_ROWS, 0, s->rows, sizeof s->rows},
+        {NLSH__SECTION_VECTORS, 0, f32 ? (const void *)s->floats : s->bytes,
          f32 ? sizeof s->floats : sizeof s->bytes},
-        {NLSH__SECTION_ROUTER, s->router, s->router_size},
-        {NLSH__SECTION_TARGETS, &s->targets, sizeof s->targets},
-        {(enum nlsh__section_id)SAMPLE_UNKNOWN, s->future, sizeof s->future},
-        {NLSH__SECTION_CODES, s->codes, sizeof s->codes},
+        {NLSH__SECTION_ROUTER, 0, s->router, s->router_size},
+        {NLSH__SECTION_TARGETS, 0, &s->targets, sizeof s->targets},
+        {(enum nlsh__section_kind)SAMPLE_UNKNOWN, 0, s->future, sizeof s->future},
+        {NLSH__SECTION_CODES, 0, s->codes, sizeof s->codes},
+        {NLSH__SECTION_MARGINS, 0, &s->margins, sizeof s->margins},
     };
     memcpy(s->sections, sections, sizeof sections);
     s->n_sections = sizeof sections / sizeof sections[0];
@@ -173,7 +199,7 @@ static inline void sample_make_metric(struct sample *s, enum nlsh_metric metric)
         .metric = metric, .query_norm = 2.5f, .stored_hash = s->meta.data_hash};
     s->meta.data_hash++; /* that of the caller's vectors: not seen again */
     s->sections[s->n_sections++] =
-        (struct nlsh__section_data){NLSH__SECTION_METRIC, &s->metric, sizeof s->metric};
+        (struct nlsh__section_data){NLSH__SECTION_METRIC, 0, &s->metric, sizeof s->metric};
 }
 
 /* Makes header and sections agree with their checksums again, as a hostile writer would: sections
@@ -216,8 +242,7 @@ static inline uint64_t sample_search(const struct nlsh_index *index)
     struct nlsh_searcher *searcher;
     uint64_t sum = 0;
     float *query;
-    if (index->meta.dim > 1 << 20 || nlsh__router_scratch_size(index->router_view) > (size_t)1
-                                                                                         << 22)
+    if (index->meta.dim > 1 << 20 || nlsh__router_scratch_size(index->router) > (size_t)1 << 22)
         return 0; /* lawful, but slow */
     if (nlsh__calloc(&query, index->meta.dim, sizeof *query, NULL) != NLSH_OK) abort();
     for (size_t d = 0; d < index->meta.dim; d++) query[d] = (float)(d % 7);
@@ -239,29 +264,50 @@ static inline uint64_t sample_search(const struct nlsh_index *index)
     return sum;
 }
 
+/* Touches everything that an open segment promises. */
+static inline uint64_t sample_use_segment(const struct nlsh_index *index, size_t i)
+{
+    struct nlsh_segment segment = {.struct_size = sizeof segment};
+    if (!nlsh_index_segment(index, i, &segment)) abort();
+    const struct nlsh__segment *s = &index->segments[i];
+    const uint8_t *vectors = s->vectors;
+    size_t row = nlsh__index_row_bytes(index);
+    uint64_t sum = 0;
+    for (size_t b = 0; b < index->meta.n_buckets; b++)
+        for (size_t r = segment.bucket_offsets[b]; r < segment.bucket_offsets[b + 1]; r++) {
+            sum += segment.rows[r] + (segment.keys != NULL ? segment.keys[segment.rows[r]] : 0);
+            for (size_t j = 0; j < row; j++) sum += vectors[r * row + j];
+        }
+    if (s->codes == NULL) return sum;
+    const struct nlsh__grouped *g = &s->codes->rows;
+    for (size_t j = 0; j < g->n_groups * 16; j++) sum += g->errors[j] + (g->bias[j] > 0);
+    for (size_t j = 0; j < g->n_groups * g->n_chunks * 64; j++) sum += g->values[j];
+    return sum;
+}
+
+static inline uint64_t sample_use_margins(const struct nlsh__margins *m)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < m->n_ks; i++) sum += m->k[i];
+    for (size_t i = 0; i < m->n_losses; i++) sum += m->loss[i] > 0.1f;
+    for (size_t i = 0; i < m->n_ks * m->n_losses; i++) sum += m->margin[i] > 1;
+    return sum;
+}
+
 /* Touches everything that an open index promises; a crash is the failure. */
 static inline uint64_t sample_use(const struct nlsh_index *index)
 {
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_section_info section = {.struct_size = sizeof section};
-    struct nlsh_segment segment = {.struct_size = sizeof segment};
     if (nlsh_index_info(index, &info, NULL) != NLSH_OK) abort();
     uint64_t sum = strlen(info.settings) + info.bucket_min + info.bucket_max + info.router_weights;
     for (size_t i = 0; nlsh_index_section(index, i, &section); i++)
         sum += strlen(section.name) + section.offset + section.size_bytes;
-    if (!nlsh_index_segment(index, 0, &segment)) abort();
-    const uint32_t *offsets = segment.bucket_offsets;
-    const uint8_t *vectors = index->vectors;
-    size_t row = info.dim * (info.type == NLSH_F32 ? sizeof(float) : 1);
-    for (size_t b = 0; b < info.n_buckets; b++)
-        for (size_t r = offsets[b]; r < offsets[b + 1]; r++) {
-            sum += segment.rows[r];
-            for (size_t i = 0; i < row; i++) sum += vectors[r * row + i];
-        }
+    for (size_t i = 0; i < info.n_segments; i++) sum += sample_use_segment(index, i);
     for (size_t t = 0; t < index->targets.n; t++)
-        for (size_t i = 0; i < index->targets.n_points[t]; i++)
-            sum += index->targets.table[t][i][0] > 0.7f;
-    for (size_t i = 0; i < index->codes_size; i++) sum += ((const uint8_t *)index->codes)[i];
+        for (size_t i = 0; i < index->targets.tables[t].n_points; i++)
+            sum += index->targets.tables[t].points[i][0] > 0.7f;
+    sum += sample_use_margins(&index->row_margins) + sample_use_margins(&index->leaf_margins);
     return sum + sample_search(index);
 }
 

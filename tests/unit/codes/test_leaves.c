@@ -104,9 +104,9 @@ static void a_leaf_scores_as_its_rows_do(void **state)
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_F32, N, DIM, 12, 14, 3);
     struct nlsh_index *index = index_in_leaves(&base, 1);
-    const struct nlsh__codes *codes = index->codes_view;
-    const struct nlsh__leaves *leaves = index->leaves_view;
-    size_t stride = codes->layout.stride;
+    const struct nlsh__codes *codes = index->segments[0].codes;
+    const struct nlsh__leaves *leaves = index->segments[0].leaves;
+    size_t stride = codes->stride;
     assert_non_null(leaves);
     float *inputs = aligned(stride * sizeof *inputs);
     float *origin = aligned(stride * sizeof *origin);
@@ -120,8 +120,11 @@ static void a_leaf_scores_as_its_rows_do(void **state)
         for (size_t d = 0; d < stride; d++)
             inputs[d] = codes->centroids[b * stride + d] + 0.2f * (float)(d % 3);
         nlsh__probe_bucket(codes, 0, inputs, 0, b, origin, weights, &probe);
-        nlsh__score_rows(codes, &probe, weights, first, n, scores);
-        assert_int_equal(nlsh__score_leaves(leaves, &probe, weights, b, of_leaves), (n + 15) / 16);
+        size_t first_leaf = leaves->group_offsets[b];
+        size_t n_leaf_groups = leaves->group_offsets[b + 1] - first_leaf;
+        assert_int_equal(n_leaf_groups, (n + 15) / 16);
+        nlsh__score_groups(&codes->rows, &probe, weights, first, n, scores);
+        nlsh__score_groups(&leaves->leaves, &probe, weights, first_leaf, n_leaf_groups, of_leaves);
         for (size_t leaf = 0; leaf < (n + 15) / 16 * 16; leaf++) {
             double mean = 0;
             size_t rows = 0;
@@ -129,8 +132,8 @@ static void a_leaf_scores_as_its_rows_do(void **state)
                 mean += (double)scores[leaf * 16 + i];
             assert_int_equal(rows == 0, of_leaves[leaf] == INFINITY);
             if (rows == 0) continue;
-            uint8_t error = leaves->errors[leaves->group_offsets[b] * 16 + leaf];
-            double radius = (double)((float)error * leaves->header.error_unit);
+            uint8_t error = leaves->leaves.errors[first_leaf * 16 + leaf];
+            double radius = (double)((float)error * leaves->error_unit);
             double off = fabs((double)of_leaves[leaf] - mean / (double)rows);
             assert_true(off <= 2 * (double)probe.length * radius);
             assert_true(rows == 1 || radius > 0);
@@ -202,7 +205,7 @@ static void many_neighbours_are_found_too(void **state)
     o.nodes = 64;
     o.epochs = 12;
     struct nlsh_index *index = built_index(&base, &o, "many");
-    assert_non_null(index->leaves_view);
+    assert_non_null(index->segments[0].leaves);
     assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
     struct nlsh_search_options how;
     nlsh_search_options_init(&how, sizeof how);
@@ -226,16 +229,34 @@ static void many_neighbours_are_found_too(void **state)
 
 /* ---- sections that are not what they should be ----------------------------------------------- */
 
+/* words: of the refusal; "" where the section is taken all the same. */
 static void expect_damage(const struct nlsh_index *index, const void *bytes, size_t size,
                           const char *words)
 {
     struct nlsh__leaves *leaves;
     struct nlsh_error error = {0};
     enum nlsh_status status =
-        nlsh__leaves_open(bytes, size, index->codes_view, index->meta.n_buckets, &leaves, &error);
-    if (status != NLSH_E_DATA || strstr(error.message, words) == NULL)
+        nlsh__leaves_open(bytes, size, NLSH__LEAVES_VERSION, index->segments[0].codes,
+                          index->meta.n_buckets, &leaves, &error);
+    if (status != (words[0] != '\0' ? NLSH_E_DATA : NLSH_OK) ||
+        strstr(error.message, words) == NULL)
         fail_msg("%s: status %d, %s", words, (int)status, error.message);
-    assert_null(leaves);
+    assert_int_equal(leaves == NULL, status != NLSH_OK);
+    nlsh__leaves_close(leaves);
+}
+
+/* The bytes of the section in the open file. */
+static const void *leaves_of(const struct nlsh_index *index, size_t *size)
+{
+    struct nlsh_section_info section = {.struct_size = sizeof section};
+    size_t i = 0;
+    while (nlsh_index_section(index, i++, &section))
+        if (strcmp(section.name, "leaves") == 0) {
+            *size = (size_t)section.size_bytes;
+            return index->map.data + section.offset;
+        }
+    fail_msg("no leaves");
+    return NULL;
 }
 
 static void damaged_sections_are_refused(void **state)
@@ -243,18 +264,20 @@ static void damaged_sections_are_refused(void **state)
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 12, 14, 3);
     struct nlsh_index *index = index_in_leaves(&base, 1);
-    size_t size = index->leaves_size;
+    size_t size = 0, header = sizeof(struct nlsh__leaves_header);
+    const void *whole = leaves_of(index, &size);
     struct nlsh__leaves_header *h = aligned(size);
 #define WITH(change, words)                                                                        \
     do {                                                                                           \
-        memcpy(h, index->leaves, size);                                                            \
+        memcpy(h, whole, size);                                                                    \
         change;                                                                                    \
         expect_damage(index, h, size, words);                                                      \
     } while (0)
     for (size_t cut = 0; cut < size; cut += cut < 300 ? 1 : 64) {
-        memcpy(h, index->leaves, size);
-        expect_damage(index, h, cut, cut < 256 ? "truncated" : "length");
+        memcpy(h, whole, size);
+        expect_damage(index, h, cut, cut < header ? "truncated" : "length");
     }
+    WITH((void)0, "");
     WITH(h->magic[0] ^= 1, "first bytes");
     WITH(h->size_bytes++, "length");
     WITH(h->n_groups++, "these codes");
@@ -262,15 +285,7 @@ static void damaged_sections_are_refused(void **state)
     WITH(h->n_components += 8, "these codes");
     WITH(h->error_unit = NAN, "scale");
     WITH(h->error_unit = -1, "scale");
-    WITH(h->slope = INFINITY, "scale");
-    WITH(h->slope = -0.1f, "scale");
-    WITH(h->margin_k[0] = 0, "number of neighbours");
-    WITH(h->margin_k[2] = h->margin_k[1], "number of neighbours");
-    WITH(h->margin_loss[1] = NAN, "share of neighbours");
-    WITH(h->margin_loss[7] = 0.9f, "share of neighbours");
-    WITH(h->margin[5] = NAN, "margin");
-    WITH(h->margin[23] = 2e9f, "margin");
-    WITH(h->reserved[83] = 1, "reserved");
+    WITH(h->reserved[35] = 1, "");
 #undef WITH
     free(h);
     nlsh_index_close(index);
@@ -282,12 +297,12 @@ static void less_than_was_measured_leaves_none_out(void **state)
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 12, 14, 3);
     struct nlsh_index *index = index_in_leaves(&base, 1);
-    const struct nlsh__leaves *leaves = index->leaves_view;
-    assert_true(nlsh__leaves_margin(leaves, 10, 0.0001) == INFINITY);
-    assert_true(nlsh__leaves_margin(leaves, 101, 0.05) == INFINITY);
-    assert_true(nlsh__leaves_margin(leaves, 10, 0.01) >= nlsh__leaves_margin(leaves, 10, 0.05));
-    assert_float_equal(nlsh__leaves_margin(leaves, 10, 0.3), nlsh__leaves_margin(leaves, 10, 0.1),
-                       1e-4);
+    const struct nlsh__margins *m = &index->leaf_margins;
+    assert_int_equal(m->n_ks, 3);
+    assert_true(nlsh__margin_within(m, 10, 0.0001) == INFINITY);
+    assert_true(nlsh__margin_within(m, 101, 0.05) == INFINITY);
+    assert_true(nlsh__margin_within(m, 10, 0.01) >= nlsh__margin_within(m, 10, 0.05));
+    assert_float_equal(nlsh__margin_within(m, 10, 0.3), nlsh__margin_within(m, 10, 0.1), 1e-4);
     nlsh_index_close(index);
     matrix_free(&base);
 }

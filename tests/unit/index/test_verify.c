@@ -16,7 +16,7 @@
 static void test_hostile_header(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     static const struct {
         size_t offset, width;
@@ -33,10 +33,10 @@ static void test_hostile_header(void **state)
         {16, 8, UINT64_MAX, NLSH_E_DATA, "cut short"},
         {16, 8, (uint64_t)1 << 63, NLSH_E_DATA, "cut short"},
         {24, 4, 0, NLSH_E_DATA, "0 sections"},
-        {24, 4, 257, NLSH_E_DATA, "257 sections"},
+        {24, 4, NLSH__MAX_SECTIONS + 1, NLSH_E_DATA, "1025 sections"},
         {24, 4, UINT32_MAX, NLSH_E_DATA, "sections"},
         {24, 4, 1, NLSH_E_DATA, "behind the last section"},
-        {24, 4, 8, NLSH_E_DATA, "behind the last section"}, /* codes forgotten */
+        {24, 4, 9, NLSH_E_DATA, "behind the last section"}, /* margins forgotten */
         {28, 4, UINT32_MAX, NLSH_OK, ""},                   /* reserved: ignored */
         {48, 8, UINT64_MAX, NLSH_OK, ""},
     };
@@ -55,7 +55,7 @@ static void test_hostile_header(void **state)
 static void test_hostile_table(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     struct nlsh_error error;
     for (size_t i = 0; i < sample.n_sections; i++) {
@@ -110,22 +110,33 @@ static void test_hostile_table(void **state)
             enum nlsh_status status = judge(file, size, &error);
             /* The unknown section may be of any size that lies before the next one, where the rest
              * is zeros; an optional one may be empty, where the rest is not. */
-            if (was.id == SAMPLE_UNKNOWN && sizes[j] == was.size + 1)
+            if (was.kind == SAMPLE_UNKNOWN && sizes[j] == was.size + 1)
                 assert_int_equal(status, NLSH_OK);
             else
                 assert_int_equal(status, NLSH_E_DATA);
             free(file);
         }
-        const uint32_t ids[] = {
-            0, 1, 2, 3, 4, 5, 6, NLSH__SECTION_CODES, NLSH__SECTION_TARGETS, 99, 1000, UINT32_MAX};
-        for (size_t j = 0; j < sizeof ids / sizeof ids[0]; j++) {
+        const uint16_t kinds[] = {0,
+                                  1,
+                                  2,
+                                  3,
+                                  4,
+                                  5,
+                                  6,
+                                  NLSH__SECTION_CODES,
+                                  NLSH__SECTION_TARGETS,
+                                  NLSH__SECTION_MARGINS,
+                                  99,
+                                  1000,
+                                  UINT16_MAX};
+        for (size_t j = 0; j < sizeof kinds / sizeof kinds[0]; j++) {
             uint8_t *file = copy_of(bytes, size);
-            memcpy(file + (at - bytes), &ids[j], 4);
+            memcpy(file + (at - bytes), &kinds[j], 2);
             sample_seal(file, size);
             enum nlsh_status status = judge(file, size, &error);
-            int optional = was.id > NLSH__SECTION_ROUTER;
-            int renamed = ids[j] == 0 || ids[j] >= 99; /* to one that nobody knows */
-            if (ids[j] == was.id || (optional && renamed))
+            int optional = was.kind > NLSH__SECTION_ROUTER;
+            int renamed = kinds[j] == 0 || kinds[j] >= 99; /* to one that nobody knows */
+            if (kinds[j] == was.kind || (optional && renamed))
                 assert_int_equal(status, NLSH_OK);
             else if (renamed) /* has the required flag, and is unknown */
                 assert_int_equal(status, NLSH_E_UNSUPPORTED);
@@ -137,16 +148,49 @@ static void test_hostile_table(void **state)
     free(bytes);
 }
 
+/* A section that says it belongs to a segment that is not there, or has a layout of the future. */
+static void test_hostile_kinds(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    for (size_t i = 0; i < sample.n_sections; i++) {
+        unsigned kind = (unsigned)sample.sections[i].kind;
+        int optional = kind > NLSH__SECTION_ROUTER;
+        const uint16_t numbers[] = {1, 2, 255, 256, UINT16_MAX};
+        for (size_t j = 0; j < 5; j++) {
+            char words[64];
+            snprintf(words, sizeof words, "no section %s of segment 0", nlsh__section_name(kind));
+            uint8_t *file = copy_of(bytes, size);
+            entry_of(file, kind)->segment = numbers[j];
+            sample_seal(file, size);
+            expect(file, size, optional ? NLSH_OK : NLSH_E_DATA, optional ? "" : words);
+            free(file);
+            file = copy_of(bytes, size);
+            unsigned known = kind < NLSH__N_KNOWN ? nlsh__known_sections[kind].version : 0;
+            assert_int_equal(entry_of(file, kind)->version, known);
+            entry_of(file, kind)->version = (uint16_t)(known + numbers[j]);
+            if (entry_of(file, kind)->version > known) {
+                sample_seal(file, size);
+                expect(file, size, optional ? NLSH_OK : NLSH_E_UNSUPPORTED,
+                       optional ? "" : "newer nlsh");
+            }
+            free(file);
+        }
+    }
+    free(bytes);
+}
+
 static void test_newer_sections(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *file = written(NLSH_U8, &size);
-    entry_of(file, SAMPLE_UNKNOWN)->flags = 0xfffffffe; /* flags of the future: ignored */
+    entry_of(file, SAMPLE_UNKNOWN)->flags = 0xfffe; /* flags of the future: ignored */
     sample_seal(file, size);
     expect(file, size, NLSH_OK, "");
     ((uint8_t *)section_of(file, SAMPLE_UNKNOWN))[5] ^= 1; /* skipped, but looked after */
-    expect(file, size, NLSH_E_DATA, "section unknown (id 77");
+    expect(file, size, NLSH_E_DATA, "section unknown (kind 77");
     ((uint8_t *)section_of(file, SAMPLE_UNKNOWN))[5] ^= 1;
     entry_of(file, SAMPLE_UNKNOWN)->flags = NLSH__SECTION_REQUIRED;
     sample_seal(file, size);
@@ -157,22 +201,23 @@ static void test_newer_sections(void **state)
 static void test_missing_sections(void **state)
 {
     (void)state;
-    for (size_t left_out = 0; left_out < 9; left_out++) {
+    for (size_t left_out = 0; left_out < 10; left_out++) {
         struct nlsh_error error;
         char words[64];
         const char *path = scratch_path("missing.nlsh");
         sample_make(&sample, NLSH_U8);
-        uint32_t id = sample.sections[left_out].id;
+        size_t last = --sample.n_sections;
+        unsigned kind = (unsigned)sample.sections[left_out].kind;
         memmove(&sample.sections[left_out], &sample.sections[left_out + 1],
-                (8 - left_out) * sizeof sample.sections[0]);
-        assert_int_equal(nlsh__index_write(path, sample.sections, 8, &error), NLSH_OK);
+                (last - left_out) * sizeof sample.sections[0]);
+        assert_int_equal(nlsh__index_write(path, sample.sections, last, &error), NLSH_OK);
         enum nlsh_status status = nlsh_index_verify(path, &error);
-        if (id > 6) {
+        if (kind > 6) {
             assert_int_equal(status, NLSH_OK);
             continue;
         }
         assert_int_equal(status, NLSH_E_DATA);
-        snprintf(words, sizeof words, "no section %s", nlsh__section_name(id));
+        snprintf(words, sizeof words, "no section %s", nlsh__section_name(kind));
         assert_non_null(strstr(error.message, words));
     }
 }
@@ -190,7 +235,7 @@ static void attack_meta(const uint8_t *bytes, size_t size, size_t offset, const 
 static void test_hostile_meta(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     static const struct {
         size_t offset, width;
@@ -198,17 +243,18 @@ static void test_hostile_meta(void **state)
         const char *words;
     } attacks[] = {
         {0, 8, 0, "0 rows"},
-        {0, 8, 36, "section ids"},
-        {0, 8, 38, "section ids"},
-        {0, 8, UINT32_MAX, "section ids"},
+        {0, 8, 36, "section rows"},
+        {0, 8, 38, "section rows"},
+        {0, 8, UINT32_MAX - 1, "section rows"},
+        {0, 8, UINT32_MAX, "2^32 - 2"},
         {0, 8, (uint64_t)1 << 32, "rows"},
         {0, 8, UINT64_MAX, "rows"},
         {0, 8, ((uint64_t)1 << 62) + 37, "rows"}, /* x 4 wraps to 148 */
         {8, 8, 1, "not those it says"},
         {16, 4, 0, "dimension 0"},
-        {16, 4, 10, "section vectors"},
-        {16, 4, 12, "section vectors"},
-        {16, 4, NLSH__MAX_DIM_U8, "section vectors"},
+        {16, 4, 10, "dimension"},
+        {16, 4, 12, "dimension"},
+        {16, 4, NLSH__MAX_DIM_U8, "dimension"},
         {16, 4, NLSH__MAX_DIM_U8 + 1, "dimension"},
         {16, 4, UINT32_MAX, "dimension"},
         {20, 4, 0, "no buckets"},
@@ -221,7 +267,10 @@ static void test_hostile_meta(void **state)
         {28, 4, 0, "stored as type 0"},
         {28, 4, 2, "stored as type 2"},
         {28, 4, 3, "stored as type 3"}, /* bytes as floats */
-        {40, 8, 1, ""},                 /* reserved: ignored */
+        {40, 4, 0, "0 segments"},
+        {40, 4, NLSH__MAX_SEGMENTS + 1, "257 segments"},
+        {40, 4, UINT32_MAX, "segments"},
+        {44, 4, 1, ""}, /* reserved: ignored */
         {56, 8, UINT64_MAX, ""},
     };
     for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++)
@@ -233,7 +282,7 @@ static void test_hostile_meta(void **state)
     /* the limit for floats */
     bytes = written(NLSH_F32, &size);
     const uint32_t dims[] = {1 << 20, (1 << 20) + 1};
-    attack_meta(bytes, size, 16, &dims[0], 4, "section vectors");
+    attack_meta(bytes, size, 16, &dims[0], 4, "router: its dimension");
     attack_meta(bytes, size, 16, &dims[1], 4, "dimension");
     free(bytes);
 }
@@ -241,7 +290,7 @@ static void test_hostile_meta(void **state)
 static void test_hostile_buckets(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     for (int b = 0; b <= SAMPLE_BUCKETS; b++) {
         const uint32_t values[] = {0, 1, 21, 36, 38, 1u << 31, UINT32_MAX};
@@ -266,10 +315,11 @@ static void test_hostile_buckets(void **state)
 static void test_hostile_targets(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     const float wrong[] = {0, 1, -0.5f, 1.5f, NAN, INFINITY, -INFINITY};
-    const size_t first = sizeof(struct nlsh__targets_header) / sizeof(float);
+    const size_t first = offsetof(struct sample, targets.points) / sizeof(float) -
+                         offsetof(struct sample, targets) / sizeof(float);
     for (size_t i = 0; i < 2 * SAMPLE_TARGETS; i++)
         for (size_t j = 0; j < 7; j++) {
             uint8_t *file = copy_of(bytes, size);
@@ -280,32 +330,80 @@ static void test_hostile_targets(void **state)
         }
     /* Tables that are not as many, as long or as ordered as the section has room for. */
     const uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 10, 11, 0x40000000u, UINT32_MAX};
-    for (size_t field = 0; field < 12; field++) {
-        if (field >= 1 && field < 4) continue; /* reserved */
+    const size_t tables = offsetof(struct sample, targets.tables) / sizeof(uint32_t) -
+                          offsetof(struct sample, targets) / sizeof(uint32_t);
+    const size_t fields[] = {0, tables, tables + 1, tables + 2, tables + 3};
+    for (size_t f = 0; f < 5; f++)
         for (size_t j = 0; j < 10; j++) {
             uint8_t *file = copy_of(bytes, size);
-            uint32_t *h = section_of(file, NLSH__SECTION_TARGETS);
-            h[field] = numbers[j];
-            struct nlsh__targets_header t;
-            memcpy(&t, h, sizeof t);
-            int lawful = t.n == 2 && t.k[0] > 0 && t.k[1] > t.k[0] && t.n_points[0] == 3 &&
-                         t.n_points[1] == 2 && t.k[2] + t.k[3] + t.n_points[2] + t.n_points[3] == 0;
+            uint32_t *h = section_of(file, NLSH__SECTION_TARGETS), *t = h + tables;
+            h[fields[f]] = numbers[j];
+            int lawful = h[0] == 2 && t[0] > 0 && t[2] > t[0] && t[1] == 3 && t[3] == 2;
             sample_seal(file, size);
             expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "target");
             free(file);
         }
-    }
     ((float *)section_of(bytes, NLSH__SECTION_TARGETS))[first + 2] = 0.5f; /* a recall twice */
     sample_seal(bytes, size);
     expect(bytes, size, NLSH_E_DATA, "target 1");
     free(bytes);
 }
 
+/* Numbers of the margins' section at the byte `at`, to a value; words: of the refusal. */
+static void attack_margins(const uint8_t *bytes, size_t size, size_t at, const void *value,
+                           const char *words)
+{
+    uint8_t *file = copy_of(bytes, size);
+    memcpy((uint8_t *)section_of(file, NLSH__SECTION_MARGINS) + at, value, 4);
+    sample_seal(file, size);
+    expect(file, size, words[0] != '\0' ? NLSH_E_DATA : NLSH_OK, words);
+    free(file);
+}
+
+#define AT(field, i)                                                                               \
+    (offsetof(struct sample, margins.field) - offsetof(struct sample, margins) + 4 * (i))
+
+static void test_hostile_margins(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    const uint32_t counts[] = {17, 1u << 30, UINT32_MAX}, zero = 0, ten = 10, one = 1;
+    for (size_t field = 0; field < 4; field++)
+        for (size_t j = 0; j < 3; j++)
+            attack_margins(bytes, size, AT(header, field), &counts[j], "margins");
+    for (size_t field = 0; field < 4; field++) /* the tables that follow end before the section */
+        attack_margins(bytes, size, AT(header, field), &zero, "length");
+    attack_margins(bytes, size, AT(k, 0), &zero, "number of neighbours");
+    attack_margins(bytes, size, AT(k, 2), &ten, "number of neighbours");
+    attack_margins(bytes, size, AT(leaf_k, 1), &one, "number of neighbours");
+    const float wrong[] = {NAN, INFINITY, -INFINITY, 2e9f, -2e9f};
+    const float losses[] = {0, 0.6f, -0.1f, 0.0005f /* again */};
+    const float below = -1, steep = 2e9f;
+    for (size_t i = 0; i < 5; i++) {
+        attack_margins(bytes, size, AT(loss, 1), &wrong[i], "share of neighbours");
+        attack_margins(bytes, size, AT(leaf_loss, 1), &wrong[i], "share of neighbours");
+        attack_margins(bytes, size, AT(margin, 14), &wrong[i], "a margin");
+        attack_margins(bytes, size, AT(leaf_margin, 5), &wrong[i], "a margin");
+        attack_margins(bytes, size, AT(header.leaf_slope, 0), &wrong[i], "slope");
+    }
+    for (size_t i = 0; i < 4; i++)
+        attack_margins(bytes, size, AT(loss, 1), &losses[i], "share of neighbours");
+    attack_margins(bytes, size, AT(margin, 3), &below, "a margin");
+    attack_margins(bytes, size, AT(leaf_margin, 3), &below,
+                   ""); /* a leaf may be better than its score */
+    attack_margins(bytes, size, AT(header.leaf_slope, 0), &steep, "slope");
+    attack_margins(bytes, size, AT(header.reserved, 0), &one, ""); /* reserved, padding: ignored */
+    attack_margins(bytes, size, AT(k, 3), &one, "");
+    free(bytes);
+}
+#undef AT
+
 /* The table of groups at the router's end. */
 static void test_hostile_groups(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_F32, &size);
     const uint32_t numbers[] = {0, 1, 2, 3, 5, 6, 7, 16, 17, UINT32_MAX};
     for (size_t i = 0; i < 3; i++)
@@ -329,7 +427,7 @@ static void test_hostile_groups(void **state)
 static void test_hostile_settings(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_U8, &size);
     char *settings = section_of(bytes, NLSH__SECTION_SETTINGS);
     size_t length = strlen(settings);
@@ -347,7 +445,7 @@ static void test_hostile_settings(void **state)
 static void test_hostile_rows(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_F32, &size);
     struct nlsh_index *index;
     struct nlsh_error error;
@@ -356,7 +454,7 @@ static void test_hostile_rows(void **state)
     for (size_t place = 0; place < SAMPLE_ROWS; place++)
         for (int i = 0; i < 3; i++) {
             uint8_t *file = copy_of(bytes, size);
-            uint32_t *stored = section_of(file, NLSH__SECTION_IDS);
+            uint32_t *stored = section_of(file, NLSH__SECTION_ROWS);
             if (stored[place] != rows[i]) {
                 stored[place] = rows[i];
                 sample_seal(file, size);
@@ -375,28 +473,28 @@ static void test_hostile_rows(void **state)
 static void test_what_verify_adds(void **state)
 {
     (void)state;
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_F32, &size);
     const float values[] = {NAN, INFINITY, -INFINITY};
     for (int i = 0; i < 3; i++) {
         uint8_t *file = copy_of(bytes, size);
         ((float *)section_of(file, NLSH__SECTION_VECTORS))[3 * SAMPLE_DIM + 2] = values[i];
         sample_seal(file, size);
-        expect(file, size, NLSH_E_DATA, "value 2 of stored row 3 is not finite");
+        expect(file, size, NLSH_E_DATA, "value 2 of the vector at place 3 is not finite");
         free(file);
     }
-    /* two ids changed places: nothing but the data hash can tell */
+    /* two rows changed places: nothing but the data hash can tell */
     uint8_t *swapped = copy_of(bytes, size);
-    uint32_t *swapped_ids = section_of(swapped, NLSH__SECTION_IDS);
-    const uint32_t first = swapped_ids[0];
-    swapped_ids[0] = swapped_ids[1];
-    swapped_ids[1] = first;
+    uint32_t *swapped_rows = section_of(swapped, NLSH__SECTION_ROWS);
+    const uint32_t first = swapped_rows[0];
+    swapped_rows[0] = swapped_rows[1];
+    swapped_rows[1] = first;
     sample_seal(swapped, size);
     expect(swapped, size, NLSH_E_DATA, "not those it says");
     free(swapped);
     /* a gap that is wider than need be is lawful; what hides in it is not */
     uint8_t *file = copy_of(bytes, size);
-    struct nlsh__index_entry *last = entry_of(file, NLSH__SECTION_CODES);
+    struct nlsh__index_entry *last = entry_of(file, NLSH__SECTION_MARGINS);
     memmove(file + last->offset + 4096, file + last->offset, last->size);
     memset(file + last->offset, 0, 4096);
     last->offset += 4096;
@@ -416,7 +514,7 @@ static void test_router_refuses(void **state)
     const char *path = scratch_path("router.nlsh");
     sample_make(&sample, NLSH_U8);
     sample.sections[5].size -= 64;
-    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, &error), NLSH_OK);
     assert_int_equal(nlsh_index_verify(path, &error), NLSH_E_DATA);
     assert_non_null(strstr(error.message, path)); /* the router cannot know it */
     assert_non_null(strstr(error.message, "router"));
@@ -427,7 +525,7 @@ static void test_random_hostility(void **state)
 {
     (void)state;
     static const uint64_t special[] = {0, 1, 2, 63, 64, 255, UINT32_MAX, INT32_MAX, UINT64_MAX};
-    size_t size;
+    size_t size = 0;
     uint8_t *bytes = written(NLSH_F32, &size);
     struct nlsh__rng rng;
     nlsh__rng_init(&rng, 20200426, 0);
@@ -461,9 +559,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile_header),   cmocka_unit_test(test_hostile_table),
-        cmocka_unit_test(test_newer_sections),   cmocka_unit_test(test_missing_sections),
-        cmocka_unit_test(test_hostile_meta),     cmocka_unit_test(test_hostile_buckets),
-        cmocka_unit_test(test_hostile_targets),  cmocka_unit_test(test_hostile_groups),
+        cmocka_unit_test(test_hostile_kinds),    cmocka_unit_test(test_newer_sections),
+        cmocka_unit_test(test_missing_sections), cmocka_unit_test(test_hostile_meta),
+        cmocka_unit_test(test_hostile_buckets),  cmocka_unit_test(test_hostile_targets),
+        cmocka_unit_test(test_hostile_margins),  cmocka_unit_test(test_hostile_groups),
         cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
         cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
         cmocka_unit_test(test_random_hostility),

@@ -35,7 +35,7 @@ static void check_round_trip(enum nlsh_type source)
     assert_int_equal(info.bucket_max, 14);
     assert_true(info.data_hash == sample.meta.data_hash);
     assert_true(info.router_weights > SAMPLE_BUCKETS);
-    assert_int_equal(info.router_weights, nlsh__router_n_weights(index->router_view));
+    assert_int_equal(info.router_weights, nlsh__router_n_weights(index->router));
     assert_int_equal(info.size_bytes, size);
     assert_string_equal(info.settings, sample.settings);
     assert_true(info.disagreement == 0.125);
@@ -46,21 +46,29 @@ static void check_round_trip(enum nlsh_type source)
     assert_int_equal(nlsh_index_segment(index, 0, &segment), 1);
     assert_int_equal(segment.n_rows, SAMPLE_ROWS);
     assert_memory_equal(segment.bucket_offsets, sample.buckets, sizeof sample.buckets);
-    assert_memory_equal(segment.rows, sample.ids, sizeof sample.ids);
+    assert_memory_equal(segment.rows, sample.rows, sizeof sample.rows);
     assert_null(segment.keys);
     assert_int_equal(nlsh_index_segment(index, 1, &segment), 0);
     assert_int_equal(nlsh_index_segment(index, 0, &unset), 0);
     assert_int_equal(unset.n_rows, 7);
-    assert_memory_equal(index->vectors, sample.sections[4].data, sample.sections[4].size);
+    const struct nlsh__segment *stored = &index->segments[0];
+    assert_memory_equal(stored->vectors, sample.sections[4].data, sample.sections[4].size);
     assert_int_equal(index->targets.n, 2);
-    assert_int_equal(index->targets.k[1], 10);
-    assert_int_equal(index->targets.n_points[0], 3);
-    assert_memory_equal(index->targets.table[1], sample.targets.points[3], 2 * 2 * sizeof(float));
-    assert_int_equal(index->codes_size, sizeof sample.codes);
-    assert_memory_equal(index->codes, sample.codes, sizeof sample.codes);
-    assert_int_equal(index->router_size, sample.router_size);
-    assert_memory_equal(index->router, sample.router, sample.router_size);
-    assert_int_equal((uintptr_t)index->router % 64, 0);
+    assert_int_equal(index->targets.tables[1].k, 10);
+    assert_int_equal(index->targets.tables[0].n_points, 3);
+    assert_memory_equal(index->targets.tables[1].points, sample.targets.points[3],
+                        2 * 2 * sizeof(float));
+    assert_int_equal(index->row_margins.n_ks, 3);
+    assert_int_equal(index->row_margins.n_losses, SAMPLE_LOSSES);
+    assert_memory_equal(index->row_margins.k, sample.margins.k, 3 * sizeof(uint32_t));
+    assert_memory_equal(index->row_margins.margin, sample.margins.margin, 15 * sizeof(float));
+    assert_int_equal(index->leaf_margins.n_ks, 2);
+    assert_memory_equal(index->leaf_margins.loss, sample.margins.leaf_loss, 3 * sizeof(float));
+    assert_memory_equal(index->leaf_margins.margin, sample.margins.leaf_margin, 6 * sizeof(float));
+    assert_true(index->leaf_slope == 0.5f);
+    const uint8_t *codes = section_of(bytes, NLSH__SECTION_CODES);
+    assert_int_equal(stored->codes->rows.n_groups, SAMPLE_GROUPS);
+    assert_memory_equal(stored->codes->rows.values, codes + sizeof sample.codes - 320, 320);
 
     /* The account of the file: in order, aligned, every section with what was written. */
     struct nlsh_section_info section = {.struct_size = sizeof section};
@@ -72,8 +80,8 @@ static void check_round_trip(enum nlsh_type source)
         assert_int_equal(section.size_bytes, sample.sections[i].size);
         assert_memory_equal(bytes + section.offset, sample.sections[i].data, section.size_bytes);
         end = section.offset + section.size_bytes;
-        assert_string_equal(section.name, nlsh__section_name(sample.sections[i].id));
-        assert_int_equal(section.used, sample.sections[i].id != SAMPLE_UNKNOWN);
+        assert_string_equal(section.name, nlsh__section_name((unsigned)sample.sections[i].kind));
+        assert_int_equal(section.used, sample.sections[i].kind != SAMPLE_UNKNOWN);
         assert_int_equal(section.segment, 0);
     }
     assert_int_equal(end, size);
@@ -124,7 +132,7 @@ static void test_smallest(void **state)
     sample_make(&sample, NLSH_U8);
     sample.meta.n_rows = sample.meta.dim = sample.meta.n_buckets = 1;
     sample.buckets[1] = 1;
-    sample.sections[1] = (struct nlsh__section_data){NLSH__SECTION_SETTINGS, "", 1};
+    sample.sections[1] = (struct nlsh__section_data){NLSH__SECTION_SETTINGS, 0, "", 1};
     sample.sections[2].size = 2 * sizeof(uint32_t);
     sample.sections[3].size = sizeof(uint32_t);
     sample.sections[4].size = 1;
@@ -136,7 +144,7 @@ static void test_smallest(void **state)
     assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
     assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_OK);
     assert_int_equal(index->targets.n, 0);
-    assert_null(index->codes);
+    assert_null(index->segments[0].codes);
     assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_int_equal(info.bucket_min, 1);
     assert_int_equal(info.bucket_max, 1);
@@ -154,11 +162,11 @@ static void test_large_and_empty_sections(void **state)
     uint8_t *large = malloc(size);
     assert_non_null(large);
     for (size_t i = 0; i < size; i++) large[i] = (uint8_t)(i * 2654435761u >> 13);
-    sample.sections[8] = (struct nlsh__section_data){(enum nlsh__section_id)1003, large, size};
-    sample.sections[9] = (struct nlsh__section_data){(enum nlsh__section_id)1000, NULL, 0};
+    sample.sections[8] = (struct nlsh__section_data){(enum nlsh__section_kind)1003, 0, large, size};
+    sample.sections[9] = (struct nlsh__section_data){(enum nlsh__section_kind)1000, 0, NULL, 0};
     sample.sections[10] = sample.sections[6]; /* targets, last */
-    sample.sections[6] = (struct nlsh__section_data){(enum nlsh__section_id)1001, NULL, 0};
-    sample.sections[11] = (struct nlsh__section_data){(enum nlsh__section_id)1002, NULL, 0};
+    sample.sections[6] = (struct nlsh__section_data){(enum nlsh__section_kind)1001, 0, NULL, 0};
+    sample.sections[11] = (struct nlsh__section_data){(enum nlsh__section_kind)1002, 0, NULL, 0};
     if (nlsh__index_write(path, sample.sections, 12, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
@@ -179,29 +187,32 @@ static void test_write_fails(void **state)
     (void)state;
     struct nlsh_error error;
     sample_make(&sample, NLSH_U8);
-    assert_int_equal(nlsh__index_write("/dev/full", sample.sections, 9, &error),
+    assert_int_equal(nlsh__index_write("/dev/full", sample.sections, sample.n_sections, &error),
                      NLSH_E_CANT_CREATE);
     assert_non_null(strstr(error.message, "/dev/full"));
     assert_non_null(strstr(error.hint, "room"));
-    assert_int_equal(
-        nlsh__index_write(scratch_path("no/such/directory"), sample.sections, 9, &error),
-        NLSH_E_CANT_CREATE);
-    assert_int_equal(nlsh__index_write(scratch, sample.sections, 9, &error), NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write(scratch_path("no/such/directory"), sample.sections,
+                                       sample.n_sections, &error),
+                     NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write(scratch, sample.sections, sample.n_sections, &error),
+                     NLSH_E_CANT_CREATE);
     const char *locked = scratch_path("locked");
     assert_int_equal(mkdir(locked, 0500), 0);
     if (geteuid() != 0) /* root may write everywhere */
-        assert_int_equal(
-            nlsh__index_write(scratch_path("locked/index"), sample.sections, 9, &error),
-            NLSH_E_CANT_CREATE);
-    assert_int_equal(nlsh__index_write("/proc/index", sample.sections, 9, &error),
+        assert_int_equal(nlsh__index_write(scratch_path("locked/index"), sample.sections,
+                                           sample.n_sections, &error),
+                         NLSH_E_CANT_CREATE);
+    assert_int_equal(nlsh__index_write("/proc/index", sample.sections, sample.n_sections, &error),
                      NLSH_E_CANT_CREATE);
     assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 0, &error),
                      NLSH_E_INTERNAL);
-    assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 257, &error),
-                     NLSH_E_INTERNAL);
+    assert_int_equal(
+        nlsh__index_write(scratch_path("x"), sample.sections, NLSH__MAX_SECTIONS + 1, &error),
+        NLSH_E_INTERNAL);
     sample.sections[8] = sample.sections[3];
-    assert_int_equal(nlsh__index_write(scratch_path("x"), sample.sections, 9, &error),
-                     NLSH_E_INTERNAL);
+    assert_int_equal(
+        nlsh__index_write(scratch_path("x"), sample.sections, sample.n_sections, &error),
+        NLSH_E_INTERNAL);
     assert_int_equal(access(scratch_path("x"), F_OK), -1);
 }
 
@@ -216,9 +227,9 @@ static void test_killed_half_way(void **state)
     size_t large_size = (size_t)3 << 20;
     uint8_t *large = calloc(large_size, 1);
     assert_non_null(large);
-    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, &error), NLSH_OK);
     sample.sections[8] =
-        (struct nlsh__section_data){(enum nlsh__section_id)1003, large, large_size};
+        (struct nlsh__section_data){(enum nlsh__section_kind)1003, 0, large, large_size};
     static const rlim_t limits[] = {0, 1, 1000, 4096, (1 << 20) + 5, 3 << 20};
     for (int i = 0; i < 6; i++) {
         pid_t child = fork();
@@ -240,7 +251,7 @@ static void test_killed_half_way(void **state)
         /* one orphan: this round's; the one before was removed by this round's writer */
         assert_int_equal(scratch_count(".killed.nlsh"), 1);
     }
-    assert_int_equal(nlsh__index_write(path, sample.sections, 9, &error), NLSH_OK);
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, &error), NLSH_OK);
     assert_int_equal(nlsh_index_verify(path, &error), NLSH_OK);
     assert_int_equal(scratch_count(".killed.nlsh"), 0);
     free(large);
@@ -254,11 +265,11 @@ static void test_replaced_while_open(void **state)
     struct nlsh_index *index;
     struct nlsh_index_info info = {.struct_size = sizeof info};
     sample_make(&sample, NLSH_U8);
-    assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, NULL), NLSH_OK);
     assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
     const uint64_t hash = sample.meta.data_hash;
     sample.meta.data_hash = 1;
-    assert_int_equal(nlsh__index_write(path, sample.sections, 9, NULL), NLSH_OK);
+    assert_int_equal(nlsh__index_write(path, sample.sections, sample.n_sections, NULL), NLSH_OK);
     assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
     assert_true(info.data_hash == hash);
     sample_use(index);

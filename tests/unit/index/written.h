@@ -43,10 +43,12 @@ static inline enum nlsh_status judge(const uint8_t *bytes, size_t size, struct n
 {
     static const char name[] = "some/index.nlsh";
     const struct nlsh__map map = sample_copy(bytes, size);
+    const struct nlsh__source_of_index source = {.name = name, .bytes = &map};
+    const struct nlsh__source_of_index whole = {.name = name, .bytes = &map, .whole = 1};
     struct nlsh_index *index = (void *)1;
     struct nlsh_error other;
     nlsh__error_clear(&other);
-    enum nlsh_status opened = nlsh__index_load(name, &map, 0, &index, &other);
+    enum nlsh_status opened = nlsh__index_load(&source, &index, &other);
     assert_int_equal(opened, other.status);
     if (opened == NLSH_OK) {
         volatile uint64_t sum = sample_use(index);
@@ -59,7 +61,7 @@ static inline enum nlsh_status judge(const uint8_t *bytes, size_t size, struct n
     nlsh_index_close(index);
 
     nlsh__error_clear(error);
-    enum nlsh_status status = nlsh__index_load(name, &map, 1, &index, error);
+    enum nlsh_status status = nlsh__index_load(&whole, &index, error);
     assert_int_equal(status, error->status);
     nlsh_index_close(index);
     if (opened != NLSH_OK) assert_true(status != NLSH_OK);
@@ -86,18 +88,18 @@ static inline struct nlsh__index_header *header_of(uint8_t *file)
     return (void *)file;
 }
 
-static inline struct nlsh__index_entry *entry_of(uint8_t *file, uint32_t id)
+static inline struct nlsh__index_entry *entry_of(uint8_t *file, unsigned kind)
 {
     struct nlsh__index_entry *e = (void *)(file + sizeof(struct nlsh__index_header));
     for (uint32_t i = 0; i < header_of(file)->n_sections; i++)
-        if (e[i].id == id) return &e[i];
-    fail_msg("no section %u", id);
+        if (e[i].kind == kind && e[i].segment == 0) return &e[i];
+    fail_msg("no section %u", kind);
     return NULL;
 }
 
-static inline void *section_of(uint8_t *file, uint32_t id)
+static inline void *section_of(uint8_t *file, unsigned kind)
 {
-    return file + entry_of(file, id)->offset;
+    return file + entry_of(file, kind)->offset;
 }
 
 static inline uint8_t *copy_of(const uint8_t *bytes, size_t size)

@@ -13,13 +13,13 @@ struct seen {
     size_t stop_after;
 };
 
-static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learned *learned,
+static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__glimpse *now,
                               struct nlsh_error *error)
 {
     struct seen *seen = user;
     struct nlsh__held_out_score score;
     assert_int_equal(epoch, seen->epochs++);
-    if (nlsh__learner_score(seen->learner, learned, SIZE_MAX, 1, 0.9, &score, error) != NLSH_OK)
+    if (nlsh__learner_glimpse(seen->learner, now, SIZE_MAX, 1, 0.9, &score, error) != NLSH_OK)
         fail();
     seen->last = score.candidates;
     return seen->epochs == seen->stop_after ? NLSH_E_INTERRUPTED : NLSH_OK;
@@ -28,7 +28,7 @@ static enum nlsh_status watch(void *user, size_t epoch, const struct nlsh__learn
 /* A point of an index's own curve at T = 2, and what the learner says. */
 static void compare_scores(const char *path, const struct nlsh_matrix *queries,
                            const struct nlsh_neighbors *truth, const struct nlsh__learner *learner,
-                           const struct nlsh__learned *learned)
+                           size_t n_rows)
 {
     struct nlsh_index *index;
     struct nlsh_curve *curve;
@@ -46,16 +46,14 @@ static void compare_scores(const char *path, const struct nlsh_matrix *queries,
         if (p->rule == NLSH_RULE_THRESHOLD && p->recall > 0.7 && low == NULL) low = p;
     }
     assert_true(two && low);
-    assert_int_equal(nlsh__learner_score(learner, learned, SIZE_MAX, 2, low->recall, &top, &error),
+    assert_int_equal(nlsh__learner_score(learner, SIZE_MAX, 2, low->recall, &top, &error), NLSH_OK);
+    assert_int_equal(nlsh__learner_score(learner, SIZE_MAX, low->value, 1.1, &threshold, &error),
                      NLSH_OK);
-    assert_int_equal(
-        nlsh__learner_score(learner, learned, SIZE_MAX, low->value, 1.1, &threshold, &error),
-        NLSH_OK);
     assert_float_equal(top.recall, two->recall, 1e-12);
     assert_float_equal(threshold.recall, low->recall, 1e-12);
     assert_float_equal(top.candidates, low->candidates, 1e-6);
     assert_float_equal(top.threshold, low->value, 1e-6);
-    assert_float_equal(threshold.candidates, (double)learned->n_rows, 0); /* out of reach */
+    assert_float_equal(threshold.candidates, (double)n_rows, 0); /* out of reach */
     nlsh_curve_free(curve);
     nlsh_index_close(index);
 }
@@ -71,7 +69,7 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     struct nlsh_error error;
     struct nlsh__job job;
     struct nlsh__learner *learner;
-    struct nlsh__learned learned;
+    int from_cache;
     size_t size, learned_size;
     small_options(&o, 12);
     o.metric = metric;
@@ -96,24 +94,24 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     other.knn = 4;
     other.n_buckets = 7;
     other.layers = 1;
-    assert_int_equal(nlsh__learner_run(learner, &other, NULL, NULL, &learned, &error), NLSH_OK);
+    assert_int_equal(nlsh__learner_run(learner, &other, NULL, &from_cache, &error), NLSH_OK);
     struct seen seen = {.learner = learner};
-    if (nlsh__learner_run(learner, &o, watch, &seen, &learned, &error) != NLSH_OK)
+    const struct nlsh__watch watcher = {watch, &seen};
+    if (nlsh__learner_run(learner, &o, &watcher, &from_cache, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     assert_int_equal(seen.epochs, o.epochs);
     struct nlsh__held_out_score score;
-    assert_int_equal(nlsh__learner_score(learner, &learned, SIZE_MAX, 1, 0.9, &score, &error),
-                     NLSH_OK);
+    assert_int_equal(nlsh__learner_score(learner, SIZE_MAX, 1, 0.9, &score, &error), NLSH_OK);
     assert_float_equal(score.candidates, seen.last, 0);
     assert_int_equal(nlsh__learner_write(learner, test_path("learned"), &error), NLSH_OK);
     uint8_t *bytes = build(&base, &o, &run, NULL, &size);
     uint8_t *learned_bytes = test_read_file(test_path("learned"), &learned_size);
     assert_int_equal(size, learned_size);
     assert_memory_equal(bytes, learned_bytes, size);
-    compare_scores(test_path("learned"), &queries, &truth, learner, &learned);
+    compare_scores(test_path("learned"), &queries, &truth, learner, base.n_rows);
     /* A watcher can end it. */
     seen = (struct seen){.learner = learner, .stop_after = 1};
-    assert_int_equal(nlsh__learner_run(learner, &o, watch, &seen, &learned, &error),
+    assert_int_equal(nlsh__learner_run(learner, &o, &watcher, &from_cache, &error),
                      NLSH_E_INTERRUPTED);
     assert_int_equal(seen.epochs, 1);
     free(bytes);

@@ -230,8 +230,9 @@ static void thresholds_follow_the_table(void **state)
     static const float table[][2] = {
         {.5f, .4f}, {.8f, .1f}, {.9f, .05f}, {.95f, .01f}, {.98f, .001f}};
     static const float hundred[][2] = {{.5f, .04f}, {.98f, .0001f}};
+    struct nlsh__target_table tables[2] = {{10, 5, table}, {1000, 2, hundred}};
     struct nlsh_index index = {
-        .targets = {.n = 1, .k = {10}, .n_points = {5}, .table = {table}},
+        .targets = {.n = 1, .tables = tables},
         .weights = weights,
         .group_weights = group_weights,
         .meta.n_buckets = 10,
@@ -251,9 +252,6 @@ static void thresholds_follow_the_table(void **state)
     assert_true(threshold_for(&index, 10, 1 - 1e-12) < 1e-10f);
     /* Two tables: between their k by the logarithm, below them the nearer one, above them as between. */
     index.targets.n = 2;
-    index.targets.k[1] = 1000;
-    index.targets.n_points[1] = 2;
-    index.targets.table[1] = hundred;
     assert_float_equal(threshold_for(&index, 3, .5), .4, 1e-6);
     assert_float_equal(threshold_for(&index, 10, .5), .4, 1e-6);
     assert_float_equal(threshold_for(&index, 100, .5), sqrt(.4 * .04), 1e-6);
@@ -261,7 +259,7 @@ static void thresholds_follow_the_table(void **state)
     assert_float_equal(threshold_for(&index, 5000, .5), .04 / sqrt(5), 1e-6);
     /* The same from fewer points, down to none: then every bucket that is possible at all. */
     index.targets.n = 1;
-    index.targets.n_points[0] = 1;
+    tables[0].n_points = 1;
     assert_true(threshold_for(&index, 10, .4) == .4f);
     assert_true(threshold_for(&index, 10, .9) < .4f && threshold_for(&index, 10, .9) > 0);
     index.targets.n = 0;
