@@ -6,7 +6,7 @@ add_custom_target(tests)
 # These run under ThreadSanitizer as well: FOLDER/test_X. The other tests add nothing there but
 # oneDNN's and libgomp's own doings.
 set(threaded_tests base/test_pool make/test_same_bytes cache/test_cache
-    router/test_train search/test_search search/test_batch graph/test_exact
+    router/test_train search/test_search search/test_batch search/test_pool graph/test_exact
     graph/test_approximate)
 add_custom_target(threads_tests)
 
