@@ -6,7 +6,7 @@ add_custom_target(tests)
 # These run under ThreadSanitizer as well: FOLDER/test_X. The other tests add nothing there but
 # oneDNN's and libgomp's own doings.
 set(threaded_tests base/test_pool make/test_same_bytes cache/test_cache
-    router/test_train search/test_search search/test_batch graph/test_exact
+    router/test_train search/test_search search/test_batch search/test_pool graph/test_exact
     graph/test_approximate)
 add_custom_target(threads_tests)
 
@@ -77,4 +77,40 @@ if(NOT NLSH_SANITIZE)
              ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${CMAKE_INSTALL_LIBDIR})
     set_tests_properties(install/consumer PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
   endif()
+endif()
+
+# Programs of other versions than the library's: each tests/growth/VERSION holds the headers of a version;
+# with them, and with them made shorter and longer, tests/growth/use.c is compiled.
+if(NOT NLSH_SANITIZE MATCHES thread)
+  set(growth ${PROJECT_SOURCE_DIR}/tests/growth)
+  file(GLOB kept_versions CONFIGURE_DEPENDS ${growth}/*/nlsh/nlsh.h)
+  foreach(header ${kept_versions})
+    string(REGEX REPLACE ".*/([^/]*)/nlsh/nlsh\\.h$" "\\1" kept ${header})
+    foreach(how as_it_is shorter longer)
+      set(target growth_${kept}_${how})
+      set(headers ${growth}/${kept})
+      set(made)
+      if(NOT how STREQUAL as_it_is)
+        set(headers ${PROJECT_BINARY_DIR}/growth/${kept}/${how})
+        foreach(name nlsh learn)
+          add_custom_command(OUTPUT ${headers}/nlsh/${name}.h
+                             COMMAND ${CMAKE_COMMAND} -E make_directory ${headers}/nlsh
+                             COMMAND sh ${growth}/change.sh ${how} ${growth}/${kept}/nlsh/${name}.h
+                                     > ${headers}/nlsh/${name}.h
+                             DEPENDS ${growth}/change.sh ${growth}/${kept}/nlsh/${name}.h VERBATIM)
+          list(APPEND made ${headers}/nlsh/${name}.h)
+        endforeach()
+      endif()
+      add_executable(${target} EXCLUDE_FROM_ALL ${growth}/use.c ${made})
+      add_dependencies(tests ${target})
+      target_include_directories(${target} BEFORE PRIVATE ${headers})
+      string(TOUPPER ${how} macro)
+      target_compile_definitions(${target} PRIVATE ${macro})
+      target_compile_options(${target} PRIVATE -Wall -Wextra -fsanitize=address)
+      target_link_options(${target} PRIVATE -fsanitize=address)
+      target_link_libraries(${target} PRIVATE nlsh-learn)
+      add_test(NAME growth/${kept}_${how} COMMAND sh ${growth}/run.sh $<TARGET_FILE:${target}>)
+      set_tests_properties(growth/${kept}_${how} PROPERTIES TIMEOUT 120 ENVIRONMENT "${environment}")
+    endforeach()
+  endforeach()
 endif()

@@ -135,8 +135,9 @@ struct nlsh_matrix {
  *   NLSH_L2      the Euclidean distance, in units of the input, >= 0
  *   NLSH_IP      the negated inner product: the largest product comes first
  *   NLSH_COSINE  the cosine distance, 1 - cos, from 0 to 2
- * rounded to f32. With IP and COSINE bytes are taken as floats. COSINE has no place for a vector of
- * zeros: an error names the row. Values are frozen: they stand in files.
+ * rounded to f32. Answers are in order before they are rounded: of two distances that read the same the
+ * farther may have the smaller row number. With IP and COSINE bytes are taken as floats. COSINE has no
+ * place for a vector of zeros: an error names the row. Values are frozen: they stand in files.
  */
 enum nlsh_metric { NLSH_L2 = 0, NLSH_IP = 1, NLSH_COSINE = 2 };
 

@@ -7,6 +7,26 @@
 
 #include "base/error.h"
 #include "base/matrix.h"
+#include "base/memory.h"
+
+/* The router would say so too, but it counts from the first row of a block. */
+static enum nlsh_status check_finite(const struct nlsh_matrix *queries, struct nlsh_error *error)
+{
+    int bytes = queries->type == NLSH_U8 || queries->type == NLSH_I8;
+    float *row;
+    if (bytes || !nlsh__is_vector_type(queries->type)) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(&row, queries->dim, sizeof *row, error);
+    for (size_t i = 0; i < queries->n_rows && status == NLSH_OK; i++) {
+        size_t d = 0;
+        nlsh__row_to_f32(nlsh__row(queries, i), queries->type, queries->dim, row);
+        while (d < queries->dim && isfinite(row[d])) d++;
+        if (d < queries->dim)
+            status = nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
+                                "query %zu: value %zu is not finite, or too large for f32", i, d);
+    }
+    nlsh__free(row);
+    return status;
+}
 
 static enum nlsh_status check_ids(const struct nlsh__neighbors *truth, size_t k,
                                   struct nlsh_error *error)
@@ -39,15 +59,8 @@ enum nlsh_status nlsh__take_truth(const struct nlsh_index *index, const struct n
         return nlsh__fail(error, NLSH_E_MISMATCH, "use the ground truth of these queries",
                           "there are %zu queries, and ground truth of %zu", queries->n_rows,
                           truth->n_rows);
-    /* The router would say so too, but it counts from the first row of a block. */
-    for (size_t i = 0; i < queries->n_rows && queries->type == NLSH_F32; i++) {
-        const float *row = nlsh__row(queries, i);
-        for (size_t d = 0; d < queries->dim; d++)
-            if (!isfinite(row[d]))
-                return nlsh__fail(error, NLSH_E_ARG, "take the query out, or replace the value",
-                                  "query %zu: value %zu is not finite", i, d);
-    }
-    return check_ids(truth, k, error);
+    NLSH_TRY(check_finite(queries, error));
+    status = check_ids(truth, k, error);
 out:
     return status;
 }

@@ -1,0 +1,408 @@
+/*
+ * nlsh.h - open a Neural LSH index, inspect it, search it.
+ *
+ * libnlsh needs libc, libm and pthreads, nothing else. It never prints, exits or touches signals.
+ * Making an index is the work of another library on top of it: <nlsh/learn.h>, libnlsh-learn.
+ *
+ * What holds for every call, unless it says otherwise:
+ * - Statuses. A call that can fail returns enum nlsh_status and, where `error` is not NULL, tells in
+ *   words what was wrong. Every such call may return NLSH_E_NOMEM. On an error `*out` is NULL and other
+ *   outputs are unspecified.
+ * - Pointers are borrowed for the call only. A pointer must not be NULL where nothing says it may be.
+ * - Threads. An index may be used by any number of threads. A searcher or a pool serves one call at a
+ *   time. `_free` and `_close` accept NULL.
+ * - Structs that may grow begin with `struct_size`, the sizeof of the caller's own declaration, so
+ *   that programs and libraries of different versions understand each other:
+ *     options  are filled by their _init() function, which is told that size. Members that an older
+ *              program does not have take their defaults. A member that an older library does not
+ *              know must be 0, or the call returns NLSH_E_UNSUPPORTED.
+ *     answers  have struct_size set by the caller before the call. Only members inside that size are
+ *              written.
+ *   A struct_size that is not set is NLSH_E_ARG. Structs without one are frozen and never change.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef NLSH_NLSH_H
+#define NLSH_NLSH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define NLSH_API __attribute__((visibility("default")))
+#define NLSH_MUST_USE __attribute__((warn_unused_result))
+#else
+#define NLSH_API
+#define NLSH_MUST_USE
+#endif
+
+#define NLSH_VERSION_MAJOR 0
+#define NLSH_VERSION_MINOR 2
+#define NLSH_VERSION_PATCH 0
+#define NLSH_TEXT_(x) #x
+#define NLSH_DOTTED_(major, minor, patch)                                                          \
+    NLSH_TEXT_(major) "." NLSH_TEXT_(minor) "." NLSH_TEXT_(patch)
+/* "0.2.0", of this header. */
+#define NLSH_VERSION NLSH_DOTTED_(NLSH_VERSION_MAJOR, NLSH_VERSION_MINOR, NLSH_VERSION_PATCH)
+
+/* The version of the library that runs. The text is constant. */
+NLSH_API const char *nlsh_version(void);
+
+/* The instruction set that the kernels use, e.g. "scalar", "avx2" or "amx"; constant text. The
+ * environment variable NLSH_CPU caps it, and is read once, at the first call that needs it. A name
+ * that it does not know makes nlsh_index_open() fail. */
+NLSH_API const char *nlsh_cpu(void);
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* Values are frozen: they may be stored and compared across versions. */
+enum nlsh_status {
+    NLSH_OK = 0,
+    NLSH_E_ARG = 1,         /* the caller's argument or option is outside its meaning */
+    NLSH_E_NOMEM = 2,       /* memory could not be had */
+    NLSH_E_NO_INPUT = 3,    /* an input file does not exist or may not be read */
+    NLSH_E_IO = 4,          /* reading or writing failed half-way */
+    NLSH_E_CANT_CREATE = 5, /* an output cannot be created or completed (permission, disk full) */
+    NLSH_E_DATA = 6,        /* an input's content is damaged, or not what it says it is */
+    NLSH_E_MISMATCH = 7,    /* two inputs do not belong together (dimension, type, content hash) */
+    NLSH_E_UNSUPPORTED = 8, /* what was asked for is not in this library or on this machine */
+    NLSH_E_INTERRUPTED = 9, /* the caller's progress function asked to stop */
+    NLSH_E_INTERNAL = 10    /* a bug in nlsh: please report it */
+};
+
+/* What went wrong, in words for a person. Belongs to the caller; may be NULL in every call. Frozen. */
+struct nlsh_error {
+    enum nlsh_status status;
+    char message[512]; /* which input, which value, what is wrong with it */
+    char hint[256];    /* what to do about it; empty where there is nothing to say */
+};
+
+/* A constant name for a status, "NLSH_E_DATA"; "unknown status" for any other number. */
+NLSH_API const char *nlsh_status_name(enum nlsh_status status);
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Where the libraries' memory comes from. Both are called from any thread. Frozen. */
+struct nlsh_allocator {
+    /* size bytes, aligned to alignment (a power of two, at most 64); NULL where there are none. */
+    void *(*allocate)(void *user, size_t size, size_t alignment);
+    /* What allocate() gave, never NULL. */
+    void (*release)(void *user, void *memory);
+    void *user;
+};
+
+/*
+ * nlsh_set_allocator() - memory of the process's own choice in place of malloc's.
+ *
+ *  allocator  copied; NULL: malloc's again
+ * Call it before any other function of the libraries: NLSH_E_ARG where memory of theirs is in use. Files
+ * are mapped, and large copies of them, by the system all the same. In libnlsh-learn it serves what is
+ * nlsh's own; libraries that it uses have theirs. Threads: no other call may run meanwhile.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_set_allocator(const struct nlsh_allocator *allocator,
+                                                           struct nlsh_error *error);
+
+/* ---- vectors --------------------------------------------------------------------------------- */
+
+/* Values are frozen. F16 is IEEE binary16, BF16 the upper half of an F32. I32 is of ids, not of vectors. */
+enum nlsh_type {
+    NLSH_U8 = 1,
+    NLSH_I8 = 2,
+    NLSH_F32 = 3,
+    NLSH_I32 = 4,
+    NLSH_F16 = 5,
+    NLSH_BF16 = 6,
+    NLSH_F64 = 7
+};
+
+/* A borrowed view of rows in memory, in the machine's byte order. Frozen. F16, BF16 and F64 are
+ * converted to F32 where they are read; an F64 too large for that is an error that names the row. */
+struct nlsh_matrix {
+    const void *data; /* the first row: dim values of type */
+    size_t n_rows;
+    size_t dim;
+    enum nlsh_type type;
+    size_t stride; /* bytes from one row to the next, at least a row's; 0: no gaps */
+};
+
+/*
+ * What makes a vector near. A distance, of what was found as of a radius, is smaller where a vector is
+ * nearer, and is
+ *   NLSH_L2      the Euclidean distance, in units of the input, >= 0
+ *   NLSH_IP      the negated inner product: the largest product comes first
+ *   NLSH_COSINE  the cosine distance, 1 - cos, from 0 to 2
+ * rounded to f32. Answers are in order before they are rounded: of two distances that read the same the
+ * farther may have the smaller row number. With IP and COSINE bytes are taken as floats. COSINE has no
+ * place for a vector of zeros: an error names the row. Values are frozen: they stand in files.
+ */
+enum nlsh_metric { NLSH_L2 = 0, NLSH_IP = 1, NLSH_COSINE = 2 };
+
+/* "l2", "ip", "cosine"; "unknown" for any other number. */
+NLSH_API const char *nlsh_metric_name(enum nlsh_metric metric);
+
+/* A vector's name: what the caller gave it when the index was made, or else its row number in the base,
+ * from 0. Any number but NLSH_NO_KEY. */
+#define NLSH_NO_KEY UINT64_MAX
+
+/* ---- progress -------------------------------------------------------------------------------- */
+
+/*
+ * Called now and then from the thread that made the call, never from a worker.
+ *
+ *  stage  what is being done, e.g. "k-NN graph"; the pointer is constant for a stage
+ *  done   of total units; total is 0 where it is not known; done == total ends the stage
+ * Returns 0 to go on; anything else stops the call with NLSH_E_INTERRUPTED.
+ */
+typedef int nlsh_progress_fn(void *user, const char *stage, uint64_t done, uint64_t total);
+
+/* ---- an index -------------------------------------------------------------------------------- */
+
+struct nlsh_index;
+
+/* What of an index is read into memory when it is opened. Copies lie on huge pages where the system
+ * gives them, which searches gain from. */
+enum nlsh_memory {
+    NLSH_MEMORY_MAP = 0,   /* nothing: the file is mapped, its pages come as they are touched */
+    NLSH_MEMORY_CODES = 1, /* all but the vectors, which stay in the map */
+    NLSH_MEMORY_ALL = 2    /* the whole file; it may then be removed or truncated */
+};
+
+struct nlsh_open_options {
+    size_t struct_size;
+    enum nlsh_memory memory; /* default NLSH_MEMORY_MAP */
+};
+
+/* The defaults; size is sizeof *options. */
+NLSH_API void nlsh_open_options_init(struct nlsh_open_options *options, size_t size);
+
+/*
+ * nlsh_index_open() - open an index file.
+ *
+ *  path     a file that nlsh_build() wrote
+ *  options  or NULL: the defaults
+ *  out      the index; NULL on error
+ * Checks the header, the tables and the rows' numbers, not the sections' checksums (nlsh_index_verify()
+ * does). A damaged file may therefore give wrong answers, but never a crash, a key that is not in it, or
+ * one twice. A mapped file must not be truncated while it is open.
+ * Returns NLSH_OK, NLSH_E_ARG, NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_UNSUPPORTED (NLSH_CPU
+ * names an unknown instruction set; the file was made by a newer nlsh and needs it).
+ * Threads: any number may use the index. Cost: 4 bytes read a row, and those of the options.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_index_open(const char *path, const struct nlsh_open_options *options, struct nlsh_index **out,
+                struct nlsh_error *error);
+
+/*
+ * nlsh_index_open_memory() - open an index that lies in memory.
+ *
+ *  bytes    [size] an index file's content. With NLSH_MEMORY_MAP borrowed until the index is closed, and
+ *           aligned to 64 bytes: else NLSH_E_ARG. With the others copied (ALL) or borrowed in part (CODES).
+ *  name     what errors call it; copied
+ * Otherwise nlsh_index_open().
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_index_open_memory(const void *bytes, size_t size, const char *name,
+                       const struct nlsh_open_options *options, struct nlsh_index **out,
+                       struct nlsh_error *error);
+
+/* Every searcher and pool made from the index must be freed first. */
+NLSH_API void nlsh_index_close(struct nlsh_index *index);
+
+/*
+ * nlsh_index_verify() - read a whole index file and compare every section with its checksum; check
+ * too that the vectors have the index's data hash and that no key is there twice.
+ *
+ * Returns NLSH_OK where all agree, NLSH_E_DATA with the section's name where one does not; the
+ * other statuses are nlsh_index_open()'s. Cost: two passes over the file, 4 bytes of memory a row, 12
+ * where it has keys.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_verify(const char *path,
+                                                          struct nlsh_error *error);
+
+/* What an index holds. Pointers live as long as the index. */
+struct nlsh_index_info {
+    size_t struct_size;
+    size_t n_rows;       /* vectors, without those that were deleted */
+    size_t dim;          /* their dimension */
+    enum nlsh_type type; /* of the stored vectors: NLSH_U8, NLSH_I8 or NLSH_F32 */
+    enum nlsh_metric metric;
+    size_t n_buckets;      /* m */
+    size_t bucket_min;     /* vectors in the smallest bucket */
+    size_t bucket_max;     /* and in the largest */
+    uint64_t data_hash;    /* XXH3-64 of the base vectors: see docs/index-format.md */
+    size_t router_weights; /* number of weights of the network */
+    size_t size_bytes;     /* of the file */
+    const char *settings;  /* JSON: how the index was built; not NUL inside, NUL at its end */
+    double disagreement;   /* share of vectors that the router would put in another bucket */
+    unsigned format;       /* version of the file's format */
+    size_t n_segments;     /* sets of rows: nlsh_index_segment() */
+    int has_keys;          /* 1: the caller's keys; 0: row numbers */
+};
+
+/* NLSH_OK or NLSH_E_ARG. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_info(const struct nlsh_index *index,
+                                                        struct nlsh_index_info *out,
+                                                        struct nlsh_error *error);
+
+/* One part of the file, for an account of where the bytes go. */
+struct nlsh_section_info {
+    size_t struct_size;
+    const char *name; /* constant; "unknown" for a section of a newer nlsh */
+    uint64_t offset, size_bytes;
+    size_t segment; /* the set of rows that it belongs to; 0 also where it belongs to all */
+    int used; /* 0: this library does not know the section, or not its version, and left it out */
+};
+
+/* The i-th section; returns 0 where there is none, or where out's struct_size is not set. */
+NLSH_API int nlsh_index_section(const struct nlsh_index *index, size_t i,
+                                struct nlsh_section_info *out);
+
+/* Rows that were written together. Views into the index, as long as that lives. */
+struct nlsh_segment {
+    size_t struct_size;
+    size_t n_rows;
+    const uint32_t *bucket_offsets; /* [n_buckets + 1] bucket b holds places [b] to [b + 1] - 1 */
+    const uint32_t *rows; /* [n_rows] the row number in the segment's base at each place */
+    const uint64_t *keys; /* [n_rows] by row number; NULL: the row number is the key */
+};
+
+/* The i-th segment; returns 0 where there is none, or where out's struct_size is not set. */
+NLSH_API int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out);
+
+/* ---- search ---------------------------------------------------------------------------------- */
+
+/* Which vectors an answer may hold: those that pass both tests that are set. Frozen. */
+struct nlsh_filter {
+    /* Bit r % 64 of word r / 64 is 1 where row number r may be returned, or NULL. Rows from n_bits on may
+     * not. */
+    const uint64_t *bits;
+    size_t n_bits;
+    /* Other than 0 where a key may be returned, or NULL. Called from the threads that search. */
+    int (*allows)(void *user, uint64_t key);
+    void *user;
+};
+
+struct nlsh_search_options {
+    size_t struct_size;
+    size_t k; /* neighbours wanted a query, 1 to the number of vectors; default 10 */
+    /* T. A whole number from 1 to 2^32: scan the T most probable buckets. Between 0 and 1: scan every
+     * bucket whose probability exceeds T, and at least the best one. 0: use recall. Default 0. */
+    double probes;
+    /* Used where probes is 0: the recall@k wanted, above 0 and below 1. The build measured, on
+     * held-out vectors, which threshold reaches which recall. Default 0.95. */
+    double recall;
+    /* Vectors a query whose exact distance is computed, out of those whose short codes were
+     * compared; 0: as many as the build measured that k needs. Default 0. With probes >= the
+     * number of buckets every distance is exact, and so is the answer. */
+    size_t rerank;
+    size_t n_threads; /* of nlsh_search_batch(): 1 to 4096; default 1 */
+    /* Borrowed; or NULL, the default: all. What is not allowed counts as not there. The buckets are
+     * chosen as without it, so a filter that goes with the vectors' content may find fewer than k. */
+    const struct nlsh_filter *filter;
+};
+
+/* The defaults; size is sizeof *options. */
+NLSH_API void nlsh_search_options_init(struct nlsh_search_options *options, size_t size);
+
+/* What each query cost: arrays of the caller's, [n_queries], any of them NULL. */
+struct nlsh_search_stats {
+    size_t struct_size;
+    uint32_t *probes;     /* buckets scanned */
+    uint32_t *candidates; /* distinct vectors scanned, by their codes or exactly */
+    uint32_t *ranked;     /* vectors whose exact distance was computed */
+};
+
+/* Scratch for searching an index, for one thread at a time. */
+struct nlsh_searcher;
+
+/* NLSH_OK or NLSH_E_ARG. The index must outlive it. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index,
+                                                             struct nlsh_searcher **out,
+                                                             struct nlsh_error *error);
+NLSH_API void nlsh_searcher_free(struct nlsh_searcher *searcher);
+
+/*
+ * nlsh_search() - the k nearest neighbours of each query, approximately, one query at a time.
+ *
+ *  queries    [n x dim], the index's dimension, any type of vectors, finite, and of a length whose square
+ *             f32 can hold. n may be 0. An index of I8 takes U8 queries as the numbers that they are.
+ *  options    or NULL: the defaults. n_threads is not used.
+ *  keys       [n x k] out, ascending by (distance, row number); a missing slot holds NLSH_NO_KEY
+ *  distances  [n x k] out, +infinity where missing; or NULL. The answer is ranked by the true distance,
+ *             in integers where base and query are bytes.
+ *  stats      or NULL
+ * Returns NLSH_OK; NLSH_E_ARG (an option outside its range; a query that is not finite, or too long, or of
+ * zeros where the metric is cosine: the message counts queries from 0); NLSH_E_MISMATCH (dimension or
+ * type); NLSH_E_NOMEM (k grew). On error outputs are unspecified.
+ * Threads: one call at a time a searcher. Cost: O(weights + candidates x dim) a query.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_search(struct nlsh_searcher *searcher, const struct nlsh_matrix *queries,
+            const struct nlsh_search_options *options, uint64_t *keys, float *distances,
+            struct nlsh_search_stats *stats, struct nlsh_error *error);
+
+/*
+ * nlsh_search_range() - every vector within a radius in the buckets that are scanned.
+ *
+ *  query            one row, as for nlsh_search()
+ *  options          or NULL: the defaults. k says which thresholds a recall stands for (those measured for k
+ *                   neighbours); rerank and n_threads are not used.
+ *  radius           a distance of the metric: L2 and COSINE >= 0, IP any number (-p: products of at least p)
+ *  keys, distances  [capacity] out, ascending by (distance, row number); distances may be NULL
+ *  n_found          out: may exceed capacity; then the nearest capacity are written
+ * Statuses and threads as nlsh_search()'s; NLSH_E_ARG too for a radius outside its range or not one query.
+ * What lies in buckets that are not scanned is not found. Cost: an exact distance of every candidate.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_search_range(struct nlsh_searcher *searcher, const struct nlsh_matrix *query,
+                  const struct nlsh_search_options *options, double radius, uint64_t *keys,
+                  float *distances, size_t capacity, size_t *n_found, struct nlsh_error *error);
+
+/*
+ * nlsh_route() - the router's answer: how probable it is that a neighbour lies in each bucket.
+ *
+ *  queries        [n x dim], as for nlsh_search()
+ *  probabilities  [n x n_buckets] f32 out; each row sums to 1, but for rounding
+ * Statuses and threads as nlsh_search()'s. Cost: O(weights) a query.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_route(struct nlsh_searcher *searcher,
+                                                   const struct nlsh_matrix *queries,
+                                                   float *probabilities, struct nlsh_error *error);
+
+/* Threads and their searchers, kept for many batches. */
+struct nlsh_searcher_pool;
+
+/* n_threads from 1 to 4096, the caller's own among them. NLSH_OK or NLSH_E_ARG. The index must outlive it. */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_searcher_pool_create(const struct nlsh_index *index, size_t n_threads,
+                          struct nlsh_searcher_pool **out, struct nlsh_error *error);
+NLSH_API void nlsh_searcher_pool_free(struct nlsh_searcher_pool *pool);
+
+/*
+ * nlsh_searcher_pool_search() - nlsh_search() of many queries at once: the same answers.
+ *
+ * Queries are brought into an order in which they share what they read. options->n_threads is not used.
+ * Threads: one call at a time a pool. Cost: as nlsh_search(), over the pool's threads; memory for inputs of
+ * at most 16,384 queries at a time stays with the pool.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_searcher_pool_search(struct nlsh_searcher_pool *pool, const struct nlsh_matrix *queries,
+                          const struct nlsh_search_options *options, uint64_t *keys,
+                          float *distances, struct nlsh_search_stats *stats,
+                          struct nlsh_error *error);
+
+/* The same once, with options->n_threads threads that are made and ended by the call. Any number of
+ * threads may call it for one index at the same time. */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                  const struct nlsh_search_options *options, uint64_t *keys, float *distances,
+                  struct nlsh_search_stats *stats, struct nlsh_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
