@@ -9,6 +9,7 @@
 
 #include "inputs.h"
 #include "talk.h"
+#include "timing.h"
 
 int answers_create(size_t n, size_t k, struct answers *out)
 {

@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 
 /* How good some answers are: means over the queries. */
 struct score {

@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "near.h"
 #include "output.h"
 #include "talk.h"
+#include "timing.h"
 #include "verbs.h"
 
 enum { max_list = 32 };

@@ -9,9 +9,11 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "settings.h"
 #include "talk.h"
+#include "timing.h"
 #include "tune.h"
 #include "verbs.h"
 

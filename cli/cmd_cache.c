@@ -6,9 +6,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "args.h"
 #include "cache/directory.h"
+#include "near.h"
 #include "nlsh/learn.h"
-#include "options.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
 #include "verbs.h"

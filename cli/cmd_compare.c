@@ -17,6 +17,7 @@
 #include "answers.h"
 #include "inputs.h"
 #include "models.h"
+#include "numbers.h"
 #include "output.h"
 #include "results.h"
 #include "talk.h"

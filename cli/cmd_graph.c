@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
+#include "timing.h"
 #include "verbs.h"
 
 static int report(const struct args *args, const char *path, const struct nlsh_neighbors *found,

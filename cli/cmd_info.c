@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
 #include "verbs.h"

@@ -13,6 +13,7 @@
 #include "answers.h"
 #include "compare.h"
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "results.h"
 #include "talk.h"

@@ -1,14 +1,15 @@
 /*
- * help.c - --help, the man page and the bash completion, all from the table in options.c.
+ * help.c - --help, the man page and the bash completion, all from the tables in verbs/.
  *
  * Help begins with examples, because that is what most come for.
  */
+#include "help.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "nlsh/learn.h"
-#include "options.h"
 
 static const char *const group_names[N_GROUPS] = {"Files",    "Neighbours", "Tuning",
                                                   "Settings", "Run",        "Talk"};

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/matrix.h"
+#include "signals.h"
 #include "talk.h"
 
 /* ---- files by -type -------------------------------------------------------------------------- */
@@ -71,7 +72,7 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
     talk_stage_end();
     out->matrix = *nlsh_vectors_matrix(out->vectors);
     out->format = nlsh_vectors_format(out->vectors);
-    if (talk_stopped()) {
+    if (signal_came()) {
         loaded_free(out);
         error.status = NLSH_E_INTERRUPTED;
         return talk_failed(&error);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "signals.h"
 #include "talk.h"
 
 static const char *const cannot_write_hint =
@@ -92,13 +93,13 @@ int output_open(const char *path, struct output *out)
         output_abort(out);
         return cannot_write(path, code);
     }
-    talk_remove_on_kill(out->temporary);
+    signal_removes(out->temporary);
     return 0;
 }
 
 static void output_release(struct output *output)
 {
-    talk_remove_on_kill(NULL);
+    signal_removes(NULL);
     free(output->target);
     free(output->temporary);
     memset(output, 0, sizeof *output);

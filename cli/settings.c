@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "near.h"
 #include "talk.h"
 
 int settings_read(const struct args *args, struct nlsh_build_options *options)

@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 
 /* The defaults, then --config, then the flags. 0 or an exit code after saying why. */
 int settings_read(const struct args *args, struct nlsh_build_options *options);

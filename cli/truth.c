@@ -8,6 +8,7 @@
 
 #include "baselines/methods.h"
 #include "talk.h"
+#include "timing.h"
 
 /* The exact scan is timed on so many queries: enough for a mean, over in a second. */
 enum { timed_queries = 200 };

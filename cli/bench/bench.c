@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "talk.h"
+#include "timing.h"
 
 enum {
     fewest_queries = 50,

@@ -11,6 +11,7 @@
 
 #include "bench/bench.h"
 #include "talk.h"
+#include "timing.h"
 
 enum {
     max_list = 32,

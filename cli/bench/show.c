@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "numbers.h"
 #include "output.h"
 #include "report/plot.h"
 #include "talk.h"

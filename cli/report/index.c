@@ -9,6 +9,7 @@
 
 #include "answers.h"
 #include "inputs.h"
+#include "numbers.h"
 #include "report/plot.h"
 #include "report/report.h"
 #include "talk.h"

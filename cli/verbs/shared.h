@@ -1,0 +1,28 @@
+/* shared.h - flags that mean the same for several verbs. */
+#ifndef NLSH_CLI_VERBS_SHARED_H
+#define NLSH_CLI_VERBS_SHARED_H
+
+#include "verbs/verb.h"
+
+extern const struct flag flag_base;          /* -d, needed */
+extern const struct flag flag_base_of_index; /* -d where the index has the vectors too */
+extern const struct flag flag_queries;
+extern const struct flag flag_index; /* -i, to read */
+extern const struct flag flag_gt;
+extern const struct flag flag_type;
+extern const struct flag flag_config;
+extern const struct flag flag_n;
+extern const struct flag flag_threads; /* for what is not timed */
+extern const struct flag flag_memory;
+extern const struct flag flag_cache;
+extern const struct flag flag_no_cache;
+extern const struct flag flag_progress;
+extern const struct flag flag_quiet;      /* with the short name -q */
+extern const struct flag flag_quiet_long; /* where -q names the queries */
+extern const struct flag flag_json;
+extern const struct flag flag_help;
+
+/* Those of tuning, up to NULL: tune.c. */
+extern const struct flag *const tune_flags[];
+
+#endif
