@@ -1,6 +1,6 @@
 #!/bin/sh
 # page_buckets.sh BUILD WORK - the second half of docs/results.md (bench/page.sh), from what
-# bench/run.sh left in WORK: candidates, recall asked and reached, the seed's table, building.
+# bench/run.sh left in WORK: candidates, recall asked and reached, the earlier project's table, building.
 set -eu
 nlsh=$1/nlsh work=$2
 measured=$(cat "$work/measured")
@@ -157,15 +157,16 @@ for pair in $measured; do
 done
 cat <<END
 
-## The seed's table
+## The earlier project's table
 
-The seed (Neural LSH in Python and C++) says for MNIST, as speed-up over its own exact scan in floats:
+The earlier project (Neural LSH in Python and C++), from which this one began, says for MNIST, as
+speed-up over its own exact scan in floats:
 recall >= .99 at 10 to 12 times, .96 to .97 at 38 to 40 times, "lower recall" at up to 200 times.
 Ours, single query, the fastest setting that reaches each recall, all timed in one process: "exact" is
-our own best exact scan of the same data, "plain" a float loop in C, which is what the seed's speed-ups
+our own best exact scan of the same data, "plain" a float loop in C, which is what the earlier project's speed-ups
 refer to.
 
-| data | recall@10 at least | reached | candidates | queries a second | times exact | times plain | seed |
+| data | recall@10 at least | reached | candidates | queries a second | times exact | times plain | earlier project |
 |---|---|---|---|---|---|---|---|
 END
 for set_ in $(echo "$measured" | tr ' ' '\n' | sed 's/:.*//' | uniq); do

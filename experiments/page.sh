@@ -60,7 +60,7 @@ verdict() {
 by() {
     calc 'd = 100 * (a - b) / b; printf "%.0f %% %s", (d < 0 ? -d : d), (d < 0 ? "fewer" : "more")' "$1" "$2"
 }
-way_name() { if [ "$1" = hard ]; then echo "hard labels, the seed's"; else echo 'soft labels, ours'; fi; }
+way_name() { if [ "$1" = hard ]; then echo "hard labels (the earlier project's)"; else echo 'soft labels (ours)'; fi; }
 
 # ---- tables --------------------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ partition() {
     # shellcheck disable=SC2086
     points=$(calc 'printf "%.1f and %.1f", 100 * (a - b), 100 * (c - d)' "$(most $recall_p)" "$(least $recall_p)" "$(most $recall_n)" "$(least $recall_n)")
     v=$(calc 'print (a - 1 > 1.5 * (b - 1) ? "Confirmed" : b - 1 > 1.5 * (a - 1) ? "Refuted" : "Neither outweighs the other")' "$p" "$n")
-    printf '\n- **%s.** At recall .95 the worst partition of these needs %s times the candidates of the best, the worst network %s times. With T fixed at 5, as the seed counts, they move recall by %s points; but there more buckets simply scan less.\n' \
+    printf '\n- **%s.** At recall .95 the worst partition of these needs %s times the candidates of the best, the worst network %s times. With T fixed at 5, as the earlier project counts, they move recall by %s points; but there more buckets simply scan less.\n' \
         "$v" "$p" "$n" "$points"
     note "$set_ partition"
 }
@@ -284,12 +284,12 @@ regimes() {
     claim 'IVF-Flat and Neural LSH in three regimes'
     cat <<'END'
 
-Times faster than a plain float scan in C, which is what the seed's speed-ups mean, and in brackets
+Times faster than a plain float scan in C, which is what the earlier project's speed-ups mean, and in brackets
 than our own best exact scan; one thread, one query at a time, one process, as many cells as buckets.
 "same scan": the learned buckets behind the exact scan that IVF-Flat uses, so that only the bucketing
 differs; "nlsh": as `nlsh search` does it, with short codes.
 
-| regime | seed: IVF-Flat | seed: Neural LSH | IVF-Flat | same scan | nlsh |
+| regime | earlier project: IVF-Flat | earlier project: Neural LSH | IVF-Flat | same scan | nlsh |
 |---|---|---|---|---|---|
 END
     x='"%.0fx (%.1fx)", $9, $8' r='"%.4f at %.0fx (%.1fx)", $4, $9, $8'
@@ -330,17 +330,18 @@ title_of() {
 cat <<END
 # Experiments
 
-What the seed of this project found on MNIST, looked at again; then the same on Fashion-MNIST and on a
-million SIFT vectors, which the seed never finished. Made by \`./dev experiments\` (experiments/run.sh,
+This project began from an earlier one, Neural LSH in Python and C++. Here is what the earlier project
+found on MNIST, looked at again; then the same on Fashion-MNIST and on a million SIFT vectors, which it
+never finished. Made by \`./dev experiments\` (experiments/run.sh,
 experiments/page.sh), $(date -u +%Y-%m-%d), on $(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo) ($("$nlsh" version --json |
     sed -n 's/.*"cpu": "\([^"]*\)".*/\1/p'), $(nproc) cores). A second run takes every step from
 out/experiments and says so.
 
 How to read it. All figures are for the 10,000 test queries, N = 10. ".95" is the mean number of
 candidates (vectors scanned) a query where recall@10 reaches .95 with a threshold on the router's
-probability, read off the curve of \`nlsh evaluate\`; fewer is better. The seed fixes T, the number of
+probability, read off the curve of \`nlsh evaluate\`; fewer is better. The earlier project fixes T, the number of
 buckets, and compares recall: the column "recall@10, T = 5". A claim is confirmed or refuted where
-candidates at .95 differ by more than a margin: twice what other seeds of the random numbers make of
+candidates at .95 differ by more than a margin: twice what other random seeds make of
 the same settings, 3 % at least; within it the two are level. Each table changes one setting at a time.
 An empty cell: no threshold down to 1e-6 reaches that recall.
 END
@@ -351,7 +352,7 @@ for set_ in mnist fashion-mnist sift1m; do
     printf '\n## %s\n\nFrom `%s`' "$(title_of $set_)" "$(tail -n 1 "$work/$set_/base.soft.key" | sed 's/^measure [^ ]* [^ ]* //')"
     for way in hard soft; do
         s=$(spread $way)
-        if [ -n "$s" ]; then printf '; %s: other seeds differ by %s %%, so the margin is %s %%' "$(way_name $way)" "$s" "$(margin $way)"; fi
+        if [ -n "$s" ]; then printf '; %s: other random seeds differ by %s %%, so the margin is %s %%' "$(way_name $way)" "$s" "$(margin $way)"; fi
     done
     echo .
     if [ -s "$work/$set_/absent" ]; then

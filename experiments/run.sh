@@ -135,8 +135,8 @@ try() { # SET ID SETTINGS...
     step "$set_" "$id" measure "$set_" "$id" "$*"
 }
 
-# The sweeps: one setting at a time from where the seed ended, with its labels (hard) and with ours
-# (soft); a plain network without groups, as the seed's. What is said later counts. On the larger set
+# The sweeps: one setting at a time from where the earlier project (Neural LSH in Python and C++) ended, with its labels (hard) and with ours
+# (soft); a plain network without groups, as the earlier project's. What is said later counts. On the larger set
 # fewer of them, from our partition: there a partition costs more than an index here.
 sweep() { # SET
     set_=$1

@@ -268,8 +268,8 @@ static enum nlsh_status choose_nodes(struct nlsh__build *b, struct nlsh_error *e
         NLSH_TRY(train(b, b->report.partitioner, b->bucket_of, trial_epochs(b), error));
         double ns = query_nanoseconds(b, tried[i]);
         nlsh__job_note(b->job,
-                       "auto: %zu nodes need %.0f candidates for recall .95 on held-out vectors, "
-                       "some %.1f us a query",
+                       "auto: with %zu nodes a held-out vector needs %.0f candidates for recall "
+                       ".95, in about %.1f us",
                        tried[i], b->calibration.candidates_95, ns / 1000);
         if (ns >= least) continue;
         least = ns;

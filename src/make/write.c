@@ -126,8 +126,8 @@ static enum nlsh_status make_codes(struct nlsh__build *b, struct nlsh__encode *e
         double ns = scan_nanoseconds(&cost, code_bytes, row_bytes);
         if (choose)
             nlsh__job_note(b->job,
-                           "codes of %zu bytes: of %.0f vectors scanned %.0f are ranked exactly, "
-                           "some %.1f us",
+                           "codes of %zu bytes: a query scans %.0f of them and ranks %.0f vectors "
+                           "exactly, in about %.1f us",
                            code_bytes, cost.candidates, cost.ranked, ns / 1000);
         if (ns >= least && *bytes != NULL) {
             nlsh__free(one);
@@ -173,8 +173,8 @@ static enum nlsh_status make_leaves(struct nlsh__build *b, const struct nlsh__en
                                   thresholds, b->job, *bytes, *size, &leaves, error));
     double scanned = fmin(NLSH__GROUP * leaves, c->candidates_95);
     keep |= scanned < WORTH_LEAVES * c->candidates_95;
-    nlsh__job_note(b->job, "leaves: recall .95 scans some %.0f of %.0f vectors%s", scanned,
-                   c->candidates_95, keep ? "" : "; not kept");
+    nlsh__job_note(b->job, "leaves: for recall .95 a query scans about %.0f of %.0f codes%s",
+                   scanned, c->candidates_95, keep ? "" : "; not kept");
     if (keep) {
         b->report.held_out_scanned = scanned;
     } else {
