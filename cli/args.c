@@ -112,7 +112,9 @@ static int check_number(const struct flag *flag, const char *text)
     bool good = isfinite(value) && value >= flag->min && value <= flag->max;
     if (flag->kind == FLAG_COUNT) good = good && text[strspn(text, "0123456789")] == '\0';
     if (good) return 0;
-    if (isinf(flag->max)) {
+    if (isinf(flag->min)) {
+        snprintf(range, sizeof range, "a number");
+    } else if (isinf(flag->max)) {
         snprintf(range, sizeof range, "a number not below %g", flag->min);
     } else {
         snprintf(range, sizeof range, "a %snumber from %.16g to %.16g",
@@ -134,12 +136,22 @@ static int check_list(const struct flag *flag, const char *text)
     }
 }
 
-static int check_choice(const struct flag *flag, const char *text)
+/* A value that is one of the words in any case of letters becomes that word. */
+static bool fold_choice(const char *argument, char *value)
+{
+    char word[64];
+    for (size_t i = 0; choice_at(argument, i, word, sizeof word); i++) {
+        if (strcasecmp(word, value) != 0) continue;
+        memcpy(value, word, strlen(word));
+        return true;
+    }
+    return false;
+}
+
+static int check_choice(const struct flag *flag, char *text)
 {
     char word[64], dashed[64], hint[128];
-    for (size_t i = 0; choice_at(flag->argument, i, word, sizeof word); i++) {
-        if (strcmp(word, text) == 0) return 0;
-    }
+    if (fold_choice(flag->argument, text)) return 0;
     bool near = choice_suggest(flag->argument, text, word, sizeof word);
     snprintf(hint, sizeof hint, near ? "did you mean %s?" : "it is one of %s",
              near ? word : flag->argument);
@@ -147,19 +159,25 @@ static int check_choice(const struct flag *flag, const char *text)
                       flag_dashed(flag->name, dashed), text);
 }
 
-static int check_value(const struct flag *flag, const char *text)
+/* The library judges settings, and knows its words in small letters only. */
+static void fold_setting(const struct flag *flag, char *value)
+{
+    if (!fold_choice(flag->argument, value)) (void)fold_choice("{auto}", value);
+}
+
+static int check_value(const struct flag *flag, char *text)
 {
     switch (flag->kind) {
     case FLAG_COUNT:
     case FLAG_REAL: return check_number(flag, text);
     case FLAG_LIST: return check_list(flag, text);
     case FLAG_CHOICE: return check_choice(flag, text);
+    case FLAG_SETTING: fold_setting(flag, text); break;
     case FLAG_SWITCH:
     case FLAG_TEXT:
     case FLAG_IN:
     case FLAG_OUT:
-    case FLAG_DIR:
-    case FLAG_SETTING: break;
+    case FLAG_DIR: break;
     }
     return 0;
 }
@@ -169,10 +187,10 @@ static int check_value(const struct flag *flag, const char *text)
 /* One flag at argv[*at]; moves *at over its value. */
 static int parse_flag(int argc, char **argv, int *at, struct args *out)
 {
-    const char *word = argv[*at];
-    const char *name = word + (word[1] == '-' ? 2 : 1);
+    char *word = argv[*at];
+    char *name = word + (word[1] == '-' ? 2 : 1);
     size_t length = strcspn(name, "=");
-    const char *value = name[length] == '=' ? name + length + 1 : NULL;
+    char *value = name[length] == '=' ? name + length + 1 : NULL;
     size_t index;
     char dashed[64];
 
@@ -184,9 +202,9 @@ static int parse_flag(int argc, char **argv, int *at, struct args *out)
             return talk_error(EXIT_USAGE, NULL, "%s takes no value, so =%s means nothing", dashed,
                               value);
         }
-        value = "";
+        value = argv[*at] + strlen(argv[*at]); /* empty */
     } else if (value == NULL) {
-        const char *next = *at + 1 < argc ? argv[*at + 1] : NULL;
+        char *next = *at + 1 < argc ? argv[*at + 1] : NULL;
         if (next == NULL || (next[0] == '-' && next[1] != '\0' && !is_number(next))) {
             return talk_error(EXIT_USAGE, flag->help, "%s needs a value: %s %s", dashed, dashed,
                               flag->argument);

@@ -7,14 +7,16 @@
 struct args {
     const struct verb *verb;
     const struct flag *flags[MAX_FLAGS]; /* all of the verb */
-    const char *values[MAX_FLAGS];       /* as given; NULL where not. A switch holds "" */
+    /* As given, NULL where not; a choice in small letters. A switch holds "". */
+    const char *values[MAX_FLAGS];
     size_t n_flags;
     const char *words[MAX_WORDS];
     size_t n_words;
 };
 
 /* argv[0] is the first argument behind the verb. Returns 0, or 2 after saying what is wrong;
- * `--help` anywhere sets *wants_help and returns 0. */
+ * `--help` anywhere sets *wants_help and returns 0. Words of argv are borrowed, and choices among them
+ * written over in small letters. */
 int args_parse(const struct verb *verb, int argc, char **argv, struct args *out, bool *wants_help);
 
 /* The values; name must be a flag of the verb. */

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "json.h"
 #include "signals.h"
 #include "talk.h"
 
@@ -173,10 +174,10 @@ int finish_stdout(void)
 
 int print_json(json_t *value)
 {
-    if (value == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY);
+    if (!json_write(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)) {
+        return talk_error(EXIT_BUG, NULL, "out of memory");
+    }
     putchar('\n');
-    json_decref(value);
     return finish_stdout();
 }
 

@@ -8,7 +8,6 @@
  */
 #include "talk.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,12 +15,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "json.h"
+#include "layout.h"
 #include "numbers.h"
 #include "signals.h"
+#include "text.h"
 #include "timing.h"
 
 enum progress_mode { PROGRESS_NEVER, PROGRESS_BAR, PROGRESS_JSON };
@@ -86,13 +87,11 @@ void talk_configure(bool quiet, const char *progress)
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
+/* Where memory runs out there is one event less. */
 static void write_json_line(json_t *event)
 {
-    char *text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    if (text != NULL) fprintf(stderr, "%s\n", text);
+    if (json_write(event, stderr, JSON_COMPACT | JSON_REAL_PRECISION(6))) fputc('\n', stderr);
     fflush(stderr);
-    free(text);
-    json_decref(event);
 }
 
 static void bar_hide(void)
@@ -115,9 +114,12 @@ static void labelled(const char *label, const char *colour, const char *text)
     }
 }
 
-static int say_error(int code, const char *message, const char *hint)
+static int say_error(int code, const char *raw_message, const char *raw_hint)
 {
-    bool has_hint = hint != NULL && hint[0] != '\0';
+    char message[1024], hint[1536];
+    bool has_hint = raw_hint != NULL && raw_hint[0] != '\0';
+    text_shown(raw_message, message, sizeof message);
+    text_shown(has_hint ? raw_hint : "", hint, sizeof hint);
     pthread_mutex_lock(&lock);
     bar_hide();
     bar.stage = NULL; /* the thread draws nothing from here on */
@@ -125,11 +127,11 @@ static int say_error(int code, const char *message, const char *hint)
     if (talk.progress == PROGRESS_JSON) {
         json_t *event =
             json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit", code);
-        if (event != NULL && has_hint) json_object_set_new(event, "hint", json_string(hint));
+        if (event != NULL && has_hint) json_set(&event, "hint", json_string(hint));
         if (event != NULL) {
             write_json_line(event);
             return code;
-        } /* a name that is not UTF-8: say it as text */
+        } /* no memory: say it as text */
     }
     fflush(stdout);
     labelled("error", "1;31", message);
@@ -164,16 +166,18 @@ static void say_line_locked(const char *line)
 {
     if (talk.progress == PROGRESS_JSON) {
         json_t *event = json_pack("{s:s, s:s}", "event", "note", "text", line);
-        if (event != NULL) write_json_line(event);
+        write_json_line(event);
         return;
     }
     bar_hide();
     fprintf(stderr, "%s\n", line);
 }
 
-static void say_line(const char *line)
+static void say_line(const char *raw)
 {
+    char line[1024];
     if (talk.quiet) return;
+    text_shown(raw, line, sizeof line);
     pthread_mutex_lock(&lock);
     say_line_locked(line);
     pthread_mutex_unlock(&lock);
@@ -196,13 +200,6 @@ void talk_note(void *user, const char *sentence)
 }
 
 /* ---- the bar --------------------------------------------------------------------------------- */
-
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    return 80;
-}
 
 /* The bar itself: width cells, eighths of a cell where the terminal can show them. */
 static void put_cells(char *to, size_t to_size, size_t width, double share)
@@ -236,7 +233,7 @@ static void bar_draw(double now)
     bool counts = strchr(bar.stage, ':') != NULL; /* in its text, and better than we can */
     const char *on = talk.colour ? "\033[32m" : "", *off = talk.colour ? "\033[0m" : "";
     const char *wipe = talk.terminal && !talk.dumb ? "\033[K" : "";
-    size_t columns = terminal_columns();
+    size_t columns = layout_columns(stderr);
 
     if (bar.total == 0) {
         /* How much there is to do is not known: how long it has been at it. */
@@ -276,9 +273,9 @@ static void bar_json(double now)
     if (event == NULL) return;
     if (elapsed > 0 && bar.done > bar.first) {
         double a_second = (double)(bar.done - bar.first) / elapsed;
-        json_object_set_new(event, "rate", json_real(a_second));
+        json_set(&event, "rate", json_real(a_second));
         if (bar.total >= bar.done) {
-            json_object_set_new(event, "eta", json_real((double)(bar.total - bar.done) / a_second));
+            json_set(&event, "eta", json_real((double)(bar.total - bar.done) / a_second));
         }
     }
     write_json_line(event);
@@ -296,7 +293,7 @@ static void stage_end(void)
     if (talk.progress == PROGRESS_JSON) {
         json_t *event =
             json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds", elapsed);
-        if (event != NULL) write_json_line(event);
+        write_json_line(event);
     } else if (talk.progress == PROGRESS_BAR && elapsed >= worth_a_line_seconds) {
         fprintf(stderr, "%-20s %s\n", stage, text_seconds(elapsed, seconds));
     }
@@ -363,14 +360,16 @@ int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
     start_drawing();
     pthread_mutex_lock(&lock);
     double now = now_seconds();
-    if (bar.stage == NULL || !same_stage(bar.stage, stage)) {
+    char text[sizeof bar.text];
+    text_shown(stage, text, sizeof text);
+    if (bar.stage == NULL || !same_stage(bar.stage, text)) {
         stage_end();
         bar.stage = bar.text;
         bar.began = now;
         bar.first = done;
         bar.drawn = now; /* the first 0.1 s pass without a bar, so short stages do not flicker */
     }
-    snprintf(bar.text, sizeof bar.text, "%s", stage);
+    memcpy(bar.text, text, sizeof text);
     bar.done = done > bar.first ? done : bar.first;
     bar.total = total;
     if (now - bar.drawn >= redraw_seconds) draw(now);

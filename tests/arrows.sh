@@ -78,9 +78,9 @@ for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     done
 done
 
-# Inside the command includes go one way: signals, exits, numbers, text, timing; then talk; then the
+# Inside the command includes go one way: signals, exits, numbers, text, timing, layout, json; then talk; then the
 # tables of verbs, and near; then args; then all else. A file may include what stands before it.
-order='signals exits numbers text timing talk verbs/verb verbs/shared near args'
+order='signals exits numbers text timing layout json talk verbs/verb verbs/shared near args'
 before=''
 for name in $order; do
     for file in cli/"$name".[ch]; do

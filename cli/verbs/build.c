@@ -16,6 +16,15 @@ static const struct flag *const build_flags[] = {
         .help = "tune: search for settings, as `nlsh tune` does; -i then names the run"},
     &flag_type,
     &flag_config,
+    &(const struct flag){.name = "keys",
+                         .kind = FLAG_IN,
+                         .argument = "FILE",
+                         .help =
+                             "the vectors' keys, which searches then answer with in place of row "
+                             "numbers: text with a whole number a line, or .ivecs or .npy of whole "
+                             "numbers"},
+    &(const struct flag){.name = "force",
+                         .help = "overwrite INDEX where it is of other vectors, or no index"},
     &flag_threads,
     &flag_cache,
     &flag_no_cache,
@@ -43,7 +52,7 @@ const struct verb verb_build = {
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
     .examples = {{"an index with the settings that measure best",
                   "nlsh build -d base.fvecs -i my.nlsh"},
-                 {"as the original scripts had it",
+                 {"a command line of the earlier project (in Python and C++)",
                   "nlsh build -d sift/sift_base.fvecs -i my_index.bin -type sift --knn 10 -m 128 "
                   "--imbalance 0.03"},
                  {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},

@@ -25,8 +25,11 @@ static const struct flag flag_radius = {
     .kind = FLAG_REAL,
     .group = GROUP_SEARCH,
     .argument = "RADIUS",
+    .min = -HUGE_VAL,
     .max = HUGE_VAL,
-    .help = "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift"};
+    .help =
+        "radius of the R-near neighbours; 2000 for -type mnist, 2800 for sift; of an index with "
+        "--metric ip -12 means products of at least 12"};
 
 static const struct flag flag_range = {
     .name = "range",
@@ -112,7 +115,7 @@ const struct verb verb_search = {
                    "model NAME.nlsh, and models_compare.csv beside them has a row for each model "
                    "and T. Without -o they go to the folder of the list.",
     .examples = {{"ten neighbours each, at recall .95", "nlsh search -i my.nlsh -q query.fvecs"},
-                 {"as the original scripts had it",
+                 {"a command line of the earlier project (in Python and C++)",
                   "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin -o "
                   "results.txt -type sift -N 10 -T 5"},
                  {"every bucket whose probability exceeds 0.05",

@@ -70,7 +70,7 @@ size_t verb_flags(const struct verb *verb, const struct flag *out[MAX_FLAGS])
 
 const char *flag_dashed(const char *name, char buffer[64])
 {
-    /* -type and -range are written with one dash: command lines from courses have them so. */
+    /* The earlier project (in Python and C++) wrote -type and -range; so do we. */
     bool single = strlen(name) == 1 || strcmp(name, "type") == 0 || strcmp(name, "range") == 0;
     snprintf(buffer, 64, "%s%s", single ? "-" : "--", name);
     return buffer;
