@@ -9,6 +9,7 @@
 
 #include "inputs.h"
 #include "talk.h"
+#include "timing.h"
 
 int answers_create(size_t n, size_t k, struct answers *out)
 {
@@ -99,66 +100,96 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
 
 /* ---- search ---------------------------------------------------------------------------------- */
 
-static enum nlsh_status find_singly(const struct nlsh_index *index,
-                                    const struct nlsh_matrix *queries,
-                                    const struct nlsh_search_options *options, const char *stage,
-                                    struct answers *a, struct nlsh_error *error)
-{
+/* Who answers: one searcher query by query, or a pool many at a time. */
+struct finder {
+    const struct nlsh_matrix *queries;
+    const struct nlsh_search_options *options;
+    struct answers *answers;
     struct nlsh_searcher *searcher;
-    double spent = 0;
-    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
-    for (size_t i = 0; i < a->n && status == NLSH_OK; i++) {
-        struct nlsh_matrix one = matrix_rows(queries, i, 1);
-        struct nlsh_search_stats stats = stats_from(&a->stats, i);
-        double began = now_seconds();
-        status = nlsh_search(searcher, &one, options, a->keys + i * a->k, a->distances + i * a->k,
-                             &stats, error);
-        spent += now_seconds() - began;
-        bool pause = i % 64 == 63 || i + 1 == a->n;
-        if (status == NLSH_OK && pause && talk_progress(NULL, stage, i + 1, a->n)) {
-            status = error->status = NLSH_E_INTERRUPTED;
-        }
-    }
-    nlsh_searcher_free(searcher);
-    a->seconds = spent / (double)a->n;
-    return status;
+    struct nlsh_searcher_pool *pool;
+    size_t step; /* queries in a call */
+};
+
+static enum nlsh_status finder_create(const struct nlsh_index *index, struct finder *f,
+                                      struct nlsh_error *error)
+{
+    bool threads = f->options->n_threads > 1;
+    f->step = threads ? 4096 : 1;
+    if (!threads) return nlsh_searcher_create(index, &f->searcher, error);
+    return nlsh_searcher_pool_create(index, f->options->n_threads, &f->pool, error);
 }
 
-static enum nlsh_status find_threaded(const struct nlsh_index *index,
-                                      const struct nlsh_matrix *queries,
-                                      const struct nlsh_search_options *options, const char *stage,
-                                      struct answers *a, struct nlsh_error *error)
+static enum nlsh_status find_some(struct finder *f, size_t i, size_t n, struct nlsh_error *error)
 {
-    enum { step = 4096 };
-    struct nlsh_searcher_pool *pool;
-    double spent = 0;
-    enum nlsh_status status = nlsh_searcher_pool_create(index, options->n_threads, &pool, error);
-    for (size_t i = 0; i < a->n && status == NLSH_OK; i += step) {
-        size_t n = a->n - i < step ? a->n - i : step;
-        struct nlsh_matrix some = matrix_rows(queries, i, n);
-        struct nlsh_search_stats stats = stats_from(&a->stats, i);
+    struct answers *a = f->answers;
+    struct nlsh_matrix some = matrix_rows(f->queries, i, n);
+    struct nlsh_search_stats stats = stats_from(&a->stats, i);
+    uint64_t *keys = a->keys + i * a->k;
+    float *distances = a->distances + i * a->k;
+    if (f->pool == NULL) {
+        return nlsh_search(f->searcher, &some, f->options, keys, distances, &stats, error);
+    }
+    return nlsh_searcher_pool_search(f->pool, &some, f->options, keys, distances, &stats, error);
+}
+
+/* Every query once. again: a pass for its time alone, which the bar counts no queries of. */
+static enum nlsh_status find_pass(struct finder *f, const char *stage, bool again, double *spent,
+                                  struct nlsh_error *error)
+{
+    size_t total = f->answers->n;
+    *spent = 0;
+    for (size_t i = 0; i < total; i += f->step) {
+        size_t n = total - i < f->step ? total - i : f->step;
         double began = now_seconds();
-        status = nlsh_searcher_pool_search(pool, &some, options, a->keys + i * a->k,
-                                           a->distances + i * a->k, &stats, error);
-        spent += now_seconds() - began;
-        if (status == NLSH_OK && talk_progress(NULL, stage, i + n, a->n)) {
-            status = error->status = NLSH_E_INTERRUPTED;
+        enum nlsh_status status = find_some(f, i, n, error);
+        *spent += now_seconds() - began;
+        if (status != NLSH_OK) return status;
+        bool pause = f->step > 1 || i % 64 == 63 || i + n == total;
+        if (pause && (again ? talk_progress(NULL, "timing", 0, 0)
+                            : talk_progress(NULL, stage, i + n, total))) {
+            return error->status = NLSH_E_INTERRUPTED;
         }
     }
-    nlsh_searcher_pool_free(pool);
-    a->seconds = spent / (double)a->n;
-    return status;
+    return NLSH_OK;
+}
+
+static int find(const struct nlsh_index *index, struct finder *f, const char *stage, bool timed)
+{
+    struct nlsh_error error = {0};
+    struct passes passes = {.n = 0};
+    double spent;
+    enum nlsh_status status = finder_create(index, f, &error);
+    while (status == NLSH_OK) {
+        status = find_pass(f, stage, passes.n > 0, &spent, &error);
+        if (status != NLSH_OK) break;
+        passes_add(&passes, spent, f->answers->n);
+        if (!timed || passes_enough(&passes)) break;
+    }
+    nlsh_searcher_free(f->searcher);
+    nlsh_searcher_pool_free(f->pool);
+    if (status != NLSH_OK) return talk_failed(&error);
+    talk_stage_end();
+    f->answers->timing = passes_timing(&passes);
+    return 0;
 }
 
 int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                  const struct nlsh_search_options *options, const char *stage,
                  struct answers *answers)
 {
-    struct nlsh_error error = {0};
-    enum nlsh_status status = options->n_threads > 1
-                                  ? find_threaded(index, queries, options, stage, answers, &error)
-                                  : find_singly(index, queries, options, stage, answers, &error);
-    return status == NLSH_OK ? 0 : talk_failed(&error);
+    struct finder f = {.queries = queries, .options = options, .answers = answers};
+    return find(index, &f, stage, true);
+}
+
+int answers_warm(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                 const struct nlsh_search_options *options, const char *stage,
+                 const struct answers *answers)
+{
+    enum { WARM_QUERIES = 1000 };
+    struct answers some = *answers;
+    struct finder f = {.queries = queries, .options = options, .answers = &some};
+    if (some.n > WARM_QUERIES) some.n = WARM_QUERIES;
+    return find(index, &f, stage, false);
 }
 
 /* ---- settings -------------------------------------------------------------------------------- */

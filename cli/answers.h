@@ -4,8 +4,9 @@
 
 #include <jansson.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
+#include "timing.h"
 
 /* How good some answers are: means over the queries. */
 struct score {
@@ -20,7 +21,7 @@ struct answers {
     uint64_t *keys;                 /* [n x k] */
     float *distances;               /* [n x k] */
     struct nlsh_search_stats stats; /* arrays [n] */
-    double seconds;                 /* mean a query */
+    struct timing timing;
     struct score score;
 };
 
@@ -34,11 +35,17 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
 /* The arrays' places from query i on. */
 struct nlsh_search_stats stats_from(const struct nlsh_search_stats *stats, size_t i);
 
-/* Searches the index for all queries, timed: query by query on one thread, or as a whole with
- * options->n_threads. stage is the progress bar's. Fills all but the score. */
+/* Searches the index for all queries, query by query on one thread or as a whole with
+ * options->n_threads, and again until there are enough passes for a time. stage is the progress bar's.
+ * Fills all but the score. */
 int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                  const struct nlsh_search_options *options, const char *stage,
                  struct answers *answers);
+
+/* Searches for the first of the queries once, so that pages are in memory. Writes over answers' arrays. */
+int answers_warm(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                 const struct nlsh_search_options *options, const char *stage,
+                 const struct answers *answers);
 
 /* ---- settings ---------------------------------------------------------------------------- */
 

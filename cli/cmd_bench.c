@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "near.h"
 #include "output.h"
 #include "talk.h"
+#include "timing.h"
+#include "truth.h"
 #include "verbs.h"
 
 enum { max_list = 32 };
@@ -55,7 +59,7 @@ static int read_methods(const struct args *args, bool *wanted)
     while (true) {
         size_t length = strcspn(at, ","), i = 0;
         snprintf(word, sizeof word, "%.*s", (int)length, at);
-        while (i < n_bench_kinds && strcmp(bench_kinds[i].word, word) != 0) i++;
+        while (i < n_bench_kinds && strcasecmp(bench_kinds[i].word, word) != 0) i++;
         if (i == n_bench_kinds) {
             bool is_near = choice_suggest(all, word, near, sizeof near);
             snprintf(hint, sizeof hint, is_near ? "did you mean %s?" : "it is any of %s",
@@ -158,6 +162,11 @@ static int prepare(struct bench *b, const bool *wanted)
     if (code == 0 && nlsh_ground_truth(&b->base.matrix, &b->queries.matrix, NLSH_L2, b->k, &b->run,
                                        &b->truth, &error) != NLSH_OK) {
         code = talk_failed(&error);
+    }
+    for (size_t i = 0;
+         code == 0 && b->index != NULL && b->info.has_keys && i < b->truth.n_rows * b->truth.k;
+         i++) {
+        b->truth.ids[i] = key_of_row(b->index, b->truth.ids[i]);
     }
     return code == 0 ? answers_create(b->queries.matrix.n_rows, b->k, &b->answers) : code;
 }

@@ -4,15 +4,22 @@
  */
 #include <jansson.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/names.h"
 #include "inputs.h"
+#include "json.h"
+#include "keys.h"
+#include "layout.h"
+#include "numbers.h"
 #include "output.h"
 #include "settings.h"
 #include "talk.h"
+#include "timing.h"
 #include "tune.h"
 #include "verbs.h"
 
@@ -21,6 +28,16 @@ static const char *const stage_names[NLSH_N_STAGES] = {"k-NN graph", "partition"
 static const char *const stage_keys[NLSH_N_STAGES] = {"graph", "partition", "train", "write"};
 
 /* ---- what is printed ------------------------------------------------------------------------- */
+
+/* "knn            20         neighbours of ...", wrapped. What stands behind ";" in a setting's help
+ * explains auto, which is resolved here. */
+static void print_setting(const struct nlsh_setting *setting, const char *value)
+{
+    char help[512];
+    int at = printf("%-14s %-10s ", setting->name, value);
+    snprintf(help, sizeof help, "%.*s", (int)strcspn(setting->help, ";"), setting->help);
+    layout_wrapped(stdout, help, (size_t)at, 26, layout_columns(stdout));
+}
 
 static int print_dry_run(const struct args *args, const struct nlsh_build_options *options,
                          const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
@@ -36,10 +53,9 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
     printf("%-14s %s x %zu %s\n", "vectors", text_count(base->n_rows, a), base->dim,
            type_name(base->type));
     for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
-        if (!nlsh_build_options_get(options, setting->name, text, sizeof text)) continue;
-        /* What stands behind ";" in the help explains auto, which is resolved here. */
-        printf("%-14s %-10s %.*s\n", setting->name, text, (int)strcspn(setting->help, ";"),
-               setting->help);
+        if (nlsh_build_options_get(options, setting->name, text, sizeof text)) {
+            print_setting(setting, text);
+        }
     }
     printf("%-14s about %s, %s of memory, an index of %s\n", "forecast",
            text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
@@ -60,13 +76,13 @@ static void say_report(const char *path, const struct nlsh_build_options *option
              text_bytes(report->index_bytes, a), options->n_buckets,
              nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), 100 * report->edge_cut,
              report->loss);
-    if (isfinite(report->held_out_candidates) && report->held_out_candidates > 0) {
-        int fewer = report->held_out_scanned < report->held_out_candidates;
-        talk_say("recall .95 on held-out vectors takes %s %s%s a query",
-                 text_count((uint64_t)llround(report->held_out_candidates), b),
-                 fewer ? "vectors, of which leaves leave some " : "scanned vectors",
-                 fewer ? text_count((uint64_t)llround(report->held_out_scanned), a) : "");
-    }
+    if (!isfinite(report->held_out_candidates) || report->held_out_candidates <= 0) return;
+    text_count((uint64_t)llround(report->held_out_candidates), a);
+    text_count((uint64_t)llround(report->held_out_scanned), b);
+    bool fewer = report->held_out_scanned < report->held_out_candidates;
+    talk_say("recall .95 on held-out vectors: a query needs the buckets of %s vectors%s%s%s", a,
+             fewer ? ", and with leaves scans about " : "", fewer ? b : "",
+             fewer ? " of them" : "");
 }
 
 static json_t *report_json(const char *path, const struct nlsh_build_options *options,
@@ -74,9 +90,9 @@ static json_t *report_json(const char *path, const struct nlsh_build_options *op
 {
     json_t *stages = json_object();
     for (int i = 0; i < NLSH_N_STAGES; i++) {
-        json_object_set_new(stages, stage_keys[i],
-                            json_pack("{s:f, s:b}", "seconds", report->seconds[i], "from_cache",
-                                      report->from_cache[i] != 0));
+        json_set(&stages, stage_keys[i],
+                 json_pack("{s:f, s:b}", "seconds", report->seconds[i], "from_cache",
+                           report->from_cache[i] != 0));
     }
     return json_pack(
         "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o, s:o}", "index", json_name(path),
@@ -122,13 +138,53 @@ static int build_loaded(const struct args *args, const struct loaded *base,
     return print_json(report_json(path, options, &report, total));
 }
 
+/* An index is replaced without --force only where it is of the same vectors: it can then be made again. */
+static int check_target(const struct args *args, const struct nlsh_matrix *base)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_index *index;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    struct stat st;
+    const char *path = args_text(args, "i");
+    if (args_given(args, "force") || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
+    if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) {
+        return talk_error(EXIT_CANNOT_WRITE, "give another name, or --force to overwrite it",
+                          "%s is there, and is no index that this nlsh can open", path);
+    }
+    (void)!nlsh_index_info(index, &info, NULL);
+    bool same = info.data_hash == nlsh_data_hash(base);
+    nlsh_index_close(index);
+    if (same) return 0;
+    return talk_error(EXIT_CANNOT_WRITE, "give another name, or --force to overwrite it",
+                      "%s holds an index of other vectors", path);
+}
+
+static int build_from(const struct args *args, const struct loaded *base,
+                      struct nlsh_build_options *options)
+{
+    uint64_t *keys = NULL;
+    int code = args_given(args, "dry-run") ? 0 : check_target(args, &base->matrix);
+    if (code == 0 && args_given(args, "keys")) {
+        code = keys_read(args_text(args, "keys"), base->matrix.n_rows, &keys);
+    }
+    options->keys = keys;
+    if (code == 0) code = build_loaded(args, base, options);
+    free(keys);
+    return code;
+}
+
 int cmd_build(const struct args *args)
 {
     struct nlsh_build_options options;
     struct loaded base;
     int code;
-    const char *inputs[] = {args_text(args, "d"), args_text(args, "config")};
-    if (strcmp(args_text(args, "mode"), "tune") == 0) return cmd_tune(args);
+    const char *inputs[] = {args_text(args, "d"), args_text(args, "config"),
+                            args_text(args, "keys")};
+    if (strcmp(args_text(args, "mode"), "tune") == 0) {
+        return args_given(args, "keys") ? talk_error(EXIT_USAGE, "leave it out",
+                                                     "--keys is for a build, and this is tuning")
+                                        : cmd_tune(args);
+    }
     if (tune_flag_given(args, &code)) return code;
     if (!args_given(args, "i") && !args_given(args, "dry-run")) {
         return talk_error(EXIT_USAGE, "usage: nlsh build -d BASE -i INDEX [flags]",
@@ -136,11 +192,11 @@ int cmd_build(const struct args *args)
     }
     code = settings_read(args, &options);
     if (code == 0 && !args_given(args, "dry-run")) {
-        code = output_check_file(args_text(args, "i"), "-i", inputs, 2);
+        code = output_check_file(args_text(args, "i"), "-i", inputs, 3);
     }
     if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
     if (code != 0) return code;
-    code = build_loaded(args, &base, &options);
+    code = build_from(args, &base, &options);
     loaded_free(&base);
     return code;
 }

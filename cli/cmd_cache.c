@@ -6,28 +6,33 @@
 #include <string.h>
 #include <time.h>
 
+#include "args.h"
 #include "cache/directory.h"
+#include "json.h"
+#include "near.h"
 #include "nlsh/learn.h"
-#include "options.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
+#include "text.h"
 #include "verbs.h"
 
 static int list_json(const char *dir, const struct nlsh__cache_file *entries, size_t n)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(
-            array, json_pack("{s:s, s:s, s:I, s:I, s:b}", "name", entries[i].name, "what",
-                             entries[i].what, "bytes", (json_int_t)entries[i].size_bytes, "mtime",
-                             (json_int_t)entries[i].mtime, "damaged", entries[i].damaged != 0));
+        json_add(&array,
+                 json_pack("{s:o, s:o, s:I, s:I, s:b}", "name", json_name(entries[i].name), "what",
+                           json_name(entries[i].what), "bytes", (json_int_t)entries[i].size_bytes,
+                           "mtime", (json_int_t)entries[i].mtime, "damaged",
+                           entries[i].damaged != 0));
     }
     return print_json(json_pack("{s:o, s:o}", "directory", json_name(dir), "entries", array));
 }
 
 static int list_text(const char *dir, const struct nlsh__cache_file *entries, size_t n)
 {
-    char size[32], when[32];
+    char size[32], when[32], what[sizeof entries->what];
     uint64_t total = 0;
     for (size_t i = 0; i < n; i++) {
         time_t seconds = (time_t)entries[i].mtime;
@@ -37,7 +42,8 @@ static int list_text(const char *dir, const struct nlsh__cache_file *entries, si
             strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local) == 0) {
             snprintf(when, sizeof when, "-");
         }
-        printf("%9s  %s  %s%s\n", text_bytes(entries[i].size_bytes, size), when, entries[i].what,
+        printf("%9s  %s  %s%s\n", text_bytes(entries[i].size_bytes, size), when,
+               text_shown(entries[i].what, what, sizeof what),
                entries[i].damaged ? "  (damaged: it will be made anew)" : "");
     }
     talk_say("%s: %zu entr%s, %s", dir, n, n == 1 ? "y" : "ies", text_bytes(total, size));

@@ -8,7 +8,6 @@
  */
 #include "compare.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +15,12 @@
 
 #include "answers.h"
 #include "inputs.h"
+#include "json.h"
 #include "models.h"
+#include "numbers.h"
 #include "output.h"
 #include "results.h"
+#include "settings.h"
 #include "talk.h"
 #include "text.h"
 #include "truth.h"
@@ -28,7 +30,7 @@ struct row {
     const struct model *model;
     const struct nlsh_search_options *asked;
     struct score score;
-    double seconds;
+    struct timing timing;
 };
 
 struct compare {
@@ -129,16 +131,11 @@ static int check_outputs(const struct compare *c, const char *list)
 
 /* ---- the work -------------------------------------------------------------------------------- */
 
-/* The queries that a model answers before any that count: its pages are then in memory. */
-enum { warm_up = 1000 };
-
 static int warm(struct compare *c, const struct model *m)
 {
     struct nlsh_search_options options = c->points[0];
-    struct answers some = c->answers;
-    if (some.n > warm_up) some.n = warm_up;
-    options.k = some.k;
-    return answers_find(m->index, &c->queries.matrix, &options, m->name, &some);
+    options.k = c->answers.k;
+    return answers_warm(m->index, &c->queries.matrix, &options, m->name, &c->answers);
 }
 
 static int run_model(struct compare *c, const struct model *m, struct results *results)
@@ -157,8 +154,10 @@ static int run_model(struct compare *c, const struct model *m, struct results *r
         score_answers(&c->answers, c->answers.n, &c->truth, &row->score);
         if (c->of.metric == NLSH_IP) row->score.factor = NAN;
         c->answers.score = row->score;
-        row->seconds = c->answers.seconds;
-        if (results != NULL) code = results_add(results, m->index, &c->points[i], &c->answers);
+        row->timing = c->answers.timing;
+        code = truth_check(c->args, &c->answers, &c->truth);
+        if (code == 0 && results != NULL)
+            code = results_add(results, m->index, &c->points[i], &c->answers);
         c->n_rows++;
     }
     return code;
@@ -204,7 +203,7 @@ static int prepare(struct compare *c)
     if (code == 0) code = answers_create(c->queries.matrix.n_rows, k, &c->answers);
     if (code != 0) return code;
     return truth_timed(args, first->index, first->path, &c->queries.matrix, k, &c->truth,
-                       &c->of.true_seconds);
+                       &c->of.exact);
 }
 
 /* ---- the table ------------------------------------------------------------------------------- */
@@ -217,7 +216,8 @@ static int write_csv(const struct compare *c)
     if (code != 0) return code;
     FILE *to = output.file;
     fprintf(to,
-            "model,settings,T,recall_at_1,recall_at_%zu,af,candidates,candidates_p95,qps,speedup,"
+            "model,settings,T,recall_at_1,recall_at_%zu,af,candidates,candidates_p95,qps,qps_min,"
+            "qps_max,passes,speedup,"
             "build_seconds,index_bytes,file\n",
             c->answers.k);
     for (size_t i = 0; i < c->n_rows; i++) {
@@ -226,9 +226,11 @@ static int write_csv(const struct compare *c)
         text_csv(to, r->model->name);
         fputc(',', to);
         text_csv(to, r->model->settings);
-        fprintf(to, ",%s,%.6f,%.6f,%.6f,%.2f,%.0f,%.1f,%.3f,", point_text(r->asked, point),
-                s->recall_1, s->recall_n, s->factor, s->candidates, s->p95, 1 / r->seconds,
-                c->of.true_seconds / r->seconds);
+        const struct timing *t = &r->timing;
+        fprintf(to, ",%s,%.6f,%.6f,%.6f,%.2f,%.0f,%.1f,%.1f,%.1f,%zu,%.3f,",
+                point_text(r->asked, point), s->recall_1, s->recall_n, s->factor, s->candidates,
+                s->p95, 1 / t->median, 1 / t->slowest, 1 / t->fastest, t->n_passes,
+                c->of.exact.median / t->median);
         if (isfinite(r->model->build_seconds)) fprintf(to, "%.3f", r->model->build_seconds);
         fprintf(to, ",%zu,", r->model->info.size_bytes);
         text_csv(to, r->model->path);
@@ -237,55 +239,89 @@ static int write_csv(const struct compare *c)
     return output_commit(&output);
 }
 
+/* What is said once of a model, above its rows. */
+static void print_model(const struct model *m)
+{
+    char size[32], build[32], name[256];
+    printf("\n%s: %s", text_shown(m->name, name, sizeof name),
+           text_bytes(m->info.size_bytes, size));
+    if (isfinite(m->build_seconds)) printf(", built in %s", text_seconds(m->build_seconds, build));
+    putchar('\n');
+}
+
+static const char *spread_text(const struct timing *t, char buffer[16])
+{
+    double percent = 100 * (t->slowest - t->fastest) / t->median;
+    snprintf(buffer, 16, percent < 999.5 ? "%.0f %%" : ">999 %%", percent);
+    return buffer;
+}
+
+static void print_row(const struct compare *c, const struct row *r)
+{
+    char point[32], mean[32], p95[32], qps[32], spread[16];
+    const struct timing *t = &r->timing;
+    printf("%-11s %8.4f %10.4f %6.4f %8s %9s %8s %6s %5.1fx\n", point_text(r->asked, point),
+           r->score.recall_1, r->score.recall_n, r->score.factor,
+           text_count((uint64_t)llround(r->score.candidates), mean),
+           text_count((uint64_t)r->score.p95, p95),
+           text_count((uint64_t)llround(1 / t->median), qps), spread_text(t, spread),
+           c->of.exact.median / t->median);
+}
+
+/* 80 columns, as long as numbers have the usual lengths. */
 static int print_table(const struct compare *c)
 {
-    char mean[32], p95[32], qps[32], build[32], size[32], recall[24], queries[32], exact[32];
-    char point[32];
-    int width = 5;
-    for (size_t i = 0; i < c->models.n; i++) {
-        int length = (int)strlen(c->models.models[i].name);
-        if (length > width) width = length;
-    }
+    char recall[24], queries[32], exact[32];
+    size_t n_threads = args_count(c->args, "threads");
     printf("%s queries on %zu thread%s; an exact scan takes %s a query\n\n",
-           text_count(c->answers.n, queries), args_count(c->args, "threads"),
-           args_count(c->args, "threads") == 1 ? "" : "s", text_seconds(c->of.true_seconds, exact));
+           text_count(c->answers.n, queries), n_threads, n_threads == 1 ? "" : "s",
+           text_seconds(c->of.exact.median, exact));
     snprintf(recall, sizeof recall, "recall@%zu", c->answers.k);
-    printf("%-*s %-11s %8s %10s %7s %10s %9s %9s %7s %8s %8s\n", width, "model", "T", "recall@1",
-           recall, "AF", "candidates", "p95", "QPS", "times", "built in", "size");
+    printf("%-11s %8s %10s %6s %18s %8s %6s %6s\n", "", "", "", "", "candidates a query", "queries",
+           "", "times");
+    printf("%-11s %8s %10s %6s %8s %9s %8s %6s %6s\n", "T", "recall@1", recall, "AF", "mean", "p95",
+           "a second", "spread", "faster");
     for (size_t i = 0; i < c->n_rows; i++) {
-        const struct row *r = &c->rows[i];
-        double seconds = r->model->build_seconds;
-        printf("%-*s %-11s %8.4f %10.4f %7.4f %10s %9s %9s %6.1fx %8s %8s\n", width, r->model->name,
-               point_text(r->asked, point), r->score.recall_1, r->score.recall_n, r->score.factor,
-               text_count((uint64_t)llround(r->score.candidates), mean),
-               text_count((uint64_t)r->score.p95, p95),
-               text_count((uint64_t)llround(1 / r->seconds), qps), c->of.true_seconds / r->seconds,
-               isfinite(seconds) ? text_seconds(seconds, build) : "-",
-               text_bytes(r->model->info.size_bytes, size));
+        if (i == 0 || c->rows[i].model != c->rows[i - 1].model) print_model(c->rows[i].model);
+        print_row(c, &c->rows[i]);
     }
+    puts("\nspread: slowest pass less fastest, of the median; faster: than the exact scan.");
     return finish_stdout();
+}
+
+/* settings: their reference is taken. */
+static json_t *row_json(const struct row *r, const struct timing *exact, json_t *settings)
+{
+    const struct model *m = r->model;
+    const struct timing *t = &r->timing;
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:I}", "model",
+        json_name(m->name), "file", json_name(m->path), "settings", settings, "T",
+        point_json(r->asked), "recall_at_1", r->score.recall_1, "recall_at_n", r->score.recall_n,
+        "af", json_number_or_null(r->score.factor), "candidates", r->score.candidates,
+        "candidates_p95", r->score.p95, "qps", 1 / t->median, "qps_min", 1 / t->slowest, "qps_max",
+        1 / t->fastest, "passes", (json_int_t)t->n_passes, "speedup", exact->median / t->median,
+        "build_seconds", json_number_or_null(m->build_seconds), "index_bytes",
+        (json_int_t)m->info.size_bytes);
 }
 
 static int print_as_json(const struct compare *c)
 {
-    json_t *rows = json_array();
+    const struct timing *exact = &c->of.exact;
+    json_t *rows = json_array(), *settings;
     for (size_t i = 0; i < c->n_rows; i++) {
-        const struct row *r = &c->rows[i];
-        json_t *settings = json_loads(r->model->settings, 0, NULL);
-        json_array_append_new(
-            rows, json_pack("{s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:o, s:I}",
-                            "model", json_name(r->model->name), "file", json_name(r->model->path),
-                            "settings", settings ? settings : json_null(), "T",
-                            point_json(r->asked), "recall_at_1", r->score.recall_1, "recall_at_n",
-                            r->score.recall_n, "af", json_number_or_null(r->score.factor),
-                            "candidates", r->score.candidates, "candidates_p95", r->score.p95,
-                            "qps", 1 / r->seconds, "speedup", c->of.true_seconds / r->seconds,
-                            "build_seconds", json_number_or_null(r->model->build_seconds),
-                            "index_bytes", (json_int_t)r->model->info.size_bytes));
+        const struct model *m = c->rows[i].model;
+        int code = settings_of_index(m->path, m->settings, &settings);
+        if (code != 0) {
+            json_decref(rows);
+            return code;
+        }
+        json_add(&rows, row_json(&c->rows[i], exact, settings));
     }
-    return print_json(json_pack("{s:s, s:I, s:I, s:f, s:o}", "command", "compare", "queries",
-                                (json_int_t)c->answers.n, "n", (json_int_t)c->answers.k,
-                                "tTrueAverage", c->of.true_seconds, "table", rows));
+    return print_json(json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:o}", "command", "compare",
+                                "queries", (json_int_t)c->answers.n, "n", (json_int_t)c->answers.k,
+                                "tTrueAverage", exact->median, "tTrueMin", exact->fastest,
+                                "tTrueMax", exact->slowest, "table", rows));
 }
 
 static int give_table(const struct compare *c)

@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
 #include "vectors/read.h"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "inputs.h"
+#include "json.h"
 #include "output.h"
 #include "talk.h"
 #include "truth.h"
@@ -33,11 +34,10 @@ static json_t *curve_json(const struct nlsh_curve *curve)
     json_t *array = json_array();
     struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
     for (size_t i = 0; nlsh_curve_point(curve, i, p); i++) {
-        json_array_append_new(array, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "rule",
-                                               rule_name(p->rule), "value", p->value, "recall",
-                                               p->recall, "candidates", p->candidates,
-                                               "candidates_p95", p->candidates_p95, "oracle_recall",
-                                               p->oracle_recall, "probes", p->probes));
+        json_add(&array, json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f}", "rule",
+                                   rule_name(p->rule), "value", p->value, "recall", p->recall,
+                                   "candidates", p->candidates, "candidates_p95", p->candidates_p95,
+                                   "oracle_recall", p->oracle_recall, "probes", p->probes));
     }
     return array;
 }

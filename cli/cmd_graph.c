@@ -6,8 +6,11 @@
 
 #include "base/names.h"
 #include "inputs.h"
+#include "json.h"
+#include "numbers.h"
 #include "output.h"
 #include "talk.h"
+#include "timing.h"
 #include "verbs.h"
 
 static int report(const struct args *args, const char *path, const struct nlsh_neighbors *found,
@@ -20,7 +23,7 @@ static int report(const struct args *args, const char *path, const struct nlsh_n
     json_t *told =
         json_pack("{s:o, s:I, s:I, s:f}", "file", json_name(path), "rows",
                   (json_int_t)found->n_rows, "k", (json_int_t)found->k, "seconds", seconds);
-    if (!isnan(recall)) json_object_set_new(told, "recall", json_real(recall));
+    if (!isnan(recall)) json_set(&told, "recall", json_real(recall));
     return print_json(told);
 }
 

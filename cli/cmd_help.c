@@ -1,8 +1,10 @@
 /* cmd_help.c - `nlsh help` and `nlsh version`. */
 #include <stdio.h>
 
+#include "args.h"
+#include "help.h"
+#include "near.h"
 #include "nlsh/nlsh.h"
-#include "options.h"
 #include "output.h"
 #include "talk.h"
 #include "verbs.h"

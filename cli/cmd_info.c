@@ -4,10 +4,16 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "inputs.h"
+#include "json.h"
+#include "layout.h"
+#include "numbers.h"
 #include "output.h"
+#include "settings.h"
 #include "talk.h"
+#include "text.h"
 #include "verbs.h"
 
 /* INDEX or -i INDEX; one of them, not both. NULL after saying what is wrong. */
@@ -21,65 +27,112 @@ static const char *index_path(const struct args *args)
     return NULL;
 }
 
+/* ---- as JSON --------------------------------------------------------------------------------- */
+
+/* By name; where a name comes again it gets -2, -3 ... */
+static json_t *sections_json(const struct nlsh_index *index)
+{
+    struct nlsh_section_info section = {.struct_size = sizeof section};
+    json_t *sections = json_object();
+    for (size_t i = 0; nlsh_index_section(index, i, &section); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", section.name);
+        for (size_t n = 2; json_object_get(sections, name) != NULL; n++) {
+            snprintf(name, sizeof name, "%.40s-%zu", section.name, n);
+        }
+        json_set(&sections, name,
+                 json_pack("{s:I, s:I, s:I, s:b}", "offset", (json_int_t)section.offset, "bytes",
+                           (json_int_t)section.size_bytes, "segment", (json_int_t)section.segment,
+                           "used", section.used));
+    }
+    return sections;
+}
+
 static json_t *info_json(const char *path, const struct nlsh_index *index,
                          const struct nlsh_index_info *info, json_t *settings)
 {
-    struct nlsh_section_info section = {.struct_size = sizeof section};
     char hash[32];
-    json_t *sections = json_object();
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data_hash);
-    for (size_t i = 0; nlsh_index_section(index, i, &section); i++) {
-        json_object_set_new(sections, section.name,
-                            json_pack("{s:I, s:I}", "offset", (json_int_t)section.offset, "bytes",
-                                      (json_int_t)section.size_bytes));
-    }
     return json_pack(
-        "{s:o, s:I, s:{s:I, s:I, s:s, s:s, s:s}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, s:O, s:o}",
-        "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "vectors", "count",
-        (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type", type_name(info->type),
-        "hash", hash, "metric", nlsh_metric_name(info->metric), "buckets", "count",
-        (json_int_t)info->n_buckets, "min", (json_int_t)info->bucket_min, "mean",
-        (double)info->n_rows / (double)info->n_buckets, "max", (json_int_t)info->bucket_max,
-        "router", "weights", (json_int_t)info->router_weights, "disagreement",
-        json_number_or_null(info->disagreement), "settings", settings, "sections", sections);
+        "{s:o, s:I, s:i, s:{s:I, s:I, s:s, s:s, s:s, s:b}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, "
+        "s:O, s:o}",
+        "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "format", (int)info->format,
+        "vectors", "count", (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type",
+        type_name(info->type), "hash", hash, "metric", nlsh_metric_name(info->metric), "keys",
+        info->has_keys, "buckets", "count", (json_int_t)info->n_buckets, "min",
+        (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets, "max",
+        (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
+        "disagreement", json_number_or_null(info->disagreement), "settings", settings, "sections",
+        sections_json(index));
 }
 
-static void print_settings(const json_t *settings)
+/* ---- as text --------------------------------------------------------------------------------- */
+
+/* "m=256 labels=soft ..." for a terminal; NULL without memory. Freed by the caller. */
+static char *settings_text(const json_t *settings)
 {
     const char *key;
     json_t *value;
-    size_t column = 0;
+    char *text = NULL;
+    size_t size, n = 0;
+    bool whole = true;
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL) return NULL;
     json_object_foreach((json_t *)settings, key, value)
     {
-        char line[256];
-        char *text = json_is_string(value)
-                         ? NULL
-                         : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        int length =
-            snprintf(line, sizeof line, "%s=%s", key, text ? text : json_string_value(value));
-        free(text);
-        if (column == 0 || column + 2 + (size_t)length > 80) {
-            printf("%s", column ? "\n              " : "settings      ");
-            column = 14;
+        fprintf(to, "%s%s=", n++ ? " " : "", key);
+        if (json_is_string(value)) {
+            fputs(json_string_value(value), to);
         } else {
-            printf("  ");
-            column += 2;
+            whole = json_write(json_incref(value), to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6)) &&
+                    whole;
         }
-        printf("%s", line);
-        column += (size_t)length;
     }
-    if (column > 0) putchar('\n');
+    whole = !ferror(to) && whole;
+    if (fclose(to) == 0 && whole && text != NULL) return text_clean(text);
+    free(text);
+    return NULL;
 }
 
-static void print_info(const char *path, const struct nlsh_index *index,
-                       const struct nlsh_index_info *info, const json_t *settings)
+static int print_settings(const json_t *settings)
+{
+    char *text = settings_text(settings);
+    if (text == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
+    fputs("settings      ", stdout);
+    layout_wrapped(stdout, text, 14, 14, layout_columns(stdout));
+    free(text);
+    return 0;
+}
+
+static void print_sections(const struct nlsh_index *index, const struct nlsh_index_info *info)
 {
     struct nlsh_section_info section = {.struct_size = sizeof section};
-    char a[32], b[32], c[32];
-    printf("file          %s, %s\n", path, text_bytes(info->size_bytes, a));
+    char count[32];
+    size_t unused = 0;
+    for (size_t i = 0; nlsh_index_section(index, i, &section); i++) {
+        printf("%-13s %-16s %15s bytes  %5.1f %%%s\n", i == 0 ? "sections" : "", section.name,
+               text_count(section.size_bytes, count),
+               100.0 * (double)section.size_bytes / (double)info->size_bytes,
+               section.used ? "" : "  left out");
+        unused += !section.used;
+    }
+    if (unused > 0) {
+        talk_say("%zu section%s left out: a newer nlsh wrote %s, and this one does not know %s",
+                 unused, unused == 1 ? " is" : "s are", unused == 1 ? "it" : "them",
+                 unused == 1 ? "it" : "them");
+    }
+}
+
+static int print_info(const char *path, const struct nlsh_index *index,
+                      const struct nlsh_index_info *info, const json_t *settings)
+{
+    char a[32], b[32], c[32], name[4096];
+    printf("file          %s, %s\n", text_shown(path, name, sizeof name),
+           text_bytes(info->size_bytes, a));
     printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
            text_count(info->n_rows, a), info->dim, type_name(info->type),
            nlsh_metric_name(info->metric), info->data_hash);
+    if (info->has_keys) puts("keys          given when the index was built");
     printf("buckets       %s: min %s, mean %.1f, max %s vectors\n", text_count(info->n_buckets, a),
            text_count(info->bucket_min, b), (double)info->n_rows / (double)info->n_buckets,
            text_count(info->bucket_max, c));
@@ -88,17 +141,13 @@ static void print_info(const char *path, const struct nlsh_index *index,
         printf("; it would put %.1f %% of the vectors elsewhere", 100 * info->disagreement);
     }
     putchar('\n');
-    if (json_is_object(settings)) {
-        print_settings(settings);
-    } else {
-        printf("settings      %s\n", info->settings ? info->settings : "");
-    }
-    for (size_t i = 0; nlsh_index_section(index, i, &section); i++) {
-        printf("%-13s %-16s %15s bytes  %5.1f %%\n", i == 0 ? "sections" : "", section.name,
-               text_count(section.size_bytes, a),
-               100.0 * (double)section.size_bytes / (double)info->size_bytes);
-    }
+    int code = print_settings(settings);
+    if (code != 0) return code;
+    print_sections(index, info);
+    return finish_stdout();
 }
+
+/* ---- the verbs ------------------------------------------------------------------------------- */
 
 int cmd_info(const struct args *args)
 {
@@ -109,14 +158,11 @@ int cmd_info(const struct args *args)
     if (path == NULL) return EXIT_USAGE;
     if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);
-    json_t *settings = info.settings ? json_loads(info.settings, 0, NULL) : NULL;
-    if (settings == NULL) settings = json_null();
-    int code;
-    if (args_given(args, "json")) {
-        code = print_json(info_json(path, index, &info, settings));
-    } else {
-        print_info(path, index, &info, settings);
-        code = finish_stdout();
+    json_t *settings;
+    int code = settings_of_index(path, info.settings, &settings);
+    if (code == 0) {
+        code = args_given(args, "json") ? print_json(info_json(path, index, &info, settings))
+                                        : print_info(path, index, &info, settings);
     }
     json_decref(settings);
     nlsh_index_close(index);
@@ -137,11 +183,12 @@ int cmd_verify(const struct args *args)
     }
     if (args_given(args, "json")) {
         json_t *answer = json_pack("{s:o, s:b}", "file", json_name(path), "ok", !damaged);
-        if (damaged) json_object_set_new(answer, "damage", json_name(error.message));
+        if (damaged) json_set(&answer, "damage", json_name(error.message));
         int code = print_json(answer);
         if (code != 0) return code;
     } else if (!damaged && !args_given(args, "quiet")) {
-        printf("%s: every section agrees with its checksum\n", path);
+        char name[4096];
+        printf("%s: every section agrees with its checksum\n", text_shown(path, name, sizeof name));
         int code = finish_stdout();
         if (code != 0) return code;
     }

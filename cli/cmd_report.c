@@ -112,7 +112,8 @@ int cmd_report(const struct args *args)
     if (report.to == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
     code = fill(&report, &compared);
     chart_free(&compared.candidates);
-    if (fclose(report.to) != 0 && code == 0) code = talk_error(EXIT_BUG, NULL, "out of memory");
+    bool whole = fclose(report.to) == 0 && body != NULL;
+    if (!whole && code == 0) code = talk_error(EXIT_BUG, NULL, "out of memory");
     talk_stage_end();
     if (code == 0) code = write_page(args_text(args, "o"), body, args->n_words, args->words[0]);
     free(body);

@@ -5,7 +5,6 @@
  * the true search apart: see truth.h. With several -T the true neighbours are found once, and one
  * setting after another is searched and written. --models_index is compare.c's.
  */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,8 @@
 #include "answers.h"
 #include "compare.h"
 #include "inputs.h"
+#include "json.h"
+#include "numbers.h"
 #include "output.h"
 #include "results.h"
 #include "talk.h"
@@ -29,22 +30,33 @@ struct search {
     struct nlsh_neighbors truth;
     struct results_of of;
     struct answers answers;
-    json_t *summaries; /* of the settings so far, where stdout shall have them */
+    bool summarise;    /* stdout shall have the summaries */
+    json_t *summaries; /* of the settings so far */
 };
 
-static void say_summary(const struct search *s, const struct nlsh_search_options *options)
+static void say_goodness(const struct search *s, const struct nlsh_search_options *options)
 {
-    char a[32], b[32], c[32], point[32];
-    const struct answers *found = &s->answers;
-    const struct score *score = &found->score;
+    char count[32], point[32];
+    const struct score *score = &s->answers.score;
     if (s->of.many) talk_say("T %s:", point_text(options, point));
-    talk_say("recall@%zu %.4f   AF %.4f   %s candidates in %.1f buckets a query", found->k,
-             score->recall_n, score->factor, text_count((uint64_t)llround(score->candidates), a),
-             score->probes);
-    talk_say("%s queries a second on %zu thread%s: %s a query, exact scan %s, speed-up %.1fx",
-             text_count((uint64_t)llround(1 / found->seconds), a), options->n_threads,
-             options->n_threads == 1 ? "" : "s", text_seconds(found->seconds, b),
-             text_seconds(s->of.true_seconds, c), s->of.true_seconds / found->seconds);
+    talk_say("recall@%zu %.4f   AF %.4f   %s candidates in %.1f buckets a query", s->answers.k,
+             score->recall_n, score->factor,
+             text_count((uint64_t)llround(score->candidates), count), score->probes);
+}
+
+static void say_times(const struct search *s, const struct nlsh_search_options *options)
+{
+    char qps[32], least[32], most[32], a[32], b[32], c[32], d[32];
+    const struct timing *t = &s->answers.timing, *exact = &s->of.exact;
+    talk_say("%s queries a second on %zu thread%s: the median of %zu pass%s, %s to %s",
+             text_count((uint64_t)llround(1 / t->median), qps), options->n_threads,
+             options->n_threads == 1 ? "" : "s", t->n_passes, t->n_passes == 1 ? "" : "es",
+             text_count((uint64_t)llround(1 / t->slowest), least),
+             text_count((uint64_t)llround(1 / t->fastest), most));
+    talk_say("%s a query; an exact scan %s (%s to %s): %.1f times faster",
+             text_seconds(t->median, a), text_seconds(exact->median, b),
+             text_seconds(exact->fastest, c), text_seconds(exact->slowest, d),
+             exact->median / t->median);
 }
 
 /* One setting: search, judge, write, say. */
@@ -62,15 +74,16 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
     if (code != 0) return code;
     score_answers(&s->answers, s->answers.n, &s->truth, &s->answers.score);
     if (s->info.metric == NLSH_IP) s->answers.score.factor = NAN; /* no ratio of products is one */
-    code = results_add(results, s->index, options, &s->answers);
+    code = truth_check(s->args, &s->answers, &s->truth);
+    if (code == 0) code = results_add(results, s->index, options, &s->answers);
     if (code != 0) return code;
-    if (say) say_summary(s, options);
-    if (s->summaries == NULL) return 0;
+    if (say) say_goodness(s, options);
+    if (say || s->of.format[0] == 't') say_times(s, options);
+    if (!s->summarise) return 0;
     json_t *summary = summary_json(&s->of, options, &s->answers);
-    json_object_set_new(summary, "T", point_json(options));
-    return json_array_append_new(s->summaries, summary) == 0
-               ? 0
-               : talk_error(EXIT_BUG, NULL, "out of memory");
+    json_set(&summary, "T", point_json(options));
+    json_add(&s->summaries, summary);
+    return s->summaries != NULL ? 0 : talk_error(EXIT_BUG, NULL, "out of memory");
 }
 
 static int search_all(struct search *s)
@@ -82,7 +95,8 @@ static int search_all(struct search *s)
     s->of.many = s->n_points > 1;
     s->of.queries = &s->queries.matrix;
     s->of.truth = &s->truth;
-    if (json && !to_stdout) s->summaries = json_array();
+    s->summarise = json && !to_stdout;
+    if (s->summarise) s->summaries = json_array();
     int code = results_open(&s->of, path, &results);
     for (size_t i = 0; i < s->n_points && code == 0; i++) {
         code = search_point(s, &s->points[i], &results, !to_stdout || s->of.format[0] == 'c');
@@ -92,7 +106,7 @@ static int search_all(struct search *s)
         return code;
     }
     code = results_commit(&results);
-    if (code != 0 || s->summaries == NULL) return code;
+    if (code != 0 || !s->summarise) return code;
     /* One setting is an object, as it always was; several are an array. */
     json_t *shown = s->of.many ? s->summaries : json_array_get(s->summaries, 0);
     return print_json(json_incref(shown));
@@ -119,7 +133,7 @@ static int search_index(const struct args *args)
     size_t k = args_count(args, "N");
     if (code == 0) code = answers_create(s.queries.matrix.n_rows, k, &s.answers);
     if (code == 0) {
-        code = truth_timed(args, s.index, path, &s.queries.matrix, k, &s.truth, &s.of.true_seconds);
+        code = truth_timed(args, s.index, path, &s.queries.matrix, k, &s.truth, &s.of.exact);
     }
     if (code == 0) code = search_all(&s);
     json_decref(s.summaries);

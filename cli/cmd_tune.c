@@ -8,9 +8,12 @@
 
 #include "base/names.h"
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "settings.h"
+#include "signals.h"
 #include "talk.h"
+#include "timing.h"
 #include "tune.h"
 #include "verbs.h"
 
@@ -137,7 +140,7 @@ static int tune_failed(const struct args *args, const struct nlsh_tune_options *
     if (error->status != NLSH_E_INTERRUPTED) return talk_failed(error);
     const char *name = args_text(args, "i") ? args_text(args, "i") : o->folder;
     snprintf(hint, sizeof hint, "the same command with -i %s --resume goes on from there", name);
-    return talk_error(EXIT_INTERRUPTED, hint, "interrupted; all trials that were ended are in %s%s",
+    return talk_error(signal_exit(), hint, "interrupted; all trials that were ended are in %s%s",
                       o->study ? o->study : o->folder, o->study ? "" : "/study.db");
 }
 

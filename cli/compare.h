@@ -2,7 +2,7 @@
 #ifndef NLSH_CLI_COMPARE_H
 #define NLSH_CLI_COMPARE_H
 
-#include "options.h"
+#include "args.h"
 
 /* `nlsh search --models_index LIST`: the results of each model, and models_compare.csv, beside -o
  * or, without it, beside the list. The table goes to stdout. Returns the exit code. */

@@ -1,14 +1,18 @@
 /*
- * help.c - --help, the man page and the bash completion, all from the table in options.c.
+ * help.c - --help, the man page and the bash completion, all from the tables in verbs/.
  *
  * Help begins with examples, because that is what most come for.
  */
+#include "help.h"
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "layout.h"
 #include "nlsh/learn.h"
-#include "options.h"
+
+/* Help is also read in pipes and pages: always the same. */
+enum { HELP_COLUMNS = 80 };
 
 static const char *const group_names[N_GROUPS] = {"Files",    "Neighbours", "Tuning",
                                                   "Settings", "Run",        "Talk"};
@@ -26,7 +30,8 @@ static const struct {
     {70, "a bug in nlsh, or memory could not be had"},
     {73, "an output cannot be written"},
     {74, "reading or writing failed half-way"},
-    {130, "interrupted; nothing half-written stays"},
+    {130, "interrupted (SIGINT); nothing half-written stays"},
+    {143, "ended by SIGTERM; nothing half-written stays"},
 };
 
 static const struct {
@@ -37,49 +42,6 @@ static const struct {
     {"NO_COLOR", "no colours where it is set and not empty"},
     {"TERM", "dumb: no colours and no progress bar"},
 };
-
-/* Only on a terminal, and unless NO_COLOR asks otherwise. */
-static bool bold_allowed(FILE *to)
-{
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(fileno(to)) && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0;
-}
-
-static void heading(FILE *to, const char *text)
-{
-    fprintf(to, bold_allowed(to) ? "\033[1m%s\033[0m\n" : "%s\n", text);
-}
-
-/* Prints text from column `at` on, wrapped at 80, further lines indented to `indent`. */
-static void wrapped(FILE *to, const char *text, size_t at, size_t indent)
-{
-    while (*text != '\0') {
-        size_t length = strcspn(text, " \n");
-        if (at + length > 80 && at > indent) {
-            fprintf(to, "\n%*s", (int)indent, "");
-            at = indent;
-        }
-        fprintf(to, "%.*s", (int)length, text);
-        at += length;
-        text += length;
-        if (*text == '\n') {
-            fprintf(to, "\n%*s", (int)indent, "");
-            at = indent;
-            text++;
-        } else if (*text == ' ') {
-            text++;
-            if (at + 1 + strcspn(text, " \n") <= 80) {
-                fputc(' ', to);
-                at++;
-            } else {
-                fprintf(to, "\n%*s", (int)indent, "");
-                at = indent;
-            }
-        }
-    }
-    fputc('\n', to);
-}
 
 /* The text of a flag's default, or NULL where there is none worth saying. */
 static const char *shown_default(const struct flag *flag)
@@ -105,12 +67,12 @@ static void print_flag(FILE *to, const struct flag *flag)
     const char *standard = shown_default(flag);
     snprintf(text, sizeof text, "%s%s%s%s%s", flag->help, flag->needed ? " (needed)" : "",
              standard ? " [" : "", standard ? standard : "", standard ? "]" : "");
-    wrapped(to, text, column, column);
+    layout_wrapped(to, text, column, column, HELP_COLUMNS);
 }
 
 static void print_examples(FILE *to, const struct verb *verb)
 {
-    heading(to, "Examples");
+    layout_heading(to, "Examples");
     for (size_t i = 0; i < MAX_EXAMPLES && verb->examples[i].line; i++) {
         fprintf(to, "  # %s\n", verb->examples[i].why);
         const char *line = verb->examples[i].line;
@@ -147,18 +109,18 @@ void help_verb(const struct verb *verb, FILE *to)
     int group = -1;
 
     snprintf(title, sizeof title, "nlsh %s: %s", verb->name, verb->summary);
-    heading(to, title);
+    layout_heading(to, title);
     fputc('\n', to);
     print_examples(to, verb);
-    heading(to, "Usage");
+    layout_heading(to, "Usage");
     fprintf(to, "  nlsh %s %s\n\n  ", verb->name, verb->usage);
-    wrapped(to, verb->description, 2, 2);
+    layout_wrapped(to, verb->description, 2, 2, HELP_COLUMNS);
     for (size_t i = 0; i < n; i++) {
         if (flags[i]->help == NULL) continue;
         if ((int)flags[i]->group != group) {
             group = (int)flags[i]->group;
             fputc('\n', to);
-            heading(to, group_names[group]);
+            layout_heading(to, group_names[group]);
         }
         print_flag(to, flags[i]);
     }
@@ -170,12 +132,12 @@ void help_overview(FILE *to)
     fputs("nlsh learns how to divide vectors into buckets, and searches by asking a small\n"
           "network which buckets to look into.\n\n",
           to);
-    heading(to, "Examples");
+    layout_heading(to, "Examples");
     fputs("  nlsh build -d base.fvecs -i my.nlsh\n"
           "  nlsh search -i my.nlsh -q query.fvecs -N 10\n"
           "  nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh\n\n",
           to);
-    heading(to, "Commands");
+    layout_heading(to, "Commands");
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
         fprintf(to, "  %-13s%s\n", verb->name, verb->summary);
     }

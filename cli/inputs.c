@@ -9,6 +9,7 @@
 
 #include "base/matrix.h"
 #include "base/names.h"
+#include "signals.h"
 #include "talk.h"
 #include "vectors/read.h"
 
@@ -76,7 +77,7 @@ int load_vectors(const char *path, const char *type, struct loaded *out)
     talk_stage_end();
     out->matrix = *nlsh_vectors_matrix(out->vectors);
     out->format = nlsh_vectors_format(out->vectors);
-    if (talk_stopped()) {
+    if (signal_came()) {
         loaded_free(out);
         error.status = NLSH_E_INTERRUPTED;
         return talk_failed(&error);

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 
 /* Vectors as a verb uses them: as read, or converted to another type. */
 struct loaded {

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "options.h"
+#include "args.h"
+#include "help.h"
+#include "near.h"
 #include "output.h"
+#include "signals.h"
 #include "talk.h"
-#include "verbs.h"
 
 static int unknown_verb(const char *name)
 {
@@ -40,7 +42,7 @@ int main(int argc, char **argv)
     struct args args;
     bool wants_help;
     talk_begin();
-    talk_catch_signals();
+    signals_catch();
     if (argc < 2) {
         help_overview(stderr);
         return EXIT_USAGE;
@@ -53,7 +55,8 @@ int main(int argc, char **argv)
         help_verb(verb, stdout);
         return finish_stdout();
     }
-    talk_configure(&args);
+    talk_configure(args_given(&args, "quiet"),
+                   args_has(&args, "progress") ? args_text(&args, "progress") : NULL);
     code = verb->run(&args);
     talk_stage_end();
     return code;

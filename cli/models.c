@@ -16,6 +16,7 @@
 #include "base/file.h"
 #include "inputs.h"
 #include "output.h"
+#include "signals.h"
 #include "talk.h"
 
 static int no_memory(void)
@@ -140,8 +141,10 @@ static json_t *read_json(const char *path, int *code)
     }
     json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &at);
     if (root == NULL && ferror(file)) {
-        *code = talk_stopped() ? talk_interrupted()
-                               : talk_error(EXIT_NO_INPUT, NULL, "cannot read %s", path);
+        *code = signal_came() ? talk_interrupted()
+                              : talk_error(EXIT_NO_INPUT, NULL, "cannot read %s", path);
+    } else if (root == NULL && at.text[0] == '\0') {
+        *code = no_memory();
     } else if (root == NULL) {
         *code = talk_error(EXIT_BAD_DATA, "give the index.json of a run of nlsh tune",
                            "%s, line %d: %s", path, at.line, at.text);
@@ -185,12 +188,16 @@ static int read_model(const char *list, const char *folder, size_t i, const json
                           "%s: model %zu has no \"file\"", list, i + 1);
     }
     size_t size = strlen(folder) + strlen(file) + 1;
-    char *path = malloc(size);
+    char *path = malloc(size), *dumped = NULL;
     if (path != NULL) snprintf(path, size, "%s%s", file[0] == '/' ? "" : folder, file);
-    int code = add_model(out, path,
-                         json_is_object(settings)
-                             ? json_dumps(settings, JSON_COMPACT | JSON_REAL_PRECISION(9))
-                             : NULL,
+    if (json_is_object(settings)) {
+        dumped = json_dumps(settings, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        if (dumped == NULL) {
+            free(path);
+            return no_memory();
+        }
+    }
+    int code = add_model(out, path, dumped,
                          json_is_number(seconds) ? json_number_value(seconds) : NAN, list);
     if (code != 0) return code;
     snprintf(text, sizeof text, "%016" PRIx64, out->models[out->n - 1].info.data_hash);

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/output.h"
+#include "json.h"
+#include "signals.h"
 #include "talk.h"
 
 /* ---- stdout ---------------------------------------------------------------------------------- */
@@ -60,7 +62,7 @@ int output_open(const char *path, struct output *out)
         output_abort(out);
         return talk_error(EXIT_BUG, NULL, "out of memory");
     }
-    talk_remove_on_kill(nlsh__output_temporary(out->bytes));
+    signal_removes(nlsh__output_temporary(out->bytes));
     return 0;
 }
 
@@ -68,7 +70,7 @@ int output_commit(struct output *output)
 {
     struct nlsh_error error = {0};
     if (output->bytes == NULL) return finish_stdout();
-    talk_remove_on_kill(NULL);
+    signal_removes(NULL);
     (void)fclose(output->file); /* the output knows what became of its bytes */
     enum nlsh_status status = nlsh__output_commit(output->bytes, &error);
     bool gone = status != NLSH_OK && errno == EPIPE;
@@ -79,7 +81,7 @@ int output_commit(struct output *output)
 
 void output_abort(struct output *output)
 {
-    talk_remove_on_kill(NULL);
+    signal_removes(NULL);
     if (output->file != NULL && output->file != stdout) fclose(output->file);
     nlsh__output_abort(output->bytes);
     memset(output, 0, sizeof *output);
@@ -134,10 +136,10 @@ int output_check_file(const char *path, const char *flag, const char *const *inp
 
 int print_json(json_t *value)
 {
-    if (value == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY);
+    if (!json_write(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)) {
+        return talk_error(EXIT_BUG, NULL, "out of memory");
+    }
     putchar('\n');
-    json_decref(value);
     return finish_stdout();
 }
 

@@ -1,7 +1,7 @@
 /*
  * results.c - the results file: for every query its neighbours, and at the end how good they are.
  *
- * With one setting the file is the seed's. With several (-T 1,2,5) each has a block as it would
+ * With one setting the file is as the earlier project (in Python and C++) wrote it. With several (-T 1,2,5) each has a block as it would
  * have a file: the text's begins with a line "T: 5", the CSV has a first column T, and in JSON the
  * blocks are the items of "runs". The R-near neighbours are found while the results are written and
  * belong to no time.
@@ -9,12 +9,17 @@
 #include "results.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "talk.h"
+
+static int no_memory(void)
+{
+    return talk_error(EXIT_BUG, NULL, "out of memory");
+}
 
 /* ---- R-near neighbours ----------------------------------------------------------------------- */
 
@@ -24,11 +29,15 @@ int read_range(const struct args *args, const struct loaded *queries, struct res
     of->range = range ? strcmp(range, "true") == 0 : args_given(args, "R");
     if (args_given(args, "R")) {
         of->radius = args_real(args, "R");
+        if (of->radius >= 0 || of->metric == NLSH_IP) return 0;
+        return talk_error(EXIT_USAGE, "only inner products have negative distances",
+                          "-R %s: no distance of the metric %s is below 0", args_text(args, "R"),
+                          nlsh_metric_name(of->metric));
     } else if (of->metric != NLSH_L2) {
         if (!of->range) return 0;
-        return talk_error(EXIT_USAGE, "give -R RADIUS: a cosine distance, or the least product",
-                          "-range true: no radius is known for the metric %s",
-                          nlsh_metric_name(of->metric));
+        return talk_error(
+            EXIT_USAGE, "give -R RADIUS: a cosine distance, or the least product negated",
+            "-range true: no radius is known for the metric %s", nlsh_metric_name(of->metric));
     } else if (strcmp(type, "mnist") == 0 ||
                (strcmp(type, "auto") == 0 && queries->format == NLSH_FORMAT_IDX)) {
         of->radius = 2000;
@@ -62,7 +71,7 @@ static int find_near(struct results *r, struct nlsh_searcher *searcher,
         if (r->near_keys == NULL || r->near_distances == NULL) break;
     }
     r->near_capacity = 0;
-    return talk_error(EXIT_BUG, NULL, "out of memory");
+    return no_memory();
 }
 
 /* ---- a query --------------------------------------------------------------------------------- */
@@ -107,31 +116,30 @@ static void write_csv(const struct results *r, const struct answers *a, size_t i
     }
 }
 
-static void write_json(const struct results *r, const struct answers *a, size_t i, FILE *to)
+static json_t *query_json(const struct results *r, const struct answers *a, size_t i)
 {
     json_t *nearest = json_array();
     for (size_t j = 0; j < a->k; j++) {
-        uint64_t key = a->keys[i * a->k + j];
-        json_t *one =
-            json_pack("{s:o, s:o, s:f}", "id",
-                      key == NLSH_NO_KEY ? json_null() : json_integer((json_int_t)key),
-                      "distanceApproximate", json_number_or_null(a->distances[i * a->k + j]),
-                      "distanceTrue", r->of->truth->distances[i * a->k + j]);
-        json_array_append_new(nearest, one);
+        size_t at = i * a->k + j;
+        json_add(&nearest, json_pack("{s:o, s:o, s:f}", "id", json_key(a->keys[at]),
+                                     "distanceApproximate", json_number_or_null(a->distances[at]),
+                                     "distanceTrue", r->of->truth->distances[at]));
     }
     json_t *query = json_pack("{s:I, s:I, s:I, s:o}", "query", (json_int_t)i, "candidates",
                               (json_int_t)a->stats.candidates[i], "buckets",
                               (json_int_t)a->stats.probes[i], "nearest", nearest);
-    if (r->of->range && query != NULL) {
-        json_t *near = json_array();
-        for (size_t j = 0; j < r->n_near; j++) {
-            json_array_append_new(near, json_integer((json_int_t)r->near_keys[j]));
-        }
-        json_object_set_new(query, "rNear", near);
-    }
+    if (!r->of->range) return query;
+    json_t *near = json_array();
+    for (size_t j = 0; j < r->n_near; j++) json_add(&near, json_key(r->near_keys[j]));
+    json_set(&query, "rNear", near);
+    return query;
+}
+
+static int write_json(const struct results *r, const struct answers *a, size_t i, FILE *to)
+{
     fputs(i ? ",\n    " : "\n    ", to);
-    json_dumpf(query, to, JSON_COMPACT | JSON_REAL_PRECISION(7));
-    json_decref(query);
+    return json_write(query_json(r, a, i), to, JSON_COMPACT | JSON_REAL_PRECISION(7)) ? 0
+                                                                                      : no_memory();
 }
 
 /* ---- around them ----------------------------------------------------------------------------- */
@@ -139,25 +147,29 @@ static void write_json(const struct results *r, const struct answers *a, size_t 
 json_t *summary_json(const struct results_of *of, const struct nlsh_search_options *options,
                      const struct answers *a)
 {
-    return json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:I}", "method",
-                     "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k, "averageAF",
-                     json_number_or_null(a->score.factor), "recall", a->score.recall_n, "qps",
-                     1 / a->seconds, "tApproximateAverage", a->seconds, "tTrueAverage",
-                     of->true_seconds, "candidates", a->score.candidates, "buckets",
-                     a->score.probes, "threads", (json_int_t)options->n_threads);
+    const struct timing *t = &a->timing;
+    return json_pack(
+        "{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I}",
+        "method", "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k, "averageAF",
+        json_number_or_null(a->score.factor), "recall", a->score.recall_n, "qps", 1 / t->median,
+        "qpsMin", 1 / t->slowest, "qpsMax", 1 / t->fastest, "passes", (json_int_t)t->n_passes,
+        "tApproximateAverage", t->median, "tTrueAverage", of->exact.median, "tTrueMin",
+        of->exact.fastest, "tTrueMax", of->exact.slowest, "candidates", a->score.candidates,
+        "buckets", a->score.probes, "threads", (json_int_t)options->n_threads);
 }
 
-static void write_point(const struct nlsh_search_options *options, FILE *to)
+static int write_point(const struct nlsh_search_options *options, FILE *to)
 {
-    json_t *point = point_json(options);
     fputs("\"T\": ", to);
-    json_dumpf(point, to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    if (!json_write(point_json(options), to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9))) {
+        return no_memory();
+    }
     fputs(",\n  ", to);
-    json_decref(point);
+    return 0;
 }
 
-static void write_head(const struct results *r, const struct nlsh_search_options *options,
-                       const char *point, FILE *to)
+static int write_head(const struct results *r, const struct nlsh_search_options *options,
+                      const char *point, FILE *to)
 {
     bool many = r->of->many;
     if (r->of->format[0] == 't' && many) fprintf(to, "T: %s\n\n", point);
@@ -167,27 +179,31 @@ static void write_head(const struct results *r, const struct nlsh_search_options
     if (r->of->format[0] == 'j') {
         if (many) fputs(r->n_blocks == 0 ? "{\n\"runs\": [\n" : ",\n", to);
         fputs("{\n  ", to);
-        if (many) write_point(options, to);
+        int code = many ? write_point(options, to) : 0;
+        if (code != 0) return code;
         fputs("\"results\": [", to);
     }
+    return 0;
 }
 
-static void write_tail(const struct results *r, const struct nlsh_search_options *options,
-                       const struct answers *a, FILE *to)
+static int write_tail(const struct results *r, const struct nlsh_search_options *options,
+                      const struct answers *a, FILE *to)
 {
     if (r->of->format[0] == 't') {
         fprintf(to, "Average AF: %.6f\nRecall@%zu: %.6f\nQPS: %.2f\n", a->score.factor, a->k,
-                a->score.recall_n, 1 / a->seconds);
-        fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", a->seconds,
-                r->of->true_seconds);
+                a->score.recall_n, 1 / a->timing.median);
+        fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", a->timing.median,
+                r->of->exact.median);
         if (r->of->many) fputc('\n', to);
     } else if (r->of->format[0] == 'j') {
-        json_t *summary = summary_json(r->of, options, a);
         fputs("\n  ],\n  \"summary\": ", to);
-        json_dumpf(summary, to, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        if (!json_write(summary_json(r->of, options, a), to,
+                        JSON_COMPACT | JSON_REAL_PRECISION(9))) {
+            return no_memory();
+        }
         fputs(r->of->many ? "\n}" : "\n}\n", to);
-        json_decref(summary);
     }
+    return 0;
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -209,8 +225,8 @@ static int write_queries(struct results *r, struct nlsh_searcher *searcher,
         if (code != 0) break;
         if (r->of->format[0] == 't') write_text(r, a, i, to);
         if (r->of->format[0] == 'c') write_csv(r, a, i, column, to);
-        if (r->of->format[0] == 'j') write_json(r, a, i, to);
-        if (i % 64 == 63 && talk_progress(NULL, "results", i + 1, a->n)) {
+        if (r->of->format[0] == 'j') code = write_json(r, a, i, to);
+        if (code == 0 && i % 64 == 63 && talk_progress(NULL, "results", i + 1, a->n)) {
             struct nlsh_error error = {.status = NLSH_E_INTERRUPTED};
             code = talk_failed(&error);
         }
@@ -230,9 +246,9 @@ int results_add(struct results *r, const struct nlsh_index *index,
     if (r->of->range && nlsh_searcher_create(index, &searcher, &error) != NLSH_OK) {
         return talk_failed(&error);
     }
-    write_head(r, options, point, r->output.file);
-    int code = write_queries(r, searcher, options, answers, column);
-    if (code == 0) write_tail(r, options, answers, r->output.file);
+    int code = write_head(r, options, point, r->output.file);
+    if (code == 0) code = write_queries(r, searcher, options, answers, column);
+    if (code == 0) code = write_tail(r, options, answers, r->output.file);
     r->n_blocks++;
     nlsh_searcher_free(searcher);
     return code;

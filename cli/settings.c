@@ -1,8 +1,14 @@
 /* settings.c - see settings.h. */
 #include "settings.h"
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "json.h"
+#include "near.h"
 #include "talk.h"
 
 int settings_read(const struct args *args, struct nlsh_build_options *options)
@@ -32,12 +38,13 @@ int settings_read(const struct args *args, struct nlsh_build_options *options)
 /* A setting's text as JSON: a number where it is one, so that the object works as --config. */
 static json_t *setting_json(const char *text)
 {
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (value != NULL && !json_is_number(value)) {
-        json_decref(value);
-        value = NULL;
-    }
-    return value ? value : json_string(text);
+    char *end;
+    double number = strtod(text, &end);
+    if (*text == '\0' || *end != '\0') return json_string(text);
+    if (text[strspn(text, "0123456789")] != '\0') return json_real(number);
+    errno = 0;
+    long long whole = strtoll(text, NULL, 10);
+    return errno == 0 ? json_integer(whole) : json_string(text); /* JSON's whole numbers end */
 }
 
 json_t *settings_json(const struct nlsh_build_options *options)
@@ -47,8 +54,26 @@ json_t *settings_json(const struct nlsh_build_options *options)
     char text[64];
     for (size_t i = 0; (setting = nlsh_build_setting(i)) != NULL; i++) {
         if (nlsh_build_options_get(options, setting->name, text, sizeof text)) {
-            json_object_set_new(object, setting->name, setting_json(text));
+            json_set(&object, setting->name, setting_json(text));
         }
     }
     return object;
+}
+
+int settings_of_index(const char *path, const char *text, json_t **out)
+{
+    json_error_t error = {0};
+    *out = NULL;
+    /* jansson does not always tell a text that is wrong from memory that ran out. What is wrong is so the
+     * second time too. */
+    for (int attempt = 0; attempt < 2 && *out == NULL; attempt++) {
+        *out = json_loads(text, 0, &error);
+    }
+    if (json_is_object(*out)) return 0;
+    bool memory = *out == NULL && error.text[0] == '\0';
+    json_decref(*out);
+    *out = NULL;
+    if (memory) return talk_error(EXIT_BUG, NULL, "out of memory");
+    return talk_error(EXIT_BAD_DATA, "nlsh verify says whether the file is damaged",
+                      "%s: its settings cannot be read as a JSON object: %s", path, error.text);
 }

@@ -4,13 +4,15 @@
 
 #include <jansson.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 
 /* The defaults, then --config, then the flags. 0 or an exit code after saying why. */
 int settings_read(const struct args *args, struct nlsh_build_options *options);
 
-/* As an object that works as --config. */
+/* As an object that works as --config; NULL without memory. */
 json_t *settings_json(const struct nlsh_build_options *options);
+/* What nlsh_index_info() calls settings, as an object. 0, or an exit code after naming path. */
+int settings_of_index(const char *path, const char *text, json_t **out);
 
 #endif

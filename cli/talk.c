@@ -8,7 +8,6 @@
  */
 #include "talk.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,11 +15,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "options.h"
+#include "json.h"
+#include "layout.h"
+#include "numbers.h"
+#include "signals.h"
+#include "text.h"
+#include "timing.h"
 
 enum progress_mode { PROGRESS_NEVER, PROGRESS_BAR, PROGRESS_JSON };
 
@@ -45,94 +48,6 @@ static const double redraw_seconds = 0.1;
 static const double silence_seconds = 0.5;
 /* A stage shorter than this leaves no line: it would only be noise. */
 static const double worth_a_line_seconds = 0.1;
-
-static volatile sig_atomic_t stop_asked;
-static char *volatile doomed; /* the temporary file that a second signal removes */
-
-/* ---- numbers as text ------------------------------------------------------------------------- */
-
-double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-char *text_count(uint64_t n, char buffer[32])
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
-    char *to = buffer;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0) *to++ = ',';
-        *to++ = digits[i];
-    }
-    *to = '\0';
-    return buffer;
-}
-
-char *text_bytes(uint64_t n, char buffer[32])
-{
-    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
-    double value = (double)n;
-    size_t unit = 0;
-    while (value >= 999.5 && unit < 4) {
-        value /= 1000;
-        unit++;
-    }
-    snprintf(buffer, 32, unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-    return buffer;
-}
-
-char *text_seconds(double seconds, char buffer[32])
-{
-    if (seconds < 1e-3) {
-        snprintf(buffer, 32, "%.1f us", seconds * 1e6);
-    } else if (seconds < 0.9995) {
-        snprintf(buffer, 32, "%.*f ms",
-                 seconds < 0.00995  ? 2
-                 : seconds < 0.0995 ? 1
-                                    : 0,
-                 seconds * 1e3);
-    } else if (seconds < 99.5) {
-        snprintf(buffer, 32, "%.1f s", seconds);
-    } else {
-        long whole = lround(seconds);
-        if (whole < 3600) {
-            snprintf(buffer, 32, "%ld min %02ld s", whole / 60, whole % 60);
-        } else {
-            snprintf(buffer, 32, "%ld h %02ld min", whole / 3600, whole % 3600 / 60);
-        }
-    }
-    return buffer;
-}
-
-char *text_rate(double a_second, char buffer[32])
-{
-    static const char *const units[] = {"", "k", "M", "G"};
-    size_t unit = 0;
-    while (a_second >= 999.5 && unit < 3) {
-        a_second /= 1000;
-        unit++;
-    }
-    snprintf(buffer, 32, "%.*f%s/s",
-             a_second < 9.995   ? 2
-             : a_second < 99.95 ? 1
-                                : 0,
-             a_second, units[unit]);
-    return buffer;
-}
-
-static char *text_eta(double seconds, char buffer[32])
-{
-    long whole = (long)fmin(ceil(seconds), 359999.0);
-    if (whole < 3600) {
-        snprintf(buffer, 32, "%ld:%02ld", whole / 60, whole % 60);
-    } else {
-        snprintf(buffer, 32, "%ld:%02ld:%02ld", whole / 3600, whole % 3600 / 60, whole % 60);
-    }
-    return buffer;
-}
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
 
@@ -159,45 +74,24 @@ void talk_begin(void)
     talk.progress = talk.terminal && !talk.dumb ? PROGRESS_BAR : PROGRESS_NEVER;
 }
 
-void talk_configure(const struct args *args)
+void talk_configure(bool quiet, const char *progress)
 {
-    talk.quiet = args_given(args, "quiet");
-    if (!args_has(args, "progress")) return;
-    const char *mode = args_text(args, "progress");
-    if (strcmp(mode, "always") == 0) talk.progress = PROGRESS_BAR;
-    if (strcmp(mode, "json") == 0) talk.progress = PROGRESS_JSON;
-    if (strcmp(mode, "never") == 0 || (talk.quiet && talk.progress == PROGRESS_BAR)) {
+    talk.quiet = quiet;
+    if (progress == NULL) return;
+    if (strcmp(progress, "always") == 0) talk.progress = PROGRESS_BAR;
+    if (strcmp(progress, "json") == 0) talk.progress = PROGRESS_JSON;
+    if (strcmp(progress, "never") == 0 || (quiet && talk.progress == PROGRESS_BAR)) {
         talk.progress = PROGRESS_NEVER;
     }
 }
 
-int exit_code(enum nlsh_status status)
-{
-    switch (status) {
-    case NLSH_OK: return EXIT_DONE;
-    case NLSH_E_ARG: return EXIT_USAGE;
-    case NLSH_E_NO_INPUT: return EXIT_NO_INPUT;
-    case NLSH_E_IO: return EXIT_IO;
-    case NLSH_E_CANT_CREATE: return EXIT_CANNOT_WRITE;
-    case NLSH_E_DATA:
-    case NLSH_E_MISMATCH: return EXIT_BAD_DATA;
-    case NLSH_E_UNSUPPORTED: return EXIT_UNSUPPORTED;
-    case NLSH_E_INTERRUPTED: return EXIT_INTERRUPTED;
-    case NLSH_E_NOMEM:
-    case NLSH_E_INTERNAL: break;
-    }
-    return EXIT_BUG;
-}
-
 /* ---- lines ----------------------------------------------------------------------------------- */
 
+/* Where memory runs out there is one event less. */
 static void write_json_line(json_t *event)
 {
-    char *text = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    if (text != NULL) fprintf(stderr, "%s\n", text);
+    if (json_write(event, stderr, JSON_COMPACT | JSON_REAL_PRECISION(6))) fputc('\n', stderr);
     fflush(stderr);
-    free(text);
-    json_decref(event);
 }
 
 static void bar_hide(void)
@@ -220,9 +114,12 @@ static void labelled(const char *label, const char *colour, const char *text)
     }
 }
 
-static int say_error(int code, const char *message, const char *hint)
+static int say_error(int code, const char *raw_message, const char *raw_hint)
 {
-    bool has_hint = hint != NULL && hint[0] != '\0';
+    char message[1024], hint[1536];
+    bool has_hint = raw_hint != NULL && raw_hint[0] != '\0';
+    text_shown(raw_message, message, sizeof message);
+    text_shown(has_hint ? raw_hint : "", hint, sizeof hint);
     pthread_mutex_lock(&lock);
     bar_hide();
     bar.stage = NULL; /* the thread draws nothing from here on */
@@ -230,11 +127,11 @@ static int say_error(int code, const char *message, const char *hint)
     if (talk.progress == PROGRESS_JSON) {
         json_t *event =
             json_pack("{s:s, s:s, s:i}", "event", "error", "message", message, "exit", code);
-        if (event != NULL && has_hint) json_object_set_new(event, "hint", json_string(hint));
+        if (event != NULL && has_hint) json_set(&event, "hint", json_string(hint));
         if (event != NULL) {
             write_json_line(event);
             return code;
-        } /* a name that is not UTF-8: say it as text */
+        } /* no memory: say it as text */
     }
     fflush(stdout);
     labelled("error", "1;31", message);
@@ -254,13 +151,13 @@ int talk_error(int code, const char *hint, const char *format, ...)
 
 int talk_interrupted(void)
 {
-    return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written", NULL);
+    return say_error(signal_exit(), "interrupted; nothing was written", NULL);
 }
 
 int talk_failed(const struct nlsh_error *error)
 {
     if (error->status == NLSH_E_INTERRUPTED) {
-        return say_error(EXIT_INTERRUPTED, "interrupted; nothing was written", error->hint);
+        return say_error(signal_exit(), "interrupted; nothing was written", error->hint);
     }
     const char *hint = error->hint;
     if (error->status == NLSH_E_INTERNAL && hint[0] == '\0') {
@@ -274,16 +171,18 @@ static void say_line_locked(const char *line)
 {
     if (talk.progress == PROGRESS_JSON) {
         json_t *event = json_pack("{s:s, s:s}", "event", "note", "text", line);
-        if (event != NULL) write_json_line(event);
+        write_json_line(event);
         return;
     }
     bar_hide();
     fprintf(stderr, "%s\n", line);
 }
 
-static void say_line(const char *line)
+static void say_line(const char *raw)
 {
+    char line[1024];
     if (talk.quiet) return;
+    text_shown(raw, line, sizeof line);
     pthread_mutex_lock(&lock);
     say_line_locked(line);
     pthread_mutex_unlock(&lock);
@@ -306,13 +205,6 @@ void talk_note(void *user, const char *sentence)
 }
 
 /* ---- the bar --------------------------------------------------------------------------------- */
-
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-    return 80;
-}
 
 /* The bar itself: width cells, eighths of a cell where the terminal can show them. */
 static void put_cells(char *to, size_t to_size, size_t width, double share)
@@ -346,7 +238,7 @@ static void bar_draw(double now)
     bool counts = strchr(bar.stage, ':') != NULL; /* in its text, and better than we can */
     const char *on = talk.colour ? "\033[32m" : "", *off = talk.colour ? "\033[0m" : "";
     const char *wipe = talk.terminal && !talk.dumb ? "\033[K" : "";
-    size_t columns = terminal_columns();
+    size_t columns = layout_columns(stderr);
 
     if (bar.total == 0) {
         /* How much there is to do is not known: how long it has been at it. */
@@ -360,7 +252,7 @@ static void bar_draw(double now)
         return;
     }
     if (share > 0.002 && elapsed > 0.3 && a_second > 0)
-        text_eta((double)(bar.total - bar.done) / a_second, eta);
+        text_clock((double)(bar.total - bar.done) / a_second, eta);
     snprintf(tail, sizeof tail, "%3.0f %%  %8s  ETA %-6s", floor(share * 100),
              counts ? "" : text_rate(a_second, rate), eta[0] ? eta : "-");
     size_t name = strlen(bar.stage) > 20 ? strlen(bar.stage) : 20, most = counts ? 48 : 30;
@@ -386,9 +278,9 @@ static void bar_json(double now)
     if (event == NULL) return;
     if (elapsed > 0 && bar.done > bar.first) {
         double a_second = (double)(bar.done - bar.first) / elapsed;
-        json_object_set_new(event, "rate", json_real(a_second));
+        json_set(&event, "rate", json_real(a_second));
         if (bar.total >= bar.done) {
-            json_object_set_new(event, "eta", json_real((double)(bar.total - bar.done) / a_second));
+            json_set(&event, "eta", json_real((double)(bar.total - bar.done) / a_second));
         }
     }
     write_json_line(event);
@@ -402,11 +294,11 @@ static void stage_end(void)
     const char *stage = bar.stage;
     bar_hide();
     bar.stage = NULL;
-    if (stop_asked) return;
+    if (signal_came()) return;
     if (talk.progress == PROGRESS_JSON) {
         json_t *event =
             json_pack("{s:s, s:s, s:f}", "event", "stage", "stage", stage, "seconds", elapsed);
-        if (event != NULL) write_json_line(event);
+        write_json_line(event);
     } else if (talk.progress == PROGRESS_BAR && elapsed >= worth_a_line_seconds) {
         fprintf(stderr, "%-20s %s\n", stage, text_seconds(elapsed, seconds));
     }
@@ -469,64 +361,24 @@ static bool same_stage(const char *a, const char *b)
 int talk_progress(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     (void)user;
-    if (talk.progress == PROGRESS_NEVER) return stop_asked;
+    if (talk.progress == PROGRESS_NEVER) return signal_came();
     start_drawing();
     pthread_mutex_lock(&lock);
     double now = now_seconds();
-    if (bar.stage == NULL || !same_stage(bar.stage, stage)) {
+    char text[sizeof bar.text];
+    text_shown(stage, text, sizeof text);
+    if (bar.stage == NULL || !same_stage(bar.stage, text)) {
         stage_end();
         bar.stage = bar.text;
         bar.began = now;
         bar.first = done;
         bar.drawn = now; /* the first 0.1 s pass without a bar, so short stages do not flicker */
     }
-    snprintf(bar.text, sizeof bar.text, "%s", stage);
+    memcpy(bar.text, text, sizeof text);
     bar.done = done > bar.first ? done : bar.first;
     bar.total = total;
     if (now - bar.drawn >= redraw_seconds) draw(now);
     if (total > 0 && done >= total) stage_end();
     pthread_mutex_unlock(&lock);
-    return stop_asked;
-}
-
-/* ---- signals --------------------------------------------------------------------------------- */
-
-static void on_signal(int number)
-{
-    if (stop_asked) {
-        if (doomed != NULL) unlink(doomed);
-        signal(number, SIG_DFL);
-        raise(number);
-        return;
-    }
-    stop_asked = 1;
-}
-
-void talk_catch_signals(void)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    sigemptyset(&action.sa_mask);
-    action.sa_handler = on_signal;
-    action.sa_flags = SA_RESTART;
-    /* A shell starts background jobs with SIGINT ignored: that stays so. */
-    struct sigaction old;
-    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
-        sigaction(SIGINT, &action, NULL);
-    }
-    sigaction(SIGTERM, &action, NULL);
-    /* A closed pipe and a file-size limit then come back as errors of write(). */
-    action.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &action, NULL);
-    sigaction(SIGXFSZ, &action, NULL);
-}
-
-bool talk_stopped(void)
-{
-    return stop_asked != 0;
-}
-
-void talk_remove_on_kill(const char *path)
-{
-    doomed = (char *)path;
+    return signal_came();
 }

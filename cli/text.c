@@ -1,5 +1,5 @@
 /*
- * text.c - text that comes from files, on its way to a page or a table.
+ * text.c - text that comes from files, on its way to a page, a table or a terminal.
  */
 #include "text.h"
 
@@ -35,6 +35,34 @@ void text_make_utf8(char *text)
         if (n == 0 || *s == 0x7f || (*s < 32 && *s != '\t' && *s != '\n' && *s != '\r')) *s = '?';
         s += n ? n : 1;
     }
+}
+
+/* A control character of Unicode: C0, DEL or C1. s is UTF-8, n bytes long. */
+static bool is_control(const unsigned char *s, size_t n)
+{
+    if (n == 1) return *s < 0x20 || *s == 0x7f;
+    return n == 2 && s[0] == 0xc2 && s[1] < 0xa0;
+}
+
+char *text_clean(char *text)
+{
+    unsigned char *from = (unsigned char *)text, *to = from;
+    while (*from != '\0') {
+        size_t n = utf8_length(from);
+        bool good = n > 0 && !is_control(from, n);
+        if (good) memmove(to, from, n);
+        if (!good) *to = '?';
+        to += good ? n : 1;
+        from += n ? n : 1;
+    }
+    *to = '\0';
+    return text;
+}
+
+const char *text_shown(const char *text, char *buffer, size_t size)
+{
+    snprintf(buffer, size, "%s", text);
+    return text_clean(buffer);
 }
 
 void text_html(FILE *to, const char *text)

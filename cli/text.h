@@ -1,4 +1,4 @@
-/* text.h - text that comes from files, on its way to a page or a table. */
+/* text.h - text that comes from files, on its way to a page, a table or a terminal. */
 #ifndef NLSH_CLI_TEXT_H
 #define NLSH_CLI_TEXT_H
 
@@ -7,6 +7,11 @@
 /* What is not UTF-8 (RFC 3629) becomes "?", and so does every control character but tab and line
  * end; in place. */
 void text_make_utf8(char *text);
+/* What a terminal would obey or cannot show becomes "?": control characters (C0, DEL, C1, also as
+ * UTF-8) and what is not UTF-8; in place. Returns text. */
+char *text_clean(char *text);
+/* A copy in buffer that is clean, cut where there is no room. Returns buffer. */
+const char *text_shown(const char *text, char *buffer, size_t size);
 /* Writes text so that HTML shows it as it is, in an element as in a quoted attribute. */
 void text_html(FILE *to, const char *text);
 

@@ -1,18 +1,41 @@
 /*
- * truth.c - the true neighbours of queries: from a file, from the base, or from an index.
+ * truth.c - see truth.h.
+ *
+ * A ground truth from a file is not believed as it is. Its ids must be rows of the base. A few of its
+ * queries are looked up in the whole index. After a search nothing that was found may be nearer than
+ * what the file calls nearest.
  */
 #include "truth.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "baselines/methods.h"
+#include "exact.h"
 #include "talk.h"
 
-/* The exact scan is timed on so many queries: enough for a mean, over in a second. */
-enum { timed_queries = 200 };
 /* A ground truth is looked up for so many of its queries, each in one scan of the whole index. */
-enum { looked_up_queries = 5, looked_up_ranks = 10 };
+enum { LOOKED_UP_QUERIES = 5, LOOKED_UP_RANKS = 10 };
+
+static const char *const other_truth_hint = "give the ground truth of these queries in the index's "
+                                            "vectors and by its metric, or make it with "
+                                            "nlsh groundtruth";
+static const char *const from_1_hint =
+    "1-based? its ids seem to count from 1, nlsh counts from 0: subtract 1 from each";
+
+uint64_t key_of_row(const struct nlsh_index *index, uint64_t row)
+{
+    struct nlsh_segment segment = {.struct_size = sizeof segment};
+    uint64_t first = 0;
+    for (size_t i = 0; nlsh_index_segment(index, i, &segment); i++) {
+        if (row - first < segment.n_rows) {
+            return segment.keys != NULL ? segment.keys[row - first] : row - first;
+        }
+        first += segment.n_rows;
+    }
+    return NLSH_NO_KEY;
+}
 
 /* ---- from a file ----------------------------------------------------------------------------- */
 
@@ -30,78 +53,85 @@ static int check_ids(const char *path, size_t n_rows, const struct nlsh_neighbor
         if (id > largest) largest = id;
     }
     if (first == n) return 0;
-    bool from_1 = largest == n_rows && !zero;
-    return talk_error(
-        EXIT_BAD_DATA,
-        from_1 ? "its ids seem to count from 1: subtract 1 from each"
-               : "give the ground truth of these queries in this base",
-        "%s, row %zu: neighbour %llu, but the base has only %zu vectors, the first of "
-        "which is 0",
-        path, first / truth->k, (unsigned long long)truth->ids[first], n_rows);
+    return talk_error(EXIT_BAD_DATA,
+                      largest == n_rows && !zero
+                          ? from_1_hint
+                          : "give the ground truth of these queries in this base",
+                      "%s, row %zu: neighbour %" PRIu64 ", but the base has only %zu vectors, the "
+                      "first of which is 0",
+                      path, first / truth->k, truth->ids[first], n_rows);
 }
 
-/* True neighbours from a file, checked against the number of queries, k and n_rows. */
+/* Checked against the number of queries, k and n_rows. */
 static int load_truth(const char *path, size_t n_queries, size_t k, size_t n_rows,
                       struct nlsh_neighbors *out)
 {
     struct nlsh_error error = {0};
-    nlsh_neighbors_init(out, sizeof *out);
     if (nlsh_neighbors_read(path, out, &error) != NLSH_OK) return talk_failed(&error);
-    int code = 0;
     if (out->n_rows != n_queries) {
-        code = talk_error(EXIT_BAD_DATA, "give the ground truth of these queries",
+        return talk_error(EXIT_BAD_DATA, "give the ground truth of these queries",
                           "%s holds the neighbours of %zu queries, there are %zu queries", path,
                           out->n_rows, n_queries);
-    } else if (out->k < k) {
-        code = talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
+    }
+    if (out->k < k) {
+        return talk_error(EXIT_BAD_DATA, "ask for fewer with -N, or make it with nlsh groundtruth",
                           "%s holds %zu neighbours a query, -N asks for %zu", path, out->k, k);
     }
-    if (code == 0) code = check_ids(path, n_rows, out);
-    if (code != 0) nlsh_neighbors_free(out);
-    return code;
+    return check_ids(path, n_rows, out);
 }
 
-static bool among(uint64_t id, const uint64_t *ids, size_t n)
+static bool among(uint64_t key, const uint64_t *keys, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] == id) return true;
+        if (keys[i] == key) return true;
     }
     return false;
 }
 
-/*
- * Ids that fit may still be those of other vectors, or by another metric. Of a few queries, spread
- * over the file, the first neighbour must be among the nearest in the whole index; with equal
- * distances one may miss, so half of them are enough.
- */
-static int look_up(const char *path, const struct nlsh_index *index,
-                   const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
-                   const struct nlsh_neighbors *truth)
+/* Of a few queries, spread over the file: how many first neighbours are among the nearest in the whole
+ * index, and how many were if ids counted from 1. */
+static enum nlsh_status look_up(const struct nlsh_index *index, const struct nlsh_index_info *info,
+                                const struct nlsh_matrix *queries,
+                                const struct nlsh_neighbors *truth, size_t n, size_t found[2],
+                                struct nlsh_error *error)
 {
-    struct nlsh_error error = {0};
     struct nlsh_search_options options;
     struct nlsh_searcher *searcher;
-    uint64_t ids[looked_up_ranks];
-    size_t n = queries->n_rows < looked_up_queries ? queries->n_rows : looked_up_queries, found = 0;
+    uint64_t keys[LOOKED_UP_RANKS];
     nlsh_search_options_init(&options, sizeof options);
-    options.k = info->n_rows < looked_up_ranks ? info->n_rows : looked_up_ranks;
+    options.k = info->n_rows < LOOKED_UP_RANKS ? info->n_rows : LOOKED_UP_RANKS;
     options.probes = (double)info->n_buckets;
-    enum nlsh_status status = nlsh_searcher_create(index, &searcher, &error);
+    enum nlsh_status status = nlsh_searcher_create(index, &searcher, error);
     for (size_t i = 0; status == NLSH_OK && i < n; i++) {
         size_t row = i * queries->n_rows / n;
         struct nlsh_matrix one = matrix_rows(queries, row, 1);
-        status = nlsh_search(searcher, &one, &options, ids, NULL, NULL, &error);
-        found += status == NLSH_OK && among(truth->ids[row * truth->k], ids, options.k);
+        uint64_t id = truth->ids[row * truth->k];
+        status = nlsh_search(searcher, &one, &options, keys, NULL, NULL, error);
+        if (status != NLSH_OK) break;
+        found[0] += among(key_of_row(index, id), keys, options.k);
+        found[1] += id > 0 && among(key_of_row(index, id - 1), keys, options.k);
     }
     nlsh_searcher_free(searcher);
-    if (status != NLSH_OK) return talk_failed(&error);
-    if (2 * found >= n) return 0;
-    return talk_error(EXIT_BAD_DATA,
-                      "give the ground truth of these queries in the index's vectors and by its "
-                      "metric, or make it with nlsh groundtruth",
+    return status;
+}
+
+/* Ids that fit may still be those of other vectors, or by another metric. With equal distances one may
+ * miss, so half of those that are looked up are enough. */
+static int check_found(const char *path, const struct nlsh_index *index,
+                       const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
+                       const struct nlsh_neighbors *truth)
+{
+    struct nlsh_error error = {0};
+    size_t n = queries->n_rows < LOOKED_UP_QUERIES ? queries->n_rows : LOOKED_UP_QUERIES;
+    size_t found[2] = {0, 0};
+    if (look_up(index, info, queries, truth, n, found, &error) != NLSH_OK) {
+        return talk_failed(&error);
+    }
+    if (2 * found[0] >= n) return 0;
+    return talk_error(EXIT_BAD_DATA, 2 * found[1] >= n ? from_1_hint : other_truth_hint,
                       "%s: for %zu of %zu queries that were looked up, its first neighbour is not "
-                      "among the %zu nearest by %s",
-                      path, n - found, n, options.k, nlsh_metric_name(info->metric));
+                      "among the %d nearest by %s",
+                      path, n - found[0], n, LOOKED_UP_RANKS, nlsh_metric_name(info->metric));
 }
 
 /* What --gt names, checked against the index. */
@@ -111,40 +141,45 @@ static int given_truth(const struct args *args, const struct nlsh_index *index,
 {
     const char *path = args_text(args, "gt");
     int code = load_truth(path, queries->n_rows, k, info->n_rows, out);
-    if (code != 0) return code;
-    code = look_up(path, index, info, queries, out);
+    if (code == 0 && out->distances != NULL && out->metric != info->metric) {
+        code =
+            talk_error(EXIT_BAD_DATA, other_truth_hint, "%s is by the metric %s, the index by %s",
+                       path, nlsh_metric_name(out->metric), nlsh_metric_name(info->metric));
+    }
+    if (code == 0) code = check_found(path, index, info, queries, out);
     if (code != 0) nlsh_neighbors_free(out);
     return code;
 }
 
-/* ---- with the time that it takes ------------------------------------------------------------- */
-
-static int time_brute(const struct nlsh_matrix *base, const struct nlsh_matrix *queries, size_t k,
-                      double *seconds)
+/* Distances of f32 and of double differ by less. */
+static bool nearer(float found, float true_one)
 {
-    struct nlsh_error error = {0};
-    struct nlsh__brute *brute = NULL;
-    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
-    uint64_t *keys = calloc(k, sizeof *keys);
-    float *distances = calloc(k, sizeof *distances);
-    enum nlsh_status status = keys && distances ? NLSH_OK : (error.status = NLSH_E_NOMEM);
-    if (status == NLSH_OK) status = nlsh__brute_create(base, NLSH__BRUTE_BEST, &brute, &error);
-    double spent = 0;
-    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
-        struct nlsh_matrix one = matrix_rows(queries, i, 1);
-        double began = now_seconds();
-        status = nlsh__brute_search(brute, &one, k, keys, distances, &error);
-        spent += now_seconds() - began;
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
-            status = error.status = NLSH_E_INTERRUPTED;
-        }
-    }
-    *seconds = spent / (double)n;
-    nlsh__brute_free(brute);
-    free(keys);
-    free(distances);
-    return status == NLSH_OK ? 0 : talk_failed(&error);
+    return (double)found < (double)true_one - 1e-4 * fabs((double)true_one) - 1e-6;
 }
+
+int truth_check(const struct args *args, const struct answers *answers,
+                const struct nlsh_neighbors *truth)
+{
+    size_t beaten = 0;
+    double factor = answers->score.factor;
+    if (!args_given(args, "gt")) return 0;
+    for (size_t i = 0; i < answers->n; i++) {
+        beaten += nearer(answers->distances[i * answers->k], truth->distances[i * truth->k]);
+    }
+    if (beaten > answers->n / 100) {
+        return talk_error(EXIT_BAD_DATA, other_truth_hint,
+                          "%s: for %zu of %zu queries the search found a nearer vector than its "
+                          "first neighbour",
+                          args_text(args, "gt"), beaten, answers->n);
+    }
+    if (!(factor < 1 - 1e-4)) return 0;
+    return talk_error(EXIT_BAD_DATA, other_truth_hint,
+                      "%s: the vectors that the search found are on average nearer than its "
+                      "neighbours: the approximation factor is %.4f, and cannot be below 1",
+                      args_text(args, "gt"), factor);
+}
+
+/* ---- what a search needs of it --------------------------------------------------------------- */
 
 /* Distances of the true neighbours that --gt names, from the base. */
 static int fill_distances(enum nlsh_metric metric, const struct nlsh_matrix *queries,
@@ -174,35 +209,11 @@ static void narrow(struct nlsh_neighbors *neighbors, size_t k)
     neighbors->k = k;
 }
 
-/* The exact scans of baselines know L2 only: with another metric every bucket of the index is
- * scanned, which is exact too. */
-static int time_scan(const struct nlsh_index *index, const struct nlsh_index_info *info,
-                     const struct nlsh_matrix *queries, size_t k, double *seconds)
+static void rows_to_keys(const struct nlsh_index *index, struct nlsh_neighbors *neighbors)
 {
-    struct nlsh_error error = {0};
-    struct nlsh_search_options options;
-    struct nlsh_searcher *searcher;
-    size_t n = queries->n_rows < timed_queries ? queries->n_rows : timed_queries;
-    uint64_t *keys = calloc(k, sizeof *keys);
-    if (keys == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    nlsh_search_options_init(&options, sizeof options);
-    options.k = k;
-    options.probes = (double)info->n_buckets;
-    double spent = 0;
-    enum nlsh_status status = nlsh_searcher_create(index, &searcher, &error);
-    for (size_t i = 0; status == NLSH_OK && i < n; i++) {
-        struct nlsh_matrix one = matrix_rows(queries, i, 1);
-        double began = now_seconds();
-        status = nlsh_search(searcher, &one, &options, keys, NULL, NULL, &error);
-        spent += now_seconds() - began;
-        if (status == NLSH_OK && talk_progress(NULL, "true search", i + 1, n)) {
-            status = error.status = NLSH_E_INTERRUPTED;
-        }
+    for (size_t i = 0; i < neighbors->n_rows * neighbors->k; i++) {
+        neighbors->ids[i] = key_of_row(index, neighbors->ids[i]);
     }
-    *seconds = spent / (double)n;
-    nlsh_searcher_free(searcher);
-    free(keys);
-    return status == NLSH_OK ? 0 : talk_failed(&error);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -234,7 +245,7 @@ static int complete(const struct nlsh_index_info *info, const struct nlsh_matrix
 
 int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
                 const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
-                double *seconds)
+                struct timing *exact)
 {
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_run run;
@@ -252,10 +263,8 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     code = load_base(args, index, index_path, &info, &base);
     if (code != 0) return code;
     code = complete(&info, &base.matrix, queries, k, &run, out);
-    if (code == 0) {
-        code = info.metric == NLSH_L2 ? time_brute(&base.matrix, queries, k, seconds)
-                                      : time_scan(index, &info, queries, k, seconds);
-    }
+    if (code == 0) code = exact_time(index, &base.matrix, queries, k, exact);
+    if (code == 0 && info.has_keys) rows_to_keys(index, out);
     loaded_free(&base);
     return code;
 }

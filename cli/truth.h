@@ -2,18 +2,28 @@
 #ifndef NLSH_CLI_TRUTH_H
 #define NLSH_CLI_TRUTH_H
 
+#include "answers.h"
 #include "inputs.h"
 
-/* The k true neighbours of each query: from --gt, or found among the vectors of -d or, without it,
- * those that the index carries; what is found is kept in the cache. index_path is for messages. */
+/* The k true neighbours of each query by row number: from --gt, or found among the vectors of -d or,
+ * without it, those that the index carries; what is found is kept in the cache. index_path is for
+ * messages. */
 int truth_find(const struct args *args, const struct nlsh_index *index, const char *index_path,
                const struct nlsh_matrix *queries, size_t k, const struct nlsh_run *run,
                struct nlsh_neighbors *out);
 
-/* The same with their distances, and the time that an exact search takes a query: our best exact
- * scan of a sample (of a metric other than L2: the index scanned whole). */
+/* The same with their distances, by key as answers have them; and the time that an exact search takes
+ * (exact.h). */
 int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
                 const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
-                double *seconds);
+                struct timing *exact);
+
+/* The key of a row of the index's base. */
+uint64_t key_of_row(const struct nlsh_index *index, uint64_t row);
+
+/* Whether the answers leave --gt believable: no search finds nearer vectors than the true ones. 0, or an
+ * exit code after saying what is wrong. Without --gt 0. */
+int truth_check(const struct args *args, const struct answers *answers,
+                const struct nlsh_neighbors *truth);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 
 /* Whether a flag is given that only tuning has; then says so, and *code is what to exit with. */
 bool tune_flag_given(const struct args *args, int *code);

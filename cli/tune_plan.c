@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inputs.h"
+#include "numbers.h"
 #include "output.h"
 #include "settings.h"
 #include "talk.h"

@@ -289,7 +289,7 @@ than our own best exact scan; one thread, one query at a time, one process, as m
 "same scan": the learned buckets behind the exact scan that IVF-Flat uses, so that only the bucketing
 differs; "nlsh": as `nlsh search` does it, with short codes.
 
-| regime | seed: IVF-Flat | seed: Neural LSH | IVF-Flat | same scan | nlsh |
+| regime | earlier project: IVF-Flat | earlier project: Neural LSH | IVF-Flat | same scan | nlsh |
 |---|---|---|---|---|---|
 END
     x='"%.0fx (%.1fx)", $9, $8' r='"%.4f at %.0fx (%.1fx)", $4, $9, $8'
@@ -340,7 +340,7 @@ How to read it. All figures are for the 10,000 test queries, N = 10. ".95" is th
 candidates (vectors scanned) a query where recall@10 reaches .95 with a threshold on the router's
 probability, read off the curve of \`nlsh evaluate\`; fewer is better. The predecessor fixes T, the number of
 buckets, and compares recall: the column "recall@10, T = 5". A claim is confirmed or refuted where
-candidates at .95 differ by more than a margin: twice what other seeds of the random numbers make of
+candidates at .95 differ by more than a margin: twice what other random seeds make of
 the same settings, 3 % at least; within it the two are level. Each table changes one setting at a time.
 An empty cell: no threshold down to 1e-6 reaches that recall.
 END

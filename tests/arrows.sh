@@ -73,7 +73,7 @@ done
 for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         case $included in
-        nlsh/*.h | baselines/*.h | report/*.h | bench/*.h) ;;
+        nlsh/*.h | baselines/*.h | verbs/*.h | report/*.h | bench/*.h) ;;
         base/file.h | base/output.h | base/matrix.h | base/names.h | vectors/read.h | \
             cache/directory.h | tune/run/plan.h | tune/study/studies.h) ;;
         */*)
@@ -82,6 +82,25 @@ for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
             ;;
         esac
     done
+done
+
+# Inside the command includes go one way: signals, exits, numbers, text, timing, layout, json; then talk; then the
+# tables of verbs, and near; then args; then all else. A file may include what stands before it.
+order='signals exits numbers text timing layout json talk verbs/verb verbs/shared near args'
+before=''
+for name in $order; do
+    for file in cli/"$name".[ch]; do
+        for included in $(sed -n 's/^#include "\([^"]*\)\.h".*/\1/p' "$file"); do
+            case " $before $name nlsh/nlsh nlsh/learn " in
+            *" $included "*) ;;
+            *)
+                echo "$file: includes $included.h, which stands behind it"
+                n_wrong=$((n_wrong + 1))
+                ;;
+            esac
+        done
+    done
+    before="$before $name"
 done
 if [ "$n_wrong" != 0 ]; then
     echo "$n_wrong includes against the arrows"

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "talk.h"
+#include "timing.h"
+#include "truth.h"
 
 enum {
     fewest_queries = 50,
@@ -48,6 +50,15 @@ static enum nlsh_status one_pass(struct bench *b, const struct bench_method *m, 
     return NLSH_OK;
 }
 
+/* The truth is by key. Without the index's own keys these are row numbers. */
+static void rows_to_keys(struct bench *b, size_t n)
+{
+    uint64_t *keys = b->answers.keys;
+    for (size_t i = 0; i < n * b->k && b->info.has_keys; i++) {
+        if (keys[i] != NLSH_NO_KEY) keys[i] = key_of_row(b->index, keys[i]);
+    }
+}
+
 static enum nlsh_status measure(struct bench *b, const struct bench_method *m, size_t most,
                                 struct bench_row *row, struct nlsh_error *error)
 {
@@ -61,6 +72,7 @@ static enum nlsh_status measure(struct bench *b, const struct bench_method *m, s
         if (spent / (double)n < row->seconds) row->seconds = spent / (double)n;
     }
     row->n_queries = n;
+    if (m->by_row && b->index != NULL) rows_to_keys(b, n);
     score_answers(&b->answers, n, &b->truth, &row->score);
     return NLSH_OK;
 }
@@ -94,6 +106,7 @@ int bench_row(struct bench *b, const struct bench_method *m, size_t most, const 
     struct bench_row *row = &b->rows[b->n_rows];
     *row =
         (struct bench_row){.method = m->name, .build_seconds = m->build_seconds, .bytes = m->bytes};
+    snprintf(row->group, sizeof row->group, "%s", m->group);
     snprintf(row->setting, sizeof row->setting, "%s", setting);
     if (measure(b, m, most, row, &error) != NLSH_OK) return talk_failed(&error);
     b->stage_done += most;

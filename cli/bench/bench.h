@@ -10,6 +10,7 @@
 /* One method at one setting. */
 struct bench_row {
     const char *method;
+    char group[64];   /* what several rows of a method share, or "" ; no commas */
     char setting[48]; /* no commas */
     struct score score;
     double seconds;       /* mean a query */
@@ -47,6 +48,8 @@ typedef enum nlsh_status bench_answer_fn(void *ctx, const struct nlsh_matrix *so
 /* What is measured: how to answer, and what that took to build. */
 struct bench_method {
     const char *name;
+    bool by_row;    /* answers with row numbers, not with the index's keys */
+    char group[64]; /* of its rows */
     bench_answer_fn *answer;
     void *ctx;
     double build_seconds;

@@ -11,6 +11,7 @@
 
 #include "bench/bench.h"
 #include "talk.h"
+#include "timing.h"
 
 enum {
     max_list = 32,
@@ -43,7 +44,8 @@ static int brute_row(struct bench *b, enum nlsh__brute_method how, size_t most, 
 {
     struct nlsh_error error = {0};
     struct brute_ctx ctx = {NULL, b->base.matrix.n_rows};
-    struct bench_method m = {"exact scan", brute_answer, &ctx, 0, 0};
+    struct bench_method m = {
+        .name = "exact scan", .by_row = true, .answer = brute_answer, .ctx = &ctx};
     if (nlsh__brute_create(&b->base.matrix, how, &ctx.brute, &error) != NLSH_OK) {
         return talk_failed(&error);
     }
@@ -123,7 +125,7 @@ static int run_lsh(struct bench *b)
     int code = 0;
     for (size_t i = 0; i < 3 && code == 0; i++) {
         struct baseline_ctx c = {NULL, {0}, 1, 0};
-        struct bench_method m = {.name = "LSH"};
+        struct bench_method m = {.name = "LSH", .by_row = true};
         char setting[48];
         nlsh__baseline_options_init(&c.options);
         c.options.method = NLSH__BASELINE_LSH;
@@ -137,9 +139,10 @@ static int run_lsh(struct bench *b)
         c.options.n_tables = most_tables;
         c.options.n_hashes = (size_t)fmax(1, round(about[i] * (double)usual));
         if (code == 0) code = build(b, &c, &m);
+        snprintf(m.group, sizeof m.group, "%zu hash%s a table; window %.4g", c.options.n_hashes,
+                 c.options.n_hashes == 1 ? "" : "es", c.options.window);
         for (size_t l = 1; l <= most_tables && code == 0; l *= 2) {
-            snprintf(setting, sizeof setting, "k %zu L %zu w %.4g", c.options.n_hashes, l,
-                     c.options.window);
+            snprintf(setting, sizeof setting, "%zu table%s", l, l == 1 ? "" : "s");
             code = probe_row(b, &c, &m, (double)l, l == 1, setting);
             if (code == 0 && enough(b)) break;
         }
@@ -159,7 +162,7 @@ static int run_hypercube(struct bench *b)
     bits = bits > 4 ? bits - 4 : 1;
     for (size_t i = 0; i < 3 && code == 0; i++) {
         struct baseline_ctx c = {NULL, {0}, 1, 0};
-        struct bench_method m = {.name = "Hypercube"};
+        struct bench_method m = {.name = "Hypercube", .by_row = true};
         char setting[48];
         nlsh__baseline_options_init(&usual);
         c.options = usual;
@@ -167,9 +170,10 @@ static int run_hypercube(struct bench *b)
         if (about[i] < 0 && bits <= (size_t)-about[i]) continue;
         c.options.n_bits = bits + (size_t)about[i];
         code = build(b, &c, &m);
+        snprintf(m.group, sizeof m.group, "%zu bits; window %.4g", c.options.n_bits,
+                 c.options.window);
         for (size_t probes = 1; probes <= (size_t)1 << c.options.n_bits && code == 0; probes *= 4) {
-            snprintf(setting, sizeof setting, "d' %zu probes %zu w %.4g", c.options.n_bits, probes,
-                     c.options.window);
+            snprintf(setting, sizeof setting, "%zu corner%s", probes, probes == 1 ? "" : "s");
             code = probe_row(b, &c, &m, (double)probes, probes == 1, setting);
             if (code == 0 && enough(b)) break;
         }
@@ -179,8 +183,7 @@ static int run_hypercube(struct bench *b)
 }
 
 /* --probes over one build. */
-static int probe_rows(struct bench *b, struct baseline_ctx *c, const struct bench_method *m,
-                      const char *more)
+static int probe_rows(struct bench *b, struct baseline_ctx *c, const struct bench_method *m)
 {
     double probes[max_list];
     size_t n = args_list(b->args, "probes", probes, max_list), lists = c->options.n_lists;
@@ -188,7 +191,7 @@ static int probe_rows(struct bench *b, struct baseline_ctx *c, const struct benc
     for (size_t i = 0; i < n && code == 0; i++) {
         char setting[48];
         if (probes[i] > (double)lists) continue;
-        snprintf(setting, sizeof setting, "%.0f of %zu%s", probes[i], lists, more);
+        snprintf(setting, sizeof setting, "%.0f of %zu cells", probes[i], lists);
         code = probe_row(b, c, m, floor(probes[i]), i == 0, setting);
     }
     return code;
@@ -205,10 +208,10 @@ static void ivf_options(const struct bench *b, enum nlsh__baseline_method method
 static int run_ivfflat(struct bench *b)
 {
     struct baseline_ctx c = {NULL, {0}, 1, 0};
-    struct bench_method m = {.name = "IVF-Flat"};
+    struct bench_method m = {.name = "IVF-Flat", .by_row = true};
     ivf_options(b, NLSH__BASELINE_IVFFLAT, &c.options);
     int code = build(b, &c, &m);
-    if (code == 0) code = probe_rows(b, &c, &m, "");
+    if (code == 0) code = probe_rows(b, &c, &m);
     nlsh__baseline_free(c.baseline);
     return code;
 }
@@ -220,16 +223,16 @@ static int run_ivfpq(struct bench *b)
     int code = 0;
     for (size_t i = 0; i < 2 && code == 0; i++) {
         struct baseline_ctx c = {NULL, {0}, 1, 0};
-        struct bench_method m = {.name = "IVF-PQ"};
-        char more[24];
+        struct bench_method m = {.name = "IVF-PQ", .by_row = true};
         ivf_options(b, NLSH__BASELINE_IVFPQ, &c.options);
         size_t bytes = b->base.matrix.dim / dims[i];
         c.options.n_subspaces = bytes > 0 ? bytes : 1;
         code = build(b, &c, &m);
         for (size_t t = 0; t < 2 && code == 0; t++) {
             c.rerank = times[t] * b->k;
-            snprintf(more, sizeof more, " M %zu rank %zu", c.options.n_subspaces, c.rerank);
-            code = probe_rows(b, &c, &m, more);
+            snprintf(m.group, sizeof m.group, "codes of %zu byte%s; %zu ranked exactly",
+                     c.options.n_subspaces, c.options.n_subspaces == 1 ? "" : "s", c.rerank);
+            code = probe_rows(b, &c, &m);
         }
         nlsh__baseline_free(c.baseline);
     }
@@ -308,7 +311,11 @@ static int run_nlsh(struct bench *b)
 {
     struct nlsh_error error = {0};
     struct nlsh_ctx c;
-    struct bench_method m = {"Neural LSH", nlsh_answer, &c, b->index_seconds, b->info.size_bytes};
+    struct bench_method m = {.name = "Neural LSH",
+                             .answer = nlsh_answer,
+                             .ctx = &c,
+                             .build_seconds = b->index_seconds,
+                             .bytes = b->info.size_bytes};
     nlsh_search_options_init(&c.options, sizeof c.options);
     if (nlsh_searcher_create(b->index, &c.searcher, &error) != NLSH_OK) return talk_failed(&error);
     int code = nlsh_rows(b, &c, &m);

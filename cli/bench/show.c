@@ -4,46 +4,42 @@
  * A method's curve is the best of all its settings: for every recall the fewest candidates, or the
  * most queries a second, of any row that reaches it. What lies behind is in the table only.
  */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/bench.h"
+#include "json.h"
+#include "layout.h"
+#include "numbers.h"
 #include "output.h"
 #include "report/plot.h"
 #include "talk.h"
+#include "text.h"
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static int setting_width(const struct bench *b)
+static void print_head(const struct bench *b)
 {
-    int width = 12;
-    for (size_t i = 0; i < b->n_rows; i++) {
-        int length = (int)strlen(b->rows[i].setting);
-        if (length > width) width = length;
-    }
-    return width;
-}
-
-static void print_head(const struct bench *b, int width, const char *on, const char *off)
-{
-    char rows[32], queries[32], buckets[32], size[32], recall[24];
+    char rows[32], queries[32], buckets[32], size[32], recall[24], name[256], line[128];
     printf("%s x %zu %s, %s queries, one thread, one query at a time (%s)\n",
            text_count(b->base.matrix.n_rows, rows), b->base.matrix.dim,
            type_name(b->base.matrix.type), text_count(b->queries.matrix.n_rows, queries),
            nlsh_cpu());
     if (b->index != NULL) {
-        printf("index: %s, %s buckets, %s\n", b->index_name ? b->index_name : "made for this table",
-               text_count(b->info.n_buckets, buckets), text_bytes(b->info.size_bytes, size));
+        text_shown(b->index_name ? b->index_name : "made for this table", name, sizeof name);
+        printf("index: %s, %s buckets, %s\n", name, text_count(b->info.n_buckets, buckets),
+               text_bytes(b->info.size_bytes, size));
     }
     snprintf(recall, sizeof recall, "recall@%zu", b->k);
-    printf("\n%s%-11s %-*s %17s %21s %9s  %15s%s\n", on, "", width, "", "", "candidates a query",
-           "queries", "times faster", off);
-    printf("%s%-11s %-*s %8s %10s %11s %9s %9s %8s %7s%s\n", on, "method", width, "setting",
-           "recall@1", recall, "mean", "p95", "a second", "exact", "plain", off);
+    putchar('\n');
+    snprintf(line, sizeof line, "%-17s %8s %10s %18s %8s %13s", "", "", "", "candidates a query",
+             "queries", "times faster");
+    layout_heading(stdout, line);
+    snprintf(line, sizeof line, "%-17s %8s %10s %9s %8s %8s %6s %6s", "", "recall@1", recall,
+             "mean", "p95", "a second", "exact", "plain");
+    layout_heading(stdout, line);
 }
 
 static char *text_times(double times, char buffer[32])
@@ -52,23 +48,23 @@ static char *text_times(double times, char buffer[32])
     return buffer;
 }
 
+static bool same_group(const struct bench_row *a, const struct bench_row *b)
+{
+    return strcmp(a->method, b->method) == 0 && strcmp(a->group, b->group) == 0;
+}
+
+/* 80 columns, as long as numbers have the usual lengths. */
 static int print_table(const struct bench *b)
 {
     char mean[32], p95[32], qps[32], best[32], plain[32];
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-    bool bold = isatty(STDOUT_FILENO) && (no_color == NULL || no_color[0] == '\0') &&
-                term != NULL && strcmp(term, "dumb") != 0;
-    int width = setting_width(b);
-    print_head(b, width, bold ? "\033[1m" : "", bold ? "\033[0m" : "");
+    print_head(b);
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->rows[i];
-        if (i == 0 || strcmp(r->method, b->rows[i - 1].method) != 0) {
-            for (int c = 0; c < 78 + width; c++) putchar('-');
-            putchar('\n');
+        if (i == 0 || !same_group(r, r - 1)) {
+            printf("\n%s%s%s\n", r->method, r->group[0] ? ": " : "", r->group);
         }
-        printf("%-11s %-*s %8.4f %10.4f %11s %9s %9s %8s %7s\n", r->method, width, r->setting,
-               r->score.recall_1, r->score.recall_n,
-               text_count((uint64_t)llround(r->score.candidates), mean),
+        printf("  %-15s %8.4f %10.4f %9s %8s %8s %6s %6s\n", r->setting, r->score.recall_1,
+               r->score.recall_n, text_count((uint64_t)llround(r->score.candidates), mean),
                text_count((uint64_t)r->score.p95, p95),
                text_count((uint64_t)llround(1 / r->seconds), qps),
                text_times(b->best_seconds / r->seconds, best),
@@ -76,6 +72,13 @@ static int print_table(const struct bench *b)
     }
     puts("\nexact: than our best exact scan of the same data; plain: than a float loop in C.");
     return finish_stdout();
+}
+
+/* For CSV, JSON and reports, where a row stands alone. */
+static const char *whole_setting(const struct bench_row *r, char buffer[128])
+{
+    snprintf(buffer, 128, "%s%s%s", r->setting, r->group[0] ? "; " : "", r->group);
+    return buffer;
 }
 
 /* ---- CSV and JSON ---------------------------------------------------------------------------- */
@@ -88,10 +91,11 @@ static void put_csv(const struct bench *b, FILE *to)
             b->k);
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->rows[i];
-        fprintf(to, "%s,%s,%.6f,%.6f,%.1f,%.0f,%.1f,%.3f,%.3f,%zu,", r->method, r->setting,
-                r->score.recall_1, r->score.recall_n, r->score.candidates, r->score.p95,
-                1 / r->seconds, b->best_seconds / r->seconds, b->plain_seconds / r->seconds,
-                r->n_queries);
+        char setting[128];
+        fprintf(to, "%s,%s,%.6f,%.6f,%.1f,%.0f,%.1f,%.3f,%.3f,%zu,", r->method,
+                whole_setting(r, setting), r->score.recall_1, r->score.recall_n,
+                r->score.candidates, r->score.p95, 1 / r->seconds, b->best_seconds / r->seconds,
+                b->plain_seconds / r->seconds, r->n_queries);
         if (isfinite(r->build_seconds)) fprintf(to, "%.3f", r->build_seconds);
         fprintf(to, ",%zu\n", r->bytes);
     }
@@ -102,15 +106,16 @@ static int print_as_json(const struct bench *b)
     json_t *rows = json_array();
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->rows[i];
-        json_array_append_new(
-            rows,
-            json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I}", "method",
-                      r->method, "setting", r->setting, "recall_at_1", r->score.recall_1,
-                      "recall_at_n", r->score.recall_n, "candidates", r->score.candidates,
-                      "candidates_p95", r->score.p95, "qps", 1 / r->seconds, "speedup_exact",
-                      b->best_seconds / r->seconds, "speedup_plain", b->plain_seconds / r->seconds,
-                      "queries", (json_int_t)r->n_queries, "build_seconds",
-                      json_number_or_null(r->build_seconds), "bytes", (json_int_t)r->bytes));
+        char setting[128];
+        json_add(&rows,
+                 json_pack("{s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:o, s:I}", "method",
+                           r->method, "setting", whole_setting(r, setting), "recall_at_1",
+                           r->score.recall_1, "recall_at_n", r->score.recall_n, "candidates",
+                           r->score.candidates, "candidates_p95", r->score.p95, "qps",
+                           1 / r->seconds, "speedup_exact", b->best_seconds / r->seconds,
+                           "speedup_plain", b->plain_seconds / r->seconds, "queries",
+                           (json_int_t)r->n_queries, "build_seconds",
+                           json_number_or_null(r->build_seconds), "bytes", (json_int_t)r->bytes));
     }
     json_t *buckets = b->index ? json_integer((json_int_t)b->info.n_buckets) : json_null();
     return print_json(json_pack(

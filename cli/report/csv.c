@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "signals.h"
 #include "talk.h"
 #include "text.h"
 
@@ -52,7 +53,7 @@ static int read_text(const char *path, char **text, size_t *size)
     fclose(file);
     if (*text == NULL) return no_memory();
     (*text)[*size] = '\0';
-    if (failed && talk_stopped()) return talk_interrupted();
+    if (failed && signal_came()) return talk_interrupted();
     if (failed) return talk_error(EXIT_IO, NULL, "cannot read %s: %s", path, strerror(why));
     if (*size > most_bytes) return not_csv(path, 1, "it is larger than any table of nlsh's");
     return 0;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "nlsh/learn.h"
+#include "numbers.h"
 #include "report/report.h"
 #include "talk.h"
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "signals.h"
 #include "talk.h"
 
 extern char **environ;
@@ -155,7 +156,7 @@ static int draw(FILE *in, FILE *err, char **svg)
     *svg = read_all(ends[0]);
     close(ends[0]);
     while (waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
-    if (talk_stopped()) {
+    if (signal_came()) {
         struct nlsh_error error = {.status = NLSH_E_INTERRUPTED};
         return talk_failed(&error);
     }

@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "args.h"
 #include "nlsh/learn.h"
-#include "options.h"
 #include "report/csv.h"
 
 /* ---- the page -------------------------------------------------------------------------------- */

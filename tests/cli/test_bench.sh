@@ -6,7 +6,7 @@ make_index
 run 0 bench -d base.fvecs -q query.fvecs -i small.nlsh -T 1,8,0.05 --recall 0.9 --probes 1,8,9
 has out 'exact scan' 'plain float' 'IVF-Flat' '1 of 8' 'Neural LSH' 'T = 0.05' 'recall 0.9'
 lacks out '9 of 8'
-ok 'the table fits 100 columns' awk 'length > 100 { bad = 1 } END { exit bad }' out
+ok 'the table fits 80 columns' awk 'length > 80 { bad = 1 } END { exit bad }' out
 run 0 bench -d base.fvecs -q query.fvecs -i small.nlsh -T 1,8,0.05 --recall 0.9 --probes 1,8 --csv
 awk -F, 'NR == 1 { next }
     { rows++; if (NF != 12) bad = 1; if ($7 <= 0 || $3 > 1 || $4 > 1) bad = 2 }
@@ -20,13 +20,14 @@ ok 'the index made for the table is gone' test -z "$(ls "${TMPDIR:-/tmp}"/nlsh-b
 # Every method, a CSV and two pictures; all probed is exact.
 run 0 bench -d base.fvecs -q query.fvecs -i small.nlsh --probes 1,8 -T 1,8 -o all.csv \
     --methods brute,lsh,hypercube,ivfflat,ivfpq,routed,nlsh --seconds 0.01
-has out 'LSH ' "d' " 'IVF-PQ' ' M 1 rank 200' 'NLSH exact'
+has out 'LSH: ' 'hashes a table' 'corners' 'IVF-PQ: codes of 1 byte; 200 ranked exactly' 'NLSH exact'
+ok 'the table of all methods fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 for method in 'exact scan' LSH Hypercube IVF-Flat IVF-PQ 'NLSH exact' 'Neural LSH'; do
     has all.csv "$method,"
 done
 ok 'rows of the CSV' awk -F, 'NR > 1 { if (NF != 12 || $4 > 1 || $5 > 600 || $7 <= 0 || $12 < 9600) exit 1 }' all.csv
 ok 'all cells, all corners, all buckets: exact' awk -F, '
-    $2 ~ /^8 of 8( M 1 rank 200)?$/ || $2 == "T = 8" { n++; if ($4 != 1 && $1 != "IVF-PQ") exit 1; if ($5 != 600) exit 1 }
+    $2 ~ /^8 of 8 cells(; codes of 1 byte; 200 ranked exactly)?$/ || $2 == "T = 8" { n++; if ($4 != 1 && $1 != "IVF-PQ") exit 1; if ($5 != 600) exit 1 }
     END { exit n < 4 }' all.csv
 ok 'the router chooses the same buckets in both scans' awk -F, '
     $2 == "T = 1" { c[$1] = $5 } END { exit !c["NLSH exact"] || c["NLSH exact"] != c["Neural LSH"] }' all.csv
@@ -38,7 +39,7 @@ fi
 # Without an index, none is made where no method needs it; the exact scan is still the measure.
 run 0 bench -d base.fvecs -q query.fvecs --methods ivfflat --probes 1 --csv
 ok 'one row' test "$(wc -l <out)" -eq 2
-has out '1 of 25,'
+has out '1 of 25 cells,'
 lacks err 'partition'
 # Without gnuplot the table is written, and it is said what to install.
 mkdir tools && for tool in sed awk; do ln -s "$(command -v $tool)" tools; done

@@ -31,15 +31,16 @@ has err 'from the cache' 'training' 'in all' 'again.nlsh'
 ok 'same bytes from the cache' cmp one.nlsh again.nlsh
 ok 'a build without stdout' test ! -s out
 
-# Interrupted: code 130, no index, nothing half-written; an index that was there stays.
+# Interrupted: code 128 + the signal's number, no index, nothing half-written; an index that was there stays.
 # (In the background timeout signals the child and then its whole group: a second signal, which ends
 # the command at once and without a word.)
 echo mine >old.nlsh
-for signal in INT TERM; do
-    timeout --foreground -s $signal --preserve-status 3 "$nlsh" build -d base.fvecs -i old.nlsh -m 8 \
+for ending in INT:130 TERM:143; do
+    signal=${ending%:*}
+    timeout --foreground -s $signal --preserve-status 3 "$nlsh" build -d base.fvecs -i old.nlsh --force -m 8 \
         --epochs 100000 --nodes 512 --partitioner kmeans >out 2>err
     code=$?
-    ok "SIG$signal gives 130, not $code" test $code -eq 130
+    ok "SIG$signal gives ${ending#*:}, not $code" test $code -eq "${ending#*:}"
     has err 'interrupted'
     ok 'the old file stays' test "$(cat old.nlsh)" = mine
     no_leftovers

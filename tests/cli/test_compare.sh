@@ -66,7 +66,7 @@ for model in run/a.nlsh run/models/b.nlsh; do
     awk '/^Average AF/ { print $3 }' one.txt >>factors
 done
 # What is timed becomes a mark; the index's size may change with its format.
-sed 's/,[0-9.]*,[0-9.]*,1\.250,[0-9]*,/,QPS,SPEEDUP,1.250,BYTES,/' o/models_compare.csv >compare.csv
+sed 's/,[0-9.]*,[0-9.]*,[0-9.]*,[0-9]*,[0-9.]*,1\.250,[0-9]*,/,QPS,MIN,MAX,PASSES,SPEEDUP,1.250,BYTES,/' o/models_compare.csv >compare.csv
 awk -F, 'NR > 1 { print $6 }' o/models_compare.csv >csv.recalls
 awk -F, 'NR > 1 { print $7 }' o/models_compare.csv >csv.factors
 ok 'recalls of the table are those of the files' cmp recalls csv.recalls
@@ -98,9 +98,12 @@ has err 'cache'
 
 # ---- any indexes ---------------------------------------------------------------------------------
 run 0 compare small.nlsh run/models/b.nlsh -d base.fvecs -q query.fvecs -T 1,8 --csv c.csv
-has out 'small ' 'b ' 'recall@10'
+has out 'small: ' 'b: ' 'recall@10'
+ok 'the table fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 ok 'two indexes at two T' awk -F, 'END { exit NR != 5 }' c.csv
 ok 'nobody wrote down how long the build took' awk -F, 'NR == 2 && $(NF - 2) != "" { exit 1 }' c.csv
+ok 'the median of several passes lies within their spread' awk -F, '
+    NR > 1 { q = NF - 7; if (!($(q + 1) <= $q && $q <= $(q + 2) && $(q + 3) >= 3)) exit 1 }' c.csv
 run 0 compare small.nlsh -q query.fvecs --csv - --recall 0.5,0.9
 has out 'recall 0.5,' 'recall 0.9,'
 lacks out 'times'

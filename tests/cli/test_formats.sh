@@ -16,6 +16,12 @@ valid_json()
 run 0 search -i small.nlsh -q query.fvecs -N 3 --format json
 valid_json out
 has out '"summary"' '"averageAF"'
+has out '"qps"' '"qpsMin"' '"qpsMax"' '"passes"' '"tTrueMin"' '"tTrueMax"'
+with_python 'the times are medians of several passes' -c 'import json; s = json.load(open("out"))["summary"]
+assert s["qpsMin"] <= s["qps"] <= s["qpsMax"] and s["passes"] >= 3
+assert s["tTrueMin"] <= s["tTrueAverage"] <= s["tTrueMax"]'
+run 0 search -i small.nlsh -q query.fvecs -N 3
+has err 'the median of' 'passes' ' to '
 run 0 search -i small.nlsh -q query.fvecs -N 3 --json -R 40 -o r.txt
 valid_json out
 has r.txt 'METHOD NAME' 'R-near neighbors:'
@@ -42,6 +48,9 @@ valid_json out
 has out '"m": 8' '"kmeans"' '"count": 600' '"count": 8'
 run 0 info small.nlsh
 has out '600 x 16 u8' 'settings' 'min' 'mean 75.0' 'max' 'sections'
+ok 'info fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
+run 0 build -d base.fvecs -i x.nlsh --dry-run
+ok 'a forecast fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 run 0 info -i small.nlsh
 run 0 version --json
 valid_json out

@@ -62,6 +62,6 @@ if command -v bash >/dev/null; then
     ok 'flags complete' test "$(complete_as nlsh build --imb)" = --imbalance
     ok 'choices complete' test "$(complete_as nlsh build --labels s)" = soft
     ok 'words complete' test "$(complete_as nlsh cache c)" = clear
-    ok 'seed spelling completes' test "$(complete_as nlsh search -ty)" = -type
+    ok 'the one-dash spelling completes' test "$(complete_as nlsh search -ty)" = -type
 fi
 finish

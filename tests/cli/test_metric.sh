@@ -37,6 +37,22 @@ done
 
 run 0 search -i cosine.nlsh -q query.fvecs -N 3 -R 0.1
 has out 'R-near neighbors:'
+# A radius is a distance: by inner product it may be negative, and only there.
+run 0 groundtruth -d base.fvecs -q query.fvecs -o all.ivecs --distances all.fvecs -N 600 --metric ip
+radius=$(od -An -v -tf4 -w2404 all.fvecs | awk 'NR == 1 { printf "%.0f", $41 }')
+ok "the radius $radius is negative" test "$radius" -lt 0
+run 0 search -i ip.nlsh -q query.fvecs -N 3 -T 8 -R "$radius"
+awk '/^Query/ { q = $2; on = 0 } /^R-near/ { on = 1; next } on && /^[0-9]/ { print q, $1 }' out | sort >near
+od -An -v -tu4 -w2404 all.ivecs | awk '{ for (i = 2; i <= NF; i++) print NR - 1, $i }' >all_ids
+od -An -v -tf4 -w2404 all.fvecs | awk '{ for (i = 2; i <= NF; i++) print $i }' >all_distances
+paste -d ' ' all_ids all_distances | awk -v r="$radius" '$3 <= r { print $1, $2 }' | sort >expected
+ok 'products of at least 12 are those at -12' cmp near expected
+ok 'some are near' test "$(wc -l <near)" -ge 30
+for metric in l2 cosine; do
+    run 2 search -i $metric.nlsh -q query.fvecs -N 3 -R -12
+    has err '-R -12' "metric $metric"
+    run 2 compare $metric.nlsh -q query.fvecs -N 3 -R=-12
+done
 run 2 search -i cosine.nlsh -q query.fvecs -N 3 -range true
 has err 'give -R RADIUS'
 run 65 compare l2.nlsh cosine.nlsh -q query.fvecs

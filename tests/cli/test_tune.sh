@@ -135,7 +135,7 @@ begin 1 tune -d base.fvecs -i stopped $long
 wait_for e1 'trial 2:'
 kill -TERM $pid
 wait $pid
-ok 'stopped: 130' test $? -eq 130
+ok 'stopped: 143' test $? -eq 143
 has e1 'interrupted' 'stopped/study.db' '--resume'
 ok 'the table of what was done' test -s outputs/tuning/stopped/trials.csv
 ok 'no models yet' test ! -e outputs/tuning/stopped/index.json

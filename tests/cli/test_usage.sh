@@ -33,7 +33,7 @@ search -i x -q y -N ten
 search -i x -q y -T 0
 search -i x -q y -T -1
 search -i x -q y -T 1.5
-search -i x -q y -R -3
+search -i x -q y -R three
 search -i x -q y --recall 1
 search -i x -q y -T 5 --recall 0.9
 search --models_index x -q y --recall 0.9 -T 0.05
@@ -60,6 +60,10 @@ run 0 build -d base.fvecs -i a.nlsh --dry-run -knn 7 --batch-size=64
 has out 'knn            7' 'batch_size     64'
 run 0 build --d=base.fvecs --i a.nlsh -dry_run -batch_size 64
 has out 'batch_size     64'
+# A choice, a word of a setting, a method: in any case of letters.
+run 0 build -d base.fvecs -i a.nlsh --dry-run -type Auto --labels Hard --partitioner KMeans -m AUTO
+has out 'labels         hard' 'partitioner    kmeans'
+run 0 bench -d base.fvecs -q query.fvecs --methods IVFFlat --probes 1 --seconds 0.01
 # The last of two counts.
 run 0 build -d base.fvecs -i a.nlsh --dry-run --knn 7 --knn 9
 has out 'knn            9'

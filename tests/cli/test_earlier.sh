@@ -1,4 +1,4 @@
-# The seed's two commands, word for word, and what stands in the results file.
+# Two command lines of the earlier project (in Python and C++), word for word, and the results file.
 . "$(dirname "$0")/lib.sh"
 mkdir sift
 u8bin base.u8bin 1500 24 1
@@ -70,6 +70,8 @@ ok 'R-near neighbours are those within R' cmp near near_expected
 run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -R 60 -range false
 lacks out 'R-near'
 run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -range true -type sift
+has out 'R-near'
+run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -range True -type SIFT
 has out 'R-near'
 run 2 search -q query.u8bin -i my_index.bin -T 5 -range true
 no_leftovers

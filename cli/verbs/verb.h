@@ -1,13 +1,12 @@
 /*
- * options.h - the one table of verbs and flags. The parser, --help, the man page and the shell
- * completion are all made from it, so that they cannot disagree.
+ * verb.h - the verbs and their flags. The parser, --help, the man page and the shell completion are
+ * all made from these tables, so that they cannot disagree.
  */
-#ifndef NLSH_CLI_OPTIONS_H
-#define NLSH_CLI_OPTIONS_H
+#ifndef NLSH_CLI_VERBS_VERB_H
+#define NLSH_CLI_VERBS_VERB_H
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 enum flag_kind {
     FLAG_SWITCH, /* no argument */
@@ -18,10 +17,11 @@ enum flag_kind {
     FLAG_COUNT,  /* a whole number within min..max */
     FLAG_REAL,   /* a number within min..max */
     FLAG_LIST,   /* numbers within min..max, separated by commas */
-    FLAG_CHOICE, /* one of the words in argument, "{a,b}" */
+    FLAG_CHOICE, /* one of the words in argument, "{a,b}"; all of them are in small letters */
     FLAG_SETTING /* a build setting: nlsh_build_options_set() judges it */
 };
 
+/* In the order of help. */
 enum flag_group {
     GROUP_FILES,
     GROUP_SEARCH,
@@ -33,7 +33,6 @@ enum flag_group {
 };
 
 struct flag {
-    unsigned verbs;    /* one bit a verb */
     const char *name;  /* without dashes */
     const char *alias; /* a second name, or NULL */
     enum flag_kind kind;
@@ -42,16 +41,16 @@ struct flag {
     const char *argument;      /* as help shows it; NULL for a switch */
     const char *default_value; /* as text, or NULL */
     double min, max;           /* of FLAG_COUNT, FLAG_REAL and FLAG_LIST */
-    const char *help;          /* one line, no full stop */
+    const char *help;          /* one line, no full stop; NULL: help does not show the flag */
 };
-
-struct args;
 
 enum { MAX_FLAGS = 96, MAX_WORDS = 256, MAX_EXAMPLES = 6 };
 
 struct example {
     const char *why, *line;
 };
+
+struct args;
 
 struct verb {
     const char *name;
@@ -60,54 +59,27 @@ struct verb {
     const char *description;               /* paragraphs of one line each, separated by \n */
     struct example examples[MAX_EXAMPLES]; /* up to the first without a line */
     size_t min_words, max_words;           /* arguments that are not flags */
-    const char *words; /* what the first of them may be, for completion; or NULL */
+    const char *words;               /* what the first of them may be, for completion; or NULL */
+    const struct flag *const *flags; /* up to NULL */
+    const struct flag *const *more_flags; /* the same, or NULL */
+    bool settings;                        /* the library's settings are flags too */
     int (*run)(const struct args *args);
 };
 
-/* A parsed command line. */
-struct args {
-    const struct verb *verb;
-    const struct flag *flags[MAX_FLAGS]; /* all of the verb */
-    const char *values[MAX_FLAGS];       /* as given; NULL where not. A switch holds "" */
-    size_t n_flags;
-    const char *words[MAX_WORDS];
-    size_t n_words;
-};
+extern const struct verb verb_build, verb_search, verb_graph, verb_groundtruth, verb_info,
+    verb_verify, verb_evaluate, verb_cache, verb_convert, verb_compare, verb_bench, verb_report,
+    verb_tune, verb_help, verb_version;
 
 /* The i-th verb; NULL past the last. */
 const struct verb *verb_at(size_t i);
 const struct verb *verb_named(const char *name);
-/* The verb whose name is nearest; NULL where none is near. */
-const char *verb_suggest(const char *name);
 
 /* The flags of a verb, in the order of help; returns how many. */
 size_t verb_flags(const struct verb *verb, const struct flag *flags[MAX_FLAGS]);
-
-/* argv[0] is the first argument behind the verb. Returns 0, or 2 after saying what is wrong;
- * `--help` anywhere sets *wants_help and returns 0. */
-int args_parse(const struct verb *verb, int argc, char **argv, struct args *out, bool *wants_help);
-
-/* The values; name must be a flag of the verb. */
-bool args_given(const struct args *args, const char *name);
-const char *args_text(const struct args *args, const char *name); /* or its default, or NULL */
-size_t args_count(const struct args *args, const char *name);
-double args_real(const struct args *args, const char *name);
-/* The numbers of a list; returns how many, at most max. */
-size_t args_list(const struct args *args, const char *name, double *out, size_t max);
-/* Whether the verb has such a flag at all. */
-bool args_has(const struct args *args, const char *name);
 
 /* "-d", "-type", "--knn": how help writes a flag. */
 const char *flag_dashed(const char *name, char buffer[64]);
 /* The nth of the words in "{a,b}" into buffer; false past the last. */
 bool choice_at(const char *argument, size_t n, char *buffer, size_t buffer_size);
-/* The nearest of the words in "{a,b}" to value; false where none is near. */
-bool choice_suggest(const char *argument, const char *value, char *buffer, size_t buffer_size);
-
-/* help.c */
-void help_overview(FILE *to);
-void help_verb(const struct verb *verb, FILE *to);
-void help_man(FILE *to);
-void help_completion(FILE *to);
 
 #endif

@@ -1,0 +1,15 @@
+/* numbers.h - numbers as a person reads them: "60,000", "61.2 MB", "1.2 s" or "123 ms", "3.40k/s",
+ * "0:12". Each writes into buffer and returns it. */
+#ifndef NLSH_CLI_NUMBERS_H
+#define NLSH_CLI_NUMBERS_H
+
+#include <stdint.h>
+
+char *text_count(uint64_t n, char buffer[32]);
+char *text_bytes(uint64_t n, char buffer[32]);
+char *text_seconds(double seconds, char buffer[32]);
+char *text_rate(double a_second, char buffer[32]);
+/* Minutes and seconds, or hours too. */
+char *text_clock(double seconds, char buffer[32]);
+
+#endif

@@ -1,0 +1,66 @@
+/* build.c - `nlsh build` as the command line has it. */
+#include "verbs.h"
+#include "verbs/shared.h"
+
+static const struct flag *const build_flags[] = {
+    &flag_base,
+    &(const struct flag){.name = "i",
+                         .kind = FLAG_OUT,
+                         .argument = "INDEX",
+                         .help = "index file to write; it appears whole or not at all"},
+    &(const struct flag){
+        .name = "mode",
+        .kind = FLAG_CHOICE,
+        .argument = "{build,tune}",
+        .default_value = "build",
+        .help = "tune: search for settings, as `nlsh tune` does; -i then names the run"},
+    &flag_type,
+    &flag_input_format,
+    &flag_config,
+    &(const struct flag){.name = "keys",
+                         .kind = FLAG_IN,
+                         .argument = "FILE",
+                         .help =
+                             "the vectors' keys, which searches then answer with in place of row "
+                             "numbers: text with a whole number a line, or .ivecs or .npy of whole "
+                             "numbers"},
+    &(const struct flag){.name = "force",
+                         .help = "overwrite INDEX where it is of other vectors, or no index"},
+    &flag_threads,
+    &flag_cache,
+    &flag_no_cache,
+    &(const struct flag){.name = "dry-run",
+                         .group = GROUP_RUN,
+                         .help = "print the resolved settings and a forecast of time, memory and "
+                                 "size; with --mode tune what would be tried"},
+    &flag_progress,
+    &flag_quiet,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_build = {
+    .name = "build",
+    .summary = "learn an index from a file of vectors",
+    .usage = "-d BASE -i INDEX [flags]",
+    .description =
+        "Makes a k-NN graph of the base, divides the base into m buckets, trains a small network "
+        "to say which buckets hold a query's neighbours, and writes everything into one file.\n"
+        "Graph and partition are kept in the cache: a build that was stopped, or one with other "
+        "settings for the network, goes on from there. The same input and settings give the same "
+        "bytes whatever the number of threads.\n"
+        "Settings are taken from their defaults, then from --config FILE, then from the flags.",
+    .examples = {{"an index with the settings that measure best",
+                  "nlsh build -d base.fvecs -i my.nlsh"},
+                 {"a command line of the earlier project (in Python and C++)",
+                  "nlsh build -d sift/sift_base.fvecs -i my_index.bin -type sift --knn 10 -m 128 "
+                  "--imbalance 0.03"},
+                 {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},
+                 {"settings from a file, one of them changed",
+                  "nlsh build -d base.fvecs -i my.nlsh --config best.json --epochs 20"}},
+    .run = cmd_build,
+    .flags = build_flags,
+    .more_flags = tune_flags,
+    .settings = true,
+};

@@ -1,0 +1,44 @@
+/* help.c - `nlsh help` and `nlsh version`. */
+#include "verbs.h"
+#include "verbs/shared.h"
+
+static const struct flag *const help_flags[] = {
+    &(const struct flag){.name = "quiet", .group = GROUP_TALK},
+    &(const struct flag){.name = "man", .group = GROUP_TALK},
+    &(const struct flag){.name = "completion", .group = GROUP_TALK},
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_help = {
+    .name = "help",
+    .summary = "explain a command",
+    .usage = "[COMMAND]",
+    .description =
+        "Without a command: all of them. --man and --completion print what packages install.",
+    .examples = {{"the flags of build", "nlsh help build"},
+                 {"read the manual", "nlsh help --man | man -l -"},
+                 {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
+    .max_words = 1,
+    .words = "build search graph groundtruth info verify evaluate cache convert compare bench "
+             "report tune version",
+    .run = cmd_help,
+    .flags = help_flags,
+};
+
+static const struct flag *const version_flags[] = {
+    &flag_quiet,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_version = {
+    .name = "version",
+    .summary = "print the version",
+    .usage = "[flags]",
+    .description = "The version and the instruction set in use.",
+    .examples = {{"one line", "nlsh version"}},
+    .run = cmd_version,
+    .flags = version_flags,
+};

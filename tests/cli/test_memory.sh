@@ -1,0 +1,73 @@
+# Where memory runs out the answer is whole, or an error: never a part of it with exit code 0. A library
+# that is loaded before libc's makes the n-th allocation fail, for every n.
+. "$(dirname "$0")/lib.sh"
+make_data
+make_index
+
+cat >fail.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdlib.h>
+extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
+typedef int main_fn(int, char **, char **);
+static main_fn *real_main;
+static long left; /* counted from main() on: before it the libraries start, and give up in their own ways */
+static int due(void) { return left > 0 && --left == 0 ? (errno = ENOMEM, 1) : 0; }
+void *malloc(size_t n) { return due() ? NULL : __libc_malloc(n); }
+void *calloc(size_t n, size_t m) { return due() ? NULL : __libc_calloc(n, m); }
+void *realloc(void *p, size_t n) { return due() ? NULL : __libc_realloc(p, n); }
+static int counted_main(int argc, char **argv, char **env)
+{
+    const char *n = getenv("FAIL_AT");
+    left = n ? atol(n) : 0;
+    return real_main(argc, argv, env);
+}
+int __libc_start_main(main_fn *f, int argc, char **argv, void (*init)(void), void (*fini)(void),
+                      void (*loader)(void), void *stack)
+{
+    int (*next)(main_fn *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
+    *(void **)&next = dlsym(RTLD_NEXT, "__libc_start_main");
+    real_main = f;
+    return next(counted_main, argc, argv, init, fini, loader, stack);
+}
+END
+if ! ${CC:-cc} -shared -fPIC -O1 -o fail.so fail.c 2>/dev/null || ! LD_PRELOAD=$PWD/fail.so true 2>/dev/null; then
+    echo 'no compiler: skipped'
+    exit 77
+fi
+if ! LD_PRELOAD=$PWD/fail.so "$nlsh" version >/dev/null 2>&1; then
+    echo 'nothing may be loaded before this build: skipped'
+    exit 77
+fi
+
+# survives WHAT ARGUMENT...: fails the n-th allocation until the command no longer makes so many.
+survives()
+{
+    what=$1
+    shift
+    "$nlsh" "$@" >whole 2>/dev/null </dev/null || fail "$what"
+    n=0 failed=0 quiet=0
+    while [ $quiet -lt 150 ] && [ $n -lt 3000 ]; do
+        n=$((n + 1))
+        FAIL_AT=$n LD_PRELOAD=$PWD/fail.so "$nlsh" "$@" >out 2>err </dev/null
+        code=$?
+        checks=$((checks + 1))
+        if [ $code -eq 0 ]; then
+            cmp -s out whole || fail "$what: allocation $n failed, exit code 0, and another answer"
+            quiet=$((quiet + 1))
+            continue
+        fi
+        quiet=0 failed=$((failed + 1))
+        case $code in 66 | 70 | 73) ;; *) fail "$what: allocation $n failed, exit code $code" ;; esac
+        [ -s err ] || fail "$what: allocation $n failed, and nothing was said"
+    done
+    ok "$what: some allocations matter ($failed of $n)" test $failed -gt 0
+}
+
+survives 'info --json' info small.nlsh --json
+survives info info small.nlsh
+survives 'version --json' version --json
+survives 'verify --json' verify small.nlsh --json
+survives 'build --dry-run --json' build -d base.fvecs --dry-run --json -m 8 --no-cache
+finish
