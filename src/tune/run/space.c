@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "make/settings.h"
 
 enum { MAX_KNOWN = 64 };
@@ -17,9 +18,6 @@ enum { MAX_KNOWN = 64 };
 void nlsh__space_network(const struct nlsh_build_options *build, struct nlsh__search_space *out)
 {
     static const char *const batches[] = {"256", "512", "1024", "2048"};
-    static const char *const schedulers[] = {"cosine", "step", "plateau", "none"};
-    static const char *const labels[] = {"soft", "hard"};
-    static const char *const graphs[] = {"exact", "ivfflat", "pieces"};
     *out = (struct nlsh__search_space){0};
     (void)nlsh__space_int(out, "layers", 1, 4, 0, 1);
     (void)nlsh__space_int(out, "nodes", 64, 1024, 1, 1);
@@ -29,13 +27,14 @@ void nlsh__space_network(const struct nlsh_build_options *build, struct nlsh__se
     (void)nlsh__space_float(out, "lr", 1e-3, 3e-2, 1, 0);
     (void)nlsh__space_float(out, "weight_decay", 1e-3, 0.5, 1, 0);
     (void)nlsh__space_choice(out, "batch_size", batches, 4);
-    (void)nlsh__space_choice(out, "scheduler", schedulers, 4);
-    int parent = nlsh__space_choice(out, "labels", labels, 2);
+    (void)nlsh__space_choice(out, "scheduler", nlsh__names(NLSH__SCHEDULER), 4);
+    int parent = nlsh__space_choice(out, "labels", nlsh__names(NLSH__LABELS), 2);
     (void)nlsh__space_int(out, "label_knn", 5, 40, 0, 5);
     nlsh__space_when(out, parent, 1u << 0);
     /* Pieces only where they are the default: elsewhere the exact graph is a matter of seconds. */
     if (build->metric != NLSH_IP)
-        (void)nlsh__space_choice(out, "graph", graphs, build->graph == NLSH_GRAPH_PIECES ? 3 : 2);
+        (void)nlsh__space_choice(out, "graph", nlsh__names(NLSH__GRAPH),
+                                 build->graph == NLSH_GRAPH_PIECES ? 3 : 2);
 }
 
 void nlsh__space_partition(const struct nlsh_build_options *build, struct nlsh__search_space *out)
@@ -44,7 +43,9 @@ void nlsh__space_partition(const struct nlsh_build_options *build, struct nlsh__
     /* KaHIP where it is the given one alone. One cut of MNIST into 1,024 buckets, a third of what a
      * trial of three folds takes: METIS 2.1 s, KaHIP's fast mode 9.6 s for .3 % fewer edges cut, its
      * eco mode, which is the default, more than 140 s (one core of an Intel Xeon with AMX). */
-    static const char *const partitioners[] = {"metis", "kmeans", "kahip"};
+    const char *const partitioners[] = {nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_METIS),
+                                        nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_KMEANS),
+                                        nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_KAHIP)};
     int kahip = build->partitioner == NLSH_PARTITIONER_KAHIP;
     char sizes[3][NLSH__MAX_PARAM_NAME];
     const char *m[3];
