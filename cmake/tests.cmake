@@ -37,6 +37,12 @@ foreach(source ${unit_tests})
                        SKIP_RETURN_CODE 77 ENVIRONMENT "${environment}")
 endforeach()
 
+# Files of older versions of the format answer the same whatever the kernels.
+target_compile_definitions(index_test_golden PRIVATE GOLDEN="${PROJECT_SOURCE_DIR}/tests/golden")
+add_test(NAME unit/index/test_golden_scalar COMMAND index_test_golden)
+set_tests_properties(unit/index/test_golden_scalar PROPERTIES LABELS unit TIMEOUT 600
+                     ENVIRONMENT "${environment};NLSH_CPU=scalar")
+
 # Libraries that look like libkahip, for partition/test_kahip: how wide their indices are and what
 # they say of it.
 set(fake_kahip_old FAKE_IDX_BYTES=4)

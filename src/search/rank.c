@@ -62,11 +62,16 @@ static void rank_one(const struct nlsh__ranking *r, size_t place)
     nlsh__topk_insert(r->best, r->k, key);
 }
 
-void nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
+size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
 {
     int may_hide = nlsh__may_hide(r);
-    for (size_t place = first; place < end; place++)
-        if (!may_hide || !nlsh__is_hidden(r, place)) rank_one(r, place);
+    size_t ranked = 0;
+    for (size_t place = first; place < end; place++) {
+        if (may_hide && nlsh__is_hidden(r, place)) continue;
+        rank_one(r, place);
+        ranked++;
+    }
+    return ranked;
 }
 
 double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__query *query,

@@ -21,8 +21,8 @@ int nlsh__is_hidden(const struct nlsh__ranking *r, size_t place);
 /* Whether any row of the segment may be hidden. */
 int nlsh__may_hide(const struct nlsh__ranking *r);
 
-/* Ranks the places first .. end - 1 but for hidden ones. */
-void nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end);
+/* Ranks the places first .. end - 1 but for hidden ones; returns how many were ranked. */
+size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end);
 
 /* Ranks places[n], hidden or not; least [n] is what their scores are at least, in the codes' units: those
  * beyond the limit by then are left out. Returns how many were ranked. */

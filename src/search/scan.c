@@ -290,9 +290,8 @@ static void scan_exactly(const struct pass *p)
     const uint32_t *offsets = p->ranking.segment->bucket_offsets;
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
         uint32_t b = p->routed->buckets[i];
-        nlsh__rank_range(&p->ranking, offsets[b], offsets[b + 1]);
         p->cost->candidates += offsets[b + 1] - offsets[b];
-        p->cost->ranked += offsets[b + 1] - offsets[b];
+        p->cost->ranked += nlsh__rank_range(&p->ranking, offsets[b], offsets[b + 1]);
     }
 }
 

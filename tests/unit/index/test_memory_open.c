@@ -53,8 +53,8 @@ static void every_mode_answers_alike(void **state)
             assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
             assert_int_equal(info.size_bytes, size);
             assert_true(sample_use(index) == want);
-            int inside = (const uint8_t *)index->vectors >= lent &&
-                         (const uint8_t *)index->vectors < lent + size;
+            int inside = (const uint8_t *)index->segments[0].vectors >= lent &&
+                         (const uint8_t *)index->segments[0].vectors < lent + size;
             assert_int_equal(inside, modes[m] != NLSH_MEMORY_ALL);
             if (modes[m] == NLSH_MEMORY_ALL) memset(lent, 0xee, size); /* it has a copy */
             if (modes[m] == NLSH_MEMORY_ALL) assert_true(sample_use(index) == want);

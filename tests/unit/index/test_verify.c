@@ -258,9 +258,9 @@ static void test_hostile_meta(void **state)
         {16, 4, NLSH__MAX_DIM_U8 + 1, "dimension"},
         {16, 4, UINT32_MAX, "dimension"},
         {20, 4, 0, "no buckets"},
-        {20, 4, 5, "section buckets"},
-        {20, 4, 7, "section buckets"},
-        {20, 4, UINT32_MAX, "section buckets"}, /* + 1 wraps to 0 in 32 bits */
+        {20, 4, 5, "index's buckets"},
+        {20, 4, 7, "index's buckets"},
+        {20, 4, UINT32_MAX, "index's buckets"}, /* + 1 wraps to 0 in 32 bits */
         {24, 4, 0, "type 0"},
         {24, 4, 4, "type 4"},
         {24, 4, UINT32_MAX, "which is none"},
