@@ -250,7 +250,7 @@ static void t_text(double t, char setting[48])
 static int run_routed(struct bench *b)
 {
     struct baseline_ctx c = {NULL, {0}, 1, 0};
-    struct bench_method m = {.name = "NLSH exact"};
+    struct bench_method m = {.name = "NLSH exact", .by_row = true};
     double t[max_list];
     size_t n = args_list(b->args, "T", t, max_list);
     nlsh__baseline_options_init(&c.options);

@@ -18,7 +18,7 @@ stops()
     wait $pid
     code=$?
     kill $guard 2>/dev/null
-    ok "$what: stopped with $code" test $code -eq 130
+    ok "$what: stopped with $code" test $code -eq 143
 }
 
 # A pipe without a reader is an error at once, and nothing was searched or built.
