@@ -426,7 +426,7 @@ static enum nlsh_status copy_bytes(const void *bytes, size_t size, struct nlsh__
                                    struct nlsh_error *error)
 {
     enum nlsh_status status = nlsh__map_anonymous(size, out, error);
-    if (status == NLSH_OK) memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
+    if (status == NLSH_OK && size > 0) memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
     if (status == NLSH_OK) out->size = size;
     return status;
 }
