@@ -215,7 +215,7 @@ struct nlsh_build_options {
     size_t refine;       /* rounds of re-assigning vectors to the router's answer; 0 to 20; 0 */
     size_t epochs;       /* 1 to 100000; or NLSH_AUTO, the default: by the number of vectors */
     size_t batch_size;   /* 1 to 1000000; 512 */
-    double lr;           /* learning rate, above 0, to 10; .008 */
+    double lr;           /* learning rate, 1e-9 to 10; .008 */
     double weight_decay; /* 0 to 10; .1 */
     enum nlsh_scheduler scheduler; /* NLSH_SCHEDULER_COSINE */
     /* [n_rows] the vectors' keys, none twice and none NLSH_NO_KEY; borrowed; or NULL, the default: row

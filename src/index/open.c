@@ -231,9 +231,8 @@ static enum nlsh_status copy_bytes(const void *bytes, size_t size, struct nlsh__
                                    struct nlsh_error *error)
 {
     enum nlsh_status status = nlsh__map_anonymous(size, out, error);
-    if (status != NLSH_OK) return status;
-    memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
-    return NLSH_OK;
+    if (status == NLSH_OK && size > 0) memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
+    return status;
 }
 
 enum nlsh_status nlsh_index_open_memory(const void *bytes, size_t size, const char *name,
