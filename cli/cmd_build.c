@@ -115,11 +115,13 @@ static int build_loaded(const struct args *args, const struct loaded *base,
     const char *path = args_text(args, "i");
     double began = now_seconds();
 
+    bool dry = args_given(args, "dry-run");
     run_init(args, &run);
-    if (nlsh_build_resolve(&base->matrix, options, &run, &forecast, &error) != NLSH_OK) {
+    if (nlsh_build_resolve(&base->matrix, options, &run, dry ? &forecast : NULL, &error) !=
+        NLSH_OK) {
         return talk_failed(&error);
     }
-    if (args_given(args, "dry-run")) {
+    if (dry) {
         return print_dry_run(args, options, &base->matrix, &forecast);
     }
     if (nlsh_build(&base->matrix, options, path, &run, &report, &error) != NLSH_OK) {

@@ -255,7 +255,7 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_options_read(const char *path
 /* What a build of these vectors would come to, without doing it. */
 struct nlsh_build_forecast {
     size_t struct_size;
-    double seconds;      /* by this machine's class: good to a factor of two */
+    double seconds;      /* from loops measured on this machine: good to a factor of 1.5 */
     uint64_t peak_bytes; /* resident, the vectors included */
     uint64_t index_bytes;
 };

@@ -1,15 +1,15 @@
-/* resolve.c - see resolve.h; and the forecast of --dry-run. */
+/* resolve.c - see resolve.h. */
 #include "make/resolve.h"
 
 #include <math.h>
 #include <stdbool.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/job.h"
 #include "base/memory.h"
 #include "base/sized.h"
 #include "kernels/kernels.h"
+#include "make/forecast.h"
 #include "make/settings.h"
 #include "make/stages.h"
 #include "vectors/plain.h"
@@ -115,65 +115,6 @@ static bool stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric met
     return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
 }
 
-/* What a core does in a second, as nlsh graph, bench_epoch and nlsh build --threads 1 told: with AMX on an
- * Intel Xeon of 2.6 GHz, else with AVX-512 on that and on an AMD EPYC. */
-struct speed {
-    double bytes, floats; /* operations of the graph */
-    double network;       /* operations of training */
-    double softmax;       /* seconds an output and vector */
-    double cells;         /* operations of k-means */
-};
-
-static struct speed speed_of(void)
-{
-    static const struct speed amx = {1.8e12, 150e9, 750e9, 1.4e-9, 270e9};
-    static const struct speed avx512 = {650e9, 150e9, 145e9, 1.4e-9, 150e9};
-    return strcmp(nlsh_cpu(), "amx") == 0 ? amx : avx512;
-}
-
-static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_method method,
-                            const struct speed *speed)
-{
-    double n = (double)base->n_rows, probes = 0, pairs = n;
-    if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
-    if (method == NLSH_GRAPH_PIECES && n >= 20000) {
-        probes = 1.27 * sqrt(n / 512);
-        pairs = probes * 512;
-    }
-    double rate = base->type != NLSH_F32 ? speed->bytes : speed->floats;
-    return n * pairs * (double)base->dim * 2 / rate + n * probes * 0.6e-6;
-}
-
-static struct nlsh_build_forecast forecast_of(const struct nlsh_matrix *base,
-                                              const struct nlsh_build_options *options,
-                                              double threads)
-{
-    struct nlsh_build_forecast f = {.struct_size = sizeof f};
-    double n = (double)base->n_rows, dim = (double)base->dim, m = (double)options->n_buckets;
-    double p = (double)options->components;
-    double nodes = options->nodes == NLSH_AUTO ? 512 : (double)options->nodes;
-    double weights =
-        options->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(options->layers - 1));
-    struct speed speed = speed_of();
-    double graph = graph_seconds(base, options->graph, &speed);
-    double passes = (double)options->epochs;
-    if (options->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
-    double learn = n * passes * (6 * weights / speed.network + m * speed.softmax);
-    double cells = (12 * fmin(n, 256 * m) + 4 * n) * m * p * 2 / speed.cells;
-    double cut = options->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : n * 4e-5;
-    f.seconds = (graph + learn + cells) / threads + cut + 0.5;
-    double row = dim * (base->type == NLSH_U8 ? 1 : 4);
-    double k = (double)(options->label_knn > options->knn ? options->label_knn : options->knn);
-    size_t code_bytes =
-        options->code_bytes == NLSH_AUTO ? nlsh__whole_code(options) : options->code_bytes;
-    double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
-    if (nlsh__in_leaves(options, base->n_rows)) code *= 17 / 16.0;
-    f.index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
-    f.peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) + weights * 4 * 8 +
-                              m * p * 12 + 25e6);
-    return f;
-}
-
 enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
                                     struct nlsh_build_options *options, const struct nlsh_run *run,
                                     struct nlsh_build_forecast *forecast, struct nlsh_error *error)
@@ -193,7 +134,8 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__resolve(&stored, &ours, error));
     nlsh__answer_give(options, &ours, sizeof ours);
     if (forecast != NULL) {
-        struct nlsh_build_forecast f = forecast_of(&stored, &ours, (double)wishes.n_threads);
+        struct nlsh_build_forecast f;
+        NLSH_TRY(nlsh__forecast(&stored, &ours, wishes.n_threads, &f, error));
         nlsh__answer_give(forecast, &f, sizeof f);
     }
 out:

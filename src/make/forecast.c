@@ -1,0 +1,101 @@
+/*
+ * forecast.c - see forecast.h. Each stage is a count of operations times what one costs here (speed.h);
+ * what no such loop does is a constant of an Intel Xeon of 2.6 GHz.
+ */
+#include "make/forecast.h"
+
+#include <math.h>
+
+#include "make/resolve.h"
+#include "make/speed.h"
+
+/* METIS, seconds a neighbour in the graph: it has no wide loops. Fashion-MNIST into 1,024 parts 6.2e-6,
+ * 20,000 x 64 floats into 256 parts 9.2e-6. */
+static const double cut_edge = 7.5e-6;
+
+static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_method method,
+                            const struct nlsh__speed *speed)
+{
+    double n = (double)base->n_rows, probes = 0, pairs = n;
+    if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
+    if (method == NLSH_GRAPH_PIECES && n >= 20000) {
+        probes = 1.27 * sqrt(n / 512);
+        pairs = probes * 512;
+    }
+    return n * pairs * (speed->pair + (double)base->dim * speed->pair_dim) + n * probes * 0.6e-6;
+}
+
+/* Of the largest network that is tried. */
+static double n_weights(const struct nlsh_build_options *o)
+{
+    double m = (double)o->n_buckets + (double)o->groups, p = (double)o->components;
+    double nodes = o->nodes == NLSH_AUTO ? 512 : (double)o->nodes;
+    return o->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(o->layers - 1));
+}
+
+/* Trained once, and where partitions are compared half as long again; likewise with sizes of networks. */
+static double training_seconds(const struct nlsh_build_options *o, double n,
+                               const struct nlsh__speed *speed)
+{
+    double outputs = (double)o->n_buckets + (double)o->groups;
+    double passes = (double)o->epochs;
+    if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
+    if (o->nodes == NLSH_AUTO) passes *= 1.5;
+    return n * passes * (n_weights(o) * speed->weight + outputs * speed->output);
+}
+
+/* Principal components of a sample, the rows in them, and the neighbours of held-out rows. */
+static double inputs_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                             const struct nlsh__speed *speed)
+{
+    double n = (double)base->n_rows, dim = (double)base->dim;
+    double products = fmin(n, 32768) * dim * dim + n * dim * (double)o->components;
+    if (dim > 4096) products = 0; /* none are taken */
+    return products * speed->cell_dim +
+           fmin(n / 20, 5000) * n * (speed->pair + dim * speed->pair_dim);
+}
+
+static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                            double threads, const struct nlsh__speed *speed)
+{
+    double n = (double)base->n_rows, m = (double)o->n_buckets, p = (double)o->components;
+    double spread = graph_seconds(base, o->graph, speed) + training_seconds(o, n, speed);
+    if (o->partitioner == NLSH_PARTITIONER_AUTO || o->partitioner == NLSH_PARTITIONER_KMEANS)
+        spread += (12 * fmin(n, 256 * m) + 4 * n) * m * p * speed->cell_dim;
+    spread += inputs_seconds(base, o, speed);
+    double alone = 0.2 + n * 1.5e-5; /* codes and file */
+    if (o->partitioner != NLSH_PARTITIONER_KMEANS) alone += n * (double)o->knn * cut_edge;
+    return spread / threads + alone;
+}
+
+static void forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                           struct nlsh_build_forecast *out)
+{
+    double n = (double)base->n_rows, dim = (double)base->dim;
+    double m = (double)o->n_buckets, p = (double)o->components, weights = n_weights(o);
+    double row = dim * (base->type == NLSH_U8 ? 1 : 4);
+    double k = (double)(o->label_knn > o->knn ? o->label_knn : o->knn);
+    size_t code_bytes = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
+    double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
+    if (nlsh__in_leaves(o, base->n_rows)) code *= 17 / 16.0;
+    out->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
+    out->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12) + weights * 4 * 8 +
+                                 m * p * 12 + 25e6);
+}
+
+enum nlsh_status nlsh__forecast(const struct nlsh_matrix *base,
+                                const struct nlsh_build_options *options, size_t n_threads,
+                                struct nlsh_build_forecast *out, struct nlsh_error *error)
+{
+    struct nlsh__speed speed;
+    struct nlsh_run machine;
+    nlsh_run_init(&machine, sizeof machine);
+    enum nlsh_status status = nlsh__speed(base->type, &speed, error);
+    if (status != NLSH_OK) return status;
+    /* More threads than processors gain nothing. */
+    if (n_threads > machine.n_threads) n_threads = machine.n_threads;
+    *out = (struct nlsh_build_forecast){.struct_size = sizeof *out};
+    out->seconds = build_seconds(base, options, (double)n_threads, &speed);
+    forecast_bytes(base, options, out);
+    return NLSH_OK;
+}
