@@ -203,6 +203,61 @@ static void margins_spare_rows_and_leaves(void **state)
     end(&f);
 }
 
+/* The rows of leaves whose score, less the margin at their bucket's probability, is at most the limit that the
+ * answer gives. */
+static size_t rows_that_matter(struct fixture *f, float leaf_margin, size_t k)
+{
+    const struct nlsh__segment *s = &f->index->segments[0];
+    const struct nlsh__leaves *l = s->leaves;
+    static float scores[1024] __attribute__((aligned(64)));
+    struct nlsh__units units;
+    size_t n = 0;
+    nlsh__query_units(f->index, s, &f->query, f->routed.inputs,
+                      nlsh__query_whole(f->index, s, &f->query), &units);
+    float limit =
+        (float)nlsh__exact_score(f->index, &f->query, best[k - 1]) * units.factor - units.offset;
+    for (size_t i = 0; i < f->routed.n_buckets; i++) {
+        uint32_t b = f->routed.buckets[i], first = s->bucket_offsets[b];
+        size_t n_rows = s->bucket_offsets[b + 1] - first, group = l->group_offsets[b];
+        struct nlsh__probe probe;
+        assert_true(n_rows <= 16 * 1024);
+        nlsh__probe_bucket(s->codes, 0, f->routed.inputs, units.outside, b, f->scan.origin,
+                           f->scan.weights, &probe);
+        nlsh__score_groups(&l->leaves, &probe, f->scan.weights, group,
+                           l->group_offsets[b + 1] - group, scores);
+        float p = f->routed.probabilities[i] * f->index->weights[b];
+        float margin = leaf_margin + f->index->leaf_slope * logf(100 * p);
+        for (size_t leaf = 0; 16 * leaf < n_rows; leaf++) {
+            float error = (float)l->leaves.errors[16 * group + leaf] * l->error_unit * probe.length;
+            size_t rows = n_rows - 16 * leaf < 16 ? n_rows - 16 * leaf : 16;
+            if (scores[leaf] - margin * error <= limit - 1e-4f * fabsf(limit)) n += rows;
+        }
+    }
+    return n;
+}
+
+static void leaves_within_the_margin_are_scanned(void **state)
+{
+    (void)state;
+    struct fixture f;
+    size_t scanned = 0, needed = 0;
+    begin(&f, KIND_U8, NLSH_L2, 6000);
+    f.index->leaf_slope = .2f;
+    for (size_t q = 0; q < Q; q++)
+        for (float margin = 0; margin < 2; margin += .25f) {
+            const struct nlsh__plan plan = {.k = 10, .margin = 1e8f, .leaf_margin = margin};
+            ask(&f, q, 63);
+            struct nlsh__cost cost =
+                nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
+            size_t matter = rows_that_matter(&f, margin, 10);
+            assert_true(cost.candidates >= matter);
+            scanned += cost.candidates;
+            needed += matter;
+        }
+    assert_true(scanned < needed + needed / 2); /* the first 8 leaves may be needless */
+    end(&f);
+}
+
 /* ---- lanes that fill up ---------------------------------------------------------------------- */
 
 /* The bias of every lane behind a bucket's last row or leaf, in the copy of the file. */
@@ -288,6 +343,7 @@ int main(void)
         cmocka_unit_test(every_way_is_brute_force),
         cmocka_unit_test(rounds_follow_each_other),
         cmocka_unit_test(margins_spare_rows_and_leaves),
+        cmocka_unit_test(leaves_within_the_margin_are_scanned),
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
         cmocka_unit_test(lanes_behind_the_leaves_do_no_harm),
     };
