@@ -17,7 +17,7 @@ struct nlsh__piece {
     uint32_t first_score;
     uint32_t n_rows; /* scores that may be a row's; what else fills up their last 16 is +infinity */
     /* Where the rows stand: from first_place on; or where places is not NULL, each 16 scores from places[i]
-     * on. */
+     * on, and first_place is 0. */
     uint32_t first_place;
     const uint32_t *places;
     const uint8_t *errors; /* [n_rows] */

@@ -535,48 +535,6 @@ static void sections_of_the_future(void **state)
     fixture_end(&f);
 }
 
-/* ---- lanes that fill up ---------------------------------------------------------------------- */
-
-/* Codes' last 16 of a bucket say +infinity where no row is. Where a file says something else there, nothing
- * changes: formerly rows of the next bucket, or behind the last one, were read. */
-static void lanes_behind_a_bucket_answer_nothing(void **state)
-{
-    (void)state;
-    static const float lies[] = {0, -1e30f, -INFINITY, NAN};
-    for (enum kind kind = KIND_U8; kind <= KIND_F32; kind += KIND_F32 - KIND_U8) {
-        struct fixture f;
-        struct segmented s;
-        fixture_begin(&f, kind);
-        segmented_cut(&s, f.whole, &f.base, 1 + (kind == KIND_F32),
-                      (size_t[]){N - 300 * (kind == KIND_F32), 300}, 3);
-        segmented_wide_margins(&s, 1e8f);
-        for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-            struct nlsh_index *index = opened(&s, "honest");
-            for (size_t g = 0; g < index->n_segments; g++) {
-                const struct nlsh__segment *own = &index->segments[g];
-                const struct nlsh__section_data *data = segmented_find(&s, NLSH__SECTION_CODES, g);
-                size_t at =
-                    (size_t)((const char *)own->codes->rows.bias - (const char *)own->codes->mean) +
-                    64;
-                float *bias = (float *)(void *)((char *)(uintptr_t)data->data + at);
-                size_t n_filling = 0;
-                for (size_t b = 0; b < M; b++)
-                    for (size_t lane = own->codes->group_offsets[b] * (size_t)16 +
-                                       own->bucket_offsets[b + 1] - own->bucket_offsets[b];
-                         lane < own->codes->group_offsets[b + 1] * (size_t)16; lane++, n_filling++)
-                        bias[lane] = lies[i];
-                assert_true(n_filling > 0);
-            }
-            nlsh_index_close(index);
-            index = opened(&s, "lying");
-            compare(&f, index, 2, NULL);
-            nlsh_index_close(index);
-        }
-        segmented_free(&s);
-        fixture_end(&f);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,7 +544,6 @@ int main(void)
         cmocka_unit_test(rows_that_do_not_add_up),
         cmocka_unit_test(keys_and_tombstones_that_do_not_fit),
         cmocka_unit_test(sections_of_the_future),
-        cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
     };
     return cmocka_run_group_tests_name("index/segments", tests, NULL, NULL);
 }

@@ -1,0 +1,201 @@
+/* test_calibrate.c - what calibration promises holds on the very rows that it was measured on, counted anew in
+ * the plainest way: docs/algorithm.md, calibration. */
+#include "measure/calibrate.h"
+
+#include "index/index.h"
+#include "promise/weights.h"
+#include "router/ask.h"
+#include "support/built.h"
+
+enum { N = 3000, DIM = 16, M = 24, HELD = 150, K = 100 };
+
+struct fixture {
+    struct nlsh_matrix base;
+    struct nlsh_index *index;
+    uint32_t bucket_of[N], rows[HELD], truth_buckets[HELD * K];
+    size_t sizes[M];
+    struct nlsh__played played;
+    struct nlsh__bucketed bucketed;
+    float p[HELD][M]; /* probabilities a vector */
+    size_t best[HELD];
+};
+
+static struct nlsh__job job_of(size_t n_threads)
+{
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = n_threads};
+    struct nlsh__job job;
+    assert_int_equal(nlsh__job_begin(&run, &job, NULL), NLSH_OK);
+    return job;
+}
+
+static void begin(struct fixture *f)
+{
+    struct nlsh_build_options o;
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+    f->base = matrix_new(KIND_U8, N, DIM, 60, 22, 1);
+    small_options(&o, M);
+    f->index = built_index(&f->base, &o, "calibrated");
+    const struct nlsh__segment *s = &f->index->segments[0];
+    for (uint32_t b = 0; b < M; b++) {
+        f->sizes[b] = s->bucket_offsets[b + 1] - s->bucket_offsets[b];
+        for (size_t i = s->bucket_offsets[b]; i < s->bucket_offsets[b + 1]; i++)
+            f->bucket_of[s->rows[i]] = b;
+    }
+    for (uint32_t i = 0; i < HELD; i++) f->rows[i] = i * 19;
+    struct nlsh_matrix asked = f->base;
+    assert_int_equal(nlsh_ground_truth(&f->base, &asked, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
+    for (size_t i = 0; i < HELD * K; i++)
+        f->truth_buckets[i] = f->bucket_of[truth.ids[f->rows[i / K] * (size_t)K + i % K]];
+    nlsh_neighbors_free(&truth);
+    f->played = (struct nlsh__played){&f->base, f->rows, HELD};
+    f->bucketed = (struct nlsh__bucketed){f->bucket_of, N, M};
+    struct nlsh__asker asker;
+    assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    for (size_t i = 0; i < HELD; i++) {
+        const float *p = nlsh__ask_row(&asker, &f->base, f->rows[i]);
+        f->best[i] = 0;
+        for (size_t b = 0; b < M; b++) {
+            if (p[b] > p[f->best[i]]) f->best[i] = b;
+            f->p[i][b] = p[b] * nlsh__bucket_weight(N, M, f->sizes[b]);
+        }
+    }
+    nlsh__asker_free(&asker);
+}
+
+static void end(struct fixture *f)
+{
+    nlsh_index_close(f->index);
+    matrix_free(&f->base);
+}
+
+static int is_scanned(const struct fixture *f, size_t query, size_t b, double threshold)
+{
+    return b == f->best[query] || (double)f->p[query][b] > threshold;
+}
+
+static double recall_of(const struct fixture *f, size_t k, double threshold)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < HELD; i++)
+        for (size_t j = 0; j < k; j++)
+            found += is_scanned(f, i, f->truth_buckets[i * K + j], threshold);
+    return (double)found / (double)(HELD * k);
+}
+
+static double candidates_of(const struct fixture *f, double threshold)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < HELD; i++)
+        for (size_t b = 0; b < M; b++)
+            if (is_scanned(f, i, b, threshold)) n += f->sizes[b];
+    return (double)n / HELD;
+}
+
+static void calibrate(const struct fixture *f, size_t n_threads, size_t k,
+                      struct nlsh__calibration *out)
+{
+    struct nlsh__job job = job_of(n_threads);
+    assert_int_equal(nlsh__calibrate(f->index->router, &f->played, &f->bucketed, f->truth_buckets,
+                                     k, &job, out, NULL),
+                     NLSH_OK);
+    nlsh__job_end(&job);
+}
+
+static void thresholds_reach_their_recalls(void **state)
+{
+    struct fixture *f = *state;
+    static struct nlsh__calibration c, again;
+    struct nlsh__target_table tables[NLSH__CALIBRATION_KS];
+    calibrate(f, 1, K, &c);
+    calibrate(f, 3, K, &again);
+    assert_memory_equal(&c, &again, sizeof c);
+    struct nlsh__targets targets = nlsh__calibrated(&c, tables);
+    static const size_t ks[] = {1, 10, 100};
+    assert_int_equal(targets.n, 3);
+    for (size_t t = 0; t < targets.n; t++) {
+        assert_int_equal(tables[t].k, ks[t]);
+        assert_int_equal(nlsh__targets_wrong(&tables[t]), tables[t].n_points);
+        assert_true(tables[t].n_points >= 5);
+        for (size_t i = 0; i < tables[t].n_points; i++) {
+            double recall = (double)tables[t].points[i][0], T = (double)tables[t].points[i][1];
+            assert_true(i == 0 || tables[t].points[i][1] < tables[t].points[i - 1][1]);
+            if (fabs(recall_of(f, ks[t], T) - recall) > 1e-6)
+                fail_msg("k = %zu: threshold %g reaches %g, not %g", ks[t], T,
+                         recall_of(f, ks[t], T), recall);
+        }
+    }
+}
+
+/* Between the thresholds of a grid whose steps are .87 the mean number of candidates is interpolated. */
+static void candidates_at_95_lie_between(void **state)
+{
+    struct fixture *f = *state;
+    static struct nlsh__calibration c;
+    calibrate(f, 2, K, &c);
+    double T = .5, last = .5;
+    while (recall_of(f, 10, T) < .95) {
+        last = T;
+        T *= .87;
+    }
+    double low = recall_of(f, 10, last), high = recall_of(f, 10, T);
+    double share = high > low ? (.95 - low) / (high - low) : 1;
+    double want = candidates_of(f, last) + share * (candidates_of(f, T) - candidates_of(f, last));
+    assert_true(fabs(c.candidates_95 / want - 1) < 1e-6);
+    assert_true(want < N / 2);
+}
+
+/* Fewer neighbours than a table is for: there is no such table. */
+static void tables_of_what_was_measured(void **state)
+{
+    struct fixture *f = *state;
+    static struct nlsh__calibration c;
+    struct fixture ten = *f;
+    for (size_t i = 0; i < HELD; i++)
+        memcpy(ten.truth_buckets + i * 10, f->truth_buckets + i * K, 10 * sizeof(uint32_t));
+    calibrate(&ten, 1, 10, &c);
+    assert_int_equal(c.n, 2);
+    assert_int_equal(c.k[1], 10);
+    /* all neighbours in the best bucket: no recall below 1, so no point, and no table */
+    for (size_t i = 0; i < HELD; i++)
+        for (size_t j = 0; j < 10; j++) ten.truth_buckets[i * 10 + j] = (uint32_t)f->best[i];
+    calibrate(&ten, 1, 10, &c);
+    assert_int_equal(c.n, 0);
+    assert_true(c.candidates_95 > 0 && c.candidates_95 <= candidates_of(f, .5));
+}
+
+static void best_buckets(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t best[HELD];
+    struct nlsh__job job = job_of(2);
+    assert_int_equal(nlsh__best_buckets(f->index->router, &f->played, &job, best, NULL), NLSH_OK);
+    for (size_t i = 0; i < HELD; i++) assert_int_equal(best[i], f->best[i]);
+    nlsh__job_end(&job);
+}
+
+static struct fixture fixture;
+
+static int set_up(void **state)
+{
+    begin(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    end(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thresholds_reach_their_recalls),
+        cmocka_unit_test(candidates_at_95_lie_between),
+        cmocka_unit_test(tables_of_what_was_measured),
+        cmocka_unit_test(best_buckets),
+    };
+    return cmocka_run_group_tests_name("measure/calibrate", tests, set_up, tear_down);
+}
