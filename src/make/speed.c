@@ -184,7 +184,7 @@ struct train_work {
     struct nlsh__mlp mlp;
     const float *inputs;
     const uint32_t *rows; /* all numbers in order */
-    struct nlsh__targets targets;
+    struct nlsh__labels targets;
     const struct nlsh__job *job;
 };
 
@@ -223,10 +223,10 @@ static enum nlsh_status time_network(size_t inputs, size_t nodes, size_t outputs
         neighbors[i] = (uint32_t)nlsh__rng_below(&rng, MOST_ROWS);
     w.inputs = values;
     w.rows = numbers;
-    w.targets = (struct nlsh__targets){.bucket_of = bucket_of,
-                                       .neighbors = neighbors,
-                                       .stride = LABEL_KNN,
-                                       .label_knn = LABEL_KNN};
+    w.targets = (struct nlsh__labels){.bucket_of = bucket_of,
+                                      .neighbors = neighbors,
+                                      .stride = LABEL_KNN,
+                                      .label_knn = LABEL_KNN};
     NLSH_TRY(nlsh__mlp_create(inputs, 2, nodes, outputs, 1, &w.mlp, error));
     NLSH_TRY(time_row(train_work, &w, BATCH, out, error));
 out:
