@@ -14,12 +14,14 @@ static void try_bytes(const uint8_t *bytes, size_t size)
 {
     static volatile uint64_t sink;
     const struct nlsh__map map = sample_copy(bytes, size);
+    const struct nlsh__source_of_index source = {.name = "index", .bytes = &map};
+    const struct nlsh__source_of_index whole = {.name = "index", .bytes = &map, .whole = 1};
     struct nlsh_index *index;
     struct nlsh_error error = {.status = NLSH_OK};
-    enum nlsh_status verified = nlsh__index_load("index", &map, 1, &index, &error);
+    enum nlsh_status verified = nlsh__index_load(&whole, &index, &error);
     if (verified != NLSH_OK && (index != NULL || error.message[0] == '\0')) abort();
     nlsh_index_close(index);
-    enum nlsh_status opened = nlsh__index_load("index", &map, 0, &index, &error);
+    enum nlsh_status opened = nlsh__index_load(&source, &index, &error);
     if (verified == NLSH_OK && opened != NLSH_OK) abort(); /* verify checks more, not less */
     if (opened == NLSH_OK) sink += sample_use(index);
     (void)sink; /* it is written so that nothing above is left out */
@@ -48,10 +50,12 @@ static size_t true_index(uint8_t *data, size_t max_size, unsigned seed)
     static struct sample sample;
     if (scratch[0] == '\0') scratch_make();
     const char *path = scratch_path("seed");
-    if (seed % 5 < 3)
-        sample_make(&sample, types[seed % 5]);
+    if (seed % 8 < 3)
+        sample_make(&sample, types[seed % 8]);
+    else if (seed % 8 < 6)
+        sample_make_segments(&sample, types[seed % 8 - 3]);
     else
-        sample_make_metric(&sample, seed % 5 == 3 ? NLSH_IP : NLSH_COSINE);
+        sample_make_metric(&sample, seed % 8 == 6 ? NLSH_IP : NLSH_COSINE);
     if (nlsh__index_write(path, sample.sections, sample.n_sections, NULL) != NLSH_OK) abort();
     size_t size = 0;
     uint8_t *bytes = slurp(path, &size);
@@ -86,7 +90,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     if (size < sizeof(struct nlsh__index_header)) return true_index(data, max_size, seed);
     if (seed % 2 == 0) return LLVMFuzzerMutate(data, size, max_size);
     size_t width = seed / 2 % 2 == 0 ? 4 : 8;
-    size_t limit = seed / 4 % 4 == 0 || size < 1024 ? size : 1024;
+    size_t limit = seed / 4 % 4 == 0 || size < 1536 ? size : 1536;
     size_t at = seed / 16 % (limit / width) * width;
     uint64_t value;
     memcpy(&value, data + at, width == 4 ? 4 : 8);

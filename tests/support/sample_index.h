@@ -9,7 +9,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
-#include "codes/codes.h"
+#include "codes/leaves.h"
 #include "index/layout.h"
 #include "nlsh/learn.h"
 #include "router/router.h"
@@ -18,8 +18,9 @@
 #define SAMPLE_DIM 11
 #define SAMPLE_BUCKETS 6
 #define SAMPLE_TARGETS 5
-#define SAMPLE_GROUPS 5   /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
-#define SAMPLE_LOSSES 5   /* of the margins of rows */
+#define SAMPLE_GROUPS 5 /* of 16 codes: 1 + 0 + 1 + 1 + 1 + 1 */
+#define SAMPLE_LOSSES 5 /* of the margins of rows */
+#define SAMPLE_SEGMENTS 3
 #define SAMPLE_UNKNOWN 77 /* a section of the future */
 
 struct sample {
@@ -46,7 +47,11 @@ struct sample {
     } margins;
     uint8_t future[33];
     struct nlsh__metric_meta metric;
-    struct nlsh__section_data sections[16];
+    /* Of several segments: */
+    uint8_t leaves[832];
+    struct nlsh__segment_meta segments[SAMPLE_SEGMENTS];
+    uint64_t keys[SAMPLE_SEGMENTS][SAMPLE_ROWS], tombstones[1];
+    struct nlsh__section_data sections[40];
     size_t n_sections;
 };
 
@@ -200,6 +205,61 @@ static inline void sample_make_metric(struct sample *s, enum nlsh_metric metric)
     s->meta.data_hash++; /* that of the caller's vectors: not seen again */
     s->sections[s->n_sections++] =
         (struct nlsh__section_data){NLSH__SECTION_METRIC, 0, &s->metric, sizeof s->metric};
+}
+
+/* A leaf for each group of codes. */
+static inline void sample_leaves(struct sample *s)
+{
+    struct nlsh__leaves_layout layout;
+    if (nlsh__leaves_layout(SAMPLE_GROUPS, 8, &layout) != 0 || layout.size != sizeof s->leaves)
+        abort();
+    const struct nlsh__leaves_header header = {.magic = {'N', 'L', 'S', 'H', 'L', 'V', '0', '1'},
+                                               .size_bytes = sizeof s->leaves,
+                                               .n_groups = SAMPLE_GROUPS,
+                                               .n_components = 8,
+                                               .error_unit = 0.02f};
+    memcpy(s->leaves, &header, sizeof header);
+    for (size_t i = layout.errors; i < sizeof s->leaves; i++) s->leaves[i] = (uint8_t)(i * 23);
+    for (size_t lane = 0; lane < 16 * SAMPLE_GROUPS; lane++) {
+        const float bias = lane % 16 == 0 ? (float)lane : INFINITY;
+        memcpy(s->leaves + layout.bias + lane * sizeof bias, &bias, sizeof bias);
+    }
+}
+
+static inline void sample_add(struct sample *s, enum nlsh__section_kind kind, uint32_t segment,
+                              const void *data, size_t size)
+{
+    s->sections[s->n_sections++] = (struct nlsh__section_data){kind, segment, data, size};
+}
+
+/* The sample's rows three times: with row numbers and some of them deleted, with keys and leaves, with keys
+ * alone and no codes. */
+static inline void sample_make_segments(struct sample *s, enum nlsh_type source)
+{
+    sample_make(s, source);
+    sample_leaves(s);
+    s->meta.n_segments = SAMPLE_SEGMENTS;
+    s->meta.n_rows = SAMPLE_SEGMENTS * SAMPLE_ROWS;
+    s->tombstones[0] = 0x1200000401;
+    const struct nlsh__section_data vectors = s->sections[4];
+    for (uint32_t i = 0; i < SAMPLE_SEGMENTS; i++) {
+        s->segments[i] =
+            (struct nlsh__segment_meta){.n_rows = SAMPLE_ROWS, .data_hash = s->meta.data_hash};
+        for (size_t row = 0; row < SAMPLE_ROWS; row++)
+            s->keys[i][row] = UINT64_MAX - 1 - 1000 * i - row;
+        sample_add(s, NLSH__SECTION_SEGMENT, i, &s->segments[i], sizeof s->segments[i]);
+        if (i == 0) {
+            sample_add(s, NLSH__SECTION_TOMBSTONES, i, s->tombstones, sizeof s->tombstones);
+            continue;
+        }
+        sample_add(s, NLSH__SECTION_BUCKETS, i, s->buckets, sizeof s->buckets);
+        sample_add(s, NLSH__SECTION_ROWS, i, s->rows, sizeof s->rows);
+        sample_add(s, NLSH__SECTION_VECTORS, i, vectors.data, vectors.size);
+        sample_add(s, NLSH__SECTION_KEYS, i, s->keys[i], sizeof s->keys[i]);
+        if (i > 1) continue;
+        sample_add(s, NLSH__SECTION_CODES, i, s->codes, sizeof s->codes);
+        sample_add(s, NLSH__SECTION_LEAVES, i, s->leaves, sizeof s->leaves);
+    }
 }
 
 /* Makes header and sections agree with their checksums again, as a hostile writer would: sections

@@ -85,6 +85,7 @@ static inline void spit(const char *path, const void *bytes, size_t size)
 /* malloc()ed; NULL where there is no such file. */
 static inline uint8_t *slurp(const char *path, size_t *size)
 {
+    *size = 0;
     struct stat st;
     FILE *file = fopen(path, "rb");
     if (file == NULL) return NULL;

@@ -6,10 +6,8 @@
 
 /* ---- damage ----------------------------------------------------------------------------------- */
 
-static void damage_every_byte(enum nlsh_type source)
+static void damage_every_byte(uint8_t *bytes, size_t size)
 {
-    size_t size;
-    uint8_t *bytes = written(source, &size);
     struct nlsh_error error;
     for (size_t i = 0; i < size; i++) {
         const uint8_t was = bytes[i];
@@ -29,8 +27,13 @@ static void damage_every_byte(enum nlsh_type source)
 static void test_every_byte(void **state)
 {
     (void)state;
-    damage_every_byte(NLSH_U8);
-    damage_every_byte(NLSH_F32);
+    size_t size = 0;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    damage_every_byte(bytes, size);
+    bytes = written(NLSH_F32, &size);
+    damage_every_byte(bytes, size);
+    bytes = written_segments(NLSH_U8, &size);
+    damage_every_byte(bytes, size);
 }
 
 static void test_every_truncation(void **state)

@@ -520,22 +520,19 @@ static void test_router_refuses(void **state)
     assert_non_null(strstr(error.message, "router"));
 }
 
-/* Random damage of several places at once behind good checksums. */
-static void test_random_hostility(void **state)
+/* Random damage of several places at once behind good checksums; most of it where the decisions are, in the
+ * first `small` bytes. */
+static void damage_at_random(uint8_t *bytes, size_t size, size_t small, uint64_t stream)
 {
-    (void)state;
     static const uint64_t special[] = {0, 1, 2, 63, 64, 255, UINT32_MAX, INT32_MAX, UINT64_MAX};
-    size_t size = 0;
-    uint8_t *bytes = written(NLSH_F32, &size);
     struct nlsh__rng rng;
-    nlsh__rng_init(&rng, 20200426, 0);
+    nlsh__rng_init(&rng, 20200426, stream);
     size_t n_good = 0, n_bad = 0;
     for (int round = 0; round < 20000; round++) {
         struct nlsh_error error;
         uint8_t *file = copy_of(bytes, size);
         size_t n_places = 1 + nlsh__rng_below(&rng, 4);
-        /* header, table and the small sections are where the decisions are */
-        size_t limit = nlsh__rng_below(&rng, 4) == 0 ? size : 700;
+        size_t limit = nlsh__rng_below(&rng, 4) == 0 ? size : small;
         while (n_places-- > 0) {
             size_t width = (size_t)1 << nlsh__rng_below(&rng, 4);
             size_t at = nlsh__rng_below(&rng, limit / width) * width;
@@ -553,6 +550,16 @@ static void test_random_hostility(void **state)
     /* Both outcomes must happen, or the test looks at one side only. */
     assert_true(n_good > 200 && n_bad > 2000);
     free(bytes);
+}
+
+static void test_random_hostility(void **state)
+{
+    (void)state;
+    size_t size = 0;
+    uint8_t *bytes = written(NLSH_F32, &size);
+    damage_at_random(bytes, size, 700, 0);
+    bytes = written_segments(NLSH_U8, &size);
+    damage_at_random(bytes, size, 1200, 1);
 }
 
 int main(void)

@@ -17,25 +17,32 @@
 
 static struct sample sample;
 
-/* The sample's bytes as the writer makes them. */
-static inline uint8_t *written(enum nlsh_type source, size_t *size)
+/* The bytes of what the sample holds, as the writer makes them. */
+static inline uint8_t *sample_bytes(size_t *size)
 {
     struct nlsh_error error;
     const char *path = scratch_path("written.nlsh");
-    sample_make(&sample, source);
     if (nlsh__index_write(path, sample.sections, sample.n_sections, &error) != NLSH_OK)
         fail_msg("%s", error.message);
     return slurp(path, size);
 }
 
+static inline uint8_t *written(enum nlsh_type source, size_t *size)
+{
+    sample_make(&sample, source);
+    return sample_bytes(size);
+}
+
 static inline uint8_t *written_metric(enum nlsh_metric metric, size_t *size)
 {
-    struct nlsh_error error;
-    const char *path = scratch_path("written.nlsh");
     sample_make_metric(&sample, metric);
-    if (nlsh__index_write(path, sample.sections, sample.n_sections, &error) != NLSH_OK)
-        fail_msg("%s", error.message);
-    return slurp(path, size);
+    return sample_bytes(size);
+}
+
+static inline uint8_t *written_segments(enum nlsh_type source, size_t *size)
+{
+    sample_make_segments(&sample, source);
+    return sample_bytes(size);
 }
 
 /* Both calls on these bytes: verify's status; open must agree, or open what it can be used for. */
