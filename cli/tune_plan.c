@@ -9,6 +9,7 @@
 #include "output.h"
 #include "settings.h"
 #include "talk.h"
+#include "text.h"
 #include "tune.h"
 #include "tune/run/plan.h"
 
@@ -61,11 +62,11 @@ static int print_stage(const struct nlsh__stage_plan *stage, bool second)
 {
     const struct nlsh_setting *setting;
     json_t *space = json_loads(stage->space, 0, NULL), *parameter;
-    char text[64];
+    char text[64], name[256];
     size_t i, left = stage->n_trials > stage->n_done ? stage->n_trials - stage->n_done : 0;
     if (space == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    printf("\n%s: study \"%s\", %s\n", second ? "second stage" : "study", stage->name,
-           stage->begun ? "which goes on" : "new");
+    printf("\n%s: study \"%s\", %s\n", second ? "second stage" : "study",
+           text_shown(stage->name, name, sizeof name), stage->begun ? "which goes on" : "new");
     printf("%-16s %zu, of which %zu are there and %zu to run\n", "trials", stage->n_trials,
            stage->n_done, left);
     printf("searched%s\n", second && !stage->begun ? ", around the first stage's best" : "");
@@ -87,7 +88,7 @@ static int print_stage(const struct nlsh__stage_plan *stage, bool second)
 static int print_text(const struct args *args, const struct nlsh_matrix *base,
                       const struct nlsh_tune_options *o, const struct nlsh__tune_plan *plan)
 {
-    char count[32], parts[64];
+    char count[32], parts[64], shown[1024];
     snprintf(parts, sizeof parts, o->n_folds == 1 ? "a fifth is held out, once" : "%zu in turn",
              o->n_folds);
     printf("%-16s %s x %zu %s\n", "vectors", text_count(base->n_rows, count), base->dim,
@@ -100,9 +101,9 @@ static int print_text(const struct args *args, const struct nlsh_matrix *base,
     if (o->timeout > 0) printf("%-16s no trial begins after %g s\n", "timeout", o->timeout);
     printf("%-16s the best %zu from the whole base, for %zu epochs\n", "models", o->top_k,
            o->final_epochs);
-    printf("%-16s %s\n", "study", plan->study);
+    printf("%-16s %s\n", "study", text_shown(plan->study, shown, sizeof shown));
     printf("%-16s %s/: defaults.nlsh, trials.csv, index.json and the models\n", "outputs",
-           o->folder);
+           text_shown(o->folder, shown, sizeof shown));
     for (size_t s = 0; s < plan->n_stages; s++) {
         int code = print_stage(&plan->stages[s], s > 0);
         if (code != 0) return code;
