@@ -41,10 +41,12 @@ enum nlsh_format {
     NLSH_FORMAT_FVECS,    /* TEXMEX: each row its i32 dimension, then f32 */
     NLSH_FORMAT_BVECS,    /* the same with u8 */
     NLSH_FORMAT_IVECS,    /* the same with i32 */
-    NLSH_FORMAT_NPY,      /* numpy: f32, u8, i8 or i32, two dimensions, C order */
+    NLSH_FORMAT_NPY,      /* numpy: f32, f16, u8, i8 or i32, two dimensions, C order */
     NLSH_FORMAT_FBIN,     /* big-ann: u32 rows, u32 dimension, then f32 */
     NLSH_FORMAT_U8BIN,    /* the same with u8 */
-    NLSH_FORMAT_I8BIN     /* the same with i8 */
+    NLSH_FORMAT_I8BIN,    /* the same with i8 */
+    NLSH_FORMAT_IBIN,     /* the same with i32: ids such as ground truth */
+    NLSH_FORMAT_F16BIN    /* the same with 16-bit floats; read, as f32, not written */
 };
 
 /* Vectors in memory that this library owns. */
@@ -157,8 +159,9 @@ nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   enum nlsh_metric metric, size_t k, const struct nlsh_run *run,
                   struct nlsh_neighbors *out, struct nlsh_error *error);
 
-/* The graph file of docs/formats.md, or, by its ending, .ivecs (ids only). NLSH_E_ARG,
- * NLSH_E_CANT_CREATE; NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
+/* The graph file of docs/formats.md, or, by its ending, ids alone as .ivecs, .ibin or .npy. Reading also takes
+ * big-ann's ground truth and .npy of 64 bits, whatever their names. NLSH_E_ARG, NLSH_E_CANT_CREATE;
+ * NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);
@@ -212,7 +215,7 @@ struct nlsh_build_options {
     size_t refine;       /* rounds of re-assigning vectors to the router's answer; 0 to 20; 0 */
     size_t epochs;       /* 1 to 100000; or NLSH_AUTO, the default: by the number of vectors */
     size_t batch_size;   /* 1 to 1000000; 512 */
-    double lr;           /* learning rate, above 0, to 10; .008 */
+    double lr;           /* learning rate, 1e-9 to 10; .008 */
     double weight_decay; /* 0 to 10; .1 */
     enum nlsh_scheduler scheduler; /* NLSH_SCHEDULER_COSINE */
     /* [n_rows] the vectors' keys, none twice and none NLSH_NO_KEY; borrowed; or NULL, the default: row
@@ -252,7 +255,7 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_options_read(const char *path
 /* What a build of these vectors would come to, without doing it. */
 struct nlsh_build_forecast {
     size_t struct_size;
-    double seconds;      /* by this machine's class: good to a factor of two */
+    double seconds;      /* from loops measured on this machine: good to a factor of 1.5 */
     uint64_t peak_bytes; /* resident, the vectors included */
     uint64_t index_bytes;
 };
