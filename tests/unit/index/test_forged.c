@@ -182,12 +182,58 @@ static void true_files_pass(void **state)
     }
 }
 
+/* ---- vectors that are no numbers ------------------------------------------------------------- */
+
+/* Every other row of the file becomes NaN, of either sign. */
+static void spoil_vectors(uint8_t *bytes, size_t size)
+{
+    static const uint32_t nans[] = {0x7fc00000, 0xffc00000};
+    const struct nlsh__index_entry *e = (const void *)(bytes + sizeof(struct nlsh__index_header));
+    while (e->kind != NLSH__SECTION_VECTORS) e++;
+    for (size_t i = 0; i < N; i += 2)
+        for (size_t d = 0; d < DIM; d++)
+            memcpy(bytes + e->offset + (i * DIM + d) * 4, &nans[i / 2 % 2], 4);
+    sample_seal(bytes, size);
+}
+
+/* Whatever the metric, they stand behind all others. */
+static void what_is_no_number_is_last(void **state)
+{
+    static uint64_t keys[N];
+    static float distances[N];
+    (void)state;
+    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+        const struct forged_kind kind = {"NaN", KIND_F32, (enum nlsh_metric)metric, 0};
+        size_t size;
+        uint8_t *bytes = true_file(&kind, &size);
+        spoil_vectors(bytes, size);
+        const struct nlsh__map map = sample_copy(bytes, size);
+        struct nlsh_index *index;
+        struct nlsh_searcher *s;
+        struct nlsh_search_options how;
+        struct nlsh_matrix query = matrix_new(KIND_F32, 1, DIM, 9, 14, 2);
+        nlsh_search_options_init(&how, sizeof how);
+        how.k = N;
+        how.probes = M;
+        assert_int_equal(nlsh_index_open_memory(map.data, size, "NaN", NULL, &index, NULL), 0);
+        assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
+        assert_int_equal(nlsh_search(s, &query, &how, keys, distances, NULL, NULL), NLSH_OK);
+        for (size_t i = 0; i < N; i++) assert_int_equal(isnan(distances[i]) != 0, i >= N / 2);
+        nlsh_searcher_free(s);
+        nlsh_index_close(index);
+        matrix_free(&query);
+        free((void *)(uintptr_t)map.data);
+        free(bytes);
+    }
+}
+
 int main(void)
 {
     enum { N_KINDS_FORGED = sizeof kinds / sizeof *kinds };
-    struct CMUnitTest tests[N_KINDS_FORGED + 1] = {cmocka_unit_test(true_files_pass)};
+    struct CMUnitTest tests[N_KINDS_FORGED + 2] = {cmocka_unit_test(true_files_pass),
+                                                   cmocka_unit_test(what_is_no_number_is_last)};
     for (size_t i = 0; i < N_KINDS_FORGED; i++)
-        tests[i + 1] = (struct CMUnitTest){.name = kinds[i].name,
+        tests[i + 2] = (struct CMUnitTest){.name = kinds[i].name,
                                            .test_func = forged,
                                            .initial_state = (void *)(uintptr_t)&kinds[i]};
     return cmocka_run_group_tests_name("index/forged", tests, NULL, NULL);
