@@ -42,6 +42,13 @@ uint64_t nlsh__key_of_row(const struct nlsh_index *index, uint32_t row)
 
 /* ---- exact scores ---------------------------------------------------------------------------- */
 
+/* The negated product. What is no number, as a damaged file may give, is the farthest: as it is, its sign would
+ * decide. */
+static uint32_t product_score(float product)
+{
+    return nlsh__ordered_f32(isnan(product) ? NAN : -product);
+}
+
 static void rank_one(const struct nlsh__ranking *r, size_t place)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
@@ -52,7 +59,7 @@ static void rank_one(const struct nlsh__ranking *r, size_t place)
     if (r->index->meta.storage_type == NLSH_F32) {
         const float *x = (const float *)r->segment->vectors + place * dim;
         key = r->index->metric == NLSH_IP
-                  ? nlsh__key_u32(nlsh__ordered_f32(-kernels->dot_f32(q->floats, x, dim)), row)
+                  ? nlsh__key_u32(product_score(kernels->dot_f32(q->floats, x, dim)), row)
                   : nlsh__key_f32(kernels->l2sq_f32(q->floats, x, dim), row);
     } else {
         const uint8_t *x = (const uint8_t *)r->segment->vectors + place * dim;
