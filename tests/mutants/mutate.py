@@ -25,7 +25,8 @@ import sys
 import threading
 import time
 
-from source import Source
+sys.dont_write_bytecode = True
+from source import Source  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -156,18 +157,22 @@ def run(label, command, **more):
     return done.stdout
 
 
+FOLDERS = ["bench", "baselines", "cli", "cmake", "examples", "include", "src", "tests"]
+
+
+def files_below(root):
+    return {os.path.relpath(os.path.join(where, name), root) for folder in FOLDERS
+            for where, _, names in os.walk(os.path.join(root, folder)) for name in names}
+
+
 def copy_tree():
     """All but what is made; the files that are changed are written later."""
-    skip = set(rooms())
-    for folder in ("bench", "baselines", "cli", "cmake", "examples", "include", "src", "tests"):
-        for where, _, names in os.walk(os.path.join(ROOT, folder)):
-            for name in names:
-                path = os.path.relpath(os.path.join(where, name), ROOT)
-                if path not in skip and "__pycache__" not in path:
-                    copy(path, path)
-    copy("CMakeLists.txt", "CMakeLists.txt")
-    for name in ("switch.h", "switch.c"):
-        copy(f"tests/mutants/{name}", f"src/base/{name}")
+    files = {path: path for path in files_below(ROOT) | {"CMakeLists.txt"}}
+    files.update({f"src/base/{n}": f"tests/mutants/{n}" for n in ("switch.h", "switch.c")})
+    for path in files_below(TREE) - set(files):
+        os.remove(os.path.join(TREE, path))
+    for path in set(files) - set(rooms()):
+        copy(files[path], path)
 
 
 def copy(source, target):
@@ -195,8 +200,7 @@ def test_targets():
 
 
 def build():
-    run("configure", ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release",
-                      "-DCMAKE_C_FLAGS_RELEASE=-O2 -DNDEBUG -w"])
+    run("configure", ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release"])
     targets = test_targets()
     run("build", ["cmake", "--build", BUILD, "--parallel", str(N_WORKERS), "--target", *targets])
     return targets
