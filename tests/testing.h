@@ -20,7 +20,7 @@
 
 #include "base/rng.h"
 
-static char test_dir_path[64];
+static char test_dir_path[256];
 
 static inline void test_dir_remove(void)
 {
@@ -39,7 +39,9 @@ static inline void test_dir_remove(void)
 static inline const char *test_dir(void)
 {
     if (test_dir_path[0] == '\0') {
-        strcpy(test_dir_path, "/tmp/nlsh-test-XXXXXX");
+        const char *parent = getenv("TMPDIR");
+        snprintf(test_dir_path, sizeof test_dir_path, "%s/nlsh-test-XXXXXX",
+                 parent != NULL && parent[0] != '\0' ? parent : "/tmp");
         assert_non_null(mkdtemp(test_dir_path));
         atexit(test_dir_remove);
     }

@@ -203,7 +203,7 @@ static inline void build_again(const struct nlsh_matrix *base, const struct nlsh
 /* An empty cache directory beside the test's; its files lie in test_dir()-cache. */
 static inline const char *cache_new(void)
 {
-    static char path[128];
+    static char path[sizeof test_dir_path + 8];
     size_t n_removed;
     snprintf(path, sizeof path, "%s-cache", test_dir());
     assert_int_equal(nlsh__cache_clear(path, &n_removed, NULL), NLSH_OK);

@@ -1,6 +1,6 @@
 /*
- * test_allocator.c - memory of the caller's choice: all of it is released, none is used beyond what was
- * asked for, and any allocation may be refused.
+ * test_allocator.c - memory of the caller's choice: all of it is released, and none is used beyond what was
+ * asked for. test_refused.c has what happens where there is none.
  */
 #include "support/built.h"
 #include "support/counting.h"
@@ -78,84 +78,6 @@ static void everything_is_released(void **state)
     }
 }
 
-/* Opens, searches and closes; the first status that is not NLSH_OK. */
-static enum nlsh_status use(const char *path, enum nlsh_memory memory,
-                            const struct nlsh_matrix *queries, struct nlsh_error *error)
-{
-    struct nlsh_index *index = (void *)1;
-    struct nlsh_searcher *s = NULL;
-    struct nlsh_searcher_pool *pool = NULL;
-    struct nlsh_open_options open;
-    nlsh_open_options_init(&open, sizeof open);
-    open.memory = memory;
-    enum nlsh_status status = nlsh_index_open(path, &open, &index, error);
-    if (status != NLSH_OK) assert_null(index);
-    if (status == NLSH_OK) status = nlsh_searcher_create(index, &s, error);
-    if (status == NLSH_OK) status = nlsh_search(s, queries, NULL, keys, NULL, NULL, error);
-    if (status == NLSH_OK) status = nlsh_searcher_pool_create(index, 2, &pool, error);
-    if (status == NLSH_OK)
-        status = nlsh_searcher_pool_search(pool, queries, NULL, keys, NULL, NULL, error);
-    nlsh_searcher_pool_free(pool);
-    nlsh_searcher_free(s);
-    nlsh_index_close(index);
-    return status;
-}
-
-/* Each allocation in turn is the one that there is no memory for. */
-static void any_may_be_refused(void **state)
-{
-    (void)state;
-    struct nlsh_build_options o;
-    struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 8, 12, 1), queries = base;
-    queries.n_rows = 9;
-    small_options(&o, 6);
-    nlsh_index_close(built_index(&base, &o, "refused"));
-    char path[512];
-    snprintf(path, sizeof path, "%s", test_path("refused"));
-    for (int memory = NLSH_MEMORY_MAP; memory <= NLSH_MEMORY_ALL; memory++) {
-        enum nlsh_status status = NLSH_E_NOMEM;
-        size_t n = 0;
-        for (; status != NLSH_OK; n++) {
-            struct nlsh_error error;
-            counted.refuse_at = counted.n_allocated + n + 1;
-            status = use(path, (enum nlsh_memory)memory, &queries, &error);
-            assert_int_equal(status, error.status);
-            assert_true(status == NLSH_OK || status == NLSH_E_NOMEM);
-            counted_check();
-        }
-        counted.refuse_at = 0;
-        assert_true(n > 30);
-    }
-    matrix_free(&base);
-}
-
-/* The same of a build, here and there; every other allocation is tried in another run of the loop. */
-static void a_build_may_be_refused(void **state)
-{
-    (void)state;
-    struct nlsh_build_options o;
-    struct nlsh_matrix base = matrix_new(KIND_F32, 150, 8, 5, 12, 3);
-    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
-    size_t refused = 0;
-    small_options(&o, 4);
-    o.epochs = 1;
-    for (size_t n = 0;; n += 1 + n / 4) {
-        struct nlsh_error error;
-        counted.refuse_at = counted.n_allocated + n + 1;
-        enum nlsh_status status = nlsh_build(&base, &o, test_path("b.nlsh"), &run, NULL, &error);
-        int reached = counted.refuse_at == 0;
-        counted.refuse_at = 0;
-        counted_check();
-        if (!reached) break;
-        assert_true(status != NLSH_OK);
-        assert_int_equal(error.status, status);
-        assert_int_not_equal(access(test_path("b.nlsh"), F_OK), 0);
-        refused++;
-    }
-    assert_true(refused > 15);
-    matrix_free(&base);
-}
-
 static void allocators_that_are_none(void **state)
 {
     (void)state;
@@ -182,8 +104,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_released),
-        cmocka_unit_test(any_may_be_refused),
-        cmocka_unit_test(a_build_may_be_refused),
         cmocka_unit_test(allocators_that_are_none),
     };
     counted_begin(); /* before everything else */

@@ -1,0 +1,366 @@
+#!/usr/bin/env python3
+"""mutate.py [--again] [--only PATH] [--most N] - do the tests notice when the source is wrong?
+
+Small changes are made to the files below (source.py says which), all in one build in build/mutants/; then
+the unit tests run once for each change, until one of them fails. A change that no test notices is printed.
+Which changes are tried depends on the text alone: on a hash of each, so that an edit elsewhere moves none.
+
+  --again      only what survived the last run
+  --only PATH  only changes of files whose path begins so
+  --most N     so many changes in place of the usual number
+Returns 1 where fewer than WANTED of the changes are noticed. Those of accepted.txt do not count.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import queue
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+from source import Source  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+WORK = os.path.join(ROOT, "build", "mutants")
+TREE = os.path.join(WORK, "tree")
+BUILD = os.path.join(WORK, "build")
+LAST = os.path.join(WORK, "last.json")
+
+SEED = "nlsh 1"
+WANTED = 0.90  # of the changes that are not accepted
+N_MUTANTS = 600
+ROOMS = ["src/search", "src/index", "src/codes", "src/measure", "src/promise", "src/router",
+         "src/kernels/select.c"]
+TESTS = ["search", "index", "codes", "measure", "promise", "router", "evaluate", "make",
+         "kernels/test_select", "base/test_allocator"]
+# They take ten seconds and more, and are of whole builds: the others must do without them.
+SLOW = ["make/test_build", "search/test_recall"]
+
+N_WORKERS = 2
+SLOWER, GRACE = 10, 2  # a test hangs after so many times its usual time, and so many seconds
+MOST_MEMORY = 8 << 30  # of a test that a change lets allocate without end
+SKIPPED = 77
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+# ---- what is changed ---------------------------------------------------------------------------------
+
+
+def read(path):
+    with open(path, encoding="utf-8") as f:
+        return f.read()
+
+
+def write_if_new(path, text):
+    """An unchanged file keeps its time, so that it is not compiled again."""
+    if os.path.exists(path) and read(path) == text:
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def records(name):
+    """A file of records of lines: the path, the line's text, the change and, indented, a reason."""
+    found = {}
+    text = "\n".join(l for l in read(os.path.join(HERE, name)).split("\n") if not l.startswith("#"))
+    for record in re.split(r"\n\s*\n", text):
+        lines = [l for l in record.split("\n") if l.strip()]
+        if not lines:
+            continue
+        if len(lines) < 3:
+            sys.exit(f"error: {name}: a record needs a path, a line and a change: {lines}")
+        found[tuple(l.strip() for l in lines[:3])] = " ".join(l.strip() for l in lines[3:])
+    return found
+
+
+def rooms():
+    found = []
+    for room in ROOMS:
+        path = os.path.join(ROOT, room)
+        if os.path.isfile(path):
+            found.append(room)
+        else:
+            found += [f"{room}/{n}" for n in sorted(os.listdir(path)) if n.endswith(".c")]
+    return found
+
+
+def rank(change):
+    return hashlib.sha256("\n".join((SEED,) + change.key).encode()).hexdigest()
+
+
+def choose(sources, n, always):
+    """Of each file as many as its share of the lines, and those that are always wanted."""
+    lines = {s.path: s.text.count("\n") for s in sources}
+    total = sum(lines.values())
+    chosen = []
+    for s in sources:
+        found = sorted(s.changes(), key=rank)
+        share = -(-n * lines[s.path] // total)
+        first = [c for c in found if c.key in always]
+        rest = [c for c in found if c.key not in always]
+        chosen += first + rest[: max(0, share - len(first))]
+    return chosen
+
+
+def number(sources):
+    for n, change in enumerate((c for s in sources for c in s.changes()), 1):
+        change.id = n
+
+
+def drop_what_does_not_compile(source):
+    """A change may be no C: a pointer plus a pointer. The compiler says which lines it does not take."""
+    wanted = set(source.changes())
+    flags = ["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-fsyntax-only", "-w", "-fmax-errors=0",
+             "-fdiagnostics-plain-output", f"-I{TREE}/src", f"-I{TREE}/include"]
+    path = os.path.join(TREE, source.path)
+    while True:
+        text = source.rewritten(wanted)
+        write_if_new(path, text)
+        done = subprocess.run(["gcc", *flags, path], capture_output=True, text=True)
+        if done.returncode == 0:
+            return wanted
+        lines = text.split("\n")
+        at = re.escape(path) + r":(\d+):\d+: error"
+        bad = {int(m) for l in re.findall(at, done.stderr)
+               for m in re.findall(r"nlsh__on\((\d+)\)", lines[int(l) - 1])}
+        if not bad:
+            sys.exit(f"error: {source.path} with its changes is no C:\n{done.stderr}")
+        wanted = {c for c in wanted if c.id not in bad}
+
+
+def take(source, wanted):
+    source.places = [(a, e, [x for x in cs if x[0] in wanted], p) for a, e, cs, p in source.places]
+    source.dropped = [d for d in source.dropped if d[2] in wanted]
+
+
+# ---- the build -----------------------------------------------------------------------------------------
+
+
+def run(label, command, **more):
+    say(f"{label} ...")
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
+    if done.returncode != 0:
+        sys.exit(f"{done.stdout[-4000:]}\nerror: {label} failed")
+    return done.stdout
+
+
+FOLDERS = ["bench", "baselines", "cli", "cmake", "examples", "include", "src", "tests"]
+
+
+def files_below(root):
+    return {os.path.relpath(os.path.join(where, name), root) for folder in FOLDERS
+            for where, _, names in os.walk(os.path.join(root, folder)) for name in names}
+
+
+def copy_tree():
+    """All but what is made; the files that are changed are written later."""
+    files = {path: path for path in files_below(ROOT) | {"CMakeLists.txt"}}
+    files.update({f"src/base/{n}": f"tests/mutants/{n}" for n in ("switch.h", "switch.c")})
+    for path in files_below(TREE) - set(files):
+        os.remove(os.path.join(TREE, path))
+    for path in set(files) - set(rooms()):
+        copy(files[path], path)
+
+
+def copy(source, target):
+    source, target = os.path.join(ROOT, source), os.path.join(TREE, target)
+    with open(source, "rb") as f:
+        new = f.read()
+    if os.path.exists(target):
+        with open(target, "rb") as f:
+            if f.read() == new:
+                return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def test_targets():
+    found = []
+    for t in TESTS:
+        folder, _, only = t.partition("/")
+        for name in sorted(os.listdir(os.path.join(ROOT, "tests", "unit", folder))):
+            name, ext = os.path.splitext(name)
+            if name.startswith("test_") and ext == ".c" and only in ("", name):
+                if f"{folder}/{name}" not in SLOW:
+                    found.append(f"{folder}_{name}")
+    return found
+
+
+def build():
+    run("configure", ["cmake", "-G", "Ninja", "-S", TREE, "-B", BUILD, "-DCMAKE_BUILD_TYPE=Release"])
+    targets = test_targets()
+    run("build", ["cmake", "--build", BUILD, "--parallel", str(N_WORKERS), "--target", *targets])
+    return targets
+
+
+# ---- the tests -----------------------------------------------------------------------------------------
+
+
+def limits():
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def run_test(target, environment, scratch, most):
+    """How a test ended: "passed", "failed", "hung"; and how long it took."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
+    started = time.monotonic()
+    child = subprocess.Popen([os.path.join(BUILD, target)], cwd=scratch, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                             start_new_session=True, preexec_fn=limits,
+                             env={**os.environ, "TMPDIR": scratch, "MALLOC_PERTURB_": "165", **environment})
+    try:
+        code = child.wait(timeout=most)
+    except subprocess.TimeoutExpired:
+        code = None
+    try:
+        os.killpg(child.pid, signal.SIGKILL)  # what it started, too
+    except ProcessLookupError:
+        pass
+    child.wait()
+    how = "hung" if code is None else "passed" if code in (0, SKIPPED) else "failed"
+    return how, time.monotonic() - started
+
+
+class Test:
+    """A test program: how long it takes, which changes it can notice, and which it noticed by file."""
+
+    def __init__(self, target, reached, scratch):
+        self.target = target
+        path = os.path.join(WORK, "reached-" + target)
+        with open(path, "wb") as f:
+            f.truncate(65536)
+        how, self.seconds = run_test(target, {"NLSH_MUTANTS_REACHED": path}, scratch, 300)
+        if how != "passed":
+            sys.exit(f"error: {target} {how} without any change")
+        with open(path, "rb") as f:
+            bytes_ = f.read()
+        os.remove(path)
+        self.reached = {n for n in reached if bytes_[n]}
+        self.kills = {}
+
+
+def start_tests(targets, changes):
+    ids = {c.id for c in changes}
+    return [Test(t, ids, os.path.join(WORK, "scratch")) for t in targets]
+
+
+def judge(change, tests, scratch):
+    """The test that noticed, and how; None where none did. Those that are quick, and that noticed much in
+    this file, come first."""
+    able = [t for t in tests if change.id in t.reached]
+    able.sort(key=lambda t: (t.seconds + 0.05) / (1 + t.kills.get(change.path, 0)))
+    for t in able:
+        how, _ = run_test(t.target, {"NLSH_MUTANT": str(change.id)}, scratch, SLOWER * t.seconds + GRACE)
+        if how != "passed":
+            t.kills[change.path] = t.kills.get(change.path, 0) + 1
+            return f"{t.target} {how}"
+    return None
+
+
+def judge_all(changes, tests):
+    todo, results = queue.Queue(), {}
+    for c in changes:
+        todo.put(c)
+
+    def work(scratch):
+        while True:
+            try:
+                c = todo.get_nowait()
+            except queue.Empty:
+                return
+            results[c.key] = judge(c, tests, scratch)
+            if sys.stdout.isatty():
+                print(f"\r{len(results)} of {len(changes)} ", end="", flush=True)
+
+    workers = [threading.Thread(target=work, args=(os.path.join(WORK, f"scratch-{i}"),))
+               for i in range(N_WORKERS)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join()
+    if sys.stdout.isatty():
+        print("\r", end="")
+    for i in range(N_WORKERS):
+        shutil.rmtree(os.path.join(WORK, f"scratch-{i}"), ignore_errors=True)
+    return results
+
+
+# ---- the answer ----------------------------------------------------------------------------------------
+
+
+def report(changes, results, tests, accepted):
+    survived = [c for c in changes if results[c.key] is None]
+    open_ = [c for c in survived if c.key not in accepted]
+    for c in sorted(open_, key=lambda c: (c.path, c.number)):
+        n = sum(c.id in t.reached for t in tests)
+        say(f"{c.path}:{c.number}: {c.what}   [{c.function}(), {n} tests ran it]\n    {c.line}")
+    by_key = {c.key for c in changes}
+    for key in accepted:
+        if key not in by_key:
+            say(f"note: accepted.txt: no such change is tried: {' | '.join(key)}")
+        elif results[key] is not None:
+            say(f"note: accepted.txt: {results[key]} with this change: {' | '.join(key)}")
+    counted = len(changes) - (len(survived) - len(open_))
+    killed = len(changes) - len(survived)
+    share = killed / counted if counted > 0 else 1
+    say(f"{len(changes)} changes: {killed} noticed, {len(survived) - len(open_)} accepted, "
+        f"{len(open_)} not noticed: {100 * share:.1f} % noticed (wanted: {100 * WANTED:.0f} %)")
+    return share >= WANTED
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Do the tests notice when the source is wrong?")
+    parser.add_argument("--again", action="store_true", help="only what survived the last run")
+    parser.add_argument("--only", default="", help="only files whose path begins so")
+    parser.add_argument("--most", type=int, default=N_MUTANTS, help="how many changes")
+    options = parser.parse_args()
+    started = time.monotonic()
+    copy_tree()
+    accepted, always = records("accepted.txt"), records("always.txt")
+    sources = [Source(p, read(os.path.join(ROOT, p))) for p in rooms()]
+    number(sources)
+    for s in sources:
+        take(s, drop_what_does_not_compile(s))
+    n_possible = sum(len(s.changes()) for s in sources)
+    chosen = choose(sources, options.most, {**always, **accepted})
+    for key in set(always) - {c.key for c in chosen}:
+        sys.exit(f"error: always.txt: there is no such change any more: {' | '.join(key)}")
+    for n, c in enumerate(chosen, 1):
+        c.id = n
+    for s in sources:
+        take(s, set(chosen))
+        write_if_new(os.path.join(TREE, s.path), s.rewritten(set(chosen)))
+    say(f"{len(chosen)} of {n_possible} possible changes")
+    targets = build()
+    changes = [c for c in chosen if c.path.startswith(options.only)]
+    if options.again:
+        last = json.loads(read(LAST))
+        changes = [c for c in changes if last.get(" | ".join(c.key), 0) is None]
+    tests = start_tests(targets, changes)
+    say(f"{len(tests)} test programs, {sum(t.seconds for t in tests):.0f} s")
+    results = judge_all(changes, tests)
+    kept = json.loads(read(LAST)) if options.again and os.path.exists(LAST) else {}
+    kept.update({" | ".join(k): v for k, v in results.items()})
+    write_if_new(LAST, json.dumps(kept, indent=1))
+    good = report(changes, results, tests, accepted)
+    say(f"({time.monotonic() - started:.0f} s)")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+/*
+ * test_refused.c - there is no memory for one of a call's allocations, for each in turn: every call that
+ * takes memory fails with words then, and keeps nothing. What a call needs besides is made in it too, so that
+ * all memory is released when it returns.
+ */
+#include "support/built.h"
+#include "support/refused.h"
+
+#include <unistd.h>
+
+enum { N = 300, N_SMALL = 150, Q = 9, DIM = 12, K = 5 };
+
+static uint64_t keys[Q * K];
+static char path[512];
+static struct nlsh_matrix base, queries;
+static struct nlsh_run one_thread = {.struct_size = sizeof one_thread, .n_threads = 1};
+
+/* ---- an index that is there ------------------------------------------------------------------ */
+
+static enum nlsh_status open_and_search(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_index *index = (void *)1;
+    struct nlsh_searcher *s = NULL;
+    struct nlsh_searcher_pool *pool = NULL;
+    enum nlsh_status status = nlsh_index_open(path, ctx, &index, error);
+    if (status != NLSH_OK) assert_null(index);
+    if (status == NLSH_OK) status = nlsh_searcher_create(index, &s, error);
+    if (status == NLSH_OK) status = nlsh_search(s, &queries, NULL, keys, NULL, NULL, error);
+    if (status == NLSH_OK) status = nlsh_searcher_pool_create(index, 2, &pool, error);
+    if (status == NLSH_OK)
+        status = nlsh_searcher_pool_search(pool, &queries, NULL, keys, NULL, NULL, error);
+    nlsh_searcher_pool_free(pool);
+    nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    return status;
+}
+
+static enum nlsh_status search_otherwise(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_index *index = NULL;
+    struct nlsh_searcher *s = NULL;
+    struct nlsh_search_options how;
+    struct nlsh_matrix one = queries;
+    size_t n_found;
+    (void)ctx;
+    nlsh_search_options_init(&how, sizeof how);
+    how.k = K;
+    how.rerank = 40;
+    one.n_rows = 1;
+    enum nlsh_status status = nlsh_index_open(path, NULL, &index, error);
+    if (status == NLSH_OK) status = nlsh_searcher_create(index, &s, error);
+    if (status == NLSH_OK) status = nlsh_search(s, &queries, &how, keys, NULL, NULL, error);
+    if (status == NLSH_OK)
+        status = nlsh_search_range(s, &one, &how, 1e4, keys, NULL, Q * K, &n_found, error);
+    if (status == NLSH_OK)
+        status = nlsh_search_batch(index, &queries, &how, keys, NULL, NULL, error);
+    if (status == NLSH_OK) status = nlsh_index_verify(path, error);
+    nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    return status;
+}
+
+static enum nlsh_status evaluate(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_index *index = NULL;
+    struct nlsh_vectors *stored = NULL;
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    struct nlsh_curve *curve = NULL;
+    struct nlsh_reliability *reliability = NULL;
+    (void)ctx;
+    enum nlsh_status status = nlsh_index_open(path, NULL, &index, error);
+    if (status == NLSH_OK) status = nlsh_index_vectors(index, &stored, error);
+    if (status == NLSH_OK)
+        status = nlsh_ground_truth(nlsh_vectors_matrix(stored), &queries, NLSH_L2, K, &one_thread,
+                                   &truth, error);
+    if (status == NLSH_OK)
+        status = nlsh_evaluate(index, &queries, &truth, K, &one_thread, &curve, error);
+    if (status == NLSH_OK)
+        status = nlsh_reliability(index, &queries, &truth, K, &one_thread, &reliability, error);
+    nlsh_reliability_free(reliability);
+    nlsh_curve_free(curve);
+    nlsh_neighbors_free(&truth);
+    nlsh_vectors_free(stored);
+    nlsh_index_close(index);
+    return status;
+}
+
+static void with_an_index(void **state)
+{
+    (void)state;
+    for (int memory = NLSH_MEMORY_MAP; memory <= NLSH_MEMORY_ALL; memory++) {
+        struct nlsh_open_options open;
+        nlsh_open_options_init(&open, sizeof open);
+        open.memory = (enum nlsh_memory)memory;
+        assert_true(refuse_each(open_and_search, &open, SIZE_MAX) > 30);
+    }
+    assert_true(refuse_each(search_otherwise, NULL, SIZE_MAX) > 30);
+    assert_true(refuse_each(evaluate, NULL, SIZE_MAX) > 20);
+}
+
+/* ---- vectors and graphs ---------------------------------------------------------------------- */
+
+static enum nlsh_status write_and_read(void *ctx, struct nlsh_error *error)
+{
+    const char *name = ctx;
+    struct nlsh_vectors *read = NULL;
+    enum nlsh_status status = nlsh_vectors_write(test_path(name), NLSH_FORMAT_AUTO, &base, error);
+    if (status == NLSH_OK)
+        status = nlsh_vectors_read(test_path(name), NLSH_FORMAT_AUTO, &read, error);
+    nlsh_vectors_free(read);
+    return status;
+}
+
+static void files_of_vectors(void **state)
+{
+    char names[][8] = {"a.fvecs", "a.fbin", "a.npy"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_true(refuse_each(write_and_read, names[i], SIZE_MAX) > 2);
+}
+
+static enum nlsh_status graph(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_neighbors made = {.struct_size = sizeof made}, read = made;
+    double recall;
+    enum nlsh_status status = nlsh_graph_build(&base, NLSH_L2, *(enum nlsh_graph_method *)ctx, K, 1,
+                                               &one_thread, &made, error);
+    if (status == NLSH_OK)
+        status = nlsh_graph_recall(&base, NLSH_L2, &made, 20, 1, &one_thread, &recall, error);
+    if (status == NLSH_OK) status = nlsh_neighbors_write(test_path("a.graph"), &made, error);
+    if (status == NLSH_OK) status = nlsh_neighbors_read(test_path("a.graph"), &read, error);
+    nlsh_neighbors_free(&made);
+    nlsh_neighbors_free(&read);
+    return status;
+}
+
+static void graphs(void **state)
+{
+    enum nlsh_graph_method methods[] = {NLSH_GRAPH_EXACT, NLSH_GRAPH_IVFFLAT};
+    (void)state;
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+        assert_true(refuse_each(graph, &methods[i], SIZE_MAX) > 5);
+}
+
+/* ---- builds and studies ---------------------------------------------------------------------- */
+
+struct wish {
+    struct nlsh_matrix base;
+    struct nlsh_build_options options;
+};
+
+static enum nlsh_status build_it(void *ctx, struct nlsh_error *error)
+{
+    const struct wish *w = ctx;
+    const char *built = test_path("b.nlsh");
+    enum nlsh_status status = nlsh_build(&w->base, &w->options, built, &one_thread, NULL, error);
+    if (status != NLSH_OK) assert_int_not_equal(access(built, F_OK), 0);
+    unlink(built);
+    return status;
+}
+
+/* By each partitioner and metric: other stages take memory there. */
+static void builds(void **state)
+{
+    static const enum nlsh_partitioner partitioners[] = {NLSH_PARTITIONER_KMEANS,
+                                                         NLSH_PARTITIONER_METIS};
+    (void)state;
+    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
+        for (size_t i = 0; i < sizeof partitioners / sizeof *partitioners; i++) {
+            struct wish w = {.base = matrix_new(KIND_F32, N_SMALL, 8, 5, 12, 3)};
+            small_options(&w.options, 4);
+            w.options.partitioner = partitioners[i];
+            w.options.metric = (enum nlsh_metric)metric;
+            w.options.epochs = 1;
+            assert_true(refuse_each(build_it, &w, SIZE_MAX) > 50);
+            matrix_free(&w.base);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(with_an_index),
+        cmocka_unit_test(files_of_vectors),
+        cmocka_unit_test(graphs),
+        cmocka_unit_test(builds),
+    };
+    struct nlsh_build_options o;
+    counted_begin(); /* before everything else */
+    base = matrix_new(KIND_F32, N, DIM, 8, 12, 1);
+    queries = base;
+    queries.n_rows = Q;
+    small_options(&o, 6);
+    nlsh_index_close(built_index(&base, &o, "index"));
+    snprintf(path, sizeof path, "%s", test_path("index"));
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    matrix_free(&base);
+    return failed;
+}
