@@ -115,8 +115,8 @@ static uint64_t of_240(const uint8_t *p, size_t n)
     if (n <= 16) return of_16(p, n);
     if (n <= 128) {
         for (size_t i = (n - 1) / 32 + 1; i-- > 0;)
-            sum += mix(p + 16 * i, secret + 32 * i) +
-                   mix(p + n - 16 * (i + 1), secret + 32 * i + 16);
+            sum +=
+                mix(p + 16 * i, secret + 32 * i) + mix(p + n - 16 * (i + 1), secret + 32 * i + 16);
         return avalanche(sum);
     }
     for (size_t i = 0; i < 8; i++) sum += mix(p + 16 * i, secret + 16 * i);

@@ -346,12 +346,13 @@ static void test_forged_neighbors(void **state)
         uint32_t id;
         float l2sq;
     } forged[] = {
-        {3, N_BASE, 30},                /* no row */
-        {4, NLSH__NO_ROW, 40},            /* missing, which no stage leaves */
-        {6, 1, 11},                     /* row 1 names itself */
-        {3, 4, NAN},                    /* no distance */
-        {0, 1, NAN},         {3, 4, 5}, /* out of order */
-        {1, 1, 0},                      /* the neighbour before, again */
+        {3, N_BASE, 30},       /* no row */
+        {4, NLSH__NO_ROW, 40}, /* missing, which no stage leaves */
+        {6, 1, 11},            /* row 1 names itself */
+        {3, 4, NAN},           /* no distance */
+        {0, 1, NAN},
+        {3, 4, 5}, /* out of order */
+        {1, 1, 0}, /* the neighbour before, again */
     };
     put(f, K);
     for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {

@@ -29,7 +29,8 @@ static enum nlsh_status parse(const void *bytes, size_t size, struct nlsh_neighb
     nlsh_neighbors_init(out, sizeof *out);
     enum nlsh_status status = nlsh__neighbors_parse(copy, size, "gt", out, &error);
     free(copy);
-    if (status != NLSH_OK) assert_true(out->ids == NULL && out->distances == NULL && out->n_rows == 0);
+    if (status != NLSH_OK)
+        assert_true(out->ids == NULL && out->distances == NULL && out->n_rows == 0);
     return status;
 }
 
@@ -59,7 +60,8 @@ static void big_ann(void **state)
     uint8_t bytes[8 + 2 * 4 * N_IDS + 4];
     struct nlsh_neighbors g;
     expect_ids(bytes, make_bin(bytes, 0));
-    expect_ids(bytes, make_bin(bytes, 4 * (size_t)N_IDS)); /* with distances, which are left aside */
+    expect_ids(bytes,
+               make_bin(bytes, 4 * (size_t)N_IDS)); /* with distances, which are left aside */
     for (size_t behind = 1; behind < 4 * (size_t)N_IDS + 4; behind++) {
         if (behind == 4 * (size_t)N_IDS) continue;
         assert_int_equal(parse(bytes, make_bin(bytes, behind), &g), NLSH_E_DATA);
