@@ -1,15 +1,17 @@
 /*
  * fuzz_index.c - the bytes of an index file, for libFuzzer. Checksums would keep the fuzzer out, so
  * an input is tried as it is and with header and sections made to agree with theirs. What opens is
- * used. An input that is too short to be anything starts from a small true index.
+ * used, and searched in every way (tests/support/forge.h). An input that is too short to be anything
+ * starts from a small true index.
  */
-#include "../tests/support/sample_index.h"
+#include "../tests/support/forge.h"
 #include "../tests/support/scratch.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The ways of searching are drawn by the bytes: an input does the same each time. */
 static void try_bytes(const uint8_t *bytes, size_t size)
 {
     static volatile uint64_t sink;
@@ -18,6 +20,8 @@ static void try_bytes(const uint8_t *bytes, size_t size)
     const struct nlsh__source_of_index whole = {.name = "index", .bytes = &map, .whole = 1};
     struct nlsh_index *index;
     struct nlsh_error error = {.status = NLSH_OK};
+    struct nlsh__rng rng;
+    nlsh__rng_init(&rng, nlsh__hash_of(bytes, size), 0);
     enum nlsh_status verified = nlsh__index_load(&whole, &index, &error);
     if (verified != NLSH_OK && (index != NULL || error.message[0] == '\0')) abort();
     nlsh_index_close(index);
@@ -26,6 +30,7 @@ static void try_bytes(const uint8_t *bytes, size_t size)
     if (opened == NLSH_OK) sink += sample_use(index);
     (void)sink; /* it is written so that nothing above is left out */
     nlsh_index_close(index);
+    if (size > 0 && forge_open(&rng, map.data, size) != (opened == NLSH_OK)) abort();
     free((void *)(uintptr_t)map.data);
 }
 
@@ -68,38 +73,13 @@ static size_t true_index(uint8_t *data, size_t max_size, unsigned seed)
     return size;
 }
 
-/* Half of the changes go to single numbers: header, table and the small sections are made of
- * aligned 32- and 64-bit ones. */
+/* Half of the changes are those of a hostile writer, who knows where numbers stand. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
 {
-    static const uint64_t special[] = {0,
-                                       1,
-                                       2,
-                                       3,
-                                       63,
-                                       64,
-                                       65,
-                                       128,
-                                       255,
-                                       256,
-                                       INT32_MAX,
-                                       UINT32_MAX,
-                                       (uint64_t)1 << 32,
-                                       INT64_MAX,
-                                       UINT64_MAX};
+    struct nlsh__rng rng;
     if (size < sizeof(struct nlsh__index_header)) return true_index(data, max_size, seed);
     if (seed % 2 == 0) return LLVMFuzzerMutate(data, size, max_size);
-    size_t width = seed / 2 % 2 == 0 ? 4 : 8;
-    size_t limit = seed / 4 % 4 == 0 || size < 1536 ? size : 1536;
-    size_t at = seed / 16 % (limit / width) * width;
-    uint64_t value;
-    memcpy(&value, data + at, width == 4 ? 4 : 8);
-    switch (seed / 16384 % 4) {
-    case 0: value = special[seed % 15]; break;
-    case 1: value += 64; break;
-    case 2: value -= seed % 128; break;
-    default: value = (uint64_t)(seed % 4096) * 64; break;
-    }
-    memcpy(data + at, &value, width);
+    nlsh__rng_init(&rng, seed, 0);
+    forge_mutate(&rng, data, size);
     return size;
 }

@@ -18,10 +18,12 @@
  *    and the caller's sequence is put back. A host that calls rand() from another thread meanwhile
  *    changes the answer; nothing here does.
  *  - while it runs it handles SIGABRT (out of memory) and SIGTERM (its own errors) to jump out, and
- *    puts the handlers back. So a SIGTERM ends METIS, not the process: NLSH_E_INTERRUPTED.
+ *    puts the handlers back. So a SIGTERM ends METIS, not the process: NLSH_E_INTERRUPTED. Where memory
+ *    runs out in the first cut it says "its own error" too: errno tells the two apart.
  */
 #define _XOPEN_SOURCE 700 /* initstate(), setstate() */
 
+#include <errno.h>
 #include <math.h>
 #include <metis.h>
 #include <pthread.h>
@@ -96,8 +98,10 @@ static int run(const struct nlsh__csr *csr, size_t m, size_t cap, uint64_t seed,
     options[METIS_OPTION_SEED] = (idx_t)nlsh__rng_below(&rng, INT32_MAX);
     pthread_mutex_lock(&one_at_a_time);
     char *callers_state = initstate(1, state, sizeof state);
+    errno = 0;
     int answer = METIS_PartGraphKway(&n, &one, csr->offsets, csr->neighbors, NULL, NULL,
                                      csr->weights, &n_parts, NULL, NULL, options, &cut, part);
+    if (answer == METIS_ERROR && errno == ENOMEM) answer = METIS_ERROR_MEMORY;
     setstate(callers_state);
     pthread_mutex_unlock(&one_at_a_time);
     return answer;

@@ -65,6 +65,17 @@ survives()
     ok "$what: some allocations matter ($failed of $n)" test $failed -gt 0
 }
 
+# METIS jumps out of itself where memory runs out, and says so in two ways.
+for n in 20 30 45 60 90 130 200 300 450; do
+    rm -f x.nlsh
+    FAIL_AT=$n LD_PRELOAD=$PWD/fail.so "$nlsh" build -d base.fvecs -i x.nlsh -m 8 --epochs 1 --nodes 16 \
+        --partitioner metis --no-cache --threads 1 -q >out 2>err </dev/null
+    code=$?
+    ok "METIS without allocation $n: exit code $code" test $code -eq 70
+    has err 'METIS: out of memory'
+    ok 'no index' test ! -e x.nlsh
+done
+
 survives 'info --json' info small.nlsh --json
 survives info info small.nlsh
 survives 'version --json' version --json
