@@ -41,7 +41,7 @@ bool signal_came(void)
 
 int signal_exit(void)
 {
-    return 128 + (came ? (int)came : SIGINT);
+    return 128 + (came ? (int)came : SIGTERM);
 }
 
 void signal_removes(const char *path)

@@ -8,7 +8,7 @@ void signals_catch(void);
 /* Whether one has come. */
 bool signal_came(void);
 /* What a process exits with that a signal has stopped: 128 and the signal's number, as shells have it.
- * SIGINT's where none has come. */
+ * SIGTERM's where none has come: METIS catches it while it runs. */
 int signal_exit(void);
 /* The temporary file that a second signal removes; NULL for none. */
 void signal_removes(const char *path);

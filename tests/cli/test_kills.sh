@@ -101,6 +101,20 @@ while read -r signal when has_old next; do
 done <plan
 echo "$in_time killed in time; then there was no index $none times, the old one $old, the new one $new;" \
     "$n_left temporary files, $built whole builds of $took ms"
+
+# While METIS runs it catches SIGTERM itself. It runs after the neighbours are known.
+u8bin many.u8bin 3000 8 1
+"$nlsh" build -d many.u8bin -i y.nlsh -m 300 --epochs 1 --partitioner metis --no-cache --threads 1 \
+    --progress json >out 2>err </dev/null &
+pid=$!
+while ! grep -q '"graph partition"' err && [ -e /proc/$pid/exe ]; do sleep 0.01; done
+kill -TERM $pid
+{ wait $pid; } 2>/dev/null
+code=$?
+ok "SIGTERM while METIS runs: exit code $code" test $code -eq 143
+has err 'interrupted'
+ok 'no index of METIS' test ! -e y.nlsh
+
 ok 'most were killed before they were done' test $((in_time * 3)) -gt "$kills"
 ok 'an old index stayed' test $old -gt 0
 ok 'builds were done too' test $new -gt 0
