@@ -31,6 +31,9 @@ enum nlsh_status nlsh__gemm(int transpose_a, int transpose_b, size_t m, size_t n
         (dnnl_dim_t)k, 1.0f, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, beta, c, (dnnl_dim_t)ldc);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (result == dnnl_success) return NLSH_OK;
+    if (result == dnnl_out_of_memory)
+        return nlsh__fail(error, NLSH_E_NOMEM, "free some memory, or use fewer threads",
+                          "oneDNN: out of memory for a %zu x %zu x %zu product", m, n, k);
     return nlsh__fail(error, NLSH_E_INTERNAL, "please report it",
                       "oneDNN: a %zu x %zu x %zu product failed with status %d", m, n, k,
                       (int)result);

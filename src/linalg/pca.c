@@ -67,6 +67,11 @@ static enum nlsh_status eigenvectors(double *matrix, size_t dim, size_t n, float
         LAPACKE_dsyevr(LAPACK_COL_MAJOR, 'V', 'I', 'U', (lapack_int)dim, matrix, (lapack_int)dim, 0,
                        0, (lapack_int)(dim - n + 1), (lapack_int)dim, 0, &found, values, vectors,
                        (lapack_int)dim, support);
+    if (result == LAPACK_WORK_MEMORY_ERROR || result == LAPACK_TRANSPOSE_MEMORY_ERROR) {
+        status = nlsh__fail(error, NLSH_E_NOMEM, "free some memory",
+                            "LAPACK: out of memory for dsyevr of %zu x %zu", dim, dim);
+        goto out;
+    }
     if (result != 0 || found != (lapack_int)n) {
         status = nlsh__fail(error, NLSH_E_INTERNAL, "please report it",
                             "LAPACK: dsyevr of %zu x %zu failed with %d", dim, dim, (int)result);
