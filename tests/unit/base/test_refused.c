@@ -8,9 +8,10 @@
 
 #include <unistd.h>
 
-enum { N = 300, N_SMALL = 150, Q = 9, DIM = 12, K = 5 };
+enum { N = 300, N_SMALL = 150, Q = 9, DIM = 12, K = 10 /* the default, too */ };
 
 static uint64_t keys[Q * K];
+static float probabilities[Q * 6];
 static char path[512];
 static struct nlsh_matrix base, queries;
 static struct nlsh_run one_thread = {.struct_size = sizeof one_thread, .n_threads = 1};
@@ -54,8 +55,26 @@ static enum nlsh_status search_otherwise(void *ctx, struct nlsh_error *error)
         status = nlsh_search_range(s, &one, &how, 1e4, keys, NULL, Q * K, &n_found, error);
     if (status == NLSH_OK)
         status = nlsh_search_batch(index, &queries, &how, keys, NULL, NULL, error);
+    if (status == NLSH_OK) status = nlsh_route(s, &queries, probabilities, error);
     if (status == NLSH_OK) status = nlsh_index_verify(path, error);
     nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    return status;
+}
+
+struct lent {
+    void *bytes;
+    size_t size;
+    struct nlsh_open_options how;
+};
+
+static enum nlsh_status open_bytes(void *ctx, struct nlsh_error *error)
+{
+    const struct lent *lent = ctx;
+    struct nlsh_index *index = (void *)1;
+    enum nlsh_status status =
+        nlsh_index_open_memory(lent->bytes, lent->size, "lent", &lent->how, &index, error);
+    if (status != NLSH_OK) assert_null(index);
     nlsh_index_close(index);
     return status;
 }
@@ -98,6 +117,23 @@ static void with_an_index(void **state)
     assert_true(refuse_each(evaluate, NULL, SIZE_MAX) > 20);
 }
 
+static void with_bytes(void **state)
+{
+    struct lent lent;
+    (void)state;
+    uint8_t *bytes = test_read_file(path, &lent.size);
+    lent.bytes = aligned_alloc(64, (lent.size + 63) / 64 * 64);
+    assert_non_null(lent.bytes);
+    memcpy(lent.bytes, bytes, lent.size);
+    nlsh_open_options_init(&lent.how, sizeof lent.how);
+    for (int memory = NLSH_MEMORY_MAP; memory <= NLSH_MEMORY_ALL; memory++) {
+        lent.how.memory = (enum nlsh_memory)memory;
+        assert_true(refuse_each(open_bytes, &lent, SIZE_MAX) > 10);
+    }
+    free(lent.bytes);
+    free(bytes);
+}
+
 /* ---- vectors and graphs ---------------------------------------------------------------------- */
 
 static enum nlsh_status write_and_read(void *ctx, struct nlsh_error *error)
@@ -132,6 +168,22 @@ static enum nlsh_status graph(void *ctx, struct nlsh_error *error)
     nlsh_neighbors_free(&made);
     nlsh_neighbors_free(&read);
     return status;
+}
+
+static enum nlsh_status truth_of(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    enum nlsh_status status =
+        nlsh_ground_truth(&base, &queries, *(enum nlsh_metric *)ctx, K, &one_thread, &truth, error);
+    nlsh_neighbors_free(&truth);
+    return status;
+}
+
+static void ground_truth(void **state)
+{
+    (void)state;
+    for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
+        assert_true(refuse_each(truth_of, &metric, SIZE_MAX) > 5);
 }
 
 static void graphs(void **state)
@@ -180,10 +232,9 @@ static void builds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(with_an_index),
-        cmocka_unit_test(files_of_vectors),
-        cmocka_unit_test(graphs),
-        cmocka_unit_test(builds),
+        cmocka_unit_test(with_an_index),    cmocka_unit_test(with_bytes),
+        cmocka_unit_test(files_of_vectors), cmocka_unit_test(graphs),
+        cmocka_unit_test(ground_truth),     cmocka_unit_test(builds),
     };
     struct nlsh_build_options o;
     counted_begin(); /* before everything else */
