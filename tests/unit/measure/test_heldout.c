@@ -6,6 +6,7 @@
 #include "index/index.h"
 #include "router/ask.h"
 #include "support/built.h"
+#include "support/counting.h"
 
 enum { N = 1200, DIM = 10, M = 16, Q = 150, K = 7 };
 
@@ -183,5 +184,6 @@ int main(void)
         cmocka_unit_test(candidates_at_a_recall),
         cmocka_unit_test(nothing_and_all),
     };
-    return cmocka_run_group_tests_name("measure/heldout", tests, begin, end);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("measure/heldout", tests, begin, end));
 }
