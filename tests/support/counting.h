@@ -66,4 +66,11 @@ static inline void counted_check(void)
     assert_int_equal(counted.n_spoilt, 0);
 }
 
+/* A program that began with counted_begin() returns this of its tests' result. */
+static inline int counted_end(int n_failed)
+{
+    if (n_failed == 0) counted_check();
+    return n_failed;
+}
+
 #endif

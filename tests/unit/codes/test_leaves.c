@@ -7,6 +7,7 @@
 #include "codes/score.h"
 #include "index/index.h"
 #include "support/built.h"
+#include "support/counting.h"
 #include "support/counts.h"
 
 enum { N = 1000, M = 5, DIM = 24, P = 16 };
@@ -317,5 +318,6 @@ int main(void)
         cmocka_unit_test(damaged_sections_are_refused),
         cmocka_unit_test(less_than_was_measured_leaves_none_out),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -2,6 +2,7 @@
  * test_memory_open.c - an index that lies in memory: borrowed or copied as it is asked for, at any
  * address, and damaged or cut short as a file may be.
  */
+#include "support/counting.h"
 #include "written.h"
 
 static const enum nlsh_memory modes[] = {NLSH_MEMORY_MAP, NLSH_MEMORY_CODES, NLSH_MEMORY_ALL};
@@ -180,5 +181,6 @@ int main(void)
         cmocka_unit_test(damage_is_what_it_is_in_a_file),
         cmocka_unit_test(arguments),
     };
-    return cmocka_run_group_tests_name("index/memory_open", tests, setup, teardown);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("index/memory_open", tests, setup, teardown));
 }

@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "support/counting.h"
 #include "written.h"
 
 static const enum nlsh_metric metrics[] = {NLSH_IP, NLSH_COSINE};
@@ -121,5 +122,6 @@ int main(void)
         cmocka_unit_test(hostile_values),
         cmocka_unit_test(hostile_files),
     };
-    return cmocka_run_group_tests_name("index/metric", tests, setup, teardown);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("index/metric", tests, setup, teardown));
 }

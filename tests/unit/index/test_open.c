@@ -2,6 +2,7 @@
  * test_open.c - other files, damaged files, none: refused by verify, harmless to open.
  */
 #define _GNU_SOURCE
+#include "support/counting.h"
 #include "written.h"
 
 /* ---- damage ----------------------------------------------------------------------------------- */
@@ -163,5 +164,6 @@ int main(void)
         cmocka_unit_test(test_trailing_bytes), cmocka_unit_test(test_other_kinds),
         cmocka_unit_test(test_damaged_files),  cmocka_unit_test(test_no_input),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, setup, teardown));
 }

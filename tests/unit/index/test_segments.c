@@ -4,6 +4,7 @@
  */
 #include "support/segments.h"
 
+#include "support/counting.h"
 #include "support/counts.h"
 
 enum { N = 700, DIM = 17, M = 7, Q = 24, K = 25 };
@@ -545,5 +546,6 @@ int main(void)
         cmocka_unit_test(keys_and_tombstones_that_do_not_fit),
         cmocka_unit_test(sections_of_the_future),
     };
-    return cmocka_run_group_tests_name("index/segments", tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("index/segments", tests, NULL, NULL));
 }

@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "kernels/kernels.h"
 #include "router/router.h"
+#include "support/counting.h"
 #include "written.h"
 
 /* ---- hostile files: the checksums hold -------------------------------------------------------- */
@@ -574,5 +575,6 @@ int main(void)
         cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
         cmocka_unit_test(test_random_hostility),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, setup, teardown));
 }

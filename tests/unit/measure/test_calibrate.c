@@ -6,6 +6,7 @@
 #include "promise/weights.h"
 #include "router/ask.h"
 #include "support/built.h"
+#include "support/counting.h"
 
 enum { N = 3000, DIM = 16, M = 24, HELD = 150, K = 100 };
 
@@ -197,5 +198,6 @@ int main(void)
         cmocka_unit_test(tables_of_what_was_measured),
         cmocka_unit_test(best_buckets),
     };
-    return cmocka_run_group_tests_name("measure/calibrate", tests, set_up, tear_down);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("measure/calibrate", tests, set_up, tear_down));
 }

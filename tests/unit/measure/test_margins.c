@@ -8,6 +8,7 @@
 #include "promise/weights.h"
 #include "router/ask.h"
 #include "support/built.h"
+#include "support/counting.h"
 
 enum { N = 3000, DIM = 16, M = 12, HELD = 120, K = 100 };
 
@@ -267,5 +268,6 @@ int main(void)
         cmocka_unit_test(costs_are_counted),
         cmocka_unit_test(margins_of_leaves_hold),
     };
-    return cmocka_run_group_tests_name("measure/margins", tests, set_up, tear_down);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("measure/margins", tests, set_up, tear_down));
 }

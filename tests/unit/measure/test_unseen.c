@@ -2,6 +2,7 @@
 #include "measure/unseen.h"
 
 #include "base/csr.h"
+#include "support/counting.h"
 #include "testing.h"
 
 enum { HELD, X, A, B, C, D, N };
@@ -83,5 +84,6 @@ int main(void)
         cmocka_unit_test(a_neighbour_in_another_bucket_stays),
         cmocka_unit_test(many_rows),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,5 +1,6 @@
 /* test_batch.c - a batch on any number of threads answers as one query after another does. */
 #include "support/built.h"
+#include "support/counting.h"
 #include "support/counts.h"
 
 #define MOST 200
@@ -84,5 +85,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_is_single),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -6,6 +6,7 @@
 #include "kernels/topk.h"
 #include "router/ask.h"
 #include "support/built.h"
+#include "support/counting.h"
 
 enum { N = 900, DIM = 20, M = 6, Q = 12, MOST_K = 40 };
 
@@ -347,5 +348,6 @@ int main(void)
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
         cmocka_unit_test(lanes_behind_the_leaves_do_no_harm),
     };
-    return cmocka_run_group_tests_name("search/scan", tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("search/scan", tests, NULL, NULL));
 }

@@ -6,6 +6,7 @@
 
 #include "kernels/metric.h"
 #include "search/search.h"
+#include "support/counting.h"
 #include "support/counts.h"
 
 #define MOST 2000
@@ -571,5 +572,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(range_at_its_limits, set_up, tear_down),
         cmocka_unit_test(far_bytes_are_compared_exactly),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
