@@ -241,8 +241,8 @@ static enum nlsh_status choose_nodes(const struct nlsh__ground *g, const uint32_
         double candidates = one.calibration.candidates_95;
         double ns = query_nanoseconds(g, tried[i], candidates);
         nlsh__job_note(g->job,
-                       "auto: %zu nodes need %.0f candidates for recall .95 on held-out vectors, "
-                       "some %.1f us a query",
+                       "auto: %zu nodes need %.0f candidates for recall .95 on held-out vectors; "
+                       "a query takes about %.1f us",
                        tried[i], candidates, ns / 1000);
         if (ns >= least) continue;
         least = ns;
