@@ -131,11 +131,11 @@ static void every_way_is_brute_force(void **state)
         for (size_t i = 0; i < 12; i++) {
             size_t k = ks[i % 3], n = ask(&f, i, masks[i % 4]);
             struct nlsh__plan plan = {.k = k, .margin = 1e8f, .leaf_margin = INFINITY};
-            struct nlsh__plan exactly = plan, counted = plan, by_leaves = plan;
+            struct nlsh__plan exactly = plan, reranked = plan, by_leaves = plan;
             exactly.exactly = 1;
-            counted.rerank = N;
+            reranked.rerank = N;
             by_leaves.leaf_margin = 1e8f;
-            const struct nlsh__plan *plans[] = {&plan, &exactly, &counted, &by_leaves};
+            const struct nlsh__plan *plans[] = {&plan, &exactly, &reranked, &by_leaves};
             for (size_t p = 0; p < 4; p++) {
                 struct nlsh__cost cost =
                     nlsh__scan_query(&f.scan, f.index, &f.query, plans[p], &f.routed, best);
