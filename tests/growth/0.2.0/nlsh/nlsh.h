@@ -187,7 +187,7 @@ NLSH_API void nlsh_open_options_init(struct nlsh_open_options *options, size_t s
  *  out      the index; NULL on error
  * Checks the header, the tables and the rows' numbers, not the sections' checksums (nlsh_index_verify()
  * does). A damaged file may therefore give wrong answers, but never a crash, a key that is not in it, or
- * one twice. A mapped file must not be truncated while it is open.
+ * one oftener than it is there. A mapped file must not be truncated while it is open.
  * Returns NLSH_OK, NLSH_E_ARG, NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_UNSUPPORTED (NLSH_CPU
  * names an unknown instruction set; the file was made by a newer nlsh and needs it).
  * Threads: any number may use the index. Cost: 4 bytes read a row, and those of the options.
