@@ -165,7 +165,7 @@ Ours, single query, the fastest setting that reaches each recall, all timed in o
 our own best exact scan of the same data, "plain" a float loop in C, which is what the predecessor's speed-ups
 refer to.
 
-| data | recall@10 at least | reached | candidates | queries a second | times exact | times plain | earlier project |
+| data | recall@10 at least | reached | candidates | queries a second | times exact | times plain | predecessor |
 |---|---|---|---|---|---|---|---|
 END
 for set_ in $(echo "$measured" | tr ' ' '\n' | sed 's/:.*//' | uniq); do

@@ -28,7 +28,7 @@ struct results {
     size_t n_near, near_capacity;
 };
 
-/* -range and -R; without -R the radius that the earlier project took for the kind of data. 0 or an exit code. */
+/* -range and -R; without -R the radius that the predecessor took for the kind of data. 0 or an exit code. */
 int read_range(const struct args *args, const struct loaded *queries, struct results_of *of);
 
 /* Each returns 0 or an exit code after saying why; then results_abort() is called. */

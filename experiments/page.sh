@@ -289,7 +289,7 @@ than our own best exact scan; one thread, one query at a time, one process, as m
 "same scan": the learned buckets behind the exact scan that IVF-Flat uses, so that only the bucketing
 differs; "nlsh": as `nlsh search` does it, with short codes.
 
-| regime | earlier project: IVF-Flat | earlier project: Neural LSH | IVF-Flat | same scan | nlsh |
+| regime | predecessor: IVF-Flat | predecessor: Neural LSH | IVF-Flat | same scan | nlsh |
 |---|---|---|---|---|---|
 END
     x='"%.0fx (%.1fx)", $9, $8' r='"%.4f at %.0fx (%.1fx)", $4, $9, $8'

@@ -53,7 +53,7 @@ const struct verb verb_build = {
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
     .examples = {{"an index with the settings that measure best",
                   "nlsh build -d base.fvecs -i my.nlsh"},
-                 {"a command line of the earlier project (in Python and C++)",
+                 {"a command line of the predecessor (in Python and C++)",
                   "nlsh build -d sift/sift_base.fvecs -i my_index.bin -type sift --knn 10 -m 128 "
                   "--imbalance 0.03"},
                  {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},

@@ -117,7 +117,7 @@ const struct verb verb_search = {
                    "model NAME.nlsh, and models_compare.csv beside them has a row for each model "
                    "and T. Without -o they go to the folder of the list.",
     .examples = {{"ten neighbours each, at recall .95", "nlsh search -i my.nlsh -q query.fvecs"},
-                 {"a command line of the earlier project (in Python and C++)",
+                 {"a command line of the predecessor (in Python and C++)",
                   "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin -o "
                   "results.txt -type sift -N 10 -T 5"},
                  {"every bucket whose probability exceeds 0.05",

@@ -133,7 +133,7 @@ const struct verb verb_tune = {
         "processes may work on one study, all but the first with --resume.\n"
         "`nlsh build --mode tune` is the same.",
     .examples = {{"50 trials, and the five best as indexes", "nlsh tune -d base.fvecs -i my_tuned"},
-                 {"a command line of the earlier project (in Python and C++)",
+                 {"a command line of the predecessor (in Python and C++)",
                   "nlsh build --mode tune -d sift/sift_base.fvecs -i my_tuned -type sift "
                   "--tune_trials 50 --tune_folds 3 --tune_epochs 10 --top_k 5 --final_epochs 100"},
                  {"then search with all of them",

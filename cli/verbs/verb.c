@@ -70,7 +70,7 @@ size_t verb_flags(const struct verb *verb, const struct flag *out[MAX_FLAGS])
 
 const char *flag_dashed(const char *name, char buffer[64])
 {
-    /* The earlier project (in Python and C++) wrote -type and -range; so do we. */
+    /* The predecessor (in Python and C++) wrote -type and -range; so do we. */
     bool single = strlen(name) == 1 || strcmp(name, "type") == 0 || strcmp(name, "range") == 0;
     snprintf(buffer, 64, "%s%s", single ? "-" : "--", name);
     return buffer;

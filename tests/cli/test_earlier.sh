@@ -1,4 +1,4 @@
-# Two command lines of the earlier project (in Python and C++), word for word, and the results file.
+# Two command lines of the predecessor (in Python and C++), word for word, and the results file.
 . "$(dirname "$0")/lib.sh"
 mkdir sift
 u8bin base.u8bin 1500 24 1
