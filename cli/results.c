@@ -3,9 +3,8 @@
  *
  * With one setting the file is as the predecessor (in Python and C++) wrote it. With several (-T 1,2,5)
  * each has a block as it would have a file: the text's begins with a line "T: 5", the CSV has a first
- * column T, and in JSON the
- * blocks are the items of "runs". The R-near neighbours are found while the results are written and
- * belong to no time.
+ * column T, and in JSON the blocks are the items of "runs". The R-near neighbours are found while the
+ * results are written and belong to no time.
  */
 #include "results.h"
 
