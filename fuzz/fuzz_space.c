@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct nlsh__sampler_options options;
         double values[NLSH__MAX_PARAMS];
         nlsh__sampler_options_init(&options);
-        options.kind = (enum nlsh__sampler_kind)kind;
+        options.kind = (enum nlsh_sampler)kind;
         if (nlsh__suggest(&space, &options, NULL, 0, values, NULL) != NLSH_OK) abort();
         if (nlsh__params_check(&space, values, NULL) != NLSH_OK) abort();
     }
