@@ -309,7 +309,7 @@ def judge_all(changes, tests, kept):
             if sys.stdout.isatty():
                 print(f"\r{len(results)} of {len(changes)} ", end="", flush=True)
 
-    in_parallel(sorted(changes, key=rank), judge_one)
+    in_parallel(changes, judge_one)
     if sys.stdout.isatty():
         print("\r", end="")
     return results
@@ -362,6 +362,7 @@ def main():
     last = json.loads(read(LAST)) if options.again else {}
     if options.again:
         changes = [c for c in changes if last.get(" | ".join(c.key)) is None]
+    changes.sort(key=lambda c: (c.key not in always, rank(c)))
     tests = start_tests(targets, changes)
     say(f"{len(tests)} test programs, {sum(t.seconds for t in tests):.0f} s")
     results = judge_all(changes, tests, last)
