@@ -351,6 +351,31 @@ static void test_hostile_targets(void **state)
 }
 
 /* Numbers of the margins' section at the byte `at`, to a value; words: of the refusal. */
+/* Format 2 had room for four tables in a header of 64 bytes, and points behind it. */
+static void test_targets_of_format_2(void **state)
+{
+    uint32_t header[16] = {4, 0, 0, 0, 1, 2, 3, 4, 1, 1, 1, 10};
+    float points[13][2];
+    size_t size;
+    (void)state;
+    for (size_t i = 0; i < 13; i++) {
+        points[i][0] = 0.5f + 0.03f * (float)i;
+        points[i][1] = 0.25f;
+    }
+    for (uint32_t n = 4; n <= 5; n++) {
+        sample_make(&sample, NLSH_U8);
+        assert_int_equal(sizeof sample.targets, sizeof header + sizeof points);
+        header[0] = n;
+        memcpy(&sample.targets, header, sizeof header);
+        memcpy((char *)&sample.targets + sizeof header, points, sizeof points);
+        uint8_t *file = sample_bytes(&size);
+        entry_of(file, NLSH__SECTION_TARGETS)->version = 0;
+        sample_seal(file, size);
+        expect(file, size, n == 4 ? NLSH_OK : NLSH_E_DATA, n == 4 ? "" : "too many tables");
+        free(file);
+    }
+}
+
 static void attack_margins(const uint8_t *bytes, size_t size, size_t at, const void *value,
                            const char *words)
 {
@@ -508,6 +533,32 @@ static void test_what_verify_adds(void **state)
     free(bytes);
 }
 
+/* Rows of the last layer that no group has, or too few of them; all lengths agree. Two groups of at most 16
+ * buckets have 16 rows each, behind 16 of the groups themselves. */
+static void test_rows_of_no_group(void **state)
+{
+    (void)state;
+    for (uint32_t n_outputs = 32; n_outputs <= 64; n_outputs += 16) {
+        const uint32_t groups[] = {0, SAMPLE_BUCKETS / 3, SAMPLE_BUCKETS};
+        struct nlsh__router_header header;
+        struct nlsh__router_layout layout;
+        size_t size;
+        sample_make(&sample, NLSH_F32);
+        memcpy(&header, sample.router, sizeof header);
+        header.n_outputs = n_outputs;
+        assert_int_equal(nlsh__router_layout(&header, &layout), 0);
+        assert_true(layout.size <= sizeof sample.router);
+        header.size_bytes = sample.sections[5].size = layout.size;
+        memset(sample.router, 0, sizeof sample.router);
+        memcpy(sample.router, &header, sizeof header);
+        memcpy(sample.router + layout.groups, groups, sizeof groups);
+        uint8_t *file = sample_bytes(&size);
+        expect(file, size, n_outputs == 48 ? NLSH_OK : NLSH_E_DATA,
+               n_outputs == 48 ? "" : "do not fill its last layer");
+        free(file);
+    }
+}
+
 static void test_router_refuses(void **state)
 {
     (void)state;
@@ -573,7 +624,8 @@ int main(void)
         cmocka_unit_test(test_hostile_margins),  cmocka_unit_test(test_hostile_groups),
         cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
         cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
-        cmocka_unit_test(test_random_hostility),
+        cmocka_unit_test(test_random_hostility), cmocka_unit_test(test_targets_of_format_2),
+        cmocka_unit_test(test_rows_of_no_group),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

@@ -157,6 +157,10 @@ static void tables_of_what_was_measured(void **state)
     calibrate(&ten, 1, 10, &c);
     assert_int_equal(c.n, 2);
     assert_int_equal(c.k[1], 10);
+    struct nlsh__target_table tables[NLSH__CALIBRATION_KS] = {[2] = {.k = 77}};
+    assert_int_equal(nlsh__calibrated(&c, tables).n, 2);
+    assert_int_equal(tables[1].k, 10);
+    assert_int_equal(tables[2].k, 77); /* it is none of its tables */
     /* all neighbours in the best bucket: no recall below 1, so no point, and no table */
     for (size_t i = 0; i < HELD; i++)
         for (size_t j = 0; j < 10; j++) ten.truth_buckets[i * 10 + j] = (uint32_t)f->best[i];

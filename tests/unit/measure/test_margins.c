@@ -261,12 +261,82 @@ static void margins_of_leaves_hold(void **state)
     nlsh__asker_free(&asker);
 }
 
+static void where_nothing_is_scanned_no_margin_is_wide_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct nlsh__row_margins none;
+    struct nlsh__job job = job_of(1);
+    assert_int_equal(nlsh__measure_rows(&f->of, 1e9f, &job, &none, NULL), NLSH_OK);
+    nlsh__job_end(&job);
+    struct nlsh__margins m = nlsh__row_margins_of(&none);
+    for (size_t i = 0; i < m.n_ks * m.n_losses; i++) assert_true(m.margin[i] == 1e9f);
+    assert_true(none.candidates == 0 && none.ranked == 0);
+}
+
+/* The second of row q's buckets, by probability a vector, which it returns; how many of its K neighbours are in
+ * it. */
+static float second_bucket(const struct fixture *f, struct nlsh__asker *asker, size_t q, size_t *n)
+{
+    const struct nlsh__segment *s = &f->index->segments[0];
+    const float *p = nlsh__ask_row(asker, &f->base, f->rows[q]);
+    size_t best = 0, second = 0;
+    float now[M];
+    for (size_t b = 0; b < M; b++) {
+        now[b] = p[b] * nlsh__bucket_weight(N, M, s->bucket_offsets[b + 1] - s->bucket_offsets[b]);
+        if (now[b] > now[best]) best = b;
+    }
+    second = best == 0;
+    for (size_t b = 0; b < M; b++)
+        if (b != best && now[b] > now[second]) second = b;
+    *n = 0;
+    for (size_t i = s->bucket_offsets[second]; i < s->bucket_offsets[second + 1]; i++)
+        for (size_t j = 0; j < K; j++) *n += f->truth.ids[q * K + j] == s->rows[i];
+    return now[second];
+}
+
+/* Of one query, with a threshold just below a bucket's probability, at it and just above. */
+static void a_bucket_at_the_threshold_is_not_scanned(void **state)
+{
+    struct fixture *f = *state;
+    struct nlsh__measured one = f->of;
+    struct nlsh__neighbors truth = f->truth;
+    struct nlsh__row_margins rows[3];
+    struct nlsh__leaf_margins leaves[3];
+    struct nlsh__asker asker;
+    struct nlsh__job job = job_of(1);
+    size_t q = 0, n_there;
+    assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    float p = second_bucket(f, &asker, q, &n_there);
+    while (n_there < K / 5 && ++q < HELD) p = second_bucket(f, &asker, q, &n_there);
+    nlsh__asker_free(&asker);
+    assert_true(q < HELD);
+    one.rows += q;
+    truth.ids += q * K;
+    truth.l2sq += q * K;
+    one.n_rows = truth.n_rows = 1;
+    const float around[] = {p * 0.999f, p, nextafterf(p, 2)};
+    for (size_t i = 0; i < 3; i++) {
+        const float thresholds[] = {around[i], around[i], around[i]};
+        assert_int_equal(nlsh__measure_rows(&one, around[i], &job, &rows[i], NULL), NLSH_OK);
+        assert_int_equal(nlsh__measure_leaves(&one, f->index->segments[0].leaves, &truth,
+                                              thresholds, &job, &leaves[i], NULL),
+                         NLSH_OK);
+    }
+    nlsh__job_end(&job);
+    assert_true(rows[0].candidates > rows[1].candidates);
+    assert_true(rows[1].candidates == rows[2].candidates);
+    assert_memory_not_equal(leaves[0].margin, leaves[1].margin, sizeof leaves[0].margin);
+    assert_memory_equal(&leaves[1], &leaves[2], sizeof leaves[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(margins_of_rows_hold),
         cmocka_unit_test(costs_are_counted),
         cmocka_unit_test(margins_of_leaves_hold),
+        cmocka_unit_test(where_nothing_is_scanned_no_margin_is_wide_enough),
+        cmocka_unit_test(a_bucket_at_the_threshold_is_not_scanned),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests_name("measure/margins", tests, set_up, tear_down));

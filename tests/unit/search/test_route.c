@@ -121,6 +121,8 @@ static void compare(size_t m, const struct nlsh__rule *rule)
         assert_true(n >= n_wanted && last >= (double)rule->threshold * (1 - 1e-5));
     else
         assert_true(n >= 1);
+    for (size_t i = 0; i < n && n_left >= n; i++) /* leaves are weighed by them */
+        assert_true(fabsf(probabilities[i] - p[buckets[i]]) <= 1e-5f * p[buckets[i]] + 1e-37f);
     qsort(buckets, n, sizeof *buckets, by_number);
     for (size_t i = 0; i < n; i++)
         assert_true(buckets[i] < m && (i == 0 || buckets[i] > buckets[i - 1]));
