@@ -89,18 +89,18 @@ static void an_old_error_is_cleared(void **state)
     struct nlsh_build_options o;
     struct nlsh_searcher_pool *pool;
     struct nlsh_matrix base = matrix_new(KIND_U8, 200, 12, 8, 12, 1), queries = base;
-    uint64_t keys[10];
+    uint64_t found[10];
     queries.n_rows = 1;
     small_options(&o, 4);
     struct nlsh_index *index = built_index(&base, &o, "error");
     assert_int_equal(nlsh_searcher_pool_create(index, 1, &pool, &error), NLSH_OK);
     assert_true(error.status == NLSH_OK && error.message[0] == '\0');
     error = old;
-    assert_int_equal(nlsh_searcher_pool_search(pool, &queries, NULL, keys, NULL, NULL, &error),
+    assert_int_equal(nlsh_searcher_pool_search(pool, &queries, NULL, found, NULL, NULL, &error),
                      NLSH_OK);
     assert_true(error.status == NLSH_OK && error.message[0] == '\0');
     error = old;
-    assert_int_equal(nlsh_search_batch(index, &queries, NULL, keys, NULL, NULL, &error), NLSH_OK);
+    assert_int_equal(nlsh_search_batch(index, &queries, NULL, found, NULL, NULL, &error), NLSH_OK);
     assert_true(error.status == NLSH_OK && error.message[0] == '\0');
     nlsh_searcher_pool_free(pool);
     nlsh_index_close(index);
