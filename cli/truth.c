@@ -30,7 +30,7 @@ uint64_t key_of_row(const struct nlsh_index *index, uint64_t row)
     uint64_t first = 0;
     for (size_t i = 0; nlsh_index_segment(index, i, &segment); i++) {
         if (row - first < segment.n_rows) {
-            return segment.keys != NULL ? segment.keys[row - first] : row - first;
+            return segment.keys != NULL ? segment.keys[row - first] : row;
         }
         first += segment.n_rows;
     }
