@@ -169,6 +169,39 @@ static void tables_of_what_was_measured(void **state)
     assert_true(c.candidates_95 > 0 && c.candidates_95 <= candidates_of(f, .5));
 }
 
+/* A router of zeros gives two buckets of one row a half each, which is the first threshold. The first bucket
+ * is the best and counts from the start; the other is not above a half, and counts from the second threshold. */
+static void a_half_is_not_above_a_half(void **state)
+{
+    (void)state;
+    static uint8_t bytes[4096] __attribute__((aligned(64)));
+    static struct nlsh__calibration c;
+    struct nlsh__router_header header = {.magic = {'N', 'L', 'S', 'H', 'R', 'T', '0', '1'},
+                                         .dim = 4,
+                                         .n_layers = 1,
+                                         .scale = 1,
+                                         .sizes = {4, 2}};
+    struct nlsh__router_layout layout;
+    struct nlsh__router *router;
+    struct nlsh__job job = job_of(1);
+    const float query[4] = {1, 2, 3, 4};
+    const struct nlsh_matrix queries = {query, 1, 4, NLSH_F32, 0};
+    const uint32_t row = 0, bucket_of[] = {0, 1}, truth = 1;
+    const struct nlsh__played played = {&queries, &row, 1};
+    const struct nlsh__bucketed bucketed = {bucket_of, 2, 2};
+    assert_int_equal(nlsh__router_layout(&header, &layout), 0);
+    assert_true(layout.size <= sizeof bytes);
+    header.size_bytes = layout.size;
+    memcpy(bytes, &header, sizeof header);
+    assert_int_equal(nlsh__router_open(bytes, layout.size, 4, 2, &router, NULL), NLSH_OK);
+    assert_int_equal(nlsh__calibrate(router, &played, &bucketed, &truth, 1, &job, &c, NULL),
+                     NLSH_OK);
+    /* recall is 0 from one row, then 1 from two */
+    assert_true(fabs(c.candidates_95 - (1 + 0.95 * (2 - 1))) < 1e-9);
+    nlsh__router_close(router);
+    nlsh__job_end(&job);
+}
+
 static void best_buckets(void **state)
 {
     struct fixture *f = *state;
@@ -200,6 +233,7 @@ int main(void)
         cmocka_unit_test(thresholds_reach_their_recalls),
         cmocka_unit_test(candidates_at_95_lie_between),
         cmocka_unit_test(tables_of_what_was_measured),
+        cmocka_unit_test(a_half_is_not_above_a_half),
         cmocka_unit_test(best_buckets),
     };
     counted_begin();

@@ -294,6 +294,34 @@ static float second_bucket(const struct fixture *f, struct nlsh__asker *asker, s
     return now[second];
 }
 
+/* Nothing is above the largest probability that a bucket has for the one query. */
+static void no_leaf_is_scanned_at_the_largest_probability(void **state)
+{
+    struct fixture *f = *state;
+    const struct nlsh__segment *s = &f->index->segments[0];
+    struct nlsh__measured one = f->of;
+    struct nlsh__neighbors truth = f->truth;
+    struct nlsh__leaf_margins found;
+    struct nlsh__asker asker;
+    struct nlsh__job job = job_of(1);
+    float most = 0;
+    one.n_rows = truth.n_rows = 1;
+    assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    const float *p = nlsh__ask_row(&asker, &f->base, f->rows[0]);
+    for (size_t b = 0; b < M; b++)
+        most = fmaxf(most, p[b] * nlsh__bucket_weight(
+                                      N, M, s->bucket_offsets[b + 1] - s->bucket_offsets[b]));
+    nlsh__asker_free(&asker);
+    const float at[] = {most, most, most}, below[] = {most * .999f, most * .999f, most * .999f};
+    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, &truth, below, &job, &found, NULL),
+                     NLSH_OK);
+    assert_true(found.scanned > 0);
+    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, &truth, at, &job, &found, NULL),
+                     NLSH_OK);
+    assert_true(found.scanned == 0);
+    nlsh__job_end(&job);
+}
+
 /* Of one query, with a threshold just below a bucket's probability, at it and just above. */
 static void a_bucket_at_the_threshold_is_not_scanned(void **state)
 {
@@ -336,6 +364,7 @@ int main(void)
         cmocka_unit_test(costs_are_counted),
         cmocka_unit_test(margins_of_leaves_hold),
         cmocka_unit_test(where_nothing_is_scanned_no_margin_is_wide_enough),
+        cmocka_unit_test(no_leaf_is_scanned_at_the_largest_probability),
         cmocka_unit_test(a_bucket_at_the_threshold_is_not_scanned),
     };
     counted_begin();

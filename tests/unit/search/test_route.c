@@ -149,6 +149,23 @@ static void chosen_as_by_sorting(void **state)
     }
 }
 
+/* Buckets of one probability, which is the threshold: none is above it, and the first stands for all. */
+static void a_threshold_is_not_above_itself(void **state)
+{
+    (void)state;
+    groups.n = 1;
+    first[0] = 0;
+    first[1] = 4;
+    group_p[0] = 1;
+    for (size_t b = 0; b < 4; b++) logits[b] = 1;
+    struct nlsh__rule rule = {.threshold = 0};
+    assert_int_equal(choose(&rule), 4);
+    rule.threshold = probabilities[0];
+    for (size_t b = 1; b < 4; b++) assert_true(probabilities[b] == rule.threshold);
+    assert_int_equal(choose(&rule), 1);
+    assert_int_equal(buckets[0], 0);
+}
+
 /* Leaving groups out loses nothing where groups and buckets agree, and spares most of the work. */
 static void groups_change_nothing(void **state)
 {
@@ -289,9 +306,12 @@ static void probes_become_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chosen_as_by_sorting),     cmocka_unit_test(groups_change_nothing),
-        cmocka_unit_test(not_numbers_are_survived), cmocka_unit_test(thresholds_follow_the_table),
+        cmocka_unit_test(chosen_as_by_sorting),
+        cmocka_unit_test(groups_change_nothing),
+        cmocka_unit_test(not_numbers_are_survived),
+        cmocka_unit_test(thresholds_follow_the_table),
         cmocka_unit_test(probes_become_rules),
+        cmocka_unit_test(a_threshold_is_not_above_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
