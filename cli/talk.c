@@ -156,9 +156,7 @@ int talk_interrupted(void)
 
 int talk_failed(const struct nlsh_error *error)
 {
-    if (error->status == NLSH_E_INTERRUPTED) {
-        return say_error(signal_exit(), "interrupted; nothing was written", error->hint);
-    }
+    if (error->status == NLSH_E_INTERRUPTED) return talk_interrupted();
     const char *hint = error->hint;
     if (error->status == NLSH_E_INTERNAL && hint[0] == '\0') {
         hint = "this is a bug in nlsh: please report it with the command that shows it";
