@@ -293,6 +293,50 @@ static void damaged_sections_are_refused(void **state)
     matrix_free(&base);
 }
 
+/* Format 2 had the margins in a header of 256 bytes: slope at byte 28, then 3 numbers of neighbours, 8 shares
+ * and 24 margins. */
+static void margins_of_format_2(void **state)
+{
+    (void)state;
+    static const float slopes[] = {0, 0.45f, 1e9f, 1.1e9f, -0.1f, NAN, INFINITY};
+    struct nlsh_matrix base = matrix_new(KIND_U8, N, DIM, 12, 14, 3);
+    struct nlsh_index *index = index_in_leaves(&base, 1);
+    size_t size = 0, header = sizeof(struct nlsh__leaves_header);
+    const uint8_t *whole = leaves_of(index, &size);
+    const uint32_t ks[] = {1, 10, 100};
+    float losses[8], margins[24];
+    uint8_t *old = aligned(size + 192);
+    uint64_t old_size = size + 192;
+    for (size_t i = 0; i < 8; i++) losses[i] = (float)(i + 1) / 100;
+    for (size_t i = 0; i < 24; i++) margins[i] = 3 - (float)(i % 8);
+    memset(old, 0, 256);
+    memcpy(old, whole, header);
+    memcpy(old + 8, &old_size, sizeof old_size);
+    memcpy(old + 32, ks, sizeof ks);
+    memcpy(old + 44, losses, sizeof losses);
+    memcpy(old + 76, margins, sizeof margins);
+    memcpy(old + 256, whole + header, size - header);
+    for (size_t i = 0; i < sizeof slopes / sizeof *slopes; i++) {
+        struct nlsh__leaves *leaves;
+        struct nlsh_error error = {0};
+        memcpy(old + 28, &slopes[i], sizeof slopes[i]);
+        enum nlsh_status status =
+            nlsh__leaves_open(old, old_size, 0, index->segments[0].codes, index->meta.n_buckets,
+                              &leaves, &error);
+        assert_int_equal(status, i < 3 ? NLSH_OK : NLSH_E_DATA);
+        if (i >= 3) assert_non_null(strstr(error.message, "scale"));
+        if (i >= 3) continue;
+        assert_true(leaves->slope == slopes[i]);
+        assert_int_equal(leaves->margins.n_ks, 3);
+        assert_int_equal(leaves->margins.n_losses, 8);
+        assert_true(leaves->margins.margin[23] == -4);
+        nlsh__leaves_close(leaves);
+    }
+    free(old);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
 static void less_than_was_measured_leaves_none_out(void **state)
 {
     (void)state;
@@ -316,6 +360,7 @@ int main(void)
         cmocka_unit_test(leaves_leave_out_what_does_not_matter),
         cmocka_unit_test(many_neighbours_are_found_too),
         cmocka_unit_test(damaged_sections_are_refused),
+        cmocka_unit_test(margins_of_format_2),
         cmocka_unit_test(less_than_was_measured_leaves_none_out),
     };
     counted_begin();

@@ -36,6 +36,42 @@ static uint64_t use_file(const uint8_t *bytes, size_t size)
     return used;
 }
 
+/* Where what is no vector is read: in the caller's bytes, or in memory of the index's own. */
+static void check_places(const struct nlsh_index *index, const uint8_t *lent, size_t size,
+                         enum nlsh_memory memory)
+{
+    const struct nlsh__segment *s = &index->segments[0];
+    const void *const at[] = {s->bucket_offsets, s->rows, s->codes->mean, s->codes->rows.values};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        const uint8_t *p = at[i];
+        assert_int_equal(p >= lent && p < lent + size, memory == NLSH_MEMORY_MAP);
+    }
+}
+
+/* A file is mapped, or all of it but the vectors copied, or all of it. */
+static void a_file_is_read_as_it_is_asked_for(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *bytes = written(NLSH_U8, &size);
+    const char *path = scratch_path("modes.nlsh");
+    spit(path, bytes, size);
+    uint64_t want = use_file(bytes, size);
+    for (int m = 0; m < 3; m++) {
+        struct nlsh_open_options how;
+        struct nlsh_index *index;
+        nlsh_open_options_init(&how, sizeof how);
+        how.memory = modes[m];
+        assert_int_equal(nlsh_index_open(path, &how, &index, NULL), NLSH_OK);
+        assert_int_equal(index->resident.data != NULL, modes[m] == NLSH_MEMORY_CODES);
+        check_places(index, index->map.data, index->map.size,
+                     modes[m] == NLSH_MEMORY_ALL ? NLSH_MEMORY_MAP : modes[m]);
+        assert_true(sample_use(index) == want);
+        nlsh_index_close(index);
+    }
+    free(bytes);
+}
+
 static void every_mode_answers_alike(void **state)
 {
     (void)state;
@@ -57,6 +93,8 @@ static void every_mode_answers_alike(void **state)
             int inside = (const uint8_t *)index->segments[0].vectors >= lent &&
                          (const uint8_t *)index->segments[0].vectors < lent + size;
             assert_int_equal(inside, modes[m] != NLSH_MEMORY_ALL);
+            assert_int_equal(index->resident.data != NULL, modes[m] == NLSH_MEMORY_CODES);
+            check_places(index, lent, size, modes[m]);
             if (modes[m] == NLSH_MEMORY_ALL) memset(lent, 0xee, size); /* it has a copy */
             if (modes[m] == NLSH_MEMORY_ALL) assert_true(sample_use(index) == want);
             nlsh_index_close(index);
@@ -176,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mode_answers_alike),
+        cmocka_unit_test(a_file_is_read_as_it_is_asked_for),
         cmocka_unit_test(at_any_address),
         cmocka_unit_test(cut_at_every_length),
         cmocka_unit_test(damage_is_what_it_is_in_a_file),

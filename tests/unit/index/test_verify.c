@@ -559,6 +559,45 @@ static void test_rows_of_no_group(void **state)
     }
 }
 
+/* Two of three groups hold all buckets, and have all rows of the last layer. */
+static void test_a_group_of_no_bucket(void **state)
+{
+    (void)state;
+    size_t size;
+    uint8_t *file = written(NLSH_F32, &size);
+    const uint32_t groups[] = {0, 0, SAMPLE_BUCKETS};
+    struct nlsh__router_header header;
+    struct nlsh__router_layout layout;
+    memcpy(&header, sample.router, sizeof header);
+    header.n_outputs = 32;
+    assert_int_equal(nlsh__router_layout(&header, &layout), 0);
+    header.size_bytes = sample.sections[5].size = layout.size;
+    memset(sample.router, 0, sizeof sample.router);
+    memcpy(sample.router, &header, sizeof header);
+    memcpy(sample.router + layout.groups, groups, sizeof groups);
+    free(file);
+    file = sample_bytes(&size);
+    expect(file, size, NLSH_E_DATA, "a group holds no bucket");
+    free(file);
+}
+
+/* One segment whose rows have keys, none of them deleted. */
+static void test_keys_of_one_segment(void **state)
+{
+    (void)state;
+    for (size_t twice = 0; twice < SAMPLE_ROWS; twice++) { /* the last row has the key of this one */
+        size_t size;
+        sample_make(&sample, NLSH_U8);
+        for (size_t row = 0; row < SAMPLE_ROWS; row++) sample.keys[0][row] = 900 - row;
+        sample_add(&sample, NLSH__SECTION_KEYS, 0, sample.keys[0], sizeof sample.keys[0]);
+        sample.keys[0][SAMPLE_ROWS - 1] = sample.keys[0][twice];
+        uint8_t *file = sample_bytes(&size);
+        int lawful = twice == SAMPLE_ROWS - 1;
+        expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "there twice");
+        free(file);
+    }
+}
+
 static void test_router_refuses(void **state)
 {
     (void)state;
@@ -625,7 +664,8 @@ int main(void)
         cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
         cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
         cmocka_unit_test(test_random_hostility), cmocka_unit_test(test_targets_of_format_2),
-        cmocka_unit_test(test_rows_of_no_group),
+        cmocka_unit_test(test_rows_of_no_group), cmocka_unit_test(test_a_group_of_no_bucket),
+        cmocka_unit_test(test_keys_of_one_segment),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

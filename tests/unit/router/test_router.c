@@ -551,6 +551,20 @@ static void weights_that_are_not_numbers(void **state)
     }
 }
 
+/* Each layer fits into memory's addresses, and two of them do not. */
+static void layouts_that_overflow(void **state)
+{
+    (void)state;
+    const uint32_t wide = 1u << 31; /* a matrix of such a layer has 2^62 bytes */
+    struct nlsh__router_header h = {.dim = 16, .n_layers = 1, .sizes = {wide, wide}};
+    struct nlsh__router_layout layout;
+    assert_int_equal(nlsh__router_layout(&h, &layout), 0);
+    assert_true(layout.size > (size_t)1 << 62 && layout.size < SIZE_MAX / 2);
+    h.n_layers = 2;
+    h.sizes[2] = wide;
+    assert_int_equal(nlsh__router_layout(&h, &layout), -1);
+}
+
 static int run(void)
 {
     const struct CMUnitTest tests[] = {
@@ -562,6 +576,7 @@ static int run(void)
         cmocka_unit_test(every_truncation),
         cmocka_unit_test(random_headers),
         cmocka_unit_test(weights_that_are_not_numbers),
+        cmocka_unit_test(layouts_that_overflow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,8 @@ static void exact_scores_spare_ranking(void **state)
     static uint32_t all[N];
     test_rng(&rng, 2);
     assert_int_equal(nlsh__chooser_create(&c, NULL), NLSH_OK);
-    for (size_t k = 1; k <= MOST_K; k += 9) {
+    for (size_t turn = 0; turn < 120; turn++) { /* which row is the last of them, differs */
+        size_t k = 1 + turn * 9 % MOST_K;
         fill(&rng, 0, 0);
         struct nlsh__ranking r = ranking_of(k, NULL);
         struct nlsh__round round = round_of(0, N, 0, 0);

@@ -163,10 +163,13 @@ static void rounds_follow_each_other(void **state)
             nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
         check(&f, q, 10);
         assert_int_equal(cost.ranked, MANY);
-        plan.rerank = 500;
-        cost = nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
-        assert_int_equal(cost.candidates, MANY);
-        assert_int_equal(cost.ranked, 500);
+        static const size_t reranks[] = {500, NLSH__ROUND, NLSH__ROUND + 2000};
+        for (size_t i = 0; i < 3; i++) {
+            plan.rerank = reranks[i];
+            cost = nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
+            assert_int_equal(cost.candidates, MANY);
+            assert_int_equal(cost.ranked, reranks[i]);
+        }
         plan.rerank = 0;
         plan.margin = nlsh__margin_at(&f.index->row_margins, 10, .001);
         cost = nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
