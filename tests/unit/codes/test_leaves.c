@@ -320,9 +320,8 @@ static void margins_of_format_2(void **state)
         struct nlsh__leaves *leaves;
         struct nlsh_error error = {0};
         memcpy(old + 28, &slopes[i], sizeof slopes[i]);
-        enum nlsh_status status =
-            nlsh__leaves_open(old, old_size, 0, index->segments[0].codes, index->meta.n_buckets,
-                              &leaves, &error);
+        enum nlsh_status status = nlsh__leaves_open(old, old_size, 0, index->segments[0].codes,
+                                                    index->meta.n_buckets, &leaves, &error);
         assert_int_equal(status, i < 3 ? NLSH_OK : NLSH_E_DATA);
         if (i >= 3) assert_non_null(strstr(error.message, "scale"));
         if (i >= 3) continue;

@@ -2,6 +2,7 @@
  * test_open.c - other files, damaged files, none: refused by verify, harmless to open.
  */
 #define _GNU_SOURCE
+#include "support/child.h"
 #include "support/counting.h"
 #include "written.h"
 
@@ -107,10 +108,44 @@ static void test_other_kinds(void **state)
     expect_kind("{\"m\": 256}\n", 11, "text");
     expect_kind(zeros, sizeof zeros, "zeros");
     expect_kind(noise, sizeof noise, "not an nlsh index");
+    static const uint32_t one[] = {1, 3, 0, 0, 0}, none[] = {0, 3}, flat[] = {3, 0};
+    expect_kind(one, sizeof one, ".fbin");
+    expect_kind(one, 11, ".u8bin");
+    expect_kind(none, sizeof none, "not an nlsh index"); /* and nothing more */
+    expect_kind(flat, sizeof flat, "not an nlsh index");
     expect_kind("x", 1, "text");
     expect_kind("\x89", 1, "not an nlsh index");
     expect_kind(as_text, sizeof as_text, "damaged");
     expect_kind(NLSH__INDEX_MAGIC, 8, "cut short");
+}
+
+/* The first two numbers of a file of this size, all else 0. */
+static void expect_sizes(uint32_t first, uint32_t second, size_t size, const char *words)
+{
+    uint8_t *file = calloc(1, size);
+    assert_non_null(file);
+    memcpy(file, &first, sizeof first);
+    memcpy(file + 4, &second, sizeof second);
+    expect_kind(file, size, words);
+    struct nlsh_error error;
+    (void)judge(file, size, &error);
+    if (words[0] == ' ') assert_null(strstr(error.message, "vectors"));
+    free(file);
+}
+
+/* Vectors have at most 2^20 dimensions: a length that fits more of them is chance. */
+static void test_sizes_of_other_kinds(void **state)
+{
+    (void)state;
+    const uint32_t most = 1u << 20;
+    expect_sizes(1, most, 8 + 4 * (size_t)most, "(.fbin)");
+    expect_sizes(1, most + 1, 8 + 4 * (size_t)(most + 1), " not an nlsh index");
+    expect_sizes(1, most, 8 + (size_t)most, "(.u8bin");
+    expect_sizes(1, most + 1, 8 + (size_t)(most + 1), " not an nlsh index");
+    expect_sizes(most, 7, 4 + 4 * (size_t)most, "(.fvecs");
+    expect_sizes(most + 1, 7, 4 + 4 * (size_t)(most + 1), " not an nlsh index");
+    expect_sizes(most, 7, 4 + (size_t)most, "(.bvecs)");
+    expect_sizes(most + 1, 7, 4 + (size_t)(most + 1), " not an nlsh index");
 }
 
 /* The public calls on files agree with what the tests above saw of memory. */
@@ -157,12 +192,40 @@ static void test_no_input(void **state)
     nlsh_index_close(NULL);
 }
 
-int main(void)
+/* The child's part of the next test: what an open says where nothing has chosen kernels before. */
+static int answer(void)
 {
+    struct nlsh_index *index;
+    struct nlsh_error error;
+    enum nlsh_status status = nlsh_index_open("/absent", NULL, &index, &error);
+    printf("%s: %s", nlsh_status_name(status), error.message);
+    return 0;
+}
+
+static void test_unknown_instruction_set(void **state)
+{
+    (void)state;
+    char words[512], want[512];
+    ask_child("sse17", words, sizeof words);
+    snprintf(want, sizeof want, "%s: NLSH_CPU is \"sse17\"", nlsh_status_name(NLSH_E_UNSUPPORTED));
+    assert_memory_equal(words, want, strlen(want));
+    ask_child("scalar", words, sizeof words);
+    assert_non_null(strstr(words, "/absent"));
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) return answer();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_byte),     cmocka_unit_test(test_every_truncation),
-        cmocka_unit_test(test_trailing_bytes), cmocka_unit_test(test_other_kinds),
-        cmocka_unit_test(test_damaged_files),  cmocka_unit_test(test_no_input),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_every_truncation),
+        cmocka_unit_test(test_trailing_bytes),
+        cmocka_unit_test(test_other_kinds),
+        cmocka_unit_test(test_damaged_files),
+        cmocka_unit_test(test_no_input),
+        cmocka_unit_test(test_unknown_instruction_set),
+        cmocka_unit_test(test_sizes_of_other_kinds),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

@@ -585,7 +585,8 @@ static void test_a_group_of_no_bucket(void **state)
 static void test_keys_of_one_segment(void **state)
 {
     (void)state;
-    for (size_t twice = 0; twice < SAMPLE_ROWS; twice++) { /* the last row has the key of this one */
+    for (size_t twice = 0; twice < SAMPLE_ROWS;
+         twice++) { /* the last row has the key of this one */
         size_t size;
         sample_make(&sample, NLSH_U8);
         for (size_t row = 0; row < SAMPLE_ROWS; row++) sample.keys[0][row] = 900 - row;
@@ -594,6 +595,27 @@ static void test_keys_of_one_segment(void **state)
         uint8_t *file = sample_bytes(&size);
         int lawful = twice == SAMPLE_ROWS - 1;
         expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "there twice");
+        free(file);
+    }
+}
+
+/* A segment that says it has no rows, or more than all have. */
+static void test_rows_of_a_segment(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t n_rows;
+        const char *words;
+    } wrong[] = {{0, "segment 0 has 0 rows"},
+                 {SAMPLE_SEGMENTS * SAMPLE_ROWS + 1, "segment 0 has 112 rows"},
+                 {SAMPLE_ROWS + 1, "rows"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        size_t size;
+        uint8_t *file = written_segments(NLSH_U8, &size);
+        struct nlsh__segment_meta *own = section_of(file, NLSH__SECTION_SEGMENT);
+        own->n_rows = wrong[i].n_rows;
+        sample_seal(file, size);
+        expect(file, size, NLSH_E_DATA, wrong[i].words);
         free(file);
     }
 }
@@ -656,16 +678,16 @@ static void test_random_hostility(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile_header),   cmocka_unit_test(test_hostile_table),
-        cmocka_unit_test(test_hostile_kinds),    cmocka_unit_test(test_newer_sections),
-        cmocka_unit_test(test_missing_sections), cmocka_unit_test(test_hostile_meta),
-        cmocka_unit_test(test_hostile_buckets),  cmocka_unit_test(test_hostile_targets),
-        cmocka_unit_test(test_hostile_margins),  cmocka_unit_test(test_hostile_groups),
-        cmocka_unit_test(test_hostile_settings), cmocka_unit_test(test_what_verify_adds),
-        cmocka_unit_test(test_hostile_rows),     cmocka_unit_test(test_router_refuses),
-        cmocka_unit_test(test_random_hostility), cmocka_unit_test(test_targets_of_format_2),
-        cmocka_unit_test(test_rows_of_no_group), cmocka_unit_test(test_a_group_of_no_bucket),
-        cmocka_unit_test(test_keys_of_one_segment),
+        cmocka_unit_test(test_hostile_header),      cmocka_unit_test(test_hostile_table),
+        cmocka_unit_test(test_hostile_kinds),       cmocka_unit_test(test_newer_sections),
+        cmocka_unit_test(test_missing_sections),    cmocka_unit_test(test_hostile_meta),
+        cmocka_unit_test(test_hostile_buckets),     cmocka_unit_test(test_hostile_targets),
+        cmocka_unit_test(test_hostile_margins),     cmocka_unit_test(test_hostile_groups),
+        cmocka_unit_test(test_hostile_settings),    cmocka_unit_test(test_what_verify_adds),
+        cmocka_unit_test(test_hostile_rows),        cmocka_unit_test(test_router_refuses),
+        cmocka_unit_test(test_random_hostility),    cmocka_unit_test(test_targets_of_format_2),
+        cmocka_unit_test(test_rows_of_no_group),    cmocka_unit_test(test_a_group_of_no_bucket),
+        cmocka_unit_test(test_keys_of_one_segment), cmocka_unit_test(test_rows_of_a_segment),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

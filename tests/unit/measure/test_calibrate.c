@@ -6,7 +6,7 @@
 #include "promise/weights.h"
 #include "router/ask.h"
 #include "support/built.h"
-#include "support/counting.h"
+#include "support/refused.h"
 
 enum { N = 3000, DIM = 16, M = 24, HELD = 150, K = 100 };
 
@@ -214,6 +214,28 @@ static void best_buckets(void **state)
 
 static struct fixture fixture;
 
+static enum nlsh_status calibrate_with_little_memory(void *ctx, struct nlsh_error *error)
+{
+    const struct fixture *f = ctx;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
+    static struct nlsh__calibration c;
+    struct nlsh__job job;
+    uint32_t best[HELD];
+    enum nlsh_status status = nlsh__job_begin(&run, &job, error);
+    if (status != NLSH_OK) return status;
+    status = nlsh__calibrate(f->index->router, &f->played, &f->bucketed, f->truth_buckets, K, &job,
+                             &c, error);
+    if (status == NLSH_OK)
+        status = nlsh__best_buckets(f->index->router, &f->played, &job, best, error);
+    nlsh__job_end(&job);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    assert_true(refuse_each(calibrate_with_little_memory, *state, SIZE_MAX) > 10);
+}
+
 static int set_up(void **state)
 {
     begin(&fixture);
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test(tables_of_what_was_measured),
         cmocka_unit_test(a_half_is_not_above_a_half),
         cmocka_unit_test(best_buckets),
+        cmocka_unit_test(memory_that_is_refused),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests_name("measure/calibrate", tests, set_up, tear_down));

@@ -6,7 +6,7 @@
 #include "index/index.h"
 #include "router/ask.h"
 #include "support/built.h"
-#include "support/counting.h"
+#include "support/refused.h"
 
 enum { N = 1200, DIM = 10, M = 16, Q = 150, K = 7 };
 
@@ -177,12 +177,36 @@ static void nothing_and_all(void **state)
     agree(score_of(f, Q, 1, 0, 1).candidates, 0);
 }
 
+static enum nlsh_status score_with_little_memory(void *ctx, struct nlsh_error *error)
+{
+    const struct fixture *f = &fixture;
+    const struct nlsh__held_out held = {f->queries, f->truth, K};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
+    struct nlsh__held_out_score score;
+    struct nlsh__job job;
+    enum nlsh_status status = nlsh__job_begin(&run, &job, error);
+    if (status != NLSH_OK) return status;
+    status = nlsh__held_out_score(f->index->router, &held, 64, f->bucket_of, N, M, *(double *)ctx,
+                                  0.9, &job, &score, error);
+    nlsh__job_end(&job);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    (void)state;
+    double Ts[] = {0.05, 3};
+    for (size_t i = 0; i < 2; i++)
+        assert_true(refuse_each(score_with_little_memory, &Ts[i], SIZE_MAX) > 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recall_at_T),
         cmocka_unit_test(candidates_at_a_recall),
         cmocka_unit_test(nothing_and_all),
+        cmocka_unit_test(memory_that_is_refused),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests_name("measure/heldout", tests, begin, end));

@@ -8,7 +8,8 @@
 #include "promise/weights.h"
 #include "router/ask.h"
 #include "support/built.h"
-#include "support/counting.h"
+#include "support/guard.h"
+#include "support/refused.h"
 
 enum { N = 3000, DIM = 16, M = 12, HELD = 120, K = 100 };
 
@@ -21,7 +22,7 @@ struct fixture {
     struct nlsh__neighbors truth; /* of the rows: all but themselves */
 };
 
-static struct fixture fixture;
+static struct fixture fixture, close_fixture;
 
 static struct nlsh__job job_of(size_t n_threads)
 {
@@ -31,11 +32,11 @@ static struct nlsh__job job_of(size_t n_threads)
     return job;
 }
 
-static int set_up(void **state)
+/* Of a base, which it takes. */
+static void fill(struct fixture *f, struct nlsh_matrix base)
 {
-    struct fixture *f = &fixture;
     struct nlsh_build_options o;
-    f->base = matrix_new(KIND_U8, N, DIM, 40, 22, 1);
+    f->base = base;
     small_options(&o, M);
     o.components = 10; /* codes leave something out */
     f->index = built_index(&f->base, &o, "margins");
@@ -60,17 +61,26 @@ static int set_up(void **state)
             f->truth.l2sq[i * K + to++] = (float)near[j].l2sq;
         }
     }
-    *state = f;
+}
+
+static void empty(struct fixture *f)
+{
+    free(f->truth.ids);
+    free(f->truth.l2sq);
+    nlsh_index_close(f->index);
+    matrix_free(&f->base);
+}
+
+static int set_up(void **state)
+{
+    fill(&fixture, matrix_new(KIND_U8, N, DIM, 40, 22, 1));
+    *state = &fixture;
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *f = *state;
-    free(f->truth.ids);
-    free(f->truth.l2sq);
-    nlsh_index_close(f->index);
-    matrix_free(&f->base);
+    empty(*state);
     return 0;
 }
 
@@ -173,19 +183,23 @@ static void costs_are_counted(void **state)
     assert_true(loose.ranked >= 10 && loose.ranked < loose.candidates / 2);
 }
 
+/* How far from the means of their own leaves the queries lay, in the codes' units: */
+static size_t n_near, n_far; /* nearer than 1, and farther */
+
 /* What a leaf that the query itself is one of would score without it: the mean of 15 of 16 rows lies 16/15 as
  * far from it. */
 static float without_query(float score, float offset, float radius)
 {
     float l2sq = score + offset - radius * radius;
+    n_near += l2sq > 0 && l2sq < 1;
+    n_far += l2sq >= 1;
     return l2sq < 0 ? score : score + l2sq * (256.0f / 225 - 1);
 }
 
 /* A neighbour's leaf is scanned where (S - L) / E <= margin + slope ln(100 p), S and E the leaf's score and
  * error, L the k-th exact score. */
-static void margins_of_leaves_hold(void **state)
+static void check_margins_of_leaves(const struct fixture *f)
 {
-    struct fixture *f = *state;
     const struct nlsh__segment *s = &f->index->segments[0];
     const struct nlsh__codes *codes = s->codes;
     const float thresholds[NLSH__MARGIN_KS] = {0, 0, 0};
@@ -259,6 +273,23 @@ static void margins_of_leaves_hold(void **state)
             assert_true(l == 0 || margin <= m.margin[i * m.n_losses + l - 1]);
         }
     nlsh__asker_free(&asker);
+}
+
+static void margins_of_leaves_hold(void **state)
+{
+    check_margins_of_leaves(*state);
+    assert_true(n_far > 100);
+}
+
+/* The rows of a bucket lie close together, so that a query lies near the mean of its own leaf. */
+static void margins_of_close_leaves_hold(void **state)
+{
+    (void)state;
+    fill(&close_fixture, matrix_new(KIND_F32, N, DIM, M, 8, 1));
+    n_near = n_far = 0;
+    check_margins_of_leaves(&close_fixture);
+    assert_true(n_near > 100);
+    empty(&close_fixture);
 }
 
 static void where_nothing_is_scanned_no_margin_is_wide_enough(void **state)
@@ -357,15 +388,80 @@ static void a_bucket_at_the_threshold_is_not_scanned(void **state)
     assert_memory_equal(&leaves[1], &leaves[2], sizeof leaves[1]);
 }
 
+/* A copy that ends where the memory does. */
+static struct nlsh__grouped guard(const struct nlsh__grouped *g, struct guarded *of)
+{
+    size_t size = g->n_groups * g->n_chunks * 64;
+    struct nlsh__grouped copy = *g;
+    *of = guarded_alloc(size);
+    copy.values = memcpy(of->data, g->values, size);
+    return copy;
+}
+
+/* The last bucket's codes and leaves are the last in the file. */
+static void nothing_behind_the_codes_is_read(void **state)
+{
+    const struct fixture *f = *state;
+    const float thresholds[NLSH__MARGIN_KS] = {0, 0, 0};
+    const struct nlsh__segment *s = &f->index->segments[0];
+    struct nlsh__codes codes = *s->codes;
+    struct nlsh__leaves leaves = *s->leaves;
+    struct nlsh__measured of = f->of;
+    struct nlsh__row_margins rows[2];
+    struct nlsh__leaf_margins by_leaves[2];
+    struct guarded guards[2];
+    struct nlsh__job job = job_of(1);
+    codes.rows = guard(&s->codes->rows, &guards[0]);
+    leaves.leaves = guard(&s->leaves->leaves, &guards[1]);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(nlsh__measure_rows(&of, .01f, &job, &rows[i], NULL), NLSH_OK);
+        assert_int_equal(nlsh__measure_leaves(&of, i == 0 ? s->leaves : &leaves, &f->truth,
+                                              thresholds, &job, &by_leaves[i], NULL),
+                         NLSH_OK);
+        of.codes = &codes;
+    }
+    assert_memory_equal(&rows[0], &rows[1], sizeof rows[0]);
+    assert_memory_equal(&by_leaves[0], &by_leaves[1], sizeof by_leaves[0]);
+    nlsh__job_end(&job);
+    guarded_free(&guards[0]);
+    guarded_free(&guards[1]);
+}
+
+static enum nlsh_status measure_with_little_memory(void *ctx, struct nlsh_error *error)
+{
+    const struct fixture *f = ctx;
+    const float thresholds[NLSH__MARGIN_KS] = {.01f, .01f, .01f};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
+    struct nlsh__row_margins rows;
+    struct nlsh__leaf_margins leaves;
+    struct nlsh__job job;
+    enum nlsh_status status = nlsh__job_begin(&run, &job, error);
+    if (status != NLSH_OK) return status;
+    status = nlsh__measure_rows(&f->of, .01f, &job, &rows, error);
+    if (status == NLSH_OK)
+        status = nlsh__measure_leaves(&f->of, f->index->segments[0].leaves, &f->truth, thresholds,
+                                      &job, &leaves, error);
+    nlsh__job_end(&job);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    assert_true(refuse_each(measure_with_little_memory, *state, SIZE_MAX) > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(margins_of_rows_hold),
         cmocka_unit_test(costs_are_counted),
         cmocka_unit_test(margins_of_leaves_hold),
+        cmocka_unit_test(margins_of_close_leaves_hold),
         cmocka_unit_test(where_nothing_is_scanned_no_margin_is_wide_enough),
         cmocka_unit_test(no_leaf_is_scanned_at_the_largest_probability),
         cmocka_unit_test(a_bucket_at_the_threshold_is_not_scanned),
+        cmocka_unit_test(nothing_behind_the_codes_is_read),
+        cmocka_unit_test(memory_that_is_refused),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests_name("measure/margins", tests, set_up, tear_down));

@@ -119,6 +119,23 @@ static void changed(size_t i, int what, float value, uint32_t k, float least, co
     }
 }
 
+/* The tables stand in a file behind each other: what is before the first number, or behind the last, is not
+ * theirs. */
+static void what_stands_around_a_table_is_not_read(void **state)
+{
+    (void)state;
+    const uint32_t many[] = {UINT32_MAX, 1, 10, 1000};
+    const float large[] = {.9f, .001f, .01f, .1f};
+    const struct nlsh__margins good = {3, 3, many + 1, large + 1, table};
+    assert_null(nlsh__margins_wrong(&good, 0));
+    const struct nlsh__margins two = {2, 3, ks, losses, table};
+    assert_float_equal(nlsh__margin_at(&two, 500, .01), 6, 1e-5);
+    assert_float_equal(nlsh__margin_at(&two, 500, .001), 9, 1e-5);
+    const float row[] = {12, 8, -1e6f};
+    const struct nlsh__margins losses_of_two = {1, 2, ks, losses, row};
+    assert_float_equal(nlsh__margin_at(&losses_of_two, 1, .05), 8, 1e-5);
+}
+
 static void tables_that_mean_nothing_are_wrong(void **state)
 {
     (void)state;
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(more_that_may_be_lost_needs_no_more),
         cmocka_unit_test(small_tables),
         cmocka_unit_test(tables_that_mean_nothing_are_wrong),
+        cmocka_unit_test(what_stands_around_a_table_is_not_read),
     };
     return cmocka_run_group_tests_name("promise/margins", tests, NULL, NULL);
 }

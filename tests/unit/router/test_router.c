@@ -302,6 +302,71 @@ static void groups_are_parts_of_one_network(void **state)
         }
 }
 
+/* Queries of bytes in a block, some or as many as it may have, to the bit as one by one. */
+static void check_block(const struct served *s, size_t m, uint64_t stream)
+{
+    size_t dim = s->projection.dim, stride = (dim + 63) / 64 * 64;
+    struct nlsh__router *router;
+    struct nlsh__router_block *block;
+    struct nlsh__rng rng;
+    uint8_t *bytes;
+    test_rng(&rng, stream);
+    assert_int_equal(nlsh__router_open(s->bytes, s->size, dim, m, &router, NULL), NLSH_OK);
+    assert_int_equal(nlsh__router_block_create(router, &block, NULL), NLSH_OK);
+    assert_int_equal(nlsh__calloc(&bytes, (NLSH__BLOCK + 1) * stride, 1, NULL), NLSH_OK);
+    assert_true(nlsh__router_projects_bytes(router));
+    size_t n_inputs = nlsh__router_input_size(router), n_groups = nlsh__router_groups(router)->n;
+    float *query = floats(dim), *together = floats(NLSH__BLOCK * n_inputs);
+    float *inputs = floats(n_inputs), *scratch = floats(nlsh__router_scratch_size(router));
+    float *want = floats(m + 16), *got = floats(m + 16);
+    for (size_t n = 1; n <= NLSH__BLOCK; n += n == 1 ? 6 : NLSH__BLOCK - 7) {
+        for (size_t i = 0; i < n; i++)
+            for (size_t d = 0; d < dim; d++)
+                bytes[i * stride + d] = (uint8_t)nlsh__rng_below(&rng, 256);
+        nlsh__router_project_block(router, bytes, stride, n, together);
+        nlsh__router_begin_block(router, block, together, n);
+        for (size_t i = 0; i < n; i++) {
+            struct nlsh__router_pass pass, single;
+            for (size_t d = 0; d < dim; d++) query[d] = bytes[i * stride + d];
+            nlsh__router_project(router, query, bytes + i * stride, inputs);
+            assert_memory_equal(together + i * n_inputs, inputs, s->mlp.sizes[0] * sizeof *inputs);
+            nlsh__router_begin(router, inputs, scratch, &single);
+            nlsh__router_block_pass(block, i, &pass);
+            assert_memory_equal(pass.groups, single.groups, n_groups * sizeof *pass.groups);
+            for (size_t g = 0; g < n_groups; g++) {
+                const uint32_t *first = nlsh__router_groups(router)->first;
+                nlsh__router_group(router, &pass, g, got);
+                nlsh__router_group(router, &single, g, want);
+                assert_memory_equal(got, want, (first[g + 1] - first[g]) * sizeof *got);
+            }
+        }
+    }
+    free(query);
+    free(together);
+    free(inputs);
+    free(scratch);
+    free(want);
+    free(got);
+    free(bytes);
+    nlsh__router_block_free(block);
+    nlsh__router_close(router);
+}
+
+/* Of a last layer of more than 8,192 rows a block computes only what it is asked for. */
+static void a_block_is_one_by_one(void **state)
+{
+    (void)state;
+    static const size_t ms[] = {9, 70, 8200}, n_groups[] = {0, 3, 7};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 3; j++)
+            for (size_t hidden = 0; hidden < 3; hidden += 2) {
+                size_t n = ms[i] > 9 ? n_groups[j] : 0;
+                struct served s = served_grouped(21, 10, hidden, 150, ms[i], n, 60 + i);
+                check_block(&s, ms[i], 60 + i);
+                served_free(&s);
+            }
+}
+
 /* A query of bytes is projected in int8: near to the projection in float, a step at most for each
  * dimension and half of that for most. */
 static void bytes_are_projected_in_int8(void **state)
@@ -570,6 +635,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_is_the_trained_network),
         cmocka_unit_test(groups_are_parts_of_one_network),
+        cmocka_unit_test(a_block_is_one_by_one),
         cmocka_unit_test(bytes_are_projected_in_int8),
         cmocka_unit_test(certain_answers),
         cmocka_unit_test(every_field_of_the_header),

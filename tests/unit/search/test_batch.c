@@ -80,6 +80,38 @@ static void batch_is_single(void **state)
     }
 }
 
+/* A pool routes 16,384 queries at a time, and goes on with those behind them. */
+static void more_queries_than_a_part_has(void **state)
+{
+    (void)state;
+    enum { PART = 16384, ROWS = PART + 130 };
+    struct nlsh_build_options o;
+    struct nlsh_search_options how;
+    struct nlsh_searcher *s;
+    struct nlsh_matrix base = matrix_new(KIND_U8, 300, 8, 8, 12, 1);
+    struct nlsh_matrix queries = matrix_new(KIND_U8, ROWS, 8, 8, 14, 2);
+    uint64_t *found = malloc(ROWS * sizeof *found), *want = malloc(ROWS * sizeof *want);
+    assert_true(found != NULL && want != NULL);
+    small_options(&o, 4);
+    o.epochs = 1;
+    o.nodes = 256; /* a row more than a block has would be seen behind its memory */
+    struct nlsh_index *index = built_index(&base, &o, "parts");
+    nlsh_search_options_init(&how, sizeof how);
+    how.k = 1;
+    how.probes = 1;
+    how.n_threads = 2;
+    assert_int_equal(nlsh_searcher_create(index, &s, NULL), NLSH_OK);
+    assert_int_equal(nlsh_search(s, &queries, &how, want, NULL, NULL, NULL), NLSH_OK);
+    assert_int_equal(nlsh_search_batch(index, &queries, &how, found, NULL, NULL, NULL), NLSH_OK);
+    assert_memory_equal(found, want, ROWS * sizeof *found);
+    free(found);
+    free(want);
+    nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    matrix_free(&base);
+    matrix_free(&queries);
+}
+
 /* A call that succeeds leaves nothing in the caller's error of an earlier one. */
 static void an_old_error_is_cleared(void **state)
 {
@@ -111,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batch_is_single),
+        cmocka_unit_test(more_queries_than_a_part_has),
         cmocka_unit_test(an_old_error_is_cleared),
     };
     counted_begin();

@@ -182,6 +182,16 @@ static void pools_that_cannot_be(void **state)
     }
     assert_int_equal(nlsh_searcher_pool_create(NULL, 1, &pool, &error), NLSH_E_ARG);
     assert_null(pool);
+    for (int i = 0; i < 3; i++) { /* whatever the number of queries */
+        struct nlsh_search_options how = options(1, 1);
+        struct nlsh_matrix some = base;
+        how.n_threads = wrong[i];
+        for (some.n_rows = 0; some.n_rows < 2; some.n_rows++) {
+            assert_int_equal(nlsh_search_batch(index, &some, &how, keys, NULL, NULL, &error),
+                             NLSH_E_ARG);
+            assert_non_null(strstr(error.message, "threads is"));
+        }
+    }
     nlsh_searcher_pool_free(NULL);
     nlsh_index_close(index);
     matrix_free(&base);

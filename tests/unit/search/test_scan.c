@@ -240,6 +240,21 @@ static size_t rows_that_matter(struct fixture *f, float leaf_margin, size_t k)
     return n;
 }
 
+/* More groups of leaves than a round holds: nothing is scored. */
+static void too_many_leaves_are_left_alone(void **state)
+{
+    (void)state;
+    uint32_t group_offsets[] = {0, NLSH__ROUND / 16, NLSH__ROUND / 16 + 1};
+    const uint32_t buckets[] = {0, 1};
+    struct nlsh__leaves leaves = {.group_offsets = group_offsets};
+    const struct nlsh__segment segment = {.leaves = &leaves};
+    struct nlsh__leaf_scan l = {.n_probes = 7, .n_scores = 77};
+    const struct nlsh__leaves_of of = {.segment = &segment, .buckets = buckets, .n_buckets = 2};
+    assert_int_equal(nlsh__leaves_score(&l, &of), 0);
+    assert_int_equal(l.n_probes, 7);
+    assert_int_equal(l.n_scores, 77);
+}
+
 static void leaves_within_the_margin_are_scanned(void **state)
 {
     (void)state;
@@ -348,6 +363,7 @@ int main(void)
         cmocka_unit_test(rounds_follow_each_other),
         cmocka_unit_test(margins_spare_rows_and_leaves),
         cmocka_unit_test(leaves_within_the_margin_are_scanned),
+        cmocka_unit_test(too_many_leaves_are_left_alone),
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
         cmocka_unit_test(lanes_behind_the_leaves_do_no_harm),
     };
