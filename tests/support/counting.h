@@ -16,6 +16,7 @@ static struct {
     atomic_size_t n_allocated, n_released;
     atomic_size_t refuse_at; /* the allocation, counted from 1, that is refused; 0: none */
     atomic_int n_spoilt;     /* blocks whose surroundings were written to */
+    void (*at)(size_t n);    /* told of the n-th allocation, counted from 1; or NULL */
 } counted;
 
 /* Before each block stands its size, and marks up to it and behind it. */
@@ -23,7 +24,9 @@ static inline void *counted_allocate(void *user, size_t size, size_t alignment)
 {
     assert_ptr_equal(user, &counted);
     assert_true(alignment <= COUNTED_ROOM && (alignment & (alignment - 1)) == 0);
-    if (atomic_fetch_add(&counted.n_allocated, 1) + 1 == counted.refuse_at) {
+    size_t n = atomic_fetch_add(&counted.n_allocated, 1) + 1;
+    if (counted.at != NULL) counted.at(n);
+    if (n == counted.refuse_at) {
         atomic_fetch_sub(&counted.n_allocated, 1);
         counted.refuse_at = 0;
         return NULL;

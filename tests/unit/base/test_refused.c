@@ -111,10 +111,10 @@ static void with_an_index(void **state)
         struct nlsh_open_options open;
         nlsh_open_options_init(&open, sizeof open);
         open.memory = (enum nlsh_memory)memory;
-        assert_true(refuse_each(open_and_search, &open, SIZE_MAX) > 30);
+        assert_true(refuse_each(open_and_search, &open) > 30);
     }
-    assert_true(refuse_each(search_otherwise, NULL, SIZE_MAX) > 30);
-    assert_true(refuse_each(evaluate, NULL, SIZE_MAX) > 20);
+    assert_true(refuse_each(search_otherwise, NULL) > 30);
+    assert_true(refuse_each(evaluate, NULL) > 20);
 }
 
 static void with_bytes(void **state)
@@ -128,7 +128,7 @@ static void with_bytes(void **state)
     nlsh_open_options_init(&lent.how, sizeof lent.how);
     for (int memory = NLSH_MEMORY_MAP; memory <= NLSH_MEMORY_ALL; memory++) {
         lent.how.memory = (enum nlsh_memory)memory;
-        assert_true(refuse_each(open_bytes, &lent, SIZE_MAX) > 10);
+        assert_true(refuse_each(open_bytes, &lent) > 10);
     }
     free(lent.bytes);
     free(bytes);
@@ -152,7 +152,7 @@ static void files_of_vectors(void **state)
     char names[][8] = {"a.fvecs", "a.fbin", "a.npy"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        assert_true(refuse_each(write_and_read, names[i], SIZE_MAX) > 2);
+        assert_true(refuse_each(write_and_read, names[i]) > 2);
 }
 
 static enum nlsh_status graph(void *ctx, struct nlsh_error *error)
@@ -183,7 +183,7 @@ static void ground_truth(void **state)
 {
     (void)state;
     for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
-        assert_true(refuse_each(truth_of, &metric, SIZE_MAX) > 5);
+        assert_true(refuse_each(truth_of, &metric) > 5);
 }
 
 static void graphs(void **state)
@@ -191,7 +191,7 @@ static void graphs(void **state)
     enum nlsh_graph_method methods[] = {NLSH_GRAPH_EXACT, NLSH_GRAPH_IVFFLAT};
     (void)state;
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        assert_true(refuse_each(graph, &methods[i], SIZE_MAX) > 5);
+        assert_true(refuse_each(graph, &methods[i]) > 5);
 }
 
 /* ---- builds and studies ---------------------------------------------------------------------- */
@@ -224,7 +224,7 @@ static void builds(void **state)
             w.options.partitioner = partitioners[i];
             w.options.metric = (enum nlsh_metric)metric;
             w.options.epochs = 1;
-            assert_true(refuse_each(build_it, &w, 20) > 20);
+            assert_true(refuse_places(build_it, &w) > 20);
             matrix_free(&w.base);
         }
 }

@@ -242,6 +242,38 @@ static size_t rows_that_matter(struct fixture *f, float leaf_margin, size_t k)
     return n;
 }
 
+/* The leaves for a first limit are those with the least scores, whatever the margin: 8 of them, and few more. */
+static void the_first_leaves_do_not_depend_on_the_margin(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, KIND_U8, NLSH_L2, 6000);
+    struct nlsh__leaf_scan *l = &f.scan.leaves;
+    for (size_t q = 0; q < Q; q++) {
+        size_t chosen[3];
+        ask(&f, q, 63);
+        for (size_t i = 0; i < 3; i++) {
+            const struct nlsh__leaves_of of = {
+                .index = f.index,
+                .segment = &f.index->segments[0],
+                .inputs = f.routed.inputs,
+                .origin = f.scan.origin,
+                .buckets = f.routed.buckets,
+                .probabilities = f.routed.probabilities,
+                .n_buckets = f.routed.n_buckets,
+                .margin = 8 * ((float)i - 1),
+            };
+            assert_int_equal(nlsh__leaves_score(l, &of), 1);
+            nlsh__leaves_first(l, &f.index->segments[0], 1);
+            chosen[i] = l->n_chosen;
+        }
+        assert_true(chosen[1] >= 8 && chosen[1] < 24);
+        assert_int_equal(chosen[0], chosen[1]);
+        assert_int_equal(chosen[2], chosen[1]);
+    }
+    end(&f);
+}
+
 /* Leaves that say they have no error, far from every query: with no margin for leaves none is left out. */
 static void without_a_margin_no_leaf_is_left_out(void **state)
 {
@@ -387,6 +419,7 @@ int main(void)
         cmocka_unit_test(rounds_follow_each_other),
         cmocka_unit_test(margins_spare_rows_and_leaves),
         cmocka_unit_test(leaves_within_the_margin_are_scanned),
+        cmocka_unit_test(the_first_leaves_do_not_depend_on_the_margin),
         cmocka_unit_test(without_a_margin_no_leaf_is_left_out),
         cmocka_unit_test(too_many_leaves_are_left_alone),
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
