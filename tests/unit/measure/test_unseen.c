@@ -43,6 +43,8 @@ static void a_neighbour_goes_where_its_other_edges_lead(void **state)
     const uint32_t bucket_of[N] = {0, 0, 0, 0, 1, 1};
     /* the edge to the held-out row decides: 2 + 1 against 2, 1 without it */
     assert_int_equal(bucket_of_x((int32_t[]){2, 1, 0, 1, 1}, bucket_of), 1);
+    /* as many in both buckets with it */
+    assert_int_equal(bucket_of_x((int32_t[]){2, 1, 0, 1, 2}, bucket_of), 1);
     /* without it there are still more in bucket 0, or as many */
     assert_int_equal(bucket_of_x((int32_t[]){2, 2, 1, 1, 1}, bucket_of), 0);
     assert_int_equal(bucket_of_x((int32_t[]){2, 1, 1, 1, 1}, bucket_of), 0);
