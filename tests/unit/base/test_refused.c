@@ -3,9 +3,12 @@
  * takes memory fails with words then, and keeps nothing. What a call needs besides is made in it too, so that
  * all memory is released when it returns.
  */
+#define _XOPEN_SOURCE 700 /* nftw */
+#include "base/error.h"
 #include "support/built.h"
 #include "support/refused.h"
 
+#include <ftw.h>
 #include <unistd.h>
 
 enum { N = 300, N_SMALL = 150, Q = 9, DIM = 12, K = 10 /* the default, too */ };
@@ -229,12 +232,91 @@ static void builds(void **state)
         }
 }
 
+static const uint64_t many_keys[N_SMALL] = {
+#define TEN(i) i, i + 1, i + 2, i + 3, i + 4, i + 5, i + 6, i + 7, i + 8, i + 9
+    TEN(100), TEN(200), TEN(300), TEN(400), TEN(500), TEN(600), TEN(700), TEN(800),
+    TEN(900), TEN(110), TEN(210), TEN(310), TEN(410), TEN(510), TEN(610),
+#undef TEN
+};
+
+/* What is left to chance by the defaults: groups, leaves, no codes, bytes, another round, other labels. */
+static void builds_of_other_kinds(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 5; way++) {
+        struct wish w = {.base = matrix_new(way == 0 ? KIND_U8 : KIND_F32, N_SMALL, 8, 5, 12, 3)};
+        small_options(&w.options, way == 1 ? 20 : 4);
+        w.options.epochs = 2;
+        w.options.keys = way == 0 ? many_keys : NULL;
+        w.options.groups = way == 1 ? 5 : 0;
+        w.options.refine = way == 2;
+        w.options.labels = way == 3 ? NLSH_LABELS_HARD : NLSH_LABELS_SOFT;
+        w.options.code_bytes = way == 3 ? 0 : NLSH_AUTO;
+        w.options.leaves = way == 4 ? NLSH_AUTO : way % 2 == 0;
+        w.options.scheduler = way == 4 ? NLSH_SCHEDULER_PLATEAU : NLSH_SCHEDULER_STEP;
+        w.options.partitioner = way == 4 ? NLSH_PARTITIONER_AUTO : NLSH_PARTITIONER_METIS;
+        if (way == 4) w.options.nodes = NLSH_AUTO;
+        assert_true(refuse_places(build_it, &w) > 20);
+        matrix_free(&w.base);
+    }
+}
+
+static int remove_one(const char *at, const struct stat *s, int what, struct FTW *ftw)
+{
+    (void)s;
+    (void)what;
+    (void)ftw;
+    return remove(at);
+}
+
+/* A cache entry that could not be kept is told by a note, and is no failure. */
+static int n_notes;
+
+static void take_note(void *user, const char *sentence)
+{
+    (void)user;
+    if (strstr(sentence, "out of memory") != NULL) n_notes++;
+}
+
+static enum nlsh_status tune_it(void *ctx, struct nlsh_error *error)
+{
+    const struct wish *w = ctx;
+    struct nlsh_tune_options o;
+    char folder[600];
+    snprintf(folder, sizeof folder, "%s", test_path("tuned"));
+    nlsh_tune_options_init(&o, sizeof o);
+    o.build = &w->options;
+    o.folder = folder;
+    o.n_trials = 2;
+    o.n_folds = 2;
+    o.epochs = o.top_k = o.final_epochs = 1;
+    o.two_stage = 1;
+    struct nlsh_run run = one_thread;
+    run.note = take_note;
+    n_notes = 0;
+    enum nlsh_status status = nlsh_tune(&w->base, &o, &run, NULL, error);
+    nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (status == NLSH_OK && n_notes > 0)
+        return nlsh__fail(error, NLSH_E_NOMEM, NULL, "told by a note");
+    return status;
+}
+
+static void studies(void **state)
+{
+    struct wish w = {.base = matrix_new(KIND_F32, N_SMALL, 8, 5, 12, 3)};
+    (void)state;
+    small_options(&w.options, 4);
+    assert_true(refuse_places(tune_it, &w) > 50);
+    matrix_free(&w.base);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(with_an_index),    cmocka_unit_test(with_bytes),
-        cmocka_unit_test(files_of_vectors), cmocka_unit_test(graphs),
-        cmocka_unit_test(ground_truth),     cmocka_unit_test(builds),
+        cmocka_unit_test(with_an_index),         cmocka_unit_test(with_bytes),
+        cmocka_unit_test(files_of_vectors),      cmocka_unit_test(graphs),
+        cmocka_unit_test(ground_truth),          cmocka_unit_test(builds),
+        cmocka_unit_test(builds_of_other_kinds), cmocka_unit_test(studies),
     };
     struct nlsh_build_options o;
     counted_begin(); /* before everything else */

@@ -196,8 +196,7 @@ static void memory_that_is_refused(void **state)
 {
     (void)state;
     double Ts[] = {0.05, 3};
-    for (size_t i = 0; i < 2; i++)
-        assert_true(refuse_each(score_with_little_memory, &Ts[i]) > 10);
+    for (size_t i = 0; i < 2; i++) assert_true(refuse_each(score_with_little_memory, &Ts[i]) > 10);
 }
 
 int main(void)

@@ -130,9 +130,8 @@ static size_t needs_of(const struct fixture *f, struct nlsh__asker *asker, uint3
 
 /* Lost are the neighbours that need more than the margin: at most the share that may be; and one that needs just
  * the margin is there. Neighbours of one rank that are equally far may stand for each other. */
-static void margins_of_rows_hold(void **state)
+static void check_margins_of_rows(const struct fixture *f)
 {
-    struct fixture *f = *state;
     static float needs[HELD * K];
     struct nlsh__row_margins found, again;
     struct nlsh__asker asker;
@@ -167,6 +166,32 @@ static void margins_of_rows_hold(void **state)
         }
     }
     nlsh__asker_free(&asker);
+}
+
+static void margins_of_rows_hold(void **state)
+{
+    check_margins_of_rows(*state);
+}
+
+/* One neighbour of one row: the margin that finds it is the margin, whatever may be lost. */
+static void the_margin_of_one_neighbour(void **state)
+{
+    const struct fixture *f = *state;
+    struct nlsh__measured one = f->of;
+    struct nlsh__row_margins found;
+    struct nlsh__asker asker;
+    struct nlsh__job job = job_of(1);
+    float need = 0;
+    one.n_rows = 1;
+    assert_int_equal(nlsh__measure_rows(&one, 0, &job, &found, NULL), NLSH_OK);
+    nlsh__job_end(&job);
+    assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    assert_int_equal(needs_of(f, &asker, f->rows[0], 0, 1, &need), 1);
+    nlsh__asker_free(&asker);
+    struct nlsh__margins m = nlsh__row_margins_of(&found);
+    assert_int_equal(m.k[0], 1);
+    for (size_t l = 0; l < m.n_losses; l++)
+        assert_float_equal(m.margin[l], need, 1e-4 * (1 + (double)need));
 }
 
 /* The cost of a search for 10 neighbours with the margin for .002. */
@@ -282,12 +307,13 @@ static void margins_of_leaves_hold(void **state)
 }
 
 /* The rows of a bucket lie close together, so that a query lies near the mean of its own leaf. */
-static void margins_of_close_leaves_hold(void **state)
+static void margins_of_close_rows_hold(void **state)
 {
     (void)state;
     fill(&close_fixture, matrix_new(KIND_F32, N, DIM, M, 8, 1));
     n_near = n_far = 0;
     check_margins_of_leaves(&close_fixture);
+    check_margins_of_rows(&close_fixture);
     assert_true(n_near > 100);
     empty(&close_fixture);
 }
@@ -456,7 +482,8 @@ int main(void)
         cmocka_unit_test(margins_of_rows_hold),
         cmocka_unit_test(costs_are_counted),
         cmocka_unit_test(margins_of_leaves_hold),
-        cmocka_unit_test(margins_of_close_leaves_hold),
+        cmocka_unit_test(margins_of_close_rows_hold),
+        cmocka_unit_test(the_margin_of_one_neighbour),
         cmocka_unit_test(where_nothing_is_scanned_no_margin_is_wide_enough),
         cmocka_unit_test(no_leaf_is_scanned_at_the_largest_probability),
         cmocka_unit_test(a_bucket_at_the_threshold_is_not_scanned),

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "router/ask.h"
 #include "router/router.h"
 #include "router/train/export.h"
 #include "support/network.h"
@@ -407,6 +408,51 @@ static void bytes_are_projected_in_int8(void **state)
         }
 }
 
+/* Rows of floats and of bytes, the last of them at the end of its memory, and what was projected before. */
+static void an_asker_asks_as_one_would(void **state)
+{
+    (void)state;
+    enum { ROWS = 3, D = 21, BUCKETS = 30 };
+    for (size_t components = 0; components <= 12; components += 12) {
+        struct served s = served_new(D, components, 1, 20, BUCKETS, 70 + components);
+        struct nlsh__router *router;
+        struct nlsh__asker asker;
+        uint8_t *bytes = malloc(ROWS * D), padded[24] = {0};
+        float values[ROWS * D];
+        assert_non_null(bytes);
+        assert_int_equal(nlsh__router_open(s.bytes, s.size, D, BUCKETS, &router, NULL), NLSH_OK);
+        assert_int_equal(nlsh__asker_create(router, &asker, NULL), NLSH_OK);
+        for (size_t i = 0; i < ROWS * D; i++) {
+            bytes[i] = (uint8_t)(i * 37 % 11);
+            values[i] = (float)bytes[i] - 5.5f;
+        }
+        const struct nlsh_matrix of[] = {{values, ROWS, D, NLSH_F32, 0},
+                                         {bytes, ROWS, D, NLSH_U8, 0}};
+        float *inputs = floats(nlsh__router_input_size(router)), query[D];
+        float *scratch = floats(nlsh__router_scratch_size(router));
+        float *want = floats(nlsh__router_output_size(router));
+        for (size_t i = 0; i < 2 * ROWS; i++) {
+            const struct nlsh_matrix *m = &of[i % 2];
+            size_t row = i / 2;
+            for (size_t d = 0; d < D; d++)
+                query[d] = i % 2 == 0 ? values[row * D + d] : bytes[row * D + d];
+            memcpy(padded, bytes + row * D, D);
+            nlsh__router_project(router, query, i % 2 ? padded : NULL, inputs);
+            nlsh__router_forward(router, inputs, scratch, want);
+            assert_memory_equal(nlsh__ask_row(&asker, m, row), want, BUCKETS * sizeof *want);
+            memset(asker.inputs, 0, nlsh__router_n_inputs(router) * sizeof *inputs);
+            assert_memory_equal(nlsh__ask_projected(&asker, inputs), want, BUCKETS * sizeof *want);
+        }
+        free(bytes);
+        free(inputs);
+        free(scratch);
+        free(want);
+        nlsh__asker_free(&asker);
+        nlsh__router_close(router);
+        served_free(&s);
+    }
+}
+
 /* Far out the softmax is 1 for one bucket and 0 for the others, never more, never not a number. */
 static void certain_answers(void **state)
 {
@@ -636,6 +682,7 @@ static int run(void)
         cmocka_unit_test(forward_is_the_trained_network),
         cmocka_unit_test(groups_are_parts_of_one_network),
         cmocka_unit_test(a_block_is_one_by_one),
+        cmocka_unit_test(an_asker_asks_as_one_would),
         cmocka_unit_test(bytes_are_projected_in_int8),
         cmocka_unit_test(certain_answers),
         cmocka_unit_test(every_field_of_the_header),

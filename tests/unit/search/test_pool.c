@@ -5,8 +5,8 @@
 #include <dirent.h>
 
 #include "support/built.h"
-#include "support/counting.h"
 #include "support/counts.h"
+#include "support/refused.h"
 
 enum { MOST = 400, DIM = 12, MOST_K = 60 };
 
@@ -128,6 +128,33 @@ static void no_memory_the_second_time(void **state)
     matrix_free(&queries);
 }
 
+/* A pool that grows with its batches, where one of the allocations is refused. */
+static enum nlsh_status search_twice(void *ctx, struct nlsh_error *error)
+{
+    const struct nlsh_index *index = ctx;
+    struct nlsh_searcher_pool *pool;
+    struct nlsh_matrix queries = {keys, 70, DIM, NLSH_U8, 0}; /* any bytes do */
+    static uint64_t found[MOST];
+    struct nlsh_search_options how = options(1, 0);
+    enum nlsh_status status = nlsh_searcher_pool_create(index, 1, &pool, error);
+    for (; status == NLSH_OK && queries.n_rows < MOST; queries.n_rows += 150)
+        status = nlsh_searcher_pool_search(pool, &queries, &how, found, NULL, NULL, error);
+    nlsh_searcher_pool_free(pool);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_matrix base = matrix_new(KIND_U8, 900, DIM, 15, 12, 1);
+    small_options(&o, 10);
+    struct nlsh_index *index = built_index(&base, &o, "pool");
+    assert_true(refuse_each(search_twice, index) > 40);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
 /* The first query that is wrong is named by its place in the batch, and the pool goes on. */
 static void a_wrong_query_is_named(void **state)
 {
@@ -200,10 +227,9 @@ static void pools_that_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_batches),
-        cmocka_unit_test(no_memory_the_second_time),
-        cmocka_unit_test(a_wrong_query_is_named),
-        cmocka_unit_test(pools_that_cannot_be),
+        cmocka_unit_test(many_batches),           cmocka_unit_test(no_memory_the_second_time),
+        cmocka_unit_test(a_wrong_query_is_named), cmocka_unit_test(pools_that_cannot_be),
+        cmocka_unit_test(memory_that_is_refused),
     };
     counted_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,11 @@ static void rounds_follow_each_other(void **state)
             assert_int_equal(cost.ranked, reranks[i]);
         }
         plan.rerank = 0;
+        plan.leaf_margin = 1e8f;
+        cost = nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
+        check(&f, q, 10);
+        assert_int_equal(cost.candidates, MANY);
+        plan.leaf_margin = INFINITY;
         plan.margin = nlsh__margin_at(&f.index->row_margins, 10, .001);
         cost = nlsh__scan_query(&f.scan, f.index, &f.query, &plan, &f.routed, best);
         assert_int_equal(cost.candidates, MANY);
@@ -294,6 +299,24 @@ static void without_a_margin_no_leaf_is_left_out(void **state)
         assert_true(cost.candidates < n);
     }
     end(&f);
+}
+
+/* Scratch for leaves is of an index that has some. */
+static void without_leaves_there_is_no_room_for_them(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = matrix_new(KIND_U8, 300, DIM, 9, 25, 1);
+    struct nlsh_build_options o;
+    struct nlsh__leaf_scan l;
+    small_options(&o, M);
+    o.leaves = 0;
+    o.epochs = 1;
+    struct nlsh_index *index = built_index(&base, &o, "none");
+    assert_int_equal(nlsh__leaf_scan_create(index, &l, NULL), NLSH_OK);
+    assert_true(l.scores == NULL && l.probes == NULL && l.chosen == NULL && l.parts == NULL);
+    nlsh__leaf_scan_free(&l);
+    nlsh_index_close(index);
+    matrix_free(&base);
 }
 
 /* More groups of leaves than a round holds: nothing is scored. */
@@ -421,6 +444,7 @@ int main(void)
         cmocka_unit_test(leaves_within_the_margin_are_scanned),
         cmocka_unit_test(the_first_leaves_do_not_depend_on_the_margin),
         cmocka_unit_test(without_a_margin_no_leaf_is_left_out),
+        cmocka_unit_test(without_leaves_there_is_no_room_for_them),
         cmocka_unit_test(too_many_leaves_are_left_alone),
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
         cmocka_unit_test(lanes_behind_the_leaves_do_no_harm),
