@@ -350,7 +350,6 @@ static void test_hostile_targets(void **state)
     free(bytes);
 }
 
-/* Numbers of the margins' section at the byte `at`, to a value; words: of the refusal. */
 /* Format 2 had room for four tables in a header of 64 bytes, and points behind it. */
 static void test_targets_of_format_2(void **state)
 {
@@ -376,6 +375,31 @@ static void test_targets_of_format_2(void **state)
     }
 }
 
+/* A table of so many numbers of neighbours, and the points behind it where the next 64 bytes begin. */
+static void test_many_targets(void **state)
+{
+    (void)state;
+    for (uint32_t n = 1; n <= 70; n++) {
+        static uint32_t section[16 + 2 * 80 + 2 * 80];
+        const float point[2] = {.5f, .25f};
+        size_t size, points = 16 + (2 * n + 15) / 16 * 16;
+        memset(section, 0, sizeof section);
+        section[0] = n;
+        for (uint32_t i = 0; i < n; i++) {
+            section[16 + 2 * i] = i + 1;
+            section[17 + 2 * i] = 1;
+            memcpy(section + points + 2 * i, point, sizeof point);
+        }
+        sample_make(&sample, NLSH_U8);
+        sample.sections[6].data = section;
+        sample.sections[6].size = 4 * (points + 2 * n);
+        uint8_t *file = sample_bytes(&size);
+        expect(file, size, NLSH_OK, "");
+        free(file);
+    }
+}
+
+/* Numbers of the margins' section at the byte `at`, to a value; words: of the refusal. */
 static void attack_margins(const uint8_t *bytes, size_t size, size_t at, const void *value,
                            const char *words)
 {
@@ -688,6 +712,7 @@ int main(void)
         cmocka_unit_test(test_random_hostility),    cmocka_unit_test(test_targets_of_format_2),
         cmocka_unit_test(test_rows_of_no_group),    cmocka_unit_test(test_a_group_of_no_bucket),
         cmocka_unit_test(test_keys_of_one_segment), cmocka_unit_test(test_rows_of_a_segment),
+        cmocka_unit_test(test_many_targets),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

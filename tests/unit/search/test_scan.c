@@ -276,6 +276,28 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
         assert_int_equal(chosen[0], chosen[1]);
         assert_int_equal(chosen[2], chosen[1]);
     }
+    f.index->leaf_slope = 0;
+    for (size_t q = 0; q < Q; q++) { /* of a negative margin no part is enough */
+        size_t chosen[2];
+        ask(&f, q, 63);
+        for (size_t i = 0; i < 2; i++) {
+            const struct nlsh__leaves_of of = {
+                .index = f.index,
+                .segment = &f.index->segments[0],
+                .inputs = f.routed.inputs,
+                .origin = f.scan.origin,
+                .buckets = f.routed.buckets,
+                .probabilities = f.routed.probabilities,
+                .n_buckets = f.routed.n_buckets,
+                .margin = -2,
+            };
+            assert_int_equal(nlsh__leaves_score(l, &of), 1);
+            float middle = l->scores[0];
+            nlsh__leaves_within(l, &f.index->segments[0], i == 0 ? .5f : 1, middle);
+            chosen[i] = l->n_chosen;
+        }
+        assert_int_equal(chosen[0], chosen[1]);
+    }
     end(&f);
 }
 
