@@ -152,10 +152,57 @@ static enum nlsh_status write_and_read(void *ctx, struct nlsh_error *error)
 
 static void files_of_vectors(void **state)
 {
-    char names[][8] = {"a.fvecs", "a.fbin", "a.npy"};
+    char floats[][16] = {"a.fvecs", "a.fbin", "a.npy"};
+    char bytes[][16] = {"a.bvecs", "a.u8bin", "b.npy", "a-idx3-ubyte"};
+    const struct nlsh_matrix kept = base;
+    (void)state;
+    for (size_t i = 0; i < sizeof floats / sizeof *floats; i++)
+        assert_true(refuse_each(write_and_read, floats[i]) > 2);
+    base = matrix_new(KIND_U8, N, DIM, 8, 12, 1);
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
+        assert_true(refuse_each(write_and_read, bytes[i]) > 1);
+    matrix_free(&base);
+    base = kept;
+}
+
+/* Neighbours as the graph file, and their ids alone. */
+static enum nlsh_status neighbors_of_a_file(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_neighbors made = {.struct_size = sizeof made}, read = made;
+    enum nlsh_status status =
+        nlsh_ground_truth(&base, &queries, NLSH_L2, K, &one_thread, &made, error);
+    if (status == NLSH_OK) status = nlsh_neighbors_write(test_path(ctx), &made, error);
+    if (status == NLSH_OK) status = nlsh_neighbors_read(test_path(ctx), &read, error);
+    nlsh_neighbors_free(&made);
+    nlsh_neighbors_free(&read);
+    return status;
+}
+
+static void files_of_neighbors(void **state)
+{
+    char names[][16] = {"c.graph", "c.ivecs", "c.ibin", "c.npy"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        assert_true(refuse_each(write_and_read, names[i]) > 2);
+        assert_true(refuse_each(neighbors_of_a_file, names[i]) > 5);
+}
+
+/* A forecast, which asks for principal components. */
+static enum nlsh_status resolve_it(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_build_options o;
+    struct nlsh_build_forecast forecast = {.struct_size = sizeof forecast};
+    nlsh_build_options_init(&o, sizeof o);
+    o.metric = *(enum nlsh_metric *)ctx;
+    return nlsh_build_resolve(&base, &o, &one_thread, &forecast, error);
+}
+
+static void forecasts(void **state)
+{
+    (void)state;
+    enum nlsh_metric first = NLSH_L2; /* loops are measured once a process */
+    assert_int_equal(resolve_it(&first, NULL), NLSH_OK);
+    for (enum nlsh_metric metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
+        assert_true(refuse_places(resolve_it, &metric) > 0);
 }
 
 static enum nlsh_status graph(void *ctx, struct nlsh_error *error)
@@ -306,10 +353,16 @@ static void studies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(with_an_index),         cmocka_unit_test(with_bytes),
-        cmocka_unit_test(files_of_vectors),      cmocka_unit_test(graphs),
-        cmocka_unit_test(ground_truth),          cmocka_unit_test(builds),
-        cmocka_unit_test(builds_of_other_kinds), cmocka_unit_test(studies),
+        cmocka_unit_test(with_an_index),
+        cmocka_unit_test(with_bytes),
+        cmocka_unit_test(files_of_vectors),
+        cmocka_unit_test(files_of_neighbors),
+        cmocka_unit_test(forecasts),
+        cmocka_unit_test(graphs),
+        cmocka_unit_test(ground_truth),
+        cmocka_unit_test(builds),
+        cmocka_unit_test(builds_of_other_kinds),
+        cmocka_unit_test(studies),
     };
     struct nlsh_build_options o;
     counted_begin(); /* before everything else */
