@@ -614,6 +614,7 @@ static void test_keys_of_one_segment(void **state)
         size_t size;
         sample_make(&sample, NLSH_U8);
         for (size_t row = 0; row < SAMPLE_ROWS; row++) sample.keys[0][row] = 900 - row;
+        memset(&sample.keys[0][7], COUNTED_MARK, 8); /* what is in memory that was never written */
         sample_add(&sample, NLSH__SECTION_KEYS, 0, sample.keys[0], sizeof sample.keys[0]);
         sample.keys[0][SAMPLE_ROWS - 1] = sample.keys[0][twice];
         uint8_t *file = sample_bytes(&size);

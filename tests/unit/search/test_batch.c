@@ -1,7 +1,7 @@
 /* test_batch.c - a batch on any number of threads answers as one query after another does. */
 #include "support/built.h"
-#include "support/counting.h"
 #include "support/counts.h"
+#include "support/refused.h"
 
 #define MOST 200
 
@@ -113,6 +113,58 @@ static void more_queries_than_a_part_has(void **state)
     matrix_free(&queries);
 }
 
+/* A pool that grows with its batches, where one of the allocations is refused. */
+static enum nlsh_status search_twice(void *ctx, struct nlsh_error *error)
+{
+    const struct nlsh_index *index = ctx;
+    struct nlsh_searcher_pool *pool;
+    struct nlsh_matrix queries = {want_keys, 60, 12, NLSH_U8, 0}; /* any bytes do */
+    static uint64_t found[MOST];
+    struct nlsh_search_options how;
+    nlsh_search_options_init(&how, sizeof how);
+    how.k = 1;
+    enum nlsh_status status = nlsh_searcher_pool_create(index, 1, &pool, error);
+    for (; status == NLSH_OK && queries.n_rows < MOST; queries.n_rows += 64)
+        status = nlsh_searcher_pool_search(pool, &queries, &how, found, NULL, NULL, error);
+    nlsh_searcher_pool_free(pool);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_matrix base = matrix_new(KIND_U8, 900, 12, 15, 12, 1);
+    small_options(&o, 10);
+    struct nlsh_index *index = built_index(&base, &o, "pool");
+    assert_true(refuse_each(search_twice, index) > 40);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
+/* Numbers of threads that cannot be, whatever the number of queries. */
+static void threads_that_cannot_be(void **state)
+{
+    (void)state;
+    static const size_t wrong[] = {0, 4097, SIZE_MAX};
+    struct nlsh_build_options o;
+    struct nlsh_search_options how;
+    struct nlsh_error error;
+    struct nlsh_matrix base = matrix_new(KIND_U8, 200, 12, 8, 12, 1), some = base;
+    small_options(&o, 3);
+    struct nlsh_index *index = built_index(&base, &o, "threads");
+    nlsh_search_options_init(&how, sizeof how);
+    for (size_t i = 0; i < 3; i++)
+        for (some.n_rows = 0; some.n_rows < 2; some.n_rows++) {
+            how.n_threads = wrong[i];
+            assert_int_equal(nlsh_search_batch(index, &some, &how, keys, NULL, NULL, &error),
+                             NLSH_E_ARG);
+            assert_non_null(strstr(error.message, "threads is"));
+        }
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
 /* A call that succeeds leaves nothing in the caller's error of an earlier one. */
 static void an_old_error_is_cleared(void **state)
 {
@@ -143,8 +195,8 @@ static void an_old_error_is_cleared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batch_is_single),
-        cmocka_unit_test(more_queries_than_a_part_has),
+        cmocka_unit_test(batch_is_single),         cmocka_unit_test(more_queries_than_a_part_has),
+        cmocka_unit_test(memory_that_is_refused),  cmocka_unit_test(threads_that_cannot_be),
         cmocka_unit_test(an_old_error_is_cleared),
     };
     counted_begin();

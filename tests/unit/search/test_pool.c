@@ -5,8 +5,8 @@
 #include <dirent.h>
 
 #include "support/built.h"
+#include "support/counting.h"
 #include "support/counts.h"
-#include "support/refused.h"
 
 enum { MOST = 400, DIM = 12, MOST_K = 60 };
 
@@ -128,33 +128,6 @@ static void no_memory_the_second_time(void **state)
     matrix_free(&queries);
 }
 
-/* A pool that grows with its batches, where one of the allocations is refused. */
-static enum nlsh_status search_twice(void *ctx, struct nlsh_error *error)
-{
-    const struct nlsh_index *index = ctx;
-    struct nlsh_searcher_pool *pool;
-    struct nlsh_matrix queries = {keys, 70, DIM, NLSH_U8, 0}; /* any bytes do */
-    static uint64_t found[MOST];
-    struct nlsh_search_options how = options(1, 0);
-    enum nlsh_status status = nlsh_searcher_pool_create(index, 1, &pool, error);
-    for (; status == NLSH_OK && queries.n_rows < MOST; queries.n_rows += 150)
-        status = nlsh_searcher_pool_search(pool, &queries, &how, found, NULL, NULL, error);
-    nlsh_searcher_pool_free(pool);
-    return status;
-}
-
-static void memory_that_is_refused(void **state)
-{
-    (void)state;
-    struct nlsh_build_options o;
-    struct nlsh_matrix base = matrix_new(KIND_U8, 900, DIM, 15, 12, 1);
-    small_options(&o, 10);
-    struct nlsh_index *index = built_index(&base, &o, "pool");
-    assert_true(refuse_each(search_twice, index) > 40);
-    nlsh_index_close(index);
-    matrix_free(&base);
-}
-
 /* The first query that is wrong is named by its place in the batch, and the pool goes on. */
 static void a_wrong_query_is_named(void **state)
 {
@@ -209,16 +182,6 @@ static void pools_that_cannot_be(void **state)
     }
     assert_int_equal(nlsh_searcher_pool_create(NULL, 1, &pool, &error), NLSH_E_ARG);
     assert_null(pool);
-    for (int i = 0; i < 3; i++) { /* whatever the number of queries */
-        struct nlsh_search_options how = options(1, 1);
-        struct nlsh_matrix some = base;
-        how.n_threads = wrong[i];
-        for (some.n_rows = 0; some.n_rows < 2; some.n_rows++) {
-            assert_int_equal(nlsh_search_batch(index, &some, &how, keys, NULL, NULL, &error),
-                             NLSH_E_ARG);
-            assert_non_null(strstr(error.message, "threads is"));
-        }
-    }
     nlsh_searcher_pool_free(NULL);
     nlsh_index_close(index);
     matrix_free(&base);
@@ -227,9 +190,10 @@ static void pools_that_cannot_be(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(many_batches),           cmocka_unit_test(no_memory_the_second_time),
-        cmocka_unit_test(a_wrong_query_is_named), cmocka_unit_test(pools_that_cannot_be),
-        cmocka_unit_test(memory_that_is_refused),
+        cmocka_unit_test(many_batches),
+        cmocka_unit_test(no_memory_the_second_time),
+        cmocka_unit_test(a_wrong_query_is_named),
+        cmocka_unit_test(pools_that_cannot_be),
     };
     counted_begin();
     return cmocka_run_group_tests(tests, NULL, NULL);

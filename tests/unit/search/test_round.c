@@ -149,6 +149,25 @@ static void exact_scores_spare_ranking(void **state)
     nlsh__chooser_free(&c);
 }
 
+/* Of 64 scores that are exact each is a column of its own: just the first rows are ranked. */
+static void of_few_scores_the_first_rows_are_ranked(void **state)
+{
+    (void)state;
+    struct nlsh__rng rng;
+    struct nlsh__chooser c;
+    test_rng(&rng, 6);
+    assert_int_equal(nlsh__chooser_create(&c, NULL), NLSH_OK);
+    for (size_t turn = 0; turn < 300; turn++) {
+        size_t k = 12 + turn % 30;
+        if (turn % 60 == 0) fill(&rng, 0, 0);
+        size_t first = turn % 60 * 64;
+        struct nlsh__ranking r = ranking_of(k, NULL);
+        struct nlsh__round round = round_of(first, first + 64, 0, 0);
+        assert_int_equal(nlsh__finish_round(&c, &round, &r, &plain, 0), nlsh__first_rows(k));
+    }
+    nlsh__chooser_free(&c);
+}
+
 /* An error that is larger than a code says is beyond the promise; a smaller margin ranks less. */
 static void the_margin_is_what_is_allowed(void **state)
 {
@@ -242,6 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rounds_find_the_nearest),
         cmocka_unit_test(exact_scores_spare_ranking),
+        cmocka_unit_test(of_few_scores_the_first_rows_are_ranked),
         cmocka_unit_test(the_margin_is_what_is_allowed),
         cmocka_unit_test(hidden_rows_are_not_ranked),
         cmocka_unit_test(kept_rows_are_the_best_by_score),
