@@ -54,20 +54,27 @@ static enum nlsh_status check_arguments(const char *dir, struct nlsh_error *erro
 
 /* ---- list ------------------------------------------------------------------------------------ */
 
-/* Fills *entry; 0 where the file is gone meanwhile or is no regular file. */
-static int describe(DIR *dir, const char *directory, const char *name,
-                    struct nlsh__cache_file *entry)
+static enum nlsh_status no_memory(struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+}
+
+/* Fills *entry, and counts it; not where the file is gone meanwhile or is no regular file. */
+static enum nlsh_status describe(DIR *dir, const char *directory, const char *name,
+                                 struct nlsh__cache_file *entry, size_t *n,
+                                 struct nlsh_error *error)
 {
     struct stat st;
     struct nlsh__entry_view view;
-    if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)) return 0;
+    if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return NLSH_OK;
     size_t size = strlen(directory) + strlen(name) + 2;
     char *path = malloc(size);
-    if (path == NULL) return 0;
+    if (path == NULL) return no_memory(error);
     snprintf(path, size, "%s/%s", directory, name);
     enum nlsh__entry_state state = nlsh__entry_open(path, &view, NULL);
     free(path);
-    if (state == NLSH__ENTRY_ABSENT) return 0;
+    if (state == NLSH__ENTRY_ABSENT) return NLSH_OK;
     *entry = (struct nlsh__cache_file){.size_bytes = (uint64_t)st.st_size,
                                        .mtime = (int64_t)st.st_mtime,
                                        .damaged = state != NLSH__ENTRY_WHOLE};
@@ -77,7 +84,21 @@ static int describe(DIR *dir, const char *directory, const char *name,
              : state == NLSH__ENTRY_UNREADABLE ? "cannot be read"
                                                : "damaged");
     if (state == NLSH__ENTRY_WHOLE) nlsh__entry_close(&view);
-    return 1;
+    ++*n;
+    return NLSH_OK;
+}
+
+/* Room for one more of n entries. */
+static enum nlsh_status make_room(struct nlsh__cache_file **entries, size_t n, size_t *capacity,
+                                  struct nlsh_error *error)
+{
+    if (n < *capacity) return NLSH_OK;
+    size_t more = *capacity == 0 ? 16 : *capacity * 2;
+    void *grown = realloc(*entries, more * sizeof **entries);
+    if (grown == NULL) return no_memory(error);
+    *entries = grown;
+    *capacity = more;
+    return NLSH_OK;
 }
 
 static int by_name(const void *a, const void *b)
@@ -98,23 +119,17 @@ enum nlsh_status nlsh__cache_list(const char *dir, struct nlsh__cache_file **out
     if (status != NLSH_OK || d == NULL) return status;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
         if (!nlsh__entry_is_name(e->d_name)) continue;
-        if (*n_entries == capacity) {
-            capacity = capacity == 0 ? 16 : capacity * 2;
-            void *grown = realloc(*out, capacity * sizeof **out);
-            if (grown == NULL) {
-                free(*out);
-                *out = NULL;
-                *n_entries = 0;
-                closedir(d);
-                return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-            }
-            *out = grown;
-        }
-        *n_entries += (size_t)describe(d, dir, e->d_name, &(*out)[*n_entries]);
+        NLSH_TRY(make_room(out, *n_entries, &capacity, error));
+        NLSH_TRY(describe(d, dir, e->d_name, &(*out)[*n_entries], n_entries, error));
     }
-    closedir(d);
     if (*n_entries > 1) qsort(*out, *n_entries, sizeof **out, by_name);
-    return NLSH_OK;
+out:
+    closedir(d);
+    if (status == NLSH_OK) return NLSH_OK;
+    free(*out);
+    *out = NULL;
+    *n_entries = 0;
+    return status;
 }
 
 /* ---- clear ----------------------------------------------------------------------------------- */

@@ -80,4 +80,7 @@ survives 'info --json' info small.nlsh --json
 survives info info small.nlsh
 survives 'version --json' version --json
 survives 'verify --json' verify small.nlsh --json
+run 0 build -d base.fvecs -i y.nlsh -m 8 --epochs 1 --nodes 16 --threads 1 -q --cache kept
+survives 'cache list --json' cache list --json --cache kept
+survives 'cache list' cache list --cache kept
 finish
