@@ -71,8 +71,10 @@ static enum nlsh_status take_sizes(struct nlsh_index *index, const struct nlsh__
     } else {
         NLSH_TRY(nlsh__section_take(index, sections, NLSH__SECTION_METRIC, 0, 1, sizeof metric,
                                     &bytes, error));
-        if (bytes != NULL) memcpy(&metric, bytes, sizeof metric);
-        if (bytes != NULL) own.stored_hash = metric.stored_hash;
+        if (bytes != NULL) {
+            memcpy(&metric, bytes, sizeof metric);
+            own.stored_hash = metric.stored_hash;
+        }
     }
     if (own.n_rows < 1 || own.n_rows > index->meta.n_rows - s->first_row)
         return nlsh__fail(error, NLSH_E_DATA, remedy,

@@ -155,6 +155,7 @@ size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units
             found += least[j] <= limit;
         }
         size_t now = found < BATCH ? found : BATCH;
+        /* cppcheck-suppress uninitvar ; as many as were found are set */
         i = now < found ? from[now] : j;
         rank_batch(r, batch, now, found - now);
         ranked += now;
