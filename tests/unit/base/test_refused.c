@@ -243,6 +243,28 @@ static void graphs(void **state)
         assert_true(refuse_each(graph, &methods[i]) > 5);
 }
 
+static enum nlsh_status graph_in_pieces(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_neighbors made = {.struct_size = sizeof made};
+    enum nlsh_status status =
+        nlsh_graph_build(ctx, NLSH_L2, NLSH_GRAPH_PIECES, 5, 1, &one_thread, &made, error);
+    nlsh_neighbors_free(&made);
+    return status;
+}
+
+/* Of fewer rows it would be the exact one. */
+static void graphs_in_pieces(void **state)
+{
+    enum { LEAST = 20000, FEW_DIMS = 4 };
+    static const enum kind kinds[] = {KIND_F32, KIND_U8};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct nlsh_matrix many = matrix_new(kinds[i], LEAST, FEW_DIMS, 50, 12, 1);
+        assert_true(refuse_places(graph_in_pieces, &many) > 30);
+        matrix_free(&many);
+    }
+}
+
 /* ---- builds and studies ---------------------------------------------------------------------- */
 
 struct wish {
@@ -352,15 +374,11 @@ static void studies(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(with_an_index),
-        cmocka_unit_test(with_bytes),
-        cmocka_unit_test(files_of_vectors),
-        cmocka_unit_test(files_of_neighbors),
-        cmocka_unit_test(forecasts),
-        cmocka_unit_test(graphs),
-        cmocka_unit_test(ground_truth),
-        cmocka_unit_test(builds),
-        cmocka_unit_test(builds_of_other_kinds),
+        cmocka_unit_test(with_an_index),    cmocka_unit_test(with_bytes),
+        cmocka_unit_test(files_of_vectors), cmocka_unit_test(files_of_neighbors),
+        cmocka_unit_test(forecasts),        cmocka_unit_test(graphs),
+        cmocka_unit_test(graphs_in_pieces), cmocka_unit_test(ground_truth),
+        cmocka_unit_test(builds),           cmocka_unit_test(builds_of_other_kinds),
         cmocka_unit_test(studies),
     };
     struct nlsh_build_options o;
