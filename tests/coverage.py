@@ -2,7 +2,8 @@
 """coverage.py BUILD - how much of src/ the tests ran, the worst files first.
 
 BUILD is of the preset "coverage", its tests have run. What gcov knows of the libraries' objects is added up by
-line; kernels/x86 is left out, since no machine runs all of it. Returns 1 where less than LINES of the lines,
+line; kernels/x86 is left out, since no machine runs all of it. Threads may lose counts (-fprofile-update=single:
+atomic ones take several times as long), but what ran does not read as 0. Returns 1 where less than LINES of the lines,
 or less than BRANCHES of the branches, ran.
 """
 

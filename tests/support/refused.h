@@ -49,9 +49,9 @@ static inline size_t refuse_each(refused_call call, void *ctx)
 
 /* ---- each place in the program once ----------------------------------------------------------- */
 
-enum { MOST_PLACES = 4096, MOST_FRAMES = 48 };
+enum { MOST_PLACES = 4096, MOST_FRAMES = 8 };
 
-/* Chains of calls that ended in an allocation, and the first allocation of each. */
+/* The last calls of the chains that ended in an allocation, and the first allocation of each. */
 static struct {
     uint64_t chains[MOST_PLACES];
     size_t at[MOST_PLACES], n, begun;
@@ -71,19 +71,20 @@ static inline void note_place(size_t n)
 }
 
 /*
- * refuse_places() - the same, where a call has very many allocations: of those that the same chain of calls
- * leads to, the first is refused. The call must take memory in the same order each time.
+ * refuse_places() - the same, where a call has very many allocations: of those that the same calls lead to, the
+ * first is refused, once a program. The call must take memory in the same order each time. Returns how many
+ * places were new.
  */
 static inline size_t refuse_places(refused_call call, void *ctx)
 {
     struct nlsh_error error;
-    places.n = 0;
+    size_t known = places.n;
     places.begun = counted.n_allocated;
     counted.at = note_place;
     if (call(ctx, &error) != NLSH_OK) fail_msg("%s (%s)", error.message, error.hint);
     counted.at = NULL;
-    for (size_t i = 0; i < places.n; i++) assert_true(refuse_one(call, ctx, places.at[i]));
-    return places.n;
+    for (size_t i = known; i < places.n; i++) assert_true(refuse_one(call, ctx, places.at[i]));
+    return places.n - known;
 }
 
 #endif

@@ -257,12 +257,14 @@ static void graphs_in_pieces(void **state)
 {
     enum { LEAST = 20000, FEW_DIMS = 4 };
     static const enum kind kinds[] = {KIND_F32, KIND_U8};
+    size_t n = 0;
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         struct nlsh_matrix many = matrix_new(kinds[i], LEAST, FEW_DIMS, 50, 12, 1);
-        assert_true(refuse_places(graph_in_pieces, &many) > 30);
+        n += refuse_places(graph_in_pieces, &many);
         matrix_free(&many);
     }
+    assert_true(n > 30);
 }
 
 /* ---- builds and studies ---------------------------------------------------------------------- */
@@ -287,6 +289,7 @@ static void builds(void **state)
 {
     static const enum nlsh_partitioner partitioners[] = {NLSH_PARTITIONER_KMEANS,
                                                          NLSH_PARTITIONER_METIS};
+    size_t n = 0;
     (void)state;
     for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
         for (size_t i = 0; i < sizeof partitioners / sizeof *partitioners; i++) {
@@ -295,9 +298,10 @@ static void builds(void **state)
             w.options.partitioner = partitioners[i];
             w.options.metric = (enum nlsh_metric)metric;
             w.options.epochs = 1;
-            assert_true(refuse_places(build_it, &w) > 20);
+            n += refuse_places(build_it, &w);
             matrix_free(&w.base);
         }
+    assert_true(n > 60);
 }
 
 static const uint64_t many_keys[N_SMALL] = {
@@ -310,6 +314,7 @@ static const uint64_t many_keys[N_SMALL] = {
 /* What is left to chance by the defaults: groups, leaves, no codes, bytes, another round, other labels. */
 static void builds_of_other_kinds(void **state)
 {
+    size_t n = 0;
     (void)state;
     for (int way = 0; way < 5; way++) {
         struct wish w = {.base = matrix_new(way == 0 ? KIND_U8 : KIND_F32, N_SMALL, 8, 5, 12, 3)};
@@ -324,9 +329,10 @@ static void builds_of_other_kinds(void **state)
         w.options.scheduler = way == 4 ? NLSH_SCHEDULER_PLATEAU : NLSH_SCHEDULER_STEP;
         w.options.partitioner = way == 4 ? NLSH_PARTITIONER_AUTO : NLSH_PARTITIONER_METIS;
         if (way == 4) w.options.nodes = NLSH_AUTO;
-        assert_true(refuse_places(build_it, &w) > 20);
+        n += refuse_places(build_it, &w);
         matrix_free(&w.base);
     }
+    assert_true(n > 20);
 }
 
 static int remove_one(const char *at, const struct stat *s, int what, struct FTW *ftw)
@@ -367,7 +373,7 @@ static void studies(void **state)
     (void)state;
     small_options(&w.options, 4);
     size_t n = refuse_places(tune_it, &w);
-    assert_true(n > 200 && n_without_entry < n / 10);
+    assert_true(n > 100 && n_without_entry < 20);
     matrix_free(&w.base);
 }
 
