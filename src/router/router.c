@@ -305,22 +305,16 @@ void nlsh__router_forward(const struct nlsh__router *router, const float *inputs
 
 /* ---- many queries ---------------------------------------------------------------------------- */
 
-/* Rows of a last layer up to which all are computed for every query of a block: of more, a query
- * needs too small a part. */
-enum { MOST_ROWS = 8192 };
-
+/* Where buckets have groups, a group is computed for a query that asks for it: a query wants so few
+ * that to compute all of them together is slower, with AMX too. Without groups all buckets are. */
 struct nlsh__router_block {
-    size_t stride, byte_stride, group_stride, n_rows; /* n_rows 0: the last layer when asked for */
-    float *hidden;                                    /* [NLSH__BLOCK x stride] */
-    uint8_t *bytes;                                   /* [NLSH__BLOCK x byte_stride], and a block */
-    float *scales, *groups, *logits;
+    size_t stride, byte_stride, group_stride, n_logits;
+    float *hidden;  /* [NLSH__BLOCK x stride] */
+    uint8_t *bytes; /* [NLSH__BLOCK x byte_stride], and a block */
+    float *scales;  /* [NLSH__BLOCK] */
+    float *groups;  /* [NLSH__BLOCK x group_stride] */
+    float *logits;  /* [NLSH__BLOCK x n_logits] of routers without groups */
 };
-
-static size_t last_rows(const struct nlsh__router *router)
-{
-    const struct nlsh__router_header *h = &router->header;
-    return h->n_groups > 0 ? h->n_outputs : groups(h->sizes[h->n_layers]) * NLSH__GROUP;
-}
 
 enum nlsh_status nlsh__router_block_create(const struct nlsh__router *router,
                                            struct nlsh__router_block **out,
@@ -332,12 +326,13 @@ enum nlsh_status nlsh__router_block_create(const struct nlsh__router *router,
     NLSH_TRY(nlsh__calloc(&b, 1, sizeof *b, error));
     b->stride = b->byte_stride = router->widest;
     b->group_stride = groups(router->groups.n) * NLSH__GROUP;
-    b->n_rows = last_rows(router) <= MOST_ROWS ? last_rows(router) : 0;
+    if (router->header.n_groups == 0)
+        b->n_logits = groups(nlsh__router_n_buckets(router)) * NLSH__GROUP;
     NLSH_TRY(nlsh__alloc(&b->hidden, NLSH__BLOCK * b->stride, sizeof *b->hidden, error));
     NLSH_TRY(nlsh__calloc(&b->bytes, NLSH__BLOCK * b->byte_stride + NLSH__BLOCK, 1, error));
     NLSH_TRY(nlsh__alloc(&b->scales, NLSH__BLOCK, sizeof *b->scales, error));
     NLSH_TRY(nlsh__alloc(&b->groups, NLSH__BLOCK * b->group_stride, sizeof *b->groups, error));
-    NLSH_TRY(nlsh__alloc(&b->logits, NLSH__BLOCK * b->n_rows, sizeof *b->logits, error));
+    NLSH_TRY(nlsh__alloc(&b->logits, NLSH__BLOCK * b->n_logits, sizeof *b->logits, error));
     *out = b;
     return NLSH_OK;
 out:
@@ -395,21 +390,17 @@ void nlsh__router_begin_block(const struct nlsh__router *router, struct nlsh__ro
         stride = b->stride;
     }
     quantise_block(b, now, stride, n, h->sizes[l], zero_of(l));
-    for (size_t i = 0; i < n; i++) b->groups[i * b->group_stride] = 1;
-    if (b->n_rows > 0) {
-        struct nlsh__layer_i8 all = layer_of(router, l, 0, b->n_rows);
-        kernels->matmat_i8(&all, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 0, b->logits,
-                           b->n_rows);
-    }
-    if (h->n_groups == 0) return;
-    struct nlsh__layer_i8 first = layer_of(router, l, 0, h->n_groups);
-    if (b->n_rows == 0)
-        kernels->matmat_i8(&first, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 0, b->groups,
-                           b->group_stride);
+    size_t n_first = h->n_groups > 0 ? h->n_groups : b->n_logits;
+    struct nlsh__layer_i8 first = layer_of(router, l, 0, n_first);
+    kernels->matmat_i8(&first, b->bytes, b->byte_stride, n, b->scales, zero_of(l), 0,
+                       h->n_groups > 0 ? b->groups : b->logits,
+                       h->n_groups > 0 ? b->group_stride : b->n_logits);
     for (size_t i = 0; i < n; i++) {
         float *own = b->groups + i * b->group_stride;
-        if (b->n_rows > 0) memcpy(own, b->logits + i * b->n_rows, h->n_groups * sizeof *own);
-        kernels->softmax_f32(own, h->n_groups);
+        if (h->n_groups > 0)
+            kernels->softmax_f32(own, h->n_groups);
+        else
+            own[0] = 1; /* the group of all buckets */
     }
 }
 
@@ -418,7 +409,7 @@ void nlsh__router_block_pass(const struct nlsh__router_block *b, size_t i,
 {
     *out = (struct nlsh__router_pass){
         .groups = b->groups + i * b->group_stride,
-        .logits = b->n_rows > 0 ? b->logits + i * b->n_rows : NULL,
+        .logits = b->n_logits > 0 ? b->logits + i * b->n_logits : NULL,
         .bytes = b->bytes + i * b->byte_stride,
         .scale = b->scales[i],
     };
