@@ -50,7 +50,11 @@ static uint32_t list[ROWS + 16], n_hits[QUERIES], hit_ids[QUERIES * (ROWS + 16)]
 static float least[ROWS + 16], hit_scores[QUERIES * (ROWS + 16)];
 static uint8_t quantised[WIDTH];
 static int8_t made[DIM];
-static struct nlsh__layer_i8 layer = {WIDTH / 16, WIDTH / 4, layer_values, bias, bias, layer_sums};
+static struct nlsh__layer_i8 layer = {WIDTH / 16, WIDTH / 4, layer_values, bias, bias,
+                                      layer_sums, 0};
+static _Alignas(64) int8_t small_values[WIDTH * WIDTH]; /* whose pairs fit */
+static struct nlsh__layer_i8 fitting = {WIDTH / 16, WIDTH / 4, small_values, bias, bias,
+                                        layer_sums, 1};
 
 static void fill(void)
 {
@@ -63,6 +67,8 @@ static void fill(void)
         query_bytes[i] = (int8_t)((int)nlsh__rng_below(&rng, 256) - 128);
     for (size_t i = 0; i < sizeof layer_values; i++)
         layer_values[i] = (int8_t)((int)nlsh__rng_below(&rng, 255) - 127);
+    for (size_t i = 0; i < sizeof small_values; i++)
+        small_values[i] = (int8_t)((int)nlsh__rng_below(&rng, 129) - 64);
     for (size_t i = 0; i < WIDTH; i++) weights[i] = (int8_t)((int)nlsh__rng_below(&rng, 255) - 127);
     for (size_t i = 0; i < ROWS * DIM; i++) floats[i] = (float)nlsh__rng_normal(&rng);
     for (size_t i = 0; i < QUERIES * DIM; i++) queries[i] = (float)nlsh__rng_normal(&rng);
@@ -168,9 +174,19 @@ static void run_matvec_i8(void)
     table->matvec_i8(&layer, inputs, 1, 128, 1, answers);
 }
 
+static void run_matvec_i8_fitting(void)
+{
+    table->matvec_i8(&fitting, inputs, 1, 128, 1, answers);
+}
+
 static void run_matmat_i8(void)
 {
     table->matmat_i8(&layer, inputs, WIDTH, NLSH__BLOCK, ones, 128, 1, answers, WIDTH);
+}
+
+static void run_matmat_i8_fitting(void)
+{
+    table->matmat_i8(&fitting, inputs, WIDTH, NLSH__BLOCK, ones, 128, 1, answers, WIDTH);
 }
 
 static void run_quantise_u8(void)
@@ -205,7 +221,9 @@ static const struct {
     {"near_f32", "1024", ROWS, run_near_f32},
     {"matvec_f32", "512 x 128", (double)WIDTH *DIM, run_matvec_f32},
     {"matvec_i8", "512 x 512", (double)WIDTH *WIDTH, run_matvec_i8},
+    {"matvec_i8", "pairs fit", (double)WIDTH *WIDTH, run_matvec_i8_fitting},
     {"matmat_i8", "64 x 512 x 512", (double)NLSH__BLOCK *WIDTH *WIDTH, run_matmat_i8},
+    {"matmat_i8", "pairs fit", (double)NLSH__BLOCK *WIDTH *WIDTH, run_matmat_i8_fitting},
     {"quantise_u8", "512", WIDTH, run_quantise_u8},
     {"softmax_f32", "512", WIDTH, run_softmax_f32},
 };

@@ -21,14 +21,21 @@ struct nlsh__panel_f32;
 struct nlsh__hits;
 struct nlsh__bf16;
 
-/* A layer's weights as signed bytes. Like rows in a panel, 16 rows stand together, four values of each
- * side by side. All arrays are aligned to 64. */
+/*
+ * A layer's weights as signed bytes. Like rows in a panel, 16 rows stand together, four values of each
+ * side by side. All arrays are aligned to 64.
+ *
+ * Values 0 and 1 of a row are a pair, 2 and 3 the next one, and so on. Pairs fit where the two values of
+ * each add up to -NLSH__MOST_PAIR .. NLSH__MOST_PAIR: then a pair's products with any two bytes add up to
+ * what 16 bits hold. Some kernels are faster there; the answer is the same.
+ */
 struct nlsh__layer_i8 {
     size_t n_groups, n_chunks;
     const int8_t *values; /* [n_groups][n_chunks][16 rows][4] */
     const float *scale;   /* [16 x n_groups] one a row */
     const float *bias;    /* [16 x n_groups] */
     const int32_t *sums;  /* [16 x n_groups] of each row's values */
+    int pairs_fit;        /* 1: they do; 0: nobody looked, or they do not */
 };
 
 /* What code_query() finds beside the weights. */
@@ -134,6 +141,7 @@ struct nlsh__kernels {
     const struct nlsh__bf16 *bf16;
 };
 
+#define NLSH__MOST_PAIR 128      /* 255 x 128 is below 32,768 */
 #define NLSH__BLOCK ((size_t)64) /* the inputs of matmat_i8() are laid out in blocks of this many */
 #define NLSH__AHEAD ((size_t)8)  /* 4 and 16 measured the same */
 

@@ -20,11 +20,18 @@ struct nlsh__router {
     struct nlsh__groups groups;
     uint32_t flat[2]; /* the one group's table where there are none */
     size_t *rows;     /* [groups.n] the last layer's row of a group's first bucket */
+    int projection_fits, fits[NLSH__ROUTER_MAX_LAYERS]; /* pairs_fit of the layers of bytes */
 };
 
 static size_t groups(size_t n)
 {
     return (n + NLSH__GROUP - 1) / NLSH__GROUP;
+}
+
+/* Rows of layer l, less what fills up its last group. */
+static size_t layer_rows(const struct nlsh__router_header *h, size_t l)
+{
+    return h->n_groups > 0 && l + 1 == h->n_layers ? h->n_outputs : h->sizes[l + 1];
 }
 
 /* Takes count x size bytes, padded to 64, from *offset on. */
@@ -53,8 +60,7 @@ int nlsh__router_layout(const struct nlsh__router_header *h, struct nlsh__router
         return -1;
     }
     for (size_t l = 0; l < h->n_layers; l++) {
-        size_t from = h->sizes[l], to = h->sizes[l + 1];
-        if (h->n_groups > 0 && l + 1 == h->n_layers) to = h->n_outputs;
+        size_t from = h->sizes[l], to = layer_rows(h, l);
         if (place(&at, groups(to) * ((from + 3) / 4), 64, &out->weights[l]) != 0 ||
             place(&at, groups(to), 64, &out->scales[l]) != 0 ||
             place(&at, groups(to), 64, &out->biases[l]) != 0 ||
@@ -123,6 +129,68 @@ static enum nlsh_status open_groups(struct nlsh__router *router, struct nlsh_err
     return NLSH_OK;
 }
 
+static const void *at(const struct nlsh__router *router, size_t offset)
+{
+    return router->bytes + offset;
+}
+
+static struct nlsh__layer_i8 projection_of(const struct nlsh__router *router)
+{
+    const struct nlsh__router_layout *layout = &router->layout;
+    return (struct nlsh__layer_i8){
+        .n_groups = groups(router->header.sizes[0]),
+        .n_chunks = (router->header.dim + 3) / 4,
+        .values = at(router, layout->projection_i8),
+        .scale = at(router, layout->projection_scales),
+        .bias = at(router, layout->projection_bias),
+        .sums = at(router, layout->projection_sums),
+        .pairs_fit = router->projection_fits,
+    };
+}
+
+/* n outputs of a layer from row on, a multiple of 16. */
+static struct nlsh__layer_i8 layer_of(const struct nlsh__router *router, size_t l, size_t row,
+                                      size_t n)
+{
+    const struct nlsh__router_layout *layout = &router->layout;
+    size_t n_chunks = (router->header.sizes[l] + 3) / 4;
+    return (struct nlsh__layer_i8){
+        .n_groups = groups(n),
+        .n_chunks = n_chunks,
+        .values = (const int8_t *)at(router, layout->weights[l]) + row * n_chunks * 4,
+        .scale = (const float *)at(router, layout->scales[l]) + row,
+        .bias = (const float *)at(router, layout->biases[l]) + row,
+        .sums = (const int32_t *)at(router, layout->sums[l]) + row,
+        .pairs_fit = router->fits[l],
+    };
+}
+
+/* Whether the pairs of n values fit: kernels.h. A file does not say so, its values do: what is said need
+ * not be true. */
+static int pairs_fit(const int8_t *values, size_t n)
+{
+    int most = 0, least = 0;
+    for (size_t i = 0; i < n; i += 2) {
+        int pair = values[i] + values[i + 1];
+        most = pair > most ? pair : most;
+        least = pair < least ? pair : least;
+    }
+    return most <= NLSH__MOST_PAIR && least >= -NLSH__MOST_PAIR;
+}
+
+static void open_pairs(struct nlsh__router *router)
+{
+    const struct nlsh__router_header *h = &router->header;
+    if (h->projected) {
+        struct nlsh__layer_i8 layer = projection_of(router);
+        router->projection_fits = pairs_fit(layer.values, layer.n_groups * layer.n_chunks * 64);
+    }
+    for (size_t l = 0; l < h->n_layers; l++) {
+        struct nlsh__layer_i8 layer = layer_of(router, l, 0, layer_rows(h, l));
+        router->fits[l] = pairs_fit(layer.values, layer.n_groups * layer.n_chunks * 64);
+    }
+}
+
 enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, size_t n_buckets,
                                    struct nlsh__router **out, struct nlsh_error *error)
 {
@@ -139,6 +207,7 @@ enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, s
     for (size_t l = 0; l < h->n_layers; l++)
         if (groups(h->sizes[l]) * NLSH__GROUP > router->widest)
             router->widest = groups(h->sizes[l]) * NLSH__GROUP;
+    open_pairs(router);
     *out = router;
     return NLSH_OK;
 out:
@@ -196,24 +265,6 @@ size_t nlsh__router_output_size(const struct nlsh__router *router)
     return (groups(m) + (router->header.n_groups > 0 ? 1 : 0)) * NLSH__GROUP;
 }
 
-static const void *at(const struct nlsh__router *router, size_t offset)
-{
-    return router->bytes + offset;
-}
-
-static struct nlsh__layer_i8 projection_of(const struct nlsh__router *router)
-{
-    const struct nlsh__router_layout *layout = &router->layout;
-    return (struct nlsh__layer_i8){
-        .n_groups = groups(router->header.sizes[0]),
-        .n_chunks = (router->header.dim + 3) / 4,
-        .values = at(router, layout->projection_i8),
-        .scale = at(router, layout->projection_scales),
-        .bias = at(router, layout->projection_bias),
-        .sums = at(router, layout->projection_sums),
-    };
-}
-
 void nlsh__router_project(const struct nlsh__router *router, const float *query,
                           const uint8_t *bytes, float *inputs)
 {
@@ -229,22 +280,6 @@ void nlsh__router_project(const struct nlsh__router *router, const float *query,
         nlsh__kernels()->matvec_f32(at(router, layout->projection), bias, groups(h->sizes[0]),
                                     h->dim, query, inputs);
     }
-}
-
-/* n outputs of a layer from row on, a multiple of 16. */
-static struct nlsh__layer_i8 layer_of(const struct nlsh__router *router, size_t l, size_t row,
-                                      size_t n)
-{
-    const struct nlsh__router_layout *layout = &router->layout;
-    size_t n_chunks = (router->header.sizes[l] + 3) / 4;
-    return (struct nlsh__layer_i8){
-        .n_groups = groups(n),
-        .n_chunks = n_chunks,
-        .values = (const int8_t *)at(router, layout->weights[l]) + row * n_chunks * 4,
-        .scale = (const float *)at(router, layout->scales[l]) + row,
-        .bias = (const float *)at(router, layout->biases[l]) + row,
-        .sums = (const int32_t *)at(router, layout->sums[l]) + row,
-    };
 }
 
 /* Behind ReLU nothing is below zero. */

@@ -1,15 +1,17 @@
 /*
  * avx2_network.c - the layers of the router with AVX2.
  *
- * Bytes are multiplied exactly in one of two ways. One input against all rows: the input's bytes are
- * split into halves of 4 bits, so that vpmaddubsw cannot saturate. Many inputs: avx2_words.h.
+ * vpmaddubsw multiplies bytes and adds two neighbours up in 16 bits, where they may saturate. They do not
+ * where the weights' pairs fit (kernels.h), as they do in every router that this version writes. Of
+ * older routers the input's bytes are split into halves of 4 bits.
  */
 #if defined(__x86_64__)
 #include <math.h>
 
 #include "kernels/kernels.h"
+#include "kernels/panel.h"
 #include "kernels/shared.h"
-#include "kernels/x86/avx2_words.h"
+#include "kernels/x86/avx2.h"
 #include "kernels/x86/x86.h"
 
 TARGET static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
@@ -41,18 +43,29 @@ TARGET static void matvec_f32(const float *values, const float *bias, size_t n_g
 
 /* ---- layers of bytes ------------------------------------------------------------------------- */
 
-/* ng groups, 1 or 2. Two products of 15 x 128 fit in 16 bits, and so do the sums of 8 such pairs,
+/* Where pairs fit: sums[2 g + h] = the products of the 8 rows in half h of group g, for ng groups. */
+INLINE void products_of_pairs(const int8_t *w, size_t n_chunks, const uint8_t *x, __m256i *sums,
+                              const int ng)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    for (size_t c = 0; c < n_chunks; c++) {
+        __m256i y = repeat4(x + 4 * c);
+        UNROLL
+        for (int i = 0; i < 2 * ng; i++) {
+            __m256i v = load_bytes(w + ((size_t)(i / 2) * n_chunks + c) * 64 + i % 2 * 32);
+            v = _mm256_madd_epi16(_mm256_maddubs_epi16(y, v), ones);
+            sums[i] = _mm256_add_epi32(sums[i], v);
+        }
+    }
+}
+
+/* The same of any weights. Two products of 15 x 128 fit in 16 bits, and so do the sums of 8 such pairs,
  * 30,720 at most: 8 chunks are added up before they are widened, where the high halves of x get their
  * factor of 16. */
-INLINE void matvec_bytes(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
-                         float x_scale, int zero, int relu, float *out, const int ng)
+INLINE void products_of_halves(const int8_t *w, size_t n_chunks, const uint8_t *x, __m256i *sums,
+                               const int ng)
 {
     const __m256i mask = _mm256_set1_epi8(15);
-    const int8_t *w = layer->values + group * layer->n_chunks * 64;
-    size_t n_chunks = layer->n_chunks;
-    __m256i sums[4];
-    UNROLL
-    for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
     for (size_t c = 0; c < n_chunks;) {
         size_t end = n_chunks - c < 8 ? n_chunks : c + 8;
         __m256i low[4], high[4];
@@ -75,6 +88,20 @@ INLINE void matvec_bytes(const struct nlsh__layer_i8 *layer, size_t group, const
             sums[i] = _mm256_add_epi32(sums[i], _mm256_add_epi32(l, h));
         }
     }
+}
+
+/* ng groups, 1 or 2, of one input. */
+INLINE void layer_groups(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
+                         float x_scale, int zero, int relu, float *out, const int ng)
+{
+    const int8_t *w = layer->values + group * layer->n_chunks * 64;
+    __m256i sums[4];
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
+    if (layer->pairs_fit)
+        products_of_pairs(w, layer->n_chunks, x, sums, ng);
+    else
+        products_of_halves(w, layer->n_chunks, x, sums, ng);
     UNROLL
     for (size_t i = 0; i < 2 * (size_t)ng; i++) {
         size_t row = group * NLSH__GROUP + 8 * i;
@@ -82,43 +109,26 @@ INLINE void matvec_bytes(const struct nlsh__layer_i8 *layer, size_t group, const
     }
 }
 
-TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
-                             int zero, int relu, float *out)
-{
-    size_t g = 0;
-    for (; g + 2 <= layer->n_groups; g += 2) matvec_bytes(layer, g, x, x_scale, zero, relu, out, 2);
-    if (g < layer->n_groups) matvec_bytes(layer, g, x, x_scale, zero, relu, out, 1);
-}
-
-/* nv inputs with all rows. */
-INLINE void matmat_inputs(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
-                          const float *x_scale, int zero, int relu, float *out, size_t out_stride,
-                          const int nv)
-{
-    int16_t wide[AT_ONCE * 4 * BLOCK];
-    if (layer->n_chunks <= BLOCK) widen_vectors(x, stride, 0, layer->n_chunks, wide, nv, ROWS);
-    for (size_t row = 0; row < layer->n_groups * NLSH__GROUP; row += 8) {
-        const int8_t *w = layer->values + row / 16 * layer->n_chunks * 64 + row % 16 * 4;
-        __m256i sums[2 * AT_ONCE];
-        products_of_rows(w, layer->n_chunks, x, stride, wide, sums, nv, ROWS);
-        for (size_t i = 0; i < (size_t)nv; i++)
-            layer_answer(layer, row, row_sums(sums + 2 * i), x_scale[i], zero, relu,
-                         out + i * out_stride + row);
-    }
-}
-
+/* A step is bound by multiplications and additions, not by loads. So inputs share no registers: they
+ * take turns with two groups of rows, which stay in the first cache. */
 TARGET static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
                              size_t n, const float *x_scale, int zero, int relu, float *out,
                              size_t out_stride)
 {
-    size_t i = 0;
-    for (; i + 6 <= n; i += 6)
-        matmat_inputs(layer, x + i * stride, stride, x_scale + i, zero, relu, out + i * out_stride,
-                      out_stride, 6);
-    for (; i + 2 <= n; i += 2)
-        matmat_inputs(layer, x + i * stride, stride, x_scale + i, zero, relu, out + i * out_stride,
-                      out_stride, 2);
-    if (i < n) matvec_i8(layer, x + i * stride, x_scale[i], zero, relu, out + i * out_stride);
+    for (size_t g = 0; g < layer->n_groups; g += 2)
+        for (size_t i = 0; i < n; i++) {
+            float *to = out + i * out_stride;
+            if (g + 1 < layer->n_groups)
+                layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, to, 2);
+            else
+                layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, to, 1);
+        }
+}
+
+TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
+                             int zero, int relu, float *out)
+{
+    matmat_i8(layer, x, 0, 1, &x_scale, zero, relu, out, 0);
 }
 
 /* ---- softmax --------------------------------------------------------------------------------- */

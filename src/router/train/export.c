@@ -9,8 +9,20 @@
 #include "kernels/panel.h"
 #include "router/router.h"
 
-/* rows [to x from] as signed bytes in groups of 16 rows, each with the scale that brings its largest
- * value to 127; what fills groups and chunks up is zero. */
+/* The largest size of a row's values and of the sums of its pairs, values 0 and 1, 2 and 3, ... */
+static float largest(const float *row, size_t n)
+{
+    float most = 0;
+    for (size_t d = 0; d < n; d++) {
+        float pair = d % 2 == 0 && d + 1 < n ? row[d] + row[d + 1] : 0;
+        most = fmaxf(most, fmaxf(fabsf(row[d]), fabsf(pair)));
+    }
+    return most;
+}
+
+/* rows [to x from] as signed bytes in groups of 16 rows, each with the scale that brings the largest of
+ * its values and pairs to 127, so that rounded pairs are 128 at most and fit (NLSH__MOST_PAIR); what
+ * fills groups and chunks up is zero. */
 static void pack(const float *rows, size_t to, size_t from, int8_t *values, float *scales,
                  int32_t *sums)
 {
@@ -18,8 +30,7 @@ static void pack(const float *rows, size_t to, size_t from, int8_t *values, floa
     for (size_t r = 0; r < to; r++) {
         const float *row = rows + r * from;
         int8_t *group = values + r / NLSH__GROUP * n_chunks * 64 + r % NLSH__GROUP * 4;
-        float most = 0;
-        for (size_t d = 0; d < from; d++) most = fmaxf(most, fabsf(row[d]));
+        float most = largest(row, from);
         float inverse = most > 0 ? 127.0f / most : 0;
         for (size_t d = 0; d < from; d++) {
             int8_t w = (int8_t)lrintf(row[d] * inverse);

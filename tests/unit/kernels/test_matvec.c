@@ -1,5 +1,6 @@
 /* test_matvec.c - the router's layers, of every table, against sums in double and in 64 bits. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
@@ -58,12 +59,24 @@ static void floats_stay_inside_the_bound(void **state)
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
-enum values { RANDOM, LARGEST, SMALLEST, N_VALUES };
+/* Of the last three the pairs fit. */
+enum values { RANDOM, LARGEST, SMALLEST, FITTING, FITTING_LARGEST, FITTING_SMALLEST, N_VALUES };
 
-static int8_t weight(enum values kind)
+/* Value i of a row, behind the value before. */
+static int8_t weight(enum values kind, size_t i, int8_t before)
 {
-    if (kind == LARGEST) return 127;
-    return kind == SMALLEST ? -128 : (int8_t)((int)nlsh__rng_below(&rng, 256) - 128);
+    int any = (int)nlsh__rng_below(&rng, 256) - 128;
+    switch (kind) {
+    case LARGEST: return 127;
+    case SMALLEST: return -128;
+    case FITTING_LARGEST: return i % 2 == 0 ? (int8_t)(any & 127) : (int8_t)(128 - before);
+    case FITTING_SMALLEST: return i % 2 == 0 ? (int8_t)(any | -128) : (int8_t)(-128 - before);
+    case FITTING:
+        while (i % 2 == 1 && abs(any + before) > NLSH__MOST_PAIR)
+            any = (int)nlsh__rng_below(&rng, 256) - 128;
+        return (int8_t)any;
+    default: return (int8_t)any;
+    }
 }
 
 /* Every table gives the same bits: the integers are exact, and what follows is three operations
@@ -81,17 +94,18 @@ static void check_i8(size_t n_groups, size_t n_chunks, enum values kind, int rel
     int zero = (int)nlsh__rng_below(&rng, 256);
     memset(sums, 0, n_rows * sizeof *sums);
     for (size_t i = 0; i < dim; i++)
-        x[i] = kind == RANDOM ? (uint8_t)nlsh__rng_below(&rng, 256) : 255;
+        x[i] = kind == RANDOM || kind == FITTING ? (uint8_t)nlsh__rng_below(&rng, 256) : 255;
     for (size_t row = 0; row < n_rows; row++) {
         bias[row] = (float)nlsh__rng_normal(&rng);
         scale[row] = (float)(0.1 * nlsh__rng_uniform(&rng));
+        int8_t w = 0;
         for (size_t i = 0; i < dim; i++) {
-            int8_t w = weight(kind);
+            w = weight(kind, i, w);
             values[(row / 16 * n_chunks + i / 4) * 64 + row % 16 * 4 + i % 4] = w;
             sums[row] += w;
         }
     }
-    struct nlsh__layer_i8 layer = {n_groups, n_chunks, values, scale, bias, sums};
+    struct nlsh__layer_i8 layer = {n_groups, n_chunks, values, scale, bias, sums, kind >= FITTING};
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < n_rows; i++) out[i] = NAN;
         tables[t]->matvec_i8(&layer, x, x_scale, zero, relu, out);
@@ -123,6 +137,7 @@ static void bytes_agree_bit_for_bit(void **state)
 /* Many inputs at once: the bits of one after another, and nothing beside them. */
 static void check_many(size_t n_groups, size_t n_chunks, size_t n)
 {
+    enum values kind = nlsh__rng_below(&rng, 2) ? RANDOM : FITTING;
     size_t n_rows = n_groups * 16, dim = n_chunks * 4, stride = dim + 4 * nlsh__rng_below(&rng, 3);
     size_t out_stride = n_rows + 16 * nlsh__rng_below(&rng, 2);
     size_t padded = (n + NLSH__BLOCK - 1) / NLSH__BLOCK * NLSH__BLOCK;
@@ -133,7 +148,8 @@ static void check_many(size_t n_groups, size_t n_chunks, size_t n)
     _Alignas(64) static int32_t sums[MOST_ROWS];
     int8_t *values = guarded_tail(&room[0], n_rows * dim);
     uint8_t *x = guarded_tail(&room[6], padded * stride + NLSH__BLOCK);
-    for (size_t i = 0; i < n_rows * dim; i++) values[i] = weight(RANDOM);
+    for (size_t i = 0; i < n_rows * dim; i++)
+        values[i] = weight(kind, i, i > 0 ? values[i - 1] : 0);
     for (size_t i = 0; i < padded * stride + NLSH__BLOCK; i++)
         x[i] = (uint8_t)nlsh__rng_below(&rng, 256);
     for (size_t i = 0; i < n; i++) scales[i] = (float)nlsh__rng_uniform(&rng);
@@ -142,7 +158,8 @@ static void check_many(size_t n_groups, size_t n_chunks, size_t n)
         aligned[1][i] = (float)nlsh__rng_normal(&rng);
         sums[i] = (int32_t)nlsh__rng_below(&rng, 1000) - 500;
     }
-    struct nlsh__layer_i8 layer = {n_groups, n_chunks, values, aligned[0], aligned[1], sums};
+    struct nlsh__layer_i8 layer = {n_groups,   n_chunks, values,         aligned[0],
+                                   aligned[1], sums,     kind == FITTING};
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < n * out_stride; i++) out[i] = want[i] = 7;
         for (size_t i = 0; i < n; i++)

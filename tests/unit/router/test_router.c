@@ -80,6 +80,17 @@ static float *floats(size_t n)
 
 /* ---- what it should answer -------------------------------------------------------------------- */
 
+/* What 127 steps stand for: the largest size of a row's values and of the sums of its pairs. */
+static double largest_of(const float *row, size_t n)
+{
+    double most = 0;
+    for (size_t d = 0; d < n; d++) {
+        most = fmax(most, fabs((double)row[d]));
+        if (d % 2 == 1) most = fmax(most, fabs((double)row[d] + (double)row[d - 1]));
+    }
+    return most;
+}
+
 /* The served network's arithmetic as router.h describes it, in double: each row of weights in 127
  * steps either way, each layer's input in 127 steps either way or, behind ReLU, in 255. */
 static void quantised_log_p(const struct nlsh__mlp *mlp, const float *inputs, double *log_p)
@@ -95,8 +106,7 @@ static void quantised_log_p(const struct nlsh__mlp *mlp, const float *inputs, do
             now[d] = floor(now[d] * room / most + 0.5) * most / room;
         for (size_t r = 0; r < to; r++) {
             const float *row = mlp->weights[l] + r * from;
-            double largest = 0;
-            for (size_t d = 0; d < from; d++) largest = fmax(largest, fabs((double)row[d]));
+            double largest = largest_of(row, from);
             next[r] = (double)mlp->biases[l][r];
             for (size_t d = 0; d < from && largest > 0; d++)
                 next[r] += rint((double)row[d] * 127 / largest) * largest / 127 * now[d];
@@ -353,7 +363,7 @@ static void check_block(const struct served *s, size_t m, uint64_t stream)
     nlsh__router_close(router);
 }
 
-/* Of a last layer of more than 8,192 rows a block computes only what it is asked for. */
+/* With groups a block computes only those that it is asked for, without groups all buckets. */
 static void a_block_is_one_by_one(void **state)
 {
     (void)state;
@@ -366,6 +376,41 @@ static void a_block_is_one_by_one(void **state)
                 check_block(&s, ms[i], 60 + i);
                 served_free(&s);
             }
+}
+
+/* Two products of a written pair with any bytes add up to what 16 bits hold; and a wider step than that
+ * needs is not taken. */
+static void written_pairs_fit(void **state)
+{
+    (void)state;
+    for (size_t dim = 2; dim <= 40; dim++) {
+        struct served s = served_grouped(dim, dim - 1, 2, 21, 30, 3, dim);
+        struct nlsh__router_header h;
+        struct nlsh__router_layout layout;
+        memcpy(&h, s.bytes, sizeof h);
+        assert_int_equal(nlsh__router_layout(&h, &layout), 0);
+        for (size_t l = 0; l <= h.n_layers; l++) {
+            int is_projection = l == h.n_layers;
+            size_t n_chunks = ((is_projection ? dim : h.sizes[l]) + 3) / 4;
+            size_t at = is_projection ? layout.projection_i8 : layout.weights[l];
+            size_t rows = is_projection ? h.sizes[0] : l + 1 < h.n_layers ? h.sizes[l + 1] : 3;
+            const int8_t *w = (const int8_t *)s.bytes + at;
+            for (size_t row = 0; row < rows; row++) {
+                int largest = 0;
+                for (size_t i = 0; i < n_chunks * 4; i += 2) {
+                    const int8_t *pair =
+                        w + (row / 16 * n_chunks + i / 4) * 64 + row % 16 * 4 + i % 4;
+                    int sum = abs(pair[0] + pair[1]);
+                    assert_true(sum <= 128);
+                    largest = sum > largest ? sum : largest;
+                    largest = abs(pair[0]) > largest ? abs(pair[0]) : largest;
+                    largest = abs(pair[1]) > largest ? abs(pair[1]) : largest;
+                }
+                assert_true(largest >= 126);
+            }
+        }
+        served_free(&s);
+    }
 }
 
 /* A query of bytes is projected in int8: near to the projection in float, a step at most for each
@@ -389,9 +434,9 @@ static void bytes_are_projected_in_int8(void **state)
             nlsh__router_project(router, query, NULL, exact);
             nlsh__router_project(router, query, bytes, z);
             for (size_t c = 0; c < components; c++) {
-                double most = 0, sum = 0, squares = 0;
+                double most = largest_of(s.projection.components + c * dim, dim);
+                double sum = 0, squares = 0;
                 for (size_t d = 0; d < dim; d++) {
-                    most = fmax(most, fabs((double)s.projection.components[c * dim + d]));
                     sum += (double)query[d];
                     squares += (double)query[d] * (double)query[d];
                 }
@@ -683,6 +728,7 @@ static int run(void)
         cmocka_unit_test(groups_are_parts_of_one_network),
         cmocka_unit_test(a_block_is_one_by_one),
         cmocka_unit_test(an_asker_asks_as_one_would),
+        cmocka_unit_test(written_pairs_fit),
         cmocka_unit_test(bytes_are_projected_in_int8),
         cmocka_unit_test(certain_answers),
         cmocka_unit_test(every_field_of_the_header),
