@@ -180,11 +180,24 @@ struct near {
 /* Which of 8 rows are near, and how low each may lie. */
 INLINE unsigned near8(const float *scores, const uint8_t *errors, const struct near *n, __m256 *low)
 {
-    __m256 score = _mm256_load_ps(scores);
+    __m256 score = _mm256_loadu_ps(scores);
     __m256i error = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)errors));
     *low = _mm256_sub_ps(score, _mm256_mul_ps(n->unit, _mm256_cvtepi32_ps(error)));
     return (unsigned)_mm256_movemask_ps(_mm256_and_ps(_mm256_cmp_ps(score, n->above, _CMP_GT_OQ),
                                                       _mm256_cmp_ps(*low, n->limit, _CMP_LE_OQ)));
+}
+
+/* Fewer than 8 rows. */
+static size_t near_few(const float *scores, const uint8_t *errors, size_t n, float unit,
+                       float above, float limit, uint32_t first, uint32_t *rows, float *least)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        least[found] = scores[i] - unit * (float)errors[i];
+        rows[found] = first + (uint32_t)i;
+        found += scores[i] > above && least[found] <= limit;
+    }
+    return found;
 }
 
 TARGET static size_t near_f32(const float *scores, const uint8_t *errors, size_t n, float unit,
@@ -206,10 +219,13 @@ TARGET static size_t near_f32(const float *scores, const uint8_t *errors, size_t
                 found += append8(mask[j], first + (uint32_t)(i + 8 * j), low[j], rows + found,
                                  least + found);
     }
-    for (; i < n; i++) {
-        least[found] = scores[i] - unit * (float)errors[i];
-        rows[found] = first + (uint32_t)i;
-        found += scores[i] > above && least[found] <= limit;
+    if (n < 8) return near_few(scores, errors, n, unit, above, limit, first, rows, least);
+    for (; i < n; i += 8) { /* the last 8 rows, less those that were seen */
+        size_t at = i + 8 <= n ? i : n - 8;
+        __m256 low;
+        unsigned mask = near8(scores + at, errors + at, &near, &low) & 255u << (i - at);
+        if (mask != 0)
+            found += append8(mask, first + (uint32_t)at, low, rows + found, least + found);
     }
     return found;
 }
