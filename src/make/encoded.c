@@ -100,15 +100,18 @@ static size_t components_of(const struct nlsh__ground *g, size_t code_bytes)
 static double nanoseconds_of(const struct nlsh__ground *g, const struct tried *t, size_t code_bytes)
 {
     const struct nlsh_matrix *rows = &g->data->matrix;
-    double scanned = t->margins.candidates;
-    if (nlsh__in_leaves(g->options, rows->n_rows)) scanned *= NLSH__LEAVES_SCAN;
+    double scanned = t->margins.candidates, ranked = t->margins.ranked;
+    if (nlsh__in_leaves(g->options, rows->n_rows)) {
+        scanned *= NLSH__LEAVES_SCAN;
+        ranked *= NLSH__LEAVES_RANK;
+    }
     double ns = nlsh__cost_of_scan(scanned, code_bytes) +
-                nlsh__cost_of_ranking(t->margins.ranked, nlsh__row_bytes(rows));
+                nlsh__cost_of_ranking(ranked, nlsh__row_bytes(rows));
     if (g->options->code_bytes == NLSH_AUTO)
         nlsh__job_note(g->job,
                        "codes of %zu bytes a vector: a query for recall .99 compares %.0f codes "
                        "and computes %.0f exact distances, about %.1f us",
-                       code_bytes, scanned, t->margins.ranked, ns / 1000);
+                       code_bytes, scanned, ranked, ns / 1000);
     return ns;
 }
 

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/sized.h"
 #include "kernels/kernels.h"
+#include "make/components.h"
 #include "make/forecast.h"
 #include "make/settings.h"
 #include "make/stages.h"
@@ -41,14 +42,6 @@ static size_t auto_epochs(size_t n)
     double epochs = ceil(1.2e6 / (double)n), most = fmax(25, 250e3 / (double)n);
     epochs = fmin(fmin(epochs, most), 100);
     return epochs < 4 ? 4 : (size_t)epochs;
-}
-
-/* 64, but 128 of long vectors: on Fashion-MNIST (784) codes of 64 leave 244 rows to rank exactly,
- * of 128 70; on SIFT (128) 64 leave 64, and longer codes take more to scan than they save. */
-static size_t auto_components(size_t dim)
-{
-    size_t most = dim >= 512 ? 128 : 64;
-    return dim < most ? dim : most;
 }
 
 /* A query needs the groups' outputs and those of the few groups that matter, g + t m / g of them in
@@ -91,16 +84,16 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(nlsh__settings_check(o, error));
     double most = (double)(n < 65536 ? n : 65536);
     if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
-    if (o->components == NLSH_AUTO) o->components = auto_components(base->dim);
-    if (o->components > base->dim) o->components = base->dim;
-    if (o->code_bytes != NLSH_AUTO && o->code_bytes > nlsh__whole_code(o))
-        o->code_bytes = nlsh__whole_code(o);
     if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
     if (o->label_knn > n - 1) o->label_knn = n - 1;
     if (o->knn > n - 1) o->knn = n - 1;
     NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
     if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
+    if (o->components == NLSH_AUTO) NLSH_TRY(nlsh__auto_components(base, o, &o->components, error));
+    if (o->components > base->dim) o->components = base->dim;
+    if (o->code_bytes != NLSH_AUTO && o->code_bytes > nlsh__whole_code(o))
+        o->code_bytes = nlsh__whole_code(o);
     if (!nlsh__in_leaves(o, n)) o->leaves = 0;
     o->graph = nlsh__graph_method(base, o->graph);
 out:

@@ -5,6 +5,7 @@
 #define ROW_NS 20
 #define ROW_BYTE_NS 0.04 /* 25 GB/s */
 #define WEIGHTS_A_NS 110
+#define FLOATS_A_NS 20
 #define GROUPS_COMPUTED 10
 
 enum { BIAS_AND_ERROR = 5 };
@@ -26,4 +27,9 @@ double nlsh__cost_of_network(const struct nlsh__network_size *n)
         n->groups > 0 ? (double)n->groups + GROUPS_COMPUTED * m / (double)n->groups : m;
     double weights = n->layers == 0 ? p * outputs : h * (p + outputs + h * (double)(n->layers - 1));
     return weights / WEIGHTS_A_NS;
+}
+
+double nlsh__cost_of_projection(size_t dim, size_t inputs, int as_bytes)
+{
+    return (double)dim * (double)inputs / (as_bytes ? WEIGHTS_A_NS : FLOATS_A_NS);
 }

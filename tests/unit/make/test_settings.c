@@ -2,9 +2,11 @@
  * test_settings.c - the table of settings: every default sets, every value reads back as it was
  * written, what is outside its meaning is refused with words; JSON files likewise.
  */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
 #include "testing.h"
 
 #include <math.h>
+#include <sys/mman.h>
 
 #include "make/resolve.h"
 #include "make/settings.h"
@@ -299,11 +301,13 @@ static void auto_is_filled_in(void **state)
     (void)state;
     static const size_t rows[] = {2, 3, 10, 79, 80, 1000, 60000, 1000000};
     static const size_t dims[] = {1, 2, 63, 64, 65, 784, 4096, 5000};
+    /* zeros, which take no memory until they are written: that is not allowed */
+    const size_t size = (size_t)5 << 30;
+    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(data != MAP_FAILED);
     for (size_t r = 0; r < 8; r++)
         for (size_t d = 0; d < 8; d++) {
-            static const uint8_t data[1];
-            struct nlsh_matrix base = {data, rows[r], dims[d], NLSH_U8,
-                                       0}; /* its values do not matter */
+            struct nlsh_matrix base = {data, rows[r], dims[d], NLSH_U8, 0};
             struct nlsh_build_options o, again;
             struct nlsh_build_forecast forecast = {.struct_size = sizeof forecast};
             struct nlsh_error error;
@@ -321,6 +325,7 @@ static void auto_is_filled_in(void **state)
             assert_int_equal(nlsh_build_resolve(&base, &again, NULL, NULL, &error), NLSH_OK);
             assert_memory_equal(&o, &again, sizeof o); /* what is resolved stays */
         }
+    munmap(data, size);
 }
 
 /* Floats that are all bytes are stored as bytes: the forecast counts them so (the index file is a
