@@ -67,35 +67,52 @@ TARGET static void code_query(const float *inputs, const float *centroid, const 
 
 /* ---- scores ---------------------------------------------------------------------------------- */
 
+/* words[2 g + h] += the products of chunk c, pairs of them. */
+INLINE void add_chunk(const uint8_t *const *values, const uint8_t *const *ahead, size_t c,
+                      const int8_t *weights, __m256i *words, const int ng)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i y = repeat4(weights + 8 * c), z = repeat4(weights + 8 * c + 4);
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++) {
+        if (ahead != NULL && i % 2 == 0) nlsh__prefetch(ahead[i / 2] + c * 64);
+        __m256i v = load_bytes(values[i / 2] + 64 * c + i % 2 * 32);
+        __m256i high = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
+        v = _mm256_maddubs_epi16(_mm256_and_si256(v, low), y);
+        words[i] = _mm256_add_epi16(words[i], v);
+        words[i] = _mm256_add_epi16(words[i], _mm256_maddubs_epi16(high, z));
+    }
+}
+
+INLINE void add_words(__m256i *sums, const __m256i *words, const int ng)
+{
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++)
+        sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(words[i], _mm256_set1_epi16(1)));
+}
+
 /* Two products of 15 x 128 fit in 16 bits, and so do the sums of 8 such pairs, 30,720 at most: four
  * chunks are added up before they are widened. */
 INLINE void scan_halves(const uint8_t *const *values, const uint8_t *const *ahead, size_t n_chunks,
                         const int8_t *weights, __m256i *sums, const int ng)
 {
-    const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+    __m256i words[4];
+    size_t c = 0;
     UNROLL
     for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
-    for (size_t c = 0; c < n_chunks;) {
-        size_t end = n_chunks - c < 4 ? n_chunks : c + 4;
-        __m256i words[4];
+    while (c + 4 <= n_chunks) {
         UNROLL
         for (int i = 0; i < 2 * ng; i++) words[i] = _mm256_setzero_si256();
-        for (; c < end; c++) {
-            __m256i y = repeat4(weights + 8 * c), z = repeat4(weights + 8 * c + 4);
-            UNROLL
-            for (int i = 0; i < 2 * ng; i++) {
-                if (ahead != NULL && i % 2 == 0) nlsh__prefetch(ahead[i / 2] + c * 64);
-                __m256i v = load_bytes(values[i / 2] + 64 * c + i % 2 * 32);
-                __m256i high = _mm256_and_si256(_mm256_srli_epi16(v, 4), low);
-                v = _mm256_maddubs_epi16(_mm256_and_si256(v, low), y);
-                words[i] = _mm256_add_epi16(words[i], v);
-                words[i] = _mm256_add_epi16(words[i], _mm256_maddubs_epi16(high, z));
-            }
-        }
         UNROLL
-        for (int i = 0; i < 2 * ng; i++)
-            sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(words[i], ones));
+        for (size_t i = 0; i < 4; i++) add_chunk(values, ahead, c + i, weights, words, ng);
+        add_words(sums, words, ng);
+        c += 4;
     }
+    if (c == n_chunks) return;
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++) words[i] = _mm256_setzero_si256();
+    for (; c < n_chunks; c++) add_chunk(values, ahead, c, weights, words, ng);
+    add_words(sums, words, ng);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
