@@ -220,6 +220,8 @@ static void add_leaves(const struct pass *p, struct nlsh__round *round,
     uint32_t first_group = codes->group_offsets[probe->bucket];
     const uint32_t *groups = l->chosen + first;
     float *scores = round->scores + at;
+    for (size_t i = 0; i < n; i++) /* are wanted when the scores are there */
+        nlsh__prefetch(codes->rows.errors + groups[i] * (size_t)NLSH__GROUP);
     nlsh__score_groups_at(&codes->rows, &probe->probe, l->weights + part->probe * l->stride, groups,
                           n, l->n_chosen - first - n, scores);
     for (size_t i = 0; i < n; i++) {
