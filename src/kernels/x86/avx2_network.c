@@ -3,15 +3,14 @@
  *
  * vpmaddubsw multiplies bytes and adds two neighbours up in 16 bits, where they may saturate. They do not
  * where the weights' pairs fit (kernels.h), as they do in every router that this version writes. Of
- * older routers the input's bytes are split into halves of 4 bits.
+ * older routers the input's bytes are split into halves of 4 bits; many inputs go by avx2_words.h.
  */
 #if defined(__x86_64__)
 #include <math.h>
 
 #include "kernels/kernels.h"
-#include "kernels/panel.h"
 #include "kernels/shared.h"
-#include "kernels/x86/avx2.h"
+#include "kernels/x86/avx2_words.h"
 #include "kernels/x86/x86.h"
 
 TARGET static void matvec_f32(const float *values, const float *bias, size_t n_groups, size_t dim,
@@ -48,6 +47,9 @@ INLINE void products_of_pairs(const int8_t *w, size_t n_chunks, const uint8_t *x
                               const int ng)
 {
     const __m256i ones = _mm256_set1_epi16(1);
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
+    UNROLL_4
     for (size_t c = 0; c < n_chunks; c++) {
         __m256i y = repeat4(x + 4 * c);
         UNROLL
@@ -66,11 +68,14 @@ INLINE void products_of_halves(const int8_t *w, size_t n_chunks, const uint8_t *
                                const int ng)
 {
     const __m256i mask = _mm256_set1_epi8(15);
+    UNROLL
+    for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
     for (size_t c = 0; c < n_chunks;) {
         size_t end = n_chunks - c < 8 ? n_chunks : c + 8;
         __m256i low[4], high[4];
         UNROLL
         for (int i = 0; i < 2 * ng; i++) low[i] = high[i] = _mm256_setzero_si256();
+        UNROLL_4
         for (; c < end; c++) {
             __m256i y = repeat4(x + 4 * c), z = _mm256_and_si256(_mm256_srli_epi16(y, 4), mask);
             y = _mm256_and_si256(y, mask);
@@ -92,13 +97,11 @@ INLINE void products_of_halves(const int8_t *w, size_t n_chunks, const uint8_t *
 
 /* ng groups, 1 or 2, of one input. */
 INLINE void layer_groups(const struct nlsh__layer_i8 *layer, size_t group, const uint8_t *x,
-                         float x_scale, int zero, int relu, float *out, const int ng)
+                         float x_scale, int zero, int relu, float *out, const int fit, const int ng)
 {
     const int8_t *w = layer->values + group * layer->n_chunks * 64;
     __m256i sums[4];
-    UNROLL
-    for (int i = 0; i < 2 * ng; i++) sums[i] = _mm256_setzero_si256();
-    if (layer->pairs_fit)
+    if (fit)
         products_of_pairs(w, layer->n_chunks, x, sums, ng);
     else
         products_of_halves(w, layer->n_chunks, x, sums, ng);
@@ -111,24 +114,62 @@ INLINE void layer_groups(const struct nlsh__layer_i8 *layer, size_t group, const
 
 /* A step is bound by multiplications and additions, not by loads. So inputs share no registers: they
  * take turns with two groups of rows, which stay in the first cache. */
-TARGET static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
-                             size_t n, const float *x_scale, int zero, int relu, float *out,
-                             size_t out_stride)
+INLINE void layer_inputs(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                         size_t n, const float *x_scale, int zero, int relu, float *out,
+                         size_t out_stride, const int fit)
 {
-    for (size_t g = 0; g < layer->n_groups; g += 2)
-        for (size_t i = 0; i < n; i++) {
-            float *to = out + i * out_stride;
-            if (g + 1 < layer->n_groups)
-                layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, to, 2);
-            else
-                layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, to, 1);
-        }
+    size_t g = 0;
+    for (; g + 2 <= layer->n_groups; g += 2)
+        for (size_t i = 0; i < n; i++)
+            layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, out + i * out_stride,
+                         fit, 2);
+    for (size_t i = 0; g < layer->n_groups && i < n; i++)
+        layer_groups(layer, g, x + i * stride, x_scale[i], zero, relu, out + i * out_stride, fit,
+                     1);
 }
 
 TARGET static void matvec_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, float x_scale,
                              int zero, int relu, float *out)
 {
-    matmat_i8(layer, x, 0, 1, &x_scale, zero, relu, out, 0);
+    if (layer->pairs_fit)
+        layer_inputs(layer, x, 0, 1, &x_scale, zero, relu, out, 0, 1);
+    else
+        layer_inputs(layer, x, 0, 1, &x_scale, zero, relu, out, 0, 0);
+}
+
+/* nv inputs of any weights, with all rows: two products in 16 bits take less there than four halves. */
+INLINE void inputs_in_words(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                            const float *x_scale, int zero, int relu, float *out, size_t out_stride,
+                            const int nv)
+{
+    int16_t wide[AT_ONCE * 4 * BLOCK];
+    if (layer->n_chunks <= BLOCK) widen_vectors(x, stride, 0, layer->n_chunks, wide, nv, ROWS);
+    for (size_t row = 0; row < layer->n_groups * NLSH__GROUP; row += 8) {
+        const int8_t *w = layer->values + row / 16 * layer->n_chunks * 64 + row % 16 * 4;
+        __m256i sums[2 * AT_ONCE];
+        products_of_rows(w, layer->n_chunks, x, stride, wide, sums, nv, ROWS);
+        for (size_t i = 0; i < (size_t)nv; i++)
+            layer_answer(layer, row, row_sums(sums + 2 * i), x_scale[i], zero, relu,
+                         out + i * out_stride + row);
+    }
+}
+
+TARGET static void matmat_i8(const struct nlsh__layer_i8 *layer, const uint8_t *x, size_t stride,
+                             size_t n, const float *x_scale, int zero, int relu, float *out,
+                             size_t out_stride)
+{
+    size_t i = 0;
+    if (layer->pairs_fit) {
+        layer_inputs(layer, x, stride, n, x_scale, zero, relu, out, out_stride, 1);
+        return;
+    }
+    for (; i + 6 <= n; i += 6)
+        inputs_in_words(layer, x + i * stride, stride, x_scale + i, zero, relu,
+                        out + i * out_stride, out_stride, 6);
+    for (; i + 2 <= n; i += 2)
+        inputs_in_words(layer, x + i * stride, stride, x_scale + i, zero, relu,
+                        out + i * out_stride, out_stride, 2);
+    if (i < n) matvec_i8(layer, x + i * stride, x_scale[i], zero, relu, out + i * out_stride);
 }
 
 /* ---- softmax --------------------------------------------------------------------------------- */
