@@ -27,6 +27,7 @@ enum {
     GROUPS = 64,
     QUERIES = 48,
     ROWS = GROUPS * 16,
+    FEW = 59,
     CHUNKS = 8,
     WIDTH = 512,
     PASSES = 7
@@ -164,6 +165,12 @@ static void run_near_f32(void)
     table->near_f32(scores, errors, ROWS, 0, 2.05f, 1e9f, 0, list, least);
 }
 
+/* A bucket whose rows fill no whole registers. */
+static void run_near_f32_few(void)
+{
+    table->near_f32(scores, errors, FEW, 0, 2.05f, 1e9f, 0, list, least);
+}
+
 static void run_matvec_f32(void)
 {
     table->matvec_f32(panel_f32.values, bias, WIDTH / 16, DIM, queries, answers);
@@ -219,6 +226,7 @@ static const struct {
     {"scan_u4_at", "1024 x 64", (double)ROWS * 8 * CHUNKS, run_scan_u4_at},
     {"bound_f32", "10th of 1024", ROWS, run_bound_f32},
     {"near_f32", "1024", ROWS, run_near_f32},
+    {"near_f32", "59", FEW, run_near_f32_few},
     {"matvec_f32", "512 x 128", (double)WIDTH *DIM, run_matvec_f32},
     {"matvec_i8", "512 x 512", (double)WIDTH *WIDTH, run_matvec_i8},
     {"matvec_i8", "pairs fit", (double)WIDTH *WIDTH, run_matvec_i8_fitting},
