@@ -37,6 +37,14 @@ static void networks_count_their_weights(void **state)
                        1e-6);
 }
 
+/* Bytes come as a network's weights do, floats five and a half times as slowly. */
+static void projections_count_their_weights(void **state)
+{
+    (void)state;
+    assert_float_equal(nlsh__cost_of_projection(784, 128, 1), 784 * 128 / 110.0, 1e-6);
+    assert_float_equal(nlsh__cost_of_projection(100, 96, 0), 100 * 96 / 20.0, 1e-6);
+}
+
 static void leaves_halve_the_scan(void **state)
 {
     (void)state;
@@ -49,6 +57,7 @@ int main(void)
         cmocka_unit_test(scanning_counts_bytes),
         cmocka_unit_test(ranking_is_what_was_measured),
         cmocka_unit_test(networks_count_their_weights),
+        cmocka_unit_test(projections_count_their_weights),
         cmocka_unit_test(leaves_halve_the_scan),
     };
     return cmocka_run_group_tests_name("promise/cost", tests, NULL, NULL);
