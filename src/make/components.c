@@ -334,6 +334,7 @@ enum nlsh_status nlsh__auto_components(const struct nlsh_matrix *base,
     *out = cheapest(&prices, usual);
 out:
     sample_free(&s);
-    /* what is wrong with the values, the build says in its own words */
-    return status == NLSH_E_NOMEM ? status : NLSH_OK;
+    if (status == NLSH_OK || status == NLSH_E_NOMEM) return status;
+    nlsh__error_clear(error); /* what is wrong with the values, the build says in its own words */
+    return NLSH_OK;
 }

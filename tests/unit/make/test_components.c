@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "support/refused.h"
 #include "testing.h"
 
 enum { N = 6000, MOST_DIM = 160 };
@@ -119,6 +120,20 @@ static void values_that_do_not_fit(void **state)
     assert_int_equal(chosen(&base, &o), 64);
 }
 
+static enum nlsh_status choose(void *ctx, struct nlsh_error *error)
+{
+    struct nlsh_build_options o = options();
+    size_t n = 0;
+    return nlsh__auto_components(ctx, &o, &n, error);
+}
+
+static void memory_that_is_refused(void **state)
+{
+    (void)state;
+    struct nlsh_matrix base = rows_of(70, flat, 7);
+    assert_true(refuse_each(choose, &base) >= 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +141,8 @@ int main(void)
         cmocka_unit_test(as_many_as_there_are),
         cmocka_unit_test(nothing_to_measure),
         cmocka_unit_test(values_that_do_not_fit),
+        cmocka_unit_test(memory_that_is_refused),
     };
-    return cmocka_run_group_tests_name("make/components", tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("make/components", tests, NULL, NULL));
 }
