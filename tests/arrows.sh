@@ -84,6 +84,24 @@ for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     done
 done
 
+# The Python modules stand on the public headers alone, and what opens and searches on nlsh.h alone.
+for file in $(find python/src -name '*.[ch]' | sort); do
+    for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
+        case $(basename "$file" | sed 's/\..*//')/$included in
+        failure/nlsh/learn.h | vectors/nlsh/learn.h | index/nlsh/learn.h | options/nlsh/learn.h | \
+            shared/nlsh/learn.h | search_module/nlsh/learn.h)
+            echo "$file: includes $included, which a package that only searches has no part in"
+            n_wrong=$((n_wrong + 1))
+            ;;
+        */nlsh/nlsh.h | */nlsh/learn.h) ;;
+        */*/*)
+            echo "$file: includes $included, which is not open to it"
+            n_wrong=$((n_wrong + 1))
+            ;;
+        esac
+    done
+done
+
 # Inside the command includes go one way: signals, exits, numbers, text, timing, layout, json; then talk; then the
 # tables of verbs, and near; then args; then all else. A file may include what stands before it.
 order='signals exits numbers text timing layout json talk verbs/verb verbs/shared near args'
