@@ -75,7 +75,7 @@ def as_vectors(source: Any, what: str) -> np.ndarray:
                  "M": "dates", "m": "spans of time", "V": "records"}
         raise ArgumentError(f"{what}: an array of {names.get(kind, kind)} ({array.dtype})",
                             "give numbers: float32 is what the library computes with")
-    return np.require(array, dtype, ["C", "A"])
+    return np.asarray(np.require(array, dtype, ["C", "A"]))
 
 
 def as_keys(keys: Any, n_rows: int) -> np.ndarray:

@@ -23,7 +23,7 @@ struct build {
 static void build_free(void *user)
 {
     struct build *build = user;
-    if (build->base.view.obj != NULL) vectors_release(&build->base);
+    vectors_release(&build->base);
     if (build->keys.obj != NULL) PyBuffer_Release(&build->keys);
     Py_XDECREF(build->path);
     free(build);
@@ -96,8 +96,8 @@ struct truth {
 static void truth_free(void *user)
 {
     struct truth *truth = user;
-    if (truth->base.view.obj != NULL) vectors_release(&truth->base);
-    if (truth->queries.view.obj != NULL) vectors_release(&truth->queries);
+    vectors_release(&truth->base);
+    vectors_release(&truth->queries);
     nlsh_neighbors_free(&truth->neighbors);
     free(truth);
 }

@@ -21,7 +21,7 @@ struct tune {
 static void tune_free(void *user)
 {
     struct tune *tune = user;
-    if (tune->base.view.obj != NULL) vectors_release(&tune->base);
+    vectors_release(&tune->base);
     Py_XDECREF(tune->texts);
     free(tune);
 }

@@ -5,10 +5,11 @@
 #include "nlsh/nlsh.h"
 #include "python.h"
 
-/* Vectors of a caller: a view of the caller's memory, which stays pinned until vectors_release(). */
+/* Vectors of a caller: a view of the caller's memory, which stays where it is until vectors_release(). */
 struct vectors {
     struct nlsh_matrix matrix;
-    int is_one; /* 1: the array has one dimension, so the answer has one fewer too */
+    int is_one;      /* 1: the array has one dimension, so the answer has one fewer too */
+    PyObject *array; /* of numpy, held; NULL: view is */
     Py_buffer view;
 };
 
@@ -23,6 +24,7 @@ struct vectors {
  * Returns 0; -1 with an exception.
  */
 int vectors_take(PyObject *object, const char *what, int ids_too, struct vectors *out);
+/* Of vectors that were taken, or are all zeros. */
 void vectors_release(struct vectors *vectors);
 
 /* An array of numpy to be filled. */
