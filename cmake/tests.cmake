@@ -73,6 +73,9 @@ endforeach()
 # What concerns the tree and the shared libraries is asked once, not of every sanitizer's build.
 if(NOT NLSH_SANITIZE)
   add_test(NAME tree/arrows COMMAND sh ${PROJECT_SOURCE_DIR}/tests/arrows.sh ${PROJECT_SOURCE_DIR})
+  add_test(NAME python/package COMMAND sh ${PROJECT_SOURCE_DIR}/python/tests/run.sh
+           ${PROJECT_SOURCE_DIR})
+  set_tests_properties(python/package PROPERTIES LABELS python TIMEOUT 900 SKIP_RETURN_CODE 77)
   add_test(NAME reference/tpe_optuna COMMAND sh ${PROJECT_SOURCE_DIR}/tests/reference/tpe_optuna.sh
            $<TARGET_FILE:bench_tpe> ${PROJECT_SOURCE_DIR})
   set_tests_properties(reference/tpe_optuna PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77)

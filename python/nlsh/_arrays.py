@@ -16,6 +16,9 @@ from ._errors import ArgumentError
 _MOST_WHOLE = 2**24
 # What the library reads as it is.
 _READ = frozenset(np.dtype(t) for t in ("f2", "f4", "f8", "u1", "i1"))
+# numpy's kinds of what makes no vectors.
+_NO_NUMBERS = {"c": "complex numbers", "O": "objects", "U": "texts", "S": "byte strings", "M": "dates",
+               "m": "spans of time", "V": "records"}
 
 
 def _array_of(source: Any, what: str) -> np.ndarray:
@@ -57,10 +60,13 @@ def as_vectors(source: Any, what: str) -> np.ndarray:
     Whole numbers of 16 bits and more become float32 where that loses nothing, and booleans bytes.
     """
     array = _array_of(source, what)
+    kind, dtype = array.dtype.kind, array.dtype.newbyteorder("=")
+    if kind not in "biuf":
+        raise ArgumentError(f"{what}: an array of {_NO_NUMBERS.get(kind, kind)} ({array.dtype})",
+                            "give numbers: float32 is what the library computes with")
     if array.ndim not in (1, 2):
         raise ArgumentError(f"{what}: an array of shape {array.shape}",
                             "give one vector, [dim], or one a row, [n, dim]")
-    kind, dtype = array.dtype.kind, array.dtype.newbyteorder("=")
     if kind == "b":
         dtype = np.dtype("u1")
     elif kind in "iu" and dtype not in _READ:
@@ -70,11 +76,6 @@ def as_vectors(source: Any, what: str) -> np.ndarray:
         dtype = np.dtype("f4")
     elif kind == "f" and dtype not in _READ:
         dtype = np.dtype("f8")  # long double; the library rounds to float32
-    elif kind not in "iuf":
-        names = {"c": "complex numbers", "O": "objects", "U": "texts", "S": "byte strings",
-                 "M": "dates", "m": "spans of time", "V": "records"}
-        raise ArgumentError(f"{what}: an array of {names.get(kind, kind)} ({array.dtype})",
-                            "give numbers: float32 is what the library computes with")
     return np.asarray(np.require(array, dtype, ["C", "A"]))
 
 

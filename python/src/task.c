@@ -21,7 +21,7 @@ struct task {
     const char *stage; /* constant text, or NULL */
     uint64_t done, total;
     int stop;      /* the library is asked to stop */
-    int left;      /* nobody waits any more: the thread frees the task */
+    int is_left;   /* nobody waits any more: the thread frees the task */
     int has_ended; /* status and error stand */
     enum nlsh_status status;
     struct nlsh_error error;
@@ -37,20 +37,35 @@ static void task_free(struct task *task)
     free(task);
 }
 
-static int n_left; /* threads that nobody waits for */
+/* Threads that nobody waits for. */
+static struct {
+    pthread_mutex_t lock;
+    int n;
+    int python_ends; /* what they leave to be freed is not freed any more */
+} left = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* At the end of Python: libraries that such a thread may be using are about to be taken down. Most threads stop
- * within milliseconds; one that partitions uses nothing that goes. */
-static void wait_for_left(void)
+PyObject *task_wait_for_left(PyObject *self, PyObject *unused)
 {
     const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-    for (int i = 0; i < 200 && __atomic_load_n(&n_left, __ATOMIC_ACQUIRE) > 0; i++)
-        nanosleep(&pause, NULL);
+    (void)self;
+    (void)unused;
+    PyThreadState *state = PyEval_SaveThread();
+    for (int i = 0, n = 1; i < 200 && n > 0; i++) {
+        if (i > 0) nanosleep(&pause, NULL);
+        pthread_mutex_lock(&left.lock);
+        left.python_ends = 1;
+        n = left.n;
+        pthread_mutex_unlock(&left.lock);
+    }
+    PyEval_RestoreThread(state);
+    Py_RETURN_NONE;
 }
 
-int task_begin(void)
+static void count_left(void)
 {
-    return Py_AtExit(wait_for_left);
+    pthread_mutex_lock(&left.lock);
+    left.n++;
+    pthread_mutex_unlock(&left.lock);
 }
 
 /* Called by Python's main thread, some time. */
@@ -81,12 +96,15 @@ static void *thread_main(void *user)
     task->status = status;
     task->error = error;
     task->has_ended = 1;
-    int left = task->left;
+    int is_left = task->is_left;
     pthread_cond_signal(&task->changed);
     pthread_mutex_unlock(&task->lock);
+    if (!is_left) return NULL;
     /* To free it takes the GIL, which this thread must not ask for: Python may be about to end. */
-    if (left) (void)Py_AddPendingCall(free_later, task);
-    if (left) __atomic_fetch_sub(&n_left, 1, __ATOMIC_RELEASE);
+    pthread_mutex_lock(&left.lock);
+    if (!left.python_ends) (void)Py_AddPendingCall(free_later, task);
+    left.n--;
+    pthread_mutex_unlock(&left.lock);
     return NULL;
 }
 
@@ -138,8 +156,8 @@ static int wait_for(struct task *task, PyObject *progress)
         pthread_mutex_lock(&task->lock);
         task->stop = 1;
         int leave = stop < 0 && !task->has_ended;
-        task->left = leave;
-        if (leave) __atomic_fetch_add(&n_left, 1, __ATOMIC_RELAXED);
+        task->is_left = leave;
+        if (leave) count_left();
         pthread_mutex_unlock(&task->lock);
         if (leave) return -1;
         if (stop < 0) break;

@@ -29,7 +29,12 @@ typedef void task_free_fn(void *user);
 int task_run(task_fn *work, task_free_fn *release, void *user, PyObject *progress,
              PyObject *threads, PyObject *cache);
 
-/* Once, as the module is loaded; -1 where Python has no room for what it is to do at its end. */
-int task_begin(void);
+/*
+ * task_wait_for_left() - a function for Python's atexit: threads that were left end, or two seconds pass.
+ *
+ * Most stop within milliseconds, and libraries that they use are about to be taken down. One that partitions uses
+ * nothing that goes.
+ */
+PyObject *task_wait_for_left(PyObject *self, PyObject *unused);
 
 #endif

@@ -87,7 +87,7 @@ static int as_it_lies(void *data, enum nlsh_type type, Py_ssize_t size, int n_di
     int last = n_dims - 1;
     size_t n_rows = last == 0 ? 1 : (size_t)shape[0], dim = (size_t)shape[last];
     size_t row_bytes = dim * (size_t)size, stride = row_bytes;
-    if (dim > 1 && strides[last] != size) return 0;
+    if (dim > 1 && n_rows > 0 && strides[last] != size) return 0;
     if (last == 1 && n_rows > 1) {
         if (strides[0] < 0 || (size_t)strides[0] < row_bytes) return 0;
         stride = (size_t)strides[0];

@@ -1,0 +1,53 @@
+import os
+from typing import Any, Callable, Literal, SupportsIndex, Union
+
+import numpy as np
+import numpy.typing as npt
+
+_Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+_Ids = npt.NDArray[np.uint64]
+_Floats = npt.NDArray[np.float32]
+_Filter = Union["Filter", npt.NDArray[np.bool_], Callable[[int], Any]]
+
+NO_KEY: int
+version: str
+
+class Filter:
+    def __new__(cls, words: bytes, n_bits: int) -> Filter: ...
+    def __len__(self) -> int: ...
+
+class Index:
+    closed: bool
+    def __new__(cls, path: _Path, memory: Literal["map", "codes", "all"] = "map") -> Index: ...
+    def search(
+        self,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        recall: float = 0.95,
+        *,
+        probes: SupportsIndex | None = None,
+        threshold: float | None = None,
+        filter: _Filter | None = None,
+        threads: SupportsIndex | None = None,
+        rerank: SupportsIndex | None = None,
+    ) -> tuple[_Ids, _Floats]: ...
+    # One pair for one query, a list of pairs for many.
+    def search_range(
+        self,
+        queries: npt.ArrayLike,
+        radius: float,
+        k: int = 10,
+        recall: float = 0.95,
+        *,
+        probes: SupportsIndex | None = None,
+        threshold: float | None = None,
+        filter: _Filter | None = None,
+    ) -> Any: ...
+    def route(self, queries: npt.ArrayLike) -> _Floats: ...
+    def close(self) -> None: ...
+    def _share(self) -> Any: ...
+    def _facts(self) -> dict[str, Any]: ...
+    def _fileno(self) -> int: ...
+
+def cpu() -> str: ...
+def verify(path: _Path) -> None: ...
