@@ -41,7 +41,7 @@ enum nlsh_format {
     NLSH_FORMAT_FVECS,    /* TEXMEX: each row its i32 dimension, then f32 */
     NLSH_FORMAT_BVECS,    /* the same with u8 */
     NLSH_FORMAT_IVECS,    /* the same with i32 */
-    NLSH_FORMAT_NPY,      /* numpy: f32, f16, u8, i8 or i32, two dimensions, C order */
+    NLSH_FORMAT_NPY,      /* numpy: f32, f64, f16, u8, i8 or i32, two dimensions, any order */
     NLSH_FORMAT_FBIN,     /* big-ann: u32 rows, u32 dimension, then f32 */
     NLSH_FORMAT_U8BIN,    /* the same with u8 */
     NLSH_FORMAT_I8BIN,    /* the same with i8 */

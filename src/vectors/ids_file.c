@@ -54,6 +54,9 @@ static enum nlsh_status npy_ids(const uint8_t *bytes, size_t size, const char *n
     size_t n, need;
     NLSH_TRY(nlsh__npy_parse(name, bytes, size, &npy, error));
     NLSH_TRY(nlsh__npy_check(name, &npy, error));
+    if (npy.fortran)
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, np.ascontiguousarray(a))",
+                          "%s: numpy's Fortran order is not read", name);
     const char *type = npy.descr;
     int known = type[0] == '<' && strchr("iu", type[1]) != NULL && strchr("48", type[2]) != NULL;
     if (!known || strlen(type) != 3)

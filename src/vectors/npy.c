@@ -131,37 +131,37 @@ enum nlsh_status nlsh__npy_check(const char *name, const struct nlsh__npy *d,
     if (d->structured)
         return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a['field'].astype('<f4'))",
                           "%s: a numpy record type is not read", name);
-    if (d->fortran)
-        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, np.ascontiguousarray(a))",
-                          "%s: numpy's Fortran order is not read", name);
     if (d->n_shape != 2)
         return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.reshape(len(a), -1))",
                           "%s: an array of %zu dimensions; two are wanted", name, d->n_shape);
     return NLSH_OK;
 }
 
+/* numpy's words for the types that are read, behind the byte order. */
+static const struct {
+    const char *word;
+    enum nlsh_type type;
+} types[] = {
+    {"f4", NLSH_F32}, {"f8", NLSH_F64}, {"f2", NLSH_F16},
+    {"u1", NLSH_U8},  {"i1", NLSH_I8},  {"i4", NLSH_I32},
+};
+
 static enum nlsh_status interpret(const char *name, const struct nlsh__npy *d,
                                   struct nlsh__layout *out, struct nlsh_error *error)
 {
-    const char *type = d->descr;
     if (d->structured) return nlsh__npy_check(name, d, error);
-    if (strcmp(type, "<f4") == 0)
-        out->type = NLSH_F32;
-    else if (strcmp(type, "<f2") == 0)
-        out->type = NLSH_F16;
-    else if (strcmp(type, "<i4") == 0)
-        out->type = NLSH_I32;
-    else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "u1") == 0)
-        out->type = NLSH_U8;
-    else if (type[0] != '\0' && strchr("|<>=", type[0]) != NULL && strcmp(type + 1, "i1") == 0)
-        out->type = NLSH_I8;
-    else
-        return nlsh__fail(
-            error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
-            "%s: the numpy type '%s' is not read (f4, f2, u1, i1, i4 little-endian are)", name,
-            type);
+    char order = d->descr[0];
+    size_t i = 0, n = sizeof types / sizeof types[0];
+    while (i < n && strcmp(d->descr + (order != '\0'), types[i].word) != 0) i++;
+    if (i == n || strchr("|<>=", order) == NULL)
+        return nlsh__fail(error, NLSH_E_DATA, "in numpy: np.save(path, a.astype('<f4'))",
+                          "%s: the numpy type '%s' is not read (f4, f8, f2, u1, i1, i4 are)", name,
+                          d->descr);
     enum nlsh_status status = nlsh__npy_check(name, d, error);
     if (status != NLSH_OK) return status;
+    out->type = types[i].type;
+    out->swap = order == '>';
+    out->columns = d->fortran;
     out->offset = d->offset;
     out->n_rows = d->shape[0];
     out->dim = d->shape[1];

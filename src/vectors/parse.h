@@ -32,6 +32,7 @@ int nlsh__path_is_gz(const char *path);
 struct nlsh__layout {
     enum nlsh_type type;
     int swap;      /* values are big-endian */
+    int columns;   /* column after column, numpy's Fortran order */
     int prefixed;  /* each row begins with its dimension (fvecs, bvecs, ivecs) */
     size_t n_rows; /* 0: as many as the file has (prefixed, length not known) */
     size_t dim;
@@ -64,7 +65,7 @@ struct nlsh__npy {
 
 enum nlsh_status nlsh__npy_parse(const char *name, const uint8_t *head, size_t head_size,
                                  struct nlsh__npy *out, struct nlsh_error *error);
-/* An error for all but two dimensions in C order. */
+/* An error for records, and for all but two dimensions. */
 enum nlsh_status nlsh__npy_check(const char *name, const struct nlsh__npy *npy,
                                  struct nlsh_error *error);
 /* nlsh__layout_of() for .npy; offset, type, n_rows and dim only. */

@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "vectors/large.h"
 #include "vectors/parse.h"
+#include "vectors/settle.h"
 #include "vectors/source.h"
 #include "vectors/values.h"
 
@@ -148,23 +149,8 @@ static enum nlsh_status read_block(struct nlsh__source *source, const char *name
                           "%s: truncated: %llu bytes are missing inside the gzip stream", name,
                           (unsigned long long)(want - got));
     NLSH_TRY(expect_end(source, name, error));
-    if (l->swap) nlsh__swap32(*memory, l->n_rows * l->dim);
 out:
     return status;
-}
-
-/* 16-bit floats to f32, which holds each of them. */
-static enum nlsh_status widen_halves(struct nlsh__layout *l, void **memory,
-                                     struct nlsh_error *error)
-{
-    float *wide;
-    enum nlsh_status status = nlsh__alloc_large(&wide, l->n_rows, l->dim * sizeof *wide, error);
-    if (status != NLSH_OK) return status;
-    nlsh__row_to_f32(*memory, l->type, l->n_rows * l->dim, wide);
-    nlsh__free(*memory);
-    *memory = wide;
-    l->type = NLSH_F32;
-    return NLSH_OK;
 }
 
 static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix *m,
@@ -193,7 +179,7 @@ static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
         NLSH_TRY(read_prefixed(source, name, &l, &out->memory, error));
     else
         NLSH_TRY(read_block(source, name, &l, &out->memory, error));
-    if (l.type == NLSH_F16) NLSH_TRY(widen_halves(&l, &out->memory, error));
+    NLSH_TRY(nlsh__settle(&l, &out->memory, error));
     out->format = format;
     out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type, 0};
     NLSH_TRY(check_finite(name, &out->matrix, error));
