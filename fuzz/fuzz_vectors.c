@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct nlsh_vectors v;
     struct nlsh_error error = {0};
     if (size == 0) return 0;
-    enum nlsh_format format = (enum nlsh_format)((data[0] & 0x7f) % (NLSH_FORMAT_F16BIN + 1));
+    enum nlsh_format format = (enum nlsh_format)((data[0] & 0x7f) % (NLSH_FORMAT_TEXT + 1));
     const char *name = data[0] & 0x80 ? "input.gz" : "input";
     enum nlsh_status status =
         nlsh__vectors_parse(data + 1, size - 1, name, format, NULL, &v, &error);

@@ -6,7 +6,7 @@
 
 /* The formats of vectors by name: all, and those that are written. */
 #define WRITTEN_FORMATS "idx,fvecs,bvecs,ivecs,npy,fbin,u8bin,i8bin,ibin"
-#define FORMATS WRITTEN_FORMATS ",f16bin"
+#define FORMATS WRITTEN_FORMATS ",f16bin,text"
 
 extern const struct flag flag_base;          /* -d, needed */
 extern const struct flag flag_base_of_index; /* -d where the index has the vectors too */

@@ -72,7 +72,7 @@ static int format_take(PyObject *name, enum nlsh_format *format)
     *format = nlsh_format_from_name(PyBytes_AsString(bytes));
     if (*format == NLSH_FORMAT_AUTO)
         raise_argument(
-            "take one of idx, fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, f16bin",
+            "take one of idx, fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, f16bin, text",
             "format is \"%s\"", PyBytes_AsString(bytes));
     Py_DECREF(bytes);
     return *format == NLSH_FORMAT_AUTO ? -1 : 0;

@@ -4,7 +4,7 @@
  * By content: .npy and IDX have magic numbers; the others are recognised by a length that their
  * header explains to the byte. fvecs and ivecs have the same shape, and so have fbin and ibin: ids,
  * read as floats, are all denormal (below 2^-126), which no real vector is. u8bin and i8bin cannot be
- * told apart.
+ * told apart. Text is what has only text in it, with numbers in its second line.
  */
 #include <ctype.h>
 #include <strings.h>
@@ -18,7 +18,7 @@ static const struct {
     {NLSH_FORMAT_IDX, "idx"},       {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
     {NLSH_FORMAT_IVECS, "ivecs"},   {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
     {NLSH_FORMAT_U8BIN, "u8bin"},   {NLSH_FORMAT_I8BIN, "i8bin"}, {NLSH_FORMAT_IBIN, "ibin"},
-    {NLSH_FORMAT_F16BIN, "f16bin"},
+    {NLSH_FORMAT_F16BIN, "f16bin"}, {NLSH_FORMAT_TEXT, "text"},
 };
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
@@ -69,6 +69,9 @@ enum nlsh_format nlsh__format_of_path(const char *path)
         if (length > n && path[length - n - 1] == '.' && ends_with(path, length, formats[i].name))
             return formats[i].format;
     }
+    static const char *const texts[] = {".csv", ".tsv", ".txt", ".vec"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (ends_with(path, length, texts[i])) return NLSH_FORMAT_TEXT;
     return NLSH_FORMAT_AUTO;
 }
 

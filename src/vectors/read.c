@@ -19,6 +19,7 @@
 #include "vectors/parse.h"
 #include "vectors/settle.h"
 #include "vectors/source.h"
+#include "vectors/text.h"
 #include "vectors/values.h"
 
 /* ---- compressed files ------------------------------------------------------------------------ */
@@ -164,9 +165,10 @@ static enum nlsh_status check_finite(const char *name, const struct nlsh_matrix 
                       at % m->dim, isnan(((const float *)m->data)[at]) ? "NaN" : "infinite");
 }
 
-static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
-                                enum nlsh_format format, struct nlsh_vectors *out,
-                                struct nlsh_error *error)
+/* A file of numbers that stand as they are, behind a header or row by row. */
+static enum nlsh_status read_binary(struct nlsh__source *source, const char *name,
+                                    enum nlsh_format format, struct nlsh_vectors *out,
+                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__layout l;
@@ -180,11 +182,20 @@ static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
     else
         NLSH_TRY(read_block(source, name, &l, &out->memory, error));
     NLSH_TRY(nlsh__settle(&l, &out->memory, error));
-    out->format = format;
     out->matrix = (struct nlsh_matrix){out->memory, l.n_rows, l.dim, l.type, 0};
-    NLSH_TRY(check_finite(name, &out->matrix, error));
 out:
     return status;
+}
+
+static enum nlsh_status read_as(struct nlsh__source *source, const char *name,
+                                enum nlsh_format format, struct nlsh_vectors *out,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status = format == NLSH_FORMAT_TEXT
+                                  ? nlsh__text_read(source, name, out, error)
+                                  : read_binary(source, name, format, out, error);
+    out->format = format;
+    return status == NLSH_OK ? check_finite(name, &out->matrix, error) : status;
 }
 
 /* ---- which format ---------------------------------------------------------------------------- */
@@ -249,6 +260,11 @@ static enum nlsh_status content(struct nlsh__source *source, const char *name, u
     NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
     *format = nlsh__format_of_content(head, head_size, nlsh__source_length(source));
     if (*format != NLSH_FORMAT_AUTO) goto out;
+    struct nlsh__text text;
+    if (nlsh__text_look(head, head_size, &text)) {
+        *format = NLSH_FORMAT_TEXT;
+        goto out;
+    }
     nlsh__foreign_file(head, head_size, name, other);
     if (other->what == NULL && nlsh__bin_length(head, head_size, 1) == nlsh__source_length(source))
         *other = (struct nlsh__foreign){"u8bin or i8bin, which look alike",
@@ -263,10 +279,11 @@ static enum nlsh_status cannot_tell(const char *name, const struct nlsh__foreign
     if (other->what != NULL)
         return nlsh__fail(error, NLSH_E_DATA, other->hint,
                           "%s: not to be read as it stands: its content is %s", name, other->what);
-    return nlsh__fail(error, NLSH_E_DATA,
-                      "name the format, or give the file its ending "
-                      "(.fvecs .bvecs .ivecs .npy .fbin .f16bin .u8bin .i8bin .ibin .idx)",
-                      "%s: neither name nor content tell its format", name);
+    return nlsh__fail(
+        error, NLSH_E_DATA,
+        "name the format, or give the file its ending "
+        "(.fvecs .bvecs .ivecs .npy .fbin .f16bin .u8bin .i8bin .ibin .idx .csv .txt)",
+        "%s: neither name nor content tell its format", name);
 }
 
 /* Reading as `wanted` failed with `status`: says so in better words where the file is another. */

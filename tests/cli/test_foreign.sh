@@ -13,16 +13,24 @@ if command -v python3 >/dev/null; then
     printf '\211HDF\r\n\032\n' >a.hdf5
     printf 'PK\003\004\000\000' >a.npz
     printf 'PAR1\000\000' >a.parquet
-    printf '1,2\n3,4\n' >a.csv
-    printf '1\t2\n3\t4\n' >a.tsv
-    printf 'the 1 2\nof 3 4\n' >glove.txt
-    for file in a.hdf5 a.npz a.parquet a.csv a.tsv glove.txt; do
+    for file in a.hdf5 a.npz a.parquet; do
         run 65 convert $file x.fvecs
         sed -n 's/^hint: //p' err | sed 's/; queries are.*//' >command
         has command "$file" 'base.npy'
         ok "the hint for $file" env PATH="$PWD/shim:$PATH" sh ./command
     done
 fi
+
+# Text: the base once more, as CSV, TSV, GloVe's and word2vec's.
+od -An -v -tu1 -w16 -j8 base.u8bin | sed 's/^ *//; s/  */ /g' >plain.txt
+tr ' ' ',' <plain.txt >a.csv
+{ seq -s '	' 16 | tr '1234567890' 'abcdefghij'; tr ' ' '\t' <plain.txt; } >a.tsv
+awk '{ print "word" NR, $0 }' plain.txt >glove.txt
+{ echo 600 16; cat glove.txt; } >wiki.vec
+for file in plain.txt a.csv a.tsv glove.txt wiki.vec; do
+    run 0 convert $file text.u8bin -q
+    ok "$file is the base" cmp text.u8bin base.u8bin
+done
 
 # Ground truth: ivecs, big-ann's ids with and without distances, numpy's; all the same answer.
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 10 --quiet
