@@ -5,22 +5,18 @@
 #include "numbers.h"
 #include "output.h"
 #include "talk.h"
-#include "vectors/read.h"
 #include "verbs.h"
 
 int cmd_convert(const struct args *args)
 {
     struct nlsh_error error = {0};
     struct nlsh_vectors *vectors;
-    struct nlsh_run run;
     const char *in = args->words[0], *out = args->words[1];
     char rows[32];
     int code = output_check(out, "OUT", &in, 1);
     if (code != 0) return code;
-    nlsh_run_init(&run, sizeof run);
-    run.progress = talk_progress;
-    if (nlsh__vectors_read_with(in, nlsh_format_from_name(args_text(args, "from")), &run, &vectors,
-                                &error) != NLSH_OK) {
+    if (read_vectors(in, nlsh_format_from_name(args_text(args, "from")), &vectors, &error) !=
+        NLSH_OK) {
         return talk_failed(&error);
     }
     const struct nlsh_matrix *matrix = nlsh_vectors_matrix(vectors);

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/matrix.h"
 #include "base/names.h"
@@ -21,13 +22,14 @@ const char *vectors_type(const struct args *args)
     return format != NULL ? format : args_text(args, "type");
 }
 
-/* Stopped by a signal. */
-static enum nlsh_status read_vectors(const char *path, enum nlsh_format format,
-                                     struct nlsh_vectors **out, struct nlsh_error *error)
+enum nlsh_status read_vectors(const char *path, enum nlsh_format format, struct nlsh_vectors **out,
+                              struct nlsh_error *error)
 {
     struct nlsh_run run;
     nlsh_run_init(&run, sizeof run);
     run.progress = talk_progress;
+    if (strcmp(path, "-") == 0)
+        return nlsh__vectors_read_stream(STDIN_FILENO, "standard input", format, &run, out, error);
     return nlsh__vectors_read_with(path, format, &run, out, error);
 }
 

@@ -15,6 +15,10 @@ struct loaded {
     void *converted;
 };
 
+/* A file of vectors, or standard input where path is "-"; a signal stops it. */
+enum nlsh_status read_vectors(const char *path, enum nlsh_format format, struct nlsh_vectors **out,
+                              struct nlsh_error *error);
+
 /* What --input_format says, or else -type: the `type` of the readers below. */
 const char *vectors_type(const struct args *args);
 /* Reads the file as that says. Returns 0 or an exit code after saying why. */

@@ -120,6 +120,8 @@ const struct verb verb_search = {
                  {"a command line of the predecessor (in Python and C++)",
                   "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin -o "
                   "results.txt -type sift -N 10 -T 5"},
+                 {"a query from standard input, as text",
+                  "echo 0.1 0.2 0.3 | nlsh search -i my.nlsh -q - -N 3"},
                  {"every bucket whose probability exceeds 0.05",
                   "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
                  {"all models of a tuning run in one pass",

@@ -6,7 +6,8 @@ const struct flag flag_base = {
     .kind = FLAG_IN,
     .needed = true,
     .argument = "BASE",
-    .help = "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin or i8bin, also .gz"};
+    .help = "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin, i8bin or text (CSV, GloVe's), also "
+            ".gz; - for standard input"};
 
 const struct flag flag_base_of_index = {
     .name = "d",
@@ -14,11 +15,12 @@ const struct flag flag_base_of_index = {
     .argument = "BASE",
     .help = "base vectors, checked against the index by content; the index carries them too"};
 
-const struct flag flag_queries = {.name = "q",
-                                  .kind = FLAG_IN,
-                                  .needed = true,
-                                  .argument = "QUERIES",
-                                  .help = "query vectors, in any of the formats of a base"};
+const struct flag flag_queries = {
+    .name = "q",
+    .kind = FLAG_IN,
+    .needed = true,
+    .argument = "QUERIES",
+    .help = "query vectors, in any of the formats of a base; - for standard input"};
 
 const struct flag flag_index = {
     .name = "i", .kind = FLAG_IN, .argument = "INDEX", .help = "index file that nlsh build wrote"};

@@ -10,6 +10,12 @@ enum nlsh_status nlsh__vectors_read_with(const char *path, enum nlsh_format form
                                          const struct nlsh_run *run, struct nlsh_vectors **out,
                                          struct nlsh_error *error);
 
+/* The same of what can only be read once, to its end, such as standard input; name stands for it in messages
+ * and its ending counts. All of it is in memory before it is looked at. */
+enum nlsh_status nlsh__vectors_read_stream(int fd, const char *name, enum nlsh_format format,
+                                           const struct nlsh_run *run, struct nlsh_vectors **out,
+                                           struct nlsh_error *error);
+
 /* The format that a file name's ending says, a ".gz" or ".crop_nb_N" behind it aside (big-ann's
  * name for the first N rows); AUTO where it says none. */
 enum nlsh_format nlsh__format_of_path(const char *path);

@@ -32,6 +32,25 @@ for file in plain.txt a.csv a.tsv glove.txt wiki.vec; do
     ok "$file is the base" cmp text.u8bin base.u8bin
 done
 
+# Standard input, for a base and for queries, of any format.
+"$nlsh" convert - piped.u8bin -q <glove.txt
+ok 'text through a pipe' cmp piped.u8bin base.u8bin
+cat base.fvecs | "$nlsh" convert - piped.u8bin -q
+ok 'fvecs through a pipe' cmp piped.u8bin base.u8bin
+cat base.fvecs | "$nlsh" build -d - -i piped.nlsh -m 8 --epochs 3 --nodes 32 --partitioner kmeans -q
+ok 'an index through a pipe' cmp piped.nlsh small.nlsh
+run 0 search -i small.nlsh -q query.fvecs -N 3 -T 2
+grep -e Nearest -e distance out >want
+od -An -v -tu1 -w16 -j8 query.u8bin | "$nlsh" search -i small.nlsh -q - -N 3 -T 2 >out 2>err
+grep -e Nearest -e distance out >got
+ok 'queries through a pipe' cmp want got
+sed -n 7p plain.txt | "$nlsh" search -i small.nlsh -q - -N 1 >out 2>err
+has out 'Nearest neighbor-1: 6' 'distanceApproximate: 0'
+run 65 search -i small.nlsh -q -
+has err 'standard input' 'empty'
+printf '1 2 3\n' | "$nlsh" search -i small.nlsh -q - >out 2>err
+has err 'have 3 values each'
+
 # Ground truth: ivecs, big-ann's ids with and without distances, numpy's; all the same answer.
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 10 --quiet
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.npy -N 10 --quiet
