@@ -17,8 +17,7 @@ static const struct {
     {"\x89HDF\r\n", 6, "an HDF5 file",
      PYTHON("import h5py; n.save('base.npy', n.float32(h5py.File('%s')['train']))") "; queries are "
                                                                                     "in 'test'"},
-    {"PK\3\4", 4, "a zip file (.npz)",
-     PYTHON("z = n.load('%s'); print(z.files); n.save('base.npy', z[z.files[0]])")},
+    {"PK\3\4", 4, "a zip file (.npz)", "rename %s to .npz"},
     {"NLSHKNN", 7, "a graph file of nlsh", "name the file of vectors; --gt takes %s"},
     {"\x89NLSH\r\n\x1a", 8, "an index of nlsh", "name the file of vectors; -i takes %s"},
     {"\x1f\x8b\x08", 3, "gzipped twice", "gzip -d %s, once"},

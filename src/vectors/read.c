@@ -6,7 +6,8 @@
  * length is not known beforehand (fvecs and its like, gzipped) the stream is inflated twice: once
  * to count its rows, once into place. What decides is read first: no more is inflated than a header
  * or rows that agree account for. A file that does not read as what it was said to be is looked at
- * again, so that the message can say what it is.
+ * again, so that the message can say what it is. A zip file is taken for a .npz: its one member is read in
+ * its place.
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include "vectors/source.h"
 #include "vectors/text.h"
 #include "vectors/values.h"
+#include "vectors/zip.h"
 
 /* ---- compressed files ------------------------------------------------------------------------ */
 
@@ -33,10 +35,10 @@ static int fits_plain(enum nlsh_format format, const uint8_t *bytes, size_t size
            l.n_rows > 0;
 }
 
-/* *gzip, or an error for what we do not inflate. A .fbin may begin with any bytes, a magic number
+/* *packing, or an error for what we do not inflate. A .fbin may begin with any bytes, a magic number
  * included: what fits to the byte as it stands is not compressed. */
 static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, const char *name,
-                                         enum nlsh_format format, int *gzip,
+                                         enum nlsh_format format, enum nlsh__packing *packing,
                                          struct nlsh_error *error)
 {
     static const struct {
@@ -50,10 +52,10 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d"},
     };
     char hint[sizeof error->hint];
-    *gzip = 0;
+    *packing = NLSH__PLAIN;
     if (fits_plain(format, bytes, size)) return NLSH_OK;
     if (size >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8) {
-        *gzip = 1;
+        *packing = NLSH__GZIP;
         return NLSH_OK;
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -327,13 +329,22 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
     struct nlsh__source *source = NULL;
     struct nlsh__foreign other;
     enum nlsh_format wanted = format != NLSH_FORMAT_AUTO ? format : nlsh__format_of_path(name);
-    int gzip, by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
+    enum nlsh__packing packing;
+    int by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
     memset(out, 0, sizeof *out);
     if (size == 0)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
                           "%s: the file is empty", name);
-    NLSH_TRY(find_compression(bytes, size, name, wanted, &gzip, error));
-    NLSH_TRY(nlsh__source_open(bytes, size, gzip, name, run, &source, error));
+    NLSH_TRY(find_compression(bytes, size, name, wanted, &packing, error));
+    if ((wanted == NLSH_FORMAT_AUTO || wanted == NLSH_FORMAT_NPY) && nlsh__is_zip(bytes, size)) {
+        struct nlsh__zip_member member;
+        NLSH_TRY(nlsh__zip_only_member(bytes, size, name, &member, error));
+        bytes = member.bytes;
+        size = member.size;
+        packing = member.deflated ? NLSH__DEFLATE : NLSH__PLAIN;
+        wanted = NLSH_FORMAT_NPY;
+    }
+    NLSH_TRY(nlsh__source_open(bytes, size, packing, name, run, &source, error));
     if (wanted == NLSH_FORMAT_AUTO) {
         NLSH_TRY(content(source, name, UINT64_MAX - 1, &wanted, &other, error));
         if (wanted == NLSH_FORMAT_AUTO) {

@@ -28,16 +28,17 @@ struct nlsh__source {
     size_t size;
     const uint8_t *next; /* the window's unread part */
     size_t left;
-    int gzip, ended, zlib_ready;
+    enum nlsh__packing packing;
+    int ended, zlib_ready;
     uint64_t position, next_look; /* bytes handed out; where run is asked next */
     uint64_t length;              /* NLSH__UNKNOWN until known */
     z_stream z;
     uint8_t *window;
 };
 
-enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
-                                   const struct nlsh_run *run, struct nlsh__source **out,
-                                   struct nlsh_error *error)
+enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, enum nlsh__packing packing,
+                                   const char *name, const struct nlsh_run *run,
+                                   struct nlsh__source **out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__source *s = NULL;
@@ -47,9 +48,9 @@ enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, 
     s->run = run;
     s->bytes = bytes;
     s->size = size;
-    s->gzip = gzip;
-    s->length = gzip ? NLSH__UNKNOWN : size;
-    if (gzip) NLSH_TRY(nlsh__alloc(&s->window, WINDOW_BYTES, 1, error));
+    s->packing = packing;
+    s->length = packing == NLSH__PLAIN ? size : NLSH__UNKNOWN;
+    if (packing != NLSH__PLAIN) NLSH_TRY(nlsh__alloc(&s->window, WINDOW_BYTES, 1, error));
     NLSH_TRY(nlsh__source_rewind(s, error));
     *out = s;
     return NLSH_OK;
@@ -69,7 +70,7 @@ void nlsh__source_close(struct nlsh__source *source)
 enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *error)
 {
     s->position = s->next_look = 0;
-    if (!s->gzip) {
+    if (s->packing == NLSH__PLAIN) {
         s->next = s->bytes;
         s->left = s->size;
         s->ended = 1;
@@ -77,7 +78,9 @@ enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *
     }
     if (s->zlib_ready) inflateEnd(&s->z);
     memset(&s->z, 0, sizeof s->z);
-    s->zlib_ready = inflateInit2(&s->z, 15 + 16) == Z_OK; /* 16: a gzip header is wanted */
+    /* 16: a gzip header is wanted; a negative number: none, and no checksum behind it. */
+    int bits = s->packing == NLSH__GZIP ? 15 + 16 : -15;
+    s->zlib_ready = inflateInit2(&s->z, bits) == Z_OK;
     if (!s->zlib_ready) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "zlib could not be started");
     s->z.next_in = (z_const Bytef *)s->bytes;
     s->left = 0;
@@ -100,7 +103,7 @@ static enum nlsh_status member_end(struct nlsh__source *s, size_t rest, struct n
         return NLSH_OK;
     }
     const uint8_t *p = s->z.next_in;
-    if (rest < 2 || p[0] != 0x1f || p[1] != 0x8b)
+    if (s->packing == NLSH__DEFLATE || rest < 2 || p[0] != 0x1f || p[1] != 0x8b)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or compress the file again",
                           "%s: %zu bytes behind the end of the gzip stream are no gzip stream",
                           s->name, rest);
@@ -147,7 +150,7 @@ enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
                                    struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    if (s->gzip && s->left == 0 && !s->ended) status = refill(s, error);
+    if (s->packing != NLSH__PLAIN && s->left == 0 && !s->ended) status = refill(s, error);
     *head = s->next;
     *head_size = s->left;
     return status;

@@ -9,11 +9,14 @@
 
 struct nlsh__source;
 
-/* Borrows bytes, name and run. gzip 1: inflate. run (or NULL): its progress function is called
+/* How bytes are packed: not at all; RFC 1952; RFC 1951 alone, a stream and nothing behind it. */
+enum nlsh__packing { NLSH__PLAIN = 0, NLSH__GZIP, NLSH__DEFLATE };
+
+/* Borrows bytes, name and run. run (or NULL): its progress function is called
  * every few megabytes and may stop the reading with NLSH_E_INTERRUPTED. */
-enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, int gzip, const char *name,
-                                   const struct nlsh_run *run, struct nlsh__source **out,
-                                   struct nlsh_error *error);
+enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, enum nlsh__packing packing,
+                                   const char *name, const struct nlsh_run *run,
+                                   struct nlsh__source **out, struct nlsh_error *error);
 void nlsh__source_close(struct nlsh__source *source);
 
 /* The bytes at the beginning: all, or at least 64 KiB. Call before reading or after a rewind. */

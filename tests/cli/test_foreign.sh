@@ -11,9 +11,8 @@ if command -v python3 >/dev/null; then
     printf '#!/bin/sh\nexec "%s" -c "import ast, sys; ast.parse(sys.argv[1])" "$2"\n' "$real" >shim/python3
     chmod +x shim/python3
     printf '\211HDF\r\n\032\n' >a.hdf5
-    printf 'PK\003\004\000\000' >a.npz
     printf 'PAR1\000\000' >a.parquet
-    for file in a.hdf5 a.npz a.parquet; do
+    for file in a.hdf5 a.parquet; do
         run 65 convert $file x.fvecs
         sed -n 's/^hint: //p' err | sed 's/; queries are.*//' >command
         has command "$file" 'base.npy'
@@ -31,6 +30,29 @@ for file in plain.txt a.csv a.tsv glove.txt wiki.vec; do
     run 0 convert $file text.u8bin -q
     ok "$file is the base" cmp text.u8bin base.u8bin
 done
+
+# A .npz with one array, as numpy writes it; with two it says which there are.
+cat >npz.py <<'END'
+import sys, zipfile
+for name, members in (("one.npz", ["x"]), ("two.npz", ["x", "neighbours"])):
+    with zipfile.ZipFile(name, "w", int(sys.argv[1])) as z:
+        for member in members:
+            with z.open(member + ".npy", "w", force_zip64=True) as out:
+                out.write(open("base.npy", "rb").read())
+END
+if command -v python3 >/dev/null; then
+    run 0 convert base.fvecs base.npy -q
+    for method in 0 8; do # stored, deflated
+        ok 'a zip file' python3 npz.py $method
+        run 0 convert one.npz npz.u8bin -q
+        ok "a .npz of method $method" cmp npz.u8bin base.u8bin
+        run 65 convert two.npz npz.u8bin
+        has err '2 arrays' 'x.npy, neighbours.npy' "n.load('FILE.npz')['NAME']"
+        head -c 3000 one.npz >cut.npz
+        run 65 convert cut.npz npz.u8bin
+        has err 'no whole zip file'
+    done
+fi
 
 # Standard input, for a base and for queries, of any format.
 "$nlsh" convert - piped.u8bin -q <glove.txt

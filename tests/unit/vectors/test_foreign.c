@@ -29,7 +29,7 @@ static void each_kind_has_its_line(void **state)
     (void)state;
     expect("a.h5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", "['train']");
     expect("a.hdf5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", "h5py");
-    expect("a.npz", "PK\3\4\0\0\0\0\0\0\0\0\0", 13, "npz", "n.load(");
+    expect("a.fbin", "PK\3\4\0\0\0\0\0\0\0\0\0", 13, "npz", "rename");
     expect("a.parquet", "PAR1\0\0\0\0\0\0", 10, "Parquet", "read_parquet");
     expect("a.fbin.zst", "\x28\xb5\x2f\xfd\x04\x00\x00", 7, "zstd", "zstd -d a.fbin.zst");
 }
@@ -39,11 +39,11 @@ static void odd_names_stay_out(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "a'; rm -rf x; '.npz", "$(x).npz", "`x`.npz", "a\"b.npz",
-        "a-long-name-a-long-name-a-long-name-a-long-name-a-long-name-a-long-name.npz"};
+        "a'; rm -rf x; '.h5", "$(x).h5", "`x`.h5", "a\"b.h5",
+        "a-long-name-a-long-name-a-long-name-a-long-name-a-long-name-a-long-name.h5"};
     struct nlsh_vectors v;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        assert_int_equal(nlsh__vectors_parse((const uint8_t *)"PK\3\4\0\0\0\0", 8, names[i],
+        assert_int_equal(nlsh__vectors_parse((const uint8_t *)"\x89HDF\r\n\x1a\n", 8, names[i],
                                              NLSH_FORMAT_AUTO, NULL, &v, &error),
                          NLSH_E_DATA);
         assert_null(strstr(error.hint, names[i]));
