@@ -47,7 +47,8 @@ enum nlsh_format {
     NLSH_FORMAT_I8BIN,    /* the same with i8 */
     NLSH_FORMAT_IBIN,     /* the same with i32: ids such as ground truth */
     NLSH_FORMAT_F16BIN,   /* the same with 16-bit floats; read, as f32, not written */
-    NLSH_FORMAT_TEXT /* CSV, TSV, GloVe's, fastText's: a line a vector; read, as f32, not written */
+    NLSH_FORMAT_TEXT, /* CSV, TSV, GloVe's, fastText's: a line a vector; read, as f32, not written */
+    NLSH_FORMAT_HDF5  /* a dataset of a file, FILE.hdf5:train; read, where libhdf5 is installed */
 };
 
 /* Vectors in memory that this library owns. */

@@ -184,6 +184,7 @@ def tune(X: Any, folder: Path, *, trials: int | None = None, objective: str = "c
 def read(path: Path, format: str | None = None) -> np.ndarray:
     """A file of vectors as an array [n, dim]: uint8, int8, float32 or (files of ids) int32.
 
+    path    or FILE.hdf5:NAME, a dataset of an HDF5 file.
     format  idx, fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, f16bin or text (CSV, TSV, GloVe's); None: by name
             and content. Any of them may be gzipped.
     """

@@ -14,9 +14,8 @@ static const struct {
     size_t n;
     const char *what, *hint; /* %s: the file's name */
 } magics[] = {
-    {"\x89HDF\r\n", 6, "an HDF5 file",
-     PYTHON("import h5py; n.save('base.npy', n.float32(h5py.File('%s')['train']))") "; queries are "
-                                                                                    "in 'test'"},
+    {"\x89HDF\r\n", 6, "an HDF5 file, with several datasets",
+     "name one: %s:train is ann-benchmarks' base, :test its queries"},
     {"PK\3\4", 4, "a zip file (.npz)", "rename %s to .npz"},
     {"NLSHKNN", 7, "a graph file of nlsh", "name the file of vectors; --gt takes %s"},
     {"\x89NLSH\r\n\x1a", 8, "an index of nlsh", "name the file of vectors; -i takes %s"},

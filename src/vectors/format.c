@@ -9,6 +9,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "vectors/hdf5.h"
 #include "vectors/parse.h"
 
 static const struct {
@@ -18,7 +19,7 @@ static const struct {
     {NLSH_FORMAT_IDX, "idx"},       {NLSH_FORMAT_FVECS, "fvecs"}, {NLSH_FORMAT_BVECS, "bvecs"},
     {NLSH_FORMAT_IVECS, "ivecs"},   {NLSH_FORMAT_NPY, "npy"},     {NLSH_FORMAT_FBIN, "fbin"},
     {NLSH_FORMAT_U8BIN, "u8bin"},   {NLSH_FORMAT_I8BIN, "i8bin"}, {NLSH_FORMAT_IBIN, "ibin"},
-    {NLSH_FORMAT_F16BIN, "f16bin"}, {NLSH_FORMAT_TEXT, "text"},
+    {NLSH_FORMAT_F16BIN, "f16bin"}, {NLSH_FORMAT_TEXT, "text"},   {NLSH_FORMAT_HDF5, "hdf5"},
 };
 #define N_FORMATS (sizeof formats / sizeof formats[0])
 
@@ -61,11 +62,13 @@ static size_t without_crop(const char *path, size_t length)
 enum nlsh_format nlsh__format_of_path(const char *path)
 {
     size_t length = strlen(path);
+    if (nlsh__hdf5_named(path)) return NLSH_FORMAT_HDF5;
     if (nlsh__path_is_gz(path)) length -= 3;
     length = without_crop(path, length);
     if (ends_with(path, length, "-ubyte")) return NLSH_FORMAT_IDX; /* train-images-idx3-ubyte */
     for (size_t i = 0; i < N_FORMATS; i++) {
         size_t n = strlen(formats[i].name);
+        if (formats[i].format == NLSH_FORMAT_HDF5) continue; /* which dataset must be said */
         if (length > n && path[length - n - 1] == '.' && ends_with(path, length, formats[i].name))
             return formats[i].format;
     }

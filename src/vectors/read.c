@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "vectors/hdf5.h"
 #include "vectors/large.h"
 #include "vectors/parse.h"
 #include "vectors/settle.h"
@@ -330,6 +331,7 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
     struct nlsh__foreign other;
     enum nlsh_format wanted = format != NLSH_FORMAT_AUTO ? format : nlsh__format_of_path(name);
     enum nlsh__packing packing;
+    if (wanted == NLSH_FORMAT_HDF5) wanted = NLSH_FORMAT_AUTO; /* without a dataset's name */
     int by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
     memset(out, 0, sizeof *out);
     if (size == 0)
@@ -375,8 +377,13 @@ enum nlsh_status nlsh__vectors_read_with(const char *path, enum nlsh_format form
     *out = NULL;
     if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
     NLSH_TRY(nlsh__calloc(&vectors, 1, sizeof *vectors, error));
-    NLSH_TRY(nlsh__map_open(path, &map, error));
-    NLSH_TRY(nlsh__vectors_parse(map.data, map.size, path, format, run, vectors, error));
+    if (nlsh__hdf5_named(path)) {
+        NLSH_TRY(nlsh__hdf5_read(path, vectors, error));
+        NLSH_TRY(check_finite(path, &vectors->matrix, error));
+    } else {
+        NLSH_TRY(nlsh__map_open(path, &map, error));
+        NLSH_TRY(nlsh__vectors_parse(map.data, map.size, path, format, run, vectors, error));
+    }
     *out = vectors;
     vectors = NULL;
 out:

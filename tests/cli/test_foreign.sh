@@ -10,9 +10,8 @@ if command -v python3 >/dev/null; then
     mkdir shim
     printf '#!/bin/sh\nexec "%s" -c "import ast, sys; ast.parse(sys.argv[1])" "$2"\n' "$real" >shim/python3
     chmod +x shim/python3
-    printf '\211HDF\r\n\032\n' >a.hdf5
     printf 'PAR1\000\000' >a.parquet
-    for file in a.hdf5 a.parquet; do
+    for file in a.parquet; do
         run 65 convert $file x.fvecs
         sed -n 's/^hint: //p' err | sed 's/; queries are.*//' >command
         has command "$file" 'base.npy'

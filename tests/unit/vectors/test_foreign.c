@@ -27,8 +27,8 @@ static void expect(const char *name, const void *bytes, size_t size, const char 
 static void each_kind_has_its_line(void **state)
 {
     (void)state;
-    expect("a.h5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", "['train']");
-    expect("a.hdf5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", "h5py");
+    expect("a.h5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", "a.h5:train");
+    expect("a.hdf5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", ":test");
     expect("a.fbin", "PK\3\4\0\0\0\0\0\0\0\0\0", 13, "npz", "rename");
     expect("a.parquet", "PAR1\0\0\0\0\0\0", 10, "Parquet", "read_parquet");
     expect("a.fbin.zst", "\x28\xb5\x2f\xfd\x04\x00\x00", 7, "zstd", "zstd -d a.fbin.zst");

@@ -636,7 +636,7 @@ static void files_on_disk(void **state)
 static void format_names(void **state)
 {
     (void)state;
-    for (int f = NLSH_FORMAT_IDX; f <= NLSH_FORMAT_TEXT; f++)
+    for (int f = NLSH_FORMAT_IDX; f <= NLSH_FORMAT_HDF5; f++)
         assert_int_equal(nlsh_format_from_name(nlsh_format_name((enum nlsh_format)f)), f);
     assert_int_equal(nlsh_format_from_name("auto"), NLSH_FORMAT_AUTO);
     assert_int_equal(nlsh_format_from_name("fvec"), NLSH_FORMAT_AUTO);
@@ -647,6 +647,9 @@ static void format_names(void **state)
     assert_int_equal(nlsh__format_of_path("glove.6B.100d.txt"), NLSH_FORMAT_TEXT);
     assert_int_equal(nlsh__format_of_path("wiki.vec.gz"), NLSH_FORMAT_TEXT);
     assert_int_equal(nlsh__format_of_path("A.CSV"), NLSH_FORMAT_TEXT);
+    assert_int_equal(nlsh__format_of_path("a.hdf5:train"), NLSH_FORMAT_HDF5);
+    assert_int_equal(nlsh__format_of_path("b/a.h5:x"), NLSH_FORMAT_HDF5);
+    assert_int_equal(nlsh__format_of_path("a:b.npy"), NLSH_FORMAT_NPY);
     assert_int_equal(nlsh__format_of_path(""), NLSH_FORMAT_AUTO);
     assert_int_equal(nlsh__format_of_path("base.1B.u8bin.crop_nb_10000000"), NLSH_FORMAT_U8BIN);
     assert_int_equal(nlsh__format_of_path("base.fbin.crop_nb_1.gz"), NLSH_FORMAT_FBIN);
