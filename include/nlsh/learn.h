@@ -162,8 +162,8 @@ nlsh_ground_truth(const struct nlsh_matrix *base, const struct nlsh_matrix *quer
                   struct nlsh_neighbors *out, struct nlsh_error *error);
 
 /* The graph file of docs/formats.md, or, by its ending, ids alone as .ivecs, .ibin or .npy. Reading also takes
- * big-ann's ground truth and .npy of 64 bits, whatever their names. NLSH_E_ARG, NLSH_E_CANT_CREATE;
- * NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
+ * big-ann's ground truth and .npy of 64 bits, whatever their names, and FILE.hdf5:neighbors. NLSH_E_ARG,
+ * NLSH_E_CANT_CREATE; NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_neighbors_write(const char *path,
                                                              const struct nlsh_neighbors *neighbors,
                                                              struct nlsh_error *error);

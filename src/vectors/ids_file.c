@@ -75,6 +75,15 @@ out:
     return status;
 }
 
+enum nlsh_status nlsh__ids_of_matrix(const char *name, const struct nlsh_matrix *ids,
+                                     struct nlsh_neighbors *out, struct nlsh_error *error)
+{
+    if (ids->type != NLSH_I32)
+        return nlsh__fail(error, NLSH_E_DATA, "name the ids: ann-benchmarks calls them neighbors",
+                          "%s: values of type %s are no ids", name, nlsh__type_name(ids->type));
+    return take_ids(name, ids->data, ids->n_rows, ids->dim, 4, 1, out, error);
+}
+
 int nlsh__ids_parse(const uint8_t *bytes, size_t size, const char *name, struct nlsh_neighbors *out,
                     enum nlsh_status *status, struct nlsh_error *error)
 {

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/sized.h"
+#include "vectors/hdf5.h"
 #include "vectors/parse.h"
 
 #define MAGIC "NLSHKNN"
@@ -161,6 +162,18 @@ static enum nlsh_status read_any(const char *path, struct nlsh_neighbors *out,
     return status;
 }
 
+/* FILE.hdf5:neighbors. */
+static enum nlsh_status read_hdf5(const char *path, struct nlsh_neighbors *out,
+                                  struct nlsh_error *error)
+{
+    struct nlsh_vectors ids = {.memory = NULL};
+    enum nlsh_status status = nlsh__hdf5_read(path, &ids, error);
+    if (status == NLSH_OK) status = nlsh__ids_of_matrix(path, &ids.matrix, out, error);
+    nlsh__vectors_clear(&ids);
+    if (status != NLSH_OK) nlsh_neighbors_free(out);
+    return status;
+}
+
 enum nlsh_status nlsh_neighbors_read(const char *path, struct nlsh_neighbors *out,
                                      struct nlsh_error *error)
 {
@@ -170,7 +183,9 @@ enum nlsh_status nlsh_neighbors_read(const char *path, struct nlsh_neighbors *ou
     if (out == NULL || path == NULL)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s is NULL", out == NULL ? "out" : "path");
     enum nlsh_status status = nlsh__answer_check(out, "nlsh_neighbors", error);
-    if (status == NLSH_OK) status = read_any(path, &ours, error);
+    if (status == NLSH_OK)
+        status =
+            nlsh__hdf5_named(path) ? read_hdf5(path, &ours, error) : read_any(path, &ours, error);
     if (status == NLSH_OK) nlsh__answer_give(out, &ours, sizeof ours);
     return status;
 }

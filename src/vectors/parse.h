@@ -105,6 +105,10 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
 int nlsh__ids_parse(const uint8_t *bytes, size_t size, const char *name, struct nlsh_neighbors *out,
                     enum nlsh_status *status, struct nlsh_error *error);
 
+/* The same of ids that stand in a matrix without gaps. */
+enum nlsh_status nlsh__ids_of_matrix(const char *name, const struct nlsh_matrix *ids,
+                                     struct nlsh_neighbors *out, struct nlsh_error *error);
+
 /* Neighbours in memory: the graph file of docs/formats.md, or other programs' ids; out is
  * overwritten but for its struct_size. */
 enum nlsh_status nlsh__neighbors_parse(const uint8_t *bytes, size_t size, const char *name,

@@ -83,6 +83,27 @@ for gt in gt.npy gt.ibin GT_20; do
     ok "$gt gives the same curve" cmp got.csv expected.csv
 done
 
+# An HDF5 file as ann-benchmarks has it, where there are h5py and libhdf5.
+cat >h5.py <<'END'
+import h5py, numpy as n
+def rows(name):
+    return n.fromfile(name, "u1")[8:].reshape(-1, 16).astype("f4")
+with h5py.File("a.hdf5", "w") as f:
+    f["train"], f["test"] = rows("base.u8bin"), rows("query.u8bin")
+    f["neighbors"] = n.fromfile("gt.ivecs", "i4").reshape(20, 11)[:, 1:]
+END
+if /usr/bin/python3 h5.py 2>/dev/null; then
+    run 0 convert a.hdf5:train h5.u8bin -q
+    ok 'the base of an HDF5 file' cmp h5.u8bin base.u8bin
+    run 0 evaluate -i small.nlsh -q a.hdf5:test --gt a.hdf5:neighbors --csv got.csv
+    ok 'its queries and neighbours give the same curve' cmp got.csv expected.csv
+    run 65 evaluate -i small.nlsh -q a.hdf5:test --gt a.hdf5:train
+    has err 'no ids' 'neighbors'
+    run 65 convert a.hdf5 h5.u8bin
+    has err 'a.hdf5:train'
+    run 66 convert b.hdf5:train h5.u8bin
+fi
+
 # Ground truth that counts from 1, of other vectors, or by another metric is refused. An ivecs row is
 # here 1 + 10 words.
 plus_1()
