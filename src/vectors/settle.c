@@ -18,20 +18,17 @@ static void swap(void *memory, size_t n, size_t size)
         for (size_t i = 0; i < n; i++) doubles[i] = __builtin_bswap64(doubles[i]);
 }
 
-/* Rows and columns in blocks, so that what is read and what is written both stay in the first cache. */
-#define TRANSPOSE(type)                                                                            \
-    static void transpose_##type(const type *in, size_t n_rows, size_t dim, type *out)             \
-    {                                                                                              \
-        for (size_t row = 0; row < n_rows; row += BLOCK)                                           \
-            for (size_t d = 0; d < dim; d++)                                                       \
-                for (size_t i = row; i < n_rows && i < row + BLOCK; i++)                           \
-                    out[i * dim + d] = in[d * n_rows + i];                                         \
-    }
-#define BLOCK 16
-TRANSPOSE(uint8_t)
-TRANSPOSE(uint16_t)
-TRANSPOSE(uint32_t)
-TRANSPOSE(uint64_t)
+/* Rows and columns in blocks, so that what is read and what is written both stay in the first cache. size is
+ * constant where this is called, and memcpy() one move. */
+static inline void transpose(const uint8_t *in, size_t n_rows, size_t dim, size_t size,
+                             uint8_t *out)
+{
+    enum { BLOCK = 16 };
+    for (size_t row = 0; row < n_rows; row += BLOCK)
+        for (size_t d = 0; d < dim; d++)
+            for (size_t i = row; i < n_rows && i < row + BLOCK; i++)
+                memcpy(out + (i * dim + d) * size, in + (d * n_rows + i) * size, size);
+}
 
 /* Columns one behind the other, numpy's Fortran order, to rows. */
 static enum nlsh_status to_rows(const struct nlsh__layout *l, void **memory,
@@ -41,10 +38,10 @@ static enum nlsh_status to_rows(const struct nlsh__layout *l, void **memory,
     enum nlsh_status status = nlsh__alloc_large(&rows, l->n_rows, l->row_bytes, error);
     if (status != NLSH_OK) return status;
     switch (nlsh__type_size(l->type)) {
-    case 1: transpose_uint8_t(*memory, l->n_rows, l->dim, rows); break;
-    case 2: transpose_uint16_t(*memory, l->n_rows, l->dim, rows); break;
-    case 4: transpose_uint32_t(*memory, l->n_rows, l->dim, rows); break;
-    default: transpose_uint64_t(*memory, l->n_rows, l->dim, rows); break;
+    case 1: transpose(*memory, l->n_rows, l->dim, 1, rows); break;
+    case 2: transpose(*memory, l->n_rows, l->dim, 2, rows); break;
+    case 4: transpose(*memory, l->n_rows, l->dim, 4, rows); break;
+    default: transpose(*memory, l->n_rows, l->dim, 8, rows); break;
     }
     nlsh__free(*memory);
     *memory = rows;
