@@ -270,7 +270,7 @@ void run_init(const struct args *args, struct nlsh_run *run)
     if (args_has(args, "threads") && args_given(args, "threads")) {
         run->n_threads = args_count(args, "threads");
     }
-    if (args_given(args, "no-cache")) {
+    if (!args_has(args, "no-cache") || args_given(args, "no-cache")) {
         run->cache_dir = NULL;
     } else if (args_given(args, "cache")) {
         run->cache_dir = args_text(args, "cache");

@@ -38,7 +38,9 @@ foreach(source ${unit_tests})
 endforeach()
 
 # Files of older versions of the format answer the same whatever the kernels.
-target_compile_definitions(index_test_golden PRIVATE GOLDEN="${PROJECT_SOURCE_DIR}/tests/golden")
+foreach(name index_test_golden make_test_recalibrate)
+  target_compile_definitions(${name} PRIVATE GOLDEN="${PROJECT_SOURCE_DIR}/tests/golden")
+endforeach()
 add_test(NAME unit/index/test_golden_scalar COMMAND index_test_golden)
 set_tests_properties(unit/index/test_golden_scalar PROPERTIES LABELS unit TIMEOUT 600
                      ENVIRONMENT "${environment};NLSH_CPU=scalar")

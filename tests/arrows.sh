@@ -24,7 +24,7 @@ allowed() {
     router/train) echo base kernels linalg router ;;
     codes/make) echo base kernels linalg codes router/router.h ;;
     evaluate) echo base vectors/vectors.h ;;
-    measure) echo base kernels vectors linalg graph router promise codes codes/make search \
+    measure) echo base kernels vectors linalg graph router promise codes codes/make index search \
         evaluate ;;
     make) echo base kernels vectors linalg cache graph partition router router/train promise \
         codes codes/make index search evaluate measure ;;

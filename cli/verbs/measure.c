@@ -57,6 +57,45 @@ const struct verb verb_evaluate = {
     .flags = evaluate_flags,
 };
 
+static const struct flag *const calibrate_flags[] = {
+    &flag_queries,
+    &(const struct flag){.name = "i",
+                         .kind = FLAG_IN,
+                         .needed = true,
+                         .argument = "INDEX",
+                         .help = "index file; it gets new promises, unless -o names another"},
+    &(const struct flag){.name = "o",
+                         .kind = FLAG_OUT,
+                         .argument = "FILE",
+                         .help = "index file to write; INDEX then stays as it is"},
+    &flag_type,
+    &flag_input_format,
+    &flag_threads,
+    &flag_progress,
+    &flag_quiet_long,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_calibrate = {
+    .name = "calibrate",
+    .summary = "promise recall for queries like those of a sample",
+    .usage = "-i INDEX -q SAMPLE [flags]",
+    .description =
+        "An index promises the recall that --recall asks for, measured on vectors of its own base. "
+        "Queries from elsewhere may reach less. This measures anew with a sample of them, some "
+        "hundreds, and writes what it takes into the index; nothing is trained. The index is "
+        "replaced whole or not at all, and may be searched meanwhile.\n"
+        "What is promised then is promised for queries like the sample. The sample should not hold "
+        "vectors of the base: they find themselves.",
+    .examples = {{"in place", "nlsh calibrate -i my.nlsh -q sample.fvecs"},
+                 {"into another file",
+                  "nlsh calibrate -i my.nlsh -q sample.fvecs -o my-photos.nlsh"}},
+    .run = cmd_calibrate,
+    .flags = calibrate_flags,
+};
+
 static const struct flag *const bench_flags[] = {
     &flag_base,
     &flag_queries,

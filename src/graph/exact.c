@@ -124,8 +124,7 @@ static void merge_u8(const struct exact *e, struct scratch *s, size_t first, siz
         if (s->hits.n[q] == 0) continue;
         for (size_t h = 0; h < s->hits.n[q]; h++) {
             if (e->exclude_self && ids[h] == first + q) continue;
-            nlsh__topk_insert(keys, e->keep,
-                              nlsh__key_u32((uint32_t)(scores[h] + norms[q]), ids[h]));
+            nlsh__topk_push(keys, e->keep, nlsh__key_u32((uint32_t)(scores[h] + norms[q]), ids[h]));
         }
         s->hits.n[q] = 0;
         uint64_t worst = keys[e->keep - 1];
@@ -149,13 +148,15 @@ static void block_u8(const struct exact *e, struct scratch *s, size_t first, siz
         kernels->panel_u8(&e->panel_u8, g, n_groups, s->queries, n, s->thresholds.i32, &s->hits);
         merge_u8(e, s, first, n, norms);
     }
-    for (size_t q = 0; q < n; q++)
+    for (size_t q = 0; q < n; q++) {
+        nlsh__topk_sort(s->keys + q * e->keep, e->keep);
         for (size_t i = 0; i < e->k; i++) {
             uint64_t key = s->keys[q * e->keep + i];
             e->out->ids[(first + q) * e->k + i] = (uint32_t)key;
             e->out->l2sq[(first + q) * e->k + i] =
                 key == UINT64_MAX ? INFINITY : (float)(uint32_t)(key >> 32);
         }
+    }
 }
 
 /* ---- floats ---------------------------------------------------------------------------------- */
@@ -169,7 +170,7 @@ static void merge_f32(const struct exact *e, struct scratch *s, size_t first, si
         if (s->hits.n[q] == 0) continue;
         for (size_t h = 0; h < s->hits.n[q]; h++) {
             if (e->exclude_self && ids[h] == first + q) continue;
-            nlsh__topk_insert(keys, e->keep, nlsh__key_u32(nlsh__ordered_f32(scores[h]), ids[h]));
+            nlsh__topk_push(keys, e->keep, nlsh__key_u32(nlsh__ordered_f32(scores[h]), ids[h]));
         }
         s->hits.n[q] = 0;
         uint64_t worst = keys[e->keep - 1];
@@ -264,11 +265,12 @@ static void measure_f32(const struct exact *e, struct scratch *s, size_t first,
             const uint32_t *ids = s->hits.ids + i * s->hits.capacity;
             for (size_t h = 0; h < s->hits.n[i]; h++)
                 if (!e->exclude_self || ids[h] != first + again[i])
-                    nlsh__topk_insert(s->keys + again[i] * e->keep, e->keep,
-                                      direct_key(e, first + again[i], ids[h]));
+                    nlsh__topk_push(s->keys + again[i] * e->keep, e->keep,
+                                    direct_key(e, first + again[i], ids[h]));
             s->hits.n[i] = 0;
         }
     }
+    for (size_t i = 0; i < n; i++) nlsh__topk_sort(s->keys + again[i] * e->keep, e->keep);
 }
 
 static void block_f32(const struct exact *e, struct scratch *s, size_t first, size_t n)
@@ -291,6 +293,7 @@ static void block_f32(const struct exact *e, struct scratch *s, size_t first, si
     for (size_t q = 0; q < n; q++) {
         uint64_t *keys = s->keys + q * e->keep;
         uint64_t last = keys[e->keep - 1];
+        nlsh__topk_sort(keys, e->keep);
         rerank_f32(e, keys, first + q);
         if (last == UINT64_MAX || e->keep == e->most) continue; /* nothing was left out */
         s->thresholds.f32[q] = reach_f32(e, (float *)s->queries + q * dim, keys);

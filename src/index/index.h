@@ -8,6 +8,8 @@
 #include "base/file.h"
 #include "codes/leaves.h"
 #include "nlsh/nlsh.h"
+#include "promise/efforts.h"
+#include "promise/margins.h"
 #include "promise/targets.h"
 
 /* Frozen: they stand in files. A reader skips sections that it does not know. */
@@ -27,8 +29,9 @@ enum nlsh__section_kind {
     NLSH__SECTION_SEGMENT = 13,    /* struct nlsh__segment_meta; absent in format 2; of a segment */
     NLSH__SECTION_KEYS = 14,       /* u64[n_rows] by row; absent: row numbers; of a segment */
     NLSH__SECTION_TOMBSTONES =
-        15,                    /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
-    NLSH__SECTION_MARGINS = 16 /* struct nlsh__margins_header and its tables */
+        15,                     /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
+    NLSH__SECTION_MARGINS = 16, /* struct nlsh__margins_header and its tables */
+    NLSH__SECTION_EFFORTS = 17  /* struct nlsh__efforts_header and its tables */
 };
 
 /* Little-endian, no padding. */
@@ -66,6 +69,16 @@ struct nlsh__targets_header {
     uint8_t reserved[60];
 };
 
+/* What a search does for which recall@k. Behind it, from byte 64 on, n pairs u32 (k, n_points), zeros up to a
+ * multiple of 64, and then n_points of struct nlsh__effort_point for each k, table by table. */
+struct nlsh__efforts_header {
+    uint32_t n;         /* tables */
+    uint32_t n_queries; /* that they were measured on */
+    uint32_t
+        sampled; /* 0: on rows that were held out; 1: on queries that nlsh calibrate was given */
+    uint8_t reserved[52];
+};
+
 /* How far scores may be off. Behind it, each padded to 64 bytes: of rows k u32 [n_row_ks], loss f32
  * [n_row_losses], margin f32 [n_row_ks][n_row_losses]; the same of leaves. */
 struct nlsh__margins_header {
@@ -86,6 +99,16 @@ struct nlsh__section_data {
 /* Writes sections (in the given order) as an index file. NLSH_E_CANT_CREATE and its like. */
 enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
                                    size_t n_sections, struct nlsh_error *error);
+
+/*
+ * nlsh__index_try() - the same file, opened and handed to use() and then removed: an index is asked before it
+ * stands. It lies beside its target as long as use() runs. Statuses are writing's, opening's and use()'s.
+ */
+typedef enum nlsh_status nlsh__index_use_fn(void *user, const struct nlsh_index *index,
+                                            struct nlsh_error *error);
+enum nlsh_status nlsh__index_try(const char *path, const struct nlsh__section_data *sections,
+                                 size_t n_sections, nlsh__index_use_fn *use, void *user,
+                                 struct nlsh_error *error);
 
 /* Rows that were written together. Pointers into the map, checked. */
 struct nlsh__segment {
@@ -115,6 +138,9 @@ struct nlsh_index {
     struct nlsh__router *router;
     struct nlsh__targets targets;
     struct nlsh__target_table *target_tables; /* what targets views */
+    struct nlsh__efforts efforts;             /* n 0 in files of before: then targets serve */
+    struct nlsh__effort_table *effort_tables;
+    struct nlsh__efforts_header efforts_header;
     struct nlsh__margins row_margins, leaf_margins;
     float leaf_slope;
     struct nlsh__segment *segments;

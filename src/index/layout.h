@@ -49,10 +49,12 @@ _Static_assert(sizeof(struct nlsh__meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__segment_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__efforts_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__effort_point) == 16, "no padding");
 _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 
 /* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 17
+#define NLSH__N_KNOWN 18
 
 struct nlsh__known_section {
     const char *name;
@@ -128,7 +130,7 @@ enum nlsh_status nlsh__section_blob(const struct nlsh_index *index,
                                     enum nlsh__section_kind kind, size_t segment, const void **out,
                                     size_t *size, unsigned *version, struct nlsh_error *error);
 
-/* Into index: meta, metric and settings; targets and margins; the i-th segment, behind the router. */
+/* Into index: meta, metric and settings; targets, efforts and margins; the i-th segment, behind the router. */
 enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__sections *sections,
                                  struct nlsh_error *error);
 enum nlsh_status nlsh__take_promises(struct nlsh_index *index,

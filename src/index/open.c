@@ -289,6 +289,7 @@ void nlsh_index_close(struct nlsh_index *index)
     if (!index->borrowed) nlsh__map_close(&index->map);
     nlsh__map_close(&index->resident);
     nlsh__free(index->target_tables);
+    nlsh__free(index->effort_tables);
     nlsh__free(index->weights);
     nlsh__free(index->group_weights);
     nlsh__free(index->path);

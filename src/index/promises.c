@@ -1,7 +1,7 @@
 /*
- * promises.c - what was measured when the index was made, from the file: which threshold reaches which
- * recall (targets), and how far scores may be off (margins). Tables of any length; format 2 had short ones
- * in other places.
+ * promises.c - what was measured when the index was made, from the file: what a search does for which recall
+ * (efforts; in older files which threshold reaches which, targets), and how far scores may be off (margins).
+ * Tables of any length; format 2 had short ones in other places.
  */
 #include <string.h>
 
@@ -32,28 +32,34 @@ struct targets_header_0 {
 _Static_assert(sizeof(struct targets_header_0) == 64, "no padding");
 
 /* The lists of k and of n_points, stride u32 apart, and where the points begin. */
-struct target_lists {
+struct table_lists {
     const uint32_t *k, *n_points;
     size_t n, stride, points_at;
 };
 
-static enum nlsh_status find_lists(const struct nlsh_index *index, const void *bytes, size_t size,
-                                   unsigned version, struct target_lists *out,
+/* Behind a header of 64 bytes whose first word says how many. */
+static enum nlsh_status find_lists(const struct nlsh_index *index, const char *section,
+                                   const void *bytes, size_t size, struct table_lists *out,
                                    struct nlsh_error *error)
 {
     const uint32_t *words = bytes;
     size_t header = sizeof(struct nlsh__targets_header);
-    if (size < header) return damaged(index, "targets", "it is truncated", error);
-    if (version == 0) {
-        const struct targets_header_0 *h = bytes;
-        *out = (struct target_lists){h->k, h->n_points, h->n, 1, header};
-        if (h->n > OLD_TABLES) return damaged(index, "targets", "too many tables", error);
-        return NLSH_OK;
-    }
+    if (size < header) return damaged(index, section, "it is truncated", error);
     size_t n = words[0];
-    if (n > (size - header) / 8) return damaged(index, "targets", "too many tables", error);
-    *out = (struct target_lists){words + header / 4, words + header / 4 + 1, n, 2,
-                                 header + (n * 8 + 63) / 64 * 64};
+    if (n > (size - header) / 8) return damaged(index, section, "too many tables", error);
+    *out = (struct table_lists){words + header / 4, words + header / 4 + 1, n, 2,
+                                header + (n * 8 + 63) / 64 * 64};
+    return NLSH_OK;
+}
+
+static enum nlsh_status find_old_lists(const struct nlsh_index *index, const void *bytes,
+                                       size_t size, struct table_lists *out,
+                                       struct nlsh_error *error)
+{
+    const struct targets_header_0 *h = bytes;
+    if (size < sizeof *h) return damaged(index, "targets", "it is truncated", error);
+    if (h->n > OLD_TABLES) return damaged(index, "targets", "too many tables", error);
+    *out = (struct table_lists){h->k, h->n_points, h->n, 1, sizeof *h};
     return NLSH_OK;
 }
 
@@ -61,8 +67,11 @@ static enum nlsh_status take_targets(struct nlsh_index *index, const void *bytes
                                      unsigned version, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct target_lists lists = {.n = 0};
-    NLSH_TRY(find_lists(index, bytes, size, version, &lists, error));
+    struct table_lists lists = {.n = 0};
+    if (version == 0)
+        NLSH_TRY(find_old_lists(index, bytes, size, &lists, error));
+    else
+        NLSH_TRY(find_lists(index, "targets", bytes, size, &lists, error));
     NLSH_TRY(nlsh__alloc(&index->target_tables, lists.n, sizeof *index->target_tables, error));
     index->targets = (struct nlsh__targets){lists.n, index->target_tables};
     uint64_t at = lists.points_at;
@@ -86,6 +95,43 @@ static enum nlsh_status take_targets(struct nlsh_index *index, const void *bytes
     }
     if (at != size)
         return damaged(index, "targets", "its length does not agree with its header", error);
+out:
+    return status;
+}
+
+/* ---- efforts --------------------------------------------------------------------------------- */
+
+static enum nlsh_status take_efforts(struct nlsh_index *index, const void *bytes, size_t size,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct table_lists lists;
+    NLSH_TRY(find_lists(index, "efforts", bytes, size, &lists, error));
+    memcpy(&index->efforts_header, bytes, sizeof index->efforts_header);
+    NLSH_TRY(nlsh__alloc(&index->effort_tables, lists.n, sizeof *index->effort_tables, error));
+    index->efforts = (struct nlsh__efforts){lists.n, index->effort_tables};
+    uint64_t at = lists.points_at;
+    for (size_t i = 0; i < lists.n; i++) {
+        struct nlsh__effort_table *t = &index->effort_tables[i];
+        *t =
+            (struct nlsh__effort_table){lists.k[i * lists.stride], lists.n_points[i * lists.stride],
+                                        (const void *)((const char *)bytes + (at < size ? at : 0))};
+        if (t->k == 0 || t->n_points == 0 || (i > 0 && t->k <= t[-1].k))
+            return damaged(index, "efforts", "a table's header is out of range or order", error);
+        at += (uint64_t)t->n_points * sizeof *t->points;
+        if (at > size)
+            return damaged(index, "efforts", "its length does not agree with its header", error);
+        size_t wrong = nlsh__efforts_wrong(t);
+        if (wrong < t->n_points)
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: effort %zu of k = %zu (recall %g, threshold %g, margins %g and "
+                              "%g) is out of range or order",
+                              index->path, wrong, t->k, (double)t->points[wrong].recall,
+                              (double)t->points[wrong].threshold, (double)t->points[wrong].margin,
+                              (double)t->points[wrong].leaf_margin);
+    }
+    if (at != size)
+        return damaged(index, "efforts", "its length does not agree with its header", error);
 out:
     return status;
 }
@@ -139,7 +185,7 @@ out:
     return status;
 }
 
-/* ---- both ------------------------------------------------------------------------------------ */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
                                      const struct nlsh__sections *sections,
@@ -152,6 +198,9 @@ enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
     NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_TARGETS, 0, &bytes, &size, &version,
                                 error));
     if (bytes != NULL) NLSH_TRY(take_targets(index, bytes, size, version, error));
+    NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_EFFORTS, 0, &bytes, &size, &version,
+                                error));
+    if (bytes != NULL) NLSH_TRY(take_efforts(index, bytes, size, error));
     NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_MARGINS, 0, &bytes, &size, &version,
                                 error));
     if (bytes != NULL) NLSH_TRY(take_margins(index, bytes, size, error));

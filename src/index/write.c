@@ -62,35 +62,60 @@ static enum nlsh_status check_sections(const struct nlsh__section_data *sections
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
-                                   size_t n_sections, struct nlsh_error *error)
+/* A whole index file, but not in its place yet. Freed by the caller in any case. */
+static enum nlsh_status write_all(const char *path, const struct nlsh__section_data *sections,
+                                  size_t n_sections, struct nlsh__output **output,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__output *output = NULL;
     struct nlsh__index_entry *entries = NULL;
     struct nlsh__index_header header = {.version = NLSH__INDEX_VERSION,
                                         .oldest_reader = NLSH__INDEX_OLDEST_READER,
                                         .n_sections = (uint32_t)n_sections};
     NLSH_TRY(check_sections(sections, n_sections, error));
     NLSH_TRY(nlsh__calloc(&entries, n_sections, sizeof *entries, error));
-    NLSH_TRY(nlsh__output_open_file(path, &output, error));
+    NLSH_TRY(nlsh__output_open_file(path, output, error));
     /* entries and the header's magic are zero as yet */
-    NLSH_TRY(nlsh__output_write(output, &(struct nlsh__index_header){.version = 0}, sizeof header,
+    NLSH_TRY(nlsh__output_write(*output, &(struct nlsh__index_header){.version = 0}, sizeof header,
                                 error));
-    NLSH_TRY(nlsh__output_write(output, entries, n_sections * sizeof *entries, error));
+    NLSH_TRY(nlsh__output_write(*output, entries, n_sections * sizeof *entries, error));
     for (size_t i = 0; i < n_sections; i++)
-        NLSH_TRY(write_section(output, &sections[i], &entries[i], error));
+        NLSH_TRY(write_section(*output, &sections[i], &entries[i], error));
 
     memcpy(header.magic, NLSH__INDEX_MAGIC, sizeof header.magic);
-    header.file_size = nlsh__output_offset(output);
+    header.file_size = nlsh__output_offset(*output);
     header.checksum = nlsh__index_checksum(&header, entries);
     NLSH_TRY(
-        nlsh__output_patch(output, sizeof header, entries, n_sections * sizeof *entries, error));
-    NLSH_TRY(nlsh__output_patch(output, 0, &header, sizeof header, error));
-    status = nlsh__output_commit(output, error);
-    output = NULL;
+        nlsh__output_patch(*output, sizeof header, entries, n_sections * sizeof *entries, error));
+    NLSH_TRY(nlsh__output_patch(*output, 0, &header, sizeof header, error));
 out:
-    nlsh__output_abort(output);
     nlsh__free(entries);
+    return status;
+}
+
+enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
+                                   size_t n_sections, struct nlsh_error *error)
+{
+    struct nlsh__output *output = NULL;
+    enum nlsh_status status = write_all(path, sections, n_sections, &output, error);
+    if (status == NLSH_OK) return nlsh__output_commit(output, error);
+    nlsh__output_abort(output);
+    return status;
+}
+
+enum nlsh_status nlsh__index_try(const char *path, const struct nlsh__section_data *sections,
+                                 size_t n_sections, nlsh__index_use_fn *use, void *user,
+                                 struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__output *output = NULL;
+    struct nlsh_index *index = NULL;
+    NLSH_TRY(write_all(path, sections, n_sections, &output, error));
+    const struct nlsh__source_of_index source = {.name = nlsh__output_temporary(output)};
+    NLSH_TRY(nlsh__index_load(&source, &index, error));
+    status = use(user, index, error);
+out:
+    nlsh_index_close(index);
+    nlsh__output_abort(output);
     return status;
 }

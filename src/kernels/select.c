@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "kernels/topk.h"
+
 enum { BINS = 256, FEW = 48 /* below this quickselect alone is quicker */ };
 
 static void quickselect(uint64_t *keys, size_t size, size_t n)
@@ -71,6 +73,23 @@ void nlsh__select_smallest(uint64_t *keys, size_t size, size_t n)
     if (n >= size || n == 0) return;
     if (size > FEW) size = front(keys, size, n);
     if (size > n) quickselect(keys, size, n);
+}
+
+/* The greatest goes to the front of what is left of the heap, which so shrinks from the front: descending, and
+ * then turned round. */
+void nlsh__topk_sort(uint64_t *keys, size_t k)
+{
+    if (k <= NLSH__TOPK_SORTED) return;
+    for (size_t done = 0; done + 1 < k; done++) {
+        uint64_t greatest = keys[k - 1], last = keys[done];
+        keys[done] = greatest;
+        nlsh__heap_replace(keys, k, k - done - 1, last);
+    }
+    for (size_t i = 0, j = k - 1; i < j; i++, j--) {
+        uint64_t t = keys[i];
+        keys[i] = keys[j];
+        keys[j] = t;
+    }
 }
 
 size_t nlsh__argmax(const float *values, size_t n)

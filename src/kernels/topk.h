@@ -1,8 +1,9 @@
 /*
  * topk.h - the k smallest of a stream of (score, id), ascending by score, then id.
  *
- * A sorted array with insertion: right for small k (10 to 100), where nearly every candidate
- * fails the one comparison with the worst kept.
+ * nlsh__topk_insert() keeps an array sorted: right for small k, where nearly every candidate fails the one
+ * comparison with the worst kept. nlsh__topk_push() does so too where k is small, and else keeps a heap; its
+ * callers end with nlsh__topk_sort(). With either the worst is keys[k - 1].
  */
 #ifndef NLSH_KERNELS_TOPK_H
 #define NLSH_KERNELS_TOPK_H
@@ -59,6 +60,35 @@ static inline void nlsh__topk_insert(uint64_t *keys, size_t k, uint64_t key)
     }
     keys[i] = key;
 }
+
+/* Up to so many, insertion is quicker. */
+#define NLSH__TOPK_SORTED ((size_t)64)
+
+/* Heap of size n that ends at keys[end - 1], its greatest: node i stands at keys[end - 1 - i]. Puts key in place
+ * of the greatest. */
+static inline void nlsh__heap_replace(uint64_t *keys, size_t end, size_t n, uint64_t key)
+{
+    uint64_t *root = keys + end - 1;
+    size_t i = 0;
+    for (size_t child = 1; child < n; child = 2 * i + 1) {
+        child += child + 1 < n && *(root - child - 1) > *(root - child);
+        if (*(root - child) <= key) break;
+        *(root - i) = *(root - child);
+        i = child;
+    }
+    *(root - i) = key;
+}
+
+static inline void nlsh__topk_push(uint64_t *keys, size_t k, uint64_t key)
+{
+    if (k <= NLSH__TOPK_SORTED)
+        nlsh__topk_insert(keys, k, key);
+    else if (key < keys[k - 1])
+        nlsh__heap_replace(keys, k, k, key);
+}
+
+/* Ascending; O(k log k). */
+void nlsh__topk_sort(uint64_t *keys, size_t k);
 
 static inline void nlsh__topk_clear(uint64_t *keys, size_t k)
 {

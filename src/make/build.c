@@ -19,6 +19,7 @@
 #include "graph/graph.h"
 #include "kernels/kernels.h"
 #include "make/cut.h"
+#include "make/folds.h"
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "make/stages.h"
@@ -95,27 +96,6 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
 
 /* ---- the stages ------------------------------------------------------------------------------ */
 
-/* By inner product a row's nearest in the space of distances are not what it would find as a query: the cut
- * takes the one graph, labels and calibration the other. *cut and *truth are owned; truth is empty but for
- * inner products. */
-static enum nlsh_status make_graphs(const struct given *g, const struct nlsh__job *job,
-                                    struct nlsh__neighbors *cut, struct nlsh__neighbors *truth,
-                                    int *from_cache, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    const struct nlsh_build_options *o = &g->options;
-    int inner = o->metric == NLSH_IP;
-    size_t k = nlsh__graph_k(o, g->data.matrix.n_rows);
-    NLSH_TRY(nlsh__stage_graph(
-        &g->space.rows, g->data.hash, inner ? " ip, augmented" : nlsh__space_name(o->metric),
-        inner ? NLSH_L2 : o->metric, o->graph, k, o->seed, job, cut, from_cache, error));
-    if (inner)
-        NLSH_TRY(nlsh__stage_graph(&g->data.matrix, g->data.hash, nlsh__space_name(NLSH_IP),
-                                   NLSH_IP, o->graph, k, o->seed, job, truth, from_cache, error));
-out:
-    return status;
-}
-
 static enum nlsh_status run_stages(const struct given *g, const char *path,
                                    const struct nlsh__job *job, struct nlsh_build_report *report,
                                    struct nlsh_error *error)
@@ -129,13 +109,15 @@ static enum nlsh_status run_stages(const struct given *g, const char *path,
     const struct nlsh__csr *whole;
     struct nlsh__learned learned = {.bucket_of = NULL};
     struct nlsh__learn_times times;
+    struct nlsh__evidence evidence;
     struct nlsh__written written;
     double start = nlsh__now();
     NLSH_TRY(nlsh__cut_check(&g->options, g->data.hash, rows->n_rows, job, error));
-    NLSH_TRY(make_graphs(g, job, &cut, &truth, &report->from_cache[NLSH_STAGE_GRAPH], error));
+    NLSH_TRY(nlsh__make_graphs(&g->options, &g->data, &g->space, job, &cut, &truth,
+                               &report->from_cache[NLSH_STAGE_GRAPH], error));
     report->seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     NLSH_TRY(nlsh__make_inputs(&g->space, rows, &g->options, job, &inputs, error));
-    NLSH_TRY(nlsh__hold_out(rows, &g->space, &g->options, job, &held, error));
+    NLSH_TRY(nlsh__hold_out(rows, &g->space, &g->options, NLSH__MOST_K, job, &held, error));
     const struct nlsh__ground ground = {
         .options = &g->options,
         .job = job,
@@ -146,10 +128,17 @@ static enum nlsh_status run_stages(const struct given *g, const char *path,
         .inputs = &inputs,
         .held = &held,
     };
+    int in_folds = nlsh__in_folds(&ground);
     NLSH_TRY(nlsh__learn(&ground, NULL, &learned, &times, error));
+    if (in_folds) {
+        start = nlsh__now();
+        NLSH_TRY(nlsh__cross_calibrate(&ground, &learned, path, &evidence, error));
+        times.train += nlsh__now() - start;
+    }
     NLSH_TRY(nlsh__ground_csr(&ground, &whole, error));
     start = nlsh__now();
-    NLSH_TRY(nlsh__write_index(&ground, &learned, g->options.keys, path, &written, error));
+    NLSH_TRY(nlsh__write_index(&ground, &learned, g->options.keys, in_folds ? &evidence : NULL,
+                               path, &written, error));
     report->seconds[NLSH_STAGE_WRITE] = nlsh__now() - start;
     report->seconds[NLSH_STAGE_PARTITION] = times.partition;
     report->seconds[NLSH_STAGE_TRAIN] = times.train;
@@ -157,7 +146,8 @@ static enum nlsh_status run_stages(const struct given *g, const char *path,
     report->partitioner = learned.partitioner;
     report->edge_cut = nlsh__edge_cut(whole, learned.bucket_of);
     report->loss = learned.loss;
-    report->held_out_candidates = learned.calibration.candidates_95;
+    report->held_out_candidates =
+        in_folds ? evidence.calibration.candidates_95 : learned.calibration.candidates_95;
     report->held_out_scanned = written.scanned;
 out:
     nlsh__learned_free(&learned);

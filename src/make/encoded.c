@@ -81,9 +81,11 @@ static enum nlsh_status try_codes(const struct nlsh__ground *g, const struct nls
     NLSH_TRY(nlsh__encode_rows(encode, g->job, &out->bytes, &out->size, error));
     NLSH_TRY(open_codes(g, l, encode, out->bytes, out->size, &codes, error));
     const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
-                                      g->held->n_held};
-    NLSH_TRY(nlsh__measure_rows(&of, measured_threshold(&l->calibration, 10, CODES_RECALL), g->job,
-                                &out->margins, error));
+                                      g->held->n_asked};
+    const float of_10 = measured_threshold(&l->calibration, 10, CODES_RECALL);
+    const float thresholds[NLSH__MARGIN_KS] = {
+        of_10, of_10, fminf(of_10, measured_threshold(&l->calibration, 100, CODES_RECALL))};
+    NLSH_TRY(nlsh__measure_rows(&of, thresholds, g->job, &out->margins, error));
 out:
     nlsh__codes_close(codes);
     if (status != NLSH_OK) nlsh__free(out->bytes);
@@ -166,7 +168,7 @@ static enum nlsh_status make_leaves(const struct nlsh__ground *g, const struct n
     NLSH_TRY(nlsh__leaves_open(out->leaves, out->leaves_size, NLSH__LEAVES_VERSION, codes,
                                encode->n_buckets, &leaves, error));
     const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
-                                      g->held->n_held};
+                                      g->held->n_asked};
     NLSH_TRY(nlsh__measure_leaves(&of, leaves, &g->held->truth, thresholds, g->job,
                                   &out->leaf_margins, error));
     double scanned = fmin(NLSH__GROUP * out->leaf_margins.scanned, c->candidates_95);

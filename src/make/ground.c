@@ -7,13 +7,15 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "graph/graph.h"
+#include "make/folds.h"
 #include "make/stages.h"
 
 enum {
     MOST_HELD = 5000, /* recall is then known to +-.002 */
     HELD_IN = 20,     /* one row in so many is held out */
+    ENOUGH_HELD = 1000,
+    ENOUGH_ASKED = 500, /* rows that margins are measured with */
     FEWEST_HELD = 10,
-    MOST_TRUTH_K = 100
 };
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
@@ -23,6 +25,25 @@ size_t nlsh__graph_k(const struct nlsh_build_options *o, size_t n)
     size_t k = o->knn > NLSH__TRUTH_K ? o->knn : NLSH__TRUTH_K;
     if (o->labels == NLSH_LABELS_SOFT && o->label_knn > k) k = o->label_knn;
     return k < n ? k : n - 1;
+}
+
+enum nlsh_status nlsh__make_graphs(const struct nlsh_build_options *o,
+                                   const struct nlsh__dataset *data,
+                                   const struct nlsh__space *space, const struct nlsh__job *job,
+                                   struct nlsh__neighbors *cut, struct nlsh__neighbors *truth,
+                                   int *from_cache, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    int inner = o->metric == NLSH_IP;
+    size_t k = nlsh__graph_k(o, data->matrix.n_rows);
+    NLSH_TRY(nlsh__stage_graph(
+        &space->rows, data->hash, inner ? " ip, augmented" : nlsh__space_name(o->metric),
+        inner ? NLSH_L2 : o->metric, o->graph, k, o->seed, job, cut, from_cache, error));
+    if (inner)
+        NLSH_TRY(nlsh__stage_graph(&data->matrix, data->hash, nlsh__space_name(NLSH_IP), NLSH_IP,
+                                   o->graph, k, o->seed, job, truth, from_cache, error));
+out:
+    return status;
 }
 
 enum nlsh_status nlsh__ground_csr(const struct nlsh__ground *g, const struct nlsh__csr **out,
@@ -102,12 +123,24 @@ void nlsh__inputs_free(struct nlsh__inputs *in)
 
 /* ---- held-out rows --------------------------------------------------------------------------- */
 
+/* Rows that are not held out, behind those that are, as far as these are few. */
+static void add_others(struct nlsh__rng *rng, struct nlsh__held *h)
+{
+    if (h->n_held >= ENOUGH_ASKED) return;
+    size_t n = ENOUGH_ASKED - h->n_held < h->n_train ? ENOUGH_ASKED - h->n_held : h->n_train;
+    uint32_t *others = h->held_rows + h->n_held;
+    nlsh__rng_sample(rng, h->n_train, n, others);
+    for (size_t i = 0; i < n; i++) others[i] = h->train_rows[others[i]];
+    h->n_asked += n;
+}
+
 static enum nlsh_status choose_rows(size_t n, uint64_t seed, struct nlsh__held *out,
                                     struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__rng rng;
     size_t n_held = n / HELD_IN < MOST_HELD ? n / HELD_IN : MOST_HELD;
+    if (n >= NLSH__FOLDS_BELOW && n_held < ENOUGH_HELD) n_held = ENOUGH_HELD;
     if (n_held < FEWEST_HELD) n_held = 0;
     NLSH_TRY(nlsh__alloc(&out->held_rows, n, sizeof *out->held_rows, error));
     NLSH_TRY(nlsh__alloc(&out->train_rows, n, sizeof *out->train_rows, error));
@@ -119,17 +152,21 @@ static enum nlsh_status choose_rows(size_t n, uint64_t seed, struct nlsh__held *
         else
             out->train_rows[out->n_train++] = (uint32_t)i;
     }
-    out->n_held = n_held;
-    if (n_held > 0) return NLSH_OK;
-    out->n_held = n < MOST_HELD ? n : MOST_HELD;
-    for (size_t i = 0; i < out->n_held; i++) out->held_rows[i] = (uint32_t)i;
+    out->n_held = out->n_asked = n_held;
+    if (n_held > 0) {
+        add_others(&rng, out);
+    } else {
+        out->n_held = out->n_asked = n < MOST_HELD ? n : MOST_HELD;
+        for (size_t i = 0; i < out->n_held; i++) out->held_rows[i] = (uint32_t)i;
+    }
 out:
     return status;
 }
 
 enum nlsh_status nlsh__hold_out(const struct nlsh_matrix *rows, const struct nlsh__space *space,
-                                const struct nlsh_build_options *o, const struct nlsh__job *job,
-                                struct nlsh__held *out, struct nlsh_error *error)
+                                const struct nlsh_build_options *o, size_t most_k,
+                                const struct nlsh__job *job, struct nlsh__held *out,
+                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     int inner = o->metric == NLSH_IP;
@@ -138,9 +175,8 @@ enum nlsh_status nlsh__hold_out(const struct nlsh_matrix *rows, const struct nls
     NLSH_TRY(choose_rows(rows->n_rows, o->seed, out, error));
     /* By inner product held-out rows have only their direction from the rows. */
     NLSH_TRY(nlsh__stage_exact_rows(rows, inner ? &space->queries : rows, out->held_rows,
-                                    out->n_held, inner ? NLSH_IP : NLSH_L2,
-                                    others < MOST_TRUTH_K ? others : MOST_TRUTH_K, job, &out->truth,
-                                    error));
+                                    out->n_asked, inner ? NLSH_IP : NLSH_L2,
+                                    others < most_k ? others : most_k, job, &out->truth, error));
 out:
     if (status != NLSH_OK) nlsh__held_free(out);
     return status;

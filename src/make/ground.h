@@ -13,7 +13,9 @@
 #include "make/space.h"
 #include "measure/calibrate.h"
 
-#define NLSH__TRUTH_K 10 /* neighbours that a held-out row must find */
+#define NLSH__TRUTH_K 10    /* neighbours that a held-out row must find */
+#define NLSH__MARGINS_K 100 /* that margins are measured with */
+#define NLSH__MOST_K 1000   /* that searches are promised */
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 
@@ -25,6 +27,13 @@ struct nlsh__graphs {
     const char
         *whence; /* "", or what tells them from those that a build of these rows would find */
 };
+
+/* *cut and *truth are owned; truth is empty where it is the same as cut. Through the cache. */
+enum nlsh_status nlsh__make_graphs(const struct nlsh_build_options *options,
+                                   const struct nlsh__dataset *data,
+                                   const struct nlsh__space *space, const struct nlsh__job *job,
+                                   struct nlsh__neighbors *cut, struct nlsh__neighbors *truth,
+                                   int *from_cache, struct nlsh_error *error);
 
 /* Neighbours that the settings ask of a graph of n rows. */
 size_t nlsh__graph_k(const struct nlsh_build_options *options, size_t n);
@@ -52,15 +61,18 @@ void nlsh__inputs_free(struct nlsh__inputs *inputs);
 /* Rows that the network does not learn from, on which promises are measured. Where rows are too few to spare
  * any, all play both parts. */
 struct nlsh__held {
-    uint32_t *train_rows, *held_rows;
-    size_t n_train, n_held;
+    uint32_t *train_rows;
+    /* [n_asked] the n_held rows that are held out, and where those are few, others behind them: for what does not
+     * ask whether the network has seen a row, as margins do not. */
+    uint32_t *held_rows;
+    size_t n_train, n_held, n_asked;
     struct nlsh__neighbors truth; /* of held_rows as queries, exact, with scores */
 };
 
-/* One row in 20, 5,000 at most; their neighbours by the metric, 100 at most: more are asked for too rarely to be
- * measured. */
+/* One row in 20, of 10,000 rows and more at least 1,000 and at most 5,000; their neighbours by the metric,
+ * most_k at most. */
 enum nlsh_status nlsh__hold_out(const struct nlsh_matrix *rows, const struct nlsh__space *space,
-                                const struct nlsh_build_options *options,
+                                const struct nlsh_build_options *options, size_t most_k,
                                 const struct nlsh__job *job, struct nlsh__held *out,
                                 struct nlsh_error *error);
 void nlsh__held_free(struct nlsh__held *held);

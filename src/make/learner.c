@@ -69,7 +69,8 @@ enum nlsh_status nlsh__learner_create(const struct nlsh__learner_input *input,
     NLSH_TRY(nlsh__metric_values(options->metric, "base", &l->data, error));
     NLSH_TRY(nlsh__space_init(options->metric, &l->data, &l->space, error));
     NLSH_TRY(take_queries(l, options->metric, error));
-    NLSH_TRY(nlsh__hold_out(&l->data.matrix, &l->space, options, job, &l->held, error));
+    NLSH_TRY(
+        nlsh__hold_out(&l->data.matrix, &l->space, options, NLSH__MARGINS_K, job, &l->held, error));
     *out = l;
     return NLSH_OK;
 out:
@@ -186,5 +187,5 @@ enum nlsh_status nlsh__learner_write(const struct nlsh__learner *l, const char *
     struct nlsh__csr none = {0}; /* nothing is cut any more */
     struct nlsh__written written;
     const struct nlsh__ground ground = ground_of(l, (struct nlsh__graphs){NULL, NULL, ""}, &none);
-    return nlsh__write_index(&ground, &l->learned, NULL, path, &written, error);
+    return nlsh__write_index(&ground, &l->learned, NULL, NULL, path, &written, error);
 }

@@ -8,10 +8,11 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
-#include "index/index.h"
 #include "make/encoded.h"
+#include "make/pack.h"
 #include "make/resolve.h"
 #include "make/settings.h"
+#include "vectors/values.h"
 
 enum { MOST_COMPARED = 20000, MOST_SECTIONS = 13 };
 
@@ -38,69 +39,7 @@ out:
     return status;
 }
 
-/* ---- sections that are packed ---------------------------------------------------------------- */
-
-static size_t padded(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
-
-static enum nlsh_status pack_targets(const struct nlsh__calibration *c, void **bytes, size_t *size,
-                                     struct nlsh_error *error)
-{
-    const struct nlsh__targets_header header = {.n = (uint32_t)c->n};
-    size_t at = sizeof header + padded(c->n * 8);
-    *size = at;
-    for (size_t i = 0; i < c->n; i++) *size += c->n_points[i] * sizeof c->points[0][0];
-    enum nlsh_status status = nlsh__calloc(bytes, *size, 1, error);
-    if (status != NLSH_OK) return status;
-    memcpy(*bytes, &header, sizeof header);
-    for (size_t i = 0; i < c->n; i++) {
-        const uint32_t list[2] = {(uint32_t)c->k[i], (uint32_t)c->n_points[i]};
-        size_t points = c->n_points[i] * sizeof c->points[0][0];
-        memcpy((char *)*bytes + sizeof header + 8 * i, list, sizeof list);
-        memcpy((char *)*bytes + at, c->points[i], points);
-        at += points;
-    }
-    return NLSH_OK;
-}
-
-static size_t margins_size(const struct nlsh__margins *m)
-{
-    return padded(4 * m->n_ks) + padded(4 * m->n_losses) + padded(4 * m->n_ks * m->n_losses);
-}
-
-static char *put_margins(char *at, const struct nlsh__margins *m)
-{
-    memcpy(at, m->k, 4 * m->n_ks);
-    at += padded(4 * m->n_ks);
-    memcpy(at, m->loss, 4 * m->n_losses);
-    at += padded(4 * m->n_losses);
-    memcpy(at, m->margin, 4 * m->n_ks * m->n_losses);
-    return at + padded(4 * m->n_ks * m->n_losses);
-}
-
-static enum nlsh_status pack_margins(const struct nlsh__encoded *e, void **bytes, size_t *size,
-                                     struct nlsh_error *error)
-{
-    const struct nlsh__margins rows = nlsh__row_margins_of(&e->row_margins);
-    const struct nlsh__margins leaves = nlsh__leaf_margins_of(&e->leaf_margins);
-    struct nlsh__margins_header header = {.n_row_ks = (uint32_t)rows.n_ks,
-                                          .n_row_losses = (uint32_t)rows.n_losses};
-    *size = sizeof header + margins_size(&rows);
-    if (e->leaves != NULL) {
-        header.n_leaf_ks = (uint32_t)leaves.n_ks;
-        header.n_leaf_losses = (uint32_t)leaves.n_losses;
-        header.leaf_slope = e->leaf_margins.slope;
-        *size += margins_size(&leaves);
-    }
-    enum nlsh_status status = nlsh__calloc(bytes, *size, 1, error);
-    if (status != NLSH_OK) return status;
-    memcpy(*bytes, &header, sizeof header);
-    char *at = put_margins((char *)*bytes + sizeof header, &rows);
-    if (e->leaves != NULL) put_margins(at, &leaves);
-    return NLSH_OK;
-}
+/* ---- the rows, and the settings --------------------------------------------------------------- */
 
 /* The rows' vectors in the order of the file. */
 static enum nlsh_status gather(const struct nlsh_matrix *rows, const uint32_t *order, uint8_t **out,
@@ -127,12 +66,20 @@ static enum nlsh_status settle(const struct nlsh__ground *g, const struct nlsh__
     return *json != NULL ? NLSH_OK : nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
 }
 
-/* ---- the file -------------------------------------------------------------------------------- */
+/* ---- the sections ---------------------------------------------------------------------------- */
 
-/* Sections on their way to a file; those of size 0 are left out. */
+/* Sections on their way to a file, and what they are of. Those of size 0 are left out. */
 struct sections {
     struct nlsh__section_data of[MOST_SECTIONS];
     size_t n;
+    struct nlsh__meta meta;
+    struct nlsh__metric_meta metric;
+    struct nlsh__segment_meta segment;
+    struct nlsh__encoded encoded;
+    uint8_t *vectors;
+    char *settings;
+    void *efforts, *margins;
+    size_t efforts_size, margins_size;
 };
 
 static void add(struct sections *s, enum nlsh__section_kind kind, const void *data, size_t size)
@@ -140,66 +87,145 @@ static void add(struct sections *s, enum nlsh__section_kind kind, const void *da
     if (data != NULL && size > 0) s->of[s->n++] = (struct nlsh__section_data){kind, 0, data, size};
 }
 
-enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nlsh__learned *l,
-                                   const uint64_t *keys, const char *path,
-                                   struct nlsh__written *out, struct nlsh_error *error)
+static void sections_free(struct sections *s)
+{
+    nlsh__encoded_free(&s->encoded);
+    nlsh__free(s->vectors);
+    nlsh__free(s->efforts);
+    nlsh__free(s->margins);
+    free(s->settings);
+}
+
+/* All but the efforts. Freed in any case. */
+static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct nlsh__learned *l,
+                                      const uint64_t *keys, struct sections *s,
+                                      struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_matrix *rows = &g->data->matrix;
     size_t n = rows->n_rows, m = g->options->n_buckets;
-    struct nlsh__encoded e = {.rows = NULL};
-    struct sections s = {.n = 0};
-    uint8_t *vectors = NULL;
-    char *settings = NULL;
-    void *targets = NULL, *margins = NULL;
-    size_t targets_size = 0, margins_bytes = 0;
-    struct nlsh__meta meta = {
-        .n_rows = n,
-        .data_hash = g->data->hash,
-        .dim = (uint32_t)rows->dim,
-        .n_buckets = (uint32_t)m,
-        .source_type = g->data->source_type,
-        .storage_type = rows->type,
-        .n_segments = 1,
-    };
-    const struct nlsh__metric_meta metric = {.metric = (uint32_t)g->options->metric,
-                                             .query_norm = g->space->query_norm};
     int has_metric = g->options->metric != NLSH_L2;
-    const struct nlsh__segment_meta segment = {
-        .n_rows = n,
-        .data_hash = g->data->hash,
-        .stored_hash = has_metric ? nlsh_data_hash(rows) : 0,
+    struct nlsh__encoded *e = &s->encoded;
+    *s = (struct sections){
+        .meta = {.n_rows = n,
+                 .data_hash = g->data->hash,
+                 .dim = (uint32_t)rows->dim,
+                 .n_buckets = (uint32_t)m,
+                 .source_type = g->data->source_type,
+                 .storage_type = rows->type,
+                 .n_segments = 1},
+        .metric = {.metric = (uint32_t)g->options->metric, .query_norm = g->space->query_norm},
+        .segment = {.n_rows = n,
+                    .data_hash = g->data->hash,
+                    .stored_hash = has_metric ? nlsh_data_hash(rows) : 0},
     };
+    NLSH_TRY(disagreement(g, l, &s->meta.disagreement, error));
+    NLSH_TRY(nlsh__encode_segment(g, l, e, error));
+    NLSH_TRY(gather(rows, e->rows, &s->vectors, error));
+    NLSH_TRY(settle(g, l, e, &s->settings, error));
+    if (e->codes != NULL)
+        NLSH_TRY(nlsh__pack_margins(&e->row_margins, e->leaves != NULL ? &e->leaf_margins : NULL,
+                                    &s->margins, &s->margins_size, error));
+    add(s, NLSH__SECTION_META, &s->meta, sizeof s->meta);
+    add(s, NLSH__SECTION_SETTINGS, s->settings, strlen(s->settings) + 1);
+    if (has_metric) add(s, NLSH__SECTION_METRIC, &s->metric, sizeof s->metric);
+    add(s, NLSH__SECTION_ROUTER, l->router_bytes, l->router_size);
+    add(s, NLSH__SECTION_MARGINS, s->margins, s->margins_size);
+    add(s, NLSH__SECTION_SEGMENT, &s->segment, sizeof s->segment);
+    add(s, NLSH__SECTION_BUCKETS, e->bucket_offsets, (m + 1) * sizeof *e->bucket_offsets);
+    add(s, NLSH__SECTION_ROWS, e->rows, n * sizeof *e->rows);
+    add(s, NLSH__SECTION_KEYS, keys, n * sizeof *keys);
+    add(s, NLSH__SECTION_VECTORS, s->vectors, n * nlsh__row_bytes(rows));
+    add(s, NLSH__SECTION_CODES, e->codes, e->codes_size);
+    add(s, NLSH__SECTION_LEAVES, e->leaves, e->leaves_size);
+out:
+    return status;
+}
+
+/* ---- what searches reach ---------------------------------------------------------------------- */
+
+void nlsh__as_queries(const struct nlsh__dataset *data, struct nlsh_matrix *rows)
+{
+    if (data->source_type != NLSH_I8 || rows->type != NLSH_U8) return;
+    uint8_t *bytes = (uint8_t *)(uintptr_t)rows->data;
+    nlsh__flip_sign(bytes, rows->n_rows * rows->dim, bytes);
+    rows->type = NLSH_I8;
+}
+
+/* What held-out rows find of an index before it stands. */
+struct asking {
+    const struct nlsh__ground *ground;
+    const struct nlsh__learned *learned;
+    struct nlsh__shares shares;
+};
+
+static enum nlsh_status ask(void *user, const struct nlsh_index *index, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct asking *a = user;
+    const struct nlsh__held *held = a->ground->held;
+    const struct nlsh_matrix *rows = &a->ground->data->matrix;
+    size_t n = held->n_asked < NLSH__EFFORT_QUERIES ? held->n_asked : NLSH__EFFORT_QUERIES;
+    struct nlsh__known known = {.index = index, .truth = &held->truth, .own = held->held_rows};
+    struct nlsh_matrix sample = *rows;
+    uint8_t *bytes = NULL;
+    sample.n_rows = n;
+    NLSH_TRY(gather(&sample, held->held_rows, &bytes, error));
+    known.queries = (struct nlsh_matrix){bytes, n, rows->dim, rows->type, 0};
+    nlsh__as_queries(a->ground->data, &known.queries);
+    NLSH_TRY(nlsh__shares_add(&known, &a->learned->calibration, a->ground->job, &a->shares, error));
+out:
+    nlsh__free(bytes);
+    return status;
+}
+
+static enum nlsh_status add_efforts(const struct nlsh__calibration *calibration,
+                                    const struct nlsh__shares *shares, struct sections *s,
+                                    struct nlsh_error *error)
+{
+    struct nlsh__measured_efforts efforts;
+    struct nlsh__margins none = {.n_ks = 0}, rows = none, leaves = none;
+    if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
+    if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
+    nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
+    enum nlsh_status status = nlsh__pack_efforts(&efforts, 0, &s->efforts, &s->efforts_size, error);
+    if (status == NLSH_OK) add(s, NLSH__SECTION_EFFORTS, s->efforts, s->efforts_size);
+    return status;
+}
+
+/* ---- the file -------------------------------------------------------------------------------- */
+
+enum nlsh_status nlsh__try_index(const struct nlsh__ground *g, const struct nlsh__learned *l,
+                                 const char *path, nlsh__index_use_fn *use, void *user,
+                                 struct nlsh_error *error)
+{
+    struct sections s;
+    enum nlsh_status status = make_sections(g, l, NULL, &s, error);
+    if (status == NLSH_OK) status = nlsh__index_try(path, s.of, s.n, use, user, error);
+    sections_free(&s);
+    return status;
+}
+
+enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nlsh__learned *l,
+                                   const uint64_t *keys, const struct nlsh__evidence *evidence,
+                                   const char *path, struct nlsh__written *out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct sections s = {.n = 0};
+    struct asking asking = {.ground = g, .learned = l};
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
-    NLSH_TRY(disagreement(g, l, &meta.disagreement, error));
-    NLSH_TRY(nlsh__encode_segment(g, l, &e, error));
-    NLSH_TRY(gather(rows, e.rows, &vectors, error));
-    NLSH_TRY(settle(g, l, &e, &settings, error));
-    NLSH_TRY(pack_targets(&l->calibration, &targets, &targets_size, error));
-    if (e.codes != NULL) NLSH_TRY(pack_margins(&e, &margins, &margins_bytes, error));
-    add(&s, NLSH__SECTION_META, &meta, sizeof meta);
-    add(&s, NLSH__SECTION_SETTINGS, settings, strlen(settings) + 1);
-    if (has_metric) add(&s, NLSH__SECTION_METRIC, &metric, sizeof metric);
-    add(&s, NLSH__SECTION_ROUTER, l->router_bytes, l->router_size);
-    add(&s, NLSH__SECTION_TARGETS, targets, targets_size);
-    add(&s, NLSH__SECTION_MARGINS, margins, margins_bytes);
-    add(&s, NLSH__SECTION_SEGMENT, &segment, sizeof segment);
-    add(&s, NLSH__SECTION_BUCKETS, e.bucket_offsets, (m + 1) * sizeof *e.bucket_offsets);
-    add(&s, NLSH__SECTION_ROWS, e.rows, n * sizeof *e.rows);
-    add(&s, NLSH__SECTION_KEYS, keys, n * sizeof *keys);
-    add(&s, NLSH__SECTION_VECTORS, vectors, n * nlsh__row_bytes(rows));
-    add(&s, NLSH__SECTION_CODES, e.codes, e.codes_size);
-    add(&s, NLSH__SECTION_LEAVES, e.leaves, e.leaves_size);
+    NLSH_TRY(make_sections(g, l, keys, &s, error));
+    if (evidence == NULL) NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
+    status = evidence != NULL ? add_efforts(&evidence->calibration, &evidence->shares, &s, error)
+                              : add_efforts(&l->calibration, &asking.shares, &s, error);
+    if (status != NLSH_OK) goto out;
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, s.of, s.n, error));
-    out->scanned = e.scanned;
+    out->scanned = s.encoded.scanned;
     /* The file stands: a stop asked for now comes too late. */
     (void)nlsh__job_progress(g->job, "writing", 1, 1, NULL);
 out:
-    nlsh__encoded_free(&e);
-    nlsh__free(vectors);
-    nlsh__free(targets);
-    nlsh__free(margins);
-    free(settings);
+    sections_free(&s);
     return status;
 }

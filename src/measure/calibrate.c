@@ -2,6 +2,7 @@
 #include "measure/calibrate.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -11,14 +12,37 @@
 
 enum { BLOCK = 64 }; /* queries a task */
 
-/* From .5 down by a factor of .87 a step to 1e-6. */
+/* From .5 down by a factor of .87 a step to 1e-6, and by a fourth a step to 1e-20: beyond a millionth buckets
+ * are in good order yet, and nobody asks for a fine choice. */
 #define FIRST 0.5
 #define STEP 0.87
+enum { FINE = 96 };
+#define COARSE_STEP 0.25
 
 static double grid(size_t i)
 {
-    return FIRST * pow(STEP, (double)i);
+    size_t fine = i < FINE ? i : FINE - 1;
+    return FIRST * pow(STEP, (double)fine) * pow(COARSE_STEP, (double)(i - fine));
 }
+
+const size_t nlsh__calibration_ks[NLSH__CALIBRATION_KS] = {1,  2,   5,   10,  20,
+                                                           50, 100, 200, 500, 1000};
+
+enum { POINTS = NLSH__CALIBRATION_POINTS, KS = NLSH__CALIBRATION_KS };
+
+/* Of some queries, what lies in the buckets that count from a grid point on (scanned, found), and the squares
+ * of what each query has found from there on. */
+struct counts {
+    uint64_t scanned[POINTS];
+    uint64_t found[KS][POINTS];
+    double squares[KS][POINTS];
+};
+
+struct nlsh__tally {
+    size_t k, n_queries;
+    double n_rows; /* sum over queries of the rows that each was asked of */
+    struct counts counts;
+};
 
 struct calibrate {
     const struct nlsh__played *played;
@@ -28,17 +52,10 @@ struct calibrate {
     struct nlsh__askers askers;
     uint32_t *sizes;      /* [m] */
     float *weights;       /* [m] */
+    uint8_t *points;      /* [n_workers x m] */
     struct counts *tasks; /* [n_tasks] */
     uint32_t *best;       /* [n], or NULL */
 };
-
-/* Of a task's queries, what lies in the buckets that count from a grid point on. */
-struct counts {
-    uint64_t scanned[NLSH__CALIBRATION_POINTS];
-    uint64_t found[NLSH__CALIBRATION_KS][NLSH__CALIBRATION_POINTS]; /* of the k nearest */
-};
-
-static const size_t ks[NLSH__CALIBRATION_KS] = {1, 10, 100};
 
 static const float *ask(const struct calibrate *c, size_t i, size_t worker)
 {
@@ -49,21 +66,28 @@ static const float *ask(const struct calibrate *c, size_t i, size_t worker)
 static size_t point_of(double p)
 {
     double first = log(p / FIRST) / log(STEP);
-    if (!(first < NLSH__CALIBRATION_POINTS)) return NLSH__CALIBRATION_POINTS;
+    if (!(first < 2 * POINTS)) first = 2 * POINTS; /* too small, or no number */
+    if (first > FINE - 1) first = FINE - 1;
     size_t point = first <= 0 ? 0 : (size_t)ceil(first);
-    while (point < NLSH__CALIBRATION_POINTS && p <= grid(point)) point++;
+    while (point < POINTS && !(p > grid(point))) point++;
     return point;
 }
 
-static void count_bucket(const struct calibrate *c, size_t query, size_t b, size_t point,
-                         struct counts *counts)
+/* What one query's neighbours add; points [m] say from where on each bucket counts. */
+static void count_neighbours(const struct calibrate *c, size_t query, const uint8_t *points,
+                             struct counts *counts)
 {
     const uint32_t *buckets = c->truth_buckets + query * c->k;
-    counts->scanned[point] += c->sizes[b];
-    for (size_t j = 0, n = 0; j < c->k; j++) {
-        while (n < NLSH__CALIBRATION_KS && j >= ks[n]) n++;
-        if (buckets[j] != b) continue;
-        for (size_t i = n; i < NLSH__CALIBRATION_KS; i++) counts->found[i][point]++;
+    uint32_t found[POINTS + 1] = {0};
+    for (size_t i = 0, j = 0; i < KS; i++) {
+        size_t k = nlsh__calibration_ks[i] < c->k ? nlsh__calibration_ks[i] : c->k;
+        for (; j < k; j++) found[points[buckets[j]]]++;
+        uint64_t sum = 0;
+        for (size_t point = 0; point < POINTS; point++) {
+            sum += found[point];
+            counts->found[i][point] += found[point];
+            counts->squares[i][point] += (double)(sum * sum);
+        }
     }
 }
 
@@ -74,13 +98,16 @@ static void curve_task(void *ctx, size_t task, size_t worker)
     const struct calibrate *c = ctx;
     struct counts *counts = &c->tasks[task];
     size_t m = c->bucketed->m;
+    uint8_t *points = c->points + worker * m;
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < c->played->n; i++) {
         const float *p = ask(c, i, worker);
         size_t best = nlsh__argmax(p, m);
         for (size_t b = 0; b < m; b++) {
             size_t point = b == best ? 0 : point_of((double)(p[b] * c->weights[b]));
-            if (point < NLSH__CALIBRATION_POINTS) count_bucket(c, i, b, point, counts);
+            points[b] = (uint8_t)point;
+            if (point < POINTS) counts->scanned[point] += c->sizes[b];
         }
+        count_neighbours(c, i, points, counts);
     }
 }
 
@@ -92,38 +119,197 @@ static void best_task(void *ctx, size_t task, size_t worker)
         c->best[i] = (uint32_t)nlsh__argmax(ask(c, i, worker), m);
 }
 
-/* Sums the counts over tasks, then over grid points, and keeps where recall rises. */
-static void make_table(const struct calibrate *c, size_t n_tasks, size_t i,
+/* ---- the tally ------------------------------------------------------------------------------- */
+
+enum nlsh_status nlsh__tally_create(size_t k, struct nlsh__tally **out, struct nlsh_error *error)
+{
+    enum nlsh_status status = nlsh__calloc(out, 1, sizeof **out, error);
+    if (status == NLSH_OK) (*out)->k = k;
+    return status;
+}
+
+void nlsh__tally_free(struct nlsh__tally *tally)
+{
+    nlsh__free(tally);
+}
+
+static void add_counts(struct counts *sum, const struct counts *more)
+{
+    for (size_t point = 0; point < POINTS; point++) {
+        sum->scanned[point] += more->scanned[point];
+        for (size_t i = 0; i < KS; i++) {
+            sum->found[i][point] += more->found[i][point];
+            sum->squares[i][point] += more->squares[i][point];
+        }
+    }
+}
+
+enum nlsh_status nlsh__tally_add(struct nlsh__tally *tally, const struct nlsh__router *router,
+                                 const struct nlsh__played *played,
+                                 const struct nlsh__bucketed *bucketed,
+                                 const uint32_t *truth_buckets, const struct nlsh__job *job,
+                                 struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t m = bucketed->m, n = bucketed->n_rows, n_tasks = (played->n + BLOCK - 1) / BLOCK;
+    struct calibrate c = {
+        .played = played, .bucketed = bucketed, .truth_buckets = truth_buckets, .k = tally->k};
+    NLSH_TRY(nlsh__askers_create(router, job, &c.askers, error));
+    NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
+    NLSH_TRY(nlsh__alloc(&c.weights, m, sizeof *c.weights, error));
+    NLSH_TRY(nlsh__alloc(&c.points, c.askers.n, m, error));
+    NLSH_TRY(nlsh__calloc(&c.tasks, n_tasks, sizeof *c.tasks, error));
+    for (size_t i = 0; i < n; i++) c.sizes[bucketed->bucket_of[i]]++;
+    for (size_t b = 0; b < m; b++) c.weights[b] = nlsh__bucket_weight(n, m, c.sizes[b]);
+    nlsh__pool_run(job->pool, n_tasks, curve_task, &c);
+    for (size_t t = 0; t < n_tasks; t++) add_counts(&tally->counts, &c.tasks[t]);
+    tally->n_queries += played->n;
+    tally->n_rows += (double)played->n * (double)n;
+out:
+    nlsh__askers_free(&c.askers);
+    nlsh__free(c.sizes);
+    nlsh__free(c.weights);
+    nlsh__free(c.points);
+    nlsh__free(c.tasks);
+    return status;
+}
+
+double nlsh__surely(double mean, double squares, double n)
+{
+    double m = mean * n / (n + 1), s = squares * n / (n + 1);
+    return m - 2 * sqrt(fmax(s - m * m, 0) / n);
+}
+
+/* Sums the counts over grid points, and keeps where recall rises. */
+static void make_table(const struct nlsh__tally *tally, size_t n_rows, size_t i,
                        struct nlsh__calibration *out)
 {
-    size_t k = ks[i] < c->k ? ks[i] : c->k, n = 0;
-    double total = (double)c->played->n * (double)k, recall = 0, candidates = 0, last = 0;
-    double last_candidates = 0, at_95 = -1;
+    const struct counts *counts = &tally->counts;
+    size_t k = nlsh__calibration_ks[i] < tally->k ? nlsh__calibration_ks[i] : tally->k, n = 0;
+    double queries = (double)tally->n_queries, all = (double)k;
+    double recall = 0, candidates = 0, last = 0, last_candidates = 0, at_95 = -1;
+    uint64_t found = 0;
     float(*table)[2] = out->points[out->n];
-    for (size_t point = 0; point < NLSH__CALIBRATION_POINTS; point++) {
-        uint64_t found = 0, scanned = 0;
-        for (size_t t = 0; t < n_tasks; t++) {
-            found += c->tasks[t].found[i][point];
-            scanned += c->tasks[t].scanned[point];
-        }
-        recall += (double)found / total;
-        candidates += (double)scanned / (double)c->played->n;
+    for (size_t point = 0; point < POINTS; point++) {
+        found += counts->found[i][point];
+        recall = (double)found / (queries * all);
+        candidates += (double)counts->scanned[point] / queries;
         if (at_95 < 0 && recall >= 0.95) {
             double share = recall > last ? (0.95 - last) / (recall - last) : 1;
             at_95 = last_candidates + share * (candidates - last_candidates);
         }
         if (recall > last && recall < 1 && (float)recall < 1 &&
             (n == 0 || (float)recall > table[n - 1][0])) {
+            double squares = counts->squares[i][point] / (queries * all * all);
             table[n][0] = (float)recall;
+            out->surely[out->n][n] = (float)nlsh__surely(recall, squares, queries);
             table[n++][1] = (float)grid(point);
         }
+        if (found == tally->n_queries * k && out->all[out->n] == 0)
+            out->all[out->n] = (float)grid(point);
         last = recall;
         last_candidates = candidates;
     }
-    if (ks[i] == 10) out->candidates_95 = at_95 < 0 ? (double)c->bucketed->n_rows : at_95;
-    if (n == 0 || k != ks[i]) return;
+    if (nlsh__calibration_ks[i] == 10) out->candidates_95 = at_95 < 0 ? (double)n_rows : at_95;
+    if (n == 0 || k != nlsh__calibration_ks[i]) {
+        out->all[out->n] = 0;
+        return;
+    }
     out->k[out->n] = k;
     out->n_points[out->n++] = n;
+}
+
+void nlsh__tally_end(const struct nlsh__tally *tally, size_t n_rows, struct nlsh__calibration *out)
+{
+    *out = (struct nlsh__calibration){.n_queries = tally->n_queries};
+    for (size_t i = 0; i < KS; i++) make_table(tally, n_rows, i, out);
+}
+
+/* ---- from one router to another -------------------------------------------------------------- */
+
+/* The share of the rows that is scanned from each grid point on. */
+static void shares_scanned(const struct nlsh__tally *tally, double out[POINTS])
+{
+    uint64_t sum = 0;
+    for (size_t point = 0; point < POINTS; point++) {
+        sum += tally->counts.scanned[point];
+        out[point] = (double)sum / tally->n_rows;
+    }
+}
+
+/* The threshold with which a share of the rows is scanned; 0 where no grid point scans so many. */
+static double threshold_of(const double shares[POINTS], double share)
+{
+    size_t i = 0;
+    while (i < POINTS && shares[i] < share) i++;
+    if (i == POINTS) return 0;
+    if (i == 0 || !(shares[i] > shares[i - 1])) return grid(i);
+    double part = log(share / shares[i - 1]) / log(shares[i] / shares[i - 1]);
+    return exp(log(grid(i - 1)) + part * (log(grid(i)) - log(grid(i - 1))));
+}
+
+/* The grid point of a threshold of a table. */
+static size_t point_at(double threshold)
+{
+    size_t i = 0;
+    while (i + 1 < POINTS && grid(i + 1) > threshold * .9999) i++;
+    return i;
+}
+
+/* The recall that a calibration has at a threshold, that of the last point above it: one standard error below the
+ * mean, which is half way to what is sure. 1 where it has no such table. */
+static double likely_at(const struct nlsh__calibration *c, size_t k, double threshold)
+{
+    size_t t = 0, i = 0;
+    while (t < c->n && c->k[t] != k) t++;
+    if (t == c->n || (c->all[t] > 0 && threshold <= (double)c->all[t])) return 1;
+    while (i < c->n_points[t] && (double)c->points[t][i][1] >= threshold * .9999) i++;
+    if (i > 0) i--;
+    return ((double)c->points[t][i][0] + (double)c->surely[t][i]) / 2;
+}
+
+/* The t-th table, its thresholds carried over and no recall above own's; how many points are left. */
+static size_t carry_table(const double from[POINTS], const double to[POINTS],
+                          const struct nlsh__calibration *own, size_t t,
+                          struct nlsh__calibration *c)
+{
+    size_t n = 0;
+    float(*table)[2] = c->points[t];
+    if (c->all[t] > 0) {
+        double all = threshold_of(to, from[point_at((double)c->all[t])]);
+        c->all[t] = all > 0 && likely_at(own, c->k[t], all) >= 1 ? (float)all : 0;
+    }
+    for (size_t i = 0; i < c->n_points[t]; i++) {
+        double threshold = threshold_of(to, from[point_at((double)table[i][1])]);
+        float most = (float)likely_at(own, c->k[t], threshold);
+        float recall = fminf(table[i][0], most), surely = fminf(c->surely[t][i], most);
+        if (!(threshold > 0) || (n > 0 && !(recall > table[n - 1][0]))) continue;
+        table[n][0] = recall;
+        table[n][1] = (float)threshold;
+        c->surely[t][n++] = surely;
+    }
+    return n;
+}
+
+void nlsh__tally_carry(const struct nlsh__tally *tally, const struct nlsh__tally *to,
+                       const struct nlsh__calibration *own, size_t n_rows,
+                       struct nlsh__calibration *out)
+{
+    double from_shares[POINTS], to_shares[POINTS];
+    struct nlsh__calibration c;
+    nlsh__tally_end(tally, n_rows, &c);
+    shares_scanned(tally, from_shares);
+    shares_scanned(to, to_shares);
+    *out = (struct nlsh__calibration){.n_queries = c.n_queries, .candidates_95 = c.candidates_95};
+    for (size_t t = 0; t < c.n; t++) {
+        size_t n = carry_table(from_shares, to_shares, own, t, &c);
+        if (n == 0) continue;
+        out->k[out->n] = c.k[t];
+        out->n_points[out->n] = n;
+        out->all[out->n] = c.all[t];
+        memcpy(out->surely[out->n], c.surely[t], sizeof c.surely[t]);
+        memcpy(out->points[out->n++], c.points[t], sizeof c.points[t]);
+    }
 }
 
 enum nlsh_status
@@ -133,23 +319,12 @@ nlsh__calibrate(const struct nlsh__router *router, const struct nlsh__played *pl
                 struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = bucketed->m, n = bucketed->n_rows, n_tasks = (played->n + BLOCK - 1) / BLOCK;
-    struct calibrate c = {
-        .played = played, .bucketed = bucketed, .truth_buckets = truth_buckets, .k = k};
-    *out = (struct nlsh__calibration){.n = 0};
-    NLSH_TRY(nlsh__askers_create(router, job, &c.askers, error));
-    NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
-    NLSH_TRY(nlsh__alloc(&c.weights, m, sizeof *c.weights, error));
-    NLSH_TRY(nlsh__calloc(&c.tasks, n_tasks, sizeof *c.tasks, error));
-    for (size_t i = 0; i < n; i++) c.sizes[bucketed->bucket_of[i]]++;
-    for (size_t b = 0; b < m; b++) c.weights[b] = nlsh__bucket_weight(n, m, c.sizes[b]);
-    nlsh__pool_run(job->pool, n_tasks, curve_task, &c);
-    for (size_t i = 0; i < NLSH__CALIBRATION_KS; i++) make_table(&c, n_tasks, i, out);
+    struct nlsh__tally *tally = NULL;
+    NLSH_TRY(nlsh__tally_create(k, &tally, error));
+    NLSH_TRY(nlsh__tally_add(tally, router, played, bucketed, truth_buckets, job, error));
+    nlsh__tally_end(tally, bucketed->n_rows, out);
 out:
-    nlsh__askers_free(&c.askers);
-    nlsh__free(c.sizes);
-    nlsh__free(c.weights);
-    nlsh__free(c.tasks);
+    nlsh__tally_free(tally);
     return status;
 }
 

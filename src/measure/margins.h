@@ -47,9 +47,10 @@ struct nlsh__measured {
  * nlsh__measure_rows() - for each number of neighbours, and each share of them that may be lost: how many
  * errors beyond the k-th exact score of the scanned rows the scores of the k nearest of them lie.
  *
- *  threshold  the routing that the measurement uses
+ *  thresholds  [NLSH__MARGIN_KS] the routing that the measurement uses for each number: one that scans too few
+ *              rows for it would take far ones for neighbours
  */
-enum nlsh_status nlsh__measure_rows(const struct nlsh__measured *of, float threshold,
+enum nlsh_status nlsh__measure_rows(const struct nlsh__measured *of, const float *thresholds,
                                     const struct nlsh__job *job, struct nlsh__row_margins *out,
                                     struct nlsh_error *error);
 

@@ -15,6 +15,7 @@ enum { MOST_QUERIES = 500, MOST_K = 100, COUNT_K = 10 };
 
 static const uint32_t margin_ks[NLSH__MARGIN_KS] = {1, COUNT_K, MOST_K};
 static const float margin_losses[NLSH__ROW_LOSSES] = {0.0005f, 0.001f, 0.002f, 0.005f, 0.01f};
+static const size_t counted_k = 1;    /* COUNT_K */
 static const size_t counted_loss = 2; /* .002: what a search for recall .99 leaves to codes */
 
 /* What one thread found out about a query: all rows of its buckets but itself. */
@@ -25,7 +26,7 @@ struct found {
 
 struct measure {
     const struct nlsh__measured *of;
-    float threshold;
+    const float *thresholds; /* [NLSH__MARGIN_KS] */
     struct nlsh__askers askers;
     struct nlsh__asked_row *asked;   /* [n_threads] */
     struct found *found;             /* [n_threads] */
@@ -73,13 +74,13 @@ static size_t add_bucket(const struct measure *c, struct nlsh__asked_row *a, siz
     return n;
 }
 
-static size_t scan_query(const struct measure *c, size_t query, size_t worker)
+static size_t scan_query(const struct measure *c, size_t query, float threshold, size_t worker)
 {
     struct nlsh__asked_row *a = &c->asked[worker];
     size_t n = 0;
     nlsh__ask_base_row(c->of, a, query);
     for (size_t b = 0; b < c->of->encode->n_buckets; b++)
-        if (nlsh__asked_probability(c->of, a, b) > c->threshold)
+        if (nlsh__asked_probability(c->of, a, b) > threshold)
             n = add_bucket(c, a, query, b, &c->found[worker], n);
     return n;
 }
@@ -97,9 +98,11 @@ static void measure_task(void *ctx, size_t number, size_t worker)
 {
     const struct measure *c = ctx;
     const struct found *f = &c->found[worker];
-    size_t n = scan_query(c, c->of->rows[number], worker);
+    size_t n = 0;
     for (size_t i = NLSH__MARGIN_KS; i-- > 0;) { /* the larger first: the smaller are among them */
         size_t k = margin_ks[i];
+        if (i + 1 == NLSH__MARGIN_KS || c->thresholds[i] != c->thresholds[i + 1])
+            n = scan_query(c, c->of->rows[number], c->thresholds[i], worker);
         float *out = c->margins[i] + number * k;
         for (size_t j = 0; j < k && n < k; j++) out[j] = NAN;
         if (n < k) continue;
@@ -118,7 +121,8 @@ static void count_task(void *ctx, size_t number, size_t worker)
 {
     const struct measure *c = ctx;
     const struct found *f = &c->found[worker];
-    size_t n = scan_query(c, c->of->rows[number], worker), k = n < COUNT_K ? n : COUNT_K;
+    size_t n = scan_query(c, c->of->rows[number], c->thresholds[counted_k], worker),
+           k = n < COUNT_K ? n : COUNT_K;
     size_t ranked = 0;
     float limit = limit_of(&c->asked[worker].units, f->keys, n, k);
     for (size_t i = 0; i < n; i++) ranked += f->scores[i] - c->margin * f->errors[i] <= limit;
@@ -129,9 +133,7 @@ static void count_task(void *ctx, size_t number, size_t worker)
 static void count(struct measure *c, size_t n_queries, const struct nlsh__job *job,
                   struct nlsh__row_margins *out)
 {
-    size_t k = 0;
-    while (margin_ks[k] != COUNT_K) k++;
-    c->margin = out->margin[k * NLSH__ROW_LOSSES + counted_loss];
+    c->margin = out->margin[counted_k * NLSH__ROW_LOSSES + counted_loss];
     nlsh__pool_run(job->pool, n_queries, count_task, c);
     for (size_t i = 0; i < n_queries; i++) {
         out->candidates += (double)c->candidates[i] / (double)n_queries;
@@ -193,12 +195,12 @@ static void measure_free(struct measure *c)
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++) nlsh__free(c->margins[i]);
 }
 
-enum nlsh_status nlsh__measure_rows(const struct nlsh__measured *of, float threshold,
+enum nlsh_status nlsh__measure_rows(const struct nlsh__measured *of, const float *thresholds,
                                     const struct nlsh__job *job, struct nlsh__row_margins *out,
                                     struct nlsh_error *error)
 {
     size_t n_queries = of->n_rows < MOST_QUERIES ? of->n_rows : MOST_QUERIES;
-    struct measure c = {.of = of, .threshold = threshold};
+    struct measure c = {.of = of, .thresholds = thresholds};
     *out = (struct nlsh__row_margins){.candidates = 0};
     enum nlsh_status status = measure_create(&c, n_queries, job, error);
     if (status == NLSH_OK) {

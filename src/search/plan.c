@@ -27,7 +27,7 @@ static enum nlsh_status check_filter(const struct nlsh_filter *filter, struct nl
                       "the filter says nothing");
 }
 
-/* A recall's buckets, and what codes and leaves may lose of it. Margins that were not measured leave no leaf
+/* In files without efforts: a recall's buckets, and what codes and leaves may lose of it. Margins that were not measured leave no leaf
  * out. */
 static void spend(const struct nlsh_index *index, const struct nlsh_search_options *options,
                   struct nlsh_search_options *routed, double *codes_loss, struct nlsh__plan *plan)
@@ -43,6 +43,18 @@ static void spend(const struct nlsh_index *index, const struct nlsh_search_optio
     routed->recall = budget.routed;
 }
 
+void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort_point *effort,
+                       struct nlsh__plan *plan)
+{
+    plan->rule = (struct nlsh__rule){.threshold = effort->threshold,
+                                     .weights = index->weights,
+                                     .group_weights = index->group_weights};
+    if (effort->threshold == 0) plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
+    plan->margin = effort->margin;
+    plan->leaf_margin = effort->leaf_margin < NLSH__NO_MARGIN ? effort->leaf_margin : INFINITY;
+    plan->exactly = effort->threshold == 0 && effort->margin >= NLSH__NO_MARGIN;
+}
+
 enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__plan *out, struct nlsh_error *error)
@@ -52,12 +64,20 @@ enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
     double codes_loss = NLSH__CODES_LOSS_OF_T;
     *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY, .filter = options->filter};
     NLSH_TRY(check_filter(options->filter, error));
-    if (options->probes == 0 && options->recall > 0 && options->recall < 1)
+    /* Where nothing at all was measured, efforts say that everything is scanned. */
+    int by_efforts = options->probes == 0 && (index->efforts.n > 0 || index->targets.n == 0);
+    if (options->probes == 0 && options->recall > 0 && options->recall < 1 && !by_efforts)
         spend(index, options, &routed, &codes_loss, out);
     NLSH_TRY(nlsh__rule_from_options(index, &routed, &out->rule, error));
     out->exactly = out->rule.top >= index->meta.n_buckets;
     out->margin = nlsh__margin_at(&index->row_margins, options->k, codes_loss);
+    if (by_efforts) {
+        const struct nlsh__effort_point effort =
+            nlsh__effort_for(&index->efforts, options->k, options->recall);
+        nlsh__plan_effort(index, &effort, out);
+    }
     if (options->rerank == 0) return NLSH_OK;
+    out->leaf_margin = INFINITY;
     out->rerank = options->rerank > options->k ? options->rerank : options->k;
     if (out->rerank > index->meta.n_rows) out->rerank = (size_t)index->meta.n_rows;
 out:

@@ -19,4 +19,8 @@ enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__plan *out, struct nlsh_error *error);
 
+/* What an effort comes to, into the plan's rule and margins. */
+void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort_point *effort,
+                       struct nlsh__plan *plan);
+
 #endif

@@ -66,7 +66,7 @@ static void rank_one(const struct nlsh__ranking *r, size_t place)
         key = q->as_bytes ? nlsh__key_u32(kernels->l2sq_u8(q->bytes, x, dim), row)
                           : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
     }
-    nlsh__topk_insert(r->best, r->k, key);
+    nlsh__topk_push(r->best, r->k, key);
 }
 
 size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
@@ -137,7 +137,7 @@ static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, si
     nlsh__kernels()->l2sq_u8_rows(r->query->bytes, s->vectors, r->index->meta.dim, places, n,
                                   n_more, l2sq);
     for (size_t i = 0; i < n; i++)
-        nlsh__topk_insert(r->best, r->k, nlsh__key_u32(l2sq[i], s->first_row + s->rows[places[i]]));
+        nlsh__topk_push(r->best, r->k, nlsh__key_u32(l2sq[i], s->first_row + s->rows[places[i]]));
 }
 
 size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units *units,

@@ -12,7 +12,7 @@ struct nlsh__ranking {
     const struct nlsh__segment *segment;
     const struct nlsh__query *query;
     const struct nlsh_filter *filter; /* or NULL */
-    uint64_t *best; /* [k] score and row number of all segments (kernels/topk.h), ascending */
+    uint64_t *best; /* [k] score and row number of all segments: nlsh__topk_push() */
     size_t k;
 };
 

@@ -319,5 +319,6 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
                         plan->rerank == 0 && plan->rule.top == 0;
         if (!by_leaves || !scan_by_leaves(&p)) scan_by_codes(&p);
     }
+    nlsh__topk_sort(best, plan->k);
     return cost;
 }

@@ -111,7 +111,7 @@ void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t
 
 /* ---- many ------------------------------------------------------------------------------------ */
 
-static enum nlsh_status reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
+enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error)
 {
     if (k <= s->n_best) return NLSH_OK;
     nlsh__free(s->best);
@@ -134,10 +134,18 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
                           "k is %zu for an index of %llu vectors", options->k,
                           (unsigned long long)n);
     NLSH_TRY(nlsh__plan_from_options(s->index, options, plan, error));
-    NLSH_TRY(reserve_best(s, options->k, error));
+    NLSH_TRY(nlsh__reserve_best(s, options->k, error));
     NLSH_TRY(nlsh__chooser_reserve(&s->scan.chooser, plan->rerank, error));
 out:
     return status;
+}
+
+void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t *n_buckets,
+                          struct nlsh__cost *cost)
+{
+    struct nlsh__routed routed = route(s, &plan->rule);
+    *n_buckets = routed.n_buckets;
+    *cost = nlsh__scan_query(&s->scan, s->index, &s->query, plan, &routed, s->best);
 }
 
 enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
@@ -149,11 +157,11 @@ enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_ma
     struct nlsh__plan plan;
     NLSH_TRY(nlsh__search_prepare(s, queries, options, &plan, error));
     for (size_t i = first; i < end; i++) {
+        struct nlsh__cost cost;
+        size_t n_buckets;
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        struct nlsh__routed routed = route(s, &plan.rule);
-        struct nlsh__cost cost =
-            nlsh__scan_query(&s->scan, s->index, &s->query, &plan, &routed, s->best);
-        nlsh__give_answer(s, plan.k, i, routed.n_buckets, &cost, out);
+        nlsh__search_by_plan(s, &plan, &n_buckets, &cost);
+        nlsh__give_answer(s, plan.k, i, n_buckets, &cost, out);
     }
 out:
     return status;
@@ -237,7 +245,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
 {
     enum nlsh_status status;
     struct nlsh__wanted wanted;
-    struct nlsh__rule rule;
+    struct nlsh__plan plan;
     const struct nlsh_index *index = s->index;
     nlsh__error_clear(error);
     *n_found = 0;
@@ -249,10 +257,10 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
                             "%zu queries with radius %g", query->n_rows, radius);
         goto out;
     }
-    NLSH_TRY(nlsh__rule_from_options(index, &wanted.options, &rule, error));
-    NLSH_TRY(reserve_best(s, (size_t)index->meta.n_rows, error));
+    NLSH_TRY(nlsh__plan_from_options(index, &wanted.options, &plan, error));
+    NLSH_TRY(nlsh__reserve_best(s, (size_t)index->meta.n_rows, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
-    struct nlsh__routed routed = route(s, &rule);
+    struct nlsh__routed routed = route(s, &plan.rule);
     size_t found = find_within(s, &routed, wanted.options.filter, reach_of(index->metric, radius));
     qsort(s->best, found, sizeof *s->best, ascending);
     for (size_t i = 0; i < found && i < capacity; i++) {

@@ -34,6 +34,13 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
                                       const struct nlsh_search_options *options,
                                       struct nlsh__plan *plan, struct nlsh_error *error);
 
+/* Room for the k best. NLSH_E_NOMEM. */
+enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error);
+
+/* The best of the query that is set, into s->best, ascending. */
+void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t *n_buckets,
+                          struct nlsh__cost *cost);
+
 /* Where a call's answers go; distances may be NULL, and so may each array of stats. */
 struct nlsh__answers {
     uint64_t *keys;

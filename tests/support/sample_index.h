@@ -367,6 +367,9 @@ static inline uint64_t sample_use(const struct nlsh_index *index)
     for (size_t t = 0; t < index->targets.n; t++)
         for (size_t i = 0; i < index->targets.tables[t].n_points; i++)
             sum += index->targets.tables[t].points[i][0] > 0.7f;
+    for (size_t t = 0; t < index->efforts.n; t++)
+        for (size_t i = 0; i < index->efforts.tables[t].n_points; i++)
+            sum += index->efforts.tables[t].points[i].recall > 0.7f;
     sum += sample_use_margins(&index->row_margins) + sample_use_margins(&index->leaf_margins);
     return sum + sample_search(index);
 }

@@ -511,7 +511,7 @@ static void sections_of_the_future(void **state)
         {NLSH__SECTION_CODES, 1, 0, 1, NLSH_OK}, /* skipped: its rows are ranked exactly */
         {NLSH__SECTION_CODES, 0, NLSH__SECTION_REQUIRED, 1, NLSH_E_UNSUPPORTED},
         {NLSH__SECTION_MARGINS, 0, 0, 7, NLSH_OK},
-        {NLSH__SECTION_TARGETS, 0, 0, 1, NLSH_OK},
+        {NLSH__SECTION_EFFORTS, 0, 0, 1, NLSH_OK},
         {NLSH__SECTION_KEYS, 1, 0, 1, NLSH_E_UNSUPPORTED},
         {NLSH__SECTION_VECTORS, 0, 0, 1, NLSH_E_UNSUPPORTED},
         {NLSH__SECTION_SEGMENT, 0, 0, 1, NLSH_E_UNSUPPORTED},

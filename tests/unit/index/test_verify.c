@@ -350,6 +350,48 @@ static void test_hostile_targets(void **state)
     free(bytes);
 }
 
+/* Two tables, of one and two points. */
+static void test_hostile_efforts(void **state)
+{
+    (void)state;
+    static struct {
+        struct nlsh__efforts_header header;
+        uint32_t tables[16];
+        struct nlsh__effort_point points[3];
+    } efforts = {.header = {.n = 2, .n_queries = 100},
+                 .tables = {1, 1, 10, 2},
+                 .points = {{.9f, .1f, 2, 3}, {.5f, .2f, 1, -2}, {.9f, .05f, 2, NLSH__NO_MARGIN}}};
+    size_t size = 0;
+    sample_make(&sample, NLSH_U8);
+    sample.sections[sample.n_sections++] =
+        (struct nlsh__section_data){NLSH__SECTION_EFFORTS, 0, &efforts, sizeof efforts};
+    uint8_t *bytes = sample_bytes(&size);
+    sample_seal(bytes, size);
+    expect(bytes, size, NLSH_OK, "");
+    const uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 10, 11, 0x40000000u, UINT32_MAX};
+    const size_t fields[] = {0, 16, 17, 18, 19};
+    for (size_t f = 0; f < 5; f++)
+        for (size_t j = 0; j < 10; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            uint32_t *h = section_of(file, NLSH__SECTION_EFFORTS), *t = h + 16;
+            h[fields[f]] = numbers[j];
+            int lawful = h[0] == 2 && t[0] > 0 && t[2] > t[0] && t[1] == 1 && t[3] == 2;
+            sample_seal(file, size);
+            expect(file, size, lawful ? NLSH_OK : NLSH_E_DATA, lawful ? "" : "effort");
+            free(file);
+        }
+    const float wrong[] = {NAN, INFINITY, -INFINITY, 2e9f, -2e9f};
+    for (size_t i = 0; i < 12; i++)
+        for (size_t j = 0; j < 5; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            ((float *)section_of(file, NLSH__SECTION_EFFORTS))[32 + i] = wrong[j];
+            sample_seal(file, size);
+            expect(file, size, NLSH_E_DATA, "effort ");
+            free(file);
+        }
+    free(bytes);
+}
+
 /* Format 2 had room for four tables in a header of 64 bytes, and points behind it. */
 static void test_targets_of_format_2(void **state)
 {
@@ -713,7 +755,7 @@ int main(void)
         cmocka_unit_test(test_random_hostility),    cmocka_unit_test(test_targets_of_format_2),
         cmocka_unit_test(test_rows_of_no_group),    cmocka_unit_test(test_a_group_of_no_bucket),
         cmocka_unit_test(test_keys_of_one_segment), cmocka_unit_test(test_rows_of_a_segment),
-        cmocka_unit_test(test_many_targets),
+        cmocka_unit_test(test_many_targets),        cmocka_unit_test(test_hostile_efforts),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

@@ -58,6 +58,30 @@ static void compare_scores(const char *path, const struct nlsh_matrix *queries,
     nlsh_index_close(index);
 }
 
+/* All but the efforts: of few rows a build measures them with folds, and a trial does not. */
+static void compare_sections(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    struct nlsh_index *one, *other;
+    const struct nlsh_open_options copied = {.struct_size = sizeof copied,
+                                             .memory = NLSH_MEMORY_ALL};
+    struct nlsh_section_info s = {.struct_size = sizeof s}, t = {.struct_size = sizeof t};
+    size_t i = 0, n_compared = 0;
+    assert_int_equal(nlsh_index_open_memory(a, a_size, "a", &copied, &one, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_open_memory(b, b_size, "b", &copied, &other, NULL), NLSH_OK);
+    for (; nlsh_index_section(one, i, &s); i++) {
+        assert_true(nlsh_index_section(other, i, &t));
+        assert_string_equal(s.name, t.name);
+        if (strcmp(s.name, "efforts") == 0) continue;
+        assert_int_equal(s.size_bytes, t.size_bytes);
+        assert_memory_equal(a + s.offset, b + t.offset, s.size_bytes);
+        n_compared++;
+    }
+    assert_false(nlsh_index_section(other, i, &t));
+    assert_true(n_compared >= 8);
+    nlsh_index_close(one);
+    nlsh_index_close(other);
+}
+
 static void compare(enum nlsh_metric metric, enum kind kind)
 {
     struct nlsh_build_options o, other;
@@ -106,8 +130,7 @@ static void compare(enum nlsh_metric metric, enum kind kind)
     assert_int_equal(nlsh__learner_write(learner, test_path("learned"), &error), NLSH_OK);
     uint8_t *bytes = build(&base, &o, &run, NULL, &size);
     uint8_t *learned_bytes = test_read_file(test_path("learned"), &learned_size);
-    assert_int_equal(size, learned_size);
-    assert_memory_equal(bytes, learned_bytes, size);
+    compare_sections(bytes, size, learned_bytes, learned_size);
     compare_scores(test_path("learned"), &queries, &truth, learner, base.n_rows);
     /* A watcher can end it. */
     seen = (struct seen){.learner = learner, .stop_after = 1};

@@ -84,6 +84,18 @@ static double recall_of(const struct fixture *f, size_t k, double threshold)
     return (double)found / (double)(HELD * k);
 }
 
+static double squares_of(const struct fixture *f, size_t k, double threshold)
+{
+    double sum = 0;
+    for (size_t i = 0; i < HELD; i++) {
+        size_t found = 0;
+        for (size_t j = 0; j < k; j++)
+            found += is_scanned(f, i, f->truth_buckets[i * K + j], threshold);
+        sum += (double)(found * found) / (double)(k * k);
+    }
+    return sum / HELD;
+}
+
 static double candidates_of(const struct fixture *f, double threshold)
 {
     size_t n = 0;
@@ -112,8 +124,8 @@ static void thresholds_reach_their_recalls(void **state)
     calibrate(f, 3, K, &again);
     assert_memory_equal(&c, &again, sizeof c);
     struct nlsh__targets targets = nlsh__calibrated(&c, tables);
-    static const size_t ks[] = {1, 10, 100};
-    assert_int_equal(targets.n, 3);
+    static const size_t ks[] = {1, 2, 5, 10, 20, 50, 100};
+    assert_int_equal(targets.n, 7);
     for (size_t t = 0; t < targets.n; t++) {
         assert_int_equal(tables[t].k, ks[t]);
         assert_int_equal(nlsh__targets_wrong(&tables[t]), tables[t].n_points);
@@ -124,7 +136,13 @@ static void thresholds_reach_their_recalls(void **state)
             if (fabs(recall_of(f, ks[t], T) - recall) > 1e-6)
                 fail_msg("k = %zu: threshold %g reaches %g, not %g", ks[t], T,
                          recall_of(f, ks[t], T), recall);
+            double want = nlsh__surely(recall, squares_of(f, ks[t], T), HELD);
+            if (fabs((double)c.surely[t][i] - want) > 1e-5)
+                fail_msg("k = %zu: threshold %g surely reaches %g, not %g", ks[t], T, want,
+                         (double)c.surely[t][i]);
         }
+        assert_true(c.all[t] == 0 || recall_of(f, ks[t], (double)c.all[t]) == 1);
+        assert_true(c.all[t] == 0 || recall_of(f, ks[t], (double)c.all[t] / .86) < 1);
     }
 }
 
@@ -155,12 +173,12 @@ static void tables_of_what_was_measured(void **state)
     for (size_t i = 0; i < HELD; i++)
         memcpy(ten.truth_buckets + i * 10, f->truth_buckets + i * K, 10 * sizeof(uint32_t));
     calibrate(&ten, 1, 10, &c);
-    assert_int_equal(c.n, 2);
-    assert_int_equal(c.k[1], 10);
-    struct nlsh__target_table tables[NLSH__CALIBRATION_KS] = {[2] = {.k = 77}};
-    assert_int_equal(nlsh__calibrated(&c, tables).n, 2);
-    assert_int_equal(tables[1].k, 10);
-    assert_int_equal(tables[2].k, 77); /* it is none of its tables */
+    assert_int_equal(c.n, 4);
+    assert_int_equal(c.k[3], 10);
+    struct nlsh__target_table tables[NLSH__CALIBRATION_KS] = {[4] = {.k = 77}};
+    assert_int_equal(nlsh__calibrated(&c, tables).n, 4);
+    assert_int_equal(tables[3].k, 10);
+    assert_int_equal(tables[4].k, 77); /* it is none of its tables */
     /* all neighbours in the best bucket: no recall below 1, so no point, and no table */
     for (size_t i = 0; i < HELD; i++)
         for (size_t j = 0; j < 10; j++) ten.truth_buckets[i * 10 + j] = (uint32_t)f->best[i];
@@ -200,6 +218,43 @@ static void a_half_is_not_above_a_half(void **state)
     assert_true(fabs(c.candidates_95 - (1 + 0.95 * (2 - 1))) < 1e-9);
     nlsh__router_close(router);
     nlsh__job_end(&job);
+}
+
+/* Worked by hand: a mean of .5 of ten queries that found all or nothing, and one more that found nothing. */
+static void a_bound_by_hand(void **state)
+{
+    (void)state;
+    double m = 5 / 11.0;
+    assert_true(fabs(nlsh__surely(.5, .5, 10) - (m - 2 * sqrt((m - m * m) / 10))) < 1e-12);
+    /* all found: three in n may be missing, as the rule of three has it */
+    assert_true(fabs(nlsh__surely(1, 1, 1000) - (1 - 3 / 1000.0)) < 1e-5);
+    assert_true(nlsh__surely(.9, .82, 1e9) > .8999);
+}
+
+/* Two routers' queries in one tally are as those of one: here the same router twice, so that means stay. */
+static void a_tally_of_several(void **state)
+{
+    struct fixture *f = *state;
+    static struct nlsh__calibration once, twice;
+    struct nlsh__tally *tally;
+    struct nlsh__job job = job_of(2);
+    calibrate(f, 1, K, &once);
+    assert_int_equal(nlsh__tally_create(K, &tally, NULL), NLSH_OK);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(nlsh__tally_add(tally, f->index->router, &f->played, &f->bucketed,
+                                         f->truth_buckets, &job, NULL),
+                         NLSH_OK);
+    nlsh__tally_end(tally, N, &twice);
+    nlsh__tally_free(tally);
+    nlsh__job_end(&job);
+    assert_int_equal(twice.n_queries, 2 * HELD);
+    for (size_t t = 0; t < once.n; t++) {
+        assert_int_equal(twice.n_points[t], once.n_points[t]);
+        for (size_t i = 0; i < once.n_points[t]; i++) {
+            assert_true(fabs((double)(twice.points[t][i][0] - once.points[t][i][0])) < 1e-6);
+            assert_true(twice.surely[t][i] > once.surely[t][i]);
+        }
+    }
 }
 
 static void best_buckets(void **state)
@@ -256,6 +311,8 @@ int main(void)
         cmocka_unit_test(candidates_at_95_lie_between),
         cmocka_unit_test(tables_of_what_was_measured),
         cmocka_unit_test(a_half_is_not_above_a_half),
+        cmocka_unit_test(a_bound_by_hand),
+        cmocka_unit_test(a_tally_of_several),
         cmocka_unit_test(best_buckets),
         cmocka_unit_test(memory_that_is_refused),
     };

@@ -22,6 +22,14 @@ struct fixture {
     struct nlsh__neighbors truth; /* of the rows: all but themselves */
 };
 
+/* The same routing for each number of neighbours. */
+static const float *all(float threshold)
+{
+    static float thresholds[NLSH__MARGIN_KS];
+    for (size_t i = 0; i < NLSH__MARGIN_KS; i++) thresholds[i] = threshold;
+    return thresholds;
+}
+
 static struct fixture fixture, close_fixture;
 
 static struct nlsh__job job_of(size_t n_threads)
@@ -139,7 +147,7 @@ static void check_margins_of_rows(const struct fixture *f)
     for (size_t threads = 1; threads <= 3; threads += 2) {
         struct nlsh__job job = job_of(threads);
         assert_int_equal(
-            nlsh__measure_rows(&f->of, threshold, &job, threads == 1 ? &found : &again, NULL),
+            nlsh__measure_rows(&f->of, all(threshold), &job, threads == 1 ? &found : &again, NULL),
             NLSH_OK);
         nlsh__job_end(&job);
     }
@@ -200,8 +208,8 @@ static void costs_are_counted(void **state)
     struct fixture *f = *state;
     struct nlsh__row_margins tight, loose;
     struct nlsh__job job = job_of(2);
-    assert_int_equal(nlsh__measure_rows(&f->of, .1f, &job, &tight, NULL), NLSH_OK);
-    assert_int_equal(nlsh__measure_rows(&f->of, 0, &job, &loose, NULL), NLSH_OK);
+    assert_int_equal(nlsh__measure_rows(&f->of, all(.1f), &job, &tight, NULL), NLSH_OK);
+    assert_int_equal(nlsh__measure_rows(&f->of, all(0), &job, &loose, NULL), NLSH_OK);
     nlsh__job_end(&job);
     assert_true(tight.candidates < loose.candidates);
     assert_true(tight.candidates > 10 && loose.candidates < N - 0.5);
@@ -323,7 +331,7 @@ static void where_nothing_is_scanned_no_margin_is_wide_enough(void **state)
     struct fixture *f = *state;
     struct nlsh__row_margins none;
     struct nlsh__job job = job_of(1);
-    assert_int_equal(nlsh__measure_rows(&f->of, 1e9f, &job, &none, NULL), NLSH_OK);
+    assert_int_equal(nlsh__measure_rows(&f->of, all(1e9f), &job, &none, NULL), NLSH_OK);
     nlsh__job_end(&job);
     struct nlsh__margins m = nlsh__row_margins_of(&none);
     for (size_t i = 0; i < m.n_ks * m.n_losses; i++) assert_true(m.margin[i] == 1e9f);
@@ -402,7 +410,7 @@ static void a_bucket_at_the_threshold_is_not_scanned(void **state)
     const float around[] = {p * 0.999f, p, nextafterf(p, 2)};
     for (size_t i = 0; i < 3; i++) {
         const float thresholds[] = {around[i], around[i], around[i]};
-        assert_int_equal(nlsh__measure_rows(&one, around[i], &job, &rows[i], NULL), NLSH_OK);
+        assert_int_equal(nlsh__measure_rows(&one, all(around[i]), &job, &rows[i], NULL), NLSH_OK);
         assert_int_equal(nlsh__measure_leaves(&one, f->index->segments[0].leaves, &truth,
                                               thresholds, &job, &leaves[i], NULL),
                          NLSH_OK);

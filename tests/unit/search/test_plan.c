@@ -101,6 +101,35 @@ static void what_was_not_measured_is_not_spent(void **state)
     assert_true(plan.leaf_margin == INFINITY);
 }
 
+/* Where efforts were measured, they say all of it; what ranks by number leaves no leaf out. */
+static void efforts_say_it_all(void **state)
+{
+    (void)state;
+    static const struct nlsh__effort_point point[] = {{.5f, .2f, 1, -2}, {.9f, .05f, 2, 3}};
+    static const struct nlsh__effort_table table = {10, 2, point};
+    struct nlsh_index leafy = index_with((struct parts){1, 1, 1});
+    leafy.efforts = (struct nlsh__efforts){1, &table};
+    struct nlsh__plan plan = plan_of(&leafy, 0, .9, 0);
+    assert_true(fabs((double)plan.rule.threshold / .05 - 1) < 1e-5 && plan.rule.top == 0);
+    assert_true(plan.rule.weights == weights && plan.rule.group_weights == group_weights);
+    assert_float_equal(plan.margin, 2, 1e-5);
+    assert_float_equal(plan.leaf_margin, 3, 1e-5);
+    assert_true(!plan.exactly);
+    plan = plan_of(&leafy, 0, .9, 40);
+    assert_true(plan.rerank == 40 && plan.leaf_margin == INFINITY);
+    static const struct nlsh__effort_point all[] = {{.9f, 0, 2, 3}};
+    static const struct nlsh__effort_table of_all = {10, 1, all};
+    leafy.efforts.tables = &of_all;
+    plan = plan_of(&leafy, 0, .9, 0); /* all buckets, by codes */
+    assert_true(!plan.exactly && plan.rule.top == 8);
+    leafy.efforts.tables = &table;
+    plan = plan_of(&leafy, 0, .91, 0); /* more than was measured */
+    assert_true(plan.exactly && plan.rule.top == 8);
+    plan = plan_of(&leafy, .02, .9, 0);
+    assert_true(plan.rule.threshold == .02f && plan.rule.top == 0);
+    assert_float_equal(plan.margin, 8, 1e-5);
+}
+
 static void probes_are_taken_as_they_are(void **state)
 {
     (void)state;
@@ -180,6 +209,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recall_is_spent),
         cmocka_unit_test(what_was_not_measured_is_not_spent),
+        cmocka_unit_test(efforts_say_it_all),
         cmocka_unit_test(probes_are_taken_as_they_are),
         cmocka_unit_test(as_many_are_ranked_as_can_be),
         cmocka_unit_test(what_means_nothing_is_refused),

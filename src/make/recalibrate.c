@@ -1,0 +1,156 @@
+/* recalibrate.c - nlsh_calibrate(): an index that stands gets efforts that were measured with a caller's queries. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/job.h"
+#include "base/memory.h"
+#include "base/output.h"
+#include "base/sized.h"
+#include "index/layout.h"
+#include "make/pack.h"
+#include "measure/sample.h"
+
+enum { FEWEST = 30, MOST_K = 1000, TOLD_K = 10 };
+#define TOLD_RECALL 0.95
+
+/* What a search for recall@10 of .95 reaches and costs on the sample. */
+static enum nlsh_status reached(const struct nlsh_index *index, const struct nlsh_matrix *queries,
+                                size_t n_threads, double *recall, double *candidates,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = queries->n_rows, alive = (size_t)index->meta.n_rows - index->n_deleted;
+    size_t k = TOLD_K < alive ? TOLD_K : alive;
+    uint64_t *keys = NULL, *truth = NULL;
+    float *distances = NULL, *truth_distances = NULL;
+    uint32_t *scanned = NULL;
+    struct nlsh_search_options options;
+    nlsh_search_options_init(&options, sizeof options);
+    options.k = k;
+    options.recall = TOLD_RECALL;
+    options.n_threads = n_threads;
+    NLSH_TRY(nlsh__alloc(&keys, n * k, sizeof *keys, error));
+    NLSH_TRY(nlsh__alloc(&truth, n * k, sizeof *truth, error));
+    NLSH_TRY(nlsh__alloc(&distances, n * k, sizeof *distances, error));
+    NLSH_TRY(nlsh__alloc(&truth_distances, n * k, sizeof *truth_distances, error));
+    NLSH_TRY(nlsh__alloc(&scanned, n, sizeof *scanned, error));
+    struct nlsh_search_stats stats = {.struct_size = sizeof stats, .candidates = scanned};
+    NLSH_TRY(nlsh_search_batch(index, queries, &options, keys, distances, &stats, error));
+    options.probes = (double)index->meta.n_buckets;
+    NLSH_TRY(nlsh_search_batch(index, queries, &options, truth, truth_distances, NULL, error));
+    *recall = *candidates = 0;
+    for (size_t i = 0; i < n; i++) {
+        *recall += nlsh_recall(keys + i * k, distances + i * k, truth + i * k,
+                               truth_distances + i * k, k) /
+                   (double)n;
+        *candidates += scanned[i] / (double)n;
+    }
+out:
+    nlsh__free(keys);
+    nlsh__free(truth);
+    nlsh__free(distances);
+    nlsh__free(truth_distances);
+    nlsh__free(scanned);
+    return status;
+}
+
+/* Other versions of sections than those that are written would have to be written as they were. */
+static enum nlsh_status check_sections(const struct nlsh_index *index,
+                                       const struct nlsh__index_table *table,
+                                       struct nlsh_error *error)
+{
+    int same = table->format == NLSH__INDEX_VERSION;
+    for (size_t i = 0; i < table->n_entries && same; i++) {
+        const struct nlsh__index_entry *e = &table->entries[i];
+        same = nlsh__section_used(e) && (e->version == nlsh__known_sections[e->kind].version ||
+                                         e->kind == NLSH__SECTION_TARGETS);
+    }
+    if (same) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_UNSUPPORTED, "build the index again with this nlsh",
+                      "%s: written by another version of nlsh, so it is searched but not changed",
+                      index->path);
+}
+
+/* The index with other efforts, whole or not at all. */
+static enum nlsh_status write_with(const struct nlsh_index *index, const void *efforts, size_t size,
+                                   const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__index_table table;
+    struct nlsh__section_data *sections = NULL;
+    size_t n = 0;
+    NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
+    NLSH_TRY(check_sections(index, &table, error));
+    NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 1, sizeof *sections, error));
+    for (size_t i = 0; i < table.n_entries; i++) {
+        const struct nlsh__index_entry *e = &table.entries[i];
+        if (e->kind == NLSH__SECTION_TARGETS || e->kind == NLSH__SECTION_EFFORTS) continue;
+        sections[n++] = (struct nlsh__section_data){(enum nlsh__section_kind)e->kind, e->segment,
+                                                    index->map.data + e->offset, (size_t)e->size};
+    }
+    sections[n++] = (struct nlsh__section_data){NLSH__SECTION_EFFORTS, 0, efforts, size};
+    NLSH_TRY(nlsh__index_write(path, sections, n, error));
+out:
+    nlsh__free(sections);
+    return status;
+}
+
+static enum nlsh_status calibrate(const char *path, const struct nlsh_matrix *queries,
+                                  const char *out_path, const struct nlsh__job *job,
+                                  struct nlsh_calibrate_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_index *index = NULL, *now = NULL;
+    struct nlsh__measured_efforts efforts;
+    struct nlsh__index_table table;
+    void *bytes = NULL;
+    size_t size, n_threads = nlsh__pool_n_threads(job->pool);
+    NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
+    NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
+    NLSH_TRY(check_sections(index, &table, error));
+    NLSH_TRY(nlsh__measure_sample(index, queries, MOST_K, job, &efforts, error));
+    NLSH_TRY(nlsh__pack_efforts(&efforts, 1, &bytes, &size, error));
+    NLSH_TRY(reached(index, queries, n_threads, &report->recall_before, &report->candidates_before,
+                     error));
+    NLSH_TRY(write_with(index, bytes, size, out_path != NULL ? out_path : path, error));
+    NLSH_TRY(nlsh_index_open(out_path != NULL ? out_path : path, NULL, &now, error));
+    NLSH_TRY(reached(now, queries, n_threads, &report->recall, &report->candidates, error));
+    report->n_queries = queries->n_rows;
+out:
+    nlsh_index_close(index);
+    nlsh_index_close(now);
+    nlsh__free(bytes);
+    return status;
+}
+
+enum nlsh_status nlsh_calibrate(const char *path, const struct nlsh_matrix *queries,
+                                const char *out_path, const struct nlsh_run *run,
+                                struct nlsh_calibrate_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__job job = {.pool = NULL};
+    struct nlsh__output *probe = NULL;
+    struct nlsh_calibrate_report ours = {.struct_size = sizeof ours};
+    nlsh__error_clear(error);
+    if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_calibrate_report", error));
+    if (path == NULL || queries == NULL) {
+        status =
+            nlsh__fail(error, NLSH_E_ARG, NULL, "%s", path == NULL ? "no index" : "no queries");
+        goto out;
+    }
+    if (queries->n_rows < FEWEST) {
+        status = nlsh__fail(error, NLSH_E_ARG, "give some hundreds of them",
+                            "%zu queries are too few to promise anything: at least %d are needed",
+                            queries->n_rows, FEWEST);
+        goto out;
+    }
+    /* An output that cannot be written is found out now and not after the work. */
+    NLSH_TRY(nlsh__output_open_file(out_path != NULL ? out_path : path, &probe, error));
+    nlsh__output_abort(probe);
+    NLSH_TRY(nlsh__job_begin(run, &job, error));
+    NLSH_TRY(calibrate(path, queries, out_path, &job, &ours, error));
+    if (report != NULL) nlsh__answer_give(report, &ours, sizeof ours);
+out:
+    nlsh__job_end(&job);
+    return status;
+}

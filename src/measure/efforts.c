@@ -1,0 +1,318 @@
+/* efforts.c - see efforts.h. */
+#include "measure/efforts.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "promise/budget.h"
+#include "search/plan.h"
+#include "search/search.h"
+
+enum { RUNGS = NLSH__RUNGS, KS = NLSH__CALIBRATION_KS, LARGE_K = 100, LARGE_K_SHARE = 3 };
+
+/* What the budget is made for, rung by rung: what is asked is found between the recalls they reach. */
+static const double rungs[RUNGS] = {.5,  .6,  .7,   .8,  .85,  .9,   .925, .95,
+                                    .97, .98, .985, .99, .995, .998, .999, .9995};
+
+/* Those of them that are asked. */
+static const size_t rungs_asked[NLSH__RUNGS_ASKED] = {0, 3, 5, 7, 11, 15};
+
+/* What one query came to with one effort: of its k neighbours. */
+struct found {
+    uint16_t of_all; /* that the search returned */
+    uint16_t routed; /* that lie in the buckets it scanned */
+};
+
+struct worker {
+    struct nlsh_searcher *searcher;
+    uint32_t *stamps; /* [m] the last ask that scanned the bucket */
+    uint32_t stamp;
+};
+
+/* A place of a row number. */
+struct place {
+    uint16_t segment;
+    uint32_t place, bucket;
+};
+
+struct measure {
+    const struct nlsh__known *of;
+    struct place *places;               /* [n_rows] */
+    struct nlsh__plan plans[KS][RUNGS]; /* k is 0 where there is none */
+    struct worker *workers;
+    size_t n_workers;
+    struct found *found;       /* [n][KS][RUNGS] */
+    struct nlsh_error *errors; /* [n] */
+};
+
+/* ---- what is tried --------------------------------------------------------------------------- */
+
+/* The recall that buckets surely hold where they hold `routed` in the mean: between measured points. */
+static double surely_at(const struct nlsh__calibration *c, size_t t, double routed)
+{
+    size_t i = 0;
+    while (i < c->n_points[t] && (double)c->points[t][i][0] < routed) i++;
+    if (i == c->n_points[t]) return (double)c->surely[t][i - 1];
+    if (i == 0) return (double)c->surely[t][0];
+    double r0 = (double)c->points[t][i - 1][0], r1 = (double)c->points[t][i][0];
+    double s0 = (double)c->surely[t][i - 1], s1 = (double)c->surely[t][i];
+    return s0 + (routed - r0) / (r1 - r0) * (s1 - s0);
+}
+
+/* What is tried for a recall, by the t-th table of the calibration: its recall is that of buckets alone. The
+ * threshold is 0 where nothing was measured. */
+static struct nlsh__effort_point point_of(const struct nlsh__calibration *c, size_t t,
+                                          const struct nlsh__margins *rows,
+                                          const struct nlsh__margins *of_leaves, double rung)
+{
+    int codes = rows->n_ks > 0, leaves = codes && of_leaves->n_ks > 0;
+    struct nlsh__target_table tables[KS];
+    const struct nlsh__targets targets = nlsh__calibrated(c, tables);
+    struct nlsh__budget budget = nlsh__budget_of(rung, codes, leaves);
+    struct nlsh__effort_point point = {.leaf_margin = NLSH__NO_MARGIN};
+    if (leaves) point.leaf_margin = nlsh__margin_within(of_leaves, c->k[t], budget.leaves);
+    if (!(point.leaf_margin < NLSH__NO_MARGIN)) {
+        point.leaf_margin = NLSH__NO_MARGIN;
+        budget = nlsh__budget_of(rung, codes, 0);
+    }
+    point.margin = nlsh__margin_at(rows, c->k[t], budget.codes);
+    float most = tables[t].points[tables[t].n_points - 1][0];
+    if (budget.routed <= (double)most) {
+        point.threshold = nlsh__target_threshold(&targets, c->k[t], budget.routed);
+        point.recall = (float)surely_at(c, t, budget.routed);
+    } else if (c->all[t] > 0) {
+        point.threshold = c->all[t];
+        point.recall = (float)nlsh__surely(1, 1, (double)c->n_queries);
+    }
+    return point;
+}
+
+/* The number of the t-th table's k. */
+static size_t number_of(const struct nlsh__calibration *c, size_t t)
+{
+    size_t i = 0;
+    while (nlsh__calibration_ks[i] != c->k[t]) i++;
+    return i;
+}
+
+static void make_plans(struct measure *m, const struct nlsh__calibration *c, size_t t)
+{
+    const struct nlsh_index *index = m->of->index;
+    for (size_t a = 0; a < NLSH__RUNGS_ASKED; a++) {
+        size_t r = rungs_asked[a];
+        const struct nlsh__effort_point point =
+            point_of(c, t, &index->row_margins, &index->leaf_margins, rungs[r]);
+        struct nlsh__plan *plan = &m->plans[number_of(c, t)][r];
+        if (!(point.threshold > 0)) continue;
+        *plan = (struct nlsh__plan){.k = c->k[t] + (m->of->own != NULL)};
+        nlsh__plan_effort(index, &point, plan);
+    }
+}
+
+/* ---- the asking ------------------------------------------------------------------------------ */
+
+static void find_places(const struct nlsh_index *index, struct place *places)
+{
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *s = &index->segments[i];
+        for (size_t b = 0; b < index->meta.n_buckets; b++)
+            for (uint32_t p = s->bucket_offsets[b]; p < s->bucket_offsets[b + 1]; p++)
+                places[s->first_row + s->rows[p]] = (struct place){(uint16_t)i, p, (uint32_t)b};
+    }
+}
+
+/* The exact score of a row, as the best of a search have theirs. */
+static uint32_t score_of(const struct measure *m, const struct nlsh_searcher *s, uint32_t row)
+{
+    const struct place *p = &m->places[row];
+    uint64_t best = UINT64_MAX;
+    const struct nlsh__ranking one = {
+        s->index, &s->index->segments[p->segment], &s->query, NULL, &best, 1};
+    nlsh__rank_range(&one, p->place, p->place + 1);
+    return (uint32_t)(best >> 32);
+}
+
+/* Of the searcher's best those as near as the k-th true neighbour, which are true ones or as good. */
+static size_t count_hits(const struct nlsh_searcher *s, const struct nlsh__plan *plan,
+                         uint32_t limit, uint32_t own)
+{
+    size_t n = 0;
+    for (size_t j = 0; j < plan->k; j++)
+        n += s->best[j] != UINT64_MAX && (uint32_t)(s->best[j] >> 32) <= limit &&
+             (uint32_t)s->best[j] != own;
+    return n;
+}
+
+static void ask_k(const struct measure *m, struct worker *w, size_t query, size_t i)
+{
+    const struct nlsh__known *of = m->of;
+    struct nlsh_searcher *s = w->searcher;
+    const uint32_t *truth = of->truth->ids + query * of->truth->k;
+    size_t k = nlsh__calibration_ks[i];
+    uint32_t own = of->own != NULL ? of->own[query] : NLSH__NO_ROW;
+    uint32_t limit = k <= of->truth->k ? score_of(m, s, truth[k - 1]) : 0;
+    for (size_t r = 0; r < RUNGS; r++) {
+        const struct nlsh__plan *plan = &m->plans[i][r];
+        if (plan->k == 0) continue;
+        struct found *out = &m->found[(query * KS + i) * RUNGS + r];
+        size_t n_buckets, routed = 0;
+        struct nlsh__cost cost;
+        nlsh__search_by_plan(s, plan, &n_buckets, &cost);
+        w->stamp++;
+        for (size_t b = 0; b < n_buckets; b++) w->stamps[s->buckets[b]] = w->stamp;
+        for (size_t j = 0; j < k; j++) routed += w->stamps[m->places[truth[j]].bucket] == w->stamp;
+        size_t hits = count_hits(s, plan, limit, own);
+        *out = (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
+    }
+}
+
+/* Large numbers of neighbours are asked of fewer queries: each of them tells more, and costs more. */
+static size_t n_asked(const struct measure *m, size_t k)
+{
+    size_t n = m->of->queries.n_rows;
+    return k > LARGE_K ? (n + LARGE_K_SHARE - 1) / LARGE_K_SHARE : n;
+}
+
+static void ask_task(void *ctx, size_t query, size_t worker)
+{
+    const struct measure *m = ctx;
+    struct worker *w = &m->workers[worker];
+    struct nlsh_error *error = &m->errors[query];
+    error->status =
+        nlsh__query_set(&w->searcher->query, m->of->index, &m->of->queries, query, error);
+    for (size_t i = 0; i < KS && error->status == NLSH_OK; i++)
+        if (query < n_asked(m, nlsh__calibration_ks[i])) ask_k(m, w, query, i);
+}
+
+static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job *job,
+                                       struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_index *index = m->of->index;
+    size_t n = m->of->queries.n_rows, n_threads = nlsh__pool_n_threads(job->pool);
+    NLSH_TRY(nlsh__alloc(&m->places, (size_t)index->meta.n_rows, sizeof *m->places, error));
+    find_places(index, m->places);
+    NLSH_TRY(nlsh__calloc(&m->workers, n_threads, sizeof *m->workers, error));
+    m->n_workers = n_threads;
+    for (size_t i = 0; i < n_threads; i++) {
+        struct worker *w = &m->workers[i];
+        NLSH_TRY(nlsh_searcher_create(index, &w->searcher, error));
+        NLSH_TRY(nlsh__reserve_best(w->searcher, m->of->truth->k + 1, error));
+        NLSH_TRY(nlsh__calloc(&w->stamps, index->meta.n_buckets, sizeof *w->stamps, error));
+    }
+    NLSH_TRY(nlsh__calloc(&m->found, n * KS * RUNGS, sizeof *m->found, error));
+    NLSH_TRY(nlsh__calloc(&m->errors, n, sizeof *m->errors, error));
+out:
+    return status;
+}
+
+static void measure_free(struct measure *m)
+{
+    for (size_t i = 0; i < m->n_workers; i++) {
+        nlsh_searcher_free(m->workers[i].searcher);
+        nlsh__free(m->workers[i].stamps);
+    }
+    nlsh__free(m->workers);
+    nlsh__free(m->places);
+    nlsh__free(m->found);
+    nlsh__free(m->errors);
+}
+
+enum nlsh_status
+nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *calibration,
+                 const struct nlsh__job *job, struct nlsh__shares *shares, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct measure m = {.of = of};
+    size_t n = of->queries.n_rows;
+    NLSH_TRY(measure_create(&m, job, error));
+    for (size_t t = 0; t < calibration->n; t++)
+        if (calibration->k[t] <= of->truth->k &&
+            calibration->k[t] + (of->own != NULL) <= of->index->meta.n_rows)
+            make_plans(&m, calibration, t);
+    NLSH_TRY(nlsh__job_tasks(job, "what searches reach", n, ask_task, &m, error));
+    for (size_t query = 0; query < n; query++) {
+        if (m.errors[query].status != NLSH_OK) {
+            if (error != NULL) *error = m.errors[query];
+            status = m.errors[query].status;
+            goto out;
+        }
+        for (size_t i = 0; i < KS * RUNGS; i++) {
+            (&shares->found[0][0])[i] += m.found[query * KS * RUNGS + i].of_all;
+            (&shares->routed[0][0])[i] += m.found[query * KS * RUNGS + i].routed;
+        }
+    }
+out:
+    measure_free(&m);
+    return status;
+}
+
+/* ---- the tables ------------------------------------------------------------------------------ */
+
+static double share_of(const struct nlsh__shares *s, size_t i, size_t r)
+{
+    uint64_t found = s->found[i][r], routed = s->routed[i][r];
+    return routed > 0 && found < routed ? (double)found / (double)routed : 1;
+}
+
+/* Between two efforts that were asked, in proportion to what they leave to be missing; beyond the last, as
+ * there. */
+static double share_found(const struct nlsh__shares *s, size_t i, size_t r)
+{
+    size_t below = RUNGS, above = RUNGS;
+    for (size_t a = 0; a < NLSH__RUNGS_ASKED; a++) {
+        size_t asked = rungs_asked[a];
+        if (s->routed[i][asked] == 0) continue;
+        if (asked <= r) below = asked;
+        if (asked >= r && above == RUNGS) above = asked;
+    }
+    if (below == RUNGS) return above < RUNGS ? share_of(s, i, above) : 1;
+    if (above == RUNGS || above == below) return share_of(s, i, below);
+    double share = (rungs[r] - rungs[below]) / (rungs[above] - rungs[below]);
+    return share_of(s, i, below) + share * (share_of(s, i, above) - share_of(s, i, below));
+}
+
+/* Behind n points one for all buckets by their codes, if that is more than what is there; how many. A search that
+ * scans nearly all already has the limit that one of all has, and loses as much. */
+static size_t add_all(const struct nlsh__calibration *c, size_t t, const struct nlsh__margins *rows,
+                      const struct nlsh__shares *shares, struct nlsh__effort_point *points,
+                      size_t n)
+{
+    const struct nlsh__budget budget = nlsh__budget_of(rungs[RUNGS - 1], 1, 0);
+    double share = share_found(shares, number_of(c, t), RUNGS - 1);
+    const struct nlsh__effort_point all = {
+        .recall = (float)(share * (1 - 1 / (double)(c->n_queries + 1))),
+        .margin = nlsh__margin_at(rows, c->k[t], budget.codes),
+        .leaf_margin = NLSH__NO_MARGIN,
+    };
+    if (!(all.recall > 0 && all.recall < 1) || (n > 0 && !(all.recall > points[n - 1].recall)))
+        return 0;
+    points[n] = all;
+    return 1;
+}
+
+void nlsh__efforts_from(const struct nlsh__calibration *c, const struct nlsh__margins *rows,
+                        const struct nlsh__margins *leaves, const struct nlsh__shares *shares,
+                        struct nlsh__measured_efforts *out)
+{
+    *out = (struct nlsh__measured_efforts){.n_queries = c->n_queries};
+    for (size_t t = 0; t < c->n; t++) {
+        size_t n = 0;
+        struct nlsh__effort_point *points = out->points[out->n];
+        for (size_t r = 0; r < RUNGS; r++) {
+            struct nlsh__effort_point p = point_of(c, t, rows, leaves, rungs[r]);
+            p.recall *= (float)share_found(shares, number_of(c, t), r);
+            if (!(p.threshold > 0 && p.recall > 0 && p.recall < 1)) continue;
+            /* each more careful than the one before, and for something */
+            if (n > 0 && !(p.recall > points[n - 1].recall)) continue;
+            if (n > 0 && !(p.threshold <= points[n - 1].threshold)) continue;
+            points[n++] = p;
+        }
+        if (rows->n_ks > 0) n += add_all(c, t, rows, shares, points, n);
+        if (n == 0) continue;
+        out->k[out->n] = c->k[t];
+        out->n_points[out->n++] = n;
+    }
+}

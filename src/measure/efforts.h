@@ -1,0 +1,63 @@
+/* efforts.h - what searches of an index reach with an effort (promise/efforts.h), by asking it. */
+#ifndef NLSH_MEASURE_EFFORTS_H
+#define NLSH_MEASURE_EFFORTS_H
+
+#include "base/neighbors.h"
+#include "index/index.h"
+#include "measure/calibrate.h"
+#include "promise/margins.h"
+
+/* Efforts that are tried for each number of neighbours. */
+enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 300, NLSH__RUNGS_ASKED = 6 };
+
+/* Queries of which the answers are known. */
+struct nlsh__known {
+    const struct nlsh_index *index;
+    struct nlsh_matrix queries; /* as a caller of nlsh_search() has them */
+    /* The first queries.n_rows of its rows: their neighbours, by row numbers of the index. */
+    const struct nlsh__neighbors *truth;
+    const uint32_t
+        *own; /* [queries.n_rows] rows of the index that they are, and do not find; or NULL */
+};
+
+/* Of the neighbours in the buckets that searches scanned, those that they found: for each number of neighbours
+ * of nlsh__calibration_ks, and each effort that is tried. */
+struct nlsh__shares {
+    uint64_t found[NLSH__CALIBRATION_KS][NLSH__RUNGS], routed[NLSH__CALIBRATION_KS][NLSH__RUNGS];
+};
+
+/* What efforts are made of. */
+struct nlsh__evidence {
+    struct nlsh__calibration calibration;
+    struct nlsh__shares shares;
+};
+
+/*
+ * nlsh__shares_add() - asks an index, and adds what it found.
+ *
+ * Where a query's neighbours are to be found, buckets say, which is measured with many queries (calibrate.h).
+ * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: at most
+ * NLSH__EFFORT_QUERIES, a third of them for more than 100 neighbours, and a few of the efforts. Efforts are tried along the split of
+ * promise/budget.h, with the buckets that calibration names. The same for any number of threads.
+ * NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
+ */
+enum nlsh_status nlsh__shares_add(const struct nlsh__known *of,
+                                  const struct nlsh__calibration *calibration,
+                                  const struct nlsh__job *job, struct nlsh__shares *shares,
+                                  struct nlsh_error *error);
+
+/* Tables of efforts; those that were not measured are not there. */
+struct nlsh__measured_efforts {
+    size_t n;
+    size_t k[NLSH__CALIBRATION_KS], n_points[NLSH__CALIBRATION_KS];
+    struct nlsh__effort_point points[NLSH__CALIBRATION_KS][NLSH__RUNGS + 1];
+    size_t n_queries; /* that calibration was made of */
+};
+
+/* Which effort surely reaches which recall: what buckets surely hold, times the share of it that is found. The
+ * margins are those of the index; n_ks is 0 where it has no codes, or no leaves. */
+void nlsh__efforts_from(const struct nlsh__calibration *calibration,
+                        const struct nlsh__margins *rows, const struct nlsh__margins *leaves,
+                        const struct nlsh__shares *shares, struct nlsh__measured_efforts *out);
+
+#endif

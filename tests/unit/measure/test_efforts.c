@@ -1,0 +1,175 @@
+/* test_efforts.c - what is measured by searching is what public searches find, counted anew; and tables that
+ * come of it hold their order and their meaning. */
+#include "measure/efforts.h"
+
+#include "base/job.h"
+#include "search/plan.h"
+#include "support/built.h"
+#include "support/counting.h"
+
+enum { N = 3000, DIM = 16, M = 24, Q = 80, K = 100, KS = NLSH__CALIBRATION_KS };
+
+struct fixture {
+    struct nlsh_matrix base, queries;
+    struct nlsh_index *index;
+    struct nlsh_neighbors truth;
+    struct nlsh__neighbors known;
+    uint32_t bucket_of[N];
+    struct nlsh__calibration calibration;
+    struct nlsh__job job;
+};
+
+static struct fixture fixture;
+
+static int set_up(void **state)
+{
+    struct fixture *f = &fixture;
+    struct nlsh_build_options o;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+    uint32_t rows[Q], truth_buckets[Q * K];
+    *state = f;
+    f->base = matrix_new(KIND_F32, N, DIM, 60, 22, 1);
+    f->queries = matrix_new(KIND_F32, Q, DIM, 60, 22, 5);
+    small_options(&o, M);
+    f->index = built_index(&f->base, &o, "efforts");
+    f->truth = (struct nlsh_neighbors){.struct_size = sizeof f->truth};
+    assert_int_equal(nlsh__job_begin(&run, &f->job, NULL), NLSH_OK);
+    assert_int_equal(nlsh_ground_truth(&f->base, &f->queries, NLSH_L2, K, &run, &f->truth, NULL),
+                     NLSH_OK);
+    const struct nlsh__segment *s = &f->index->segments[0];
+    for (uint32_t b = 0; b < M; b++)
+        for (size_t i = s->bucket_offsets[b]; i < s->bucket_offsets[b + 1]; i++)
+            f->bucket_of[s->rows[i]] = b;
+    f->known = (struct nlsh__neighbors){.n_rows = Q, .k = K};
+    f->known.ids = malloc(Q * K * sizeof(uint32_t));
+    for (size_t i = 0; i < Q * K; i++) {
+        f->known.ids[i] = (uint32_t)f->truth.ids[i];
+        truth_buckets[i] = f->bucket_of[f->truth.ids[i]];
+    }
+    for (uint32_t i = 0; i < Q; i++) rows[i] = i;
+    const struct nlsh__played played = {&f->queries, rows, Q};
+    const struct nlsh__bucketed bucketed = {f->bucket_of, N, M};
+    assert_int_equal(nlsh__calibrate(f->index->router, &played, &bucketed, truth_buckets, K,
+                                     &f->job, &f->calibration, NULL),
+                     NLSH_OK);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    nlsh__job_end(&f->job);
+    free(f->known.ids);
+    nlsh_neighbors_free(&f->truth);
+    nlsh_index_close(f->index);
+    matrix_free(&f->base);
+    matrix_free(&f->queries);
+    return 0;
+}
+
+static void add(const struct fixture *f, struct nlsh__shares *shares)
+{
+    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL};
+    assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, shares, NULL), NLSH_OK);
+}
+
+static void shares_add_up(void **state)
+{
+    static struct nlsh__shares once, twice;
+    const struct fixture *f = *state;
+    add(f, &once);
+    add(f, &twice);
+    assert_memory_equal(&once, &twice, sizeof once);
+    add(f, &twice);
+    for (size_t i = 0; i < KS; i++)
+        for (size_t r = 0; r < NLSH__RUNGS; r++) {
+            size_t k = nlsh__calibration_ks[i];
+            assert_int_equal(twice.found[i][r], 2 * once.found[i][r]);
+            assert_int_equal(twice.routed[i][r], 2 * once.routed[i][r]);
+            if (k > K) assert_int_equal(once.routed[i][r], 0);
+            assert_true(once.routed[i][r] <= Q * k && once.found[i][r] <= Q * k);
+            if (once.routed[i][r] > 0) assert_true(once.routed[i][r] >= once.routed[i][0]);
+        }
+}
+
+/* The recall that the tables say is what nlsh_search() reaches on these very queries or more: the bound only
+ * lowers it. */
+static void tables_keep_their_word(void **state)
+{
+    struct fixture *f = *state;
+    static struct nlsh__shares shares;
+    static struct nlsh__measured_efforts e;
+    struct nlsh__effort_table tables[KS];
+    add(f, &shares);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &shares,
+                       &e);
+    assert_int_equal(e.n, 7); /* 1, 2, 5, 10, 20, 50 and 100 */
+    assert_int_equal(e.n_queries, Q);
+    struct nlsh_index with = *f->index;
+    with.efforts = (struct nlsh__efforts){e.n, tables};
+    for (size_t t = 0; t < e.n; t++) {
+        tables[t] = (struct nlsh__effort_table){e.k[t], e.n_points[t], e.points[t]};
+        assert_int_equal(nlsh__efforts_wrong(&tables[t]), e.n_points[t]);
+        assert_true(e.n_points[t] >= 3);
+    }
+    for (size_t t = 0; t < e.n; t++)
+        for (size_t i = 0; i < e.n_points[t]; i++) {
+            static uint64_t keys[Q * K];
+            static float distances[Q * K];
+            size_t k = e.k[t];
+            double recall = 0, promised = (double)e.points[t][i].recall;
+            struct nlsh_search_options o;
+            nlsh_search_options_init(&o, sizeof o);
+            o.k = k;
+            o.recall = promised;
+            assert_int_equal(nlsh_search_batch(&with, &f->queries, &o, keys, distances, NULL, NULL),
+                             NLSH_OK);
+            for (size_t q = 0; q < Q; q++)
+                recall += nlsh_recall(keys + q * k, distances + q * k, f->truth.ids + q * K,
+                                      f->truth.distances + q * K, k) /
+                          Q;
+            if (recall < promised - 1e-6)
+                fail_msg("recall@%zu: %g promised, %g reached", k, promised, recall);
+            if (promised > .9 && recall > promised + .25)
+                fail_msg("recall@%zu: %g promised, %g reached: too careful", k, promised, recall);
+        }
+}
+
+/* Rows that are the index's own do not find themselves: as if they were asked beside the others. */
+static void own_rows_are_left_out(void **state)
+{
+    const struct fixture *f = *state;
+    static struct nlsh__shares shares;
+    struct nlsh_neighbors graph = {.struct_size = sizeof graph};
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+    uint32_t own[Q], ids[Q * 10];
+    assert_int_equal(
+        nlsh_graph_build(&f->base, NLSH_L2, NLSH_GRAPH_EXACT, 10, 1, &run, &graph, NULL), NLSH_OK);
+    for (uint32_t i = 0; i < Q; i++) own[i] = i;
+    for (size_t i = 0; i < Q * 10; i++) ids[i] = (uint32_t)graph.ids[i];
+    struct nlsh_matrix first = f->base;
+    first.n_rows = Q;
+    const struct nlsh__neighbors truth = {Q, 10, ids, NULL};
+    const struct nlsh__known known = {f->index, first, &truth, own};
+    assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, &shares, NULL), NLSH_OK);
+    for (size_t i = 0; i < 4;
+         i++) /* k = 1, 2, 5, 10: nearly all that lies in the buckets is found */
+        for (size_t r = 8; r < NLSH__RUNGS; r++) {
+            if (shares.routed[i][r] == 0) continue;
+            assert_true(shares.found[i][r] * 100 >= shares.routed[i][r] * 90);
+            assert_true(shares.found[i][r] <= Q * nlsh__calibration_ks[i]);
+        }
+    assert_int_equal(shares.routed[4][0], 0); /* 20 neighbours were not known */
+    nlsh_neighbors_free(&graph);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shares_add_up),
+        cmocka_unit_test(tables_keep_their_word),
+        cmocka_unit_test(own_rows_are_left_out),
+    };
+    counted_begin();
+    return counted_end(cmocka_run_group_tests_name("measure/efforts", tests, set_up, tear_down));
+}
