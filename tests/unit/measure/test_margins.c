@@ -448,7 +448,7 @@ static void nothing_behind_the_codes_is_read(void **state)
     codes.rows = guard(&s->codes->rows, &guards[0]);
     leaves.leaves = guard(&s->leaves->leaves, &guards[1]);
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(nlsh__measure_rows(&of, .01f, &job, &rows[i], NULL), NLSH_OK);
+        assert_int_equal(nlsh__measure_rows(&of, all(.01f), &job, &rows[i], NULL), NLSH_OK);
         assert_int_equal(nlsh__measure_leaves(&of, i == 0 ? s->leaves : &leaves, &f->truth,
                                               thresholds, &job, &by_leaves[i], NULL),
                          NLSH_OK);
@@ -471,7 +471,7 @@ static enum nlsh_status measure_with_little_memory(void *ctx, struct nlsh_error 
     struct nlsh__job job;
     enum nlsh_status status = nlsh__job_begin(&run, &job, error);
     if (status != NLSH_OK) return status;
-    status = nlsh__measure_rows(&f->of, .01f, &job, &rows, error);
+    status = nlsh__measure_rows(&f->of, all(.01f), &job, &rows, error);
     if (status == NLSH_OK)
         status = nlsh__measure_leaves(&f->of, f->index->segments[0].leaves, &f->truth, thresholds,
                                       &job, &leaves, error);
