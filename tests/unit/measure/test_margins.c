@@ -191,7 +191,7 @@ static void the_margin_of_one_neighbour(void **state)
     struct nlsh__job job = job_of(1);
     float need = 0;
     one.n_rows = 1;
-    assert_int_equal(nlsh__measure_rows(&one, 0, &job, &found, NULL), NLSH_OK);
+    assert_int_equal(nlsh__measure_rows(&one, all(0), &job, &found, NULL), NLSH_OK);
     nlsh__job_end(&job);
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
     assert_int_equal(needs_of(f, &asker, f->rows[0], 0, 1, &need), 1);
