@@ -304,6 +304,36 @@ nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *opti
            const char *path, const struct nlsh_run *run, struct nlsh_build_report *report,
            struct nlsh_error *error);
 
+/* ---- calibrate ------------------------------------------------------------------------------- */
+
+/* What a search for recall@10 of .95 reaches on the queries that were given, and the vectors it scans, as the index
+ * was and as it is. The second is of the very queries that it was measured with. */
+struct nlsh_calibrate_report {
+    size_t struct_size;
+    size_t n_queries;
+    double recall_before, candidates_before;
+    double recall, candidates;
+};
+
+/*
+ * nlsh_calibrate() - makes an index promise recall for queries like these, without training.
+ *
+ *  path      the index; it stays as it is where out_path names another file
+ *  queries   [n_rows x dim] at least 30, better 500, of any type of vectors; not those that are asked later: a
+ *            sample like them. They are no rows of the base.
+ *  out_path  or NULL: in place of path. It appears whole or not at all, under searches that go on.
+ *  run       or NULL: all processors, silent
+ *  report    or NULL
+ * What was promised before, for queries like the base's own rows, is promised no more. NLSH_E_ARG (too few, or a
+ * value of a query), NLSH_E_MISMATCH (their dimension), NLSH_E_NO_INPUT, NLSH_E_DATA, NLSH_E_UNSUPPORTED (a file
+ * of an older nlsh), NLSH_E_CANT_CREATE, NLSH_E_INTERRUPTED. Cost: an exact search of the index for each
+ * query, and some seconds. docs/recall.md.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_calibrate(const char *path, const struct nlsh_matrix *queries, const char *out_path,
+               const struct nlsh_run *run, struct nlsh_calibrate_report *report,
+               struct nlsh_error *error);
+
 /* ---- tune ------------------------------------------------------------------------------------ */
 
 enum nlsh_sampler { NLSH_SAMPLER_TPE = 0, NLSH_SAMPLER_RANDOM, NLSH_SAMPLER_GRID };
