@@ -48,6 +48,16 @@ static json_t *sections_json(const struct nlsh_index *index)
     return sections;
 }
 
+static json_t *promises_json(const struct nlsh_index *index)
+{
+    json_t *array = json_array();
+    struct nlsh_promise p = {.struct_size = sizeof p};
+    for (size_t i = 0; nlsh_index_promise(index, i, &p); i++)
+        json_add(&array, json_pack("{s:I, s:f, s:I, s:b}", "k", (json_int_t)p.k, "most", p.most,
+                                   "queries", (json_int_t)p.n_queries, "sampled", p.sampled));
+    return array;
+}
+
 static json_t *info_json(const char *path, const struct nlsh_index *index,
                          const struct nlsh_index_info *info, json_t *settings)
 {
@@ -55,15 +65,15 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data_hash);
     return json_pack(
         "{s:o, s:I, s:i, s:{s:I, s:I, s:s, s:s, s:s, s:b}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, "
-        "s:O, s:o}",
+        "s:o, s:O, s:o}",
         "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "format", (int)info->format,
         "vectors", "count", (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type",
         type_name(info->type), "hash", hash, "metric", nlsh_metric_name(info->metric), "keys",
         info->has_keys, "buckets", "count", (json_int_t)info->n_buckets, "min",
         (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets, "max",
         (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
-        "disagreement", json_number_or_null(info->disagreement), "settings", settings, "sections",
-        sections_json(index));
+        "disagreement", json_number_or_null(info->disagreement), "promises", promises_json(index),
+        "settings", settings, "sections", sections_json(index));
 }
 
 /* ---- as text --------------------------------------------------------------------------------- */
@@ -123,6 +133,27 @@ static void print_sections(const struct nlsh_index *index, const struct nlsh_ind
     }
 }
 
+/* From how many queries it is known what a recall takes, and up to which. */
+static void print_promises(const struct nlsh_index *index)
+{
+    struct nlsh_promise first = {.struct_size = sizeof first}, p = {.struct_size = sizeof p};
+    size_t n = 0;
+    double least = 1;
+    char a[32], b[32];
+    while (nlsh_index_promise(index, n, &p)) {
+        if (n++ == 0) first = p;
+        if (p.most < least) least = p.most;
+    }
+    if (n == 0) {
+        puts("promises      none of this kind: --recall goes by thresholds of an older nlsh");
+        return;
+    }
+    printf("promises      recall of 1 to %s neighbours, as %s %s found it,\n"
+           "              with two standard errors; above %.4f a search is exact\n",
+           text_count(p.k, a), text_count(first.n_queries, b),
+           first.sampled ? "queries of a sample" : "held-out vectors", least);
+}
+
 static int print_info(const char *path, const struct nlsh_index *index,
                       const struct nlsh_index_info *info, const json_t *settings)
 {
@@ -141,6 +172,7 @@ static int print_info(const char *path, const struct nlsh_index *index,
         printf("; it would put %.1f %% of the vectors elsewhere", 100 * info->disagreement);
     }
     putchar('\n');
+    print_promises(index);
     int code = print_settings(settings);
     if (code != 0) return code;
     print_sections(index, info);

@@ -273,6 +273,19 @@ struct nlsh_segment {
 /* The i-th segment; returns 0 where there is none, or where out's struct_size is not set. */
 NLSH_API int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_segment *out);
 
+/* What is promised of searches for k neighbours: docs/recall.md. */
+struct nlsh_promise {
+    size_t struct_size;
+    size_t k;
+    double most; /* the highest recall@k that was measured: beyond it all vectors are compared */
+    size_t n_queries; /* that asked as it was measured; a bound of two standard errors is kept */
+    int sampled; /* 0: they were held-out vectors of the base; 1: queries that nlsh_calibrate() was given */
+};
+
+/* The i-th, by rising k; between two the more of both is done, and for more neighbours than the last everything is
+ * compared. Returns 0 where there is none, as in files of before 0.2, or where out's struct_size is not set. */
+NLSH_API int nlsh_index_promise(const struct nlsh_index *index, size_t i, struct nlsh_promise *out);
+
 /* ---- search ---------------------------------------------------------------------------------- */
 
 /* Which vectors an answer may hold: those that pass both tests that are set. Frozen. */

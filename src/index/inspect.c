@@ -61,3 +61,16 @@ int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_seg
     nlsh__answer_give(out, &segment, sizeof segment);
     return 1;
 }
+
+int nlsh_index_promise(const struct nlsh_index *index, size_t i, struct nlsh_promise *out)
+{
+    if (i >= index->efforts.n) return 0;
+    if (nlsh__answer_check(out, "nlsh_promise", NULL) != NLSH_OK) return 0;
+    const struct nlsh__effort_table *t = &index->efforts.tables[i];
+    const struct nlsh_promise promise = {.k = t->k,
+                                         .most = (double)t->points[t->n_points - 1].recall,
+                                         .n_queries = index->efforts_header.n_queries,
+                                         .sampled = index->efforts_header.sampled == 1};
+    nlsh__answer_give(out, &promise, sizeof promise);
+    return 1;
+}

@@ -65,6 +65,17 @@ static void compare_sections(const char *a, const char *b)
     assert_int_equal(one->efforts_header.sampled, 0);
     assert_int_equal(other->efforts_header.sampled, 1);
     assert_int_equal(other->efforts_header.n_queries, SAMPLE);
+    struct nlsh_promise p = {.struct_size = sizeof p}, unset = {0};
+    static const size_t ks[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
+    assert_int_equal(nlsh_index_promise(one, 0, &unset), 0);
+    for (i = 0; i < 10; i++) {
+        assert_int_equal(nlsh_index_promise(one, i, &p), 1);
+        assert_true(p.k == ks[i] && !p.sampled && p.n_queries >= 1000);
+        assert_true(p.most > .98 && p.most < 1);
+        assert_int_equal(nlsh_index_promise(other, i, &p), 1);
+        assert_true(p.k == ks[i] && p.sampled && p.n_queries == SAMPLE);
+    }
+    assert_int_equal(nlsh_index_promise(one, 10, &p), 0);
     nlsh_index_close(one);
     nlsh_index_close(other);
 }
