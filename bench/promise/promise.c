@@ -3,7 +3,7 @@
  *
  *   ninja -C build/release bench_promise
  *   build/release/bench_promise [--sizes 200,1000,6000] [--kind NAME] [--queries N]
- *   build/release/bench_promise --index FILE --set QUERIES [--truth FILE] [--hindsight]
+ *   build/release/bench_promise --index FILE --set QUERIES [--hindsight] [--k K]
  *
  * The first makes sets of many kinds (made.h), builds each with default settings, and asks it for each
  * number of neighbours and each recall. The second asks an index that stands. A line for each: kind, rows, k,
@@ -27,8 +27,9 @@ static const size_t ks[] = {1, 3, 10, 50, 100, 200, 500, 1000};
 static const double recalls[] = {.8, .9, .95, .99};
 
 static struct {
-    const char *kind, *index, *set, *truth;
+    const char *kind, *index, *set;
     size_t sizes[MOST_SIZES], n_sizes, n_queries;
+    size_t only_k; /* 0: all of ks */
     int hindsight;
     char *missed[MOST_LINES];
     size_t n_missed, n_cells;
@@ -121,9 +122,11 @@ static void tell(const char *name, const struct asked *a, size_t k, double wante
 
 static void tell_all(const char *name, const struct asked *a)
 {
-    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++)
+    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
+        if (g.only_k != 0 && g.only_k != ks[i]) continue;
         for (size_t j = 0; j < sizeof recalls / sizeof *recalls && ks[i] <= a->n_rows; j++)
             tell(name, a, ks[i], recalls[j]);
+    }
 }
 
 static void tell_kind(size_t kind, size_t n_rows)
@@ -195,13 +198,11 @@ static void take_sizes(char *text)
 
 int main(int argc, char **argv)
 {
-    static const struct option flags[] = {{"sizes", required_argument, NULL, 's'},
-                                          {"kind", required_argument, NULL, 'k'},
-                                          {"queries", required_argument, NULL, 'n'},
-                                          {"index", required_argument, NULL, 'i'},
-                                          {"set", required_argument, NULL, 'q'},
-                                          {"hindsight", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option flags[] = {
+        {"sizes", required_argument, NULL, 's'},   {"kind", required_argument, NULL, 'k'},
+        {"queries", required_argument, NULL, 'n'}, {"index", required_argument, NULL, 'i'},
+        {"set", required_argument, NULL, 'q'},     {"hindsight", no_argument, NULL, 'h'},
+        {"k", required_argument, NULL, 'K'},       {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", flags, NULL)) != -1;) switch (c) {
         case 's': take_sizes(optarg); break;
         case 'k': g.kind = optarg; break;
@@ -209,6 +210,7 @@ int main(int argc, char **argv)
         case 'i': g.index = optarg; break;
         case 'q': g.set = optarg; break;
         case 'h': g.hindsight = 1; break;
+        case 'K': g.only_k = strtoul(optarg, NULL, 10); break;
         default: return 2;
         }
     printf("set,rows,k,asked,reached,error,candidates%s\n", g.hindsight ? ",hindsight" : "");
