@@ -14,7 +14,7 @@ enum {
     MOST_HELD = 5000, /* recall is then known to +-.002 */
     HELD_IN = 20,     /* one row in so many is held out */
     ENOUGH_HELD = 1000,
-    ENOUGH_ASKED = 500, /* rows that margins are measured with */
+    ENOUGH_ASKED = 200, /* rows that margins are measured with */
     FEWEST_HELD = 10,
 };
 

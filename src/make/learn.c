@@ -41,6 +41,7 @@ void nlsh__learned_free(struct nlsh__learned *l)
 struct attempt {
     enum nlsh_partitioner partitioner;
     size_t nodes, epochs;
+    size_t k; /* neighbours of held-out rows that are looked for; 0: all that are known */
 };
 
 struct watched {
@@ -72,20 +73,21 @@ out:
 }
 
 /* What thresholds reach, on the held-out rows. */
-static enum nlsh_status calibrate(const struct nlsh__ground *g, struct nlsh__learned *l,
-                                  struct nlsh_error *error)
+static enum nlsh_status calibrate(const struct nlsh__ground *g, size_t most_k,
+                                  struct nlsh__learned *l, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh__held *held = g->held;
     const struct nlsh__csr *csr = NULL;
-    size_t k = held->truth.k, m = g->options->n_buckets;
+    size_t k = most_k > 0 && most_k < held->truth.k ? most_k : held->truth.k;
+    size_t m = g->options->n_buckets;
     uint32_t *truth_buckets = NULL;
     const struct nlsh__played played = {&g->space->queries, held->held_rows, held->n_held};
     const struct nlsh__bucketed bucketed = {l->bucket_of, g->data->matrix.n_rows, m};
     NLSH_TRY(nlsh__alloc(&truth_buckets, held->n_held * k, sizeof *truth_buckets, error));
     if (l->partitioner != NLSH_PARTITIONER_KMEANS) NLSH_TRY(nlsh__ground_csr(g, &csr, error));
-    NLSH_TRY(nlsh__unseen_buckets(csr, held->held_rows, held->n_held, &held->truth, l->bucket_of, m,
-                                  truth_buckets, error));
+    NLSH_TRY(nlsh__unseen_buckets(csr, held->held_rows, held->n_held, &held->truth, k, l->bucket_of,
+                                  m, truth_buckets, error));
     NLSH_TRY(nlsh__calibrate(l->router, &played, &bucketed, truth_buckets, k, g->job,
                              &l->calibration, error));
 out:
@@ -154,7 +156,7 @@ static enum nlsh_status learn_from(const struct nlsh__ground *g, const uint32_t 
     NLSH_TRY(nlsh__alloc(&out->bucket_of, n, sizeof *bucket_of, error));
     memcpy(out->bucket_of, bucket_of, n * sizeof *bucket_of);
     NLSH_TRY(train(g, how, watch, out, error));
-    NLSH_TRY(calibrate(g, out, error));
+    NLSH_TRY(calibrate(g, how->k, out, error));
 out:
     if (status != NLSH_OK) nlsh__learned_free(out);
     return status;
@@ -191,7 +193,7 @@ static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct at
     uint32_t *bucket_of = NULL;
     NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-        const struct attempt trial = {tried[i], how->nodes, trial_epochs(g)};
+        const struct attempt trial = {tried[i], how->nodes, trial_epochs(g), NLSH__TRUTH_K};
         NLSH_TRY(timed_cut(g, tried[i], bucket_of, times, error));
         double start = nlsh__now();
         nlsh__learned_free(&one);
@@ -235,7 +237,7 @@ static enum nlsh_status choose_nodes(const struct nlsh__ground *g, const uint32_
     struct nlsh__learned one = {.bucket_of = NULL};
     double least = INFINITY;
     for (size_t i = 0; i < MOST_NODES_TRIED; i++) {
-        const struct attempt trial = {how->partitioner, tried[i], trial_epochs(g)};
+        const struct attempt trial = {how->partitioner, tried[i], trial_epochs(g), NLSH__TRUTH_K};
         nlsh__learned_free(&one);
         NLSH_TRY(learn_from(g, bucket_of, &trial, watch, &one, error));
         double candidates = one.calibration.candidates_95;
@@ -293,7 +295,7 @@ enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__wa
     enum nlsh_status status;
     const struct nlsh_build_options *o = g->options;
     int any_nodes = o->nodes == NLSH_AUTO;
-    struct attempt how = {o->partitioner, any_nodes ? USUAL_NODES : o->nodes, o->epochs};
+    struct attempt how = {o->partitioner, any_nodes ? USUAL_NODES : o->nodes, o->epochs, 0};
     uint32_t *bucket_of = NULL;
     *out = (struct nlsh__learned){.bucket_of = NULL};
     *times = (struct nlsh__learn_times){.from_cache = 0};

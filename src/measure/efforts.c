@@ -17,7 +17,7 @@ static const double rungs[RUNGS] = {.5,  .6,  .7,   .8,  .85,  .9,   .925, .95,
                                     .97, .98, .985, .99, .995, .998, .999, .9995};
 
 /* Those of them that are asked. */
-static const size_t rungs_asked[NLSH__RUNGS_ASKED] = {0, 3, 5, 7, 11, 15};
+static const size_t rungs_asked[NLSH__RUNGS_ASKED] = {3, 5, 7, 11, 15};
 
 /* What one query came to with one effort: of its k neighbours. */
 struct found {

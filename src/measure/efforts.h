@@ -8,7 +8,7 @@
 #include "promise/margins.h"
 
 /* Efforts that are tried for each number of neighbours. */
-enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 300, NLSH__RUNGS_ASKED = 6 };
+enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 200, NLSH__RUNGS_ASKED = 5 };
 
 /* Queries of which the answers are known. */
 struct nlsh__known {

@@ -31,7 +31,7 @@ static uint32_t bucket_without(const struct nlsh__csr *csr, uint32_t x, uint32_t
 }
 
 enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh__neighbors *truth,
+                                      size_t n_held, const struct nlsh__neighbors *truth, size_t k,
                                       const uint32_t *bucket_of, size_t m, uint32_t *out,
                                       struct nlsh_error *error)
 {
@@ -39,11 +39,11 @@ enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_
     uint32_t *weight_in = NULL;
     NLSH_TRY(nlsh__calloc(&weight_in, m, sizeof *weight_in, error));
     for (size_t i = 0; i < n_held; i++)
-        for (size_t j = i * truth->k; j < (i + 1) * truth->k; j++) {
-            uint32_t x = truth->ids[j];
-            out[j] = csr != NULL && bucket_of[x] == bucket_of[rows[i]]
-                         ? bucket_without(csr, x, rows[i], bucket_of, weight_in)
-                         : bucket_of[x];
+        for (size_t j = 0; j < k; j++) {
+            uint32_t x = truth->ids[i * truth->k + j];
+            out[i * k + j] = csr != NULL && bucket_of[x] == bucket_of[rows[i]]
+                                 ? bucket_without(csr, x, rows[i], bucket_of, weight_in)
+                                 : bucket_of[x];
         }
 out:
     nlsh__free(weight_in);

@@ -12,7 +12,8 @@ struct nlsh__csr;
  *
  *  csr    the graph that was cut; or NULL where no graph was (k-means): every neighbour is where it is
  *  rows   [n_held] held-out rows
- *  truth  [n_held x k] their neighbours
+ *  truth  [n_held] their neighbours
+ *  k      of which the first so many count
  *  m      buckets
  *  out    [n_held x k]
  *
@@ -23,7 +24,7 @@ struct nlsh__csr;
  * more candidates on Fashion-MNIST and MNIST). Source: ours. O(n_held x k x degree). NLSH_E_NOMEM.
  */
 enum nlsh_status nlsh__unseen_buckets(const struct nlsh__csr *csr, const uint32_t *rows,
-                                      size_t n_held, const struct nlsh__neighbors *truth,
+                                      size_t n_held, const struct nlsh__neighbors *truth, size_t k,
                                       const uint32_t *bucket_of, size_t m, uint32_t *out,
                                       struct nlsh_error *error);
 

@@ -32,7 +32,7 @@ static uint32_t bucket_of_x(const int32_t weights[5], const uint32_t bucket_of[N
     const uint32_t rows[] = {HELD};
     uint32_t ids[] = {X}, out;
     struct nlsh__neighbors truth = {.ids = ids, .n_rows = 1, .k = 1};
-    assert_int_equal(nlsh__unseen_buckets(&csr, rows, 1, &truth, bucket_of, 3, &out, NULL),
+    assert_int_equal(nlsh__unseen_buckets(&csr, rows, 1, &truth, truth.k, bucket_of, 3, &out, NULL),
                      NLSH_OK);
     return out;
 }
@@ -72,10 +72,12 @@ static void many_rows(void **state)
     const uint32_t bucket_of[N] = {0, 0, 0, 0, 1, 1}, rows[] = {HELD, A, C};
     uint32_t ids[] = {X, A, X, D, X, HELD}, out[6];
     struct nlsh__neighbors truth = {.ids = ids, .n_rows = 3, .k = 2};
-    assert_int_equal(nlsh__unseen_buckets(&csr, rows, 3, &truth, bucket_of, 2, out, NULL), NLSH_OK);
+    assert_int_equal(nlsh__unseen_buckets(&csr, rows, 3, &truth, truth.k, bucket_of, 2, out, NULL),
+                     NLSH_OK);
     const uint32_t expected[] = {1, 0, 0, 1, 0, 0};
     assert_memory_equal(out, expected, sizeof out);
-    assert_int_equal(nlsh__unseen_buckets(NULL, rows, 3, &truth, bucket_of, 2, out, NULL), NLSH_OK);
+    assert_int_equal(nlsh__unseen_buckets(NULL, rows, 3, &truth, truth.k, bucket_of, 2, out, NULL),
+                     NLSH_OK);
     for (int i = 0; i < 6; i++) assert_int_equal(out[i], bucket_of[ids[i]]);
 }
 
