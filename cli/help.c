@@ -173,6 +173,8 @@ static void roff_filled(FILE *to, const char *text, bool fill)
             line_start = true;
         } else {
             fputc(*text, to);
+            /* a long list of choices may break behind a comma */
+            if (*text == ',' && text[1] != ' ' && text[1] != '\0') fputs("\\:", to);
         }
     }
 }
