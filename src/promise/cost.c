@@ -20,13 +20,18 @@ double nlsh__cost_of_ranking(double rows, size_t row_bytes)
     return rows * (ROW_NS + ROW_BYTE_NS * (double)row_bytes);
 }
 
+double nlsh__cost_of_weights(double weights)
+{
+    return weights / WEIGHTS_A_NS;
+}
+
 double nlsh__cost_of_network(const struct nlsh__network_size *n)
 {
     double h = (double)n->nodes, m = (double)n->buckets, p = (double)n->inputs;
     double outputs =
         n->groups > 0 ? (double)n->groups + GROUPS_COMPUTED * m / (double)n->groups : m;
     double weights = n->layers == 0 ? p * outputs : h * (p + outputs + h * (double)(n->layers - 1));
-    return weights / WEIGHTS_A_NS;
+    return nlsh__cost_of_weights(weights);
 }
 
 double nlsh__cost_of_projection(size_t dim, size_t inputs, int as_bytes)

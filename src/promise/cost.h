@@ -17,13 +17,16 @@ double nlsh__cost_of_scan(double rows, size_t code_bytes);
  * and SIFT-1M (128: 25 to 33). */
 double nlsh__cost_of_ranking(double rows, size_t row_bytes);
 
+/* Nanoseconds of so many weights of a network: they come at 110 a nanosecond (128 and 256 nodes on Fashion-MNIST,
+ * by nlsh bench). */
+double nlsh__cost_of_weights(double weights);
+
 /* The network of a router. */
 struct nlsh__network_size {
     size_t inputs, layers, nodes, buckets, groups;
 };
 
-/* Nanoseconds of a query's network: weights come at 110 a nanosecond (128 and 256 nodes on Fashion-MNIST, by
- * nlsh bench). Of a last layer in groups a query computes the groups and the buckets of some ten of them. */
+/* Nanoseconds of a query's network. Of a last layer in groups a query computes the groups and the buckets of some ten of them. */
 double nlsh__cost_of_network(const struct nlsh__network_size *network);
 
 /* Nanoseconds to bring a query to a router's inputs: bytes at 110 a nanosecond as above, floats at 20 (bench_kernels,

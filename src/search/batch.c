@@ -17,6 +17,7 @@
 #include "kernels/panel.h"
 #include "router/router.h"
 #include "search/block.h"
+#include "search/filtered.h"
 #include "search/search.h"
 
 enum {
@@ -59,13 +60,13 @@ struct nlsh_searcher_pool {
     size_t *cuts;                     /* [room + 1] where in order each block begins */
     struct nlsh_error *errors;        /* [n_errors] of the tasks of a whole batch */
     size_t n_errors;
+    struct nlsh__allowed allowed; /* of a call's filter */
 };
 
 /* One call. */
 struct batch {
     struct nlsh_searcher_pool *pool;
     const struct nlsh_matrix *queries;
-    const struct nlsh_search_options *options;
     struct nlsh__plan plan;
     struct nlsh__answers out;
     size_t first, n; /* of a part: queries first .. first + n - 1 */
@@ -92,7 +93,7 @@ static void exact_task(void *ctx, size_t number, size_t worker)
     struct nlsh_error *error = &b->pool->errors[number];
     error->status =
         nlsh__search_rows(b->pool->searchers[worker], b->queries, first,
-                          first + (left < TASK ? left : TASK), b->options, &b->out, error);
+                          first + (left < TASK ? left : TASK), &b->plan, &b->out, error);
 }
 
 /* ---- routing --------------------------------------------------------------------------------- */
@@ -178,12 +179,20 @@ static enum nlsh_status choose(const struct batch *b, size_t i,
     struct nlsh__answer answer;
     nlsh__answer_from(pool->index->router, pass, &answer);
     size_t n_groups = 0, most = UINT32_MAX / NLSH__GROUP;
-    size_t n =
-        nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities, s->bucket_keys);
+    size_t n;
+    if (b->plan.allowed != NULL) {
+        member->own = b->plan;
+        n = nlsh__choose_allowed(pool->index, &answer, &member->own, s->buckets, s->probabilities,
+                                 s->bucket_keys);
+    } else {
+        n = nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities,
+                                 s->bucket_keys);
+    }
     for (size_t j = 0; j < n; j++) n_groups += groups[s->buckets[j] + 1] - groups[s->buckets[j]];
     member->routed.n_buckets = n;
     member->n_scores = (uint32_t)((n_groups < most ? n_groups : most) * NLSH__GROUP);
-    if (by_leaves(b)) member->n_scores = UINT32_MAX; /* which, the leaves say */
+    if (by_leaves(b) || b->plan.allowed != NULL)
+        member->n_scores = UINT32_MAX; /* which, leaves and the filter say */
     pool->list_at[i] = list->n;
     return append(list, s->buckets, s->probabilities, n, error);
 }
@@ -251,8 +260,9 @@ static void scan_task(void *ctx, size_t number, size_t worker)
         size_t q = b->first + pool->order[first + i];
         /* it was taken before, without an error */
         (void)!nlsh__query_set(&s->query, pool->index, b->queries, q, NULL);
+        const struct nlsh__plan *plan = b->plan.allowed != NULL ? &members[i]->own : &b->plan;
         struct nlsh__cost cost =
-            nlsh__block_finish(block, &s->scan, &s->query, members[i], i, &b->plan, s->best);
+            nlsh__block_finish(block, &s->scan, &s->query, members[i], i, plan, s->best);
         nlsh__give_answer(s, b->plan.k, q, members[i]->routed.n_buckets, &cost, &b->out);
     }
 }
@@ -399,6 +409,7 @@ void nlsh_searcher_pool_free(struct nlsh_searcher_pool *pool)
     }
     part_free(pool);
     nlsh__free(pool->offsets);
+    nlsh__allowed_free(&pool->allowed);
     nlsh__free(pool->errors);
     nlsh__free(pool->searchers);
     nlsh__free(pool->blocks);
@@ -427,7 +438,6 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
     struct batch b = {
         .pool = pool,
         .queries = queries,
-        .options = &wanted->options,
         .out = {.keys = keys, .distances = distances, .stats = wanted->stats},
     };
     /* what is wrong with the call shows here, with or without queries */
@@ -436,6 +446,8 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
             nlsh__search_prepare(pool->searchers[i], queries, &wanted->options, &b.plan, error));
     size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
     if (n_tasks == 0) return NLSH_OK;
+    NLSH_TRY(
+        nlsh__plan_filter(pool->index, wanted->options.filter, &pool->allowed, &b.plan, error));
     NLSH_TRY(errors_reserve(pool, n_tasks, error));
     if (in_blocks(pool->index) && !b.plan.exactly) {
         status = search_in_blocks(&b, error);

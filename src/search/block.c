@@ -130,7 +130,7 @@ struct nlsh__cost nlsh__block_finish(struct nlsh__block *b, struct nlsh__scan *s
         uint32_t bucket = routed->buckets[j];
         cost.candidates += segment->bucket_offsets[bucket + 1] - segment->bucket_offsets[bucket];
     }
-    const struct nlsh__ranking ranking = {b->index, segment, query, plan->filter, best, plan->k};
+    const struct nlsh__ranking ranking = {b->index, segment, query, NULL, best, plan->k};
     const struct nlsh__round round = {
         .scores = b->scores + b->first_score[i],
         .n_scores = b->first_score[i + 1] - b->first_score[i],

@@ -7,8 +7,10 @@
 /* A query of a block, and what was found out about it. */
 struct nlsh__member {
     struct nlsh__routed routed;
-    uint32_t n_scores; /* of its buckets' groups; above NLSH__ROUND the query is scanned alone */
+    uint32_t
+        n_scores; /* of its buckets' groups; above NLSH__ROUND, as with a filter, it is scanned alone */
     struct nlsh__units units;
+    struct nlsh__plan own; /* where the call has a filter */
 };
 
 /* Most queries and scores of a block: what a second-level cache holds besides the codes. */

@@ -41,7 +41,8 @@ struct nlsh__leaves_of {
     const uint32_t *buckets;
     const float *probabilities;
     size_t n_buckets;
-    float margin; /* of the plan */
+    float margin;            /* of the plan */
+    const uint64_t *allowed; /* of the ranking */
 };
 
 /* Scores the leaves of the buckets. 0 where there are too many for a round, and nothing was scored. */

@@ -27,20 +27,22 @@ static enum nlsh_status check_filter(const struct nlsh_filter *filter, struct nl
                       "the filter says nothing");
 }
 
-/* In files without efforts: a recall's buckets, and what codes and leaves may lose of it. Margins that were not measured leave no leaf
- * out. */
-static void spend(const struct nlsh_index *index, const struct nlsh_search_options *options,
-                  struct nlsh_search_options *routed, double *codes_loss, struct nlsh__plan *plan)
+/* In files without efforts: a recall's buckets, and what codes and leaves may lose of it. Margins that were not
+ * measured leave no leaf out. */
+static void spend(const struct nlsh_index *index, size_t k, double recall, struct nlsh__plan *plan)
 {
     int codes = has_codes(index);
-    int leaves = codes && has_leaves(index) && options->rerank == 0;
-    struct nlsh__budget budget = nlsh__budget_of(options->recall, codes, leaves);
-    if (leaves)
-        plan->leaf_margin = nlsh__margin_within(&index->leaf_margins, options->k, budget.leaves);
-    if (leaves && plan->leaf_margin == INFINITY)
-        budget = nlsh__budget_of(options->recall, codes, 0);
-    if (codes) *codes_loss = budget.codes;
-    routed->recall = budget.routed;
+    int leaves = codes && has_leaves(index) && plan->rerank == 0;
+    struct nlsh__budget budget = nlsh__budget_of(recall, codes, leaves);
+    plan->leaf_margin = INFINITY;
+    if (leaves) plan->leaf_margin = nlsh__margin_within(&index->leaf_margins, k, budget.leaves);
+    if (leaves && plan->leaf_margin == INFINITY) budget = nlsh__budget_of(recall, codes, 0);
+    plan->margin =
+        nlsh__margin_at(&index->row_margins, k, codes ? budget.codes : NLSH__CODES_LOSS_OF_T);
+    plan->rule =
+        (struct nlsh__rule){.threshold = nlsh__target_threshold(&index->targets, k, budget.routed),
+                            .weights = index->weights,
+                            .group_weights = index->group_weights};
 }
 
 void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort_point *effort,
@@ -55,31 +57,37 @@ void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort
     plan->exactly = effort->threshold == 0 && effort->margin >= NLSH__NO_MARGIN;
 }
 
+void nlsh__plan_recall(const struct nlsh_index *index, size_t k, double recall,
+                       struct nlsh__plan *plan)
+{
+    /* where nothing at all was measured, efforts say that everything is scanned */
+    if (index->efforts.n == 0 && index->targets.n > 0) {
+        spend(index, k, recall, plan);
+        return;
+    }
+    const struct nlsh__effort_point effort = nlsh__effort_for(&index->efforts, k, recall);
+    nlsh__plan_effort(index, &effort, plan);
+    if (plan->rerank > 0) plan->leaf_margin = INFINITY;
+}
+
 enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__plan *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_search_options routed = *options;
-    double codes_loss = NLSH__CODES_LOSS_OF_T;
-    *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY, .filter = options->filter};
+    *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY};
     NLSH_TRY(check_filter(options->filter, error));
-    /* Where nothing at all was measured, efforts say that everything is scanned. */
-    int by_efforts = options->probes == 0 && (index->efforts.n > 0 || index->targets.n == 0);
-    if (options->probes == 0 && options->recall > 0 && options->recall < 1 && !by_efforts)
-        spend(index, options, &routed, &codes_loss, out);
-    NLSH_TRY(nlsh__rule_from_options(index, &routed, &out->rule, error));
-    out->exactly = out->rule.top >= index->meta.n_buckets;
-    out->margin = nlsh__margin_at(&index->row_margins, options->k, codes_loss);
-    if (by_efforts) {
-        const struct nlsh__effort_point effort =
-            nlsh__effort_for(&index->efforts, options->k, options->recall);
-        nlsh__plan_effort(index, &effort, out);
-    }
-    if (options->rerank == 0) return NLSH_OK;
-    out->leaf_margin = INFINITY;
-    out->rerank = options->rerank > options->k ? options->rerank : options->k;
+    NLSH_TRY(nlsh__rule_from_options(index, options, &out->rule, error));
+    if (options->rerank > 0)
+        out->rerank = options->rerank > options->k ? options->rerank : options->k;
     if (out->rerank > index->meta.n_rows) out->rerank = (size_t)index->meta.n_rows;
+    if (options->probes == 0) {
+        out->recall = options->recall;
+        nlsh__plan_recall(index, options->k, options->recall, out);
+        return NLSH_OK;
+    }
+    out->exactly = out->rule.top >= index->meta.n_buckets;
+    out->margin = nlsh__margin_at(&index->row_margins, options->k, NLSH__CODES_LOSS_OF_T);
 out:
     return status;
 }

@@ -2,6 +2,7 @@
 #include "search/rank.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "kernels/kernels.h"
 #include "kernels/prefetch.h"
@@ -19,18 +20,13 @@ static int bit(const uint64_t *bits, size_t i)
 int nlsh__is_hidden(const struct nlsh__ranking *r, size_t place)
 {
     const struct nlsh__segment *s = r->segment;
-    const struct nlsh_filter *f = r->filter;
-    uint32_t row = s->rows[place], of_all = s->first_row + row;
-    if (s->tombstones != NULL && bit(s->tombstones, row)) return 1;
-    if (f == NULL) return 0;
-    if (f->bits != NULL && (of_all >= f->n_bits || !bit(f->bits, of_all))) return 1;
-    return f->allows != NULL &&
-           !f->allows(f->user, s->keys != NULL ? s->keys[row] : (uint64_t)of_all);
+    if (r->allowed != NULL) return !bit(r->allowed, place);
+    return s->tombstones != NULL && bit(s->tombstones, s->rows[place]);
 }
 
 int nlsh__may_hide(const struct nlsh__ranking *r)
 {
-    return r->segment->tombstones != NULL || r->filter != NULL;
+    return r->segment->tombstones != NULL || r->allowed != NULL;
 }
 
 uint64_t nlsh__key_of_row(const struct nlsh_index *index, uint32_t row)
@@ -67,18 +63,6 @@ static void rank_one(const struct nlsh__ranking *r, size_t place)
                           : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
     }
     nlsh__topk_push(r->best, r->k, key);
-}
-
-size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
-{
-    int may_hide = nlsh__may_hide(r);
-    size_t ranked = 0;
-    for (size_t place = first; place < end; place++) {
-        if (may_hide && nlsh__is_hidden(r, place)) continue;
-        rank_one(r, place);
-        ranked++;
-    }
-    return ranked;
 }
 
 double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__query *query,
@@ -138,6 +122,43 @@ static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, si
                                   n_more, l2sq);
     for (size_t i = 0; i < n; i++)
         nlsh__topk_push(r->best, r->k, nlsh__key_u32(l2sq[i], s->first_row + s->rows[places[i]]));
+}
+
+/* The set bits first .. end - 1: a word's bits one after another. */
+static size_t rank_allowed(const struct nlsh__ranking *r, size_t first, size_t end)
+{
+    uint32_t places[2 * BATCH + 64];
+    size_t ranked = 0, n = 0;
+    for (size_t place = first; place < end; place = (place / 64 + 1) * 64) {
+        uint64_t word = r->allowed[place / 64] >> place % 64 << place % 64;
+        if (end - place / 64 * 64 < 64) word &= (UINT64_C(1) << end % 64) - 1;
+        for (; word != 0; word &= word - 1)
+            places[n++] = (uint32_t)(place / 64 * 64 + (size_t)__builtin_ctzll(word));
+        size_t done = 0;
+        for (; n - done >= 2 * BATCH; done += BATCH)
+            rank_batch(r, places + done, BATCH, n - done - BATCH);
+        memmove(places, places + done, (n - done) * sizeof *places);
+        n -= done;
+        ranked += done;
+    }
+    for (size_t done = 0; done < n; done += BATCH) {
+        size_t now = n - done < BATCH ? n - done : BATCH;
+        rank_batch(r, places + done, now, n - done - now);
+    }
+    return ranked + n;
+}
+
+size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
+{
+    int may_hide = nlsh__may_hide(r);
+    size_t ranked = 0;
+    if (r->allowed != NULL) return rank_allowed(r, first, end);
+    for (size_t place = first; place < end; place++) {
+        if (may_hide && nlsh__is_hidden(r, place)) continue;
+        rank_one(r, place);
+        ranked++;
+    }
+    return ranked;
 }
 
 size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units *units,

@@ -11,12 +11,12 @@ struct nlsh__ranking {
     const struct nlsh_index *index;
     const struct nlsh__segment *segment;
     const struct nlsh__query *query;
-    const struct nlsh_filter *filter; /* or NULL */
-    uint64_t *best; /* [k] score and row number of all segments: nlsh__topk_push() */
+    const uint64_t *allowed; /* bits by place where the call has a filter, or NULL: allowed.h */
+    uint64_t *best;          /* [k] score and row number of all segments: nlsh__topk_push() */
     size_t k;
 };
 
-/* Whether the row at a place may not be returned: it was deleted, or the filter does not allow it. */
+/* Whether the row at a place may not be returned: it was deleted, or a filter does not allow it. */
 int nlsh__is_hidden(const struct nlsh__ranking *r, size_t place);
 /* Whether any row of the segment may be hidden. */
 int nlsh__may_hide(const struct nlsh__ranking *r);

@@ -96,7 +96,7 @@ static size_t compute_groups(const struct nlsh__answer *answer, const float *wei
     return n;
 }
 
-static void swap_to_front(uint32_t *buckets, float *probabilities, size_t i)
+void nlsh__bucket_to_front(uint32_t *buckets, float *probabilities, size_t i)
 {
     uint32_t bucket = buckets[i];
     float p = probabilities[i];
@@ -104,6 +104,16 @@ static void swap_to_front(uint32_t *buckets, float *probabilities, size_t i)
     buckets[0] = bucket;
     probabilities[i] = probabilities[0];
     probabilities[0] = p;
+}
+
+void nlsh__choose_all(const struct nlsh__answer *answer, uint32_t *buckets, float *probabilities)
+{
+    size_t m = answer->groups->first[answer->groups->n];
+    size_t n = compute_groups(answer, NULL, -1, buckets, probabilities);
+    for (size_t b = 0; b < m; b++) {
+        if (!(n == m && probabilities[b] >= 0)) probabilities[b] = 0;
+        buckets[b] = (uint32_t)b;
+    }
 }
 
 /* Of n buckets those above the threshold; 0 where there are none. */
@@ -122,16 +132,8 @@ static size_t keep_above(const struct nlsh__rule *rule, size_t n, uint32_t *buck
         buckets[kept] = buckets[i];
         probabilities[kept++] = p;
     }
-    if (kept > 0) swap_to_front(buckets, probabilities, best);
+    if (kept > 0) nlsh__bucket_to_front(buckets, probabilities, best);
     return kept;
-}
-
-/* Largest probability first, then the lower bucket: complemented bits order downwards. */
-static uint64_t key(float p, size_t bucket)
-{
-    uint32_t bits;
-    memcpy(&bits, &p, sizeof bits);
-    return (uint64_t)~bits << 32 | bucket;
 }
 
 /* The probability of the top-th most probable group; 0 where there are no more groups, and for what
@@ -141,7 +143,8 @@ static float group_probability(const struct nlsh__answer *answer, size_t top, ui
     size_t n = answer->groups->n;
     if (top > n) return 0;
     for (size_t g = 0; g < n; g++)
-        keys[g] = key(answer->probabilities[g] >= 0 ? answer->probabilities[g] : 0, g);
+        keys[g] =
+            nlsh__probability_key(answer->probabilities[g] >= 0 ? answer->probabilities[g] : 0, g);
     nlsh__select_smallest(keys, n, top);
     uint64_t last = 0;
     for (size_t i = 0; i < top; i++) last = keys[i] > last ? keys[i] : last;
@@ -168,7 +171,7 @@ static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t
         for (size_t b = 0; b < top; b++) probabilities[b] = 0;
         return top;
     }
-    for (size_t i = 0; i < n; i++) keys[i] = key(probabilities[i], buckets[i]);
+    for (size_t i = 0; i < n; i++) keys[i] = nlsh__probability_key(probabilities[i], buckets[i]);
     if (top < n) nlsh__select_smallest(keys, n, top);
     size_t best = 0;
     for (size_t i = 0; i < top; i++) {
@@ -176,7 +179,7 @@ static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t
         probabilities[i] = probability_of(keys[i]);
         if (keys[i] < keys[best]) best = i;
     }
-    swap_to_front(buckets, probabilities, best);
+    nlsh__bucket_to_front(buckets, probabilities, best);
     return top;
 }
 

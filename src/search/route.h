@@ -5,6 +5,8 @@
 #include "index/index.h"
 #include "router/router.h"
 
+#include <string.h>
+
 /* How many buckets: options' probes or recall, resolved once a call. */
 struct nlsh__rule {
     size_t top;      /* this many, where not 0 */
@@ -41,5 +43,22 @@ void nlsh__answer_from(const struct nlsh__router *router, const struct nlsh__rou
  * (0 where nobody asked for them: every bucket), and returns how many, at least 1. Scratch: keys [m]. */
 size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh__rule *rule,
                             uint32_t *buckets, float *probabilities, uint64_t *keys);
+
+/* ---- for those who choose otherwise ---------------------------------------------------------- */
+
+/* All buckets [m] as they come, and their probabilities [m + 16]: 0 where a damaged router has none. */
+void nlsh__choose_all(const struct nlsh__answer *answer, uint32_t *buckets, float *probabilities);
+
+/* Orders buckets by a score that is not negative, the largest first, then the lower bucket: complemented bits order
+ * downwards. */
+static inline uint64_t nlsh__probability_key(float score, size_t bucket)
+{
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return (uint64_t)~bits << 32 | bucket;
+}
+
+/* The i-th of the chosen buckets changes places with the first. */
+void nlsh__bucket_to_front(uint32_t *buckets, float *probabilities, size_t i);
 
 #endif

@@ -179,24 +179,48 @@ size_t nlsh__finish_last(struct nlsh__chooser *chooser, const struct nlsh__round
     return nlsh__rank_kept(chooser, ranking, units);
 }
 
+/* Whether a group of a bucket's rows has one that is allowed. */
+static int any_allowed(const struct pass *p, uint32_t b, size_t group)
+{
+    const uint32_t *offsets = p->ranking.segment->bucket_offsets;
+    size_t first = offsets[b] + group * NLSH__GROUP, end = offsets[b + 1];
+    if (first >= end) return 0;
+    if (end - first > NLSH__GROUP) end = first + NLSH__GROUP;
+    return nlsh__any_allowed(p->ranking.allowed, first, end);
+}
+
+/* The groups behind g, of its bucket, that are scanned together: all that are left, or with a filter the next
+ * run of those that have a row that is allowed. 0 where there are none. */
+static int next_groups(const struct pass *p, struct nlsh__groups_of *g)
+{
+    const uint32_t *groups = p->ranking.segment->codes->group_offsets;
+    size_t n = groups[g->bucket + 1] - groups[g->bucket];
+    g->first += g->n_groups;
+    g->n_groups = n - g->first;
+    if (p->ranking.allowed == NULL) return g->n_groups > 0;
+    while (g->first < n && !any_allowed(p, g->bucket, g->first)) g->first++;
+    size_t end = g->first;
+    while (end < n && any_allowed(p, g->bucket, end)) end++;
+    g->n_groups = end - g->first;
+    return g->n_groups > 0;
+}
+
 static void scan_by_codes(const struct pass *p)
 {
     const struct nlsh__segment *segment = p->ranking.segment;
     const struct nlsh__codes *codes = segment->codes;
-    const uint32_t *offsets = segment->bucket_offsets, *buckets = p->routed->buckets;
+    const uint32_t *buckets = p->routed->buckets;
     struct nlsh__round round = {.scores = p->scan->scores, .pieces = p->scan->pieces};
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
-        uint32_t b = buckets[i];
-        size_t n_groups = codes->group_offsets[b + 1] - codes->group_offsets[b], first = 0;
-        p->cost->candidates += offsets[b + 1] - offsets[b];
+        struct nlsh__groups_of g = {.bucket = buckets[i]};
         if (i + 1 < p->routed->n_buckets) nlsh__prefetch_bucket(codes, buckets[i + 1]);
-        while (first < n_groups) {
+        while (next_groups(p, &g)) {
             struct nlsh__piece piece;
-            struct nlsh__groups_of g = {b, first, room_for(&round, n_groups - first)};
+            g.n_groups = room_for(&round, g.n_groups);
             nlsh__score_piece(p->scan, p->ranking.index, segment, p->routed->inputs,
                               p->units.outside, &g, round.scores + round.n_scores, &piece);
+            p->cost->candidates += piece.n_rows;
             add_piece(p, &round, &piece, g.n_groups * NLSH__GROUP);
-            first += g.n_groups;
             if (round.n_scores == ROUND) end_round(p, &round);
         }
     }
@@ -274,6 +298,7 @@ static int scan_by_leaves(const struct pass *p)
         .probabilities = p->routed->probabilities,
         .n_buckets = p->routed->n_buckets,
         .margin = p->plan->leaf_margin,
+        .allowed = p->ranking.allowed,
     };
     if (!nlsh__leaves_score(l, &of)) return 0;
     nlsh__leaves_first(l, segment, p->plan->k);
@@ -287,13 +312,23 @@ static int scan_by_leaves(const struct pass *p)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* What a filter hides is not looked at. */
 static void scan_exactly(const struct pass *p)
 {
     const uint32_t *offsets = p->ranking.segment->bucket_offsets;
+    size_t m = p->ranking.index->meta.n_buckets;
+    if (p->ranking.allowed != NULL &&
+        p->plan->rule.top >= m) { /* all that are allowed, as they come */
+        size_t ranked = nlsh__rank_range(&p->ranking, 0, offsets[m]);
+        p->cost->candidates += ranked;
+        p->cost->ranked += ranked;
+        return;
+    }
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
         uint32_t b = p->routed->buckets[i];
-        p->cost->candidates += offsets[b + 1] - offsets[b];
-        p->cost->ranked += nlsh__rank_range(&p->ranking, offsets[b], offsets[b + 1]);
+        size_t ranked = nlsh__rank_range(&p->ranking, offsets[b], offsets[b + 1]);
+        p->cost->candidates += p->ranking.allowed != NULL ? ranked : offsets[b + 1] - offsets[b];
+        p->cost->ranked += ranked;
     }
 }
 
@@ -306,7 +341,8 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
     nlsh__topk_clear(best, plan->k);
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];
-        p.ranking = (struct nlsh__ranking){index, segment, query, plan->filter, best, plan->k};
+        p.ranking = (struct nlsh__ranking){
+            index, segment, query, nlsh__allowed_in(plan->allowed, index, i), best, plan->k};
         p.may_hide = nlsh__may_hide(&p.ranking);
         if (plan->exactly || segment->codes == NULL) {
             scan_exactly(&p);

@@ -36,7 +36,8 @@ struct nlsh__cost {
     size_t ranked;     /* rows whose exact distance was computed */
 };
 
-/* The k best rows of the query's buckets, in all segments, into best [k], which the call clears. */
+/* The k best rows of the query's buckets, in all segments, into best [k], which the call clears. Where the plan
+ * has a filter, it is the query's own: nlsh__choose_allowed(). */
 struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_index *index,
                                    const struct nlsh__query *query, const struct nlsh__plan *plan,
                                    const struct nlsh__routed *routed, uint64_t *best);

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/sized.h"
 #include "kernels/topk.h"
+#include "search/filtered.h"
 
 void nlsh_search_options_init(struct nlsh_search_options *options, size_t size)
 {
@@ -71,6 +72,7 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     nlsh__free(s->probabilities);
     nlsh__free(s->bucket_keys);
     nlsh__free(s->best);
+    nlsh__allowed_free(&s->allowed);
     nlsh__scan_free(&s->scan);
     nlsh__free(s);
 }
@@ -82,13 +84,20 @@ static const uint8_t *bytes_of(const struct nlsh__query *query)
     return query->as_bytes ? query->bytes : NULL;
 }
 
-/* The query that is set: its inputs, and what is to be scanned. */
-static struct nlsh__routed route(struct nlsh_searcher *s, const struct nlsh__rule *rule)
+/* The query that is set: its inputs, and what is to be scanned. With a filter the plan becomes the query's own. */
+static struct nlsh__routed route(struct nlsh_searcher *s, struct nlsh__plan *plan)
 {
     struct nlsh__answer answer;
+    if (plan->exactly && plan->allowed != NULL)
+        return (struct nlsh__routed){
+            NULL, s->buckets, s->probabilities,
+            nlsh__list_allowed(s->index, plan->allowed, s->buckets, s->probabilities)};
     const float *inputs = nlsh__ask_inputs(&s->asker, s->query.routed, bytes_of(&s->query));
     nlsh__ask_router(s->index->router, inputs, s->asker.scratch, &answer);
-    size_t n = nlsh__choose_buckets(&answer, rule, s->buckets, s->probabilities, s->bucket_keys);
+    size_t n = plan->allowed != NULL ? nlsh__choose_allowed(s->index, &answer, plan, s->buckets,
+                                                            s->probabilities, s->bucket_keys)
+                                     : nlsh__choose_buckets(&answer, &plan->rule, s->buckets,
+                                                            s->probabilities, s->bucket_keys);
     return (struct nlsh__routed){inputs, s->buckets, s->probabilities, n};
 }
 
@@ -140,28 +149,40 @@ out:
     return status;
 }
 
+enum nlsh_status nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_filter *filter,
+                                   struct nlsh__allowed *allowed, struct nlsh__plan *plan,
+                                   struct nlsh_error *error)
+{
+    if (filter == NULL) return NLSH_OK;
+    enum nlsh_status status = nlsh__allowed_count(index, filter, allowed, error);
+    if (status != NLSH_OK) return status;
+    plan->allowed = allowed;
+    if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) return NLSH_OK;
+    plan->exactly = 1;
+    plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
+    return NLSH_OK;
+}
+
 void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t *n_buckets,
                           struct nlsh__cost *cost)
 {
-    struct nlsh__routed routed = route(s, &plan->rule);
+    struct nlsh__plan own = *plan;
+    struct nlsh__routed routed = route(s, &own);
     *n_buckets = routed.n_buckets;
-    *cost = nlsh__scan_query(&s->scan, s->index, &s->query, plan, &routed, s->best);
+    *cost = nlsh__scan_query(&s->scan, s->index, &s->query, &own, &routed, s->best);
 }
 
 enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
-                                   size_t first, size_t end,
-                                   const struct nlsh_search_options *options,
+                                   size_t first, size_t end, const struct nlsh__plan *plan,
                                    const struct nlsh__answers *out, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh__plan plan;
-    NLSH_TRY(nlsh__search_prepare(s, queries, options, &plan, error));
+    enum nlsh_status status = NLSH_OK;
     for (size_t i = first; i < end; i++) {
         struct nlsh__cost cost;
         size_t n_buckets;
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        nlsh__search_by_plan(s, &plan, &n_buckets, &cost);
-        nlsh__give_answer(s, plan.k, i, n_buckets, &cost, out);
+        nlsh__search_by_plan(s, plan, &n_buckets, &cost);
+        nlsh__give_answer(s, plan->k, i, n_buckets, &cost, out);
     }
 out:
     return status;
@@ -174,11 +195,13 @@ enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *
 {
     enum nlsh_status status;
     struct nlsh__wanted wanted;
+    struct nlsh__plan plan;
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
     const struct nlsh__answers out = {keys, distances, wanted.stats};
-    NLSH_TRY(nlsh__search_rows(s, queries, 0, queries != NULL ? queries->n_rows : 0,
-                               &wanted.options, &out, error));
+    NLSH_TRY(nlsh__search_prepare(s, queries, &wanted.options, &plan, error));
+    NLSH_TRY(nlsh__plan_filter(s->index, wanted.options.filter, &s->allowed, &plan, error));
+    NLSH_TRY(nlsh__search_rows(s, queries, 0, queries->n_rows, &plan, &out, error));
 out:
     return status;
 }
@@ -216,18 +239,19 @@ static double reach_of(enum nlsh_metric metric, double radius)
 
 /* Rows of the routed buckets within reach, into s->best, which has room for all; returns how many. */
 static size_t find_within(struct nlsh_searcher *s, const struct nlsh__routed *routed,
-                          const struct nlsh_filter *filter, double reach)
+                          const struct nlsh__allowed *allowed, double reach)
 {
     const struct nlsh_index *index = s->index;
     size_t found = 0;
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];
         const uint32_t *offsets = segment->bucket_offsets;
+        const uint64_t *bits = nlsh__allowed_in(allowed, index, i);
         for (size_t j = 0; j < routed->n_buckets; j++) {
             uint32_t b = routed->buckets[j];
             for (size_t place = offsets[b]; place < offsets[b + 1]; place++) {
-                const struct nlsh__ranking one = {index,  segment,         &s->query,
-                                                  filter, s->best + found, 1};
+                const struct nlsh__ranking one = {index, segment,         &s->query,
+                                                  bits,  s->best + found, 1};
                 s->best[found] = UINT64_MAX;
                 nlsh__rank_range(&one, place, place + 1);
                 found += s->best[found] != UINT64_MAX &&
@@ -259,9 +283,10 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     }
     NLSH_TRY(nlsh__plan_from_options(index, &wanted.options, &plan, error));
     NLSH_TRY(nlsh__reserve_best(s, (size_t)index->meta.n_rows, error));
+    NLSH_TRY(nlsh__plan_filter(index, wanted.options.filter, &s->allowed, &plan, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
-    struct nlsh__routed routed = route(s, &plan.rule);
-    size_t found = find_within(s, &routed, wanted.options.filter, reach_of(index->metric, radius));
+    struct nlsh__routed routed = route(s, &plan);
+    size_t found = find_within(s, &routed, plan.allowed, reach_of(index->metric, radius));
     qsort(s->best, found, sizeof *s->best, ascending);
     for (size_t i = 0; i < found && i < capacity; i++) {
         keys[i] = nlsh__key_of_row(index, (uint32_t)s->best[i]);

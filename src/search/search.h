@@ -3,6 +3,7 @@
 #define NLSH_SEARCH_SEARCH_H
 
 #include "router/ask.h"
+#include "search/allowed.h"
 #include "search/query.h"
 #include "search/scan.h"
 
@@ -15,6 +16,7 @@ struct nlsh_searcher {
     uint64_t *bucket_keys; /* [m] */
     uint64_t *best;        /* [n_best] */
     size_t n_best;
+    struct nlsh__allowed allowed; /* of a call's filter */
     struct nlsh__scan scan;
 };
 
@@ -29,10 +31,15 @@ enum nlsh_status nlsh__take_search(const struct nlsh_search_options *options,
                                    const struct nlsh_search_stats *stats, struct nlsh__wanted *out,
                                    struct nlsh_error *error);
 
-/* Checks a call's queries and options, resolves the options, and makes room for k. */
+/* Checks a call's queries and options, resolves the options but for the filter, and makes room for k. */
 enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
                                       const struct nlsh_search_options *options,
                                       struct nlsh__plan *plan, struct nlsh_error *error);
+
+/* What a call's filter, if it has one, comes to: counted into *allowed, which the plan then views. NLSH_E_NOMEM. */
+enum nlsh_status nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_filter *filter,
+                                   struct nlsh__allowed *allowed, struct nlsh__plan *plan,
+                                   struct nlsh_error *error);
 
 /* Room for the k best. NLSH_E_NOMEM. */
 enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error);
@@ -52,11 +59,11 @@ struct nlsh__answers {
 void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t n_buckets,
                        const struct nlsh__cost *cost, const struct nlsh__answers *out);
 
-/* nlsh_search() of queries first to end - 1. Outputs begin with query 0, and messages count from
- * it: a batch cut into pieces reads as one. Errors are not cleared. */
+/* nlsh_search() of queries first to end - 1, by a plan that the searcher was prepared for. Outputs begin with query
+ * 0, and messages count from it: a batch cut into pieces reads as one. Errors are not cleared. */
 enum nlsh_status nlsh__search_rows(struct nlsh_searcher *searcher,
                                    const struct nlsh_matrix *queries, size_t first, size_t end,
-                                   const struct nlsh_search_options *options,
-                                   const struct nlsh__answers *out, struct nlsh_error *error);
+                                   const struct nlsh__plan *plan, const struct nlsh__answers *out,
+                                   struct nlsh_error *error);
 
 #endif

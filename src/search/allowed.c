@@ -1,0 +1,94 @@
+/* allowed.c - see allowed.h. */
+#include "search/allowed.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+
+/* Words of a segment's bits. */
+static size_t n_words(const struct nlsh__segment *segment)
+{
+    return (segment->n_rows + 63) / 64;
+}
+
+const uint64_t *nlsh__allowed_in(const struct nlsh__allowed *allowed,
+                                 const struct nlsh_index *index, size_t segment)
+{
+    if (allowed == NULL) return NULL;
+    const uint64_t *bits = allowed->bits;
+    for (size_t i = 0; i < segment; i++) bits += n_words(&index->segments[i]);
+    return bits;
+}
+
+static int bit(const uint64_t *bits, size_t i)
+{
+    return (int)(bits[i / 64] >> i % 64 & 1);
+}
+
+static int is_allowed(const struct nlsh__segment *s, const struct nlsh_filter *f, uint32_t row)
+{
+    size_t of_all = s->first_row + (size_t)row;
+    if (s->tombstones != NULL && bit(s->tombstones, row)) return 0;
+    if (f->bits != NULL && (of_all >= f->n_bits || !bit(f->bits, of_all))) return 0;
+    return f->allows == NULL ||
+           f->allows(f->user, s->keys != NULL ? s->keys[row] : (uint64_t)of_all) != 0;
+}
+
+/* The rows of a segment's bucket; returns how many are allowed. */
+static uint32_t take_bucket(const struct nlsh__segment *s, const struct nlsh_filter *f, size_t b,
+                            uint64_t *bits)
+{
+    uint32_t n = 0;
+    for (size_t place = s->bucket_offsets[b]; place < s->bucket_offsets[b + 1]; place++) {
+        uint64_t allowed = (uint64_t)is_allowed(s, f, s->rows[place]);
+        bits[place / 64] |= allowed << place % 64;
+        n += (uint32_t)allowed;
+    }
+    return n;
+}
+
+static enum nlsh_status reserve(const struct nlsh_index *index, struct nlsh__allowed *a,
+                                size_t words, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t m = index->meta.n_buckets;
+    if (a->bits == NULL) NLSH_TRY(nlsh__alloc(&a->bits, words, sizeof *a->bits, error));
+    if (a->counts == NULL) NLSH_TRY(nlsh__alloc(&a->counts, m, sizeof *a->counts, error));
+    if (a->sizes == NULL) NLSH_TRY(nlsh__alloc(&a->sizes, m, sizeof *a->sizes, error));
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
+                                     const struct nlsh_filter *filter, struct nlsh__allowed *out,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t m = index->meta.n_buckets, words = 0;
+    for (size_t i = 0; i < index->n_segments; i++) words += n_words(&index->segments[i]);
+    NLSH_TRY(reserve(index, out, words, error));
+    memset(out->bits, 0, words * sizeof *out->bits);
+    memset(out->counts, 0, m * sizeof *out->counts);
+    memset(out->sizes, 0, m * sizeof *out->sizes);
+    uint64_t *bits = out->bits;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *s = &index->segments[i];
+        for (size_t b = 0; b < m; b++) {
+            out->counts[b] += take_bucket(s, filter, b, bits);
+            out->sizes[b] += s->bucket_offsets[b + 1] - s->bucket_offsets[b];
+        }
+        bits += n_words(s);
+    }
+    out->n = 0;
+    for (size_t b = 0; b < m; b++) out->n += out->counts[b];
+out:
+    return status;
+}
+
+void nlsh__allowed_free(struct nlsh__allowed *allowed)
+{
+    nlsh__free(allowed->bits);
+    nlsh__free(allowed->counts);
+    nlsh__free(allowed->sizes);
+}

@@ -1,0 +1,36 @@
+/* allowed.h - which rows a call's filter lets an answer hold: counted once a call, for all its queries. */
+#ifndef NLSH_SEARCH_ALLOWED_H
+#define NLSH_SEARCH_ALLOWED_H
+
+#include "index/index.h"
+
+/* In the order of places, so that a bucket's rows stand together. A row that was deleted is not allowed. */
+struct nlsh__allowed {
+    uint64_t *bits;   /* of all segments, each from a word of its own on */
+    uint32_t *counts; /* [m] rows of a bucket that are allowed, in all segments */
+    uint32_t *sizes;  /* [m] rows of a bucket, in all segments */
+    size_t n;         /* rows that are allowed */
+};
+
+/*
+ * nlsh__allowed_count() - what a filter allows, into *out, whose memory serves call after call of one index.
+ * It begins as zeros. NLSH_E_NOMEM. Cost: a look at the filter for each row of the index.
+ */
+enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
+                                     const struct nlsh_filter *filter, struct nlsh__allowed *out,
+                                     struct nlsh_error *error);
+void nlsh__allowed_free(struct nlsh__allowed *allowed);
+
+/* The bits of a segment; NULL where there is no filter. */
+const uint64_t *nlsh__allowed_in(const struct nlsh__allowed *allowed,
+                                 const struct nlsh_index *index, size_t segment);
+
+/* Whether a bit of first .. end - 1, at most 16 of them, is set. */
+static inline int nlsh__any_allowed(const uint64_t *bits, size_t first, size_t end)
+{
+    uint64_t word = bits[first / 64] >> first % 64;
+    if (first % 64 + (end - first) > 64) word |= bits[first / 64 + 1] << (64 - first % 64);
+    return (word & ((UINT64_C(1) << (end - first)) - 1)) != 0;
+}
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * filtered.c - see filtered.h.
+ *
+ * What is wanted are the k nearest of the rows that are allowed. Of all rows they are among the k' nearest, and
+ * what finds those was measured: the effort for k'. How far k' is differs from query to query, for filters may go
+ * with what the vectors show. So the query's own surroundings are looked at: buckets are taken by their
+ * probability per vector, the highest first, until they hold k allowed rows and some more, and the share s of rows
+ * there that are allowed says k' = k / s.
+ *
+ * An effort for a recall r misses 1 - r of the k' nearest, and those lie in the buckets below its threshold. If
+ * more is allowed there than above it, a larger share of the allowed is missed than of all. With shares s_in above
+ * and s_out below, the recall r' with (1 - r') / r' s_out / s_in = (1 - r) / r is what has to be asked for.
+ *
+ * A bucket of which a share is allowed holds that share of the neighbours that the router expects, and has that
+ * share of rows to look at: probability per allowed row is what it is per row. So buckets are compared with the
+ * threshold as ever, and those with nothing allowed are left out.
+ *
+ * Source: ours. That k / s of all are as far as k of a share s is how a filter's reach is usually reckoned.
+ */
+#include "search/filtered.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "kernels/select.h"
+#include "promise/budget.h"
+#include "promise/cost.h"
+#include "router/router.h"
+
+/* Rows that are scanned for each of the k' neighbours, when it is estimated whether an exact scan of the allowed
+ * is cheaper. */
+#define SCANNED_A_NEIGHBOUR 4.0
+/* Allowed rows that are looked at for a share, besides k: so many times the root of k. A share of 5 rows of which
+ * each is allowed by chance is off by half of itself, one of 22 by a fifth. */
+#define MORE_ROWS 4.0
+
+/* Shells of probability per vector: two for each power of 2. */
+enum { SHELLS = 512, SHELL_SHIFT = 22 };
+
+/* The buckets of a shell, or of several. mass: their probability; allowed_mass: that of each times its share
+ * of rows that are allowed. */
+struct shell {
+    double rows, allowed, mass, allowed_mass;
+};
+
+int nlsh__rather_exactly(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                         size_t k)
+{
+    double n = (double)index->meta.n_rows, reach = (double)k * SCANNED_A_NEIGHBOUR;
+    size_t row_bytes = nlsh__index_row_bytes(index), code_bytes = row_bytes;
+    if (allowed->n <= k) return 1;
+    if (index->segments[0].codes != NULL) code_bytes = index->segments[0].codes->stride;
+    double rows = fmin(reach * n / (double)allowed->n, n);
+    return nlsh__cost_of_ranking((double)allowed->n, row_bytes) <=
+           nlsh__cost_of_weights((double)nlsh__router_n_weights(index->router)) +
+               nlsh__cost_of_scan(rows, code_bytes) +
+               nlsh__cost_of_ranking((double)nlsh__first_rows(k), row_bytes);
+}
+
+/* ---- a query's surroundings ------------------------------------------------------------------ */
+
+static size_t shell_of(float density)
+{
+    uint32_t bits;
+    memcpy(&bits, &density, sizeof bits);
+    return bits >> SHELL_SHIFT; /* of what is not negative */
+}
+
+static void add(struct shell *to, const struct shell *more)
+{
+    to->rows += more->rows;
+    to->allowed += more->allowed;
+    to->mass += more->mass;
+    to->allowed_mass += more->allowed_mass;
+}
+
+static void fill_shells(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                        const float *probabilities, struct shell *shells)
+{
+    memset(shells, 0, SHELLS * sizeof *shells);
+    for (size_t b = 0; b < index->meta.n_buckets; b++) {
+        double rows = (double)allowed->sizes[b], n = (double)allowed->counts[b];
+        double p = (double)probabilities[b];
+        if (rows == 0) continue;
+        const struct shell one = {rows, n, p, p * n / rows};
+        add(&shells[shell_of(probabilities[b] * index->weights[b])], &one);
+    }
+}
+
+/* The share that is allowed of the rows around the query, of which `wanted` are. */
+static double share_around(const struct shell *shells, double wanted)
+{
+    struct shell sum = {0};
+    for (size_t i = SHELLS; i-- > 0 && sum.allowed < wanted;) add(&sum, &shells[i]);
+    return sum.allowed / sum.rows;
+}
+
+/* How many times more of a miss below the threshold is allowed than of a hit above it; at least 1. */
+static double excess_below(const struct shell *shells, float threshold)
+{
+    struct shell above = {0}, below = {0};
+    for (size_t i = 0; i < SHELLS; i++) add(i < shell_of(threshold) ? &below : &above, &shells[i]);
+    if (above.allowed == 0 || below.mass == 0) return 1;
+    return fmax(below.allowed_mass / below.mass / (above.allowed / above.rows), 1);
+}
+
+/* Beyond what was measured, the margins for most neighbours and all buckets. */
+static void plan_beyond(const struct nlsh_index *index, struct nlsh__plan *plan)
+{
+    const struct nlsh__efforts *efforts = &index->efforts;
+    float margin = plan->margin;
+    nlsh__plan_recall(index, efforts->tables[efforts->n - 1].k, plan->recall, plan);
+    plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
+    plan->margin = fmaxf(plan->margin, margin);
+    plan->leaf_margin = INFINITY;
+}
+
+static void plan_query(const struct nlsh_index *index, const float *probabilities,
+                       struct nlsh__plan *plan)
+{
+    struct shell shells[SHELLS];
+    const struct nlsh__efforts *efforts = &index->efforts;
+    double k = (double)plan->k, more = k + MORE_ROWS * sqrt(k);
+    fill_shells(index, plan->allowed, probabilities, shells);
+    double reach = ceil(k / share_around(shells, fmin(more, (double)plan->allowed->n)));
+    if (efforts->n > 0 && reach > (double)efforts->tables[efforts->n - 1].k) {
+        plan_beyond(index, plan);
+        return;
+    }
+    nlsh__plan_recall(index, (size_t)reach, plan->recall, plan);
+    if (plan->rule.top > 0) return;
+    double excess = excess_below(shells, plan->rule.threshold);
+    double missed = (1 - plan->recall) / plan->recall / excess;
+    if (excess > 1) nlsh__plan_recall(index, (size_t)reach, 1 / (1 + missed), plan);
+}
+
+/* ---- the choice ------------------------------------------------------------------------------ */
+
+/* What buckets are compared by: probability per vector for a recall; the probability for one that was asked for;
+ * for a number of buckets, that times what is allowed of the bucket. */
+static float score_of(const struct nlsh__plan *plan, const float *probabilities, size_t b)
+{
+    if (plan->rule.weights != NULL) return probabilities[b] * plan->rule.weights[b];
+    if (plan->rule.top == 0) return probabilities[b];
+    return probabilities[b] * (float)plan->allowed->counts[b] / (float)plan->allowed->sizes[b];
+}
+
+static size_t n_allowed(const struct nlsh__allowed *allowed, const uint64_t *keys, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += allowed->counts[(uint32_t)keys[i]];
+    return sum;
+}
+
+/* The last key, by score, of the buckets that are chosen: as many as the rule wants, and twice as many as long as
+ * they hold fewer than k rows. Scratch: keys [m]. */
+static uint64_t last_chosen(const struct nlsh_index *index, const struct nlsh__plan *plan,
+                            const float *probabilities, uint64_t *keys)
+{
+    size_t n = 0, wanted = plan->rule.top;
+    for (size_t b = 0; b < index->meta.n_buckets; b++) {
+        if (plan->allowed->counts[b] == 0) continue;
+        float score = score_of(plan, probabilities, b);
+        keys[n++] = nlsh__probability_key(score, b);
+        wanted += plan->rule.top == 0 && score > plan->rule.threshold;
+    }
+    for (wanted = wanted > 0 ? wanted : 1;; wanted *= 2) {
+        if (wanted > n) wanted = n;
+        if (wanted < n) nlsh__select_smallest(keys, n, wanted);
+        if (wanted == n || n_allowed(plan->allowed, keys, wanted) >= plan->k) break;
+    }
+    uint64_t last = 0;
+    for (size_t i = 0; i < wanted; i++) last = keys[i] > last ? keys[i] : last;
+    return last;
+}
+
+size_t nlsh__list_allowed(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                          uint32_t *buckets, float *probabilities)
+{
+    size_t n = 0;
+    for (uint32_t b = 0; b < index->meta.n_buckets; b++)
+        if (allowed->counts[b] > 0) buckets[n++] = b;
+    for (size_t i = 0; i < n; i++) probabilities[i] = 0;
+    return n;
+}
+
+size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__answer *answer,
+                            struct nlsh__plan *plan, uint32_t *buckets, float *probabilities,
+                            uint64_t *keys)
+{
+    const struct nlsh__allowed *allowed = plan->allowed;
+    size_t m = index->meta.n_buckets, n = 0, best = 0;
+    nlsh__choose_all(answer, buckets, probabilities);
+    if (plan->recall > 0) plan_query(index, probabilities, plan);
+    if (plan->rule.top >= m) return nlsh__list_allowed(index, allowed, buckets, probabilities);
+    uint64_t last = last_chosen(index, plan, probabilities, keys);
+    for (uint32_t b = 0; b < m; b++) {
+        if (allowed->counts[b] == 0) continue;
+        if (nlsh__probability_key(score_of(plan, probabilities, b), b) > last) continue;
+        buckets[n] = b;
+        probabilities[n] = probabilities[b];
+        if (probabilities[n] > probabilities[best]) best = n;
+        n++;
+    }
+    nlsh__bucket_to_front(buckets, probabilities, best);
+    return n;
+}

@@ -1,0 +1,23 @@
+/* filtered.h - which buckets to scan where a call has a filter. */
+#ifndef NLSH_SEARCH_FILTERED_H
+#define NLSH_SEARCH_FILTERED_H
+
+#include "search/plan.h"
+
+/* Whether all that are allowed are ranked exactly in place of a search for k: there are no more than k, or so few
+ * that it is cheaper. */
+int nlsh__rather_exactly(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                         size_t k);
+
+/* All buckets that have a row that is allowed; how many. */
+size_t nlsh__list_allowed(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                          uint32_t *buckets, float *probabilities);
+
+/* As nlsh__choose_buckets(), by a plan with a filter: buckets that have a row that is allowed. They hold k such
+ * rows together, where there are so many. 0 buckets where nothing is allowed. *plan is the call's, and becomes the
+ * query's own. */
+size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__answer *answer,
+                            struct nlsh__plan *plan, uint32_t *buckets, float *probabilities,
+                            uint64_t *keys);
+
+#endif
