@@ -113,7 +113,7 @@ static double excess_below(const struct shell *shells, float threshold)
 static void plan_all(const struct nlsh_index *index, size_t reach, struct nlsh__plan *plan)
 {
     const struct nlsh__efforts *efforts = &index->efforts;
-    size_t most = efforts->n > 0 ? efforts->tables[efforts->n - 1].k : reach;
+    size_t most = efforts->tables[efforts->n - 1].k;
     nlsh__plan_recall(index, plan->k, plan->recall, plan);
     float margin = plan->margin;
     nlsh__plan_recall(index, reach < most ? reach : most, plan->recall, plan);

@@ -200,7 +200,6 @@ static void what_means_nothing_is_refused(void **state)
                                               .filter = tries[i].filter};
         if (nlsh__plan_from_options(&coded, &o, &plan, &error) != tries[i].status)
             fail_msg("try %zu", i);
-        if (tries[i].status == NLSH_OK) assert_ptr_equal(plan.filter, tries[i].filter);
     }
 }
 

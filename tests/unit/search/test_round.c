@@ -91,10 +91,10 @@ static void check_best(uint32_t *of, size_t n, size_t k)
     }
 }
 
-static struct nlsh__ranking ranking_of(size_t k, const struct nlsh_filter *filter)
+static struct nlsh__ranking ranking_of(size_t k, const uint64_t *allowed)
 {
     for (size_t i = 0; i < k; i++) best[i] = UINT64_MAX;
-    return (struct nlsh__ranking){&index_of, &segment, &query, filter, best, k};
+    return (struct nlsh__ranking){&index_of, &segment, &query, allowed, best, k};
 }
 
 static void rounds_find_the_nearest(void **state)
@@ -196,16 +196,17 @@ static void hidden_rows_are_not_ranked(void **state)
     struct nlsh__rng rng;
     struct nlsh__chooser c;
     static uint32_t seen[N];
-    static uint64_t dead[N / 64], bits[(N + 1000) / 64 + 1];
+    static uint64_t dead[N / 64], bits[N / 64];
     test_rng(&rng, 4);
     for (size_t i = 0; i < N / 64; i++) dead[i] = nlsh__rng_u64(&rng) & nlsh__rng_u64(&rng);
     for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) bits[i] = nlsh__rng_u64(&rng);
-    segment.tombstones = dead;
-    const struct nlsh_filter filter = {.bits = bits, .n_bits = N + 900};
     assert_int_equal(nlsh__chooser_create(&c, NULL), NLSH_OK);
-    for (int scattered = 0; scattered < 2; scattered++) {
+    for (int way = 0; way < 4;
+         way++) { /* by tombstones of rows, or by the places that a filter leaves */
+        int scattered = way & 1, filtered = way & 2;
         fill(&rng, 2, .002f);
-        struct nlsh__ranking r = ranking_of(10, &filter);
+        segment.tombstones = filtered ? NULL : dead;
+        struct nlsh__ranking r = ranking_of(10, filtered ? bits : NULL);
         struct nlsh__round round = round_of(0, N, scattered, .002f);
         assert_true(nlsh__may_hide(&r));
         for (size_t p = 0; p < round.n_pieces; p++)
@@ -213,9 +214,9 @@ static void hidden_rows_are_not_ranked(void **state)
         nlsh__finish_round(&c, &round, &r, &plain, 2);
         size_t n = 0;
         for (uint32_t i = 0; i < N; i++) {
-            uint32_t row = rows[i], of_all = row + 1000;
-            int hidden = (dead[row / 64] >> row % 64 & 1) != 0 || of_all >= N + 900 ||
-                         (bits[of_all / 64] >> of_all % 64 & 1) == 0;
+            uint32_t row = rows[i];
+            int hidden = filtered ? (bits[i / 64] >> i % 64 & 1) == 0
+                                  : (dead[row / 64] >> row % 64 & 1) != 0;
             assert_int_equal(nlsh__is_hidden(&r, i), hidden);
             if (!hidden) seen[n++] = i;
         }
