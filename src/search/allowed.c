@@ -1,10 +1,14 @@
 /* allowed.c - see allowed.h. */
 #include "search/allowed.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
+
+/* What chance alone may be off, in standard errors. */
+#define ERRORS_BY_CHANCE 4.0
 
 /* Words of a segment's bits. */
 static size_t n_words(const struct nlsh__segment *segment)
@@ -60,6 +64,22 @@ out:
     return status;
 }
 
+/* Rows that were drawn by chance, a share s of all, are s z of a bucket's z rows, with a variance of s (1 - s) z.
+ * Squares of what a bucket is off, over this variance, then have the mean 1 and the variance 2, and 1 / (s z) more
+ * where few are drawn. */
+static int is_by_content(const struct nlsh__allowed *a, size_t n_rows, size_t m)
+{
+    double share = (double)a->n / (double)n_rows, sum = 0, n = 0;
+    if (a->n == 0 || a->n == n_rows) return 0;
+    for (size_t b = 0; b < m; b++) {
+        double size = (double)a->sizes[b], off = (double)a->counts[b] - share * size;
+        if (size == 0) continue;
+        sum += off * off / (share * (1 - share) * size);
+        n++;
+    }
+    return sum / n > 1 + ERRORS_BY_CHANCE * sqrt((2 + n / (double)a->n) / n);
+}
+
 enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
                                      const struct nlsh_filter *filter, struct nlsh__allowed *out,
                                      struct nlsh_error *error)
@@ -82,6 +102,7 @@ enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
     }
     out->n = 0;
     for (size_t b = 0; b < m; b++) out->n += out->counts[b];
+    out->by_content = is_by_content(out, (size_t)index->meta.n_rows, m);
 out:
     return status;
 }

@@ -10,6 +10,7 @@ struct nlsh__allowed {
     uint32_t *counts; /* [m] rows of a bucket that are allowed, in all segments */
     uint32_t *sizes;  /* [m] rows of a bucket, in all segments */
     size_t n;         /* rows that are allowed */
+    int by_content;   /* 1: buckets' shares of them differ by more than chance would have it */
 };
 
 /*

@@ -2,18 +2,18 @@
  * filtered.c - see filtered.h.
  *
  * What is wanted are the k nearest of the rows that are allowed. Of all rows they are among the k' nearest, and
- * what finds those was measured: the effort for k'. How far k' is differs from query to query, for filters may go
- * with what the vectors show. So the query's own surroundings are looked at: buckets are taken by their
- * probability per vector, the highest first, until they hold k allowed rows and some more, and the share s of rows
- * there that are allowed says k' = k / s.
+ * what finds those was measured: the effort for k'. Where a share s of the rows was drawn by chance, k' = k / s.
  *
- * An effort for a recall r misses 1 - r of the k' nearest, and those lie in the buckets below its threshold. If
- * more is allowed there than above it, a larger share of the allowed is missed than of all: e times more, where e
- * is the share below over the share above. Where a filter hides what is like the query, that is not all: the
- * router gives rows that are unlike the query too little. With a bound for both e squared, the recall r' that has to
- * be asked for is that with (1 - r') / r' e^2 = (1 - r) / r, and k' is taken sqrt(e) times farther. Where a filter
- * has nothing to do with the vectors, e is near 1. On Fashion-MNIST, one label allowed, N = 1: with e and k' as
- * they are .73 of asked .95 come back, with e^2 alone .94, with both .94 to .96; N = 10: .87, .96, .97.
+ * Filters may go with what the vectors show (allowed.h says so): then how far k' is differs from query to query.
+ * So the query's own surroundings are looked at: buckets are taken by their probability per vector, the highest
+ * first, until they hold k allowed rows and some more; and the share s there, or what the router expects of the
+ * neighbours if that is less, says k' = k / s. An effort for a recall r misses 1 - r of the k' nearest, and those
+ * lie in the buckets below its threshold. If more is allowed there than above it, e times more, e times more of
+ * the allowed is missed. e is also at least the share of all rows over s. Where a filter hides what is like the
+ * query, that is not all: the router gives rows that are unlike the query too little. With e squared, the recall r'
+ * that has to be asked for is that with (1 - r') / r' e^2 = (1 - r) / r, and k' is taken sqrt(e) times farther. On
+ * Fashion-MNIST with one label allowed, asked .95 at N = 1, .73 comes back with e and k' as they are and .94 with
+ * e squared alone; at N = 10 .87 and .96.
  *
  * A bucket of which a share is allowed holds that share of the neighbours that the router expects, and has that
  * share of rows to look at: probability per allowed row is what it is per row. So buckets are compared with the
@@ -37,6 +37,9 @@
 /* Allowed rows that are looked at for a share, besides k: so many times the root of k. A share of 5 rows of which
  * each is allowed by chance is off by half of itself, one of 22 by a fifth. */
 #define MORE_ROWS 4.0
+
+/* Beyond all that is measured. */
+#define MOST_REACH 4294967296.0
 
 /* Shells of probability per vector: two for each power of 2. */
 enum { SHELLS = 512, SHELL_SHIFT = 22 };
@@ -122,26 +125,42 @@ static void plan_all(const struct nlsh_index *index, size_t reach, struct nlsh__
     plan->leaf_margin = INFINITY;
 }
 
-static void plan_query(const struct nlsh_index *index, const float *probabilities,
-                       struct nlsh__plan *plan)
+/* Of the neighbours that the router expects, the share that is allowed. */
+static double share_expected(const struct shell *shells)
+{
+    struct shell all = {0};
+    for (size_t i = 0; i < SHELLS; i++) add(&all, &shells[i]);
+    return all.mass > 0 ? all.allowed_mass / all.mass : 0;
+}
+
+/* The plan of `reach` neighbours of all; 0 where that is all buckets. */
+static int plan_reach(const struct nlsh_index *index, double reach, struct nlsh__plan *plan)
+{
+    const struct nlsh__efforts *efforts = &index->efforts;
+    size_t k = reach < MOST_REACH ? (size_t)ceil(reach) : (size_t)MOST_REACH;
+    if (efforts->n > 0 && k > efforts->tables[efforts->n - 1].k)
+        plan_all(index, k, plan);
+    else
+        nlsh__plan_recall(index, k, plan->recall, plan);
+    return plan->rule.top == 0;
+}
+
+/* The plan through a filter that goes with what the vectors show. */
+static void plan_by_content(const struct nlsh_index *index, const float *probabilities,
+                            struct nlsh__plan *plan)
 {
     struct shell shells[SHELLS];
-    const struct nlsh__efforts *efforts = &index->efforts;
-    double n = (double)plan->allowed->n, k = (double)plan->k, more = k + MORE_ROWS * sqrt(k);
-    fill_shells(index, plan->allowed, probabilities, shells);
-    double share = share_around(shells, fmin(more, n));
+    const struct nlsh__allowed *allowed = plan->allowed;
+    double n = (double)allowed->n, k = (double)plan->k, more = k + MORE_ROWS * sqrt(k);
+    fill_shells(index, allowed, probabilities, shells);
+    double share = fmin(share_around(shells, fmin(more, n)), share_expected(shells));
     double excess = fmax(n / (double)index->meta.n_rows / share, 1);
-    double reach = ceil(k / share * sqrt(excess));
-    if (efforts->n > 0 && reach > (double)efforts->tables[efforts->n - 1].k) {
-        plan_all(index, (size_t)reach, plan);
-        return;
-    }
-    nlsh__plan_recall(index, (size_t)reach, plan->recall, plan);
-    if (plan->rule.top > 0) return;
+    double reach = k / share * sqrt(excess);
+    if (!plan_reach(index, reach, plan)) return;
     excess = fmax(excess, excess_below(shells, plan->rule.threshold));
     double missed = (1 - plan->recall) / plan->recall / (excess * excess);
-    nlsh__plan_recall(index, (size_t)reach, 1 / (1 + missed), plan);
-    if (plan->exactly) plan_all(index, (size_t)reach, plan);
+    nlsh__plan_recall(index, (size_t)ceil(reach), 1 / (1 + missed), plan);
+    if (plan->exactly) plan_all(index, (size_t)ceil(reach), plan);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -194,14 +213,40 @@ size_t nlsh__list_allowed(const struct nlsh_index *index, const struct nlsh__all
     return n;
 }
 
+/* By a filter that was drawn by chance: as without it, but for more neighbours. 0 where what is chosen holds fewer
+ * than k rows that are allowed. */
+static size_t choose_by_chance(const struct nlsh__answer *answer, const struct nlsh__plan *plan,
+                               uint32_t *buckets, float *probabilities, uint64_t *keys)
+{
+    size_t n = nlsh__choose_buckets(answer, &plan->rule, buckets, probabilities, keys);
+    size_t kept = 0, rows = 0, best = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t more = plan->allowed->counts[buckets[i]];
+        if (more == 0) continue;
+        rows += more;
+        buckets[kept] = buckets[i];
+        probabilities[kept] = probabilities[i];
+        if (probabilities[kept] > probabilities[best]) best = kept;
+        kept++;
+    }
+    if (rows < plan->k) return 0;
+    nlsh__bucket_to_front(buckets, probabilities, best);
+    return kept;
+}
+
 size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__answer *answer,
                             struct nlsh__plan *plan, uint32_t *buckets, float *probabilities,
                             uint64_t *keys)
 {
     const struct nlsh__allowed *allowed = plan->allowed;
     size_t m = index->meta.n_buckets, n = 0, best = 0;
-    nlsh__choose_all(answer, buckets, probabilities);
-    if (plan->recall > 0) plan_query(index, probabilities, plan);
+    int by_chance = plan->recall > 0 && !allowed->by_content;
+    double per_allowed = (double)index->meta.n_rows / (double)allowed->n;
+    if (by_chance && plan_reach(index, (double)plan->k * per_allowed, plan))
+        n = choose_by_chance(answer, plan, buckets, probabilities, keys);
+    if (n > 0) return n;
+    if (plan->rule.top < m) nlsh__choose_all(answer, buckets, probabilities);
+    if (plan->recall > 0 && !by_chance) plan_by_content(index, probabilities, plan);
     if (plan->rule.top >= m) return nlsh__list_allowed(index, allowed, buckets, probabilities);
     uint64_t last = last_chosen(index, plan, probabilities, keys);
     for (uint32_t b = 0; b < m; b++) {
