@@ -294,16 +294,36 @@ struct nlsh_filter {
      * not. */
     const uint64_t *bits;
     size_t n_bits;
-    /* Other than 0 where a key may be returned, or NULL. Called from the threads that search. */
+    /* Other than 0 where a key may be returned, or NULL. Called by the thread that makes the call, before it
+     * searches: once for each vector that was not deleted and that bits allow. */
     int (*allows)(void *user, uint64_t key);
     void *user;
 };
+
+/* A filter that was counted for an index: for many calls, and from many threads. Frozen. */
+struct nlsh_counted_filter;
+
+/*
+ * nlsh_counted_filter_create() - looks once at what a filter says of each vector.
+ *
+ * A search with a filter begins with that, so a call with few queries is mostly that. The filter is not needed
+ * afterwards. NLSH_OK, NLSH_E_ARG or NLSH_E_NOMEM. The index must outlive it. Cost: O(vectors), about a nanosecond
+ * each for bits; memory: a bit each.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_counted_filter_create(const struct nlsh_index *index, const struct nlsh_filter *filter,
+                           struct nlsh_counted_filter **out, struct nlsh_error *error);
+NLSH_API void nlsh_counted_filter_free(struct nlsh_counted_filter *counted);
+/* Vectors that are allowed and were not deleted. */
+NLSH_API size_t nlsh_counted_filter_n(const struct nlsh_counted_filter *counted);
 
 struct nlsh_search_options {
     size_t struct_size;
     size_t k; /* neighbours wanted a query, 1 to the number of vectors; default 10 */
     /* T. A whole number from 1 to 2^32: scan the T most probable buckets. Between 0 and 1: scan every
-     * bucket whose probability exceeds T, and at least the best one. 0: use recall. Default 0. */
+     * bucket whose probability exceeds T, and at least the best one. 0: use recall. Default 0. With a filter only
+     * buckets that have something allowed count, the probability of the T most probable by the share of them that is
+     * allowed; and more are scanned where they hold fewer than k vectors that are allowed. */
     double probes;
     /* Used where probes is 0: the recall@k wanted, above 0 and below 1. The build measured, on
      * held-out vectors, which threshold reaches which recall. Default 0.95. */
@@ -313,9 +333,11 @@ struct nlsh_search_options {
      * number of buckets every distance is exact, and so is the answer. */
     size_t rerank;
     size_t n_threads; /* of nlsh_search_batch(): 1 to 4096; default 1 */
-    /* Borrowed; or NULL, the default: all. What is not allowed counts as not there. The buckets are
-     * chosen as without it, so a filter that goes with the vectors' content may find fewer than k. */
+    /* Borrowed; or NULL, the default: all. What is not allowed counts as not there: the recall is that of the
+     * allowed neighbours, and k come back wherever k are allowed. Few are compared exactly. docs/recall.md */
     const struct nlsh_filter *filter;
+    /* In place of filter, one that was counted; borrowed, or NULL, the default. */
+    const struct nlsh_counted_filter *counted;
 };
 
 /* The defaults; size is sizeof *options. */
@@ -324,9 +346,11 @@ NLSH_API void nlsh_search_options_init(struct nlsh_search_options *options, size
 /* What each query cost: arrays of the caller's, [n_queries], any of them NULL. */
 struct nlsh_search_stats {
     size_t struct_size;
-    uint32_t *probes;     /* buckets scanned */
-    uint32_t *candidates; /* distinct vectors scanned, by their codes or exactly */
-    uint32_t *ranked;     /* vectors whose exact distance was computed */
+    uint32_t *probes; /* buckets scanned */
+    uint32_t *
+        candidates; /* distinct vectors scanned, by their codes or exactly; of a filter's without codes those
+                           * that are allowed */
+    uint32_t *ranked; /* vectors whose exact distance was computed */
 };
 
 /* Scratch for searching an index, for one thread at a time. */

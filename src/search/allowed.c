@@ -107,6 +107,46 @@ out:
     return status;
 }
 
+enum nlsh_status nlsh__filter_check(const struct nlsh_filter *filter, struct nlsh_error *error)
+{
+    if (filter->bits != NULL || filter->allows != NULL) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "set bits or allows, or give no filter",
+                      "the filter says nothing");
+}
+
+enum nlsh_status
+nlsh_counted_filter_create(const struct nlsh_index *index, const struct nlsh_filter *filter,
+                           struct nlsh_counted_filter **out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_counted_filter *counted = NULL;
+    nlsh__error_clear(error);
+    *out = NULL;
+    if (index == NULL || filter == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "no %s", index == NULL ? "index" : "filter");
+    NLSH_TRY(nlsh__filter_check(filter, error));
+    NLSH_TRY(nlsh__calloc(&counted, 1, sizeof *counted, error));
+    counted->index = index;
+    NLSH_TRY(nlsh__allowed_count(index, filter, &counted->allowed, error));
+    *out = counted;
+    return NLSH_OK;
+out:
+    nlsh_counted_filter_free(counted);
+    return status;
+}
+
+void nlsh_counted_filter_free(struct nlsh_counted_filter *counted)
+{
+    if (counted == NULL) return;
+    nlsh__allowed_free(&counted->allowed);
+    nlsh__free(counted);
+}
+
+size_t nlsh_counted_filter_n(const struct nlsh_counted_filter *counted)
+{
+    return counted->allowed.n;
+}
+
 void nlsh__allowed_free(struct nlsh__allowed *allowed)
 {
     nlsh__free(allowed->bits);

@@ -22,6 +22,14 @@ enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
                                      struct nlsh_error *error);
 void nlsh__allowed_free(struct nlsh__allowed *allowed);
 
+struct nlsh_counted_filter {
+    const struct nlsh_index *index;
+    struct nlsh__allowed allowed;
+};
+
+/* NLSH_E_ARG where a filter says nothing. */
+enum nlsh_status nlsh__filter_check(const struct nlsh_filter *filter, struct nlsh_error *error);
+
 /* The bits of a segment; NULL where there is no filter. */
 const uint64_t *nlsh__allowed_in(const struct nlsh__allowed *allowed,
                                  const struct nlsh_index *index, size_t segment);

@@ -446,8 +446,7 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
             nlsh__search_prepare(pool->searchers[i], queries, &wanted->options, &b.plan, error));
     size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
     if (n_tasks == 0) return NLSH_OK;
-    NLSH_TRY(
-        nlsh__plan_filter(pool->index, wanted->options.filter, &pool->allowed, &b.plan, error));
+    NLSH_TRY(nlsh__plan_filter(pool->index, &wanted->options, &pool->allowed, &b.plan, error));
     NLSH_TRY(errors_reserve(pool, n_tasks, error));
     if (in_blocks(pool->index) && !b.plan.exactly) {
         status = search_in_blocks(&b, error);

@@ -20,11 +20,17 @@ static int has_leaves(const struct nlsh_index *index)
     return any;
 }
 
-static enum nlsh_status check_filter(const struct nlsh_filter *filter, struct nlsh_error *error)
+static enum nlsh_status check_filter(const struct nlsh_index *index,
+                                     const struct nlsh_search_options *options,
+                                     struct nlsh_error *error)
 {
-    if (filter == NULL || filter->bits != NULL || filter->allows != NULL) return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_ARG, "set bits or allows, or give no filter",
-                      "the filter says nothing");
+    if (options->filter != NULL && options->counted != NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "give one of them",
+                          "a filter and one that was counted");
+    if (options->counted != NULL && options->counted->index != index)
+        return nlsh__fail(error, NLSH_E_ARG, "count it for this index",
+                          "the filter was counted for another index");
+    return options->filter != NULL ? nlsh__filter_check(options->filter, error) : NLSH_OK;
 }
 
 /* In files without efforts: a recall's buckets, and what codes and leaves may lose of it. Margins that were not
@@ -76,7 +82,7 @@ enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
 {
     enum nlsh_status status;
     *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY};
-    NLSH_TRY(check_filter(options->filter, error));
+    NLSH_TRY(check_filter(index, options, error));
     NLSH_TRY(nlsh__rule_from_options(index, options, &out->rule, error));
     if (options->rerank > 0)
         out->rerank = options->rerank > options->k ? options->rerank : options->k;

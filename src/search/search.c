@@ -149,15 +149,17 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_filter *filter,
-                                   struct nlsh__allowed *allowed, struct nlsh__plan *plan,
-                                   struct nlsh_error *error)
+enum nlsh_status
+nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_options *options,
+                  struct nlsh__allowed *allowed, struct nlsh__plan *plan, struct nlsh_error *error)
 {
-    if (filter == NULL) return NLSH_OK;
-    enum nlsh_status status = nlsh__allowed_count(index, filter, allowed, error);
-    if (status != NLSH_OK) return status;
-    plan->allowed = allowed;
-    if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) return NLSH_OK;
+    if (options->filter == NULL && options->counted == NULL) return NLSH_OK;
+    if (options->filter != NULL) {
+        enum nlsh_status status = nlsh__allowed_count(index, options->filter, allowed, error);
+        if (status != NLSH_OK) return status;
+    }
+    plan->allowed = options->filter != NULL ? allowed : &options->counted->allowed;
+    if (!plan->exactly && !nlsh__rather_exactly(index, plan->allowed, plan->k)) return NLSH_OK;
     plan->exactly = 1;
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
     return NLSH_OK;
@@ -200,7 +202,7 @@ enum nlsh_status nlsh_search(struct nlsh_searcher *s, const struct nlsh_matrix *
     NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
     const struct nlsh__answers out = {keys, distances, wanted.stats};
     NLSH_TRY(nlsh__search_prepare(s, queries, &wanted.options, &plan, error));
-    NLSH_TRY(nlsh__plan_filter(s->index, wanted.options.filter, &s->allowed, &plan, error));
+    NLSH_TRY(nlsh__plan_filter(s->index, &wanted.options, &s->allowed, &plan, error));
     NLSH_TRY(nlsh__search_rows(s, queries, 0, queries->n_rows, &plan, &out, error));
 out:
     return status;
@@ -283,7 +285,7 @@ enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_ma
     }
     NLSH_TRY(nlsh__plan_from_options(index, &wanted.options, &plan, error));
     NLSH_TRY(nlsh__reserve_best(s, (size_t)index->meta.n_rows, error));
-    NLSH_TRY(nlsh__plan_filter(index, wanted.options.filter, &s->allowed, &plan, error));
+    NLSH_TRY(nlsh__plan_filter(index, &wanted.options, &s->allowed, &plan, error));
     NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
     struct nlsh__routed routed = route(s, &plan);
     size_t found = find_within(s, &routed, plan.allowed, reach_of(index->metric, radius));

@@ -36,10 +36,11 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
                                       const struct nlsh_search_options *options,
                                       struct nlsh__plan *plan, struct nlsh_error *error);
 
-/* What a call's filter, if it has one, comes to: counted into *allowed, which the plan then views. NLSH_E_NOMEM. */
-enum nlsh_status nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_filter *filter,
-                                   struct nlsh__allowed *allowed, struct nlsh__plan *plan,
-                                   struct nlsh_error *error);
+/* What a call's filter, if it has one, comes to: counted into *allowed, which the plan then views, or as it was
+ * counted before. NLSH_E_NOMEM. */
+enum nlsh_status
+nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_options *options,
+                  struct nlsh__allowed *allowed, struct nlsh__plan *plan, struct nlsh_error *error);
 
 /* Room for the k best. NLSH_E_NOMEM. */
 enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error);

@@ -127,6 +127,16 @@ static void check_all_ways(const struct nlsh_index *index)
         search_batches(index, o);
         assert_int_equal(asked, 2 * (i + 1) * N); /* once a call, whatever the queries */
         o.filter = &by_bits;
+        struct nlsh_counted_filter *counted;
+        assert_int_equal(nlsh_counted_filter_create(index, &by_bits, &counted, NULL), NLSH_OK);
+        assert_int_equal(nlsh_counted_filter_n(counted),
+                         naive_search(&base, allowed, &base, 0, want));
+        o.filter = NULL;
+        o.counted = counted;
+        search_batches(index, o);
+        nlsh_counted_filter_free(counted);
+        o.counted = NULL;
+        o.filter = &by_bits;
         for (double probes = .01; probes < 10; probes *= 5) {
             o.probes = probes < 1 ? probes : (double)(int)probes;
             search(index, &o);
@@ -191,7 +201,15 @@ static void expect_recall(const struct nlsh_index *index, const char *what)
         struct nlsh_search_options o = options(ks[i], .9, &filter);
         search(index, &o);
         double reached = check(o.k), slack = ks[i] == 1 ? .08 : .03; /* two errors of 60 queries */
-        if (reached < .9 - slack) { double c=0; for (size_t q=0;q<Q;q++) c+=stats.candidates[q]; printf("%d %s, k = %zu: %.3f cand %g\n", index==of_codes?0:index==of_leaves?1:2, what, ks[i], reached, c/Q);}
+        if (reached < .9 - slack) {
+            double c = 0;
+            for (size_t q = 0; q < Q; q++) c += stats.candidates[q];
+            printf("%d %s, k = %zu: %.3f cand %g\n",
+                   index == of_codes    ? 0
+                   : index == of_leaves ? 1
+                                        : 2,
+                   what, ks[i], reached, c / Q);
+        }
     }
 }
 
@@ -238,6 +256,30 @@ static void what_has_nothing_allowed_is_not_scanned(void **state)
         assert_true(stats.candidates[q] <= 16 * n_groups);
         assert_true(stats.ranked[q] <= n);
     }
+}
+
+static void what_is_no_filter(void **state)
+{
+    (void)state;
+    struct nlsh_counted_filter *counted, *none;
+    struct nlsh_error error;
+    const struct nlsh_filter filter = filter_of(), empty = {.n_bits = 3};
+    struct nlsh_search_options o = options(5, .9, &filter);
+    assert_int_equal(nlsh_counted_filter_create(of_codes, &empty, &none, &error), NLSH_E_ARG);
+    assert_null(none);
+    assert_int_equal(nlsh_counted_filter_create(of_codes, NULL, &none, &error), NLSH_E_ARG);
+    assert_int_equal(nlsh_counted_filter_create(NULL, &filter, &none, &error), NLSH_E_ARG);
+    nlsh_counted_filter_free(NULL);
+    assert_int_equal(nlsh_counted_filter_create(of_codes, &filter, &counted, &error), NLSH_OK);
+    o.counted = counted;
+    assert_int_equal(nlsh_search_batch(of_codes, &queries, &o, keys, distances, NULL, &error),
+                     NLSH_E_ARG);
+    assert_non_null(strstr(error.message, "a filter and one that was counted"));
+    o.filter = NULL;
+    assert_int_equal(nlsh_search_batch(of_leaves, &queries, &o, keys, distances, NULL, &error),
+                     NLSH_E_ARG);
+    assert_non_null(strstr(error.message, "another index"));
+    nlsh_counted_filter_free(counted);
 }
 
 /* ---- a radius -------------------------------------------------------------------------------- */
@@ -309,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_filter_of_all_costs_little),
         cmocka_unit_test(what_is_asked_comes_back),
         cmocka_unit_test(what_has_nothing_allowed_is_not_scanned),
+        cmocka_unit_test(what_is_no_filter),
         cmocka_unit_test(a_radius_has_all_that_are_allowed),
     };
     return cmocka_run_group_tests_name("search/filtered", tests, begin, end);
