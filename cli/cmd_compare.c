@@ -202,7 +202,8 @@ static int prepare(struct compare *c)
     if (code == 0) code = read_range(args, &c->queries, &c->of);
     if (code == 0) code = answers_create(c->queries.matrix.n_rows, k, &c->answers);
     if (code != 0) return code;
-    return truth_timed(args, first->index, first->path, &c->queries.matrix, k, &c->truth,
+    const struct filter all = {.n = 0};
+    return truth_timed(args, first->index, first->path, &c->queries.matrix, k, &all, &c->truth,
                        &c->of.exact);
 }
 

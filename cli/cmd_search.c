@@ -26,6 +26,7 @@ struct search {
     struct nlsh_index_info info;
     struct loaded queries;
     struct nlsh_search_options points[MAX_POINTS];
+    struct filter filter;
     size_t n_points;
     struct nlsh_neighbors truth;
     struct results_of of;
@@ -69,6 +70,7 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
         options->probes = (double)s->info.n_buckets;
     }
     options->k = s->answers.k;
+    options->counted = s->filter.counted;
     options->n_threads = args_count(s->args, "threads");
     int code = answers_find(s->index, &s->queries.matrix, options, "search", &s->answers);
     if (code != 0) return code;
@@ -117,11 +119,15 @@ static int search_index(const struct args *args)
     struct nlsh_error error = {0};
     struct search s = {.args = args};
     const char *path = args_text(args, "i");
-    const char *inputs[] = {path, args_text(args, "q"), args_text(args, "d"),
-                            args_text(args, "gt")};
+    const char *inputs[] = {path,
+                            args_text(args, "q"),
+                            args_text(args, "d"),
+                            args_text(args, "gt"),
+                            args_text(args, "filter"),
+                            args_text(args, "filter-out")};
     s.n_points = read_points(args, s.points);
     if (s.n_points == 0) return EXIT_USAGE;
-    int code = output_check(args_text(args, "o"), "-o", inputs, 4);
+    int code = output_check(args_text(args, "o"), "-o", inputs, 6);
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &s.index, &error) != NLSH_OK)
         return talk_failed(&error);
@@ -130,15 +136,18 @@ static int search_index(const struct args *args)
     s.of.metric = s.info.metric;
     code = load_queries(args_text(args, "q"), vectors_type(args), path, &s.info, &s.queries);
     if (code == 0) code = read_range(args, &s.queries, &s.of);
+    if (code == 0) code = filter_read(args, s.index, path, &s.filter);
     size_t k = args_count(args, "N");
     if (code == 0) code = answers_create(s.queries.matrix.n_rows, k, &s.answers);
     if (code == 0) {
-        code = truth_timed(args, s.index, path, &s.queries.matrix, k, &s.truth, &s.of.exact);
+        code = truth_timed(args, s.index, path, &s.queries.matrix, k, &s.filter, &s.truth,
+                           &s.of.exact);
     }
     if (code == 0) code = search_all(&s);
     json_decref(s.summaries);
     answers_free(&s.answers);
     nlsh_neighbors_free(&s.truth);
+    filter_free(&s.filter);
     loaded_free(&s.queries);
     nlsh_index_close(s.index);
     return code;
@@ -154,6 +163,12 @@ int cmd_search(const struct args *args)
     if (!one && !many) {
         return talk_error(EXIT_USAGE, "usage: nlsh search -i INDEX -q QUERIES [flags]",
                           "nlsh search needs -i INDEX");
+    }
+    bool filtered = args_given(args, "filter") || args_given(args, "filter-out");
+    if (filtered && (many || args_given(args, "gt"))) {
+        return talk_error(EXIT_USAGE, "leave it out; the allowed true neighbours are found",
+                          "nlsh search: a filter goes with one index, and --gt is not of what it "
+                          "allows");
     }
     return one ? search_index(args) : compare_models(args, args_text(args, "models_index"));
 }

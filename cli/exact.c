@@ -20,7 +20,8 @@ struct scan {
 };
 
 static enum nlsh_status scan_create(const struct nlsh_index *index, const struct nlsh_matrix *base,
-                                    size_t k, struct scan *s, struct nlsh_error *error)
+                                    size_t k, const struct nlsh_counted_filter *counted,
+                                    struct scan *s, struct nlsh_error *error)
 {
     struct nlsh_index_info info = {.struct_size = sizeof info};
     enum nlsh_status status = nlsh_index_info(index, &info, error);
@@ -30,6 +31,7 @@ static enum nlsh_status scan_create(const struct nlsh_index *index, const struct
     if (s->keys == NULL || s->distances == NULL) return error->status = NLSH_E_NOMEM;
     nlsh_search_options_init(&s->options, sizeof s->options);
     s->options.k = k;
+    s->options.counted = counted;
     s->options.probes = (double)info.n_buckets;
     if (info.metric != NLSH_L2) return nlsh_searcher_create(index, &s->searcher, error);
     return nlsh__brute_create(base, NLSH__BRUTE_BEST, &s->brute, error);
@@ -69,13 +71,14 @@ static enum nlsh_status scan_pass(struct scan *s, const struct nlsh_matrix *quer
 }
 
 int exact_time(const struct nlsh_index *index, const struct nlsh_matrix *base,
-               const struct nlsh_matrix *queries, size_t k, struct timing *out)
+               const struct nlsh_matrix *queries, size_t k,
+               const struct nlsh_counted_filter *counted, struct timing *out)
 {
     struct nlsh_error error = {0};
     struct scan scan = {.brute = NULL};
     struct passes passes = {.n = 0};
     size_t n = queries->n_rows < TIMED_QUERIES ? queries->n_rows : TIMED_QUERIES;
-    enum nlsh_status status = scan_create(index, base, k, &scan, &error);
+    enum nlsh_status status = scan_create(index, base, k, counted, &scan, &error);
     while (status == NLSH_OK && !passes_enough(&passes)) {
         status = scan_pass(&scan, queries, n, &passes, &error);
     }

@@ -7,10 +7,11 @@
 
 /*
  * Times our best exact scan of the base over the first 200 queries, one thread, one query at a time. It
- * knows L2 only: by another metric every bucket of the index is scanned, which is exact too. 0 or an
- * exit code.
+ * knows L2 only: by another metric every bucket of the index is scanned, which is exact too. With a filter
+ * (or NULL) base is what it allows. 0 or an exit code.
  */
 int exact_time(const struct nlsh_index *index, const struct nlsh_matrix *base,
-               const struct nlsh_matrix *queries, size_t k, struct timing *out);
+               const struct nlsh_matrix *queries, size_t k,
+               const struct nlsh_counted_filter *counted, struct timing *out);
 
 #endif

@@ -229,6 +229,16 @@ static int read_file(struct reading *r)
     return code;
 }
 
+int keys_list(const char *path, uint64_t **out, size_t *n)
+{
+    struct reading r = {.path = path};
+    int code = read_file(&r);
+    *out = code == 0 ? r.keys : NULL;
+    *n = r.n;
+    if (code != 0) free(r.keys);
+    return code;
+}
+
 int keys_read(const char *path, size_t n_rows, uint64_t **out)
 {
     struct reading r = {.path = path};

@@ -1,4 +1,4 @@
-/* keys.h - the vectors' keys for a build, from a file. */
+/* keys.h - vectors' keys from a file: for a build, or for a filter. */
 #ifndef NLSH_CLI_KEYS_H
 #define NLSH_CLI_KEYS_H
 
@@ -16,5 +16,8 @@
  * line or place and the value. 0 or an exit code.
  */
 int keys_read(const char *path, size_t n_rows, uint64_t **out);
+
+/* The same of any number of keys, which may be there twice. */
+int keys_list(const char *path, uint64_t **out, size_t *n);
 
 #endif

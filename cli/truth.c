@@ -243,9 +243,23 @@ static int complete(const struct nlsh_index_info *info, const struct nlsh_matrix
     return talk_failed(&error);
 }
 
+/* Of what a filter allows: --gt cannot say that. */
+static int filtered_truth(const struct nlsh_index *index, const struct nlsh_index_info *info,
+                          const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                          size_t k, const struct filter *filter, const struct nlsh_run *run,
+                          struct nlsh_neighbors *out, struct timing *exact)
+{
+    struct nlsh_matrix allowed = {0};
+    int code = filter_truth(filter, base, queries, info->metric, k, run, &allowed, out);
+    size_t n = k < filter->n ? k : filter->n;
+    if (code == 0) code = exact_time(index, &allowed, queries, n, filter->counted, exact);
+    free((void *)(uintptr_t)allowed.data);
+    return code;
+}
+
 int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
-                const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
-                struct timing *exact)
+                const struct nlsh_matrix *queries, size_t k, const struct filter *filter,
+                struct nlsh_neighbors *out, struct timing *exact)
 {
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_run run;
@@ -262,8 +276,12 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     }
     code = load_base(args, index, index_path, &info, &base);
     if (code != 0) return code;
-    code = complete(&info, &base.matrix, queries, k, &run, out);
-    if (code == 0) code = exact_time(index, &base.matrix, queries, k, exact);
+    if (filter->counted != NULL) {
+        code = filtered_truth(index, &info, &base.matrix, queries, k, filter, &run, out, exact);
+    } else {
+        code = complete(&info, &base.matrix, queries, k, &run, out);
+        if (code == 0) code = exact_time(index, &base.matrix, queries, k, NULL, exact);
+    }
     if (code == 0 && info.has_keys) rows_to_keys(index, out);
     loaded_free(&base);
     return code;

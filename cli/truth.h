@@ -3,6 +3,7 @@
 #define NLSH_CLI_TRUTH_H
 
 #include "answers.h"
+#include "filter.h"
 #include "inputs.h"
 
 /* The k true neighbours of each query by row number: from --gt, or found among the vectors of -d or,
@@ -13,10 +14,10 @@ int truth_find(const struct args *args, const struct nlsh_index *index, const ch
                struct nlsh_neighbors *out);
 
 /* The same with their distances, by key as answers have them; and the time that an exact search takes
- * (exact.h). */
+ * (exact.h). Of what a filter allows, or of all. */
 int truth_timed(const struct args *args, const struct nlsh_index *index, const char *index_path,
-                const struct nlsh_matrix *queries, size_t k, struct nlsh_neighbors *out,
-                struct timing *exact);
+                const struct nlsh_matrix *queries, size_t k, const struct filter *filter,
+                struct nlsh_neighbors *out, struct timing *exact);
 
 /* The key of a row of the index's base. */
 uint64_t key_of_row(const struct nlsh_index *index, uint64_t row);

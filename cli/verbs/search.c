@@ -55,6 +55,20 @@ static const struct flag flag_search_threads = {.name = "threads",
                                                 .help =
                                                     "threads to search on; 1: one query at a time"};
 
+static const struct flag flag_filter = {
+    .name = "filter",
+    .kind = FLAG_IN,
+    .group = GROUP_SEARCH,
+    .argument = "FILE",
+    .help = "keys of the vectors that an answer may hold: text, one a line, .ivecs or .npy"};
+
+static const struct flag flag_filter_out = {
+    .name = "filter-out",
+    .kind = FLAG_IN,
+    .group = GROUP_SEARCH,
+    .argument = "FILE",
+    .help = "keys of the vectors that it may not hold, also of those that --filter allows"};
+
 static const struct flag *const search_flags[] = {
     &flag_base_of_index,
     &flag_queries,
@@ -77,6 +91,8 @@ static const struct flag *const search_flags[] = {
     &flag_recall,
     &flag_radius,
     &flag_range,
+    &flag_filter,
+    &flag_filter_out,
     &flag_format,
     &flag_search_threads,
     &flag_memory,
@@ -110,6 +126,9 @@ const struct verb verb_search = {
                    "the share of the N true neighbours that were found; QPS, queries a second; "
                    "tApproximateAverage and tTrueAverage, seconds a query. Times are the median of "
                    "several passes over the queries.\n"
+                   "With --filter or --filter-out recall, AF and the exact search are those of the "
+                   "vectors that are allowed, and N come back wherever so many are. Keys are what "
+                   "the answers have: row numbers, or those of `nlsh build --keys`.\n"
                    "With a list (-T 1,5,0.05) the file has all this once for each value, behind a "
                    "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
                    "With --models_index every model of a tuning run answers the same queries. Each "
@@ -124,6 +143,8 @@ const struct verb verb_search = {
                   "echo 0.1 0.2 0.3 | nlsh search -i my.nlsh -q - -N 3"},
                  {"every bucket whose probability exceeds 0.05",
                   "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
+                 {"only among the vectors whose keys a file lists",
+                  "nlsh search -i my.nlsh -q query.fvecs --filter allowed.txt"},
                  {"all models of a tuning run in one pass",
                   "nlsh search --models_index outputs/tuning/run/index.json -d base.fvecs -q "
                   "query.fvecs -T 1,5,0.05"},

@@ -44,7 +44,7 @@ struct flag {
     const char *help;          /* one line, no full stop; NULL: help does not show the flag */
 };
 
-enum { MAX_FLAGS = 96, MAX_WORDS = 256, MAX_EXAMPLES = 6 };
+enum { MAX_FLAGS = 96, MAX_WORDS = 256, MAX_EXAMPLES = 7 };
 
 struct example {
     const char *why, *line;
