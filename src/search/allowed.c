@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/panel.h"
 
 /* What chance alone may be off, in standard errors. */
 #define ERRORS_BY_CHANCE 4.0
@@ -52,6 +53,17 @@ static uint32_t take_bucket(const struct nlsh__segment *s, const struct nlsh_fil
     return n;
 }
 
+/* The bucket's rows in groups with one that is allowed. */
+static size_t count_scanned(const struct nlsh__segment *s, size_t b, const uint64_t *bits)
+{
+    size_t n = 0, end = s->bucket_offsets[b + 1];
+    for (size_t first = s->bucket_offsets[b]; first < end; first += NLSH__GROUP) {
+        size_t size = end - first < NLSH__GROUP ? end - first : NLSH__GROUP;
+        if (nlsh__any_allowed(bits, first, first + size)) n += size;
+    }
+    return n;
+}
+
 static enum nlsh_status reserve(const struct nlsh_index *index, struct nlsh__allowed *a,
                                 size_t words, struct nlsh_error *error)
 {
@@ -92,15 +104,16 @@ enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
     memset(out->counts, 0, m * sizeof *out->counts);
     memset(out->sizes, 0, m * sizeof *out->sizes);
     uint64_t *bits = out->bits;
+    out->n = out->n_scanned = 0;
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *s = &index->segments[i];
         for (size_t b = 0; b < m; b++) {
             out->counts[b] += take_bucket(s, filter, b, bits);
+            out->n_scanned += count_scanned(s, b, bits);
             out->sizes[b] += s->bucket_offsets[b + 1] - s->bucket_offsets[b];
         }
         bits += n_words(s);
     }
-    out->n = 0;
     for (size_t b = 0; b < m; b++) out->n += out->counts[b];
     out->by_content = is_by_content(out, (size_t)index->meta.n_rows, m);
 out:

@@ -10,7 +10,9 @@ struct nlsh__allowed {
     uint32_t *counts; /* [m] rows of a bucket that are allowed, in all segments */
     uint32_t *sizes;  /* [m] rows of a bucket, in all segments */
     size_t n;         /* rows that are allowed */
-    int by_content;   /* 1: buckets' shares of them differ by more than chance would have it */
+    size_t
+        n_scanned; /* rows of groups of 16 that have one which is allowed: codes are scanned by groups */
+    int by_content; /* 1: buckets' shares of them differ by more than chance would have it */
 };
 
 /*
@@ -34,12 +36,18 @@ enum nlsh_status nlsh__filter_check(const struct nlsh_filter *filter, struct nls
 const uint64_t *nlsh__allowed_in(const struct nlsh__allowed *allowed,
                                  const struct nlsh_index *index, size_t segment);
 
-/* Whether a bit of first .. end - 1, at most 16 of them, is set. */
-static inline int nlsh__any_allowed(const uint64_t *bits, size_t first, size_t end)
+/* Bits first .. end - 1, at most 16 of them. */
+static inline uint32_t nlsh__allowed_bits(const uint64_t *bits, size_t first, size_t end)
 {
     uint64_t word = bits[first / 64] >> first % 64;
     if (first % 64 + (end - first) > 64) word |= bits[first / 64 + 1] << (64 - first % 64);
-    return (word & ((UINT64_C(1) << (end - first)) - 1)) != 0;
+    return (uint32_t)(word & ((UINT64_C(1) << (end - first)) - 1));
+}
+
+/* Whether a bit of first .. end - 1, at most 16 of them, is set. */
+static inline int nlsh__any_allowed(const uint64_t *bits, size_t first, size_t end)
+{
+    return nlsh__allowed_bits(bits, first, end) != 0;
 }
 
 #endif

@@ -12,6 +12,8 @@
  */
 #include "search/round.h"
 
+#include "search/allowed.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -75,7 +77,14 @@ static uint32_t place_of(const struct nlsh__piece *piece, uint32_t score)
 
 void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *piece, float *scores)
 {
-    for (uint32_t i = 0; i < piece->n_rows; i++)
+    for (uint32_t i = 0; i < piece->n_rows && r->allowed != NULL; i += NLSH__GROUP) {
+        uint32_t n = piece->n_rows - i, first = place_of(piece, i);
+        if (n > NLSH__GROUP) n = NLSH__GROUP;
+        if (first + n > r->segment->n_rows) n = (uint32_t)r->segment->n_rows - first;
+        uint32_t bits = nlsh__allowed_bits(r->allowed, first, first + n);
+        for (uint32_t j = 0; j < n; j++) scores[i + j] = bits >> j & 1 ? scores[i + j] : INFINITY;
+    }
+    for (uint32_t i = 0; i < piece->n_rows && r->allowed == NULL; i++)
         if (scores[i] < INFINITY && nlsh__is_hidden(r, place_of(piece, i))) scores[i] = INFINITY;
 }
 

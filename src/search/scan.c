@@ -24,6 +24,7 @@ static const float margin_shares[] = {0.8f, 1};
 
 enum {
     ROUND = NLSH__ROUND,
+    MOST_BETWEEN = 2,  /* groups without an allowed row: scored sooner than a run is begun anew */
     FETCHED_GROUPS = 8 /* of a bucket, before it is scanned */
 };
 
@@ -190,7 +191,7 @@ static int any_allowed(const struct pass *p, uint32_t b, size_t group)
 }
 
 /* The groups behind g, of its bucket, that are scanned together: all that are left, or with a filter the next
- * run of those that have a row that is allowed. 0 where there are none. */
+ * run of those that have a row that is allowed, and a few between. 0 where there are none. */
 static int next_groups(const struct pass *p, struct nlsh__groups_of *g)
 {
     const uint32_t *groups = p->ranking.segment->codes->group_offsets;
@@ -200,7 +201,8 @@ static int next_groups(const struct pass *p, struct nlsh__groups_of *g)
     if (p->ranking.allowed == NULL) return g->n_groups > 0;
     while (g->first < n && !any_allowed(p, g->bucket, g->first)) g->first++;
     size_t end = g->first;
-    while (end < n && any_allowed(p, g->bucket, end)) end++;
+    for (size_t i = end; i < n && i - end <= MOST_BETWEEN; i++)
+        if (any_allowed(p, g->bucket, i)) end = i + 1;
     g->n_groups = end - g->first;
     return g->n_groups > 0;
 }

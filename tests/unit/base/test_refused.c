@@ -65,6 +65,44 @@ static enum nlsh_status search_otherwise(void *ctx, struct nlsh_error *error)
     return status;
 }
 
+/* With a filter, counted by the call and before it. */
+static enum nlsh_status search_filtered(void *ctx, struct nlsh_error *error)
+{
+    static const uint64_t every_second[N / 64 + 1] = {0x5555555555555555, 0x5555555555555555,
+                                                      0x5555555555555555, 0x5555555555555555};
+    const struct nlsh_filter filter = {.bits = every_second, .n_bits = N};
+    struct nlsh_index *index = NULL;
+    struct nlsh_searcher *s = NULL;
+    struct nlsh_counted_filter *ready = NULL;
+    struct nlsh_search_options how;
+    struct nlsh_matrix one = queries;
+    size_t n_found;
+    (void)ctx;
+    nlsh_search_options_init(&how, sizeof how);
+    how.k = K;
+    how.filter = &filter;
+    one.n_rows = 1;
+    enum nlsh_status status = nlsh_index_open(path, NULL, &index, error);
+    if (status == NLSH_OK) status = nlsh_searcher_create(index, &s, error);
+    if (status == NLSH_OK) status = nlsh_search(s, &queries, &how, keys, NULL, NULL, error);
+    if (status == NLSH_OK)
+        status = nlsh_search_range(s, &one, &how, 1e4, keys, NULL, Q * K, &n_found, error);
+    if (status == NLSH_OK)
+        status = nlsh_search_batch(index, &queries, &how, keys, NULL, NULL, error);
+    how.filter = NULL;
+    if (status == NLSH_OK) {
+        status = nlsh_counted_filter_create(index, &filter, &ready, error);
+        if (status != NLSH_OK) assert_null(ready);
+    }
+    how.counted = ready;
+    if (status == NLSH_OK)
+        status = nlsh_search_batch(index, &queries, &how, keys, NULL, NULL, error);
+    nlsh_counted_filter_free(ready);
+    nlsh_searcher_free(s);
+    nlsh_index_close(index);
+    return status;
+}
+
 struct lent {
     void *bytes;
     size_t size;
@@ -117,6 +155,7 @@ static void with_an_index(void **state)
         assert_true(refuse_each(open_and_search, &open) > 30);
     }
     assert_true(refuse_each(search_otherwise, NULL) > 30);
+    assert_true(refuse_each(search_filtered, NULL) > 30);
     assert_true(refuse_each(evaluate, NULL) > 20);
 }
 
