@@ -75,17 +75,37 @@ static uint32_t place_of(const struct nlsh__piece *piece, uint32_t score)
                : piece->places[score / NLSH__GROUP] + score % (uint32_t)NLSH__GROUP;
 }
 
+/* Of n scores, at most a group's, those whose bit is 0 become +infinity. */
+static void hide_group(uint32_t bits, uint32_t n, float *scores)
+{
+    float kept[NLSH__GROUP];
+    if (bits == (1u << n) - 1) return;
+    for (uint32_t left = bits; left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        kept[i] = scores[i];
+    }
+    for (uint32_t i = 0; i < n; i++) scores[i] = INFINITY;
+    for (uint32_t left = bits; left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        scores[i] = kept[i];
+    }
+}
+
 void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *piece, float *scores)
 {
-    for (uint32_t i = 0; i < piece->n_rows && r->allowed != NULL; i += NLSH__GROUP) {
-        uint32_t n = piece->n_rows - i, first = place_of(piece, i);
-        if (n > NLSH__GROUP) n = NLSH__GROUP;
-        if (first + n > r->segment->n_rows) n = (uint32_t)r->segment->n_rows - first;
-        uint32_t bits = nlsh__allowed_bits(r->allowed, first, first + n);
-        for (uint32_t j = 0; j < n; j++) scores[i + j] = bits >> j & 1 ? scores[i + j] : INFINITY;
+    if (r->allowed == NULL) {
+        for (uint32_t i = 0; i < piece->n_rows; i++)
+            if (scores[i] < INFINITY && nlsh__is_hidden(r, place_of(piece, i)))
+                scores[i] = INFINITY;
+        return;
     }
-    for (uint32_t i = 0; i < piece->n_rows && r->allowed == NULL; i++)
-        if (scores[i] < INFINITY && nlsh__is_hidden(r, place_of(piece, i))) scores[i] = INFINITY;
+    for (uint32_t i = 0; i < piece->n_rows; i += NLSH__GROUP) {
+        size_t first = place_of(piece, i), n = piece->n_rows - i;
+        if (n > NLSH__GROUP) n = NLSH__GROUP;
+        /* the last leaf may be short */
+        if (n > r->segment->n_rows - first) n = r->segment->n_rows - first;
+        hide_group(nlsh__allowed_bits(r->allowed, first, first + n), (uint32_t)n, scores + i);
+    }
 }
 
 /* A score that at least n of the round have or are below; +infinity where there are not so many. */
