@@ -12,8 +12,6 @@
  */
 #include "search/round.h"
 
-#include "search/allowed.h"
-
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -25,6 +23,7 @@
 #include "kernels/select.h"
 #include "kernels/topk.h"
 #include "promise/budget.h"
+#include "search/allowed.h"
 
 enum {
     ROUND = NLSH__ROUND,
