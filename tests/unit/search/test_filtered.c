@@ -282,6 +282,49 @@ static void what_is_no_filter(void **state)
     nlsh_counted_filter_free(counted);
 }
 
+static struct nlsh_counted_filter *counted_of(void)
+{
+    struct nlsh_counted_filter *counted;
+    const struct nlsh_filter filter = filter_of();
+    assert_int_equal(nlsh_counted_filter_create(of_codes, &filter, &counted, NULL), NLSH_OK);
+    return counted;
+}
+
+/* What is counted, and whether a filter by chance is told from one by content. */
+static void chance_is_told_from_content(void **state)
+{
+    (void)state;
+    static const double shares[] = {.9, .5, .1, .01, .002};
+    const struct nlsh__segment *s = &of_codes->segments[0];
+    for (size_t i = 0; i < 5; i++)
+        for (uint64_t stream = 0; stream < 10; stream++) {
+            allow_by_chance(stream, shares[i]);
+            struct nlsh_counted_filter *counted = counted_of();
+            assert_int_equal(counted->allowed.by_content, 0);
+            size_t sum = 0;
+            for (size_t b = 0; b < M; b++) {
+                size_t n = 0;
+                for (size_t p = s->bucket_offsets[b]; p < s->bucket_offsets[b + 1]; p++) {
+                    n += allowed[s->rows[p]];
+                    assert_int_equal(counted->allowed.bits[p / 64] >> p % 64 & 1,
+                                     allowed[s->rows[p]]);
+                }
+                assert_int_equal(counted->allowed.counts[b], n);
+                sum += n;
+            }
+            assert_int_equal(counted->allowed.n, sum);
+            assert_true(counted->allowed.n_scanned >= sum &&
+                        counted->allowed.n_scanned <= 16 * sum);
+            nlsh_counted_filter_free(counted);
+        }
+    for (size_t n = N / 50; n < N; n += N / 7) {
+        allow_near(99, n, 0);
+        struct nlsh_counted_filter *counted = counted_of();
+        assert_int_equal(counted->allowed.by_content, 1);
+        nlsh_counted_filter_free(counted);
+    }
+}
+
 /* ---- a radius -------------------------------------------------------------------------------- */
 
 static void a_radius_has_all_that_are_allowed(void **state)
@@ -351,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_filter_of_all_costs_little),
         cmocka_unit_test(what_is_asked_comes_back),
         cmocka_unit_test(what_has_nothing_allowed_is_not_scanned),
+        cmocka_unit_test(chance_is_told_from_content),
         cmocka_unit_test(what_is_no_filter),
         cmocka_unit_test(a_radius_has_all_that_are_allowed),
     };
