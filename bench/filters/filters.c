@@ -26,7 +26,7 @@
 #include "base/rng.h"
 #include "made.h"
 
-enum { TURNS = 3, MOST_K = 100 };
+enum { TURNS = 3, MOST_K = 100, EXACT_QUERIES = 30 };
 
 static const size_t ks[] = {1, 10, 100};
 static const double recalls[] = {.9, .95, .99};
@@ -186,8 +186,13 @@ static void judge(const struct asked *a, const struct chosen *c, const struct nl
     double mean = sum / (double)n;
     out->recall += mean / TURNS;
     out->error += fmax(squares / (double)n - mean * mean, 0) / (double)n / TURNS / TURNS;
+    struct nlsh_matrix few = *a->queries;
+    struct asked exact = *a;
+    if (few.n_rows > EXACT_QUERIES) few.n_rows = EXACT_QUERIES;
+    exact.queries = &few;
     options.probes = 4294967296.0;
-    out->exact_seconds += ask(a, &options, keys, distances, candidates) / TURNS;
+    out->exact_seconds +=
+        ask(&exact, &options, keys, distances, candidates) * (double)n / (double)few.n_rows / TURNS;
     free(keys);
     free(distances);
     free(candidates);
