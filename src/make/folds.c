@@ -11,7 +11,7 @@
 #include "kernels/metric.h"
 #include "make/write.h"
 
-enum { FOLDS = 5, MOST_ASKED = 2, ENOUGH = 1000, FEWEST = 50 };
+enum { FOLDS = 5, ENOUGH = 1000, FEWEST = 50 };
 
 /* A fold: the others, from which is learned, and its own rows, which ask. */
 struct fold {
@@ -249,7 +249,7 @@ enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *g, const struc
     struct nlsh_build_options options = *g->options;
     struct fold fold = {.scaled = NULL};
     uint8_t *fold_of = NULL;
-    struct watched_fold watched = {g->job, 0, MOST_ASKED};
+    struct watched_fold watched = {g->job, 0, FOLDS};
     struct nlsh__job job = *g->job;
     job.run.cache_dir = NULL;
     job.run.note = NULL;
@@ -262,11 +262,11 @@ enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *g, const struc
     struct asked sum = {
         .k = others < NLSH__MOST_K ? others : NLSH__MOST_K, .path = path, .shares = &out->shares};
     out->shares = (struct nlsh__shares){.found = {{0}}};
-    if (n / FOLDS >= ENOUGH) watched.total = 1;
+    if (ENOUGH / (n / FOLDS) < FOLDS) watched.total = (ENOUGH + n / FOLDS - 1) / (n / FOLDS);
     sum.n_asked = (NLSH__EFFORT_QUERIES + watched.total - 1) / watched.total;
     NLSH_TRY(nlsh__tally_create(sum.k, &sum.tally, error));
     NLSH_TRY(choose_folds(n, options.seed, &fold_of, error));
-    for (size_t f = 0; f < MOST_ASKED && asked < ENOUGH; f++, watched.done++) {
+    for (size_t f = 0; f < FOLDS && asked < ENOUGH; f++, watched.done++) {
         NLSH_TRY(take_rows(&g->data->matrix, fold_of, f, &fold, error));
         fold.others.source_type = g->data->source_type;
         NLSH_TRY(learn_and_ask(g, &options, &fold, &job, &sum, error));

@@ -18,10 +18,10 @@ int nlsh__in_folds(const struct nlsh__ground *ground);
  *  path  of the index that is made: where the folds' own lie meanwhile, under temporary names
  *
  * A fifth of the rows is left out, buckets and router are learned from the others with the settings that were
- * chosen, and the fifth asks; and once more where that was fewer than 1,000 rows. What
+ * chosen, and the fifth asks; and so again until 1,000 rows have asked or all have. What
  * thresholds reach is carried over to the router of all rows: nlsh__tally_carry().
  * The same for any number of threads. Nothing goes through the cache. NLSH_E_INTERRUPTED, NLSH_E_NOMEM.
- * Cost: one or two builds.
+ * Cost: one to five builds.
  */
 enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *ground,
                                        const struct nlsh__learned *learned, const char *path,

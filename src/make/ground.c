@@ -13,6 +13,8 @@
 enum {
     MOST_HELD = 5000, /* recall is then known to +-.002 */
     HELD_IN = 20,     /* one row in so many is held out */
+    SOME_HELD =
+        150, /* of few rows up to a fifth: two cuts of the same rows are not equally lucky */
     ENOUGH_HELD = 1000,
     ENOUGH_ASKED = 200, /* rows that margins are measured with */
     FEWEST_HELD = 10,
@@ -141,6 +143,7 @@ static enum nlsh_status choose_rows(size_t n, uint64_t seed, struct nlsh__held *
     struct nlsh__rng rng;
     size_t n_held = n / HELD_IN < MOST_HELD ? n / HELD_IN : MOST_HELD;
     if (n >= NLSH__FOLDS_BELOW && n_held < ENOUGH_HELD) n_held = ENOUGH_HELD;
+    if (n_held < SOME_HELD) n_held = n / 5 < SOME_HELD ? n / 5 : SOME_HELD;
     if (n_held < FEWEST_HELD) n_held = 0;
     NLSH_TRY(nlsh__alloc(&out->held_rows, n, sizeof *out->held_rows, error));
     NLSH_TRY(nlsh__alloc(&out->train_rows, n, sizeof *out->train_rows, error));

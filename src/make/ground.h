@@ -69,7 +69,7 @@ struct nlsh__held {
     struct nlsh__neighbors truth; /* of held_rows as queries, exact, with scores */
 };
 
-/* One row in 20, of 10,000 rows and more at least 1,000 and at most 5,000; their neighbours by the metric,
+/* One row in 20, of few rows up to one in five, of 10,000 rows and more at least 1,000 and at most 5,000; their neighbours by the metric,
  * most_k at most. */
 enum nlsh_status nlsh__hold_out(const struct nlsh_matrix *rows, const struct nlsh__space *space,
                                 const struct nlsh_build_options *options, size_t most_k,
