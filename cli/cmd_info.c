@@ -134,7 +134,7 @@ static void print_sections(const struct nlsh_index *index, const struct nlsh_ind
 }
 
 /* From how many queries it is known what a recall takes, and up to which. */
-static void print_promises(const struct nlsh_index *index)
+static void print_promises(const struct nlsh_index *index, unsigned format)
 {
     struct nlsh_promise first = {.struct_size = sizeof first}, p = {.struct_size = sizeof p};
     size_t n = 0;
@@ -145,7 +145,9 @@ static void print_promises(const struct nlsh_index *index)
         if (p.most < least) least = p.most;
     }
     if (n == 0) {
-        puts("promises      none of this kind: --recall goes by thresholds of an older nlsh");
+        puts(format < 3 ? "promises      none of this kind: --recall goes by thresholds of nlsh 0.1"
+                        : "promises      none: the vectors are too few, and with --recall all are "
+                          "compared");
         return;
     }
     printf("promises      recall of 1 to %s neighbours, as %s %s found it,\n"
@@ -172,7 +174,7 @@ static int print_info(const char *path, const struct nlsh_index *index,
         printf("; it would put %.1f %% of the vectors elsewhere", 100 * info->disagreement);
     }
     putchar('\n');
-    print_promises(index);
+    print_promises(index, info->format);
     int code = print_settings(settings);
     if (code != 0) return code;
     print_sections(index, info);

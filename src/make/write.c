@@ -216,10 +216,12 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
     struct asking asking = {.ground = g, .learned = l};
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(make_sections(g, l, keys, &s, error));
-    if (evidence == NULL) NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
-    status = evidence != NULL ? add_efforts(&evidence->calibration, &evidence->shares, &s, error)
-                              : add_efforts(&l->calibration, &asking.shares, &s, error);
-    if (status != NLSH_OK) goto out;
+    if (evidence != NULL) {
+        NLSH_TRY(add_efforts(&evidence->calibration, &evidence->shares, &s, error));
+    } else if (g->held->n_train < g->data->matrix.n_rows) {
+        NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
+        NLSH_TRY(add_efforts(&l->calibration, &asking.shares, &s, error));
+    } /* else every row was learned from: nothing is promised, and searches are exact */
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, s.of, s.n, error));
     out->scanned = s.encoded.scanned;

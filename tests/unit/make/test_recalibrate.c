@@ -121,6 +121,30 @@ static void what_is_asked_comes_back(void **state)
     matrix_free(&queries);
 }
 
+/* Where every row had to teach, nothing was measured: a search for a recall compares everything. */
+static void few_rows_are_searched_exactly(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_matrix base = matrix_new(KIND_F32, 40, 6, 60, 22, 1);
+    struct nlsh_promise p = {.struct_size = sizeof p};
+    struct nlsh_search_options how;
+    uint64_t keys[40];
+    float distances[40];
+    uint32_t candidates[40];
+    struct nlsh_search_stats stats = {.struct_size = sizeof stats, .candidates = candidates};
+    small_options(&o, 4);
+    struct nlsh_index *index = built_index(&base, &o, "few");
+    assert_int_equal(nlsh_index_promise(index, 0, &p), 0);
+    nlsh_search_options_init(&how, sizeof how);
+    how.k = 1;
+    how.recall = .5;
+    assert_int_equal(nlsh_search_batch(index, &base, &how, keys, distances, &stats, NULL), NLSH_OK);
+    for (size_t i = 0; i < 40; i++) assert_true(candidates[i] == 40 && distances[i] == 0);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
 static int stop(void *user, const char *stage, uint64_t done, uint64_t total)
 {
     (void)user;
@@ -181,6 +205,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_comes_back),
+        cmocka_unit_test(few_rows_are_searched_exactly),
         cmocka_unit_test(refusals_leave_the_file),
     };
     counted_begin();
