@@ -63,6 +63,24 @@ static enum nlsh_status find_old_lists(const struct nlsh_index *index, const voi
     return NLSH_OK;
 }
 
+/* The i-th table of a section, whose points are point_size bytes each and begin at *at, which moves behind them:
+ * its k and how many. last_k: of the table before it. NULL after saying what is wrong. */
+static const void *next_table(const struct nlsh_index *index, const char *section,
+                              const struct table_lists *lists, size_t i, size_t last_k,
+                              size_t point_size, const void *bytes, size_t size, uint64_t *at,
+                              struct nlsh_error *error)
+{
+    size_t k = lists->k[i * lists->stride], n_points = lists->n_points[i * lists->stride];
+    const char *points = (const char *)bytes + (*at < size ? *at : 0);
+    *at += (uint64_t)n_points * point_size;
+    if (k > last_k && n_points > 0 && *at <= size) return points;
+    (void)!damaged(index, section,
+                   k > last_k && n_points > 0 ? "its length does not agree with its header"
+                                              : "a table's header is out of range or order",
+                   error);
+    return NULL;
+}
+
 static enum nlsh_status take_targets(struct nlsh_index *index, const void *bytes, size_t size,
                                      unsigned version, struct nlsh_error *error)
 {
@@ -79,12 +97,9 @@ static enum nlsh_status take_targets(struct nlsh_index *index, const void *bytes
         struct nlsh__target_table *t = &index->target_tables[i];
         *t =
             (struct nlsh__target_table){lists.k[i * lists.stride], lists.n_points[i * lists.stride],
-                                        (const void *)((const char *)bytes + (at < size ? at : 0))};
-        if (t->k == 0 || t->n_points == 0 || (i > 0 && t->k <= t[-1].k))
-            return damaged(index, "targets", "a table's header is out of range or order", error);
-        at += (uint64_t)t->n_points * sizeof *t->points;
-        if (at > size)
-            return damaged(index, "targets", "its length does not agree with its header", error);
+                                        next_table(index, "targets", &lists, i, i > 0 ? t[-1].k : 0,
+                                                   sizeof *t->points, bytes, size, &at, error)};
+        if (t->points == NULL) return NLSH_E_DATA;
         size_t wrong = nlsh__targets_wrong(t);
         if (wrong < t->n_points)
             return nlsh__fail(error, NLSH_E_DATA, remedy,
@@ -115,12 +130,9 @@ static enum nlsh_status take_efforts(struct nlsh_index *index, const void *bytes
         struct nlsh__effort_table *t = &index->effort_tables[i];
         *t =
             (struct nlsh__effort_table){lists.k[i * lists.stride], lists.n_points[i * lists.stride],
-                                        (const void *)((const char *)bytes + (at < size ? at : 0))};
-        if (t->k == 0 || t->n_points == 0 || (i > 0 && t->k <= t[-1].k))
-            return damaged(index, "efforts", "a table's header is out of range or order", error);
-        at += (uint64_t)t->n_points * sizeof *t->points;
-        if (at > size)
-            return damaged(index, "efforts", "its length does not agree with its header", error);
+                                        next_table(index, "efforts", &lists, i, i > 0 ? t[-1].k : 0,
+                                                   sizeof *t->points, bytes, size, &at, error)};
+        if (t->points == NULL) return NLSH_E_DATA;
         size_t wrong = nlsh__efforts_wrong(t);
         if (wrong < t->n_points)
             return nlsh__fail(error, NLSH_E_DATA, remedy,
