@@ -13,43 +13,68 @@
 enum { FEWEST = 30, MOST_K = 1000, TOLD_K = 10 };
 #define TOLD_RECALL 0.95
 
-/* What a search for recall@10 of .95 reaches and costs on the sample. */
-static enum nlsh_status reached(const struct nlsh_index *index, const struct nlsh_matrix *queries,
-                                size_t n_threads, double *recall, double *candidates,
-                                struct nlsh_error *error)
+/* The sample's true neighbours, by an exact search. */
+struct truth {
+    const struct nlsh_matrix *queries;
+    size_t k, n_threads;
+    uint64_t *keys;   /* [queries->n_rows x k] */
+    float *distances; /* the same */
+};
+
+static void truth_free(struct truth *truth)
+{
+    nlsh__free(truth->keys);
+    nlsh__free(truth->distances);
+}
+
+static enum nlsh_status find_truth(const struct nlsh_index *index, struct truth *out,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n = queries->n_rows, alive = (size_t)index->meta.n_rows - index->n_deleted;
-    size_t k = TOLD_K < alive ? TOLD_K : alive;
-    uint64_t *keys = NULL, *truth = NULL;
-    float *distances = NULL, *truth_distances = NULL;
+    size_t alive = (size_t)index->meta.n_rows - index->n_deleted, n = out->queries->n_rows;
+    struct nlsh_search_options options;
+    out->k = TOLD_K < alive ? TOLD_K : alive;
+    nlsh_search_options_init(&options, sizeof options);
+    options.k = out->k;
+    options.n_threads = out->n_threads;
+    options.probes = (double)index->meta.n_buckets;
+    NLSH_TRY(nlsh__alloc(&out->keys, n * out->k, sizeof *out->keys, error));
+    NLSH_TRY(nlsh__alloc(&out->distances, n * out->k, sizeof *out->distances, error));
+    NLSH_TRY(
+        nlsh_search_batch(index, out->queries, &options, out->keys, out->distances, NULL, error));
+out:
+    return status;
+}
+
+/* What a search for recall@10 of .95 reaches and costs on the sample. */
+static enum nlsh_status reached(const struct nlsh_index *index, const struct truth *truth,
+                                double *recall, double *candidates, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = truth->queries->n_rows, k = truth->k;
+    uint64_t *keys = NULL;
+    float *distances = NULL;
     uint32_t *scanned = NULL;
     struct nlsh_search_options options;
     nlsh_search_options_init(&options, sizeof options);
     options.k = k;
     options.recall = TOLD_RECALL;
-    options.n_threads = n_threads;
+    options.n_threads = truth->n_threads;
     NLSH_TRY(nlsh__alloc(&keys, n * k, sizeof *keys, error));
-    NLSH_TRY(nlsh__alloc(&truth, n * k, sizeof *truth, error));
     NLSH_TRY(nlsh__alloc(&distances, n * k, sizeof *distances, error));
-    NLSH_TRY(nlsh__alloc(&truth_distances, n * k, sizeof *truth_distances, error));
     NLSH_TRY(nlsh__alloc(&scanned, n, sizeof *scanned, error));
     struct nlsh_search_stats stats = {.struct_size = sizeof stats, .candidates = scanned};
-    NLSH_TRY(nlsh_search_batch(index, queries, &options, keys, distances, &stats, error));
-    options.probes = (double)index->meta.n_buckets;
-    NLSH_TRY(nlsh_search_batch(index, queries, &options, truth, truth_distances, NULL, error));
+    NLSH_TRY(nlsh_search_batch(index, truth->queries, &options, keys, distances, &stats, error));
     *recall = *candidates = 0;
     for (size_t i = 0; i < n; i++) {
-        *recall += nlsh_recall(keys + i * k, distances + i * k, truth + i * k,
-                               truth_distances + i * k, k) /
+        *recall += nlsh_recall(keys + i * k, distances + i * k, truth->keys + i * k,
+                               truth->distances + i * k, k) /
                    (double)n;
         *candidates += scanned[i] / (double)n;
     }
 out:
     nlsh__free(keys);
-    nlsh__free(truth);
     nlsh__free(distances);
-    nlsh__free(truth_distances);
     nlsh__free(scanned);
     return status;
 }
@@ -104,21 +129,23 @@ static enum nlsh_status calibrate(const char *path, const struct nlsh_matrix *qu
     struct nlsh__measured_efforts efforts;
     struct nlsh__index_table table;
     void *bytes = NULL;
-    size_t size, n_threads = nlsh__pool_n_threads(job->pool);
+    size_t size;
+    struct truth truth = {.queries = queries, .n_threads = nlsh__pool_n_threads(job->pool)};
     NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
     NLSH_TRY(check_sections(index, &table, error));
     NLSH_TRY(nlsh__measure_sample(index, queries, MOST_K, job, &efforts, error));
     NLSH_TRY(nlsh__pack_efforts(&efforts, 1, &bytes, &size, error));
-    NLSH_TRY(reached(index, queries, n_threads, &report->recall_before, &report->candidates_before,
-                     error));
+    NLSH_TRY(find_truth(index, &truth, error));
+    NLSH_TRY(reached(index, &truth, &report->recall_before, &report->candidates_before, error));
     NLSH_TRY(write_with(index, bytes, size, out_path != NULL ? out_path : path, error));
     NLSH_TRY(nlsh_index_open(out_path != NULL ? out_path : path, NULL, &now, error));
-    NLSH_TRY(reached(now, queries, n_threads, &report->recall, &report->candidates, error));
+    NLSH_TRY(reached(now, &truth, &report->recall, &report->candidates, error));
     report->n_queries = queries->n_rows;
 out:
     nlsh_index_close(index);
     nlsh_index_close(now);
+    truth_free(&truth);
     nlsh__free(bytes);
     return status;
 }
