@@ -24,3 +24,5 @@ run 66 calibrate -i nowhere.nlsh -q query.fvecs
 run 2 calibrate -i x.nlsh
 run 65 calibrate -i base.fvecs -q query.fvecs
 ok 'a refusal leaves the file' cmp -s x.nlsh kept.nlsh
+
+finish
