@@ -15,6 +15,7 @@ int exit_code(enum nlsh_status status)
     case NLSH_E_MISMATCH: return EXIT_BAD_DATA;
     case NLSH_E_UNSUPPORTED: return EXIT_UNSUPPORTED;
     case NLSH_E_INTERRUPTED: return signal_exit();
+    case NLSH_E_BUSY: return EXIT_BUSY;
     case NLSH_E_NOMEM:
     case NLSH_E_INTERNAL: break;
     }

@@ -14,6 +14,7 @@ enum {
     EXIT_BUG = 70,
     EXIT_CANNOT_WRITE = 73,
     EXIT_IO = 74,
+    EXIT_BUSY = 75,
     EXIT_BROKEN_PIPE = 141
 };
 

@@ -16,6 +16,7 @@ allowed() {
     codes) echo base kernels promise ;;
     index) echo base kernels router promise codes ;;
     search) echo base kernels router promise codes index ;;
+    live) echo base kernels router promise codes index search ;;
     linalg) echo base kernels ;;
     vectors) echo base kernels ;; # the kernels' bounds on a dimension
     cache) echo base ;;

@@ -84,9 +84,15 @@ class InternalError(Error, RuntimeError):
     status, name = 10, "NLSH_E_INTERNAL"
 
 
+class BusyError(Error, RuntimeError):
+    """Another process or thread has the index open for writing."""
+
+    status, name = 11, "NLSH_E_BUSY"
+
+
 _classes = {c.status: c for c in (ArgumentError, NoMemoryError, NoInputError, ReadWriteError,
                                   CannotCreateError, DataError, MismatchError, UnsupportedError,
-                                  StoppedError, InternalError)}
+                                  StoppedError, InternalError, BusyError)}
 
 
 def error_of(status: int, message: str, hint: str) -> Error:

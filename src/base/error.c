@@ -91,6 +91,7 @@ const char *nlsh_status_name(enum nlsh_status status)
     case NLSH_E_UNSUPPORTED: return "NLSH_E_UNSUPPORTED";
     case NLSH_E_INTERRUPTED: return "NLSH_E_INTERRUPTED";
     case NLSH_E_INTERNAL: return "NLSH_E_INTERNAL";
+    case NLSH_E_BUSY: return "NLSH_E_BUSY";
     }
     return "unknown status";
 }

@@ -5,6 +5,8 @@
 #ifndef NLSH_INDEX_INDEX_H
 #define NLSH_INDEX_INDEX_H
 
+#include <stdatomic.h>
+
 #include "base/file.h"
 #include "codes/leaves.h"
 #include "nlsh/nlsh.h"
@@ -31,7 +33,8 @@ enum nlsh__section_kind {
     NLSH__SECTION_TOMBSTONES =
         15,                     /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
     NLSH__SECTION_MARGINS = 16, /* struct nlsh__margins_header and its tables */
-    NLSH__SECTION_EFFORTS = 17  /* struct nlsh__efforts_header and its tables */
+    NLSH__SECTION_EFFORTS = 17, /* struct nlsh__efforts_header and its tables */
+    NLSH__SECTION_LOG = 18      /* struct nlsh__log_taken; absent: no log but one of its own */
 };
 
 /* Little-endian, no padding. */
@@ -89,6 +92,15 @@ struct nlsh__margins_header {
     uint8_t reserved[44];
 };
 
+/* A log that was made for a file before this one, and still serves: what of it this file does not hold. */
+struct nlsh__log_taken {
+    uint64_t log;      /* the checksum of its header */
+    uint64_t position; /* of the first record that counts, and what is known of it: live/log.h */
+    uint64_t previous;
+    uint64_t number;
+    uint8_t reserved[32];
+};
+
 struct nlsh__section_data {
     enum nlsh__section_kind kind;
     uint32_t segment;
@@ -124,8 +136,21 @@ struct nlsh__segment {
     struct nlsh__leaves *leaves; /* or NULL; never without codes */
 };
 
+struct nlsh__state;
+
+/* What was read of a log. */
+struct nlsh__log_read {
+    size_t rows;          /* that it holds */
+    uint64_t bytes, left; /* that are records; that are none, behind those */
+    int damaged;          /* 1: they were durable once */
+};
+
 /* An open index. */
 struct nlsh_index {
+    _Atomic size_t owners;
+    struct nlsh__state *state; /* live/state.h, of a file with its log; NULL: of a file alone */
+    int has_file;              /* 1: path is of a file, which may be opened again */
+    enum nlsh_memory memory;   /* as it was opened */
     char *path;
     struct nlsh__map map;
     int borrowed;              /* the map is the caller's memory */
@@ -149,7 +174,12 @@ struct nlsh_index {
     /* nlsh__bucket_weight() of each bucket [n_buckets], and each group's largest. */
     float *weights, *group_weights;
     size_t bucket_min, bucket_max;
+    struct nlsh__log_taken log; /* of the file; zeros: none */
+    struct nlsh__log_read log_now;
 };
+
+/* The index that a file holds, without its log; closed when nobody owns it any more. */
+void nlsh__index_free(struct nlsh_index *index);
 
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);

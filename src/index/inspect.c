@@ -26,6 +26,11 @@ enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_ind
         .disagreement = m->disagreement,
         .format = index->format,
         .n_segments = index->n_segments,
+        .n_deleted = index->n_deleted,
+        .log_rows = index->log_now.rows,
+        .log_bytes = index->log_now.bytes,
+        .log_left = index->log_now.left,
+        .log_damaged = index->log_now.damaged,
     };
     nlsh__error_clear(error);
     for (size_t i = 0; i < index->n_segments; i++) info.has_keys |= index->segments[i].keys != NULL;

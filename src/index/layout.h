@@ -52,9 +52,10 @@ _Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__efforts_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__effort_point) == 16, "no padding");
 _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__log_taken) == 64, "no padding");
 
 /* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 18
+#define NLSH__N_KNOWN 19
 
 struct nlsh__known_section {
     const char *name;

@@ -101,7 +101,7 @@ enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__se
                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const void *meta = NULL, *metric = NULL, *settings = NULL;
+    const void *meta = NULL, *metric = NULL, *settings = NULL, *log = NULL;
     struct nlsh__metric_meta m;
     size_t size;
     unsigned version;
@@ -122,6 +122,14 @@ enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__se
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: the settings are not a text ended by one NUL", index->path);
     index->settings = settings;
+    NLSH_TRY(nlsh__section_take(index, sections, NLSH__SECTION_LOG, 0, 1, sizeof index->log, &log,
+                                error));
+    if (log != NULL) memcpy(&index->log, log, sizeof index->log);
+    if (log != NULL && index->log.position % NLSH__SECTION_ALIGN != 0)
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: its log goes on at byte %llu, which is no "
+                          "multiple of 64",
+                          index->path, (unsigned long long)index->log.position);
 out:
     return status;
 }

@@ -10,7 +10,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/resident.h"
-#include "base/sized.h"
 #include "index/layout.h"
 #include "kernels/kernels.h"
 #include "promise/weights.h"
@@ -142,6 +141,7 @@ enum nlsh_status nlsh__index_load(const struct nlsh__source_of_index *source,
     NLSH_TRY(nlsh__calloc(&index, 1, sizeof *index, error));
     NLSH_TRY(nlsh__alloc(&index->path, strlen(source->name) + 1, 1, error));
     strcpy(index->path, source->name);
+    atomic_init(&index->owners, 1);
     index->borrowed = source->bytes != NULL;
     if (source->bytes != NULL)
         index->map = *source->bytes;
@@ -158,126 +158,13 @@ enum nlsh_status nlsh__index_load(const struct nlsh__source_of_index *source,
     index = NULL;
 out:
     nlsh__free(sections.at);
-    nlsh_index_close(index);
+    nlsh__index_free(index);
     return status;
 }
 
-/* ---- the calls ------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
-static enum nlsh_status check_path(const char *path, struct nlsh_error *error)
-{
-    if (path != NULL && path[0] != '\0') return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_ARG, "name the file that nlsh build wrote",
-                      "no index file was named");
-}
-
-void nlsh_open_options_init(struct nlsh_open_options *options, size_t size)
-{
-    static const struct nlsh_open_options defaults = {.memory = NLSH_MEMORY_MAP};
-    nlsh__options_init(options, size, &defaults, sizeof defaults);
-}
-
-static enum nlsh_status take_options(const struct nlsh_open_options *given,
-                                     struct nlsh_open_options *out, struct nlsh_error *error)
-{
-    nlsh_open_options_init(out, sizeof *out);
-    enum nlsh_status status =
-        nlsh__options_take(out, sizeof *out, given, "nlsh_open_options", error);
-    if (status == NLSH_OK && (out->memory < NLSH_MEMORY_MAP || out->memory > NLSH_MEMORY_ALL))
-        status = nlsh__fail(error, NLSH_E_ARG, "take map, codes or all", "memory is %d",
-                            (int)out->memory);
-    return status;
-}
-
-/* Opens an index in memory of our own, which it then owns; *own is emptied. */
-static enum nlsh_status load_own(const char *name, struct nlsh__map *own, struct nlsh_index **out,
-                                 struct nlsh_error *error)
-{
-    const struct nlsh__source_of_index source = {.name = name, .bytes = own};
-    enum nlsh_status status = nlsh__index_load(&source, out, error);
-    if (status != NLSH_OK) return status;
-    (*out)->borrowed = 0;
-    *own = (struct nlsh__map){0};
-    return NLSH_OK;
-}
-
-enum nlsh_status nlsh_index_open(const char *path, const struct nlsh_open_options *options,
-                                 struct nlsh_index **out, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh_open_options how;
-    struct nlsh__map all = {0};
-    nlsh__error_clear(error);
-    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
-    *out = NULL;
-    NLSH_TRY(check_path(path, error));
-    NLSH_TRY(take_options(options, &how, error));
-    if (how.memory == NLSH_MEMORY_ALL) {
-        NLSH_TRY(nlsh__map_read(path, &all, error));
-        status = load_own(path, &all, out, error);
-    } else {
-        status = nlsh__index_load(
-            &(struct nlsh__source_of_index){.name = path,
-                                            .resident = how.memory == NLSH_MEMORY_CODES},
-            out, error);
-    }
-out:
-    nlsh__map_close(&all);
-    return status;
-}
-
-/* A copy of the caller's bytes, which need no alignment. */
-static enum nlsh_status copy_bytes(const void *bytes, size_t size, struct nlsh__map *out,
-                                   struct nlsh_error *error)
-{
-    enum nlsh_status status = nlsh__map_anonymous(size, out, error);
-    if (status == NLSH_OK && size > 0) memcpy((uint8_t *)(uintptr_t)out->data, bytes, size);
-    return status;
-}
-
-enum nlsh_status nlsh_index_open_memory(const void *bytes, size_t size, const char *name,
-                                        const struct nlsh_open_options *options,
-                                        struct nlsh_index **out, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh_open_options how;
-    struct nlsh__map all = {0}, given = {bytes, size};
-    nlsh__error_clear(error);
-    if (out == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "out is NULL");
-    *out = NULL;
-    if (bytes == NULL || name == NULL)
-        return nlsh__fail(error, NLSH_E_ARG, NULL, "%s is NULL", bytes == NULL ? "bytes" : "name");
-    NLSH_TRY(take_options(options, &how, error));
-    if (how.memory == NLSH_MEMORY_ALL) {
-        NLSH_TRY(copy_bytes(bytes, size, &all, error));
-        status = load_own(name, &all, out, error);
-    } else if ((uintptr_t)bytes % NLSH__SECTION_ALIGN != 0) {
-        status = nlsh__fail(error, NLSH_E_ARG, "align it to 64 bytes, or open it with memory all",
-                            "%s: the bytes of an index that is not copied must be aligned", name);
-    } else {
-        status = nlsh__index_load(
-            &(struct nlsh__source_of_index){
-                .name = name, .bytes = &given, .resident = how.memory == NLSH_MEMORY_CODES},
-            out, error);
-    }
-out:
-    nlsh__map_close(&all);
-    return status;
-}
-
-enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)
-{
-    struct nlsh_index *index = NULL;
-    nlsh__error_clear(error);
-    enum nlsh_status status = check_path(path, error);
-    if (status == NLSH_OK)
-        status = nlsh__index_load(&(struct nlsh__source_of_index){.name = path, .whole = 1}, &index,
-                                  error);
-    nlsh_index_close(index);
-    return status;
-}
-
-void nlsh_index_close(struct nlsh_index *index)
+void nlsh__index_free(struct nlsh_index *index)
 {
     if (index == NULL) return;
     for (size_t i = 0; i < index->n_segments; i++) {

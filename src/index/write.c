@@ -115,7 +115,7 @@ enum nlsh_status nlsh__index_try(const char *path, const struct nlsh__section_da
     NLSH_TRY(nlsh__index_load(&source, &index, error));
     status = use(user, index, error);
 out:
-    nlsh_index_close(index);
+    nlsh__index_free(index);
     nlsh__output_abort(output);
     return status;
 }

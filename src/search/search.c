@@ -77,6 +77,27 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     nlsh__free(s);
 }
 
+/* Scratch depends on the file alone: states of one file's log have its buckets, router and codes. */
+enum nlsh_status nlsh_searcher_use(struct nlsh_searcher *s, const struct nlsh_index *index,
+                                   struct nlsh_error *error)
+{
+    nlsh__error_clear(error);
+    if (s == NULL || index == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, NULL, "no %s", s == NULL ? "searcher" : "index");
+    if (s->index->router == index->router) {
+        s->index = index;
+        return NLSH_OK;
+    }
+    struct nlsh_searcher *other = NULL;
+    enum nlsh_status status = nlsh_searcher_create(index, &other, error);
+    if (status != NLSH_OK) return status;
+    const struct nlsh_searcher old = *s;
+    *s = *other;
+    *other = old;
+    nlsh_searcher_free(other);
+    return NLSH_OK;
+}
+
 /* ---- one query ------------------------------------------------------------------------------- */
 
 static const uint8_t *bytes_of(const struct nlsh__query *query)

@@ -2,18 +2,9 @@
 #ifndef NLSH_CODES_MAKE_ENCODE_H
 #define NLSH_CODES_MAKE_ENCODE_H
 
-#include <math.h>
-
 #include "base/job.h"
-#include "codes/codes.h"
+#include "codes/row.h"
 #include "linalg/pca.h"
-
-/* The code of a difference from the centroid, 0 to 15: it stands for (level - 7.5) steps. */
-static inline uint32_t nlsh__code_level(float difference, float step)
-{
-    float level = step > 0 ? floorf(difference / step) + 8 : 8;
-    return (uint32_t)(level < 0 ? 0 : level > 15 ? 15 : level);
-}
 
 /* Into values [n_groups][n_chunks][16][4], zero before: codes/codes.h. */
 static inline void nlsh__put_level(uint8_t *values, size_t n_chunks, size_t lane, size_t component,

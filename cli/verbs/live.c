@@ -1,0 +1,89 @@
+/* live.c - `nlsh add`, `delete` and `compact`: an index that changes. */
+#include "verbs.h"
+#include "verbs/shared.h"
+
+static const struct flag flag_changed = {.name = "i",
+                                         .kind = FLAG_IN,
+                                         .needed = true,
+                                         .argument = "INDEX",
+                                         .help = "index file; what changes goes to INDEX-log"};
+
+static const struct flag *const add_flags[] = {
+    &flag_changed,
+    &(const struct flag){.name = "d",
+                         .kind = FLAG_IN,
+                         .needed = true,
+                         .argument = "VECTORS",
+                         .help = "vectors to put, in any of the formats of a base; - for standard "
+                                 "input"},
+    &(const struct flag){.name = "keys",
+                         .kind = FLAG_IN,
+                         .argument = "FILE",
+                         .help = "one key a vector: whole numbers as text, or .ivecs or .npy; "
+                                 "default: the next numbers that are free"},
+    &(const struct flag){.name = "batch",
+                         .kind = FLAG_COUNT,
+                         .group = GROUP_RUN,
+                         .argument = "N",
+                         .default_value = "1000",
+                         .min = 1,
+                         .max = 1e6,
+                         .help = "vectors that are put together, whole or not at all"},
+    &(const struct flag){.name = "sync",
+                         .kind = FLAG_CHOICE,
+                         .group = GROUP_RUN,
+                         .argument = "{always,end}",
+                         .default_value = "always",
+                         .help = "when they survive a loss of power: after each batch, or at the "
+                                 "end of the command"},
+    &flag_type,
+    &flag_input_format,
+    &flag_progress,
+    &flag_quiet,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_add = {
+    .name = "add",
+    .summary = "put vectors into an index, or replace some",
+    .usage = "-i INDEX -d VECTORS [flags]",
+    .description =
+        "The vectors go to the buckets that the router names; nothing is trained. A vector whose "
+        "key is there already takes its place. They are written to INDEX-log, which every search "
+        "of the index reads as well, and `nlsh compact` makes one file of both.\n"
+        "A batch is put whole or not at all, whatever happens meanwhile; those before it stay. One "
+        "process at a time may write: exit code 75 says that another one does.",
+    .examples = {{"under the next free keys", "nlsh add -i my.nlsh -d new.fvecs"},
+                 {"under keys of your own", "nlsh add -i my.nlsh -d new.npy --keys ids.txt"}},
+    .run = cmd_add,
+    .flags = add_flags,
+};
+
+static const struct flag *const delete_flags[] = {
+    &flag_changed,
+    &(const struct flag){.name = "keys",
+                         .kind = FLAG_IN,
+                         .argument = "FILE",
+                         .help = "the keys, one a line, or as .ivecs or .npy"},
+    &flag_quiet,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_delete = {
+    .name = "delete",
+    .summary = "take vectors out of an index",
+    .usage = "-i INDEX [KEY...] [flags]",
+    .description =
+        "Vectors are named by their keys: those of `nlsh build --keys` and `nlsh add`, or else row "
+        "numbers of the base, from 0. All of them go, or none. Keys that are not there are counted "
+        "and passed over. Their room comes back with `nlsh compact`.",
+    .examples = {{"two of them", "nlsh delete -i my.nlsh 17 42"},
+                 {"many", "nlsh delete -i my.nlsh --keys old.txt"}},
+    .max_words = MAX_WORDS,
+    .run = cmd_delete,
+    .flags = delete_flags,
+};

@@ -1,0 +1,202 @@
+/* coder.c - see coder.h. A row that is put is brought to its form as a query is, so that both are compared alike. */
+#include "live/coder.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "kernels/kernels.h"
+#include "kernels/metric.h"
+#include "search/route.h"
+
+enum {
+    SAMPLED = 64,  /* rows of a bucket that its mean is taken of */
+    LENGTHS = 2000 /* rows that mean lengths are taken of */
+};
+
+/* ---- what codes do not say of their rows ------------------------------------------------------ */
+
+/* A row as it is stored, as floats. */
+static const float *stored(const struct nlsh_index *index, const struct nlsh__segment *s,
+                           size_t place, float *scratch)
+{
+    size_t dim = index->meta.dim;
+    if (index->meta.storage_type == NLSH_F32) return (const float *)s->vectors + place * dim;
+    const uint8_t *x = (const uint8_t *)s->vectors + place * dim;
+    for (size_t d = 0; d < dim; d++) scratch[d] = x[d];
+    return scratch;
+}
+
+/* The mean of some of a bucket's rows, in units of the inputs. */
+static void mean_of_bucket(const struct nlsh__row_maker *m, const struct nlsh__segment *s, size_t b,
+                           float *out)
+{
+    const struct nlsh__codes *codes = s->codes;
+    size_t dim = m->index->meta.dim, first = s->bucket_offsets[b];
+    size_t n = s->bucket_offsets[b + 1] - first, step = n / SAMPLED + 1, taken = 0;
+    for (size_t i = 0; i < n; i += step, taken++) {
+        const float *x = stored(m->index, s, first + i, m->query.floats);
+        for (size_t d = 0; d < dim; d++) out[d] += x[d] - codes->mean[d];
+    }
+    for (size_t d = 0; d < dim && taken > 0; d++) out[d] *= codes->scale / (float)taken;
+}
+
+/* A row as a query by inner product: of the length that queries are routed with. */
+static double add_query(struct nlsh__row_maker *m, const float *x, double *inside)
+{
+    size_t dim = m->index->meta.dim;
+    const struct nlsh__codes *codes = m->coder.codes;
+    (void)nlsh__scale_to(x, dim, (double)m->index->query_norm, m->query.routed);
+    const float *z = nlsh__ask_inputs(&m->asker, m->query.routed, NULL);
+    *inside += (double)nlsh__kernels()->dot_f32(z, z, codes->stride);
+    double length = nlsh__length(m->query.routed, dim) * (double)codes->scale;
+    return length * length;
+}
+
+/* Squared lengths from the row's centroid inside, from the mean outside. */
+static double add_row(struct nlsh__row_maker *m, const float *x, size_t b, double *inside)
+{
+    const struct nlsh__codes *codes = m->coder.codes;
+    const float *centroid = codes->centroids + b * codes->stride;
+    const float *z = nlsh__ask_inputs(&m->asker, x, NULL);
+    double of_inputs = 0, whole = 0, scale = (double)codes->scale;
+    for (size_t c = 0; c < codes->n_components; c++) {
+        *inside += (double)(z[c] - centroid[c]) * (double)(z[c] - centroid[c]);
+        of_inputs += (double)z[c] * (double)z[c];
+    }
+    for (size_t d = 0; d < m->index->meta.dim; d++) {
+        double v = ((double)x[d] - (double)codes->mean[d]) * scale;
+        whole += v * v;
+    }
+    return whole - of_inputs;
+}
+
+/* Mean lengths, as codes/make/encode.c takes them of all rows. */
+static void measure_lengths(struct nlsh__row_maker *m, const struct nlsh__segment *s)
+{
+    double inside = 0, rest = 0;
+    size_t step = s->n_rows / LENGTHS + 1, n = 0, b = 0;
+    for (size_t place = 0; place < s->n_rows; place += step, n++) {
+        while (place >= s->bucket_offsets[b + 1]) b++;
+        const float *x = stored(m->index, s, place, m->query.floats);
+        rest += m->coder.inner ? add_query(m, x, &inside) : add_row(m, x, b, &inside);
+    }
+    if (m->coder.inner) rest -= inside;
+    m->coder.inside = inside / (double)n;
+    m->coder.outside = fmax(rest / (double)n, 0);
+}
+
+static enum nlsh_status make_coder(struct nlsh__row_maker *m, struct nlsh_error *error)
+{
+    const struct nlsh_index *index = m->index;
+    const struct nlsh__segment *s = &index->segments[0];
+    size_t n_buckets = index->meta.n_buckets, dim = index->meta.dim;
+    if (s->codes == NULL) return NLSH_OK;
+    m->coder =
+        (struct nlsh__coder){.codes = s->codes, .dim = dim, .inner = index->metric == NLSH_IP};
+    for (size_t c = 0; c < s->codes->n_components; c++) m->coder.n_coded += s->codes->steps[c] > 0;
+    if (m->coder.n_coded == 0) m->coder.n_coded = 1;
+    if (!m->coder.inner) {
+        size_t values;
+        if (nlsh__mul(n_buckets, dim, &values) != 0) values = SIZE_MAX;
+        enum nlsh_status status = nlsh__calloc(&m->means, values, sizeof(float), error);
+        if (status != NLSH_OK) return status;
+        for (size_t b = 0; b < n_buckets; b++) mean_of_bucket(m, s, b, m->means + b * dim);
+        m->coder.means = m->means;
+    }
+    measure_lengths(m, s);
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__row_maker_create(const struct nlsh_index *index, struct nlsh__row_maker *out,
+                                        struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t dim = index->meta.dim, m = index->meta.n_buckets;
+    *out = (struct nlsh__row_maker){.index = index};
+    NLSH_TRY(nlsh__alloc(&out->query.floats, dim, sizeof(float), error));
+    out->query.routed = out->query.floats;
+    if (index->metric == NLSH_IP)
+        NLSH_TRY(nlsh__alloc(&out->query.routed, dim, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&out->query.bytes, (dim + 3) / 4 * 4, 1, error));
+    NLSH_TRY(nlsh__asker_create(index->router, &out->asker, error));
+    NLSH_TRY(nlsh__alloc(&out->buckets, m, sizeof *out->buckets, error));
+    NLSH_TRY(nlsh__alloc(&out->probabilities, nlsh__router_output_size(index->router),
+                         sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&out->bucket_keys, m, sizeof *out->bucket_keys, error));
+    NLSH_TRY(make_coder(out, error));
+out:
+    if (status != NLSH_OK) nlsh__row_maker_free(out);
+    return status;
+}
+
+void nlsh__row_maker_free(struct nlsh__row_maker *m)
+{
+    if (m->query.routed != m->query.floats) nlsh__free(m->query.routed);
+    nlsh__free(m->query.floats);
+    nlsh__free(m->query.bytes);
+    nlsh__asker_free(&m->asker);
+    nlsh__free(m->buckets);
+    nlsh__free(m->probabilities);
+    nlsh__free(m->bucket_keys);
+    nlsh__free(m->means);
+    *m = (struct nlsh__row_maker){.index = NULL};
+}
+
+/* ---- a row ----------------------------------------------------------------------------------- */
+
+static uint32_t choose_bucket(struct nlsh__row_maker *m, const uint32_t *sizes, size_t most)
+{
+    struct nlsh__answer answer;
+    size_t n_buckets = m->index->meta.n_buckets;
+    const struct nlsh__rule rule = {.top = n_buckets < NLSH__MOST_CHOICES ? n_buckets
+                                                                          : NLSH__MOST_CHOICES};
+    (void)nlsh__ask_inputs(&m->asker, m->query.routed, m->query.as_bytes ? m->query.bytes : NULL);
+    nlsh__ask_router(m->index->router, m->asker.inputs, m->asker.scratch, &answer);
+    size_t n = nlsh__choose_buckets(&answer, &rule, m->buckets, m->probabilities, m->bucket_keys);
+    size_t best = n;
+    for (size_t i = 0; i < n; i++) {
+        if (sizes[m->buckets[i]] >= most) continue;
+        if (best == n || m->probabilities[i] > m->probabilities[best]) best = i;
+    }
+    return m->buckets[best < n ? best : 0];
+}
+
+static enum nlsh_status not_bytes(const struct nlsh_index *index, size_t i,
+                                  struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_MISMATCH,
+                      "round it, or build an index of all vectors together as floats",
+                      "vector %zu has values that are not whole numbers from %d to %d, and %s "
+                      "stores bytes",
+                      i, index->meta.source_type == NLSH_I8 ? -128 : 0,
+                      index->meta.source_type == NLSH_I8 ? 127 : 255, index->path);
+}
+
+enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
+                                size_t i, const uint32_t *sizes, size_t most,
+                                const struct nlsh__row_form *form, size_t j,
+                                const struct nlsh__log_rows *rows, struct nlsh_error *error)
+{
+    const struct nlsh_index *index = m->index;
+    size_t dim = index->meta.dim;
+    int bytes = index->meta.storage_type == NLSH_U8;
+    enum nlsh_status status = nlsh__query_set(&m->query, index, vectors, i, error);
+    if (status != NLSH_OK) return status;
+    if (bytes && !m->query.as_bytes) return not_bytes(index, i, error);
+    /* a query of bytes need not have been made floats */
+    for (size_t d = 0; d < dim && bytes; d++) m->query.floats[d] = m->query.bytes[d];
+    memcpy(rows->vectors + j * form->row_bytes,
+           bytes ? (const void *)m->query.bytes : (const void *)m->query.floats, form->row_bytes);
+    uint32_t bucket = choose_bucket(m, sizes, most);
+    rows->buckets[j] = bucket;
+    if (form->code_bytes == 0) return NLSH_OK;
+    struct nlsh__row_code code;
+    const float *inputs = nlsh__ask_inputs(&m->asker, m->query.floats, NULL);
+    nlsh__code_row(&m->coder, m->query.floats, inputs, bucket, rows->codes + j * form->code_bytes,
+                   &code);
+    rows->biases[j] = code.bias;
+    rows->errors[j] = code.error;
+    return NLSH_OK;
+}

@@ -1,0 +1,42 @@
+/* coder.h - what makes a caller's vector a row of an index: its stored form, its bucket and its code. */
+#ifndef NLSH_LIVE_CODER_H
+#define NLSH_LIVE_CODER_H
+
+#include "codes/row.h"
+#include "live/log.h"
+#include "router/ask.h"
+#include "search/query.h"
+
+/* The most buckets that are looked at for one that is not full. */
+#define NLSH__MOST_CHOICES 8
+
+/* Scratch of one thread. */
+struct nlsh__row_maker {
+    const struct nlsh_index *index; /* of the file */
+    struct nlsh__query query;
+    struct nlsh__asker asker;
+    uint32_t *buckets; /* [m] */
+    float *probabilities;
+    uint64_t *bucket_keys;
+    struct nlsh__coder coder;
+    float *means; /* of the coder, or NULL */
+};
+
+/* Of an index file's rows. NLSH_E_NOMEM. Cost: a look at up to 64 rows of each bucket. */
+enum nlsh_status nlsh__row_maker_create(const struct nlsh_index *index, struct nlsh__row_maker *out,
+                                        struct nlsh_error *error);
+void nlsh__row_maker_free(struct nlsh__row_maker *maker);
+
+/*
+ * nlsh__make_row() - vector i of a caller's as row j of rows, but for its key.
+ *
+ *  sizes  [m] rows in each bucket; most: so many rows fill a bucket
+ * Its bucket is the router's most probable one that is not full, of the first NLSH__MOST_CHOICES. NLSH_E_ARG (a
+ * value; the message counts vectors from 0), NLSH_E_MISMATCH (the index stores bytes, and the vector is none).
+ */
+enum nlsh_status nlsh__make_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,
+                                size_t i, const uint32_t *sizes, size_t most,
+                                const struct nlsh__row_form *form, size_t j,
+                                const struct nlsh__log_rows *rows, struct nlsh_error *error);
+
+#endif
