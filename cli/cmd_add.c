@@ -1,4 +1,4 @@
-/* cmd_add.c - `nlsh add` and `nlsh delete`: an index and its log, from the command line. */
+/* cmd_add.c - `nlsh add`, `delete` and `compact`: an index and its log, from the command line. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
@@ -158,4 +158,40 @@ int cmd_delete(const struct args *args)
     talk_say("%s: %s of %s vectors were deleted%s", path, text_count(deleted, some),
              text_count(n, all), deleted < n ? "; the others were not there" : "");
     return 0;
+}
+
+/* ---- compact --------------------------------------------------------------------------------- */
+
+static int say_compacted(const struct args *args, const char *path,
+                         const struct nlsh_compact_report *r)
+{
+    char rows[32], new[32], gone[32];
+    talk_stage_end();
+    if (args_given(args, "json"))
+        return print_json(json_pack("{s:o, s:I, s:I, s:I, s:f, s:b}", "file", json_name(path),
+                                    "vectors", (json_int_t)r->n_rows, "from_log",
+                                    (json_int_t)r->log_rows, "dropped", (json_int_t)r->n_dropped,
+                                    "disagreement", r->disagreement, "measured", r->measured));
+    talk_say(
+        "%s: one file of %s vectors; the log held %s, and %s that were deleted or replaced are "
+        "gone",
+        path, text_count(r->n_rows, rows), text_count(r->log_rows, new),
+        text_count(r->n_dropped, gone));
+    if (r->measured) talk_say("what a recall takes was measured anew");
+    return 0;
+}
+
+int cmd_compact(const struct args *args)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_compact_options options;
+    struct nlsh_compact_report report = {.struct_size = sizeof report};
+    struct nlsh_run run;
+    const char *path = args_text(args, "i");
+    nlsh_compact_options_init(&options, sizeof options);
+    options.retrain = args_given(args, "retrain");
+    options.drop_damaged = args_given(args, "drop_damaged");
+    run_init(args, &run);
+    if (nlsh_compact(path, &options, &run, &report, &error) != NLSH_OK) return talk_failed(&error);
+    return say_compacted(args, path, &report);
 }

@@ -14,6 +14,7 @@ int cmd_evaluate(const struct args *args);
 int cmd_calibrate(const struct args *args);
 int cmd_add(const struct args *args);
 int cmd_delete(const struct args *args);
+int cmd_compact(const struct args *args);
 int cmd_cache(const struct args *args);
 int cmd_convert(const struct args *args);
 int cmd_compare(const struct args *args);

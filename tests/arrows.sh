@@ -28,7 +28,7 @@ allowed() {
     measure) echo base kernels vectors linalg graph router promise codes codes/make index search \
         evaluate ;;
     make) echo base kernels vectors linalg cache graph partition router router/train promise \
-        codes codes/make index search evaluate measure ;;
+        codes codes/make index search live evaluate measure ;;
     tune) echo ;;
     # A study is a file, a sampler a pure function: neither knows of the other. tune/run/points is
     # where they meet.

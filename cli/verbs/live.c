@@ -87,3 +87,44 @@ const struct verb verb_delete = {
     .run = cmd_delete,
     .flags = delete_flags,
 };
+
+static const struct flag *const compact_flags[] = {
+    &(const struct flag){.name = "i",
+                         .kind = FLAG_IN,
+                         .needed = true,
+                         .argument = "INDEX",
+                         .help = "index file; it is replaced, and its log emptied"},
+    &(const struct flag){.name = "retrain",
+                         .kind = FLAG_SWITCH,
+                         .group = GROUP_RUN,
+                         .help = "learn buckets and router anew, by the settings of the index"},
+    &(const struct flag){.name = "drop_damaged",
+                         .kind = FLAG_SWITCH,
+                         .group = GROUP_RUN,
+                         .help = "of a damaged log keep what is before the damage; the rest is "
+                                 "lost"},
+    &flag_threads,
+    &flag_cache,
+    &flag_no_cache,
+    &flag_progress,
+    &flag_quiet,
+    &flag_json,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_compact = {
+    .name = "compact",
+    .summary = "make one file of an index and its log",
+    .usage = "-i INDEX [flags]",
+    .description =
+        "Vectors keep their keys and their buckets; those that were deleted or replaced are gone. "
+        "Nothing is trained unless --retrain says so. Where more than 2 % of the vectors came or "
+        "went, what a recall takes is measured anew.\n"
+        "The new file takes the old one's place in one step, and searches go on meanwhile: stopped "
+        "at any moment, one of the two is there, whole.",
+    .examples = {{"after many changes", "nlsh compact -i my.nlsh"},
+                 {"when the data is of another kind now", "nlsh compact -i my.nlsh --retrain"}},
+    .run = cmd_compact,
+    .flags = compact_flags,
+};

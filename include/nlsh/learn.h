@@ -334,6 +334,46 @@ nlsh_calibrate(const char *path, const struct nlsh_matrix *queries, const char *
                const struct nlsh_run *run, struct nlsh_calibrate_report *report,
                struct nlsh_error *error);
 
+/* ---- compact --------------------------------------------------------------------------------- */
+
+struct nlsh_compact_options {
+    size_t struct_size;
+    int retrain; /* 1: buckets and router are learned anew, from what the index holds, by its settings */
+    int drop_damaged; /* 1: of a damaged log what is before the damage counts, and the rest is lost */
+};
+
+/* The defaults; size is sizeof *options. */
+NLSH_API void nlsh_compact_options_init(struct nlsh_compact_options *options, size_t size);
+
+struct nlsh_compact_report {
+    size_t struct_size;
+    size_t n_rows;       /* that the file holds now */
+    size_t n_dropped;    /* rows that were deleted or replaced, and are gone */
+    size_t log_rows;     /* that came from the log */
+    uint64_t log_bytes;  /* that the log had */
+    double disagreement; /* share of the vectors that the router would put in another bucket */
+    int measured;        /* 1: promises were measured anew */
+};
+
+/*
+ * nlsh_compact() - makes one file of an index and its log, in the file's place.
+ *
+ *  path     an index file that nobody writes: else NLSH_E_BUSY
+ *  options  or NULL: the defaults
+ *  run      or NULL: all processors, silent
+ *  report   or NULL
+ * Nothing is trained unless retrain says so. Vectors keep their keys and their buckets. Where more than 2 % of them came
+ * or went, promises are measured anew with vectors that the router has not learned from. Searches go on meanwhile, and
+ * nlsh_index_refresh() finds the new file. Killed at any moment, the old state is there or the new one. The same bytes
+ * for the same calls in the same order, and for any number of threads. Statuses: those of nlsh_writer_open() and
+ * nlsh_build(); NLSH_E_ARG where all vectors were deleted. Cost: reading and writing the index, its codes, and
+ * where promises are measured an exact search for 1,000 vectors.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_compact(const char *path, const struct nlsh_compact_options *options,
+             const struct nlsh_run *run, struct nlsh_compact_report *report,
+             struct nlsh_error *error);
+
 /* ---- tune ------------------------------------------------------------------------------------ */
 
 enum nlsh_sampler { NLSH_SAMPLER_TPE = 0, NLSH_SAMPLER_RANDOM, NLSH_SAMPLER_GRID };

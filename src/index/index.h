@@ -34,7 +34,8 @@ enum nlsh__section_kind {
         15,                     /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
     NLSH__SECTION_MARGINS = 16, /* struct nlsh__margins_header and its tables */
     NLSH__SECTION_EFFORTS = 17, /* struct nlsh__efforts_header and its tables */
-    NLSH__SECTION_LOG = 18      /* struct nlsh__log_taken; absent: no log but one of its own */
+    NLSH__SECTION_LOG = 18,     /* struct nlsh__log_taken; absent: no log but one of its own */
+    NLSH__SECTION_UNTAUGHT = 19 /* u32[] rows, ascending, that the router did not learn from */
 };
 
 /* Little-endian, no padding. */
@@ -176,6 +177,9 @@ struct nlsh_index {
     size_t bucket_min, bucket_max;
     struct nlsh__log_taken log; /* of the file; zeros: none */
     struct nlsh__log_read log_now;
+    /* A sample of the rows, ascending, that the router did not learn from: as good as queries. Of the file. */
+    const uint32_t *untaught;
+    size_t n_untaught;
 };
 
 /* The index that a file holds, without its log; closed when nobody owns it any more. */

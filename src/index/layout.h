@@ -55,7 +55,7 @@ _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__log_taken) == 64, "no padding");
 
 /* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 19
+#define NLSH__N_KNOWN 20
 
 struct nlsh__known_section {
     const char *name;
@@ -91,6 +91,11 @@ const struct nlsh__index_entry *nlsh__index_find(const struct nlsh__index_table 
 /* Checks header and table: O(sections^2). path is for messages. */
 enum nlsh_status nlsh__index_read_table(const char *path, const struct nlsh__map *map,
                                         struct nlsh__index_table *out, struct nlsh_error *error);
+
+/* Whether all sections are of the versions that are written: others would have to be written as they were, in a copy
+ * of the file with something changed. NLSH_E_UNSUPPORTED. */
+enum nlsh_status nlsh__index_check_current(const char *path, const struct nlsh__index_table *table,
+                                           struct nlsh_error *error);
 
 /* Reads the file and compares checksums and padding. */
 enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__map *map,

@@ -97,11 +97,47 @@ static enum nlsh_status take_metric(struct nlsh_index *index, const struct nlsh_
     return NLSH_OK;
 }
 
+static enum nlsh_status take_log(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                 struct nlsh_error *error)
+{
+    const void *log;
+    enum nlsh_status status = nlsh__section_take(index, sections, NLSH__SECTION_LOG, 0, 1,
+                                                 sizeof index->log, &log, error);
+    if (status != NLSH_OK || log == NULL) return status;
+    memcpy(&index->log, log, sizeof index->log);
+    if (index->log.position % NLSH__SECTION_ALIGN == 0) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_DATA, remedy,
+                      "%s: its log is to go on at byte %llu, which is no multiple of %u",
+                      index->path, (unsigned long long)index->log.position, NLSH__SECTION_ALIGN);
+}
+
+static enum nlsh_status take_untaught(struct nlsh_index *index,
+                                      const struct nlsh__sections *sections,
+                                      struct nlsh_error *error)
+{
+    const void *bytes;
+    size_t size;
+    unsigned version;
+    enum nlsh_status status = nlsh__section_blob(index, sections, NLSH__SECTION_UNTAUGHT, 0, &bytes,
+                                                 &size, &version, error);
+    if (status != NLSH_OK || bytes == NULL) return status;
+    const uint32_t *rows = bytes;
+    size_t n = size / sizeof *rows;
+    for (size_t i = 0; i < n; i++)
+        if (rows[i] >= index->meta.n_rows || (i > 0 && rows[i] <= rows[i - 1]))
+            return nlsh__fail(error, NLSH_E_DATA, remedy,
+                              "%s: section untaught: number %zu is row %u, out of range or order",
+                              index->path, i, rows[i]);
+    index->untaught = rows;
+    index->n_untaught = n;
+    return NLSH_OK;
+}
+
 enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__sections *sections,
                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const void *meta = NULL, *metric = NULL, *settings = NULL, *log = NULL;
+    const void *meta = NULL, *metric = NULL, *settings = NULL;
     struct nlsh__metric_meta m;
     size_t size;
     unsigned version;
@@ -122,14 +158,8 @@ enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__se
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: the settings are not a text ended by one NUL", index->path);
     index->settings = settings;
-    NLSH_TRY(nlsh__section_take(index, sections, NLSH__SECTION_LOG, 0, 1, sizeof index->log, &log,
-                                error));
-    if (log != NULL) memcpy(&index->log, log, sizeof index->log);
-    if (log != NULL && index->log.position % NLSH__SECTION_ALIGN != 0)
-        return nlsh__fail(error, NLSH_E_DATA, remedy,
-                          "%s: its log goes on at byte %llu, which is no "
-                          "multiple of 64",
-                          index->path, (unsigned long long)index->log.position);
+    NLSH_TRY(take_log(index, sections, error));
+    NLSH_TRY(take_untaught(index, sections, error));
 out:
     return status;
 }

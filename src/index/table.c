@@ -33,6 +33,7 @@ const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
     [NLSH__SECTION_MARGINS] = {"margins", 0, 0, 0, 1},
     [NLSH__SECTION_EFFORTS] = {"efforts", 0, 0, 0, 1},
     [NLSH__SECTION_LOG] = {"log", 0, 0, 0, 1},
+    [NLSH__SECTION_UNTAUGHT] = {"untaught", 0, 0, 0, 1},
 };
 
 static const char *const remedy = NLSH__INDEX_REMEDY;
@@ -189,4 +190,19 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
         end = entry->offset + entry->size;
     }
     return NLSH_OK;
+}
+
+enum nlsh_status nlsh__index_check_current(const char *path, const struct nlsh__index_table *table,
+                                           struct nlsh_error *error)
+{
+    int same = table->format == NLSH__INDEX_VERSION;
+    for (size_t i = 0; i < table->n_entries && same; i++) {
+        const struct nlsh__index_entry *e = &table->entries[i];
+        same = nlsh__section_used(e) && (e->version == nlsh__known_sections[e->kind].version ||
+                                         e->kind == NLSH__SECTION_TARGETS);
+    }
+    if (same) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_UNSUPPORTED, "build the index again with this nlsh",
+                      "%s: written by another version of nlsh, so it is searched but not changed",
+                      path);
 }

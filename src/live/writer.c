@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/sized.h"
 #include "index/layout.h"
 #include "live/coder.h"
@@ -213,14 +214,15 @@ static enum nlsh_status begin_log(int fd, const char *log_path, const struct nls
 }
 
 /* What an interrupted write left is cut off, so that the next record follows the last. */
-static enum nlsh_status cut_end(struct nlsh_writer *w, struct nlsh_error *error)
+static enum nlsh_status cut_end(struct nlsh_writer *w, int drop_damaged, struct nlsh_error *error)
 {
     struct nlsh__live *live = w->live;
-    if (live->damaged) return nlsh__log_damaged(live, error);
+    if (live->damaged && !drop_damaged) return nlsh__log_damaged(live, error);
     if (live->left == 0) return NLSH_OK;
     if (ftruncate(w->fd, (off_t)live->at.position) != 0 || fsync(w->fd) != 0)
         return cannot_open(live->log_path, errno, error);
     live->left = 0;
+    live->damaged = 0;
     return NLSH_OK;
 }
 
@@ -263,8 +265,9 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh_writer_open(const char *path, const struct nlsh_writer_options *options,
-                                  struct nlsh_writer **out, struct nlsh_error *error)
+enum nlsh_status nlsh__writer_open(const char *path, const struct nlsh_writer_options *options,
+                                   int drop_damaged, struct nlsh_writer **out,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_writer *w = NULL;
@@ -284,7 +287,7 @@ enum nlsh_status nlsh_writer_open(const char *path, const struct nlsh_writer_opt
     NLSH_TRY(nlsh__log_path(path, &log_path, error));
     NLSH_TRY(lock_log(log_path, &w->fd, error));
     NLSH_TRY(load(w, path, log_path, error));
-    NLSH_TRY(cut_end(w, error));
+    NLSH_TRY(cut_end(w, drop_damaged, error));
     w->written = w->durable = w->live->at.position;
     NLSH_TRY(nlsh__row_maker_create(w->live->file, &w->maker, error));
     NLSH_TRY(nlsh__alloc(&w->sizes, w->live->file->meta.n_buckets, sizeof *w->sizes, error));
@@ -297,6 +300,12 @@ out:
     nlsh__free(log_path);
     (void)nlsh_writer_close(w, NULL);
     return status;
+}
+
+enum nlsh_status nlsh_writer_open(const char *path, const struct nlsh_writer_options *options,
+                                  struct nlsh_writer **out, struct nlsh_error *error)
+{
+    return nlsh__writer_open(path, options, 0, out, error);
 }
 
 enum nlsh_status nlsh_writer_close(struct nlsh_writer *w, struct nlsh_error *error)
@@ -553,7 +562,42 @@ uint64_t nlsh_writer_next_key(struct nlsh_writer *w)
     return next;
 }
 
-struct nlsh__live *nlsh__writer_live(const struct nlsh_writer *w)
+/* ---- for those who replace the file ---------------------------------------------------------- */
+
+const struct nlsh_index *nlsh__writer_state(const struct nlsh_writer *w)
 {
-    return w->live;
+    return w->state;
+}
+
+const struct nlsh_index *nlsh__writer_file(const struct nlsh_writer *w)
+{
+    return w->live->file;
+}
+
+struct nlsh__log_taken nlsh__writer_taken(const struct nlsh_writer *w)
+{
+    const struct nlsh__log_at *at = &w->live->at;
+    return (struct nlsh__log_taken){at->log, at->position, at->previous, at->number, {0}};
+}
+
+enum nlsh_status nlsh__writer_new_log(struct nlsh_writer *w, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_index *file = NULL;
+    struct nlsh__output *output = NULL;
+    struct nlsh__index_header of_file;
+    struct nlsh__log_header h;
+    struct nlsh__store store;
+    NLSH_TRY(nlsh__open_file(w->live->file->path, NLSH_MEMORY_MAP, &file, error));
+    nlsh__store_init(file, &store);
+    memcpy(&of_file, file->map.data, sizeof of_file);
+    nlsh__log_header_make(of_file.checksum, &store.form, &h);
+    NLSH_TRY(nlsh__output_open_file(w->live->log_path, &output, error));
+    NLSH_TRY(nlsh__output_write(output, &h, sizeof h, error));
+    status = nlsh__output_commit(output, error);
+    output = NULL;
+out:
+    nlsh__output_abort(output);
+    nlsh_index_close(file);
+    return status;
 }

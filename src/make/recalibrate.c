@@ -79,23 +79,6 @@ out:
     return status;
 }
 
-/* Other versions of sections than those that are written would have to be written as they were. */
-static enum nlsh_status check_sections(const struct nlsh_index *index,
-                                       const struct nlsh__index_table *table,
-                                       struct nlsh_error *error)
-{
-    int same = table->format == NLSH__INDEX_VERSION;
-    for (size_t i = 0; i < table->n_entries && same; i++) {
-        const struct nlsh__index_entry *e = &table->entries[i];
-        same = nlsh__section_used(e) && (e->version == nlsh__known_sections[e->kind].version ||
-                                         e->kind == NLSH__SECTION_TARGETS);
-    }
-    if (same) return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_UNSUPPORTED, "build the index again with this nlsh",
-                      "%s: written by another version of nlsh, so it is searched but not changed",
-                      index->path);
-}
-
 /* The index with other efforts, whole or not at all. */
 static enum nlsh_status write_with(const struct nlsh_index *index, const void *efforts, size_t size,
                                    const char *path, struct nlsh_error *error)
@@ -105,7 +88,7 @@ static enum nlsh_status write_with(const struct nlsh_index *index, const void *e
     struct nlsh__section_data *sections = NULL;
     size_t n = 0;
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
-    NLSH_TRY(check_sections(index, &table, error));
+    NLSH_TRY(nlsh__index_check_current(index->path, &table, error));
     NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 1, sizeof *sections, error));
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
@@ -133,7 +116,7 @@ static enum nlsh_status calibrate(const char *path, const struct nlsh_matrix *qu
     struct truth truth = {.queries = queries, .n_threads = nlsh__pool_n_threads(job->pool)};
     NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
-    NLSH_TRY(check_sections(index, &table, error));
+    NLSH_TRY(nlsh__index_check_current(index->path, &table, error));
     NLSH_TRY(nlsh__measure_sample(index, queries, MOST_K, job, &efforts, error));
     NLSH_TRY(nlsh__pack_efforts(&efforts, 1, &bytes, &size, error));
     NLSH_TRY(find_truth(index, &truth, error));

@@ -14,7 +14,7 @@
 #include "make/settings.h"
 #include "vectors/values.h"
 
-enum { MOST_COMPARED = 20000, MOST_SECTIONS = 13 };
+enum { MOST_COMPARED = 20000, MOST_SECTIONS = 14 };
 
 /* The share of rows that the router would put in another bucket. */
 static enum nlsh_status disagreement(const struct nlsh__ground *g, const struct nlsh__learned *l,
@@ -80,6 +80,7 @@ struct sections {
     char *settings;
     void *efforts, *margins;
     size_t efforts_size, margins_size;
+    uint32_t *untaught;
 };
 
 static void add(struct sections *s, enum nlsh__section_kind kind, const void *data, size_t size)
@@ -93,7 +94,27 @@ static void sections_free(struct sections *s)
     nlsh__free(s->vectors);
     nlsh__free(s->efforts);
     nlsh__free(s->margins);
+    nlsh__free(s->untaught);
     free(s->settings);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The held-out rows, where the network did not learn from them; else NULL. */
+static enum nlsh_status list_untaught(const struct nlsh__held *held, size_t n_rows, uint32_t **out,
+                                      struct nlsh_error *error)
+{
+    *out = NULL;
+    if (held->n_train + held->n_held > n_rows) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(out, held->n_held, sizeof **out, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*out, held->held_rows, held->n_held * sizeof **out);
+    qsort(*out, held->n_held, sizeof **out, ascending);
+    return NLSH_OK;
 }
 
 /* All but the efforts. Freed in any case. */
@@ -138,6 +159,9 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
     add(s, NLSH__SECTION_VECTORS, s->vectors, n * nlsh__row_bytes(rows));
     add(s, NLSH__SECTION_CODES, e->codes, e->codes_size);
     add(s, NLSH__SECTION_LEAVES, e->leaves, e->leaves_size);
+    NLSH_TRY(list_untaught(g->held, n, &s->untaught, error));
+    if (s->untaught != NULL)
+        add(s, NLSH__SECTION_UNTAUGHT, s->untaught, g->held->n_held * sizeof *s->untaught);
 out:
     return status;
 }

@@ -1,0 +1,96 @@
+/* gathered.c - see gathered.h. */
+#include "make/gathered.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "vectors/large.h"
+
+/* Of an index without a sample, so that its new rows are one. */
+#define LEAST_RATE 0.05
+
+static int is_dead(const struct nlsh__segment *s, size_t row)
+{
+    return s->tombstones != NULL && (s->tombstones[row / 64] >> row % 64 & 1) != 0;
+}
+
+void nlsh__gathered_free(struct nlsh__gathered *g)
+{
+    nlsh__free(g->keys);
+    nlsh__free(g->bucket_of);
+    nlsh__free(g->untaught);
+    nlsh__free(g->memory);
+    *g = (struct nlsh__gathered){.keyed = 0};
+}
+
+/* The number that each row gets; UINT32_MAX: it is deleted. Returns how many are not. */
+static size_t number_rows(const struct nlsh_index *index, uint32_t *number)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *s = &index->segments[i];
+        for (size_t row = 0; row < s->n_rows; row++)
+            number[s->first_row + row] = is_dead(s, row) ? UINT32_MAX : (uint32_t)n++;
+    }
+    return n;
+}
+
+static void copy_rows(const struct nlsh_index *index, const uint32_t *number,
+                      const struct nlsh__gathered *g)
+{
+    size_t row_bytes = nlsh__index_row_bytes(index);
+    uint8_t *to = g->memory;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *s = &index->segments[i];
+        const uint8_t *from = s->vectors;
+        for (uint32_t b = 0; b < index->meta.n_buckets; b++)
+            for (size_t place = s->bucket_offsets[b]; place < s->bucket_offsets[b + 1]; place++) {
+                uint32_t row = s->rows[place], n = number[s->first_row + row];
+                if (n == UINT32_MAX) continue;
+                memcpy(to + n * row_bytes, from + place * row_bytes, row_bytes);
+                g->bucket_of[n] = b;
+                g->keys[n] = s->keys != NULL ? s->keys[row] : (uint64_t)s->first_row + row;
+            }
+    }
+}
+
+static void sample_rows(const struct nlsh_index *index, size_t n_file, const uint32_t *number,
+                        struct nlsh__gathered *g)
+{
+    size_t n_taught = 0;
+    for (size_t row = 0; row < n_file; row++) n_taught += number[row] != UINT32_MAX;
+    for (size_t i = 0; i < index->n_untaught; i++)
+        if (number[index->untaught[i]] != UINT32_MAX)
+            g->untaught[g->n_untaught++] = number[index->untaught[i]];
+    double rate = n_taught > 0 ? (double)g->n_untaught / (double)n_taught : 0;
+    if (g->n_untaught == 0) rate = LEAST_RATE;
+    uint64_t most = (uint64_t)(rate * 4294967296.0);
+    for (size_t n = n_taught; n < g->rows.n_rows; n++)
+        if ((nlsh__hash_of(&g->keys[n], sizeof g->keys[n]) >> 32) < most)
+            g->untaught[g->n_untaught++] = (uint32_t)n;
+}
+
+enum nlsh_status nlsh__gather_rows(const struct nlsh_index *index, size_t n_file,
+                                   struct nlsh__gathered *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint32_t *number = NULL;
+    enum nlsh_type type = index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
+    *out = (struct nlsh__gathered){.keyed = 0};
+    NLSH_TRY(nlsh__alloc(&number, (size_t)index->meta.n_rows, sizeof *number, error));
+    size_t n = number_rows(index, number);
+    NLSH_TRY(nlsh__alloc(&out->keys, n, sizeof *out->keys, error));
+    NLSH_TRY(nlsh__alloc(&out->bucket_of, n, sizeof *out->bucket_of, error));
+    NLSH_TRY(nlsh__alloc(&out->untaught, n, sizeof *out->untaught, error));
+    NLSH_TRY(nlsh__alloc_large(&out->memory, n, nlsh__index_row_bytes(index), error));
+    out->rows = (struct nlsh_matrix){out->memory, n, index->meta.dim, type, 0};
+    copy_rows(index, number, out);
+    for (size_t i = 0; i < n; i++) out->keyed |= out->keys[i] != i;
+    sample_rows(index, n_file, number, out);
+out:
+    nlsh__free(number);
+    if (status != NLSH_OK) nlsh__gathered_free(out);
+    return status;
+}
