@@ -6,14 +6,7 @@
  * measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The new file says that it holds the log so far; so it takes the old one's place in one step,
  * and the log is emptied behind it.
  */
-#include <errno.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include <jansson.h>
 
 #include "base/buckets.h"
 #include "base/error.h"
@@ -24,11 +17,10 @@
 #include "codes/make/leaves.h"
 #include "index/layout.h"
 #include "kernels/metric.h"
-#include "live/open.h"
 #include "live/writer.h"
 #include "make/gathered.h"
 #include "make/pack.h"
-#include "make/settings.h"
+#include "make/retrain.h"
 #include "make/stages.h"
 #include "measure/askers.h"
 #include "measure/calibrate.h"
@@ -356,8 +348,9 @@ out:
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
 
-static enum nlsh_status compact(const struct nlsh_writer *writer, const struct nlsh__job *job,
-                                struct nlsh_compact_report *report, struct nlsh_error *error)
+static enum nlsh_status compact(const struct nlsh_writer *writer, int retrain,
+                                const struct nlsh__job *job, struct nlsh_compact_report *report,
+                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_index *file = nlsh__writer_file(writer), *state = nlsh__writer_state(writer);
@@ -369,6 +362,11 @@ static enum nlsh_status compact(const struct nlsh_writer *writer, const struct n
     double changed = (double)(gone + state->log_now.rows) / (double)g.rows.n_rows;
     report->n_rows = g.rows.n_rows;
     report->n_dropped = gone;
+    report->measured = retrain;
+    if (retrain) {
+        status = nlsh__retrain(writer, &g, job, error);
+        goto out;
+    }
     NLSH_TRY(see_rows(file, &g.rows, job, &seen, error));
     NLSH_TRY(make_sections(writer, &g, &seen, job, &c, error));
     report->disagreement = c.meta.disagreement;
@@ -410,7 +408,7 @@ enum nlsh_status nlsh_compact(const char *path, const struct nlsh_compact_option
     }
     ours.log_rows = state->log_now.rows;
     ours.log_bytes = state->log_now.bytes;
-    NLSH_TRY(compact(writer, &job, &ours, error));
+    NLSH_TRY(compact(writer, how.retrain, &job, &ours, error));
     NLSH_TRY(nlsh__writer_new_log(writer, error));
     if (report != NULL) nlsh__answer_give(report, &ours, sizeof ours);
 out:

@@ -377,6 +377,38 @@ static enum nlsh_status set_json(struct nlsh_build_options *options, const char 
     return nlsh_build_options_set(options, name, text, error);
 }
 
+/* Settings of a JSON object, all or none. whence: for messages. Frees root. */
+static enum nlsh_status take_object(const char *whence, json_t *root,
+                                    struct nlsh_build_options *options, struct nlsh_error *error)
+{
+    struct nlsh_build_options read;
+    enum nlsh_status status = nlsh__take_settings(options, &read, error);
+    const char *name;
+    json_t *value;
+    json_object_foreach(root, name, value)
+    {
+        struct nlsh_error inner;
+        if (status != NLSH_OK) break;
+        status = set_json(&read, name, value, &inner);
+        if (status != NLSH_OK)
+            status = nlsh__fail(error, status, inner.hint, "%s: %s", whence, inner.message);
+    }
+    json_decref(root);
+    if (status == NLSH_OK) nlsh__answer_give(options, &read, sizeof read);
+    return status;
+}
+
+enum nlsh_status nlsh__settings_of(const char *whence, const char *json,
+                                   struct nlsh_build_options *options, struct nlsh_error *error)
+{
+    json_error_t where;
+    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &where);
+    if (root != NULL && json_is_object(root)) return take_object(whence, root, options, error);
+    json_decref(root);
+    return nlsh__fail(error, NLSH_E_DATA, "build the index again",
+                      "%s: its settings cannot be read as a JSON object", whence);
+}
+
 enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_options *options,
                                          struct nlsh_error *error)
 {
@@ -398,20 +430,7 @@ enum nlsh_status nlsh_build_options_read(const char *path, struct nlsh_build_opt
         json_decref(root);
         return status;
     }
-    struct nlsh_build_options read; /* all or nothing */
-    status = nlsh__take_settings(options, &read, error);
-    const char *name;
-    json_t *value;
-    json_object_foreach(root, name, value)
-    {
-        struct nlsh_error inner;
-        if (status != NLSH_OK) break;
-        status = set_json(&read, name, value, &inner);
-        if (status != NLSH_OK)
-            status = nlsh__fail(error, status, inner.hint, "%s: %s", path, inner.message);
-    }
-    json_decref(root);
-    if (status == NLSH_OK) nlsh__answer_give(options, &read, sizeof read);
+    status = take_object(path, root, options, error);
 out:
     return status;
 }

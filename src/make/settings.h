@@ -16,6 +16,11 @@ enum nlsh_status nlsh__settings_check(const struct nlsh_build_options *options,
 /* The settings as a JSON object, freed with free(); NULL where memory ran out. */
 char *nlsh__settings_json(const struct nlsh_build_options *options);
 
+/* Settings from such a text, over those that options hold; a name that is none is an error. whence: the file, for messages.
+ * NLSH_E_DATA, NLSH_E_ARG. */
+enum nlsh_status nlsh__settings_of(const char *whence, const char *json,
+                                   struct nlsh_build_options *options, struct nlsh_error *error);
+
 /* What a setting may be, for a search over it. */
 struct nlsh__setting_range {
     enum { NLSH__RANGE_WHOLE, NLSH__RANGE_REAL, NLSH__RANGE_CHOICE } kind;
