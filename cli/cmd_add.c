@@ -165,19 +165,28 @@ int cmd_delete(const struct args *args)
 static int say_compacted(const struct args *args, const char *path,
                          const struct nlsh_compact_report *r)
 {
+    static const char *const words[] = {"nothing", "merged", "retrained"};
     char rows[32], new[32], gone[32];
     talk_stage_end();
     if (args_given(args, "json"))
-        return print_json(json_pack("{s:o, s:I, s:I, s:I, s:f, s:b}", "file", json_name(path),
-                                    "vectors", (json_int_t)r->n_rows, "from_log",
-                                    (json_int_t)r->log_rows, "dropped", (json_int_t)r->n_dropped,
-                                    "disagreement", r->disagreement, "measured", r->measured));
+        return print_json(json_pack("{s:o, s:s, s:I, s:I, s:I, s:b}", "file", json_name(path),
+                                    "done", words[r->done], "vectors", (json_int_t)r->n_rows,
+                                    "from_log", (json_int_t)r->log_rows, "dropped",
+                                    (json_int_t)r->n_dropped, "measured", r->measured));
+    if (r->done == NLSH_COMPACT_NOTHING) {
+        talk_say("%s: nothing is due; the log holds %s of %s vectors", path,
+                 text_count(r->log_rows, new), text_count(r->n_rows, rows));
+        return 0;
+    }
     talk_say(
         "%s: one file of %s vectors; the log held %s, and %s that were deleted or replaced are "
         "gone",
         path, text_count(r->n_rows, rows), text_count(r->log_rows, new),
         text_count(r->n_dropped, gone));
-    if (r->measured) talk_say("what a recall takes was measured anew");
+    if (r->done == NLSH_COMPACT_RETRAINED)
+        talk_say("buckets and router were learned anew");
+    else if (r->measured)
+        talk_say("what a recall takes was measured anew");
     return 0;
 }
 
@@ -190,6 +199,7 @@ int cmd_compact(const struct args *args)
     const char *path = args_text(args, "i");
     nlsh_compact_options_init(&options, sizeof options);
     options.retrain = args_given(args, "retrain");
+    options.automatic = args_given(args, "auto");
     options.drop_damaged = args_given(args, "drop_damaged");
     run_init(args, &run);
     if (nlsh_compact(path, &options, &run, &report, &error) != NLSH_OK) return talk_failed(&error);

@@ -58,6 +58,16 @@ static json_t *promises_json(const struct nlsh_index *index)
     return array;
 }
 
+static json_t *changes_json(const struct nlsh_index_info *info)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:b, s:I, s:f, s:f}", "log_rows",
+                     (json_int_t)info->log_rows, "deleted", (json_int_t)info->n_deleted,
+                     "log_bytes", (json_int_t)info->log_bytes, "log_left",
+                     (json_int_t)info->log_left, "log_damaged", info->log_damaged, "since_measured",
+                     (json_int_t)info->n_changed, "needed_trained", info->needed_trained,
+                     "needed_now", info->needed_now);
+}
+
 static json_t *info_json(const char *path, const struct nlsh_index *index,
                          const struct nlsh_index_info *info, json_t *settings)
 {
@@ -65,7 +75,7 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data_hash);
     return json_pack(
         "{s:o, s:I, s:i, s:{s:I, s:I, s:s, s:s, s:s, s:b}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, "
-        "s:o, s:O, s:o}",
+        "s:o, s:o, s:O, s:o}",
         "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "format", (int)info->format,
         "vectors", "count", (json_int_t)info->n_rows, "dim", (json_int_t)info->dim, "type",
         type_name(info->type), "hash", hash, "metric", nlsh_metric_name(info->metric), "keys",
@@ -73,7 +83,7 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
         (json_int_t)info->bucket_min, "mean", (double)info->n_rows / (double)info->n_buckets, "max",
         (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
         "disagreement", json_number_or_null(info->disagreement), "promises", promises_json(index),
-        "settings", settings, "sections", sections_json(index));
+        "changes", changes_json(info), "settings", settings, "sections", sections_json(index));
 }
 
 /* ---- as text --------------------------------------------------------------------------------- */
@@ -156,6 +166,28 @@ static void print_promises(const struct nlsh_index *index, unsigned format)
            first.sampled ? "queries of a sample" : "held-out vectors", least);
 }
 
+/* What came since the file was made, and how well its promises and its router still serve. */
+static void print_changes(const struct nlsh_index_info *info)
+{
+    char a[32], b[32], c[32];
+    double all = info->n_rows > 0 ? (double)info->n_rows : 1;
+    if (info->log_bytes > 0 || info->n_deleted > 0)
+        printf("log           %s vectors put since the file was made, %s deleted or replaced; %s\n",
+               text_count(info->log_rows, a), text_count(info->n_deleted, b),
+               text_bytes(info->log_bytes, c));
+    if (info->log_left > 0)
+        printf("              %s at its end are no record: %s\n", text_bytes(info->log_left, a),
+               info->log_damaged ? "DAMAGED, and not read" : "of a put that was interrupted");
+    if (info->n_changed > 0)
+        printf("changes       %s vectors, %.1f %%, came or went since promises were measured\n",
+               text_count(info->n_changed, a), 100 * (double)info->n_changed / all);
+    if (info->needed_trained > 0 && info->needed_now != info->needed_trained)
+        printf(
+            "training      a query needs %.2f times the share of the vectors that it needed when "
+            "the\n              router was trained\n",
+            info->needed_now / info->needed_trained);
+}
+
 static int print_info(const char *path, const struct nlsh_index *index,
                       const struct nlsh_index_info *info, const json_t *settings)
 {
@@ -175,6 +207,7 @@ static int print_info(const char *path, const struct nlsh_index *index,
     }
     putchar('\n');
     print_promises(index, info->format);
+    print_changes(info);
     int code = print_settings(settings);
     if (code != 0) return code;
     print_sections(index, info);

@@ -94,6 +94,11 @@ static const struct flag *const compact_flags[] = {
                          .needed = true,
                          .argument = "INDEX",
                          .help = "index file; it is replaced, and its log emptied"},
+    &(const struct flag){.name = "auto",
+                         .kind = FLAG_SWITCH,
+                         .group = GROUP_RUN,
+                         .help = "do what is due: nothing, one file, or training; for a job that "
+                                 "runs each night"},
     &(const struct flag){.name = "retrain",
                          .kind = FLAG_SWITCH,
                          .group = GROUP_RUN,
@@ -124,6 +129,7 @@ const struct verb verb_compact = {
         "The new file takes the old one's place in one step, and searches go on meanwhile: stopped "
         "at any moment, one of the two is there, whole.",
     .examples = {{"after many changes", "nlsh compact -i my.nlsh"},
+                 {"each night", "nlsh compact -i my.nlsh --auto"},
                  {"when the data is of another kind now", "nlsh compact -i my.nlsh --retrain"}},
     .run = cmd_compact,
     .flags = compact_flags,

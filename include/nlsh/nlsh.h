@@ -262,8 +262,12 @@ struct nlsh_index_info {
     size_t log_rows;       /* vectors that the log holds beside the file, deleted ones too */
     uint64_t log_bytes;    /* of the log, as far as it is whole; 0: there is none */
     uint64_t
-        log_left; /* bytes behind that, which are no record: of a put that was never acknowledged, or */
-    int log_damaged; /* 1: of what was durable. Nothing behind log_bytes is read */
+        log_left; /* bytes behind that which are no record: what an interrupted call left, or damage */
+    int log_damaged;  /* 1: they were durable once. Nothing behind log_bytes is read */
+    size_t n_changed; /* rows that came or went since promises were measured */
+    /* Of the vectors, the share that lies in the buckets which a query for recall@10 of .95 needs: when the router was
+     * trained, and when promises were last measured. 0: not known. */
+    double needed_trained, needed_now;
 };
 
 /* NLSH_OK or NLSH_E_ARG. */

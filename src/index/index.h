@@ -34,8 +34,8 @@ enum nlsh__section_kind {
         15,                     /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
     NLSH__SECTION_MARGINS = 16, /* struct nlsh__margins_header and its tables */
     NLSH__SECTION_EFFORTS = 17, /* struct nlsh__efforts_header and its tables */
-    NLSH__SECTION_LOG = 18,     /* struct nlsh__log_taken; absent: no log but one of its own */
-    NLSH__SECTION_UNTAUGHT = 19 /* u32[] rows, ascending, that the router did not learn from */
+    NLSH__SECTION_LOG = 19,     /* struct nlsh__log_taken; absent: no log but one of its own */
+    NLSH__SECTION_METER = 20    /* struct nlsh__meter_header and its rows */
 };
 
 /* Little-endian, no padding. */
@@ -91,6 +91,17 @@ struct nlsh__margins_header {
     float
         leaf_slope; /* of a leaf's margin, by the logarithm of its bucket's probability per vector */
     uint8_t reserved[44];
+};
+
+/* How well the router still knows the rows. Behind it, from byte 64 on, u32 [n]: rows, ascending, that the router did not
+ * learn from; a sample of all rows, as good as queries. */
+struct nlsh__meter_header {
+    uint32_t n;
+    uint32_t changed; /* rows that came or went since promises were measured */
+    /* Of the rows, the share that lies in the buckets which a query for recall@10 of .95 needs: when the router was
+     * trained, and when that was last measured; 0: not known. */
+    double trained, now;
+    uint8_t reserved[40];
 };
 
 /* A log that was made for a file before this one, and still serves: what of it this file does not hold. */
@@ -177,9 +188,8 @@ struct nlsh_index {
     size_t bucket_min, bucket_max;
     struct nlsh__log_taken log; /* of the file; zeros: none */
     struct nlsh__log_read log_now;
-    /* A sample of the rows, ascending, that the router did not learn from: as good as queries. Of the file. */
-    const uint32_t *untaught;
-    size_t n_untaught;
+    struct nlsh__meter_header meter;
+    const uint32_t *untaught; /* [meter.n] */
 };
 
 /* The index that a file holds, without its log; closed when nobody owns it any more. */

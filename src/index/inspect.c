@@ -31,6 +31,9 @@ enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_ind
         .log_bytes = index->log_now.bytes,
         .log_left = index->log_now.left,
         .log_damaged = index->log_now.damaged,
+        .n_changed = index->meter.changed + index->n_deleted + index->log_now.rows,
+        .needed_trained = index->meter.trained,
+        .needed_now = index->meter.now,
     };
     nlsh__error_clear(error);
     for (size_t i = 0; i < index->n_segments; i++) info.has_keys |= index->segments[i].keys != NULL;

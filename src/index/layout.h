@@ -53,9 +53,10 @@ _Static_assert(sizeof(struct nlsh__efforts_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__effort_point) == 16, "no padding");
 _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__log_taken) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__meter_header) == 64, "no padding");
 
 /* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 20
+#define NLSH__N_KNOWN 21
 
 struct nlsh__known_section {
     const char *name;

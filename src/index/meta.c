@@ -111,25 +111,29 @@ static enum nlsh_status take_log(struct nlsh_index *index, const struct nlsh__se
                       index->path, (unsigned long long)index->log.position, NLSH__SECTION_ALIGN);
 }
 
-static enum nlsh_status take_untaught(struct nlsh_index *index,
-                                      const struct nlsh__sections *sections,
-                                      struct nlsh_error *error)
+static enum nlsh_status take_meter(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                   struct nlsh_error *error)
 {
     const void *bytes;
     size_t size;
     unsigned version;
-    enum nlsh_status status = nlsh__section_blob(index, sections, NLSH__SECTION_UNTAUGHT, 0, &bytes,
-                                                 &size, &version, error);
+    struct nlsh__meter_header *h = &index->meter;
+    enum nlsh_status status =
+        nlsh__section_blob(index, sections, NLSH__SECTION_METER, 0, &bytes, &size, &version, error);
     if (status != NLSH_OK || bytes == NULL) return status;
-    const uint32_t *rows = bytes;
-    size_t n = size / sizeof *rows;
-    for (size_t i = 0; i < n; i++)
+    if (size >= sizeof *h) memcpy(h, bytes, sizeof *h);
+    if (size < sizeof *h || (size - sizeof *h) / sizeof(uint32_t) != h->n ||
+        (size - sizeof *h) % sizeof(uint32_t) != 0 || !(h->trained >= 0 && h->trained <= 1) ||
+        !(h->now >= 0 && h->now <= 1))
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: section meter: its numbers are out of range", index->path);
+    const uint32_t *rows = (const uint32_t *)(const void *)((const char *)bytes + sizeof *h);
+    for (size_t i = 0; i < h->n; i++)
         if (rows[i] >= index->meta.n_rows || (i > 0 && rows[i] <= rows[i - 1]))
             return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: section untaught: number %zu is row %u, out of range or order",
+                              "%s: section meter: number %zu is row %u, out of range or order",
                               index->path, i, rows[i]);
     index->untaught = rows;
-    index->n_untaught = n;
     return NLSH_OK;
 }
 
@@ -159,7 +163,7 @@ enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__se
                           "%s: the settings are not a text ended by one NUL", index->path);
     index->settings = settings;
     NLSH_TRY(take_log(index, sections, error));
-    NLSH_TRY(take_untaught(index, sections, error));
+    NLSH_TRY(take_meter(index, sections, error));
 out:
     return status;
 }

@@ -32,12 +32,18 @@ enum {
     MOST_ASKING = 1000, /* rows that promises are measured with */
     LEAST_ASKING = 50,  /* with fewer, what was promised before stays */
     MOST_K = 1000,
-    BLOCK = 64, /* rows of a task */
+    BLOCK = 64,    /* rows of a task */
+    ENOUGH = 1000, /* rows to learn the first buckets from */
     MOST_SECTIONS = 24
 };
 
 /* Where fewer rows than this share came and went since promises were measured, they stay. */
 #define FEW_CHANGES 0.02
+/* What an index compacts by itself for; searches of a log that holds a tenth of the rows lose a sixth (docs/live.md). */
+#define MANY_CHANGES 0.1
+/* A query that needs so many times the share of the rows that it needed when the router was trained: it is trained
+ * again. */
+#define STALE 1.4
 
 /* ---- what the network sees of the rows ---------------------------------------------------------- */
 
@@ -119,13 +125,13 @@ struct compacted {
     struct nlsh__log_taken taken;
     uint32_t *offsets, *ids;
     uint8_t *vectors;
-    void *codes, *leaves, *efforts;
-    size_t codes_size, leaves_size, efforts_size;
+    void *codes, *leaves, *efforts, *meter;
+    size_t codes_size, leaves_size, efforts_size, meter_size;
 };
 
 static void compacted_free(struct compacted *c)
 {
-    void *all[] = {c->offsets, c->ids, c->vectors, c->codes, c->leaves, c->efforts};
+    void *all[] = {c->offsets, c->ids, c->vectors, c->codes, c->leaves, c->efforts, c->meter};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) nlsh__free(all[i]);
 }
 
@@ -241,7 +247,6 @@ static enum nlsh_status make_sections(const struct nlsh_writer *writer,
     add(c, NLSH__SECTION_VECTORS, c->vectors, n * row_bytes);
     add(c, NLSH__SECTION_CODES, c->codes, c->codes_size);
     add(c, NLSH__SECTION_LEAVES, c->leaves, c->leaves_size);
-    add(c, NLSH__SECTION_UNTAUGHT, g->untaught, g->n_untaught * sizeof *g->untaught);
     add(c, NLSH__SECTION_LOG, &c->taken, sizeof c->taken);
 out:
     return status;
@@ -332,7 +337,7 @@ static enum nlsh_status ask_index(void *user, const struct nlsh_index *index,
 
 static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                 const struct seen *seen, const struct nlsh__job *job,
-                                struct compacted *c, struct nlsh_error *error)
+                                struct compacted *c, double *needed, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct asking a = {.job = job};
@@ -341,6 +346,7 @@ static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh
     NLSH_TRY(nlsh__index_try(file->path, c->of, c->n, ask_index, &a, error));
     NLSH_TRY(nlsh__pack_efforts(&a.efforts, 0, &c->efforts, &c->efforts_size, error));
     add(c, NLSH__SECTION_EFFORTS, c->efforts, c->efforts_size);
+    *needed = a.calibration.candidates_95 / (double)g->rows.n_rows;
 out:
     asking_free(&a);
     return status;
@@ -348,40 +354,86 @@ out:
 
 /* ---- one file ---------------------------------------------------------------------------------------- */
 
-static enum nlsh_status compact(const struct nlsh_writer *writer, int retrain,
-                                const struct nlsh__job *job, struct nlsh_compact_report *report,
-                                struct nlsh_error *error)
+/* An index on its way to one file. */
+struct work {
+    const struct nlsh_writer *writer;
+    const struct nlsh_index *file, *state;
+    const struct nlsh__job *job;
+    struct nlsh__gathered rows;
+    struct seen seen;
+    struct compacted compacted;
+    struct nlsh__meter_header meter; /* of the new file */
+    int measured;
+};
+
+static void work_free(struct work *w)
+{
+    compacted_free(&w->compacted);
+    seen_free(&w->seen);
+    nlsh__gathered_free(&w->rows);
+}
+
+/* All that the new file says. */
+static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh_index *file = nlsh__writer_file(writer), *state = nlsh__writer_state(writer);
-    struct nlsh__gathered g;
-    struct seen seen = {.p = 0};
-    struct compacted c = {.n = 0};
-    NLSH_TRY(nlsh__gather_rows(state, (size_t)file->meta.n_rows, &g, error));
-    size_t gone = (size_t)state->meta.n_rows - g.rows.n_rows;
-    double changed = (double)(gone + state->log_now.rows) / (double)g.rows.n_rows;
-    report->n_rows = g.rows.n_rows;
-    report->n_dropped = gone;
-    report->measured = retrain;
-    if (retrain) {
-        status = nlsh__retrain(writer, &g, job, error);
-        goto out;
+    struct compacted *c = &w->compacted;
+    const struct nlsh__gathered *g = &w->rows;
+    NLSH_TRY(see_rows(w->file, &g->rows, w->job, &w->seen, error));
+    NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, c, error));
+    w->measured = (double)w->meter.changed > FEW_CHANGES * (double)g->rows.n_rows &&
+                  g->n_untaught >= LEAST_ASKING && w->file->efforts.n > 0;
+    if (w->measured) {
+        NLSH_TRY(measure(w->file, g, &w->seen, w->job, c, &w->meter.now, error));
+        w->meter.changed = 0;
+    } else {
+        NLSH_TRY(keep_section(w->file, NLSH__SECTION_EFFORTS, c, error));
     }
-    NLSH_TRY(see_rows(file, &g.rows, job, &seen, error));
-    NLSH_TRY(make_sections(writer, &g, &seen, job, &c, error));
-    report->disagreement = c.meta.disagreement;
-    report->measured = changed > FEW_CHANGES && g.n_untaught >= LEAST_ASKING && file->efforts.n > 0;
-    if (report->measured)
-        NLSH_TRY(measure(file, &g, &seen, job, &c, error));
-    else
-        NLSH_TRY(keep_section(file, NLSH__SECTION_EFFORTS, &c, error));
-    NLSH_TRY(nlsh__job_progress(job, "writing", 0, 0, error));
-    NLSH_TRY(nlsh__index_write(file->path, c.of, c.n, error));
-    (void)nlsh__job_progress(job, "writing", 1, 1, NULL);
+    NLSH_TRY(nlsh__pack_meter(&w->meter, g->untaught, &c->meter, &c->meter_size, error));
+    add(c, NLSH__SECTION_METER, c->meter, c->meter_size);
 out:
-    compacted_free(&c);
-    seen_free(&seen);
-    nlsh__gathered_free(&g);
+    return status;
+}
+
+/* Whether the router knows the rows so badly by now that it is worth training. */
+static int is_stale(const struct nlsh__meter_header *meter)
+{
+    return meter->trained > 0 && meter->now > STALE * meter->trained;
+}
+
+static enum nlsh_status write_compacted(struct work *w, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__job_progress(w->job, "writing", 0, 0, error));
+    NLSH_TRY(nlsh__index_write(w->file->path, w->compacted.of, w->compacted.n, error));
+    (void)nlsh__job_progress(w->job, "writing", 1, 1, NULL);
+out:
+    return status;
+}
+
+static enum nlsh_status compact(struct work *w, const struct nlsh_compact_options *how,
+                                struct nlsh_compact_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t alive = (size_t)w->state->meta.n_rows - w->state->n_deleted;
+    size_t gone = w->state->n_deleted, came = w->state->log_now.rows;
+    int retrain = how->retrain;
+    report->n_rows = alive;
+    if (how->automatic && w->file->meta.n_buckets == 1 && alive >= ENOUGH) retrain = 1;
+    if (how->automatic && !retrain && (double)(gone + came) < MANY_CHANGES * (double)alive)
+        return NLSH_OK;
+    NLSH_TRY(nlsh__gather_rows(w->state, (size_t)w->file->meta.n_rows, &w->rows, error));
+    report->n_dropped = gone;
+    w->meter = w->file->meter;
+    w->meter.n = (uint32_t)w->rows.n_untaught;
+    w->meter.changed += (uint32_t)(gone + came);
+    if (!retrain) NLSH_TRY(prepare(w, error));
+    if (how->automatic && w->measured) retrain |= is_stale(&w->meter);
+    NLSH_TRY(retrain ? nlsh__retrain(w->writer, &w->rows, w->job, error)
+                     : write_compacted(w, error));
+    report->done = retrain ? NLSH_COMPACT_RETRAINED : NLSH_COMPACT_MERGED;
+    report->measured = retrain || w->measured;
+out:
     return status;
 }
 
@@ -408,8 +460,13 @@ enum nlsh_status nlsh_compact(const char *path, const struct nlsh_compact_option
     }
     ours.log_rows = state->log_now.rows;
     ours.log_bytes = state->log_now.bytes;
-    NLSH_TRY(compact(writer, how.retrain, &job, &ours, error));
-    NLSH_TRY(nlsh__writer_new_log(writer, error));
+    struct work work = {
+        .writer = writer, .file = nlsh__writer_file(writer), .state = state, .job = &job};
+    status = compact(&work, &how, &ours, error);
+    work_free(&work);
+    if (status == NLSH_OK && ours.done != NLSH_COMPACT_NOTHING)
+        status = nlsh__writer_new_log(writer, error);
+    if (status != NLSH_OK) goto out;
     if (report != NULL) nlsh__answer_give(report, &ours, sizeof ours);
 out:
     (void)nlsh_writer_close(writer, NULL);

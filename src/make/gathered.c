@@ -61,7 +61,7 @@ static void sample_rows(const struct nlsh_index *index, size_t n_file, const uin
 {
     size_t n_taught = 0;
     for (size_t row = 0; row < n_file; row++) n_taught += number[row] != UINT32_MAX;
-    for (size_t i = 0; i < index->n_untaught; i++)
+    for (size_t i = 0; i < index->meter.n; i++)
         if (number[index->untaught[i]] != UINT32_MAX)
             g->untaught[g->n_untaught++] = number[index->untaught[i]];
     double rate = n_taught > 0 ? (double)g->n_untaught / (double)n_taught : 0;

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "index/index.h"
 
 enum nlsh_status nlsh__pack_efforts(const struct nlsh__measured_efforts *e, int sampled,
                                     void **bytes, size_t *size, struct nlsh_error *error)
@@ -63,5 +62,16 @@ enum nlsh_status nlsh__pack_margins(const struct nlsh__row_margins *of_rows,
     memcpy(*bytes, &header, sizeof header);
     char *at = put_margins((char *)*bytes + sizeof header, &rows);
     if (of_leaves != NULL) put_margins(at, &leaves);
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__pack_meter(const struct nlsh__meter_header *meter, const uint32_t *rows,
+                                  void **bytes, size_t *size, struct nlsh_error *error)
+{
+    *size = sizeof *meter + meter->n * sizeof *rows;
+    enum nlsh_status status = nlsh__calloc(bytes, *size, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*bytes, meter, sizeof *meter);
+    if (meter->n > 0) memcpy((char *)*bytes + sizeof *meter, rows, meter->n * sizeof *rows);
     return NLSH_OK;
 }

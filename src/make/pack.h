@@ -2,6 +2,7 @@
 #ifndef NLSH_MAKE_PACK_H
 #define NLSH_MAKE_PACK_H
 
+#include "index/index.h"
 #include "measure/efforts.h"
 #include "measure/margins.h"
 
@@ -19,5 +20,9 @@ enum nlsh_status nlsh__pack_efforts(const struct nlsh__measured_efforts *efforts
 enum nlsh_status nlsh__pack_margins(const struct nlsh__row_margins *rows,
                                     const struct nlsh__leaf_margins *leaves, void **bytes,
                                     size_t *size, struct nlsh_error *error);
+
+/* rows [meter->n], ascending. */
+enum nlsh_status nlsh__pack_meter(const struct nlsh__meter_header *meter, const uint32_t *rows,
+                                  void **bytes, size_t *size, struct nlsh_error *error);
 
 #endif

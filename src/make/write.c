@@ -1,6 +1,7 @@
 /* write.c - see write.h. docs/index-format.md describes every section. */
 #include "make/write.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,7 +81,8 @@ struct sections {
     char *settings;
     void *efforts, *margins;
     size_t efforts_size, margins_size;
-    uint32_t *untaught;
+    void *meter;
+    size_t meter_size;
 };
 
 static void add(struct sections *s, enum nlsh__section_kind kind, const void *data, size_t size)
@@ -94,7 +96,7 @@ static void sections_free(struct sections *s)
     nlsh__free(s->vectors);
     nlsh__free(s->efforts);
     nlsh__free(s->margins);
-    nlsh__free(s->untaught);
+    nlsh__free(s->meter);
     free(s->settings);
 }
 
@@ -104,17 +106,26 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The held-out rows, where the network did not learn from them; else NULL. */
-static enum nlsh_status list_untaught(const struct nlsh__held *held, size_t n_rows, uint32_t **out,
-                                      struct nlsh_error *error)
+/* The held-out rows, where the network did not learn from them, and what they say of it. */
+static enum nlsh_status add_meter(const struct nlsh__held *held,
+                                  const struct nlsh__calibration *calibration, struct sections *s,
+                                  struct nlsh_error *error)
 {
-    *out = NULL;
-    if (held->n_train + held->n_held > n_rows) return NLSH_OK;
-    enum nlsh_status status = nlsh__alloc(out, held->n_held, sizeof **out, error);
-    if (status != NLSH_OK) return status;
-    memcpy(*out, held->held_rows, held->n_held * sizeof **out);
-    qsort(*out, held->n_held, sizeof **out, ascending);
-    return NLSH_OK;
+    enum nlsh_status status;
+    uint32_t *rows = NULL;
+    struct nlsh__meter_header meter = {.n = 0};
+    if (held->n_train + held->n_held <= s->meta.n_rows) meter.n = (uint32_t)held->n_held;
+    meter.trained = meter.now = fmin(calibration->candidates_95 / (double)s->meta.n_rows, 1);
+    NLSH_TRY(nlsh__alloc(&rows, meter.n, sizeof *rows, error));
+    if (meter.n > 0) {
+        memcpy(rows, held->held_rows, meter.n * sizeof *rows);
+        qsort(rows, meter.n, sizeof *rows, ascending);
+    }
+    NLSH_TRY(nlsh__pack_meter(&meter, rows, &s->meter, &s->meter_size, error));
+    add(s, NLSH__SECTION_METER, s->meter, s->meter_size);
+out:
+    nlsh__free(rows);
+    return status;
 }
 
 /* All but the efforts. Freed in any case. */
@@ -159,9 +170,6 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
     add(s, NLSH__SECTION_VECTORS, s->vectors, n * nlsh__row_bytes(rows));
     add(s, NLSH__SECTION_CODES, e->codes, e->codes_size);
     add(s, NLSH__SECTION_LEAVES, e->leaves, e->leaves_size);
-    NLSH_TRY(list_untaught(g->held, n, &s->untaught, error));
-    if (s->untaught != NULL)
-        add(s, NLSH__SECTION_UNTAUGHT, s->untaught, g->held->n_held * sizeof *s->untaught);
 out:
     return status;
 }
@@ -246,6 +254,8 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
         NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
         NLSH_TRY(add_efforts(&l->calibration, &asking.shares, &s, error));
     } /* else every row was learned from: nothing is promised, and searches are exact */
+    NLSH_TRY(
+        add_meter(g->held, evidence != NULL ? &evidence->calibration : &l->calibration, &s, error));
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, s.of, s.n, error));
     out->scanned = s.encoded.scanned;
