@@ -1,9 +1,10 @@
-/* cmd_add.c - `nlsh add`, `delete` and `compact`: an index and its log, from the command line. */
+/* cmd_add.c - `nlsh create`, `add`, `delete` and `compact`: an index and its log, from the command line. */
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "inputs.h"
 #include "json.h"
@@ -13,6 +14,25 @@
 #include "signals.h"
 #include "talk.h"
 #include "verbs.h"
+
+/* ---- create ---------------------------------------------------------------------------------- */
+
+int cmd_create(const struct args *args)
+{
+    struct nlsh_error error = {0};
+    const char *path = args_text(args, "i"), *stores = args_text(args, "stores");
+    enum nlsh_type type = strcmp(stores, "u8") == 0   ? NLSH_U8
+                          : strcmp(stores, "i8") == 0 ? NLSH_I8
+                                                      : NLSH_F32;
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return talk_error(EXIT_CANNOT_WRITE, "name another file, or remove this one",
+                          "%s is there already", path);
+    if (nlsh_index_create(path, args_count(args, "dim"), type,
+                          metric_named(args_text(args, "metric")), &error) != NLSH_OK)
+        return talk_failed(&error);
+    return 0;
+}
 
 /* ---- add ------------------------------------------------------------------------------------- */
 

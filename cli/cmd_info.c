@@ -171,7 +171,7 @@ static void print_changes(const struct nlsh_index_info *info)
 {
     char a[32], b[32], c[32];
     double all = info->n_rows > 0 ? (double)info->n_rows : 1;
-    if (info->log_bytes > 0 || info->n_deleted > 0)
+    if (info->log_rows > 0 || info->n_deleted > 0 || info->log_left > 0)
         printf("log           %s vectors put since the file was made, %s deleted or replaced; %s\n",
                text_count(info->log_rows, a), text_count(info->n_deleted, b),
                text_bytes(info->log_bytes, c));
@@ -197,7 +197,7 @@ static int print_info(const char *path, const struct nlsh_index *index,
     printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
            text_count(info->n_rows, a), info->dim, type_name(info->type),
            nlsh_metric_name(info->metric), info->data_hash);
-    if (info->has_keys) puts("keys          given when the index was built");
+    if (info->has_keys) puts("keys          given with the vectors");
     printf("buckets       %s: min %s, mean %.1f, max %s vectors\n", text_count(info->n_buckets, a),
            text_count(info->bucket_min, b), (double)info->n_rows / (double)info->n_buckets,
            text_count(info->bucket_max, c));

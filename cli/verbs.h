@@ -12,6 +12,7 @@ int cmd_info(const struct args *args);
 int cmd_verify(const struct args *args);
 int cmd_evaluate(const struct args *args);
 int cmd_calibrate(const struct args *args);
+int cmd_create(const struct args *args);
 int cmd_add(const struct args *args);
 int cmd_delete(const struct args *args);
 int cmd_compact(const struct args *args);

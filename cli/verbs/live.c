@@ -8,6 +8,45 @@ static const struct flag flag_changed = {.name = "i",
                                          .argument = "INDEX",
                                          .help = "index file; what changes goes to INDEX-log"};
 
+static const struct flag *const create_flags[] = {
+    &(const struct flag){.name = "i",
+                         .kind = FLAG_OUT,
+                         .needed = true,
+                         .argument = "INDEX",
+                         .help = "index file to write"},
+    &(const struct flag){.name = "dim",
+                         .kind = FLAG_COUNT,
+                         .needed = true,
+                         .argument = "N",
+                         .min = 1,
+                         .max = 1048576,
+                         .help = "dimension of its vectors"},
+    &(const struct flag){.name = "stores",
+                         .kind = FLAG_CHOICE,
+                         .argument = "{u8,i8,f32}",
+                         .default_value = "f32",
+                         .help = "type of its vectors; with bytes only whole numbers can be put"},
+    &(const struct flag){.name = "metric",
+                         .kind = FLAG_CHOICE,
+                         .argument = "{l2,ip,cosine}",
+                         .default_value = "l2",
+                         .help = "what makes vectors near"},
+    &flag_quiet,
+    &flag_help,
+    NULL,
+};
+
+const struct verb verb_create = {
+    .name = "create",
+    .summary = "make an index that holds nothing yet",
+    .usage = "-i INDEX --dim N [flags]",
+    .description = "`nlsh add` puts vectors into it, and all of them are compared, exactly, until "
+                   "`nlsh compact --auto` finds enough of them, 1,000, to learn buckets from.",
+    .examples = {{"for sentence embeddings", "nlsh create -i my.nlsh --dim 512 --metric cosine"}},
+    .run = cmd_create,
+    .flags = create_flags,
+};
+
 static const struct flag *const add_flags[] = {
     &flag_changed,
     &(const struct flag){.name = "d",

@@ -475,6 +475,19 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
 
 /* ---- an index that changes ------------------------------------------------------------------- */
 
+/*
+ * nlsh_index_create() - an index file that holds no vectors, to be put into.
+ *
+ *  path    the file to write; it appears whole or not at all, and replaces what has that name
+ *  dim     of the vectors: up to 1,048,576, of bytes up to 26,000
+ *  type    that it stores: NLSH_U8, NLSH_I8 or NLSH_F32; with NLSH_IP and NLSH_COSINE NLSH_F32
+ * Searches compare everything, exactly, until nlsh_compact() learns buckets from what was put. Returns NLSH_OK,
+ * NLSH_E_ARG or NLSH_E_CANT_CREATE.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_index_create(const char *path, size_t dim, enum nlsh_type type, enum nlsh_metric metric,
+                  struct nlsh_error *error);
+
 /* When what was put survives a loss of power. It survives the end of the process in any case. */
 enum nlsh_sync {
     NLSH_SYNC_ALWAYS = 0,   /* when the call returns */

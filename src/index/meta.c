@@ -66,9 +66,9 @@ static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *me
     if (meta->dim < 1 || meta->dim > limit)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: dimension %u is not between 1 and %zu",
                           path, meta->dim, limit);
-    if (meta->n_rows < 1 || meta->n_rows >= UINT32_MAX)
-        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu rows: not between 1 and 2^32 - 2",
-                          path, (unsigned long long)meta->n_rows);
+    if (meta->n_rows >= UINT32_MAX)
+        return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: %llu rows: more than 2^32 - 2", path,
+                          (unsigned long long)meta->n_rows);
     if (meta->n_buckets < 1)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: there are no buckets", path);
     if (meta->n_segments < 1 || meta->n_segments > NLSH__MAX_SEGMENTS)

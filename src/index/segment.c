@@ -76,7 +76,9 @@ static enum nlsh_status take_sizes(struct nlsh_index *index, const struct nlsh__
             own.stored_hash = metric.stored_hash;
         }
     }
-    if (own.n_rows < 1 || own.n_rows > index->meta.n_rows - s->first_row)
+    /* an index without rows has a segment without rows */
+    if ((own.n_rows < 1 && index->meta.n_rows > 0) ||
+        own.n_rows > index->meta.n_rows - s->first_row)
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: segment %zu has %llu rows, all have %llu", index->path, i,
                           (unsigned long long)own.n_rows, (unsigned long long)index->meta.n_rows);

@@ -57,6 +57,7 @@ enum nlsh_status nlsh__retrain(const struct nlsh_writer *writer, const struct nl
     sprintf(built, "%s-retrained", file->path);
     nlsh_build_options_init(&options, sizeof options);
     NLSH_TRY(nlsh__settings_of(file->path, file->settings, &options, error));
+    options.metric = file->metric;
     if (rows->keyed) options.keys = rows->keys;
     if (is_signed) {
         nlsh__flip_sign(rows->memory, n_bytes, rows->memory);
