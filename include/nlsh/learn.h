@@ -341,8 +341,8 @@ struct nlsh_compact_options {
     int retrain; /* 1: buckets and router are learned anew, from what the index holds, by its settings */
     int drop_damaged; /* 1: of a damaged log what is before the damage counts, and the rest is lost */
     /* 1: does what is due. Nothing, where fewer than a tenth of the vectors came or went since the file was made; one
-     * file of file and log, where more did; and training, where a query then needs 1.4 times the share of the
-     * vectors that it needed when the router was trained, or where an index that began empty holds 1,000. */
+     * file of file and log, where more did; and training, where a query then needs 1.4 times the vectors that it
+     * needed when the router was trained, or where an index that began empty holds 1,000. */
     int automatic;
 };
 

@@ -265,8 +265,8 @@ struct nlsh_index_info {
         log_left; /* bytes behind that which are no record: what an interrupted call left, or damage */
     int log_damaged;  /* 1: they were durable once. Nothing behind log_bytes is read */
     size_t n_changed; /* rows that came or went since promises were measured */
-    /* Of the vectors, the share that lies in the buckets which a query for recall@10 of .95 needs: when the router was
-     * trained, and when promises were last measured. 0: not known. */
+    /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when promises
+     * were last measured. 0: not known. */
     double needed_trained, needed_now;
 };
 

@@ -98,10 +98,11 @@ struct nlsh__margins_header {
 struct nlsh__meter_header {
     uint32_t n;
     uint32_t changed; /* rows that came or went since promises were measured */
-    /* Of the rows, the share that lies in the buckets which a query for recall@10 of .95 needs: when the router was
-     * trained, and when that was last measured; 0: not known. */
+    /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when that was last
+     * measured; 0: not known. */
     double trained, now;
-    uint8_t reserved[40];
+    uint32_t n_trained; /* rows that there were when it was trained */
+    uint8_t reserved[36];
 };
 
 /* A log that was made for a file before this one, and still serves: what of it this file does not hold. */

@@ -123,8 +123,8 @@ static enum nlsh_status take_meter(struct nlsh_index *index, const struct nlsh__
     if (status != NLSH_OK || bytes == NULL) return status;
     if (size >= sizeof *h) memcpy(h, bytes, sizeof *h);
     if (size < sizeof *h || (size - sizeof *h) / sizeof(uint32_t) != h->n ||
-        (size - sizeof *h) % sizeof(uint32_t) != 0 || !(h->trained >= 0 && h->trained <= 1) ||
-        !(h->now >= 0 && h->now <= 1))
+        (size - sizeof *h) % sizeof(uint32_t) != 0 || !(h->trained >= 0 && h->trained < 1e10) ||
+        !(h->now >= 0 && h->now < 1e10))
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: section meter: its numbers are out of range", index->path);
     const uint32_t *rows = (const uint32_t *)(const void *)((const char *)bytes + sizeof *h);

@@ -41,8 +41,7 @@ enum {
 #define FEW_CHANGES 0.02
 /* What an index compacts by itself for; searches of a log that holds a tenth of the rows lose a sixth (docs/live.md). */
 #define MANY_CHANGES 0.1
-/* A query that needs so many times the share of the rows that it needed when the router was trained: it is trained
- * again. */
+/* Where a query needs so many times the vectors that it needed when the router was trained, it is trained again. */
 #define STALE 1.4
 
 /* ---- what the network sees of the rows ---------------------------------------------------------- */
@@ -346,7 +345,7 @@ static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh
     NLSH_TRY(nlsh__index_try(file->path, c->of, c->n, ask_index, &a, error));
     NLSH_TRY(nlsh__pack_efforts(&a.efforts, 0, &c->efforts, &c->efforts_size, error));
     add(c, NLSH__SECTION_EFFORTS, c->efforts, c->efforts_size);
-    *needed = a.calibration.candidates_95 / (double)g->rows.n_rows;
+    *needed = a.calibration.candidates_95;
 out:
     asking_free(&a);
     return status;

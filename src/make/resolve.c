@@ -135,3 +135,13 @@ out:
     nlsh__free(memory);
     return status;
 }
+
+void nlsh__unresolve(size_t n, struct nlsh_build_options *o)
+{
+    if (o->groups == auto_groups(o->n_buckets)) o->groups = NLSH_AUTO;
+    if (o->epochs == auto_epochs(n)) o->epochs = NLSH_AUTO;
+    if (o->n_buckets != auto_buckets(n)) return;
+    o->n_buckets = NLSH_AUTO;
+    o->code_bytes = NLSH_AUTO;
+    o->leaves = NLSH_AUTO;
+}

@@ -8,6 +8,10 @@
 enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *options,
                                struct nlsh_error *error);
 
+/* Settings that are what n rows of their own would have got are left to the build again: what was resolved for an index of
+ * n rows, for one of another size. Codes and leaves go with the number of buckets. */
+void nlsh__unresolve(size_t n, struct nlsh_build_options *options);
+
 /* What nlsh_build() refuses before it begins: vectors, settings, a library that is not here; nothing is
  * written. build.c */
 enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,

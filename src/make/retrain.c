@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/layout.h"
+#include "make/resolve.h"
 #include "make/settings.h"
 #include "vectors/values.h"
 
@@ -58,6 +59,7 @@ enum nlsh_status nlsh__retrain(const struct nlsh_writer *writer, const struct nl
     nlsh_build_options_init(&options, sizeof options);
     NLSH_TRY(nlsh__settings_of(file->path, file->settings, &options, error));
     options.metric = file->metric;
+    if (file->meter.n_trained > 0) nlsh__unresolve(file->meter.n_trained, &options);
     if (rows->keyed) options.keys = rows->keys;
     if (is_signed) {
         nlsh__flip_sign(rows->memory, n_bytes, rows->memory);

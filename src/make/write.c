@@ -1,7 +1,6 @@
 /* write.c - see write.h. docs/index-format.md describes every section. */
 #include "make/write.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +114,8 @@ static enum nlsh_status add_meter(const struct nlsh__held *held,
     uint32_t *rows = NULL;
     struct nlsh__meter_header meter = {.n = 0};
     if (held->n_train + held->n_held <= s->meta.n_rows) meter.n = (uint32_t)held->n_held;
-    meter.trained = meter.now = fmin(calibration->candidates_95 / (double)s->meta.n_rows, 1);
+    meter.trained = meter.now = calibration->candidates_95;
+    meter.n_trained = (uint32_t)s->meta.n_rows;
     NLSH_TRY(nlsh__alloc(&rows, meter.n, sizeof *rows, error));
     if (meter.n > 0) {
         memcpy(rows, held->held_rows, meter.n * sizeof *rows);
