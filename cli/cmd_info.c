@@ -183,9 +183,9 @@ static void print_changes(const struct nlsh_index_info *info)
                text_count(info->n_changed, a), 100 * (double)info->n_changed / all);
     if (info->needed_trained > 0 && info->needed_now != info->needed_trained)
         printf(
-            "training      a query needs %.2f times the share of the vectors that it needed when "
+            "training      a query for recall .95 needs the buckets of %.0f vectors; of %.0f when "
             "the\n              router was trained\n",
-            info->needed_now / info->needed_trained);
+            info->needed_now, info->needed_trained);
 }
 
 static int print_info(const char *path, const struct nlsh_index *index,
