@@ -69,7 +69,13 @@ static enum nlsh_status reserve(const struct nlsh_index *index, struct nlsh__all
 {
     enum nlsh_status status = NLSH_OK;
     size_t m = index->meta.n_buckets;
-    if (a->bits == NULL) NLSH_TRY(nlsh__alloc(&a->bits, words, sizeof *a->bits, error));
+    if (a->room < words) {
+        nlsh__free(a->bits);
+        a->bits = NULL;
+        a->room = 0;
+        NLSH_TRY(nlsh__alloc(&a->bits, words, sizeof *a->bits, error));
+        a->room = words;
+    }
     if (a->counts == NULL) NLSH_TRY(nlsh__alloc(&a->counts, m, sizeof *a->counts, error));
     if (a->sizes == NULL) NLSH_TRY(nlsh__alloc(&a->sizes, m, sizeof *a->sizes, error));
 out:

@@ -7,6 +7,7 @@
 /* In the order of places, so that a bucket's rows stand together. A row that was deleted is not allowed. */
 struct nlsh__allowed {
     uint64_t *bits;   /* of all segments, each from a word of its own on */
+    size_t room;      /* words of bits */
     uint32_t *counts; /* [m] rows of a bucket that are allowed, in all segments */
     uint32_t *sizes;  /* [m] rows of a bucket, in all segments */
     size_t n;         /* rows that are allowed */
@@ -16,8 +17,8 @@ struct nlsh__allowed {
 };
 
 /*
- * nlsh__allowed_count() - what a filter allows, into *out, whose memory serves call after call of one index.
- * It begins as zeros. NLSH_E_NOMEM. Cost: a look at the filter for each row of the index.
+ * nlsh__allowed_count() - what a filter allows, into *out, whose memory serves call after call of one index and of
+ * its states. It begins as zeros. NLSH_E_NOMEM. Cost: a look at the filter for each row of the index.
  */
 enum nlsh_status nlsh__allowed_count(const struct nlsh_index *index,
                                      const struct nlsh_filter *filter, struct nlsh__allowed *out,
