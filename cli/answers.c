@@ -22,9 +22,10 @@ int answers_create(size_t n, size_t k, struct answers *out)
         s->probes = calloc(n, sizeof *s->probes);
         s->candidates = calloc(n, sizeof *s->candidates);
         s->ranked = calloc(n, sizeof *s->ranked);
+        s->outside = calloc(n, sizeof *s->outside);
     }
     if (out->keys != NULL && out->distances != NULL && s->probes != NULL && s->candidates != NULL &&
-        s->ranked != NULL) {
+        s->ranked != NULL && s->outside != NULL) {
         return 0;
     }
     answers_free(out);
@@ -38,6 +39,7 @@ void answers_free(struct answers *answers)
     free(answers->stats.probes);
     free(answers->stats.candidates);
     free(answers->stats.ranked);
+    free(answers->stats.outside);
     *answers = (struct answers){0};
 }
 
@@ -68,6 +70,7 @@ struct nlsh_search_stats stats_from(const struct nlsh_search_stats *stats, size_
     from.probes += i;
     from.candidates += i;
     from.ranked += i;
+    from.outside += i;
     return from;
 }
 
@@ -75,15 +78,21 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
                    struct score *out)
 {
     size_t n_factor = 0, k = answers->k;
+    double squares = 0;
     *out = (struct score){.p95 = percentile_95(answers->stats.candidates, n)};
     for (size_t i = 0; i < n; i++) {
         const uint64_t *true_keys = truth->ids + i * truth->k;
-        const float *true_distances = truth->distances + i * truth->k;
+        const float *true_distances =
+            truth->distances != NULL ? truth->distances + i * truth->k : NULL;
         const uint64_t *keys = answers->keys + i * k;
         const float *distances = answers->distances + i * k;
         out->recall_1 += nlsh_recall(keys, distances, true_keys, true_distances, 1);
-        out->recall_n += nlsh_recall(keys, distances, true_keys, true_distances, k);
-        double factor = nlsh_approximation_factor(truth->metric, distances, true_distances, k);
+        double recall = nlsh_recall(keys, distances, true_keys, true_distances, k);
+        out->recall_n += recall;
+        squares += recall * recall;
+        double factor = true_distances != NULL
+                            ? nlsh_approximation_factor(truth->metric, distances, true_distances, k)
+                            : NAN;
         if (isfinite(factor)) {
             out->factor += factor;
             n_factor++;
@@ -93,9 +102,23 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
     }
     out->recall_1 /= (double)n;
     out->recall_n /= (double)n;
+    double variance = fmax(squares / (double)n - out->recall_n * out->recall_n, 0);
+    out->recall_error = n > 1 ? sqrt(variance / (double)(n - 1)) : NAN;
     out->factor = n_factor ? out->factor / (double)n_factor : NAN;
     out->candidates /= (double)n;
     out->probes /= (double)n;
+}
+
+void say_likeness(const struct nlsh_likeness *l, const struct nlsh_search_options *options)
+{
+    if (!l->unlike) return;
+    talk_say("these queries are unlike those that the index was calibrated for: the router expects "
+             "%.1f %% of their neighbours outside of the buckets of recall %g, and %.1f %% of "
+             "those. %s",
+             100 * l->outside, options->recall, 100 * l->expected,
+             options->cautious ? "More was scanned for it"
+                               : "Fewer may come back than were asked for: --cautious scans more, "
+                                 "nlsh calibrate measures anew");
 }
 
 /* ---- search ---------------------------------------------------------------------------------- */
@@ -177,8 +200,15 @@ int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queri
                  const struct nlsh_search_options *options, const char *stage,
                  struct answers *answers)
 {
+    struct nlsh_error error = {0};
     struct finder f = {.queries = queries, .options = options, .answers = answers};
-    return find(index, &f, stage, true);
+    int code = find(index, &f, stage, true);
+    if (code != 0) return code;
+    answers->likeness.struct_size = sizeof answers->likeness;
+    if (nlsh_likeness(index, options, answers->stats.outside, answers->n, &answers->likeness,
+                      &error) != NLSH_OK)
+        return talk_failed(&error);
+    return 0;
 }
 
 int answers_warm(const struct nlsh_index *index, const struct nlsh_matrix *queries,
@@ -206,41 +236,56 @@ static size_t read_list(const struct args *args, const char *name, double values
     return 0;
 }
 
-size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS])
+/* One value; false after saying that it is outside its meaning. */
+static bool read_point(const struct args *args, bool by_t, double v, bool one,
+                       struct nlsh_search_options *out)
+{
+    if (by_t ? v > 0 && (v < 1 || floor(v) == v) : v > 0 && v < 1) {
+        nlsh_search_options_init(out, sizeof *out);
+        out->cautious = args_given(args, "cautious");
+        if (by_t) out->probes = v;
+        if (!by_t) out->recall = v;
+        return true;
+    }
+    if (by_t) {
+        talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
+                   one ? "-T %s is neither a number of buckets nor a probability"
+                       : "-T %s: %g is neither a number of buckets nor a probability",
+                   args_text(args, "T"), v);
+    } else {
+        talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
+                   one ? "--recall %s: it must lie between 0 and 1"
+                       : "--recall %s: %g must lie between 0 and 1",
+                   args_text(args, "recall"), v);
+    }
+    return false;
+}
+
+static size_t read_values(const struct args *args, bool by_t,
+                          struct nlsh_search_options out[MAX_POINTS])
 {
     double values[MAX_POINTS];
+    size_t n = read_list(args, by_t ? "T" : "recall", values);
+    for (size_t i = 0; i < n; i++)
+        if (!read_point(args, by_t, values[i], n == 1, &out[i])) return 0;
+    return n;
+}
+
+size_t read_recalls(const struct args *args, struct nlsh_search_options out[MAX_POINTS])
+{
+    return read_values(args, false, out);
+}
+
+size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS])
+{
     bool by_t = args_given(args, "T");
-    const char *name = by_t ? "T" : "recall";
     if (by_t && args_given(args, "recall")) {
         talk_error(EXIT_USAGE, "leave one of them out",
                    "-T %s says how much to scan, --recall %s what it should come to: not both",
                    args_text(args, "T"), args_text(args, "recall"));
         return 0;
     }
-    size_t n = read_list(args, name, values);
-    for (size_t i = 0; i < n; i++) {
-        double v = values[i];
-        bool good = by_t ? v > 0 && (v < 1 || floor(v) == v) : v > 0 && v < 1;
-        if (good) {
-            nlsh_search_options_init(&out[i], sizeof out[i]);
-            if (by_t) out[i].probes = v;
-            if (!by_t) out[i].recall = v;
-            continue;
-        }
-        if (by_t) {
-            talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
-                       n > 1 ? "-T %s: %g is neither a number of buckets nor a probability"
-                             : "-T %s is neither a number of buckets nor a probability",
-                       args_text(args, "T"), v);
-        } else {
-            talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
-                       n > 1 ? "--recall %s: %g must lie between 0 and 1"
-                             : "--recall %s: it must lie between 0 and 1",
-                       args_text(args, "recall"), v);
-        }
-        return 0;
-    }
-    return n;
+    return read_values(args, by_t, out);
 }
 
 const char *point_text(const struct nlsh_search_options *options, char buffer[32])

@@ -11,7 +11,8 @@
 /* How good some answers are: means over the queries. */
 struct score {
     double recall_1, recall_n;
-    double factor; /* approximation factor; NaN where no query has one */
+    double recall_error; /* standard error of recall_n over the queries; NaN of one query */
+    double factor;       /* approximation factor; NaN where no query has one */
     double candidates, p95, probes;
 };
 
@@ -23,13 +24,15 @@ struct answers {
     struct nlsh_search_stats stats; /* arrays [n] */
     struct timing timing;
     struct score score;
+    struct nlsh_likeness likeness; /* of the queries */
 };
 
 /* Room for n queries; 0 or an exit code. */
 int answers_create(size_t n, size_t k, struct answers *out);
 void answers_free(struct answers *answers);
 
-/* Judges the first n answers; truth holds at least k neighbours a query, with distances. */
+/* Judges the first n answers; truth holds at least k neighbours a query. Without distances there is no factor, and
+ * a tie with the k-th counts as missed. */
 void score_answers(const struct answers *answers, size_t n, const struct nlsh_neighbors *truth,
                    struct score *out);
 /* The arrays' places from query i on. */
@@ -41,6 +44,9 @@ struct nlsh_search_stats stats_from(const struct nlsh_search_stats *stats, size_
 int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                  const struct nlsh_search_options *options, const char *stage,
                  struct answers *answers);
+
+/* Where queries are unlike those that the index was calibrated for, a sentence that says so. */
+void say_likeness(const struct nlsh_likeness *likeness, const struct nlsh_search_options *options);
 
 /* Searches for the first of the queries once, so that pages are in memory. Writes over answers' arrays. */
 int answers_warm(const struct nlsh_index *index, const struct nlsh_matrix *queries,
@@ -57,6 +63,8 @@ enum { MAX_POINTS = 64 };
  * that both were given.
  */
 size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_POINTS]);
+/* What --recall asks for, of a verb without -T. */
+size_t read_recalls(const struct args *args, struct nlsh_search_options out[MAX_POINTS]);
 /* "5", "0.05" or "recall 0.95". */
 const char *point_text(const struct nlsh_search_options *options, char buffer[32]);
 /* 5, 0.05 or "recall 0.95". */

@@ -31,6 +31,7 @@ struct row {
     const struct nlsh_search_options *asked;
     struct score score;
     struct timing timing;
+    struct nlsh_likeness likeness;
 };
 
 struct compare {
@@ -155,12 +156,27 @@ static int run_model(struct compare *c, const struct model *m, struct results *r
         if (c->of.metric == NLSH_IP) row->score.factor = NAN;
         c->answers.score = row->score;
         row->timing = c->answers.timing;
+        row->likeness = c->answers.likeness;
         code = truth_check(c->args, &c->answers, &c->truth);
         if (code == 0 && results != NULL)
             code = results_add(results, m->index, &c->points[i], &c->answers);
         c->n_rows++;
     }
     return code;
+}
+
+/* Said once of each model, of the first setting that shows it. */
+static void say_unlike(const struct compare *c)
+{
+    char name[256];
+    const struct model *last = NULL;
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct row *r = &c->rows[i];
+        if (r->model == last || !r->likeness.unlike) continue;
+        last = r->model;
+        talk_say("%s:", text_shown(r->model->name, name, sizeof name));
+        say_likeness(&r->likeness, r->asked);
+    }
 }
 
 static int run_all(struct compare *c)
@@ -182,6 +198,7 @@ static int run_all(struct compare *c)
         }
     }
     talk_stage_end();
+    if (code == 0) say_unlike(c);
     return code;
 }
 
@@ -296,14 +313,14 @@ static json_t *row_json(const struct row *r, const struct timing *exact, json_t 
     const struct model *m = r->model;
     const struct timing *t = &r->timing;
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:I}", "model",
-        json_name(m->name), "file", json_name(m->path), "settings", settings, "T",
+        "{s:o, s:o, s:o, s:o, s:f, s:f, s:o, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:I, s:b}",
+        "model", json_name(m->name), "file", json_name(m->path), "settings", settings, "T",
         point_json(r->asked), "recall_at_1", r->score.recall_1, "recall_at_n", r->score.recall_n,
         "af", json_number_or_null(r->score.factor), "candidates", r->score.candidates,
         "candidates_p95", r->score.p95, "qps", 1 / t->median, "qps_min", 1 / t->slowest, "qps_max",
         1 / t->fastest, "passes", (json_int_t)t->n_passes, "speedup", exact->median / t->median,
         "build_seconds", json_number_or_null(m->build_seconds), "index_bytes",
-        (json_int_t)m->info.size_bytes);
+        (json_int_t)m->info.size_bytes, "unlike", r->likeness.unlike);
 }
 
 static int print_as_json(const struct compare *c)

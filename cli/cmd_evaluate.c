@@ -1,8 +1,10 @@
-/* cmd_evaluate.c - `nlsh evaluate`: recall against candidates over all T, in one pass. */
+/* cmd_evaluate.c - `nlsh evaluate`: recall against candidates over all T, in one pass; and beside what is asked for
+ * what searches reach. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 
+#include "asked.h"
 #include "inputs.h"
 #include "json.h"
 #include "output.h"
@@ -15,21 +17,22 @@ static const char *rule_name(enum nlsh_rule rule)
     return rule == NLSH_RULE_TOP ? "top" : "threshold";
 }
 
-static int write_csv(const char *path, const struct nlsh_curve *curve)
+static int write_csv(const char *path, const struct nlsh_curve *curve, const struct asked *asked)
 {
     struct output output;
     int code = output_open(path, &output);
     if (code != 0) return code;
-    fputs("rule,value,recall,candidates,candidates_p95,oracle_recall\n", output.file);
+    fputs("rule,value,recall,candidates,candidates_p95,oracle_recall,error\n", output.file);
     struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
     for (size_t i = 0; nlsh_curve_point(curve, i, p); i++) {
-        fprintf(output.file, "%s,%.9g,%.6f,%.2f,%.2f,%.6f\n", rule_name(p->rule), p->value,
+        fprintf(output.file, "%s,%.9g,%.6f,%.2f,%.2f,%.6f,\n", rule_name(p->rule), p->value,
                 p->recall, p->candidates, p->candidates_p95, p->oracle_recall);
     }
+    asked_csv(asked, output.file);
     return output_commit(&output);
 }
 
-static json_t *curve_json(const struct nlsh_curve *curve)
+static json_t *curve_json(const struct nlsh_curve *curve, const struct asked *asked)
 {
     json_t *array = json_array();
     struct nlsh_curve_point point = {.struct_size = sizeof point}, *p = &point;
@@ -39,6 +42,7 @@ static json_t *curve_json(const struct nlsh_curve *curve)
                                    "candidates", p->candidates, "candidates_p95", p->candidates_p95,
                                    "oracle_recall", p->oracle_recall, "probes", p->probes));
     }
+    asked_json(asked, &array);
     return array;
 }
 
@@ -90,7 +94,8 @@ static int judge_probabilities(const struct args *args, const struct nlsh_index 
 }
 
 static int evaluate(const struct args *args, const struct nlsh_index *index,
-                    const struct nlsh_index_info *info, const struct loaded *queries)
+                    const struct nlsh_index_info *info, const struct loaded *queries,
+                    struct asked *asked)
 {
     struct nlsh_error error = {0};
     struct nlsh_neighbors truth;
@@ -110,11 +115,13 @@ static int evaluate(const struct args *args, const struct nlsh_index *index,
     }
     talk_stage_end();
     say_curve(curve, k);
-    code = judge_probabilities(args, index, queries, &truth, k, &run);
+    code = asked_find(index, &queries->matrix, &truth, k, run.n_threads, asked);
+    if (code == 0) asked_say(asked);
+    if (code == 0) code = judge_probabilities(args, index, queries, &truth, k, &run);
     bool json = args_given(args, "json");
     if (code == 0 && (!json || args_given(args, "csv")))
-        code = write_csv(args_text(args, "csv"), curve);
-    if (code == 0 && json) code = print_json(curve_json(curve));
+        code = write_csv(args_text(args, "csv"), curve, asked);
+    if (code == 0 && json) code = print_json(curve_json(curve, asked));
     nlsh_curve_free(curve);
     nlsh_neighbors_free(&truth);
     return code;
@@ -126,17 +133,19 @@ int cmd_evaluate(const struct args *args)
     struct nlsh_index *index;
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct loaded queries;
+    struct asked asked;
     const char *path = args_text(args, "i");
     const char *inputs[] = {path, args_text(args, "q"), args_text(args, "gt"),
                             args_text(args, "d")};
     int code = output_check(args_text(args, "csv"), "--csv", inputs, 4);
+    if (code == 0) code = asked_read(args, &asked);
     if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, 4);
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);
     code = load_queries(args_text(args, "q"), vectors_type(args), path, &info, &queries);
     if (code == 0) {
-        code = evaluate(args, index, &info, &queries);
+        code = evaluate(args, index, &info, &queries, &asked);
         loaded_free(&queries);
     }
     nlsh_index_close(index);

@@ -43,6 +43,7 @@ static void say_goodness(const struct search *s, const struct nlsh_search_option
     talk_say("recall@%zu %.4f   AF %.4f   %s candidates in %.1f buckets a query", s->answers.k,
              score->recall_n, score->factor,
              text_count((uint64_t)llround(score->candidates), count), score->probes);
+    say_likeness(&s->answers.likeness, options);
 }
 
 static void say_times(const struct search *s, const struct nlsh_search_options *options)

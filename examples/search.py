@@ -39,7 +39,7 @@ class Info(ctypes.Structure):
 class Options(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t), ("k", c_size_t), ("probes", c_double), ("recall", c_double), ("rerank", c_size_t),
-        ("n_threads", c_size_t), ("filter", c_void_p), ("counted", c_void_p),
+        ("n_threads", c_size_t), ("filter", c_void_p), ("counted", c_void_p), ("cautious", c_int),
     ]
 
 

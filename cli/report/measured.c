@@ -266,12 +266,14 @@ static int report_curve_csv(struct report *report, const struct csv *csv, struct
     static const char *const names[6] = {"rule",       "value",          "recall",
                                          "candidates", "candidates_p95", "oracle_recall"};
     int columns[6], code = 0;
-    struct curve curve = {.n_points = csv->n_rows};
+    struct curve curve = {.n_points = 0};
     for (size_t c = 0; c < 6; c++) columns[c] = csv_column(csv, names[c]);
     curve.points = calloc(csv->n_rows, sizeof *curve.points);
     if (curve.points == NULL) return no_memory();
     for (size_t i = 0; i < csv->n_rows && code == 0; i++) {
-        code = read_curve_point(csv, i, columns, &curve.points[i]);
+        /* what searches reached is no point of the curve */
+        if (strcmp(csv_at(csv, i, columns[0]), "asked") == 0) continue;
+        code = read_curve_point(csv, i, columns, &curve.points[curve.n_points++]);
     }
     if (code == 0) code = report_curve(report, csv->path, &curve, compared);
     free(curve.points);

@@ -26,6 +26,14 @@ static const struct flag *const evaluate_flags[] = {
     &flag_type,
     &flag_input_format,
     &flag_n,
+    &(const struct flag){.name = "recall",
+                         .kind = FLAG_LIST,
+                         .group = GROUP_SEARCH,
+                         .argument = "R,R,...",
+                         .default_value = "0.9,0.95,0.99",
+                         .max = 1,
+                         .help = "recalls to ask for, beside which stands what is reached"},
+    &flag_cautious,
     &flag_threads,
     &flag_memory,
     &flag_cache,
@@ -44,7 +52,11 @@ const struct verb verb_evaluate = {
     .description =
         "One pass over the queries gives recall and scanned vectors for every T, both as a number "
         "of buckets (rule top) and as a threshold, and beside each what the best order of the same "
-        "buckets would reach with as many of them (oracle_recall).\n"
+        "buckets would reach with as many of them (oracle_recall). Then searches ask for a recall "
+        "(rule "
+        "asked, --recall); beside it stands what these queries reach, with its standard error "
+        "(error): two of them on each side are what other queries of their kind reach, 19 times of "
+        "20.\n"
         "With --reliability FILE a second CSV says whether the probabilities are calibrated: for "
         "the pairs of query and bucket in each bin of probability (low,high,pairs) the mean "
         "probability (predicted) and the mean share of the true neighbours in the bucket "

@@ -89,6 +89,7 @@ static const struct flag *const search_flags[] = {
     &flag_n,
     &flag_t,
     &flag_recall,
+    &flag_cautious,
     &flag_radius,
     &flag_range,
     &flag_filter,
@@ -111,30 +112,34 @@ const struct verb verb_search = {
     .name = "search",
     .summary = "find the nearest neighbours of queries",
     .usage = "-i INDEX -q QUERIES [flags]",
-    .description = "Answers every query from the buckets that the network names, and says how good "
-                   "and how fast that was: recall, approximation factor, queries a second.\n"
-                   "The true neighbours come from --gt, or are found by an exact search of the "
-                   "vectors, which the index carries, and kept in the cache; -d is not needed. "
-                   "Approximate and true search are timed apart. Distances are not squared; of an "
-                   "index with --metric cosine they are 1 - cos, with ip the negated inner product "
-                   "(smaller is nearer throughout, and there is no AF).\n"
-                   "The text has for each query: METHOD NAME; Query, its row from 0; for each rank "
-                   "Nearest neighbor-i, the id (its row in the base, from 0), distanceApproximate, "
-                   "the distance to it, and distanceTrue, that to the true neighbour of this rank; "
-                   "with -range true R-near neighbors, the ids of all scanned vectors within R. At "
-                   "the end: Average AF, the mean of distanceApproximate / distanceTrue; Recall@N, "
-                   "the share of the N true neighbours that were found; QPS, queries a second; "
-                   "tApproximateAverage and tTrueAverage, seconds a query. Times are the median of "
-                   "several passes over the queries.\n"
-                   "With --filter or --filter-out recall, AF and the exact search are those of the "
-                   "vectors that are allowed, and N come back wherever so many are. Keys are what "
-                   "the answers have: row numbers, or those of `nlsh build --keys`.\n"
-                   "With a list (-T 1,5,0.05) the file has all this once for each value, behind a "
-                   "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
-                   "With --models_index every model of a tuning run answers the same queries. Each "
-                   "has a results file beside -o, results.NAME.txt for -o results.txt and the "
-                   "model NAME.nlsh, and models_compare.csv beside them has a row for each model "
-                   "and T. Without -o they go to the folder of the list.",
+    .description =
+        "Answers every query from the buckets that the network names, and says how good "
+        "and how fast that was: recall, approximation factor, queries a second.\n"
+        "The true neighbours come from --gt, or are found by an exact search of the "
+        "vectors, which the index carries, and kept in the cache; -d is not needed. "
+        "Approximate and true search are timed apart. Distances are not squared; of an "
+        "index with --metric cosine they are 1 - cos, with ip the negated inner product "
+        "(smaller is nearer throughout, and there is no AF).\n"
+        "The text has for each query: METHOD NAME; Query, its row from 0; for each rank "
+        "Nearest neighbor-i, the id (its row in the base, from 0), distanceApproximate, "
+        "the distance to it, and distanceTrue, that to the true neighbour of this rank; "
+        "with -range true R-near neighbors, the ids of all scanned vectors within R. At "
+        "the end: Average AF, the mean of distanceApproximate / distanceTrue; Recall@N, "
+        "the share of the N true neighbours that were found; QPS, queries a second; "
+        "tApproximateAverage and tTrueAverage, seconds a query. Times are the median of "
+        "several passes over the queries.\n"
+        "Queries unlike those that the index was calibrated for may reach less than "
+        "--recall asks for. A search notices that, and says so; with --cautious it scans "
+        "more where it is so. `nlsh calibrate` measures anew.\n"
+        "With --filter or --filter-out recall, AF and the exact search are those of the "
+        "vectors that are allowed, and N come back wherever so many are. Keys are what "
+        "the answers have: row numbers, or those of `nlsh build --keys`.\n"
+        "With a list (-T 1,5,0.05) the file has all this once for each value, behind a "
+        "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
+        "With --models_index every model of a tuning run answers the same queries. Each "
+        "has a results file beside -o, results.NAME.txt for -o results.txt and the "
+        "model NAME.nlsh, and models_compare.csv beside them has a row for each model "
+        "and T. Without -o they go to the folder of the list.",
     .examples = {{"ten neighbours each, at recall .95", "nlsh search -i my.nlsh -q query.fvecs"},
                  {"a command line of the predecessor (in Python and C++)",
                   "nlsh search -d sift/sift_base.fvecs -q sift/sift_query.fvecs -i my_index.bin -o "
@@ -172,6 +177,7 @@ static const struct flag *const compare_flags[] = {
     &flag_n,
     &flag_t,
     &flag_recall,
+    &flag_cautious,
     &flag_radius,
     &flag_range,
     &flag_format,

@@ -60,6 +60,11 @@ const struct flag flag_n = {.name = "N",
                             .max = 1e6,
                             .help = "neighbours wanted a query"};
 
+const struct flag flag_cautious = {
+    .name = "cautious",
+    .group = GROUP_SEARCH,
+    .help = "scan more for queries that are unlike those that the index was calibrated for"};
+
 const struct flag flag_threads = {.name = "threads",
                                   .kind = FLAG_COUNT,
                                   .group = GROUP_RUN,

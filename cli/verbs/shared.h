@@ -17,6 +17,7 @@ extern const struct flag flag_type;
 extern const struct flag flag_input_format; /* wherever flag_type is */
 extern const struct flag flag_config;
 extern const struct flag flag_n;
+extern const struct flag flag_cautious;
 extern const struct flag flag_threads; /* for what is not timed */
 extern const struct flag flag_memory;
 extern const struct flag flag_cache;

@@ -12,6 +12,7 @@
 #include "nlsh/nlsh.h"
 #include "promise/efforts.h"
 #include "promise/margins.h"
+#include "promise/outside.h"
 #include "promise/targets.h"
 
 /* Frozen: they stand in files. A reader skips sections that it does not know. */
@@ -34,6 +35,7 @@ enum nlsh__section_kind {
         15,                     /* u64[ceil(n_rows / 64)] bits by row; absent: none; of a segment */
     NLSH__SECTION_MARGINS = 16, /* struct nlsh__margins_header and its tables */
     NLSH__SECTION_EFFORTS = 17, /* struct nlsh__efforts_header and its tables */
+    NLSH__SECTION_OUTSIDE = 18, /* struct nlsh__outside_header and its points */
     NLSH__SECTION_LOG = 19,     /* struct nlsh__log_taken; absent: no log but one of its own */
     NLSH__SECTION_METER = 20    /* struct nlsh__meter_header and its rows */
 };
@@ -81,6 +83,13 @@ struct nlsh__efforts_header {
     uint32_t
         sampled; /* 0: on rows that were held out; 1: on queries that nlsh calibrate was given */
     uint8_t reserved[52];
+};
+
+/* What the router expected outside of the scanned buckets, of the queries that efforts were measured on. Behind it, from
+ * byte 64 on, n of struct nlsh__outside_point. */
+struct nlsh__outside_header {
+    uint32_t n;
+    uint8_t reserved[60];
 };
 
 /* How far scores may be off. Behind it, each padded to 64 bytes: of rows k u32 [n_row_ks], loss f32
@@ -179,6 +188,7 @@ struct nlsh_index {
     struct nlsh__efforts efforts;             /* n 0 in files of before: then targets serve */
     struct nlsh__effort_table *effort_tables;
     struct nlsh__efforts_header efforts_header;
+    struct nlsh__outside outside; /* n 0 where it was not measured */
     struct nlsh__margins row_margins, leaf_margins;
     float leaf_slope;
     struct nlsh__segment *segments;

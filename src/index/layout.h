@@ -50,6 +50,7 @@ _Static_assert(sizeof(struct nlsh__metric_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__segment_meta) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__targets_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__efforts_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__outside_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__effort_point) == 16, "no padding");
 _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__log_taken) == 64, "no padding");

@@ -1,6 +1,7 @@
 /*
  * promises.c - what was measured when the index was made, from the file: what a search does for which recall
- * (efforts; in older files which threshold reaches which, targets), and how far scores may be off (margins).
+ * (efforts; in older files which threshold reaches which, targets), what the router expected elsewhere (outside), and
+ * how far scores may be off (margins).
  * Tables of any length; format 2 had short ones in other places.
  */
 #include <string.h>
@@ -148,6 +149,27 @@ out:
     return status;
 }
 
+/* ---- outside --------------------------------------------------------------------------------- */
+
+static enum nlsh_status take_outside(struct nlsh_index *index, const void *bytes, size_t size,
+                                     struct nlsh_error *error)
+{
+    const uint32_t *words = bytes;
+    size_t header = sizeof(struct nlsh__outside_header);
+    if (size < header) return damaged(index, "outside", "it is truncated", error);
+    struct nlsh__outside *o = &index->outside;
+    *o = (struct nlsh__outside){words[0], (const void *)((const char *)bytes + header)};
+    if (o->n != (size - header) / sizeof *o->points || (size - header) % sizeof *o->points != 0)
+        return damaged(index, "outside", "its length does not agree with its header", error);
+    size_t wrong = nlsh__outside_wrong(o);
+    if (wrong == o->n) return NLSH_OK;
+    return nlsh__fail(
+        error, NLSH_E_DATA, remedy,
+        "%s: point %zu of section outside (threshold %g, share %g) is out of range or "
+        "order",
+        index->path, wrong, (double)o->points[wrong].threshold, (double)o->points[wrong].outside);
+}
+
 /* ---- margins --------------------------------------------------------------------------------- */
 
 /* Takes count words, padded to 64 bytes, from *at on; NULL where they do not fit. */
@@ -213,6 +235,9 @@ enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
     NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_EFFORTS, 0, &bytes, &size, &version,
                                 error));
     if (bytes != NULL) NLSH_TRY(take_efforts(index, bytes, size, error));
+    NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_OUTSIDE, 0, &bytes, &size, &version,
+                                error));
+    if (bytes != NULL) NLSH_TRY(take_outside(index, bytes, size, error));
     NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_MARGINS, 0, &bytes, &size, &version,
                                 error));
     if (bytes != NULL) NLSH_TRY(take_margins(index, bytes, size, error));

@@ -32,7 +32,7 @@ const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
     [NLSH__SECTION_TOMBSTONES] = {"tombstones", REQUIRED, 0, 1, 1},
     [NLSH__SECTION_MARGINS] = {"margins", 0, 0, 0, 1},
     [NLSH__SECTION_EFFORTS] = {"efforts", 0, 0, 0, 1},
-    [18] = {"unknown", 0, 0, 0, 1}, /* not used yet */
+    [NLSH__SECTION_OUTSIDE] = {"outside", 0, 0, 0, 1},
     [NLSH__SECTION_LOG] = {"log", 0, 0, 0, 1},
     [NLSH__SECTION_METER] = {"meter", 0, 0, 0, 1},
 };

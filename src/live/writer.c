@@ -18,7 +18,6 @@
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "base/output.h"
 #include "base/sized.h"
 #include "index/layout.h"
 #include "live/coder.h"
@@ -132,12 +131,14 @@ static enum nlsh_status cannot_open(const char *log_path, int e, struct nlsh_err
                             log_path);
 }
 
-/* The log, locked: the one that has the name when the lock is had. */
-static enum nlsh_status lock_log(const char *log_path, int *out, struct nlsh_error *error)
+enum nlsh_status nlsh__log_lock(const char *log_path, int create, int *out,
+                                struct nlsh_error *error)
 {
+    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | (create ? O_CREAT : 0);
     for (*out = -1;;) {
         struct stat ours, named;
-        int fd = open(log_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0666);
+        int fd = open(log_path, flags, 0666);
+        if (fd < 0 && errno == ENOENT && !create) return NLSH_OK;
         if (fd < 0) return cannot_open(log_path, errno, error);
         if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
             int e = errno;
@@ -285,7 +286,7 @@ enum nlsh_status nlsh__writer_open(const char *path, const struct nlsh_writer_op
     /* No log is made beside what is no index. */
     NLSH_TRY(nlsh__open_file(path, NLSH_MEMORY_MAP, &probe, error));
     NLSH_TRY(nlsh__log_path(path, &log_path, error));
-    NLSH_TRY(lock_log(log_path, &w->fd, error));
+    NLSH_TRY(nlsh__log_lock(log_path, 1, &w->fd, error));
     NLSH_TRY(load(w, path, log_path, error));
     NLSH_TRY(cut_end(w, drop_damaged, error));
     w->written = w->durable = w->live->at.position;
@@ -582,22 +583,5 @@ struct nlsh__log_taken nlsh__writer_taken(const struct nlsh_writer *w)
 
 enum nlsh_status nlsh__writer_new_log(struct nlsh_writer *w, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh_index *file = NULL;
-    struct nlsh__output *output = NULL;
-    struct nlsh__index_header of_file;
-    struct nlsh__log_header h;
-    struct nlsh__store store;
-    NLSH_TRY(nlsh__open_file(w->live->file->path, NLSH_MEMORY_MAP, &file, error));
-    nlsh__store_init(file, &store);
-    memcpy(&of_file, file->map.data, sizeof of_file);
-    nlsh__log_header_make(of_file.checksum, &store.form, &h);
-    NLSH_TRY(nlsh__output_open_file(w->live->log_path, &output, error));
-    NLSH_TRY(nlsh__output_write(output, &h, sizeof h, error));
-    status = nlsh__output_commit(output, error);
-    output = NULL;
-out:
-    nlsh__output_abort(output);
-    nlsh_index_close(file);
-    return status;
+    return nlsh__new_log(w->live->file->path, w->live->log_path, error);
 }

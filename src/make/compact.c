@@ -124,13 +124,14 @@ struct compacted {
     struct nlsh__log_taken taken;
     uint32_t *offsets, *ids;
     uint8_t *vectors;
-    void *codes, *leaves, *efforts, *meter;
-    size_t codes_size, leaves_size, efforts_size, meter_size;
+    void *codes, *leaves, *efforts, *outside, *meter;
+    size_t codes_size, leaves_size, efforts_size, outside_size, meter_size;
 };
 
 static void compacted_free(struct compacted *c)
 {
-    void *all[] = {c->offsets, c->ids, c->vectors, c->codes, c->leaves, c->efforts, c->meter};
+    void *all[] = {c->offsets, c->ids,     c->vectors, c->codes,
+                   c->leaves,  c->efforts, c->outside, c->meter};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) nlsh__free(all[i]);
 }
 
@@ -345,6 +346,8 @@ static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh
     NLSH_TRY(nlsh__index_try(file->path, c->of, c->n, ask_index, &a, error));
     NLSH_TRY(nlsh__pack_efforts(&a.efforts, 0, &c->efforts, &c->efforts_size, error));
     add(c, NLSH__SECTION_EFFORTS, c->efforts, c->efforts_size);
+    NLSH_TRY(nlsh__pack_outside(&a.efforts, &c->outside, &c->outside_size, error));
+    add(c, NLSH__SECTION_OUTSIDE, c->outside, c->outside_size);
     *needed = a.calibration.candidates_95;
 out:
     asking_free(&a);
@@ -387,6 +390,7 @@ static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
         w->meter.changed = 0;
     } else {
         NLSH_TRY(keep_section(w->file, NLSH__SECTION_EFFORTS, c, error));
+        NLSH_TRY(keep_section(w->file, NLSH__SECTION_OUTSIDE, c, error));
     }
     NLSH_TRY(nlsh__pack_meter(&w->meter, g->untaught, &c->meter, &c->meter_size, error));
     add(c, NLSH__SECTION_METER, c->meter, c->meter_size);

@@ -26,6 +26,18 @@ enum nlsh_status nlsh__pack_efforts(const struct nlsh__measured_efforts *e, int 
     return NLSH_OK;
 }
 
+enum nlsh_status nlsh__pack_outside(const struct nlsh__measured_efforts *e, void **bytes,
+                                    size_t *size, struct nlsh_error *error)
+{
+    const struct nlsh__outside_header header = {.n = NLSH__CALIBRATION_POINTS};
+    *size = sizeof header + sizeof e->outside;
+    enum nlsh_status status = nlsh__calloc(bytes, *size, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*bytes, &header, sizeof header);
+    memcpy((char *)*bytes + sizeof header, e->outside, sizeof e->outside);
+    return NLSH_OK;
+}
+
 static size_t margins_size(const struct nlsh__margins *m)
 {
     return nlsh__padded(4 * m->n_ks) + nlsh__padded(4 * m->n_losses) +

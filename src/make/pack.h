@@ -16,6 +16,10 @@ static inline size_t nlsh__padded(size_t bytes)
 enum nlsh_status nlsh__pack_efforts(const struct nlsh__measured_efforts *efforts, int sampled,
                                     void **bytes, size_t *size, struct nlsh_error *error);
 
+/* What the router expected outside, of the same queries. */
+enum nlsh_status nlsh__pack_outside(const struct nlsh__measured_efforts *efforts, void **bytes,
+                                    size_t *size, struct nlsh_error *error);
+
 /* leaves may be NULL. */
 enum nlsh_status nlsh__pack_margins(const struct nlsh__row_margins *rows,
                                     const struct nlsh__leaf_margins *leaves, void **bytes,

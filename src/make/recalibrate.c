@@ -7,6 +7,7 @@
 #include "base/output.h"
 #include "base/sized.h"
 #include "index/layout.h"
+#include "live/beside.h"
 #include "make/pack.h"
 #include "measure/sample.h"
 
@@ -79,27 +80,47 @@ out:
     return status;
 }
 
+/* Sections that are measured anew, or go with what is. */
+static int is_measured(uint16_t kind)
+{
+    return kind == NLSH__SECTION_TARGETS || kind == NLSH__SECTION_EFFORTS ||
+           kind == NLSH__SECTION_OUTSIDE;
+}
+
 /* The index with other efforts, whole or not at all. */
-static enum nlsh_status write_with(const struct nlsh_index *index, const void *efforts, size_t size,
-                                   const char *path, struct nlsh_error *error)
+static enum nlsh_status
+write_with(const struct nlsh_index *index, const struct nlsh__measured_efforts *measured,
+           const struct nlsh__log_taken *log, const char *path, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh__section_data efforts = {.kind = NLSH__SECTION_EFFORTS},
+                              outside = {.kind = NLSH__SECTION_OUTSIDE};
+    void *efforts_bytes = NULL, *outside_bytes = NULL;
     struct nlsh__index_table table;
     struct nlsh__section_data *sections = NULL;
     size_t n = 0;
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
     NLSH_TRY(nlsh__index_check_current(index->path, &table, error));
-    NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 1, sizeof *sections, error));
+    NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 3, sizeof *sections, error));
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
-        if (e->kind == NLSH__SECTION_TARGETS || e->kind == NLSH__SECTION_EFFORTS) continue;
+        if (is_measured(e->kind) || e->kind == NLSH__SECTION_LOG) continue;
         sections[n++] = (struct nlsh__section_data){(enum nlsh__section_kind)e->kind, e->segment,
                                                     index->map.data + e->offset, (size_t)e->size};
     }
-    sections[n++] = (struct nlsh__section_data){NLSH__SECTION_EFFORTS, 0, efforts, size};
+    NLSH_TRY(nlsh__pack_efforts(measured, 1, &efforts_bytes, &efforts.size, error));
+    NLSH_TRY(nlsh__pack_outside(measured, &outside_bytes, &outside.size, error));
+    efforts.data = efforts_bytes;
+    outside.data = outside_bytes;
+    sections[n++] = efforts;
+    sections[n++] = outside;
+    if (log != NULL)
+        sections[n++] = (struct nlsh__section_data){NLSH__SECTION_LOG, 0, log, sizeof *log};
     NLSH_TRY(nlsh__index_write(path, sections, n, error));
 out:
     nlsh__free(sections);
+    nlsh__free(efforts_bytes);
+    nlsh__free(outside_bytes);
     return status;
 }
 
@@ -111,25 +132,33 @@ static enum nlsh_status calibrate(const char *path, const struct nlsh_matrix *qu
     struct nlsh_index *index = NULL, *now = NULL;
     struct nlsh__measured_efforts efforts;
     struct nlsh__index_table table;
-    void *bytes = NULL;
-    size_t size;
+    struct nlsh__beside beside;
+    struct nlsh__log_taken log;
     struct truth truth = {.queries = queries, .n_threads = nlsh__pool_n_threads(job->pool)};
+    NLSH_TRY(nlsh__beside_begin(path, &beside, error));
     NLSH_TRY(nlsh_index_open(path, NULL, &index, error));
+    if (out_path != NULL && index->log_now.bytes > 0) {
+        status = nlsh__fail(error, NLSH_E_UNSUPPORTED,
+                            "compact the index first, or calibrate it in place",
+                            "%s: vectors of its log do not go to another file", path);
+        goto out;
+    }
+    log = nlsh__beside_goes_on(&beside, index);
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
     NLSH_TRY(nlsh__index_check_current(index->path, &table, error));
     NLSH_TRY(nlsh__measure_sample(index, queries, MOST_K, job, &efforts, error));
-    NLSH_TRY(nlsh__pack_efforts(&efforts, 1, &bytes, &size, error));
     NLSH_TRY(find_truth(index, &truth, error));
     NLSH_TRY(reached(index, &truth, &report->recall_before, &report->candidates_before, error));
-    NLSH_TRY(write_with(index, bytes, size, out_path != NULL ? out_path : path, error));
+    NLSH_TRY(write_with(index, &efforts, beside.log != 0 ? &log : NULL,
+                        out_path != NULL ? out_path : path, error));
     NLSH_TRY(nlsh_index_open(out_path != NULL ? out_path : path, NULL, &now, error));
     NLSH_TRY(reached(now, &truth, &report->recall, &report->candidates, error));
     report->n_queries = queries->n_rows;
 out:
+    nlsh__beside_end(&beside);
     nlsh_index_close(index);
     nlsh_index_close(now);
     truth_free(&truth);
-    nlsh__free(bytes);
     return status;
 }
 

@@ -8,13 +8,14 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "live/beside.h"
 #include "make/encoded.h"
 #include "make/pack.h"
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "vectors/values.h"
 
-enum { MOST_COMPARED = 20000, MOST_SECTIONS = 14 };
+enum { MOST_COMPARED = 20000, MOST_SECTIONS = 16 };
 
 /* The share of rows that the router would put in another bucket. */
 static enum nlsh_status disagreement(const struct nlsh__ground *g, const struct nlsh__learned *l,
@@ -78,10 +79,8 @@ struct sections {
     struct nlsh__encoded encoded;
     uint8_t *vectors;
     char *settings;
-    void *efforts, *margins;
-    size_t efforts_size, margins_size;
-    void *meter;
-    size_t meter_size;
+    void *efforts, *outside, *margins, *meter;
+    size_t efforts_size, outside_size, margins_size, meter_size;
 };
 
 static void add(struct sections *s, enum nlsh__section_kind kind, const void *data, size_t size)
@@ -94,6 +93,7 @@ static void sections_free(struct sections *s)
     nlsh__encoded_free(&s->encoded);
     nlsh__free(s->vectors);
     nlsh__free(s->efforts);
+    nlsh__free(s->outside);
     nlsh__free(s->margins);
     nlsh__free(s->meter);
     free(s->settings);
@@ -128,7 +128,7 @@ out:
     return status;
 }
 
-/* All but the efforts. Freed in any case. */
+/* All but the efforts and what goes with them. Freed in any case. */
 static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct nlsh__learned *l,
                                       const uint64_t *keys, struct sections *s,
                                       struct nlsh_error *error)
@@ -215,13 +215,17 @@ static enum nlsh_status add_efforts(const struct nlsh__calibration *calibration,
                                     const struct nlsh__shares *shares, struct sections *s,
                                     struct nlsh_error *error)
 {
+    enum nlsh_status status;
     struct nlsh__measured_efforts efforts;
     struct nlsh__margins none = {.n_ks = 0}, rows = none, leaves = none;
     if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
     if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
     nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
-    enum nlsh_status status = nlsh__pack_efforts(&efforts, 0, &s->efforts, &s->efforts_size, error);
-    if (status == NLSH_OK) add(s, NLSH__SECTION_EFFORTS, s->efforts, s->efforts_size);
+    NLSH_TRY(nlsh__pack_efforts(&efforts, 0, &s->efforts, &s->efforts_size, error));
+    NLSH_TRY(nlsh__pack_outside(&efforts, &s->outside, &s->outside_size, error));
+    add(s, NLSH__SECTION_EFFORTS, s->efforts, s->efforts_size);
+    add(s, NLSH__SECTION_OUTSIDE, s->outside, s->outside_size);
+out:
     return status;
 }
 
@@ -245,7 +249,14 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
 {
     enum nlsh_status status;
     struct sections s = {.n = 0};
+    struct nlsh__beside beside;
+    struct nlsh__log_taken taken;
     struct asking asking = {.ground = g, .learned = l};
+    NLSH_TRY(nlsh__beside_begin(path, &beside, error));
+    if (beside.log != 0) { /* of an index that is to be replaced: over with it */
+        taken = nlsh__beside_is_over(&beside);
+        add(&s, NLSH__SECTION_LOG, &taken, sizeof taken);
+    }
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(make_sections(g, l, keys, &s, error));
     if (evidence != NULL) {
@@ -258,10 +269,12 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
         add_meter(g->held, evidence != NULL ? &evidence->calibration : &l->calibration, &s, error));
     NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
     NLSH_TRY(nlsh__index_write(path, s.of, s.n, error));
+    NLSH_TRY(nlsh__beside_restart(&beside, path, error));
     out->scanned = s.encoded.scanned;
     /* The file stands: a stop asked for now comes too late. */
     (void)nlsh__job_progress(g->job, "writing", 1, 1, NULL);
 out:
+    nlsh__beside_end(&beside);
     sections_free(&s);
     return status;
 }

@@ -34,6 +34,7 @@ enum { POINTS = NLSH__CALIBRATION_POINTS, KS = NLSH__CALIBRATION_KS };
  * of what each query has found from there on. */
 struct counts {
     uint64_t scanned[POINTS];
+    double expected[POINTS]; /* sums of the probabilities of these buckets */
     uint64_t found[KS][POINTS];
     double squares[KS][POINTS];
 };
@@ -105,7 +106,9 @@ static void curve_task(void *ctx, size_t task, size_t worker)
         for (size_t b = 0; b < m; b++) {
             size_t point = b == best ? 0 : point_of((double)(p[b] * c->weights[b]));
             points[b] = (uint8_t)point;
-            if (point < POINTS) counts->scanned[point] += c->sizes[b];
+            if (point == POINTS) continue;
+            counts->scanned[point] += c->sizes[b];
+            counts->expected[point] += (double)p[b];
         }
         count_neighbours(c, i, points, counts);
     }
@@ -137,6 +140,7 @@ static void add_counts(struct counts *sum, const struct counts *more)
 {
     for (size_t point = 0; point < POINTS; point++) {
         sum->scanned[point] += more->scanned[point];
+        sum->expected[point] += more->expected[point];
         for (size_t i = 0; i < KS; i++) {
             sum->found[i][point] += more->found[i][point];
             sum->squares[i][point] += more->squares[i][point];
@@ -219,10 +223,23 @@ static void make_table(const struct nlsh__tally *tally, size_t n_rows, size_t i,
     out->n_points[out->n++] = n;
 }
 
+/* What probabilities leave over from each grid point on. */
+static void make_outside(const struct nlsh__tally *tally, struct nlsh__outside_point *out)
+{
+    double sum = 0;
+    for (size_t point = 0; point < POINTS; point++) {
+        sum += tally->counts.expected[point];
+        double left = 1 - sum / (double)tally->n_queries;
+        out[point] =
+            (struct nlsh__outside_point){(float)grid(point), (float)fmin(fmax(left, 0), 1)};
+    }
+}
+
 void nlsh__tally_end(const struct nlsh__tally *tally, size_t n_rows, struct nlsh__calibration *out)
 {
     *out = (struct nlsh__calibration){.n_queries = tally->n_queries};
     for (size_t i = 0; i < KS; i++) make_table(tally, n_rows, i, out);
+    make_outside(tally, out->outside);
 }
 
 /* ---- from one router to another -------------------------------------------------------------- */
@@ -301,6 +318,7 @@ void nlsh__tally_carry(const struct nlsh__tally *tally, const struct nlsh__tally
     shares_scanned(tally, from_shares);
     shares_scanned(to, to_shares);
     *out = (struct nlsh__calibration){.n_queries = c.n_queries, .candidates_95 = c.candidates_95};
+    make_outside(to, out->outside);
     for (size_t t = 0; t < c.n; t++) {
         size_t n = carry_table(from_shares, to_shares, own, t, &c);
         if (n == 0) continue;

@@ -3,6 +3,7 @@
 #define NLSH_MEASURE_CALIBRATE_H
 
 #include "base/job.h"
+#include "promise/outside.h"
 #include "promise/targets.h"
 #include "router/router.h"
 
@@ -20,6 +21,8 @@ struct nlsh__calibration {
     float surely[NLSH__CALIBRATION_KS][NLSH__CALIBRATION_POINTS];
     float
         all[NLSH__CALIBRATION_KS]; /* the first threshold with which nothing was missed; 0: none */
+    /* What the router expects outside of the buckets, by rising effort. */
+    struct nlsh__outside_point outside[NLSH__CALIBRATION_POINTS];
     size_t n_queries;
     double candidates_95; /* mean at recall@10 .95; of all rows where that is not reached */
 };

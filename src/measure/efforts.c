@@ -157,11 +157,12 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
         const struct nlsh__plan *plan = &m->plans[i][r];
         if (plan->k == 0) continue;
         struct found *out = &m->found[(query * KS + i) * RUNGS + r];
-        size_t n_buckets, routed = 0;
+        size_t routed = 0;
+        struct nlsh__routed by;
         struct nlsh__cost cost;
-        nlsh__search_by_plan(s, plan, &n_buckets, &cost);
+        nlsh__search_by_plan(s, plan, &by, &cost);
         w->stamp++;
-        for (size_t b = 0; b < n_buckets; b++) w->stamps[s->buckets[b]] = w->stamp;
+        for (size_t b = 0; b < by.n_buckets; b++) w->stamps[s->buckets[b]] = w->stamp;
         for (size_t j = 0; j < k; j++) routed += w->stamps[m->places[truth[j]].bucket] == w->stamp;
         size_t hits = count_hits(s, plan, limit, own);
         *out = (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
@@ -298,6 +299,7 @@ void nlsh__efforts_from(const struct nlsh__calibration *c, const struct nlsh__ma
                         struct nlsh__measured_efforts *out)
 {
     *out = (struct nlsh__measured_efforts){.n_queries = c->n_queries};
+    memcpy(out->outside, c->outside, sizeof out->outside);
     for (size_t t = 0; t < c->n; t++) {
         size_t n = 0;
         struct nlsh__effort_point *points = out->points[out->n];

@@ -51,7 +51,8 @@ struct nlsh__measured_efforts {
     size_t n;
     size_t k[NLSH__CALIBRATION_KS], n_points[NLSH__CALIBRATION_KS];
     struct nlsh__effort_point points[NLSH__CALIBRATION_KS][NLSH__RUNGS + 1];
-    size_t n_queries; /* that calibration was made of */
+    struct nlsh__outside_point outside[NLSH__CALIBRATION_POINTS]; /* calibration's */
+    size_t n_queries;                                             /* that calibration was made of */
 };
 
 /* Which effort surely reaches which recall: what buckets surely hold, times the share of it that is found. The

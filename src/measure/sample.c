@@ -26,7 +26,8 @@ struct sample {
 /* Query i, all of whose neighbours are found by comparing it with everything. */
 static void find_one(const struct sample *s, struct nlsh_searcher *searcher, size_t i)
 {
-    size_t dim = s->index->meta.dim, n_buckets;
+    size_t dim = s->index->meta.dim;
+    struct nlsh__routed routed;
     const struct nlsh__plan everything = {
         .rule = {.top = s->index->meta.n_buckets}, .k = s->k, .exactly = 1};
     struct nlsh__cost cost;
@@ -38,7 +39,7 @@ static void find_one(const struct sample *s, struct nlsh_searcher *searcher, siz
         memcpy(s->bytes + i * dim, query->bytes, dim);
     else
         memcpy(s->routed + i * dim, query->routed, dim * sizeof(float));
-    nlsh__search_by_plan(searcher, &everything, &n_buckets, &cost);
+    nlsh__search_by_plan(searcher, &everything, &routed, &cost);
     for (size_t j = 0; j < s->k; j++) s->truth.ids[i * s->k + j] = (uint32_t)searcher->best[j];
 }
 

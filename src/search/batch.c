@@ -18,6 +18,7 @@
 #include "router/router.h"
 #include "search/block.h"
 #include "search/filtered.h"
+#include "search/likeness.h"
 #include "search/search.h"
 
 enum {
@@ -180,13 +181,14 @@ static enum nlsh_status choose(const struct batch *b, size_t i,
     nlsh__answer_from(pool->index->router, pass, &answer);
     size_t n_groups = 0, most = UINT32_MAX / NLSH__GROUP;
     size_t n;
+    member->routed.outside = NAN;
     if (b->plan.allowed != NULL) {
         member->own = b->plan;
         n = nlsh__choose_allowed(pool->index, &answer, &member->own, s->buckets, s->probabilities,
                                  s->bucket_keys);
     } else {
-        n = nlsh__choose_buckets(&answer, &b->plan.rule, s->buckets, s->probabilities,
-                                 s->bucket_keys);
+        n = nlsh__choose_by_plan(&answer, &b->plan, s->buckets, s->probabilities, s->bucket_keys,
+                                 &member->routed.outside);
     }
     for (size_t j = 0; j < n; j++) n_groups += groups[s->buckets[j] + 1] - groups[s->buckets[j]];
     member->routed.n_buckets = n;
@@ -263,7 +265,7 @@ static void scan_task(void *ctx, size_t number, size_t worker)
         const struct nlsh__plan *plan = b->plan.allowed != NULL ? &members[i]->own : &b->plan;
         struct nlsh__cost cost =
             nlsh__block_finish(block, &s->scan, &s->query, members[i], i, plan, s->best);
-        nlsh__give_answer(s, b->plan.k, q, members[i]->routed.n_buckets, &cost, &b->out);
+        nlsh__give_answer(s, b->plan.k, q, &members[i]->routed, &cost, &b->out);
     }
 }
 

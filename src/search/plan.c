@@ -61,6 +61,8 @@ void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort
     plan->margin = effort->margin;
     plan->leaf_margin = effort->leaf_margin < NLSH__NO_MARGIN ? effort->leaf_margin : INFINITY;
     plan->exactly = effort->threshold == 0 && effort->margin >= NLSH__NO_MARGIN;
+    plan->expected =
+        index->outside.n > 0 ? nlsh__outside_at(&index->outside, effort->threshold) : NAN;
 }
 
 void nlsh__plan_recall(const struct nlsh_index *index, size_t k, double recall,
@@ -81,7 +83,7 @@ enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          struct nlsh__plan *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY};
+    *out = (struct nlsh__plan){.k = options->k, .leaf_margin = INFINITY, .expected = NAN};
     NLSH_TRY(check_filter(index, options, error));
     NLSH_TRY(nlsh__rule_from_options(index, options, &out->rule, error));
     if (options->rerank > 0)
@@ -90,6 +92,13 @@ enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
     if (options->probes == 0) {
         out->recall = options->recall;
         nlsh__plan_recall(index, options->k, options->recall, out);
+        out->cautious = options->cautious != 0;
+        if (out->cautious && !out->exactly && isnan(out->expected))
+            return nlsh__fail(error, NLSH_E_UNSUPPORTED,
+                              "build it again, or calibrate it with queries",
+                              "%s does not say what is usual for its queries, so no search of it "
+                              "can be cautious",
+                              index->path);
         return NLSH_OK;
     }
     out->exactly = out->rule.top >= index->meta.n_buckets;

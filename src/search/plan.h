@@ -13,10 +13,15 @@ struct nlsh__plan {
     float margin;      /* errors that a row's score may be off: search/round.h */
     float leaf_margin; /* the same of leaves; +infinity: none are left out */
     double recall;     /* that was asked for; 0: the caller said how many buckets */
+    /* What the router expected outside of these buckets, of the queries that this was measured with; NaN where
+     * nobody knows. */
+    float expected;
+    int cautious; /* 1: more buckets for a query of which it expects more there */
     const struct nlsh__allowed *allowed; /* of the call's filter, or NULL */
 };
 
-/* NLSH_E_ARG where probes, recall or a filter is outside its meaning. */
+/* NLSH_E_ARG where probes, recall or a filter is outside its meaning; NLSH_E_UNSUPPORTED where the search is to be
+ * cautious, and the index does not say what is usual. */
 enum nlsh_status nlsh__plan_from_options(const struct nlsh_index *index,
                                          const struct nlsh_search_options *options,
                                          struct nlsh__plan *out, struct nlsh_error *error);

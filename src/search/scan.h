@@ -28,6 +28,7 @@ struct nlsh__routed {
     const uint32_t *buckets; /* [n_buckets] a most probable one first */
     const float *probabilities;
     size_t n_buckets;
+    float outside; /* what the router expects elsewhere: likeness.h; NaN with a filter */
 };
 
 /* What a search cost. */

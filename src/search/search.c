@@ -11,6 +11,7 @@
 #include "base/sized.h"
 #include "kernels/topk.h"
 #include "search/filtered.h"
+#include "search/likeness.h"
 
 void nlsh_search_options_init(struct nlsh_search_options *options, size_t size)
 {
@@ -112,18 +113,21 @@ static struct nlsh__routed route(struct nlsh_searcher *s, struct nlsh__plan *pla
     if (plan->exactly && plan->allowed != NULL)
         return (struct nlsh__routed){
             NULL, s->buckets, s->probabilities,
-            nlsh__list_allowed(s->index, plan->allowed, s->buckets, s->probabilities)};
+            nlsh__list_allowed(s->index, plan->allowed, s->buckets, s->probabilities), NAN};
     const float *inputs = nlsh__ask_inputs(&s->asker, s->query.routed, bytes_of(&s->query));
     nlsh__ask_router(s->index->router, inputs, s->asker.scratch, &answer);
-    size_t n = plan->allowed != NULL ? nlsh__choose_allowed(s->index, &answer, plan, s->buckets,
-                                                            s->probabilities, s->bucket_keys)
-                                     : nlsh__choose_buckets(&answer, &plan->rule, s->buckets,
-                                                            s->probabilities, s->bucket_keys);
-    return (struct nlsh__routed){inputs, s->buckets, s->probabilities, n};
+    float outside = NAN;
+    size_t n = plan->allowed != NULL
+                   ? nlsh__choose_allowed(s->index, &answer, plan, s->buckets, s->probabilities,
+                                          s->bucket_keys)
+                   : nlsh__choose_by_plan(&answer, plan, s->buckets, s->probabilities,
+                                          s->bucket_keys, &outside);
+    return (struct nlsh__routed){inputs, s->buckets, s->probabilities, n, outside};
 }
 
-void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t n_buckets,
-                       const struct nlsh__cost *cost, const struct nlsh__answers *out)
+void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i,
+                       const struct nlsh__routed *routed, const struct nlsh__cost *cost,
+                       const struct nlsh__answers *out)
 {
     uint64_t *keys = out->keys + i * k;
     float *distances = out->distances != NULL ? out->distances + i * k : NULL;
@@ -134,9 +138,10 @@ void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t
             distances[j] =
                 missing ? INFINITY : nlsh__exact_distance(s->index, &s->query, s->best[j]);
     }
-    if (out->stats.probes != NULL) out->stats.probes[i] = (uint32_t)n_buckets;
+    if (out->stats.probes != NULL) out->stats.probes[i] = (uint32_t)routed->n_buckets;
     if (out->stats.candidates != NULL) out->stats.candidates[i] = (uint32_t)cost->candidates;
     if (out->stats.ranked != NULL) out->stats.ranked[i] = (uint32_t)cost->ranked;
+    if (out->stats.outside != NULL) out->stats.outside[i] = routed->outside;
 }
 
 /* ---- many ------------------------------------------------------------------------------------ */
@@ -186,13 +191,12 @@ nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_optio
     return NLSH_OK;
 }
 
-void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t *n_buckets,
-                          struct nlsh__cost *cost)
+void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan,
+                          struct nlsh__routed *routed, struct nlsh__cost *cost)
 {
     struct nlsh__plan own = *plan;
-    struct nlsh__routed routed = route(s, &own);
-    *n_buckets = routed.n_buckets;
-    *cost = nlsh__scan_query(&s->scan, s->index, &s->query, &own, &routed, s->best);
+    *routed = route(s, &own);
+    *cost = nlsh__scan_query(&s->scan, s->index, &s->query, &own, routed, s->best);
 }
 
 enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_matrix *queries,
@@ -202,10 +206,10 @@ enum nlsh_status nlsh__search_rows(struct nlsh_searcher *s, const struct nlsh_ma
     enum nlsh_status status = NLSH_OK;
     for (size_t i = first; i < end; i++) {
         struct nlsh__cost cost;
-        size_t n_buckets;
+        struct nlsh__routed routed;
         NLSH_TRY(nlsh__query_set(&s->query, s->index, queries, i, error));
-        nlsh__search_by_plan(s, plan, &n_buckets, &cost);
-        nlsh__give_answer(s, plan->k, i, n_buckets, &cost, out);
+        nlsh__search_by_plan(s, plan, &routed, &cost);
+        nlsh__give_answer(s, plan->k, i, &routed, &cost, out);
     }
 out:
     return status;

@@ -46,8 +46,8 @@ nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_optio
 enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error);
 
 /* The best of the query that is set, into s->best, ascending. */
-void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan, size_t *n_buckets,
-                          struct nlsh__cost *cost);
+void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan,
+                          struct nlsh__routed *routed, struct nlsh__cost *cost);
 
 /* Where a call's answers go; distances may be NULL, and so may each array of stats. */
 struct nlsh__answers {
@@ -57,8 +57,9 @@ struct nlsh__answers {
 };
 
 /* The searcher's best [k] as query i's answer, which cost so much. */
-void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i, size_t n_buckets,
-                       const struct nlsh__cost *cost, const struct nlsh__answers *out);
+void nlsh__give_answer(const struct nlsh_searcher *s, size_t k, size_t i,
+                       const struct nlsh__routed *routed, const struct nlsh__cost *cost,
+                       const struct nlsh__answers *out);
 
 /* nlsh_search() of queries first to end - 1, by a plan that the searcher was prepared for. Outputs begin with query
  * 0, and messages count from it: a batch cut into pieces reads as one. Errors are not cleared. */

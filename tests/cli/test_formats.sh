@@ -57,18 +57,27 @@ valid_json out
 
 run 0 evaluate -i small.nlsh -q query.fvecs --csv curve.csv
 ok 'curve.csv: head' test "$(head -1 curve.csv)" = \
-    'rule,value,recall,candidates,candidates_p95,oracle_recall'
-awk -F, 'NR > 1 {
+    'rule,value,recall,candidates,candidates_p95,oracle_recall,error'
+awk -F, 'NR > 1 && $1 != "asked" {
         if ($1 != "top" && $1 != "threshold") bad = 1
         if ($3 < 0 || $3 > 1 || $6 + 1e-6 < $3) bad = 2
         if ($1 == "top") { if (!first) first = $2; if ($3 < last) bad = 3; last = $3; full = $4 }
     }
     END { if (first != 1 || last != 1 || full > 600) bad = 4; exit bad }' curve.csv ||
     fail "curve.csv: $?"
+has err 'asked for recall@10 0.95: reached' 'standard error' 'queries'
+ok 'asked beside reached' awk -F, '$1 == "asked" { n++; asked = asked " " $2; if ($3 < $2 - .1 || $3 > 1 || $7 > .1) bad = 1
+        if ($6 != "" || $3 < 1 && $7 <= 0) bad = 2 }
+    END { exit bad || asked != " 0.9 0.95 0.99" }' curve.csv
+run 0 evaluate -i small.nlsh -q query.fvecs -N 600 --recall 0.5 --csv all.csv
+ok 'all neighbours, asked for some' grep -q '^asked,0.5,1.000000,600.00,600.00,,0.000000$' all.csv
+run 2 evaluate -i small.nlsh -q query.fvecs --recall 0.9,1
+run 2 evaluate -i small.nlsh -q query.fvecs --recall 0
 run 0 evaluate -i small.nlsh -q query.fvecs -d base.fvecs
 ok 'the same curve from the base' cmp out curve.csv
 run 0 evaluate -i small.nlsh -q query.fvecs --json
 valid_json out
+has out '"rule": "asked"' '"error": '
 run 2 evaluate -i small.nlsh -q query.fvecs -N 601
 
 run 0 graph -d base.fvecs -o g.graph --knn 6 --json

@@ -370,6 +370,7 @@ static inline uint64_t sample_use(const struct nlsh_index *index)
     for (size_t t = 0; t < index->efforts.n; t++)
         for (size_t i = 0; i < index->efforts.tables[t].n_points; i++)
             sum += index->efforts.tables[t].points[i].recall > 0.7f;
+    for (size_t i = 0; i < index->outside.n; i++) sum += index->outside.points[i].outside > 0.1f;
     sum += sample_use_margins(&index->row_margins) + sample_use_margins(&index->leaf_margins);
     return sum + sample_search(index);
 }

@@ -392,6 +392,40 @@ static void test_hostile_efforts(void **state)
     free(bytes);
 }
 
+static void test_hostile_outside(void **state)
+{
+    (void)state;
+    static struct {
+        struct nlsh__outside_header header;
+        struct nlsh__outside_point points[3];
+    } outside = {.header = {.n = 3}, .points = {{.5f, .7f}, {.1f, .2f}, {.01f, 0}}};
+    size_t size = 0;
+    sample_make(&sample, NLSH_U8);
+    sample.sections[sample.n_sections++] =
+        (struct nlsh__section_data){NLSH__SECTION_OUTSIDE, 0, &outside, sizeof outside};
+    uint8_t *bytes = sample_bytes(&size);
+    sample_seal(bytes, size);
+    expect(bytes, size, NLSH_OK, "");
+    const uint32_t numbers[] = {0, 2, 4, 0x20000000u, UINT32_MAX};
+    for (size_t j = 0; j < 5; j++) {
+        uint8_t *file = copy_of(bytes, size);
+        *(uint32_t *)section_of(file, NLSH__SECTION_OUTSIDE) = numbers[j];
+        sample_seal(file, size);
+        expect(file, size, NLSH_E_DATA, "section outside");
+        free(file);
+    }
+    const float wrong[] = {NAN, INFINITY, -INFINITY, 2, -1};
+    for (size_t i = 0; i < 6; i++)
+        for (size_t j = 0; j < 5; j++) {
+            uint8_t *file = copy_of(bytes, size);
+            ((float *)section_of(file, NLSH__SECTION_OUTSIDE))[16 + i] = wrong[j];
+            sample_seal(file, size);
+            expect(file, size, NLSH_E_DATA, "section outside");
+            free(file);
+        }
+    free(bytes);
+}
+
 /* Format 2 had room for four tables in a header of 64 bytes, and points behind it. */
 static void test_targets_of_format_2(void **state)
 {
@@ -756,6 +790,7 @@ int main(void)
         cmocka_unit_test(test_rows_of_no_group),    cmocka_unit_test(test_a_group_of_no_bucket),
         cmocka_unit_test(test_keys_of_one_segment), cmocka_unit_test(test_rows_of_a_segment),
         cmocka_unit_test(test_many_targets),        cmocka_unit_test(test_hostile_efforts),
+        cmocka_unit_test(test_hostile_outside),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));

@@ -55,7 +55,7 @@ static void compare_sections(const char *a, const char *b)
     for (; nlsh_index_section(one, i, &s); i++) {
         assert_true(nlsh_index_section(other, i, &t));
         assert_string_equal(s.name, t.name);
-        if (strcmp(s.name, "efforts") == 0) continue;
+        if (strcmp(s.name, "efforts") == 0 || strcmp(s.name, "outside") == 0) continue;
         assert_int_equal(s.size_bytes, t.size_bytes);
         assert_memory_equal(one->map.data + s.offset, other->map.data + t.offset, s.size_bytes);
         n++;
@@ -65,6 +65,10 @@ static void compare_sections(const char *a, const char *b)
     assert_int_equal(one->efforts_header.sampled, 0);
     assert_int_equal(other->efforts_header.sampled, 1);
     assert_int_equal(other->efforts_header.n_queries, SAMPLE);
+    assert_true(one->outside.n == other->outside.n && one->outside.n > 0);
+    for (float threshold = .3f; threshold > .01f; threshold *= .5f) /* of such more is usual */
+        assert_true(nlsh__outside_at(&other->outside, threshold) >
+                    nlsh__outside_at(&one->outside, threshold));
     struct nlsh_promise p = {.struct_size = sizeof p}, unset = {0};
     static const size_t ks[] = {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000};
     assert_int_equal(nlsh_index_promise(one, 0, &unset), 0);

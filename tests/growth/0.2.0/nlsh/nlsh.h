@@ -338,6 +338,11 @@ struct nlsh_search_options {
     const struct nlsh_filter *filter;
     /* In place of filter, one that was counted; borrowed, or NULL, the default. */
     const struct nlsh_counted_filter *counted;
+    /* 1: a search for a recall scans more buckets where a query is unlike those that the index was calibrated for,
+     * until the router expects few of its neighbours outside of them. 0, the default: it does not, and queries
+     * from elsewhere may reach less than was asked for. Without effect with probes, or through a filter.
+     * NLSH_E_UNSUPPORTED with older files, which do not say what is usual. docs/recall.md */
+    int cautious;
 };
 
 /* The defaults; size is sizeof *options. */
@@ -351,7 +356,38 @@ struct nlsh_search_stats {
         candidates; /* distinct vectors scanned, by their codes or exactly; of a filter's without codes those
                            * that are allowed */
     uint32_t *ranked; /* vectors whose exact distance was computed */
+    /* The share of the query's neighbours that the router expects outside of the buckets that the recall asks
+     * for, or that T names: what its probabilities leave over. NaN through a filter. */
+    float *outside;
 };
+
+/* Whether queries are like those that an index was calibrated for. */
+struct nlsh_likeness {
+    size_t struct_size;
+    size_t n_queries; /* that were looked at */
+    double
+        outside; /* the share of their neighbours that the router expects outside of the scanned buckets, mean */
+    double
+        expected; /* the same of the queries that the index was calibrated with; NaN where it is not known */
+    double error; /* standard error of outside; NaN of one query */
+    /* 1: so much more is outside that less may come back than was asked for. With options->cautious more is
+     * scanned; nlsh_calibrate() measures anew. */
+    int unlike;
+};
+
+/*
+ * nlsh_likeness() - what searches have noticed of their queries.
+ *
+ *  options    those of the searches, or NULL: the defaults
+ *  outside    [n_queries] as struct nlsh_search_stats has them, of any number of calls; NaN is left out
+ * Queries are told by what a search computes anyway, so by signs: docs/recall.md. expected is not known where
+ * probes was given, through a filter, and of older files; unlike is then 0. NLSH_OK or NLSH_E_ARG.
+ * Cost: O(n_queries).
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_likeness(const struct nlsh_index *index, const struct nlsh_search_options *options,
+              const float *outside, size_t n_queries, struct nlsh_likeness *out,
+              struct nlsh_error *error);
 
 /* Scratch for searching an index, for one thread at a time. */
 struct nlsh_searcher;
