@@ -30,6 +30,7 @@ class Index:
         filter: _Filter | None = None,
         threads: SupportsIndex | None = None,
         rerank: SupportsIndex | None = None,
+        cautious: bool = False,
     ) -> tuple[_Ids, _Floats]: ...
     # One pair for one query, a list of pairs for many.
     def search_range(

@@ -174,7 +174,7 @@ static int search_many(struct call *call, uint64_t *keys, float *distances)
 
 static const char search_doc[] =
     "search($self, queries, k=10, recall=0.95, *, probes=None, threshold=None, filter=None,\n"
-    "       threads=None, rerank=None)\n--\n\n"
+    "       threads=None, rerank=None, cautious=False)\n--\n\n"
     "The k nearest neighbours of each query, approximately.\n\n"
     "queries    array [n, dim], or [dim] for one query. float32, float64, float16, uint8 and int8\n"
     "           are read where they lie, if each row is without gaps; other arrays are converted.\n"
@@ -186,21 +186,22 @@ static const char search_doc[] =
     "filter     which vectors an answer may hold: a bool array by row number, a Filter (the same,\n"
     "           packed once), or a function of a key.\n"
     "threads    for many queries; None: all processors. One query takes one thread.\n"
-    "rerank     vectors whose exact distance is computed; None: as the build measured.\n\n"
+    "rerank     vectors whose exact distance is computed; None: as the build measured.\n"
+    "cautious   scan more for queries unlike those that the index was calibrated for.\n\n"
     "Returns (ids, distances): uint64 and float32, [n, k] or [k], nearest first. A missing place\n"
     "holds NO_KEY and infinity. Distances are Euclidean in the input's units (metric l2), negated\n"
     "inner products (ip), or 1 - cos, from 0 to 2 (cosine).";
 
 static PyObject *index_search(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"queries", "k",       "recall", "probes", "threshold",
-                            "filter",  "threads", "rerank", NULL};
+    static char *names[] = {"queries", "k",       "recall", "probes",   "threshold",
+                            "filter",  "threads", "rerank", "cautious", NULL};
     struct wishes wishes = {.k = 10, .recall = 0.95};
     struct call call;
     PyObject *queries;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|nd$OOOOO", names, &queries, &wishes.k,
-                                     &wishes.recall, &wishes.probes, &wishes.threshold,
-                                     &wishes.filter, &wishes.threads, &wishes.rerank) ||
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "O|nd$OOOOOp", names, &queries, &wishes.k, &wishes.recall, &wishes.probes,
+            &wishes.threshold, &wishes.filter, &wishes.threads, &wishes.rerank, &wishes.cautious) ||
         call_begin(self, queries, &wishes, &call) != 0)
         return NULL;
 
@@ -306,16 +307,17 @@ out:
 static const char search_range_doc[] =
     "search_range($self, queries, radius, k=10, recall=0.95, *, probes=None, threshold=None,\n"
     "             filter=None)\n--\n\n"
-    "Every vector within a radius in the buckets that are scanned.\n\n"
+    "The vectors within a radius; recall is the share of them that comes back.\n\n"
     "queries    array [dim]: one query; or [n, dim].\n"
     "radius     a distance of the metric: >= 0 with l2 and cosine; with ip, -p finds products of "
     "at\n"
     "           least p.\n"
-    "k          says for how many neighbours the recall was measured.\n"
+    "k          how many are thought of at first; as much is scanned as for k neighbours at "
+    "least.\n"
     "The other arguments are search()'s.\n\n"
     "Returns (ids, distances), uint64 and float32 of equal length, nearest first; for [n, dim] a "
     "list\n"
-    "of n such pairs. What lies in buckets that are not scanned is not found.";
+    "of n such pairs. With probes or threshold what lies in other buckets is not found.";
 
 static PyObject *index_search_range(PyObject *self, PyObject *args, PyObject *kwargs)
 {

@@ -148,6 +148,7 @@ static int amount_take(const struct wishes *wishes, struct nlsh_search_options *
 {
     size_t probes;
     options->recall = wishes->recall;
+    options->cautious = wishes->cautious;
     if (given(wishes->probes) && given(wishes->threshold)) {
         raise_argument("give one of the two", "both probes and threshold are given");
         return -1;

@@ -11,6 +11,7 @@ struct wishes {
     double recall;
     PyObject *probes, *threshold, *filter, *threads,
         *rerank; /* borrowed; NULL or None: not given */
+    int cautious;
 };
 
 /* A filter as the library takes it, and what keeps it alive and remembers an exception of a callback. */

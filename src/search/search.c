@@ -3,7 +3,6 @@
 #include "search/search.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -54,6 +53,9 @@ enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nls
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router), sizeof(float),
                          error));
     NLSH_TRY(nlsh__alloc(&s->bucket_keys, m, sizeof *s->bucket_keys, error));
+    NLSH_TRY(nlsh__alloc(&s->scanned, m, sizeof *s->scanned, error));
+    NLSH_TRY(nlsh__alloc(&s->is_scanned, m, 1, error));
+    NLSH_TRY(nlsh__alloc(&s->hits, m, sizeof *s->hits, error));
     NLSH_TRY(nlsh__scan_create(index, &s->scan, error));
     *out = s;
     return NLSH_OK;
@@ -72,6 +74,9 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     nlsh__free(s->buckets);
     nlsh__free(s->probabilities);
     nlsh__free(s->bucket_keys);
+    nlsh__free(s->scanned);
+    nlsh__free(s->is_scanned);
+    nlsh__free(s->hits);
     nlsh__free(s->best);
     nlsh__allowed_free(&s->allowed);
     nlsh__scan_free(&s->scan);
@@ -106,8 +111,7 @@ static const uint8_t *bytes_of(const struct nlsh__query *query)
     return query->as_bytes ? query->bytes : NULL;
 }
 
-/* The query that is set: its inputs, and what is to be scanned. With a filter the plan becomes the query's own. */
-static struct nlsh__routed route(struct nlsh_searcher *s, struct nlsh__plan *plan)
+struct nlsh__routed nlsh__route_query(struct nlsh_searcher *s, struct nlsh__plan *plan)
 {
     struct nlsh__answer answer;
     if (plan->exactly && plan->allowed != NULL)
@@ -184,18 +188,24 @@ nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_optio
         enum nlsh_status status = nlsh__allowed_count(index, options->filter, allowed, error);
         if (status != NLSH_OK) return status;
     }
-    plan->allowed = options->filter != NULL ? allowed : &options->counted->allowed;
-    if (!plan->exactly && !nlsh__rather_exactly(index, plan->allowed, plan->k)) return NLSH_OK;
+    nlsh__plan_allowed(index, options->filter != NULL ? allowed : &options->counted->allowed, plan);
+    return NLSH_OK;
+}
+
+void nlsh__plan_allowed(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                        struct nlsh__plan *plan)
+{
+    plan->allowed = allowed;
+    if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) return;
     plan->exactly = 1;
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
-    return NLSH_OK;
 }
 
 void nlsh__search_by_plan(struct nlsh_searcher *s, const struct nlsh__plan *plan,
                           struct nlsh__routed *routed, struct nlsh__cost *cost)
 {
     struct nlsh__plan own = *plan;
-    *routed = route(s, &own);
+    *routed = nlsh__route_query(s, &own);
     *cost = nlsh__scan_query(&s->scan, s->index, &s->query, &own, routed, s->best);
 }
 
@@ -246,80 +256,6 @@ enum nlsh_status nlsh_route(struct nlsh_searcher *s, const struct nlsh_matrix *q
         memcpy(probabilities + i * m, nlsh__ask_probabilities(&s->asker),
                m * sizeof *probabilities);
     }
-out:
-    return status;
-}
-
-/* ---- a radius -------------------------------------------------------------------------------- */
-
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The largest score within a radius: nlsh__exact_score()'s. */
-static double reach_of(enum nlsh_metric metric, double radius)
-{
-    return metric == NLSH_L2 ? radius * radius : radius;
-}
-
-/* Rows of the routed buckets within reach, into s->best, which has room for all; returns how many. */
-static size_t find_within(struct nlsh_searcher *s, const struct nlsh__routed *routed,
-                          const struct nlsh__allowed *allowed, double reach)
-{
-    const struct nlsh_index *index = s->index;
-    size_t found = 0;
-    for (size_t i = 0; i < index->n_segments; i++) {
-        const struct nlsh__segment *segment = &index->segments[i];
-        const uint32_t *offsets = segment->bucket_offsets;
-        const uint64_t *bits = nlsh__allowed_in(allowed, index, i);
-        for (size_t j = 0; j < routed->n_buckets; j++) {
-            uint32_t b = routed->buckets[j];
-            for (size_t place = offsets[b]; place < offsets[b + 1]; place++) {
-                const struct nlsh__ranking one = {index, segment,         &s->query,
-                                                  bits,  s->best + found, 1};
-                s->best[found] = UINT64_MAX;
-                nlsh__rank_range(&one, place, place + 1);
-                found += s->best[found] != UINT64_MAX &&
-                         nlsh__exact_score(index, &s->query, s->best[found]) <= reach;
-            }
-        }
-    }
-    return found;
-}
-
-enum nlsh_status nlsh_search_range(struct nlsh_searcher *s, const struct nlsh_matrix *query,
-                                   const struct nlsh_search_options *options, double radius,
-                                   uint64_t *keys, float *distances, size_t capacity,
-                                   size_t *n_found, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh__wanted wanted;
-    struct nlsh__plan plan;
-    const struct nlsh_index *index = s->index;
-    nlsh__error_clear(error);
-    *n_found = 0;
-    NLSH_TRY(nlsh__take_search(options, NULL, &wanted, error));
-    NLSH_TRY(nlsh__queries_check(index, query, error));
-    int within = index->metric == NLSH_IP ? !isnan(radius) : radius >= 0;
-    if (query->n_rows != 1 || !within) {
-        status = nlsh__fail(error, NLSH_E_ARG, "give one query and a radius >= 0",
-                            "%zu queries with radius %g", query->n_rows, radius);
-        goto out;
-    }
-    NLSH_TRY(nlsh__plan_from_options(index, &wanted.options, &plan, error));
-    NLSH_TRY(nlsh__reserve_best(s, (size_t)index->meta.n_rows, error));
-    NLSH_TRY(nlsh__plan_filter(index, &wanted.options, &s->allowed, &plan, error));
-    NLSH_TRY(nlsh__query_set(&s->query, index, query, 0, error));
-    struct nlsh__routed routed = route(s, &plan);
-    size_t found = find_within(s, &routed, plan.allowed, reach_of(index->metric, radius));
-    qsort(s->best, found, sizeof *s->best, ascending);
-    for (size_t i = 0; i < found && i < capacity; i++) {
-        keys[i] = nlsh__key_of_row(index, (uint32_t)s->best[i]);
-        if (distances != NULL) distances[i] = nlsh__exact_distance(index, &s->query, s->best[i]);
-    }
-    *n_found = found;
 out:
     return status;
 }

@@ -7,14 +7,22 @@
 #include "search/query.h"
 #include "search/scan.h"
 
+/* Rows in the buckets that a range search has scanned, up to one of them, and those within the radius. */
+struct nlsh__range_bucket {
+    uint32_t rows, found;
+};
+
 struct nlsh_searcher {
     const struct nlsh_index *index;
     struct nlsh__query query;
     struct nlsh__asker asker;
-    uint32_t *buckets;     /* [m] to scan, a most probable one first */
-    float *probabilities;  /* [m, padded] theirs */
-    uint64_t *bucket_keys; /* [m] */
-    uint64_t *best;        /* [n_best] */
+    uint32_t *buckets;                  /* [m] to scan, a most probable one first */
+    float *probabilities;               /* [m, padded] theirs */
+    uint64_t *bucket_keys;              /* [m] */
+    struct nlsh__range_bucket *scanned; /* [m] of a range: range.c */
+    uint32_t *hits;                     /* [m] the same of its sample */
+    uint8_t *is_scanned;                /* [m] the same by bucket */
+    uint64_t *best;                     /* [n_best] */
     size_t n_best;
     struct nlsh__allowed allowed; /* of a call's filter */
     struct nlsh__scan scan;
@@ -41,6 +49,13 @@ enum nlsh_status nlsh__search_prepare(struct nlsh_searcher *s, const struct nlsh
 enum nlsh_status
 nlsh__plan_filter(const struct nlsh_index *index, const struct nlsh_search_options *options,
                   struct nlsh__allowed *allowed, struct nlsh__plan *plan, struct nlsh_error *error);
+
+/* The same where it was counted. */
+void nlsh__plan_allowed(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
+                        struct nlsh__plan *plan);
+
+/* The query that is set: its inputs, and what is to be scanned. With a filter the plan becomes the query's own. */
+struct nlsh__routed nlsh__route_query(struct nlsh_searcher *s, struct nlsh__plan *plan);
 
 /* Room for the k best. NLSH_E_NOMEM. */
 enum nlsh_status nlsh__reserve_best(struct nlsh_searcher *s, size_t k, struct nlsh_error *error);

@@ -419,16 +419,18 @@ nlsh_search(struct nlsh_searcher *searcher, const struct nlsh_matrix *queries,
             struct nlsh_search_stats *stats, struct nlsh_error *error);
 
 /*
- * nlsh_search_range() - every vector within a radius in the buckets that are scanned.
+ * nlsh_search_range() - the vectors within a radius.
  *
  *  query            one row, as for nlsh_search()
- *  options          or NULL: the defaults. k says which thresholds a recall stands for (those measured for k
- *                   neighbours); rerank and n_threads are not used.
+ *  options          or NULL: the defaults. The recall is the share of what lies within the radius, however much
+ *                   that is; k is how many are thought of at first, and as much is scanned as for k neighbours at
+ *                   least. rerank and n_threads are not used.
  *  radius           a distance of the metric: L2 and COSINE >= 0, IP any number (-p: products of at least p)
  *  keys, distances  [capacity] out, ascending by (distance, row number); distances may be NULL
  *  n_found          out: may exceed capacity; then the nearest capacity are written
  * Statuses and threads as nlsh_search()'s; NLSH_E_ARG too for a radius outside its range or not one query.
- * What lies in buckets that are not scanned is not found. Cost: an exact distance of every candidate.
+ * With a recall more buckets are scanned as more is found: all of them where more than 1,000 are likely. With probes
+ * what lies in other buckets is not found. Cost: an exact distance of every candidate.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_search_range(struct nlsh_searcher *searcher, const struct nlsh_matrix *query,
