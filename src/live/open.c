@@ -96,6 +96,14 @@ enum nlsh_status nlsh__log_path(const char *path, char **out, struct nlsh_error 
     return status;
 }
 
+int nlsh__log_begun(int fd, uint64_t size)
+{
+    static const struct nlsh__log_header zeros;
+    struct nlsh__log_header h;
+    return size > sizeof h || (size == sizeof h && (pread(fd, &h, sizeof h, 0) != sizeof h ||
+                                                    memcmp(&h, &zeros, sizeof h) != 0));
+}
+
 /* *fd is -1 where there is no log: none, or one whose writer has not begun. */
 static enum nlsh_status open_log(const char *log_path, int *fd, struct nlsh_error *error)
 {
@@ -106,7 +114,7 @@ static enum nlsh_status open_log(const char *log_path, int *fd, struct nlsh_erro
         return nlsh__fail_errno(error, errno == EACCES ? NLSH_E_NO_INPUT : NLSH_E_IO, errno,
                                 "give this user the right to read it", "%s", log_path);
     int failed = fstat(*fd, &st);
-    if (failed == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size >= sizeof(struct nlsh__log_header))
+    if (failed == 0 && S_ISREG(st.st_mode) && nlsh__log_begun(*fd, (uint64_t)st.st_size))
         return NLSH_OK;
     int e = errno;
     close(*fd);

@@ -169,7 +169,7 @@ static int sync_directory(const char *of)
         if (n == 0) strcpy(name, "/");
     }
     int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return errno;
+    if (fd < 0) return errno != EACCES ? errno : 0; /* it may be written but not read */
     int e = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
     close(fd);
     return e;
@@ -202,28 +202,30 @@ static enum nlsh_status begin_log(int fd, const char *log_path, const struct nls
     if (!S_ISREG(st.st_mode))
         return nlsh__fail(error, NLSH_E_CANT_CREATE, "move it away", "%s: not a regular file",
                           log_path);
-    if ((size_t)st.st_size >= sizeof h) return NLSH_OK;
+    if (nlsh__log_begun(fd, (uint64_t)st.st_size)) return NLSH_OK;
     nlsh__store_init(file, &store);
     memcpy(&of_file, file->map.data, sizeof of_file);
     nlsh__log_header_make(of_file.checksum, &store.form, &h);
     int e = write_at(fd, &h, sizeof h, 0);
-    if (e == 0 && fsync(fd) != 0) e = errno;
-    if (e == 0) e = sync_directory(log_path);
     if (e == 0) return NLSH_OK;
     if (ftruncate(fd, 0) != 0) return cannot_open(log_path, errno, error);
     return cannot_open(log_path, e, error);
 }
 
-/* What an interrupted write left is cut off, so that the next record follows the last. */
-static enum nlsh_status cut_end(struct nlsh_writer *w, int drop_damaged, struct nlsh_error *error)
+/* What an interrupted write left is cut off, so that the next record follows the last. Then all that was read is made
+ * durable, the log's name too: a writer that was killed may have left it to the system. */
+static enum nlsh_status settle_log(struct nlsh_writer *w, int drop_damaged,
+                                   struct nlsh_error *error)
 {
     struct nlsh__live *live = w->live;
     if (live->damaged && !drop_damaged) return nlsh__log_damaged(live, error);
-    if (live->left == 0) return NLSH_OK;
-    if (ftruncate(w->fd, (off_t)live->at.position) != 0 || fsync(w->fd) != 0)
+    if (live->left > 0 && ftruncate(w->fd, (off_t)live->at.position) != 0)
         return cannot_open(live->log_path, errno, error);
+    int e = fsync(w->fd) != 0 ? errno : sync_directory(live->log_path);
+    if (e != 0) return cannot_open(live->log_path, e, error);
     live->left = 0;
     live->damaged = 0;
+    w->written = w->durable = live->at.position;
     return NLSH_OK;
 }
 
@@ -288,8 +290,7 @@ enum nlsh_status nlsh__writer_open(const char *path, const struct nlsh_writer_op
     NLSH_TRY(nlsh__log_path(path, &log_path, error));
     NLSH_TRY(nlsh__log_lock(log_path, 1, &w->fd, error));
     NLSH_TRY(load(w, path, log_path, error));
-    NLSH_TRY(cut_end(w, drop_damaged, error));
-    w->written = w->durable = w->live->at.position;
+    NLSH_TRY(settle_log(w, drop_damaged, error));
     NLSH_TRY(nlsh__row_maker_create(w->live->file, &w->maker, error));
     NLSH_TRY(nlsh__alloc(&w->sizes, w->live->file->meta.n_buckets, sizeof *w->sizes, error));
     NLSH_TRY(nlsh__live_publish(w->live, &w->state, error));
