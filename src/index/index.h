@@ -194,6 +194,8 @@ struct nlsh_index {
     struct nlsh__segment *segments;
     size_t n_segments;
     size_t n_deleted; /* rows with tombstones */
+    double
+        thinned; /* rows when promises were measured, over those that are left; 1 where more are */
     /* nlsh__bucket_weight() of each bucket [n_buckets], and each group's largest. */
     float *weights, *group_weights;
     size_t bucket_min, bucket_max;

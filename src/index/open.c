@@ -121,6 +121,7 @@ static enum nlsh_status take_all(struct nlsh_index *index, const struct nlsh__se
     enum nlsh_status status;
     index->format = sections->table.format;
     index->query_norm = 1;
+    index->thinned = 1;
     NLSH_TRY(nlsh__take_meta(index, sections, error));
     NLSH_TRY(nlsh__take_promises(index, sections, error));
     NLSH_TRY(take_router(index, sections, error));

@@ -446,6 +446,13 @@ static enum nlsh_status weigh(struct nlsh__live *live, struct nlsh_index *index,
     return NLSH_OK;
 }
 
+static double thinned(const struct nlsh_index *file, const struct nlsh_index *now)
+{
+    double then = (double)file->meta.n_rows - (double)file->n_deleted;
+    double left = (double)now->meta.n_rows - (double)now->n_deleted;
+    return left > 0 && then > left ? then / left : 1;
+}
+
 enum nlsh_status nlsh__live_publish(struct nlsh__live *live, struct nlsh_index **out,
                                     struct nlsh_error *error)
 {
@@ -467,6 +474,7 @@ enum nlsh_status nlsh__live_publish(struct nlsh__live *live, struct nlsh_index *
         (struct nlsh__log_read){live->store.rows.n, live->at.position, live->left, live->damaged};
     index->meta.n_rows += live->store.rows.n;
     index->n_deleted += live->n_dead;
+    index->thinned = thinned(live->file, index);
     NLSH_TRY(make_segments(live, index, error));
     NLSH_TRY(weigh(live, index, error));
     *out = index;

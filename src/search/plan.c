@@ -65,9 +65,16 @@ void nlsh__plan_effort(const struct nlsh_index *index, const struct nlsh__effort
         index->outside.n > 0 ? nlsh__outside_at(&index->outside, effort->threshold) : NAN;
 }
 
+/* Of rows that are left when others were deleted by chance, the k nearest are the nearest k x thinned of before. */
+static size_t k_of_before(const struct nlsh_index *index, size_t k)
+{
+    return index->thinned > 1 ? (size_t)ceil((double)k * index->thinned) : k;
+}
+
 void nlsh__plan_recall(const struct nlsh_index *index, size_t k, double recall,
                        struct nlsh__plan *plan)
 {
+    k = k_of_before(index, k);
     /* where nothing at all was measured, efforts say that everything is scanned */
     if (index->efforts.n == 0 && index->targets.n > 0) {
         spend(index, k, recall, plan);

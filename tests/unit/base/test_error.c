@@ -120,10 +120,11 @@ static void test_names(void **state)
         "NLSH_E_UNSUPPORTED",
         "NLSH_E_INTERRUPTED",
         "NLSH_E_INTERNAL",
+        "NLSH_E_BUSY",
     };
-    for (int i = 0; i < 11; i++)
+    for (int i = 0; i < 12; i++)
         assert_string_equal(nlsh_status_name((enum nlsh_status)i), names[i]);
-    assert_string_equal(nlsh_status_name((enum nlsh_status)11), "unknown status");
+    assert_string_equal(nlsh_status_name((enum nlsh_status)12), "unknown status");
     assert_string_equal(nlsh_status_name((enum nlsh_status) - 1), "unknown status");
 }
 

@@ -53,9 +53,10 @@ static void compare_sections(const char *a, const char *b)
     assert_int_equal(nlsh_index_open(a, NULL, &one, NULL), NLSH_OK);
     assert_int_equal(nlsh_index_open(b, NULL, &other, NULL), NLSH_OK);
     for (; nlsh_index_section(one, i, &s); i++) {
-        assert_true(nlsh_index_section(other, i, &t));
-        assert_string_equal(s.name, t.name);
+        size_t j = 0;
         if (strcmp(s.name, "efforts") == 0 || strcmp(s.name, "outside") == 0) continue;
+        do assert_true(nlsh_index_section(other, j++, &t));
+        while (strcmp(s.name, t.name) != 0);
         assert_int_equal(s.size_bytes, t.size_bytes);
         assert_memory_equal(one->map.data + s.offset, other->map.data + t.offset, s.size_bytes);
         n++;

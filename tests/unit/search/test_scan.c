@@ -80,7 +80,7 @@ static size_t ask(struct fixture *f, size_t q, unsigned mask)
         for (size_t p = s->bucket_offsets[b]; p < s->bucket_offsets[b + 1]; p++)
             allowed[s->rows[p]] = 1;
     }
-    f->routed = (struct nlsh__routed){inputs, f->buckets, f->probabilities, n};
+    f->routed = (struct nlsh__routed){inputs, f->buckets, f->probabilities, n, NAN};
     return n_rows;
 }
 
