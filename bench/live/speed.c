@@ -73,7 +73,10 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Queries one by one for so many seconds, each on the newest state; times [MOST_TIMES] in seconds, returns how
+/* All new rows were put. */
+static _Atomic int all_put;
+
+/* Queries one by one for so many seconds, or until all rows were put, each on the newest state; times [MOST_TIMES] in seconds, returns how
  * many. writer NULL: always of index. */
 static size_t ask(struct nlsh_writer *writer, const struct nlsh_index *index, double seconds,
                   double *times)
@@ -85,7 +88,8 @@ static size_t ask(struct nlsh_writer *writer, const struct nlsh_index *index, do
     size_t n = 0;
     if (writer != NULL) must(nlsh_writer_snapshot(writer, &state, &error), &error);
     must(nlsh_searcher_create(state != NULL ? state : index, &searcher, &error), &error);
-    for (double start = nlsh__now(), now = start; now - start < seconds && n < MOST_TIMES;) {
+    for (double start = nlsh__now(), now = start;
+         now - start < seconds && n < MOST_TIMES && !all_put;) {
         const struct nlsh_matrix one = rows_of(&queries, n % queries.n_rows, 1);
         if (writer != NULL) {
             struct nlsh_index *before = state;
@@ -126,44 +130,36 @@ static struct rates measure(struct nlsh_writer *writer, const struct nlsh_index 
 
 /* ---- a writer at work ------------------------------------------------------------------------ */
 
-static _Atomic int stop;
-static _Atomic size_t n_put;
+static struct nlsh_writer *open_writer_of;
 
-/* The same rows under the same keys, over and over. */
-static void *write_on(void *user)
+static void *write_all(void *user)
 {
-    struct nlsh_writer *writer = user;
-    struct nlsh_error error = {0};
-    uint64_t keys[BATCH];
-    uint64_t base = nlsh_writer_next_key(writer);
-    for (size_t i = 0; !stop; i += BATCH) {
-        const struct nlsh_matrix some = rows_of(&added, i % (added.n_rows / BATCH * BATCH), BATCH);
-        for (size_t j = 0; j < BATCH; j++) keys[j] = base + (i + j) % added.n_rows;
-        must(nlsh_writer_put(writer, keys, &some, &error), &error);
-        n_put += BATCH;
-    }
+    double *seconds = user;
+    struct nlsh_writer *writer = open_writer_of;
+    *seconds = put(writer, 0, added.n_rows, BATCH);
+    all_put = 1;
     return NULL;
 }
 
 static void under_writes(const char *index_path)
 {
     pthread_t thread;
+    double seconds;
     copy_file(index_path, copy);
     unlink(copy_log);
-    struct nlsh_writer *writer = open_writer(NLSH_SYNC_ALWAYS);
-    struct rates quiet = measure(writer, NULL, 2);
-    pthread_create(&thread, NULL, write_on, writer);
-    double start = nlsh__now();
-    struct rates busy = measure(writer, NULL, 4);
-    say("searches while a writer inserts: quiet", quiet.qps, "queries/s");
-    say("  the writer meanwhile", (double)n_put / (nlsh__now() - start), "vectors/s");
-    stop = 1;
+    struct nlsh_writer *writer = open_writer_of = open_writer(NLSH_SYNC_ALWAYS);
+    struct rates before = measure(writer, NULL, 2);
+    pthread_create(&thread, NULL, write_all, &seconds);
+    struct rates busy = measure(writer, NULL, 3600);
     pthread_join(thread, NULL);
+    all_put = 0;
     struct rates after = measure(writer, NULL, 2);
-    say("  meanwhile", busy.qps, "queries/s");
-    say("  of the same rows, quiet again", after.qps, "queries/s");
-    say("  share", busy.qps / after.qps, "");
-    say("  p99 quiet / meanwhile", busy.p99 / after.p99, "times");
+    say("searches of the quiet index, before", before.qps, "queries/s");
+    say("  while a writer inserts at full speed", busy.qps, "queries/s");
+    say("  of the quiet index, afterwards", after.qps, "queries/s");
+    say("  share of the mean of both", 2 * busy.qps / (before.qps + after.qps), "");
+    say("  p99 meanwhile over that afterwards", busy.p99 / after.p99, "");
+    say("  the writer meanwhile", (double)added.n_rows / seconds, "vectors/s");
     (void)nlsh_writer_close(writer, NULL);
 }
 

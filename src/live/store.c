@@ -206,7 +206,7 @@ enum nlsh_status nlsh__store_parts(struct nlsh__store *store, struct nlsh__part 
     size_t chunks = store->rows.n / NLSH__CHUNK, first = 0, n_parts = 0;
     for (size_t i = NLSH__LEVELS; i-- > 0 && status == NLSH_OK;) {
         struct nlsh__part *kept = &store->parts[i], made;
-        size_t shift = 2 * i, digit = i + 1 < NLSH__LEVELS ? chunks >> shift & 3 : chunks >> shift;
+        size_t shift = 3 * i, digit = i + 1 < NLSH__LEVELS ? chunks >> shift & 7 : chunks >> shift;
         size_t size = (digit << shift) * NLSH__CHUNK;
         if (kept->block != NULL && (kept->first != first || kept->n != size)) {
             nlsh__shared_drop(kept->block);
