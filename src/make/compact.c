@@ -282,15 +282,16 @@ static enum nlsh_status choose_asking(const struct nlsh_index *file, const struc
     enum nlsh_status status;
     size_t row_bytes = nlsh__index_row_bytes(file);
     int is_signed = file->meta.source_type == NLSH_I8;
-    a->n = g->n_untaught < MOST_ASKING ? g->n_untaught : MOST_ASKING;
-    a->as_rows = g->rows;
+    size_t n = g->n_untaught + g->n_gone;
+    a->n = n < MOST_ASKING ? n : MOST_ASKING;
+    a->as_rows = g->asked;
     if (seen->queries != NULL)
-        a->as_rows = (struct nlsh_matrix){seen->queries, g->rows.n_rows, g->rows.dim, NLSH_F32, 0};
+        a->as_rows = (struct nlsh_matrix){seen->queries, g->asked.n_rows, g->rows.dim, NLSH_F32, 0};
     NLSH_TRY(nlsh__alloc(&a->rows, a->n, sizeof *a->rows, error));
     NLSH_TRY(nlsh__alloc(&a->memory, a->n, row_bytes, error));
     for (size_t i = 0; i < a->n; i++) {
-        a->rows[i] = g->untaught[i * g->n_untaught / a->n];
-        memcpy((uint8_t *)a->memory + i * row_bytes, nlsh__row(&g->rows, a->rows[i]), row_bytes);
+        a->rows[i] = g->untaught[i * n / a->n];
+        memcpy((uint8_t *)a->memory + i * row_bytes, nlsh__row(&g->asked, a->rows[i]), row_bytes);
     }
     if (is_signed) nlsh__flip_sign(a->memory, a->n * row_bytes, a->memory);
     a->queries =
@@ -381,7 +382,7 @@ static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
     enum nlsh_status status;
     struct compacted *c = &w->compacted;
     const struct nlsh__gathered *g = &w->rows;
-    NLSH_TRY(see_rows(w->file, &g->rows, w->job, &w->seen, error));
+    NLSH_TRY(see_rows(w->file, &g->asked, w->job, &w->seen, error));
     NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, c, error));
     w->measured = (double)w->meter.changed > FEW_CHANGES * (double)g->rows.n_rows &&
                   g->n_untaught >= LEAST_ASKING && w->file->efforts.n > 0;

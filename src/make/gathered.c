@@ -56,20 +56,31 @@ static void copy_rows(const struct nlsh_index *index, const uint32_t *number,
     }
 }
 
+/* Rows of the sample that are deleted get the numbers behind the others; returns how many. */
+static size_t number_gone(const struct nlsh_index *index, size_t n, uint32_t *number)
+{
+    size_t gone = 0;
+    for (size_t i = 0; i < index->meter.n; i++)
+        if (number[index->untaught[i]] == UINT32_MAX)
+            number[index->untaught[i]] = (uint32_t)(n + gone++);
+    return gone;
+}
+
 static void sample_rows(const struct nlsh_index *index, size_t n_file, const uint32_t *number,
                         struct nlsh__gathered *g)
 {
-    size_t n_taught = 0;
-    for (size_t row = 0; row < n_file; row++) n_taught += number[row] != UINT32_MAX;
+    size_t n_taught = 0, n = g->rows.n_rows;
+    for (size_t row = 0; row < n_file; row++) n_taught += number[row] < n;
     for (size_t i = 0; i < index->meter.n; i++)
-        if (number[index->untaught[i]] != UINT32_MAX)
+        if (number[index->untaught[i]] < n)
             g->untaught[g->n_untaught++] = number[index->untaught[i]];
     double rate = n_taught > 0 ? (double)g->n_untaught / (double)n_taught : 0;
     if (g->n_untaught == 0) rate = LEAST_RATE;
     uint64_t most = (uint64_t)(rate * 4294967296.0);
-    for (size_t n = n_taught; n < g->rows.n_rows; n++)
-        if ((nlsh__hash_of(&g->keys[n], sizeof g->keys[n]) >> 32) < most)
-            g->untaught[g->n_untaught++] = (uint32_t)n;
+    for (size_t i = n_taught; i < n; i++)
+        if ((nlsh__hash_of(&g->keys[i], sizeof g->keys[i]) >> 32) < most)
+            g->untaught[g->n_untaught++] = (uint32_t)i;
+    for (size_t i = 0; i < g->n_gone; i++) g->untaught[g->n_untaught + i] = (uint32_t)(n + i);
 }
 
 enum nlsh_status nlsh__gather_rows(const struct nlsh_index *index, size_t n_file,
@@ -81,11 +92,14 @@ enum nlsh_status nlsh__gather_rows(const struct nlsh_index *index, size_t n_file
     *out = (struct nlsh__gathered){.keyed = 0};
     NLSH_TRY(nlsh__alloc(&number, (size_t)index->meta.n_rows, sizeof *number, error));
     size_t n = number_rows(index, number);
-    NLSH_TRY(nlsh__alloc(&out->keys, n, sizeof *out->keys, error));
-    NLSH_TRY(nlsh__alloc(&out->bucket_of, n, sizeof *out->bucket_of, error));
-    NLSH_TRY(nlsh__alloc(&out->untaught, n, sizeof *out->untaught, error));
-    NLSH_TRY(nlsh__alloc_large(&out->memory, n, nlsh__index_row_bytes(index), error));
+    out->n_gone = number_gone(index, n, number);
+    size_t all = n + out->n_gone;
+    NLSH_TRY(nlsh__alloc(&out->keys, all, sizeof *out->keys, error));
+    NLSH_TRY(nlsh__alloc(&out->bucket_of, all, sizeof *out->bucket_of, error));
+    NLSH_TRY(nlsh__alloc(&out->untaught, all, sizeof *out->untaught, error));
+    NLSH_TRY(nlsh__alloc_large(&out->memory, all, nlsh__index_row_bytes(index), error));
     out->rows = (struct nlsh_matrix){out->memory, n, index->meta.dim, type, 0};
+    out->asked = (struct nlsh_matrix){out->memory, all, index->meta.dim, type, 0};
     copy_rows(index, number, out);
     for (size_t i = 0; i < n; i++) out->keyed |= out->keys[i] != i;
     sample_rows(index, n_file, number, out);
