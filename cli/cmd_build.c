@@ -165,12 +165,18 @@ static int build_from(const struct args *args, const struct loaded *base,
                       struct nlsh_build_options *options)
 {
     uint64_t *keys = NULL;
+    struct loaded queries = {0};
     int code = args_given(args, "dry-run") ? 0 : check_target(args, &base->matrix);
     if (code == 0 && args_given(args, "keys")) {
         code = keys_read(args_text(args, "keys"), base->matrix.n_rows, &keys);
     }
     options->keys = keys;
+    if (code == 0 && args_given(args, "train_queries")) {
+        code = load_vectors(args_text(args, "train_queries"), vectors_type(args), &queries);
+        options->train_queries = &queries.matrix;
+    }
     if (code == 0) code = build_loaded(args, base, options);
+    loaded_free(&queries);
     free(keys);
     return code;
 }
@@ -181,11 +187,14 @@ int cmd_build(const struct args *args)
     struct loaded base;
     int code;
     const char *inputs[] = {args_text(args, "d"), args_text(args, "config"),
-                            args_text(args, "keys")};
+                            args_text(args, "keys"), args_text(args, "train_queries")};
     if (strcmp(args_text(args, "mode"), "tune") == 0) {
-        return args_given(args, "keys") ? talk_error(EXIT_USAGE, "leave it out",
-                                                     "--keys is for a build, and this is tuning")
-                                        : cmd_tune(args);
+        const char *wrong = args_given(args, "keys")            ? "keys"
+                            : args_given(args, "train_queries") ? "train_queries"
+                                                                : NULL;
+        if (wrong == NULL) return cmd_tune(args);
+        return talk_error(EXIT_USAGE, "leave it out", "--%s is for a build, and this is tuning",
+                          wrong);
     }
     if (tune_flag_given(args, &code)) return code;
     if (!args_given(args, "i") && !args_given(args, "dry-run")) {
@@ -194,7 +203,7 @@ int cmd_build(const struct args *args)
     }
     code = settings_read(args, &options);
     if (code == 0 && !args_given(args, "dry-run")) {
-        code = output_check_file(args_text(args, "i"), "-i", inputs, 3);
+        code = output_check_file(args_text(args, "i"), "-i", inputs, 4);
     }
     if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
     if (code != 0) return code;

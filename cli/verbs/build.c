@@ -24,6 +24,12 @@ static const struct flag *const build_flags[] = {
                              "the vectors' keys, which searches then answer with in place of row "
                              "numbers: text with a whole number a line, or .ivecs or .npy of whole "
                              "numbers"},
+    &(const struct flag){.name = "train_queries",
+                         .kind = FLAG_IN,
+                         .argument = "FILE",
+                         .help =
+                             "some thousands of queries like those that will be asked, in any of "
+                             "the formats of a base: half of them teach, half calibrate"},
     &(const struct flag){.name = "force",
                          .help = "overwrite INDEX where it is of other vectors, or no index"},
     &flag_threads,
@@ -50,12 +56,17 @@ const struct verb verb_build = {
         "Graph and partition are kept in the cache: a build that was stopped, or one with other "
         "settings for the network, goes on from there. The same input and settings give the same "
         "bytes whatever the number of threads.\n"
+        "An index promises recall for queries that come from where the base comes from. Where they "
+        "come from elsewhere, --train_queries FILE gives some thousands of them, which should not "
+        "be those that are asked later.\n"
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
     .examples = {{"an index with the settings that measure best",
                   "nlsh build -d base.fvecs -i my.nlsh"},
                  {"a command line of the predecessor (in Python and C++)",
                   "nlsh build -d sift/sift_base.fvecs -i my_index.bin -type sift --knn 10 -m 128 "
                   "--imbalance 0.03"},
+                 {"for queries from elsewhere",
+                  "nlsh build -d photos.fvecs -i my.nlsh --train_queries sketches.fvecs"},
                  {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},
                  {"settings from a file, one of them changed",
                   "nlsh build -d base.fvecs -i my.nlsh --config best.json --epochs 20"}},

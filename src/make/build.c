@@ -24,6 +24,7 @@
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "make/stages.h"
+#include "make/taught.h"
 #include "make/write.h"
 #include "partition/partition.h"
 
@@ -34,10 +35,12 @@ struct given {
     struct nlsh_build_options options;
     struct nlsh__dataset data;
     struct nlsh__space space;
+    struct nlsh__taught taught;
 };
 
 static void given_free(struct given *g)
 {
+    nlsh__taught_free(&g->taught);
     nlsh__space_free(&g->space);
     nlsh__dataset_free(&g->data);
 }
@@ -75,6 +78,7 @@ static enum nlsh_status take(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__take_settings(options, &out->options, error));
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &out->data, error));
+    NLSH_TRY(nlsh__taught_take(base, &out->options, &out->taught, error));
     NLSH_TRY(nlsh__resolve(&out->data.matrix, &out->options, error));
     NLSH_TRY(check_keys(out->options.keys, base->n_rows, error));
     NLSH_TRY(nlsh__metric_values(out->options.metric, "base", &out->data, error));
@@ -97,9 +101,9 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
 
 /* ---- the stages ------------------------------------------------------------------------------ */
 
-static enum nlsh_status run_stages(const struct given *g, const char *path,
-                                   const struct nlsh__job *job, struct nlsh_build_report *report,
-                                   struct nlsh_error *error)
+static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matrix *base,
+                                   const char *path, const struct nlsh__job *job,
+                                   struct nlsh_build_report *report, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_matrix *rows = &g->data.matrix;
@@ -119,6 +123,9 @@ static enum nlsh_status run_stages(const struct given *g, const char *path,
     report->seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
     NLSH_TRY(nlsh__make_inputs(&g->space, rows, &g->options, job, &inputs, error));
     NLSH_TRY(nlsh__hold_out(rows, &g->space, &g->options, NLSH__MOST_K, job, &held, error));
+    const struct nlsh__base of = {base, &g->data, &g->space};
+    NLSH_TRY(nlsh__teach(&g->taught, &of, &g->options, job, truth.ids != NULL ? &truth : &cut,
+                         &inputs, &held, error));
     const struct nlsh__ground ground = {
         .options = &g->options,
         .job = job,
@@ -128,8 +135,9 @@ static enum nlsh_status run_stages(const struct given *g, const char *path,
         .csr = &csr,
         .inputs = &inputs,
         .held = &held,
+        .calibrating = g->taught.calibrating.n_rows > 0 ? &g->taught.calibrating : NULL,
     };
-    int in_folds = nlsh__in_folds(&ground);
+    int in_folds = ground.calibrating == NULL && nlsh__in_folds(&ground);
     NLSH_TRY(nlsh__learn(&ground, NULL, &learned, &times, error));
     if (in_folds) {
         start = nlsh__now();
@@ -183,7 +191,7 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     nlsh__beside_end(&beside);
     if (status != NLSH_OK) goto out;
     NLSH_TRY(nlsh__job_begin(run, &job, error));
-    NLSH_TRY(run_stages(&g, path, &job, &ours, error));
+    NLSH_TRY(run_stages(&g, base, path, &job, &ours, error));
     NLSH_TRY(nlsh__map_open(path, &written, error));
     ours.index_bytes = written.size;
     nlsh__map_close(&written);

@@ -66,6 +66,7 @@ struct nlsh__held {
      * ask whether the network has seen a row, as margins do not. */
     uint32_t *held_rows;
     size_t n_train, n_held, n_asked;
+    size_t n_taught;              /* behind train_rows: rows that are none of the base, taught.h */
     struct nlsh__neighbors truth; /* of held_rows as queries, exact, with scores */
 };
 
@@ -89,6 +90,8 @@ struct nlsh__ground {
     struct nlsh__csr *csr; /* graphs.cut as METIS takes it; empty until it is asked for */
     const struct nlsh__inputs *inputs;
     const struct nlsh__held *held;
+    const struct nlsh_matrix
+        *calibrating; /* queries that say what searches reach; NULL: held-out rows do */
 };
 
 /* The symmetric graph, made when it is first asked for. */

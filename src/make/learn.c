@@ -131,9 +131,9 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
     labels.group_of = group_of;
     NLSH_TRY(nlsh__mlp_create(in->projection.n_components, o->layers, how->nodes,
                               o->groups + o->n_buckets, o->seed, &mlp, error));
-    NLSH_TRY(nlsh__train(&mlp, in->queries, g->held->train_rows, g->held->n_train,
-                         g->held->held_rows, g->held->n_held, &labels, &options, g->job, &out->loss,
-                         &held_loss, error));
+    NLSH_TRY(nlsh__train(&mlp, in->queries, g->held->train_rows,
+                         g->held->n_train + g->held->n_taught, g->held->held_rows, g->held->n_held,
+                         &labels, &options, g->job, &out->loss, &held_loss, error));
     NLSH_TRY(nlsh__router_export(&mlp, &in->projection, &labels.groups, &out->router_bytes,
                                  &out->router_size, error));
     NLSH_TRY(nlsh__router_open(out->router_bytes, out->router_size, g->space->queries.dim,

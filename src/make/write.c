@@ -13,6 +13,7 @@
 #include "make/pack.h"
 #include "make/resolve.h"
 #include "make/settings.h"
+#include "measure/sample.h"
 #include "vectors/values.h"
 
 enum { MOST_COMPARED = 20000, MOST_SECTIONS = 16 };
@@ -211,22 +212,42 @@ out:
     return status;
 }
 
+static enum nlsh_status add_measured(const struct nlsh__measured_efforts *efforts, int sampled,
+                                     struct sections *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__pack_efforts(efforts, sampled, &s->efforts, &s->efforts_size, error));
+    NLSH_TRY(nlsh__pack_outside(efforts, &s->outside, &s->outside_size, error));
+    add(s, NLSH__SECTION_EFFORTS, s->efforts, s->efforts_size);
+    add(s, NLSH__SECTION_OUTSIDE, s->outside, s->outside_size);
+out:
+    return status;
+}
+
 static enum nlsh_status add_efforts(const struct nlsh__calibration *calibration,
                                     const struct nlsh__shares *shares, struct sections *s,
                                     struct nlsh_error *error)
 {
-    enum nlsh_status status;
     struct nlsh__measured_efforts efforts;
     struct nlsh__margins none = {.n_ks = 0}, rows = none, leaves = none;
     if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
     if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
     nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
-    NLSH_TRY(nlsh__pack_efforts(&efforts, 0, &s->efforts, &s->efforts_size, error));
-    NLSH_TRY(nlsh__pack_outside(&efforts, &s->outside, &s->outside_size, error));
-    add(s, NLSH__SECTION_EFFORTS, s->efforts, s->efforts_size);
-    add(s, NLSH__SECTION_OUTSIDE, s->outside, s->outside_size);
-out:
-    return status;
+    return add_measured(&efforts, 0, s, error);
+}
+
+/* What a caller's queries find of it. */
+struct sampling {
+    const struct nlsh__ground *ground;
+    struct nlsh__measured_efforts efforts;
+};
+
+static enum nlsh_status ask_sample(void *user, const struct nlsh_index *index,
+                                   struct nlsh_error *error)
+{
+    struct sampling *s = user;
+    return nlsh__measure_sample(index, s->ground->calibrating, NLSH__MOST_K, s->ground->job,
+                                &s->efforts, error);
 }
 
 /* ---- the file -------------------------------------------------------------------------------- */
@@ -252,14 +273,18 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
     struct nlsh__beside beside;
     struct nlsh__log_taken taken;
     struct asking asking = {.ground = g, .learned = l};
+    struct sampling sampling = {.ground = g};
     NLSH_TRY(nlsh__beside_begin(path, &beside, error));
+    NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
+    NLSH_TRY(make_sections(g, l, keys, &s, error));
     if (beside.log != 0) { /* of an index that is to be replaced: over with it */
         taken = nlsh__beside_is_over(&beside);
         add(&s, NLSH__SECTION_LOG, &taken, sizeof taken);
     }
-    NLSH_TRY(nlsh__job_progress(g->job, "writing", 0, 0, error));
-    NLSH_TRY(make_sections(g, l, keys, &s, error));
-    if (evidence != NULL) {
+    if (g->calibrating != NULL) {
+        NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask_sample, &sampling, error));
+        NLSH_TRY(add_measured(&sampling.efforts, 1, &s, error));
+    } else if (evidence != NULL) {
         NLSH_TRY(add_efforts(&evidence->calibration, &evidence->shares, &s, error));
     } else if (g->held->n_train < g->data->matrix.n_rows) {
         NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));

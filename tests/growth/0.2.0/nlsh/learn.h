@@ -223,6 +223,11 @@ struct nlsh_build_options {
     /* [n_rows] the vectors' keys, none twice and none NLSH_NO_KEY; borrowed; or NULL, the default: row
      * numbers. No setting: it has no name and does not stand in the index's settings. */
     const uint64_t *keys;
+    /* Queries like those that will be asked, where they do not come from where the base comes from; borrowed, or NULL,
+     * the default. At least 60, better some thousands, and not those that are asked later. Half of them teach the
+     * router beside the base's rows, half say what searches reach: what is promised then is promised for queries
+     * like these. labels must be soft. No setting, as keys is none. */
+    const struct nlsh_matrix *train_queries;
 };
 
 /* The defaults. size is sizeof *options. */
@@ -294,7 +299,7 @@ struct nlsh_build_report {
  *  run      or NULL: all processors, no cache, silent
  *  report   or NULL
  * Returns NLSH_OK; NLSH_E_ARG (a setting, a key that is there twice), NLSH_E_DATA (a value or a row that
- * has no place), NLSH_E_CANT_CREATE, NLSH_E_UNSUPPORTED (KaHIP is not here), NLSH_E_INTERRUPTED.
+ * has no place), NLSH_E_MISMATCH (train_queries of another dimension), NLSH_E_CANT_CREATE, NLSH_E_UNSUPPORTED (KaHIP is not here), NLSH_E_INTERRUPTED.
  * The same bytes come out for any number of threads. Stages go through run->cache_dir, so a build
  * that was stopped goes on from the last whole stage. Where progress asks to stop as it is told
  * that the file has been written, the call is done: NLSH_OK.
