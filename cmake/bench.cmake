@@ -17,7 +17,7 @@ add_executable(bench_live_changes EXCLUDE_FROM_ALL bench/live/changes.c)
 foreach(name bench_live bench_live_changes)
   target_link_libraries(${name} PRIVATE nlsh_internal)
 endforeach()
-if(TARGET tests) # the test reference/tpe_optuna runs it
+if(TARGET tests AND NOT NLSH_SANITIZE) # the test reference/tpe_optuna runs it
   add_dependencies(tests bench_tpe)
 endif()
 

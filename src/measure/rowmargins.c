@@ -148,14 +148,20 @@ static void set_margins(const struct measure *c, size_t n_queries, struct nlsh__
     memcpy(out->loss, margin_losses, sizeof margin_losses);
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++) {
         float *all = c->margins[i], *row = out->margin + i * NLSH__ROW_LOSSES;
-        size_t n = 0;
-        for (size_t j = 0; j < n_queries * margin_ks[i]; j++)
-            if (!isnan(all[j])) all[n++] = fminf(all[j], 1e9f);
-        qsort(all, n, sizeof *all, nlsh__descending_f32);
-        for (size_t l = 0; l < NLSH__ROW_LOSSES; l++)
-            row[l] = n > 0   ? all[(size_t)((double)margin_losses[l] * (double)n)]
-                     : i > 0 ? row[l - NLSH__ROW_LOSSES]
-                             : 1e9f;
+        size_t n = 0, n_above = 0; /* most are 0, and none is below: the others are sorted */
+        for (size_t j = 0; j < n_queries * margin_ks[i]; j++) {
+            if (isnan(all[j])) continue;
+            n++;
+            if (all[j] > 0) all[n_above++] = fminf(all[j], 1e9f);
+        }
+        qsort(all, n_above, sizeof *all, nlsh__descending_f32);
+        for (size_t l = 0; l < NLSH__ROW_LOSSES; l++) {
+            size_t at = (size_t)((double)margin_losses[l] * (double)n);
+            if (n > 0)
+                row[l] = at < n_above ? all[at] : 0;
+            else
+                row[l] = i > 0 ? row[l - NLSH__ROW_LOSSES] : 1e9f;
+        }
     }
 }
 

@@ -431,6 +431,12 @@ static enum nlsh_status errors_reserve(struct nlsh_searcher_pool *pool, size_t n
     return status;
 }
 
+/* Where there is no matrix of queries there are none; nlsh__search_prepare() says so. */
+static size_t count_tasks(const struct nlsh_matrix *queries)
+{
+    return queries != NULL ? (queries->n_rows + TASK - 1) / TASK : 0;
+}
+
 static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
                                      const struct nlsh_matrix *queries,
                                      const struct nlsh__wanted *wanted, uint64_t *keys,
@@ -446,7 +452,7 @@ static enum nlsh_status search_taken(struct nlsh_searcher_pool *pool,
     for (size_t i = 0; i < pool->n_threads; i++)
         NLSH_TRY(
             nlsh__search_prepare(pool->searchers[i], queries, &wanted->options, &b.plan, error));
-    size_t n_tasks = (queries->n_rows + TASK - 1) / TASK;
+    size_t n_tasks = count_tasks(queries);
     if (n_tasks == 0) return NLSH_OK;
     NLSH_TRY(nlsh__plan_filter(pool->index, &wanted->options, &pool->allowed, &b.plan, error));
     NLSH_TRY(errors_reserve(pool, n_tasks, error));
@@ -483,7 +489,7 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
     enum nlsh_status status;
     struct nlsh__wanted wanted;
     struct nlsh_searcher_pool *pool = NULL;
-    size_t n_tasks = queries != NULL ? (queries->n_rows + TASK - 1) / TASK : 0;
+    size_t n_tasks = count_tasks(queries);
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
     size_t n_threads = wanted.options.n_threads;

@@ -110,6 +110,7 @@ static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, si
 {
     const struct nlsh__segment *s = r->segment;
     uint32_t l2sq[BATCH];
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): n of them are set */
     for (size_t i = 0; i < n; i++) nlsh__prefetch(s->rows + places[i]);
     if (!r->query->as_bytes) {
         for (size_t i = 0; i < n; i++) {
@@ -177,7 +178,7 @@ size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units
         }
         size_t now = found < BATCH ? found : BATCH;
         /* cppcheck-suppress uninitvar ; as many as were found are set */
-        i = now < found ? from[now] : j;
+        i = now < found ? from[now] : j; /* NOLINT(clang-analyzer-core.uninitialized.Assign): so */
         rank_batch(r, batch, now, found - now);
         ranked += now;
     }

@@ -110,10 +110,10 @@ u8bin()
     rm octal.txt
 }
 
-# base.fvecs and query.fvecs, small.
+# make_data [ROWS]: base.fvecs of so many rows (600) and query.fvecs, small.
 make_data()
 {
-    u8bin base.u8bin 600 16 1
+    u8bin base.u8bin "${1:-600}" 16 1
     u8bin query.u8bin 20 16 2
     "$nlsh" convert base.u8bin base.fvecs -q && "$nlsh" convert query.u8bin query.fvecs -q || exit 1
 }

@@ -6,7 +6,7 @@ for candidate in /usr/bin/python3 python3; do
     $candidate -c 'import optuna' 2>/dev/null && { python=$candidate; break; }
 done
 [ -n "$python" ] || { echo 'skipped: no optuna for python3 (apt install python3-optuna)'; exit 77; }
-make_data
+make_data 200
 flags='--tune_trials 8 --tune_folds 2 --tune_epochs 3 --top_k 1 --final_epochs 1 -m 8 --layers 1
     --nodes 64 --partitioner kmeans'
 # shellcheck disable=SC2086 # the flags are words
@@ -36,7 +36,7 @@ for trial, row in zip(study.trials, rows):
         assert "label_knn" not in trial.params
 complete = [t for t in study.trials if t.state.name == "COMPLETE"]
 assert study.best_trial.value == min(t.value for t in complete)
-assert study.user_attrs["nlsh:data"]["rows"] == 600
+assert study.user_attrs["nlsh:data"]["rows"] == 200
 P
 ok 'Optuna sees the same trials' $python same.py
 

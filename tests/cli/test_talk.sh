@@ -1,10 +1,10 @@
 # stderr: progress in its modes, colours only on a terminal, quiet.
 . "$(dirname "$0")/lib.sh"
-make_data
+make_data 49 # one build, not six: make/folds.h
 make_index
 escape=$(printf '\033')
 
-long="build -d base.fvecs -i x.nlsh -m 8 --epochs 400 --partitioner kmeans --no-cache"
+long="build -d base.fvecs -i x.nlsh -m 8 --epochs 2000 --partitioner kmeans --no-cache"
 # shellcheck disable=SC2086
 run 0 $long --progress json
 has err '"stage":"reading"' '"event":"progress"' '"event":"stage"' '"stage":"training"' '"rate"' '"eta"' '"event":"note"'

@@ -1,6 +1,7 @@
 # nlsh tune: a run to its models, stopped and gone on with, two at once, and every way that it fails.
 . "$(dirname "$0")/lib.sh"
-make_data
+n_rows=200 # each model is built six times over: make/folds.h
+make_data $n_rows
 quick='--tune_trials 4 --tune_folds 2 --tune_epochs 2 --top_k 2 --final_epochs 2 --sampler random
     -m 8 --layers 1 --nodes 64 --partitioner kmeans --threads 2'
 run_dir=outputs/tuning/first
@@ -34,7 +35,7 @@ held, best = [x["held_out_candidates"] for x in m], r["defaults"]["held_out_cand
 # One more with short training where, and only where, the two are no better than the defaults.
 assert len(m) == (3 if min(held[:2]) >= best else 2)
 assert all(x["file"].endswith("-short.nlsh") and x["settings"]["epochs"] > 2 for x in m[2:])
-assert r["defaults_stand"] == (min(held) >= best) and r["data"]["rows"] == 600
+assert r["defaults_stand"] == (min(held) >= best) and r["data"]["rows"] == 200
 assert r["best"] == ("defaults.nlsh" if min(held) >= best else m[held.index(min(held))]["file"])'
 run 0 search --models_index $run_dir/index.json -d base.fvecs -q query.fvecs -N 10 -T 1,2,5,0.05
 n=$(grep -c '"file": ".*trial-' $run_dir/index.json)
@@ -98,7 +99,7 @@ u8bin tiny.u8bin 12 16 3
 : >file
 for wrong in '-i first' '-i nothing --resume' '-i first --resume --objective candidates@.9' \
     '-i first --resume --tune_folds 3' '-i x --objective speed' '-i x --space gone.json' '-i x --study gone/s.db' \
-    '-i file/run/' '-d tiny.u8bin -i x' '-i x -m 601'; do
+    '-i file/run/' '-d tiny.u8bin -i x' '-i x -m '$((n_rows + 1)); do
     "$nlsh" tune -d base.fvecs $quick $wrong >out 2>real </dev/null
     code=$?
     ok "refused: $wrong" test $code -ne 0
@@ -255,7 +256,7 @@ run 0 tune -d base.fvecs --study elsewhere/s.db $quick --resume
 run 66 tune -d base.fvecs -i nothing $quick --resume
 has err 'nothing/study.db' 'hint: '
 run 2 tune -d base.fvecs $quick --resume
-u8bin other.u8bin 600 16 3
+u8bin other.u8bin $n_rows 16 3
 run 65 tune -d other.u8bin -i first $quick --resume
 has err 'other data' 'study.db' 'hint: '
 run 65 tune -d base.fvecs -i first $quick --resume --objective recall@3

@@ -11,7 +11,7 @@
 #include <ftw.h>
 #include <unistd.h>
 
-enum { N = 300, N_SMALL = 150, Q = 9, DIM = 12, K = 10 /* the default, too */ };
+enum { N = 300, N_SMALL = 60, Q = 9, DIM = 12, K = 10 /* the default, too */ };
 
 static uint64_t keys[Q * K];
 static float probabilities[Q * 6];
@@ -345,8 +345,7 @@ static void builds(void **state)
 
 static const uint64_t many_keys[N_SMALL] = {
 #define TEN(i) i, i + 1, i + 2, i + 3, i + 4, i + 5, i + 6, i + 7, i + 8, i + 9
-    TEN(100), TEN(200), TEN(300), TEN(400), TEN(500), TEN(600), TEN(700), TEN(800),
-    TEN(900), TEN(110), TEN(210), TEN(310), TEN(410), TEN(510), TEN(610),
+    TEN(100), TEN(200), TEN(300), TEN(400), TEN(500), TEN(600),
 #undef TEN
 };
 
