@@ -23,23 +23,31 @@ static int by_number(const void *a, const void *b)
 
 /* ---- keys to rows ---------------------------------------------------------------------------- */
 
-/* All rows of the index one after another. */
+/* All rows of the index that were not deleted, one after another. */
 struct walk {
     const struct nlsh_index *index;
     struct nlsh_segment segment;
     size_t i, row, first;
 };
 
+static bool is_deleted(const struct nlsh_segment *s, size_t row)
+{
+    return s->tombstones != NULL && (s->tombstones[row / 64] >> row % 64 & 1) != 0;
+}
+
 static bool next_row(struct walk *w, uint64_t *key)
 {
-    while (w->row == w->first + w->segment.n_rows) {
-        w->first = w->row;
-        w->segment = (struct nlsh_segment){.struct_size = sizeof w->segment};
-        if (!nlsh_index_segment(w->index, w->i++, &w->segment)) return false;
+    for (;;) {
+        while (w->row == w->first + w->segment.n_rows) {
+            w->first = w->row;
+            w->segment = (struct nlsh_segment){.struct_size = sizeof w->segment};
+            if (!nlsh_index_segment(w->index, w->i++, &w->segment)) return false;
+        }
+        size_t row = w->row++ - w->first;
+        if (is_deleted(&w->segment, row)) continue;
+        *key = w->segment.keys != NULL ? w->segment.keys[row] : w->row - 1;
+        return true;
     }
-    *key = w->segment.keys != NULL ? w->segment.keys[w->row - w->first] : w->row;
-    w->row++;
-    return true;
 }
 
 /* Sets the bits of the rows that have these keys, which are sorted by the call, or clears them. */
@@ -104,8 +112,11 @@ static int take_bits(const struct nlsh_index *index, const uint64_t *bits, size_
     const struct nlsh_filter filter = {.bits = bits, .n_bits = n_rows};
     out->rows = calloc(n_rows + 1, sizeof *out->rows);
     if (out->rows == NULL) return no_memory();
-    for (size_t row = 0; row < n_rows; row++)
+    struct walk walk = {.index = index};
+    for (uint64_t key; next_row(&walk, &key);) {
+        size_t row = walk.row - 1;
         if (bits[row / 64] >> row % 64 & 1) out->rows[out->n++] = row;
+    }
     if (out->n == 0) {
         return talk_error(EXIT_BAD_DATA, "allow one vector at least",
                           "the filter allows none of %zu vectors", n_rows);
@@ -131,6 +142,22 @@ int filter_read(const struct args *args, const struct nlsh_index *index, const c
     if (code == 0 && leave)
         code = mark_file(index, index_path, args_text(args, "filter-out"), false, bits);
     if (code == 0) code = take_bits(index, bits, n_rows, out);
+    free(bits);
+    if (code != 0) filter_free(out);
+    return code;
+}
+
+int filter_deleted(const struct nlsh_index *index, struct filter *out)
+{
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    *out = (struct filter){.n = 0};
+    (void)!nlsh_index_info(index, &info, NULL);
+    if (info.n_deleted == 0) return 0;
+    size_t n_rows = count_rows(index);
+    uint64_t *bits = malloc((n_rows / 64 + 1) * sizeof *bits);
+    if (bits == NULL) return no_memory();
+    memset(bits, 0xff, (n_rows / 64 + 1) * sizeof *bits);
+    int code = take_bits(index, bits, n_rows, out);
     free(bits);
     if (code != 0) filter_free(out);
     return code;

@@ -15,6 +15,9 @@ struct filter {
  * nothing. 0 or an exit code after saying why. */
 int filter_read(const struct args *args, const struct nlsh_index *index, const char *index_path,
                 struct filter *out);
+/* Where vectors of an index were deleted: all others, for who looks for true neighbours in what the index holds. Else
+ * nothing. The same. */
+int filter_deleted(const struct nlsh_index *index, struct filter *out);
 void filter_free(struct filter *filter);
 
 /* The true neighbours among the allowed rows of a base, k a query by row number; where fewer are allowed the rest

@@ -243,6 +243,16 @@ static int complete(const struct nlsh_index_info *info, const struct nlsh_matrix
     return talk_failed(&error);
 }
 
+static int truth_of_allowed(const struct filter *filter, const struct nlsh_index_info *info,
+                            const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
+                            size_t k, const struct nlsh_run *run, struct nlsh_neighbors *out)
+{
+    struct nlsh_matrix allowed = {0};
+    int code = filter_truth(filter, base, queries, info->metric, k, run, &allowed, out);
+    free((void *)(uintptr_t)allowed.data);
+    return code;
+}
+
 /* Of what a filter allows: --gt cannot say that. */
 static int filtered_truth(const struct nlsh_index *index, const struct nlsh_index_info *info,
                           const struct nlsh_matrix *base, const struct nlsh_matrix *queries,
@@ -264,19 +274,24 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_run run;
     struct loaded base;
-    int code = 0;
+    struct filter alive;
+    int code = filter_deleted(index, &alive);
+    if (code != 0) return code;
+    if (filter->counted == NULL) filter = &alive;
 
     nlsh_neighbors_init(out, sizeof *out);
     run_init(args, &run);
     (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
         code = given_truth(args, index, &info, queries, k, out);
-        if (code != 0) return code;
-        narrow(out, k);
+        if (code == 0) narrow(out, k);
     }
-    code = load_base(args, index, index_path, &info, &base);
-    if (code != 0) return code;
-    if (filter->counted != NULL) {
+    if (code == 0) code = load_base(args, index, index_path, &info, &base);
+    if (code != 0) {
+        filter_free(&alive);
+        return code;
+    }
+    if (filter->counted != NULL && out->ids == NULL) {
         code = filtered_truth(index, &info, &base.matrix, queries, k, filter, &run, out, exact);
     } else {
         code = complete(&info, &base.matrix, queries, k, &run, out);
@@ -284,6 +299,7 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     }
     if (code == 0 && info.has_keys) rows_to_keys(index, out);
     loaded_free(&base);
+    filter_free(&alive);
     return code;
 }
 
@@ -298,9 +314,16 @@ int truth_find(const struct args *args, const struct nlsh_index *index, const ch
     if (args_given(args, "gt")) {
         return given_truth(args, index, &info, queries, k, out);
     }
-    int code = load_base(args, index, index_path, &info, &base);
+    struct filter alive;
+    int code = filter_deleted(index, &alive);
     if (code != 0) return code;
-    code = complete(&info, &base.matrix, queries, k, run, out);
-    loaded_free(&base);
+    code = load_base(args, index, index_path, &info, &base);
+    if (code == 0) {
+        code = alive.counted != NULL
+                   ? truth_of_allowed(&alive, &info, &base.matrix, queries, k, run, out)
+                   : complete(&info, &base.matrix, queries, k, run, out);
+        loaded_free(&base);
+    }
+    filter_free(&alive);
     return code;
 }

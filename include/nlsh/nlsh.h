@@ -295,6 +295,8 @@ struct nlsh_segment {
     const uint32_t *bucket_offsets; /* [n_buckets + 1] bucket b holds places [b] to [b + 1] - 1 */
     const uint32_t *rows; /* [n_rows] the row number in the segment's base at each place */
     const uint64_t *keys; /* [n_rows] by row number; NULL: the row number is the key */
+    /* By row number: bit r % 64 of word r / 64 is 1 where row r was deleted; NULL: none was. */
+    const uint64_t *tombstones;
 };
 
 /* The i-th segment; returns 0 where there is none, or where out's struct_size is not set. */

@@ -64,8 +64,11 @@ int nlsh_index_segment(const struct nlsh_index *index, size_t i, struct nlsh_seg
     if (i >= index->n_segments) return 0;
     if (nlsh__answer_check(out, "nlsh_segment", NULL) != NLSH_OK) return 0;
     const struct nlsh__segment *s = &index->segments[i];
-    const struct nlsh_segment segment = {
-        .n_rows = s->n_rows, .bucket_offsets = s->bucket_offsets, .rows = s->rows, .keys = s->keys};
+    const struct nlsh_segment segment = {.n_rows = s->n_rows,
+                                         .bucket_offsets = s->bucket_offsets,
+                                         .rows = s->rows,
+                                         .keys = s->keys,
+                                         .tombstones = s->tombstones};
     nlsh__answer_give(out, &segment, sizeof segment);
     return 1;
 }
