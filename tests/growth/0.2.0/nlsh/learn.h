@@ -339,6 +339,57 @@ nlsh_calibrate(const char *path, const struct nlsh_matrix *queries, const char *
                const struct nlsh_run *run, struct nlsh_calibrate_report *report,
                struct nlsh_error *error);
 
+/* ---- compact --------------------------------------------------------------------------------- */
+
+struct nlsh_compact_options {
+    size_t struct_size;
+    int retrain; /* 1: buckets and router are learned anew, from what the index holds, by its settings */
+    int drop_damaged; /* 1: of a damaged log what is before the damage counts, and the rest is lost */
+    /* 1: does what is due. Nothing, where fewer than a tenth of the vectors came or went since the file was made; one
+     * file of file and log, where more did; and training, where a query then needs 1.4 times the vectors that it
+     * needed when the router was trained, or where an index that began empty holds 1,000. */
+    int automatic;
+};
+
+/* The defaults; size is sizeof *options. */
+NLSH_API void nlsh_compact_options_init(struct nlsh_compact_options *options, size_t size);
+
+/* Frozen. */
+enum nlsh_compact_done {
+    NLSH_COMPACT_NOTHING = 0,  /* nothing was due, and all is as it was */
+    NLSH_COMPACT_MERGED = 1,   /* one file of file and log, with the same buckets and router */
+    NLSH_COMPACT_RETRAINED = 2 /* one file, learned anew */
+};
+
+struct nlsh_compact_report {
+    size_t struct_size;
+    enum nlsh_compact_done done;
+    size_t n_rows;      /* vectors that the index holds */
+    size_t n_dropped;   /* rows that were deleted or replaced, and are gone */
+    size_t log_rows;    /* that were in the log */
+    uint64_t log_bytes; /* that the log had */
+    int measured;       /* 1: what a recall takes was measured anew */
+};
+
+/*
+ * nlsh_compact() - makes one file of an index and its log, in the file's place.
+ *
+ *  path     an index file that nobody writes: else NLSH_E_BUSY
+ *  options  or NULL: the defaults
+ *  run      or NULL: all processors, silent
+ *  report   or NULL
+ * Nothing is trained unless retrain or automatic says so. Vectors keep their keys and their buckets. Where more than 2 % of them came
+ * or went, promises are measured anew with vectors that the router has not learned from. Searches go on meanwhile, and
+ * nlsh_index_refresh() finds the new file. Killed at any moment, the old state is there or the new one. The same bytes
+ * for the same calls in the same order, and for any number of threads. Statuses: those of nlsh_writer_open() and
+ * nlsh_build(); NLSH_E_ARG where all vectors were deleted. Cost: reading and writing the index, its codes, and
+ * where promises are measured an exact search for 1,000 vectors.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_compact(const char *path, const struct nlsh_compact_options *options,
+             const struct nlsh_run *run, struct nlsh_compact_report *report,
+             struct nlsh_error *error);
+
 /* ---- tune ------------------------------------------------------------------------------------ */
 
 enum nlsh_sampler { NLSH_SAMPLER_TPE = 0, NLSH_SAMPLER_RANDOM, NLSH_SAMPLER_GRID };

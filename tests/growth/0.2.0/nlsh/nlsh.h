@@ -71,7 +71,8 @@ enum nlsh_status {
     NLSH_E_MISMATCH = 7,    /* two inputs do not belong together (dimension, type, content hash) */
     NLSH_E_UNSUPPORTED = 8, /* what was asked for is not in this library or on this machine */
     NLSH_E_INTERRUPTED = 9, /* the caller's progress function asked to stop */
-    NLSH_E_INTERNAL = 10    /* a bug in nlsh: please report it */
+    NLSH_E_INTERNAL = 10,   /* a bug in nlsh: please report it */
+    NLSH_E_BUSY = 11        /* another process or thread has it open for writing */
 };
 
 /* What went wrong, in words for a person. Belongs to the caller; may be NULL in every call. Frozen. */
@@ -188,9 +189,12 @@ NLSH_API void nlsh_open_options_init(struct nlsh_open_options *options, size_t s
  * Checks the header, the tables and the rows' numbers, not the sections' checksums (nlsh_index_verify()
  * does). A damaged file may therefore give wrong answers, but never a crash, a key that is not in it, or
  * one oftener than it is there. A mapped file must not be truncated while it is open.
- * Returns NLSH_OK, NLSH_E_ARG, NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_UNSUPPORTED (NLSH_CPU
- * names an unknown instruction set; the file was made by a newer nlsh and needs it).
- * Threads: any number may use the index. Cost: 4 bytes read a row, and those of the options.
+ * Beside x.nlsh may lie its log, x.nlsh-log, which nlsh_writer_open() begins: the index is then the file with
+ * what the log says, as far as that is whole, at the moment of the call (struct nlsh_index_info: log_bytes).
+ * Returns NLSH_OK, NLSH_E_ARG, NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_MISMATCH (the log belongs to
+ * another index), NLSH_E_UNSUPPORTED (NLSH_CPU names an unknown instruction set; the file was made by a newer
+ * nlsh and needs it).
+ * Threads: any number may use the index. Cost: 4 bytes read a row, and those of the options; the log's bytes.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_index_open(const char *path, const struct nlsh_open_options *options, struct nlsh_index **out,
@@ -211,6 +215,19 @@ nlsh_index_open_memory(const void *bytes, size_t size, const char *name,
 
 /* Every searcher and pool made from the index must be freed first. */
 NLSH_API void nlsh_index_close(struct nlsh_index *index);
+
+/*
+ * nlsh_index_refresh() - the index as its file and its log are now.
+ *
+ *  index  one that nlsh_index_open(), nlsh_writer_snapshot() or this call gave. It stays as it is, and open
+ *  out    the state of now, which shares its memory with index and is closed by itself; NULL where nothing
+ *         has changed, as of memory nothing ever has
+ * Statuses are nlsh_index_open()'s. Threads: as for a search. Cost: three system calls; the log's new bytes; where the
+ * file was replaced, as nlsh_compact() does, opening it.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_refresh(const struct nlsh_index *index,
+                                                           struct nlsh_index **out,
+                                                           struct nlsh_error *error);
 
 /*
  * nlsh_index_verify() - read a whole index file and compare every section with its checksum; check
@@ -241,6 +258,16 @@ struct nlsh_index_info {
     unsigned format;       /* version of the file's format */
     size_t n_segments;     /* sets of rows: nlsh_index_segment() */
     int has_keys;          /* 1: the caller's keys; 0: row numbers */
+    size_t n_deleted;      /* rows that were deleted or replaced, and still take room */
+    size_t log_rows;       /* vectors that the log holds beside the file, deleted ones too */
+    uint64_t log_bytes;    /* of the log, as far as it is whole; 0: there is none */
+    uint64_t
+        log_left; /* bytes behind that which are no record: what an interrupted call left, or damage */
+    int log_damaged;  /* 1: they were durable once. Nothing behind log_bytes is read */
+    size_t n_changed; /* rows that came or went since promises were measured */
+    /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when promises
+     * were last measured. 0: not known. */
+    double needed_trained, needed_now;
 };
 
 /* NLSH_OK or NLSH_E_ARG. */
@@ -268,6 +295,8 @@ struct nlsh_segment {
     const uint32_t *bucket_offsets; /* [n_buckets + 1] bucket b holds places [b] to [b + 1] - 1 */
     const uint32_t *rows; /* [n_rows] the row number in the segment's base at each place */
     const uint64_t *keys; /* [n_rows] by row number; NULL: the row number is the key */
+    /* By row number: bit r % 64 of word r / 64 is 1 where row r was deleted; NULL: none was. */
+    const uint64_t *tombstones;
 };
 
 /* The i-th segment; returns 0 where there is none, or where out's struct_size is not set. */
@@ -398,6 +427,13 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_create(const struct nlsh_i
                                                              struct nlsh_error *error);
 NLSH_API void nlsh_searcher_free(struct nlsh_searcher *searcher);
 
+/* The searcher serves another state of its index from now on: one that nlsh_index_refresh() or nlsh_writer_snapshot()
+ * gave. NLSH_OK; NLSH_E_NOMEM, and the searcher is as it was. Cost: next to nothing, but that of
+ * nlsh_searcher_create() where the file was replaced. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_use(struct nlsh_searcher *searcher,
+                                                          const struct nlsh_index *index,
+                                                          struct nlsh_error *error);
+
 /*
  * nlsh_search() - the k nearest neighbours of each query, approximately, one query at a time.
  *
@@ -476,6 +512,98 @@ NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *queries,
                   const struct nlsh_search_options *options, uint64_t *keys, float *distances,
                   struct nlsh_search_stats *stats, struct nlsh_error *error);
+
+/* ---- an index that changes ------------------------------------------------------------------- */
+
+/*
+ * nlsh_index_create() - an index file that holds no vectors, to be put into.
+ *
+ *  path    the file to write; it appears whole or not at all, and replaces what has that name
+ *  dim     of the vectors: up to 1,048,576, of bytes up to 26,000
+ *  type    that it stores: NLSH_U8, NLSH_I8 or NLSH_F32; with NLSH_IP and NLSH_COSINE NLSH_F32
+ * Searches compare everything, exactly, until nlsh_compact() learns buckets from what was put. Returns NLSH_OK,
+ * NLSH_E_ARG or NLSH_E_CANT_CREATE.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_index_create(const char *path, size_t dim, enum nlsh_type type, enum nlsh_metric metric,
+                  struct nlsh_error *error);
+
+/* When what was put survives a loss of power. It survives the end of the process in any case. */
+enum nlsh_sync {
+    NLSH_SYNC_ALWAYS = 0,   /* when the call returns */
+    NLSH_SYNC_INTERVAL = 1, /* sync_seconds later at the latest */
+    NLSH_SYNC_FLUSH = 2     /* when nlsh_writer_flush() returns */
+};
+
+struct nlsh_writer_options {
+    size_t struct_size;
+    enum nlsh_memory memory; /* of the snapshots: as struct nlsh_open_options has it */
+    enum nlsh_sync sync;     /* default NLSH_SYNC_ALWAYS */
+    double sync_seconds;     /* of NLSH_SYNC_INTERVAL: .001 to 3600; default .1 */
+};
+
+/* The defaults; size is sizeof *options. */
+NLSH_API void nlsh_writer_options_init(struct nlsh_writer_options *options, size_t size);
+
+/* An index that is open for writing: its file, which stays as it is, and the log beside it. */
+struct nlsh_writer;
+
+/*
+ * nlsh_writer_open() - open an index file to put and delete vectors.
+ *
+ *  path     an index file; its log, PATH-log, is made where there is none
+ *  options  or NULL: the defaults
+ * There is one writer of an index at a time, on a machine: NLSH_E_BUSY says that there is another. One whose process
+ * ended is none. What an interrupted call left at the log's end is cut off. NLSH_E_DATA where the log is damaged
+ * elsewhere, with the place. NLSH_E_CANT_CREATE (the log cannot be made or written). Other statuses as
+ * nlsh_index_open()'s. Cost: nlsh_index_open()'s, and a look at up to 64 rows of each bucket.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_writer_open(const char *path, const struct nlsh_writer_options *options,
+                 struct nlsh_writer **out, struct nlsh_error *error);
+
+/* What was put is made durable first: NLSH_E_CANT_CREATE where that fails. The writer is freed in any case. Accepts
+ * NULL: NLSH_OK. Snapshots stay open. */
+NLSH_API enum nlsh_status nlsh_writer_close(struct nlsh_writer *writer, struct nlsh_error *error);
+
+/*
+ * nlsh_writer_put() - insert vectors, or replace those that have the same keys.
+ *
+ *  keys     [vectors->n_rows] any but NLSH_NO_KEY; of two equal ones the later counts
+ *  vectors  [n x dim], of the index's dimension, any type of vectors, finite. Where the index stores bytes: whole
+ *           numbers of their range
+ * All of them are there afterwards, or none: also for readers, and where the process is killed or power fails
+ * meanwhile. They go to the buckets that the router names; one that holds more than 1.5 times the mean is passed over.
+ * NLSH_OK; NLSH_E_ARG (a key, a value; too many at once: a record holds 1 GiB), NLSH_E_MISMATCH (dimension, type,
+ * values), NLSH_E_CANT_CREATE (disk full: nothing was put), NLSH_E_NOMEM, NLSH_E_UNSUPPORTED (2^32 rows).
+ * Where a sync fails, this call and all that follow return NLSH_E_CANT_CREATE: open the index again to see what is
+ * there. Threads: one call of put, delete or flush at a time. Cost: O(weights + dim) a vector, and the sync.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_writer_put(struct nlsh_writer *writer, const uint64_t *keys, const struct nlsh_matrix *vectors,
+                struct nlsh_error *error);
+
+/* Deletes the vectors of keys [n]; those that are not there are passed over. n_deleted: out, or NULL. All or nothing,
+ * statuses and threads as of nlsh_writer_put(). */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_writer_delete(struct nlsh_writer *writer, const uint64_t *keys, size_t n, size_t *n_deleted,
+                   struct nlsh_error *error);
+
+/* What was put and deleted so far is durable when this returns. NLSH_E_CANT_CREATE. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_writer_flush(struct nlsh_writer *writer,
+                                                          struct nlsh_error *error);
+
+/*
+ * nlsh_writer_snapshot() - the index as it is after the last call that returned.
+ *
+ *  out  never changes; closed with nlsh_index_close(), also after the writer
+ * Threads: any number, also while another one puts, and it is not waited for. Cost: next to nothing.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_writer_snapshot(struct nlsh_writer *writer, struct nlsh_index **out, struct nlsh_error *error);
+
+/* A key that is larger than all that the index has ever had since its file was made: for vectors that come without one. */
+NLSH_API uint64_t nlsh_writer_next_key(struct nlsh_writer *writer);
 
 #ifdef __cplusplus
 }
