@@ -114,8 +114,8 @@ void say_likeness(const struct nlsh_likeness *l, const struct nlsh_search_option
     if (!l->unlike) return;
     talk_say("these queries are unlike those that the index was calibrated for: the router expects "
              "%.1f %% of their neighbours outside of the buckets of recall %g, and %.1f %% of "
-             "those. %s",
-             100 * l->outside, options->recall, 100 * l->expected,
+             "those; %.0f %% of them are farther from all vectors than 99 in 100 of those. %s",
+             100 * l->outside, options->recall, 100 * l->expected, isnan(l->far) ? 0 : 100 * l->far,
              options->cautious ? "More was scanned for it"
                                : "Fewer may come back than were asked for: --cautious scans more, "
                                  "nlsh calibrate measures anew");
@@ -205,8 +205,8 @@ int answers_find(const struct nlsh_index *index, const struct nlsh_matrix *queri
     int code = find(index, &f, stage, true);
     if (code != 0) return code;
     answers->likeness.struct_size = sizeof answers->likeness;
-    if (nlsh_likeness(index, options, answers->stats.outside, answers->n, &answers->likeness,
-                      &error) != NLSH_OK)
+    if (nlsh_likeness(index, options, answers->stats.outside, answers->distances, answers->n,
+                      &answers->likeness, &error) != NLSH_OK)
         return talk_failed(&error);
     return 0;
 }

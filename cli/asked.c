@@ -39,8 +39,8 @@ static int find(const struct nlsh_index *index, const struct nlsh_matrix *querie
             code = talk_interrupted();
         } else if (nlsh_search_batch(index, queries, options, answers.keys, answers.distances,
                                      &answers.stats, &error) != NLSH_OK ||
-                   nlsh_likeness(index, options, answers.stats.outside, answers.n,
-                                 &out->likeness[i], &error) != NLSH_OK) {
+                   nlsh_likeness(index, options, answers.stats.outside, answers.distances,
+                                 answers.n, &out->likeness[i], &error) != NLSH_OK) {
             code = talk_failed(&error);
         } else {
             score_answers(&answers, answers.n, truth, &out->score[i]);

@@ -12,7 +12,7 @@
 #   sift.nlsh, sift-query.bvecs
 set -u
 folder=$1 bench=${2:-build/release/bench_unlike} wrong=0
-echo "name,queries,k,asked,reached,error,candidates,outside,expected,noticed,cautious,error,candidates"
+echo "name,queries,k,asked,reached,error,candidates,outside,expected,far,noticed,cautious,error,candidates"
 
 # ask INDEX SET NAME [FLAGS]
 ask() {

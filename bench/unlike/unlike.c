@@ -8,7 +8,7 @@
  *
  * Queries are those of the file from --first on, changed or not: square pictures of bytes shifted down and to the
  * right by N pixels, or turned upside down; the mean of N rows of the file that chance draws. A line: name, queries, k,
- * asked, reached, its standard error, candidates, share outside, share expected, "unlike" or "like", and reached, its
+ * asked, reached, its standard error, candidates, share outside, share expected, share that is far, "unlike" or "like", and reached, its
  * standard error and candidates with caution. Exits with 1 where the library does not notice that more than .03 is
  * missed, or a cautious search misses more than .05.
  */
@@ -148,13 +148,14 @@ static int tell(const struct nlsh_index *index, const struct nlsh_matrix *querie
     options.probes = 0;
     options.recall = g.recall;
     struct answer plain = search(index, queries, &options);
-    must(nlsh_likeness(index, &options, plain.outside, n, &likeness, &error), &error);
+    must(nlsh_likeness(index, &options, plain.outside, plain.distances, n, &likeness, &error),
+         &error);
     options.cautious = 1;
     struct answer careful = search(index, queries, &options);
     struct reached r = judge(&plain, &truth, n), c = judge(&careful, &truth, n);
-    printf("%s,%zu,%zu,%g,%.4f,%.4f,%.0f,%.4f,%.4f,%s,%.4f,%.4f,%.0f\n", g.name, n, g.k, g.recall,
-           r.recall, r.error, r.candidates, likeness.outside, likeness.expected,
-           likeness.unlike ? "unlike" : "like", c.recall, c.error, c.candidates);
+    printf("%s,%zu,%zu,%g,%.4f,%.4f,%.0f,%.4f,%.4f,%.3f,%s,%.4f,%.4f,%.0f\n", g.name, n, g.k,
+           g.recall, r.recall, r.error, r.candidates, likeness.outside, likeness.expected,
+           likeness.far, likeness.unlike ? "unlike" : "like", c.recall, c.error, c.candidates);
     return (r.recall < g.recall - .03 && !likeness.unlike) || c.recall < g.recall - .05;
 }
 

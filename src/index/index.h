@@ -89,7 +89,9 @@ struct nlsh__efforts_header {
  * byte 64 on, n of struct nlsh__outside_point. */
 struct nlsh__outside_header {
     uint32_t n;
-    uint8_t reserved[60];
+    float
+        far; /* the distance to the nearest of 99 in 100 of these queries is at most this; 0: not known */
+    uint8_t reserved[56];
 };
 
 /* How far scores may be off. Behind it, each padded to 64 bytes: of rows k u32 [n_row_ks], loss f32
@@ -189,6 +191,7 @@ struct nlsh_index {
     struct nlsh__effort_table *effort_tables;
     struct nlsh__efforts_header efforts_header;
     struct nlsh__outside outside; /* n 0 where it was not measured */
+    float far;                    /* of its header */
     struct nlsh__margins row_margins, leaf_margins;
     float leaf_slope;
     struct nlsh__segment *segments;

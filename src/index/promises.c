@@ -4,6 +4,8 @@
  * how far scores may be off (margins).
  * Tables of any length; format 2 had short ones in other places.
  */
+#include <float.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -161,6 +163,10 @@ static enum nlsh_status take_outside(struct nlsh_index *index, const void *bytes
     *o = (struct nlsh__outside){words[0], (const void *)((const char *)bytes + header)};
     if (o->n != (size - header) / sizeof *o->points || (size - header) % sizeof *o->points != 0)
         return damaged(index, "outside", "its length does not agree with its header", error);
+    memcpy(&index->far, (const char *)bytes + offsetof(struct nlsh__outside_header, far),
+           sizeof index->far);
+    if (!nlsh__inside(index->far, 0, FLT_MAX))
+        return damaged(index, "outside", "the distance is not a number >= 0", error);
     size_t wrong = nlsh__outside_wrong(o);
     if (wrong == o->n) return NLSH_OK;
     return nlsh__fail(

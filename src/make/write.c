@@ -1,6 +1,7 @@
 /* write.c - see write.h. docs/index-format.md describes every section. */
 #include "make/write.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,16 +225,36 @@ out:
     return status;
 }
 
-static enum nlsh_status add_efforts(const struct nlsh__calibration *calibration,
-                                    const struct nlsh__shares *shares, struct sections *s,
-                                    struct nlsh_error *error)
+/* How far held-out rows' nearest are. Products depend on a query's length as well. */
+static enum nlsh_status far_of(const struct nlsh__ground *g, float *out, struct nlsh_error *error)
+{
+    const struct nlsh__held *held = g->held;
+    float *distances = NULL;
+    *out = 0;
+    if (g->options->metric == NLSH_IP) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(&distances, held->n_asked, sizeof *distances, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < held->n_asked; i++) {
+        /* squared, of unit vectors where the metric is cosine */
+        float score = held->truth.l2sq[i * held->truth.k];
+        distances[i] = g->options->metric == NLSH_L2 ? sqrtf(score) : score / 2;
+    }
+    *out = nlsh__far(distances, held->n_asked);
+    nlsh__free(distances);
+    return NLSH_OK;
+}
+
+static enum nlsh_status
+add_efforts(const struct nlsh__ground *g, const struct nlsh__calibration *calibration,
+            const struct nlsh__shares *shares, struct sections *s, struct nlsh_error *error)
 {
     struct nlsh__measured_efforts efforts;
     struct nlsh__margins none = {.n_ks = 0}, rows = none, leaves = none;
     if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
     if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
     nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
-    return add_measured(&efforts, 0, s, error);
+    enum nlsh_status status = far_of(g, &efforts.far, error);
+    return status != NLSH_OK ? status : add_measured(&efforts, 0, s, error);
 }
 
 /* What a caller's queries find of it. */
@@ -285,10 +306,10 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
         NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask_sample, &sampling, error));
         NLSH_TRY(add_measured(&sampling.efforts, 1, &s, error));
     } else if (evidence != NULL) {
-        NLSH_TRY(add_efforts(&evidence->calibration, &evidence->shares, &s, error));
+        NLSH_TRY(add_efforts(g, &evidence->calibration, &evidence->shares, &s, error));
     } else if (g->held->n_train < g->data->matrix.n_rows) {
         NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
-        NLSH_TRY(add_efforts(&l->calibration, &asking.shares, &s, error));
+        NLSH_TRY(add_efforts(g, &l->calibration, &asking.shares, &s, error));
     } /* else every row was learned from: nothing is promised, and searches are exact */
     NLSH_TRY(
         add_meter(g->held, evidence != NULL ? &evidence->calibration : &l->calibration, &s, error));

@@ -2,6 +2,7 @@
 #include "measure/efforts.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -248,6 +249,19 @@ nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *c
 out:
     measure_free(&m);
     return status;
+}
+
+static int ascending_f32(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+float nlsh__far(float *distances, size_t n)
+{
+    if (n == 0) return 0;
+    qsort(distances, n, sizeof *distances, ascending_f32);
+    return distances[(99 * n + 99) / 100 - 1];
 }
 
 /* ---- the tables ------------------------------------------------------------------------------ */

@@ -52,8 +52,12 @@ struct nlsh__measured_efforts {
     size_t k[NLSH__CALIBRATION_KS], n_points[NLSH__CALIBRATION_KS];
     struct nlsh__effort_point points[NLSH__CALIBRATION_KS][NLSH__RUNGS + 1];
     struct nlsh__outside_point outside[NLSH__CALIBRATION_POINTS]; /* calibration's */
-    size_t n_queries;                                             /* that calibration was made of */
+    float far;        /* of the queries: nlsh__far(); 0: not known */
+    size_t n_queries; /* that calibration was made of */
 };
+
+/* Of n distances to queries' nearest neighbours, which it orders: what 99 of 100 are within. */
+float nlsh__far(float *distances, size_t n);
 
 /* Which effort surely reaches which recall: what buckets surely hold, times the share of it that is found. The
  * margins are those of the index; n_ks is 0 where it has no codes, or no leaves. */

@@ -16,6 +16,7 @@ struct sample {
     size_t n, k;
     struct nlsh_searcher **searchers; /* [n_searchers] */
     size_t n_searchers;
+    float *nearest;               /* [n] the distance to the nearest */
     struct nlsh__neighbors truth; /* [n x k] rows of the index, nearest first */
     float *routed;                /* [n x dim] as the router takes floats */
     uint8_t *bytes;               /* [n x dim] as it takes bytes */
@@ -41,6 +42,7 @@ static void find_one(const struct sample *s, struct nlsh_searcher *searcher, siz
         memcpy(s->routed + i * dim, query->routed, dim * sizeof(float));
     nlsh__search_by_plan(searcher, &everything, &routed, &cost);
     for (size_t j = 0; j < s->k; j++) s->truth.ids[i * s->k + j] = (uint32_t)searcher->best[j];
+    s->nearest[i] = nlsh__exact_distance(s->index, query, searcher->best[0]);
 }
 
 static void find_task(void *ctx, size_t task, size_t worker)
@@ -126,6 +128,7 @@ static enum nlsh_status sample_create(struct sample *s, const struct nlsh__job *
     }
     s->truth = (struct nlsh__neighbors){.n_rows = s->n, .k = s->k};
     NLSH_TRY(nlsh__alloc(&s->truth.ids, s->n * s->k, sizeof *s->truth.ids, error));
+    NLSH_TRY(nlsh__calloc(&s->nearest, s->n, sizeof *s->nearest, error));
     NLSH_TRY(nlsh__calloc(&s->routed, s->n * dim, sizeof *s->routed, error));
     NLSH_TRY(nlsh__calloc(&s->bytes, s->n * dim, 1, error));
     NLSH_TRY(nlsh__calloc(&s->as_bytes, s->n, 1, error));
@@ -139,6 +142,7 @@ static void sample_free(struct sample *s)
     for (size_t i = 0; i < s->n_searchers; i++) nlsh_searcher_free(s->searchers[i]);
     nlsh__free(s->searchers);
     nlsh__neighbors_free(&s->truth);
+    nlsh__free(s->nearest);
     nlsh__free(s->routed);
     nlsh__free(s->bytes);
     nlsh__free(s->as_bytes);
@@ -168,6 +172,7 @@ enum nlsh_status nlsh__measure_sample(const struct nlsh_index *index,
     const struct nlsh__known known = {index, asking, &s.truth, NULL};
     NLSH_TRY(nlsh__shares_add(&known, &calibration, job, &shares, error));
     nlsh__efforts_from(&calibration, &index->row_margins, &index->leaf_margins, &shares, out);
+    if (index->metric != NLSH_IP) out->far = nlsh__far(s.nearest, s.n);
 out:
     sample_free(&s);
     return status;

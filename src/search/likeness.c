@@ -42,16 +42,20 @@ size_t nlsh__choose_by_plan(const struct nlsh__answer *answer, const struct nlsh
 /* Queries are unlike where so many times as much is outside as is usual, and chance does not explain it. */
 #define UNLIKE 1.4
 #define ERRORS 3
+/* Or where more than this share of them, and not only a few, have no neighbour as near as 99 in 100 usual ones have:
+ * the router may be sure of the wrong buckets. */
+#define FAR 0.25
+#define FAR_QUERIES 5
 
 enum nlsh_status nlsh_likeness(const struct nlsh_index *index,
                                const struct nlsh_search_options *options, const float *outside,
-                               size_t n_queries, struct nlsh_likeness *out,
+                               const float *distances, size_t n_queries, struct nlsh_likeness *out,
                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_search_options wanted;
     struct nlsh__plan plan;
-    double sum = 0, squares = 0, n = 0;
+    double sum = 0, squares = 0, n = 0, n_far = 0;
     nlsh__error_clear(error);
     nlsh_search_options_init(&wanted, sizeof wanted);
     NLSH_TRY(nlsh__answer_check(out, "nlsh_likeness", error));
@@ -61,6 +65,7 @@ enum nlsh_status nlsh_likeness(const struct nlsh_index *index,
         if (isnan(outside[i])) continue;
         sum += (double)outside[i];
         squares += (double)outside[i] * (double)outside[i];
+        n_far += distances != NULL && distances[i * wanted.k] > index->far;
         n++;
     }
     double mean = n > 0 ? sum / n : 0, variance = n > 0 ? fmax(squares / n - mean * mean, 0) : 0;
@@ -69,9 +74,12 @@ enum nlsh_status nlsh_likeness(const struct nlsh_index *index,
         .outside = mean,
         .expected = (double)plan.expected,
         .error = n > 1 ? sqrt(variance / (n - 1)) : NAN,
+        .far = index->far > 0 && distances != NULL && n > 0 ? n_far / n : NAN,
     };
     likeness.unlike =
         mean > UNLIKE * likeness.expected && mean - likeness.expected > ERRORS * likeness.error;
+    /* T promises nothing that could be missed */
+    likeness.unlike |= !isnan(likeness.expected) && likeness.far > FAR && n_far >= FAR_QUERIES;
     nlsh__answer_give(out, &likeness, sizeof likeness);
 out:
     return status;

@@ -415,6 +415,14 @@ static void test_hostile_outside(void **state)
         free(file);
     }
     const float wrong[] = {NAN, INFINITY, -INFINITY, 2, -1};
+    for (size_t j = 0; j < 5; j++) {
+        uint8_t *file = copy_of(bytes, size);
+        ((float *)section_of(file, NLSH__SECTION_OUTSIDE))[1] = wrong[j];
+        sample_seal(file, size);
+        expect(file, size, wrong[j] == 2 ? NLSH_OK : NLSH_E_DATA,
+               wrong[j] == 2 ? "" : "section outside");
+        free(file);
+    }
     for (size_t i = 0; i < 6; i++)
         for (size_t j = 0; j < 5; j++) {
             uint8_t *file = copy_of(bytes, size);

@@ -91,7 +91,7 @@ static struct nlsh_likeness likeness_of(const struct nlsh_search_options *o, con
                                         size_t n)
 {
     struct nlsh_likeness l = {.struct_size = sizeof l};
-    assert_int_equal(nlsh_likeness(bare, o, a->outside, n, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, o, a->outside, a->distances, n, &l, NULL), NLSH_OK);
     assert_int_equal(l.n_queries, n);
     return l;
 }
@@ -202,8 +202,31 @@ static void filters_are_left_out(void **state)
     o.filter = &all;
     ask(&strange, &o, &a);
     for (size_t i = 0; i < Q; i++) assert_true(isnan(a.outside[i]));
-    assert_int_equal(nlsh_likeness(bare, &o, a.outside, Q, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, &o, a.outside, a.distances, Q, &l, NULL), NLSH_OK);
     assert_true(l.n_queries == 0 && !l.unlike);
+}
+
+/* Of a router that is sure of the wrong buckets distances tell. */
+static void the_far_are_noticed(void **state)
+{
+    (void)state;
+    struct nlsh_search_options o = wish(0);
+    float *values = malloc((size_t)Q * DIM * sizeof *values);
+    for (size_t i = 0; i < (size_t)Q * DIM; i++) values[i] = -8 * ((const float *)own.data)[i];
+    const struct nlsh_matrix away = {values, Q, DIM, NLSH_F32, 0};
+    ask(&own, &o, &a);
+    struct nlsh_likeness l = likeness_of(&o, &a, Q);
+    assert_true(l.far < .05 && !l.unlike);
+    ask(&away, &o, &b);
+    l = likeness_of(&o, &b, Q);
+    assert_true(l.far > .9 && l.unlike);
+    for (size_t i = 0; i < Q; i++) b.outside[i] = 0; /* as if the router were sure */
+    assert_true(likeness_of(&o, &b, Q).unlike);
+    assert_int_equal(nlsh_likeness(bare, &o, b.outside, NULL, Q, &l, NULL), NLSH_OK);
+    assert_true(isnan(l.far) && !l.unlike);
+    assert_int_equal(nlsh_likeness(bare, &o, b.outside, b.distances, 4, &l, NULL), NLSH_OK);
+    assert_true(l.far == 1 && !l.unlike); /* four may be chance */
+    free(values);
 }
 
 static void few_queries_and_wrong_arguments(void **state)
@@ -212,17 +235,17 @@ static void few_queries_and_wrong_arguments(void **state)
     struct nlsh_search_options o = wish(0);
     struct nlsh_likeness l = {.struct_size = sizeof l}, unset = {0};
     const float sure[] = {0, 0, 0}, lost[] = {1, 1, 1, 1};
-    assert_int_equal(nlsh_likeness(bare, NULL, NULL, 0, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, NULL, NULL, NULL, 0, &l, NULL), NLSH_OK);
     assert_true(l.n_queries == 0 && l.outside == 0 && isnan(l.error) && !l.unlike);
-    assert_int_equal(nlsh_likeness(bare, &o, lost, 1, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, &o, lost, NULL, 1, &l, NULL), NLSH_OK);
     assert_true(l.outside == 1 && isnan(l.error) && !l.unlike); /* one says nothing of others */
-    assert_int_equal(nlsh_likeness(bare, &o, lost, 4, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, &o, lost, NULL, 4, &l, NULL), NLSH_OK);
     assert_true(l.error == 0 && l.unlike);
-    assert_int_equal(nlsh_likeness(bare, &o, sure, 3, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, &o, sure, NULL, 3, &l, NULL), NLSH_OK);
     assert_true(l.outside == 0 && !l.unlike);
-    assert_int_equal(nlsh_likeness(bare, &o, sure, 3, &unset, NULL), NLSH_E_ARG);
+    assert_int_equal(nlsh_likeness(bare, &o, sure, NULL, 3, &unset, NULL), NLSH_E_ARG);
     o.recall = 2;
-    assert_int_equal(nlsh_likeness(bare, &o, sure, 3, &l, NULL), NLSH_E_ARG);
+    assert_int_equal(nlsh_likeness(bare, &o, sure, NULL, 3, &l, NULL), NLSH_E_ARG);
 }
 
 /* A file of before: it is searched, but not with caution. */
@@ -235,7 +258,7 @@ static void what_is_usual_must_be_known(void **state)
     struct nlsh_error error;
     bare->outside.n = 0;
     ask(&strange, &o, &a);
-    assert_int_equal(nlsh_likeness(bare, &o, a.outside, Q, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh_likeness(bare, &o, a.outside, a.distances, Q, &l, NULL), NLSH_OK);
     assert_true(isnan(l.expected) && !l.unlike && l.outside > 0);
     assert_int_equal(nlsh_search_batch(bare, &strange, &careful, a.keys, NULL, NULL, &error),
                      NLSH_E_UNSUPPORTED);
@@ -254,6 +277,7 @@ int main(void)
         cmocka_unit_test(caution_finds_what_was_asked_for),
         cmocka_unit_test(alone_and_in_batches_alike),
         cmocka_unit_test(filters_are_left_out),
+        cmocka_unit_test(the_far_are_noticed),
         cmocka_unit_test(few_queries_and_wrong_arguments),
         cmocka_unit_test(what_is_usual_must_be_known),
     };

@@ -399,9 +399,12 @@ struct nlsh_likeness {
     double
         expected; /* the same of the queries that the index was calibrated with; NaN where it is not known */
     double error; /* standard error of outside; NaN of one query */
-    /* 1: so much more is outside that less may come back than was asked for. With options->cautious more is
+    /* 1: so much more is outside, or so many are far, that less may come back than was asked for. With options->cautious more is
      * scanned; nlsh_calibrate() measures anew. */
     int unlike;
+    /* The share of the queries whose nearest neighbour is farther than that of 99 in 100 of those that the index was
+     * calibrated with; NaN where it is not known, as with inner products. */
+    double far;
 };
 
 /*
@@ -409,14 +412,15 @@ struct nlsh_likeness {
  *
  *  options    those of the searches, or NULL: the defaults
  *  outside    [n_queries] as struct nlsh_search_stats has them, of any number of calls; NaN is left out
+ *  distances  [n_queries x options->k] as the searches gave them; or NULL: far is not known then
  * Queries are told by what a search computes anyway, so by signs: docs/recall.md. expected is not known where
  * probes was given, through a filter, and of older files; unlike is then 0. NLSH_OK or NLSH_E_ARG.
  * Cost: O(n_queries).
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_likeness(const struct nlsh_index *index, const struct nlsh_search_options *options,
-              const float *outside, size_t n_queries, struct nlsh_likeness *out,
-              struct nlsh_error *error);
+              const float *outside, const float *distances, size_t n_queries,
+              struct nlsh_likeness *out, struct nlsh_error *error);
 
 /* Scratch for searching an index, for one thread at a time. */
 struct nlsh_searcher;
