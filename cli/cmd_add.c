@@ -59,6 +59,21 @@ static int take_keys(const struct args *args, struct adding *a)
     return 0;
 }
 
+/* The library knows no file to name. */
+static int check_dimension(const struct args *args, const struct adding *a)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_index *now;
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    if (nlsh_writer_snapshot(a->writer, &now, &error) != NLSH_OK) return talk_failed(&error);
+    (void)!nlsh_index_info(now, &info, NULL);
+    nlsh_index_close(now);
+    if (info.dim == a->vectors.matrix.dim) return 0;
+    return talk_error(EXIT_BAD_DATA, "give vectors of the index's dimension",
+                      "%s holds vectors of %zu values, the index %s of %zu", args_text(args, "d"),
+                      a->vectors.matrix.dim, args_text(args, "i"), info.dim);
+}
+
 static int put_all(struct adding *a)
 {
     struct nlsh_error error = {0};
@@ -115,7 +130,8 @@ int cmd_add(const struct args *args)
     if (nlsh_writer_open(path, &options, &a.writer, &error) != NLSH_OK) {
         code = talk_failed(&error);
     } else {
-        code = take_keys(args, &a);
+        code = check_dimension(args, &a);
+        if (code == 0) code = take_keys(args, &a);
         if (code == 0) code = put_all(&a);
         if (code == 0 && nlsh_writer_flush(a.writer, &error) != NLSH_OK) code = talk_failed(&error);
         if (code == 0) code = say_added(args, &a, path);

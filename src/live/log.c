@@ -135,7 +135,7 @@ static const struct nlsh__record_header *record_at(const uint8_t *bytes, size_t 
     size_t wanted = h->kind == NLSH__RECORD_PUT      ? nlsh__put_size(form, (size_t)h->n)
                     : h->kind == NLSH__RECORD_DELETE ? nlsh__delete_size((size_t)h->n)
                                                      : 0;
-    if (h->n == 0 || wanted != h->size) return NULL;
+    if (h->n == 0 || wanted == 0 || wanted != h->size) return NULL;
     return h->checksum == record_checksum(h) ? h : NULL;
 }
 

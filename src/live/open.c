@@ -186,9 +186,12 @@ static int same_log(const struct nlsh_index *index, const char *log_path)
     struct stat now, then;
     int there = stat(log_path, &now) == 0 && (size_t)now.st_size >= sizeof(struct nlsh__log_header);
     if (index->state == NULL) return !there;
-    const struct nlsh__live *live = index->state->live;
+    struct nlsh__live *live = index->state->live;
+    pthread_mutex_lock(&live->lock);
+    uint64_t read = live->at.position;
+    pthread_mutex_unlock(&live->lock);
     return there && fstat(live->fd, &then) == 0 && now.st_ino == then.st_ino &&
-           now.st_dev == then.st_dev && (uint64_t)now.st_size >= live->at.position;
+           now.st_dev == then.st_dev && (uint64_t)now.st_size >= read;
 }
 
 enum nlsh_status nlsh_index_refresh(const struct nlsh_index *index, struct nlsh_index **out,
@@ -313,7 +316,7 @@ enum nlsh_status nlsh__log_damaged(const struct nlsh__live *live, struct nlsh_er
 {
     return nlsh__fail(
         error, NLSH_E_DATA,
-        "nlsh compact --drop-damaged keeps what is before; then put again what is lost",
+        "nlsh compact --drop_damaged keeps what is before; then put again what is lost",
         "%s: damaged at byte %llu: %llu bytes from there on are not read", live->log_path,
         (unsigned long long)live->at.position, (unsigned long long)live->left);
 }

@@ -12,6 +12,10 @@
 /* A segment of fewer rows a bucket has no codes: half of each group of 16 codes would be empty. */
 enum { CODED_A_BUCKET = 4 };
 
+/* Nor one of which more than a row in so many stands so far from its bucket's centroid that its code says too little:
+ * its error is larger than any that can be written (codes/row.h), and searches would lose it. */
+enum { LEAST_A_FAR_ROW = 256 };
+
 void nlsh__store_init(const struct nlsh_index *file, struct nlsh__store *out)
 {
     const struct nlsh__codes *codes = file->n_segments > 0 ? file->segments[0].codes : NULL;
@@ -154,11 +158,20 @@ static void put_codes(const struct nlsh__store *s, size_t first, uint8_t *bytes,
     b->codes.rows = (struct nlsh__grouped){n_groups, n_chunks, biases, errors, values};
 }
 
+/* Whether codes say enough of rows first .. first + n - 1. */
+static int worth_codes(const struct nlsh__store *s, size_t first, size_t n)
+{
+    size_t n_far = 0;
+    if (s->form.code_bytes == 0 || n < CODED_A_BUCKET * (size_t)s->file->meta.n_buckets) return 0;
+    for (size_t i = 0; i < n; i++) n_far += s->rows.errors[first + i] == UINT8_MAX;
+    return n_far <= n / LEAST_A_FAR_ROW;
+}
+
 static enum nlsh_status make_part(const struct nlsh__store *s, size_t first, size_t n,
                                   struct nlsh__part *out, struct nlsh_error *error)
 {
     size_t m = s->file->meta.n_buckets, row_bytes = s->form.row_bytes, n_groups = 0;
-    int coded = s->form.code_bytes > 0 && n >= CODED_A_BUCKET * m;
+    int coded = worth_codes(s, first, n);
     uint32_t *scratch = NULL;
     struct block b = {.size = 0};
     uint8_t *bytes = NULL;

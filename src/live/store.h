@@ -3,7 +3,7 @@
  *
  * Rows are numbered from 0 on and stay. Segments of them are made in sizes of 64 x 8^i, as the digits of a number in
  * base 8 are: so a row is copied a few times at most, and a log of any length is a few segments. What the segments
- * are depends on the number of rows alone.
+ * are depends on the rows alone.
  */
 #ifndef NLSH_LIVE_STORE_H
 #define NLSH_LIVE_STORE_H

@@ -39,6 +39,7 @@ struct nlsh_writer {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* the syncing thread is to end */
     struct nlsh_index *state;
+    int stale;        /* 1: there was no memory for the state that follows it */
     uint64_t durable; /* bytes of the log that are known to be */
     uint64_t written;
     int broken; /* errno of a sync that failed, or of a cut: 0 */
@@ -394,18 +395,20 @@ static enum nlsh_status write_record(struct nlsh_writer *w, struct nlsh__record_
     return status;
 }
 
-/* The state that follows, for readers. */
+/* The state that follows, for readers. live is locked. */
 static enum nlsh_status publish(struct nlsh_writer *w, struct nlsh_error *error)
 {
-    struct nlsh_index *state;
+    struct nlsh_index *state, *before = NULL;
     enum nlsh_status status = nlsh__live_publish(w->live, &state, error);
-    if (status != NLSH_OK) return status;
     pthread_mutex_lock(&w->lock);
-    struct nlsh_index *before = w->state;
-    w->state = state;
+    w->stale = status != NLSH_OK;
+    if (status == NLSH_OK) {
+        before = w->state;
+        w->state = state;
+    }
     pthread_mutex_unlock(&w->lock);
     nlsh_index_close(before);
-    return NLSH_OK;
+    return status;
 }
 
 /* A record that is made, for which there is room. live is locked: a reader of this process may refresh. */
@@ -420,7 +423,9 @@ static enum nlsh_status finish(struct nlsh_writer *w, struct nlsh__record_header
     if (!nlsh__live_apply(live, record))
         return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
                           "%s: a record was written that cannot be read", live->log_path);
-    return publish(w, error);
+    /* What is written is there: without memory for its state, the next snapshot makes that. */
+    if (publish(w, error) != NLSH_OK) nlsh__error_clear(error);
+    return NLSH_OK;
 }
 
 /* ---- put, delete ----------------------------------------------------------------------------- */
@@ -548,6 +553,16 @@ enum nlsh_status nlsh_writer_snapshot(struct nlsh_writer *w, struct nlsh_index *
     nlsh__error_clear(error);
     if (w == NULL || out == NULL)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s", w == NULL ? "no writer" : "out is NULL");
+    *out = NULL;
+    pthread_mutex_lock(&w->lock);
+    int stale = w->stale;
+    pthread_mutex_unlock(&w->lock);
+    if (stale) {
+        pthread_mutex_lock(&w->live->lock);
+        enum nlsh_status status = publish(w, error);
+        pthread_mutex_unlock(&w->live->lock);
+        if (status != NLSH_OK) return status;
+    }
     pthread_mutex_lock(&w->lock);
     *out = w->state;
     atomic_fetch_add_explicit(&w->state->owners, 1, memory_order_relaxed);

@@ -161,11 +161,17 @@ static double share_expected(const struct shell *shells)
     return all.mass > 0 ? all.allowed_mass / all.mass : 0;
 }
 
+/* A reach is infinite where nothing that is allowed has a probability. */
+static size_t whole_reach(double reach)
+{
+    return reach < MOST_REACH ? (size_t)ceil(reach) : (size_t)MOST_REACH;
+}
+
 /* The plan of `reach` neighbours of all; 0 where that is all buckets. */
 static int plan_reach(const struct nlsh_index *index, double reach, struct nlsh__plan *plan)
 {
     const struct nlsh__efforts *efforts = &index->efforts;
-    size_t k = reach < MOST_REACH ? (size_t)ceil(reach) : (size_t)MOST_REACH;
+    size_t k = whole_reach(reach);
     if (efforts->n > 0 && k > efforts->tables[efforts->n - 1].k)
         plan_all(index, k, plan);
     else
@@ -187,8 +193,8 @@ static void plan_by_content(const struct nlsh_index *index, const float *probabi
     if (!plan_reach(index, reach, plan)) return;
     excess = fmax(excess, excess_below(shells, plan->rule.threshold));
     double missed = (1 - plan->recall) / plan->recall / (excess * excess);
-    nlsh__plan_recall(index, (size_t)ceil(reach), 1 / (1 + missed), plan);
-    if (plan->exactly) plan_all(index, (size_t)ceil(reach), plan);
+    nlsh__plan_recall(index, whole_reach(reach), 1 / (1 + missed), plan);
+    if (plan->exactly) plan_all(index, whole_reach(reach), plan);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */

@@ -335,7 +335,7 @@ static struct nlsh__record_header *put_in(uint8_t *log, struct nlsh__log_rows *r
 static void a_hostile_log_ends_where_it_cannot_be(void **state)
 {
     (void)state;
-    for (int way = 0; way < 9; way++) {
+    for (int way = 0; way < 12; way++) {
         uint8_t *log = aligned_alloc(64, was.log_size);
         struct nlsh__log_rows rows = {.n = 0};
         size_t i = 0;
@@ -351,6 +351,17 @@ static void a_hostile_log_ends_where_it_cannot_be(void **state)
         case 6: h->size = UINT64_MAX - 63; break;
         case 7: h->size += 64; break;
         case 8: h->kind = 77; break;
+        /* more than a record holds, and nothing of it: as long as what cannot be */
+        case 9:
+        case 10:
+            h->kind = way == 9 ? NLSH__RECORD_PUT : NLSH__RECORD_DELETE;
+            h->n = (uint64_t)1 << 29;
+            h->size = 0;
+            break;
+        case 11:
+            h->kind = 77;
+            h->size = 0;
+            break;
         default: break;
         }
         size_t sealed = forge_log_seal(log, was.log_size);

@@ -203,6 +203,7 @@ static void check(struct world *w, const struct model *m, const struct nlsh_inde
 {
     check_holds(m, index, &pool);
     check_search(w, m, index);
+    if (m->n > 500 && nlsh__rng_below(&w->rng, 8) == 0) assert_true(recall_of(w, m, index) > .75);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
