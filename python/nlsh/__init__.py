@@ -14,17 +14,19 @@ except ImportError as _error:
     raise ImportError("nlsh gives its answers as arrays of numpy, which is not installed here: pip install "
                       "numpy, or make the environment with --system-site-packages") from _error
 
-from ._errors import (ArgumentError, CannotCreateError, DataError, Error, InternalError,
+from ._errors import (ArgumentError, BusyError, CannotCreateError, DataError, Error, InternalError,
                       MismatchError, NoInputError, NoMemoryError, ReadWriteError, StoppedError,
                       UnsupportedError)
 from ._index import Filter, Index, Info, open
-from ._learning import build, can_learn, ground_truth, read, recall, settings, tune, write
-from ._search import NO_KEY, cpu, verify
+from ._learning import (build, calibrate, can_learn, compact, ground_truth, read, recall, settings, tune,
+                        write)
+from ._search import NO_KEY, cpu, create, verify
 from ._search import version as __version__
+from ._writer import Writer, open_writer
 
 __all__ = [
-    "ArgumentError", "CannotCreateError", "DataError", "Error", "Filter", "Index", "Info", "InternalError",
-    "MismatchError", "NO_KEY", "NoInputError", "NoMemoryError", "ReadWriteError", "StoppedError",
-    "UnsupportedError", "build", "can_learn", "cpu", "ground_truth", "open", "read", "recall", "settings",
-    "tune", "verify", "write",
+    "ArgumentError", "BusyError", "CannotCreateError", "DataError", "Error", "Filter", "Index", "Info",
+    "InternalError", "MismatchError", "NO_KEY", "NoInputError", "NoMemoryError", "ReadWriteError", "StoppedError",
+    "UnsupportedError", "Writer", "build", "calibrate", "can_learn", "compact", "cpu", "create", "ground_truth",
+    "open", "open_writer", "read", "recall", "settings", "tune", "verify", "write",
 ]

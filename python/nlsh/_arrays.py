@@ -79,18 +79,33 @@ def as_vectors(source: Any, what: str) -> np.ndarray:
     return np.asarray(np.require(array, dtype, ["C", "A"]))
 
 
-def as_keys(keys: Any, n_rows: int) -> np.ndarray:
-    """Keys of vectors as uint64; numbers that would change are refused."""
+def as_keys(keys: Any, n_rows: int | None) -> np.ndarray:
+    """Keys of vectors as uint64 [n_rows]; numbers that would change are refused. One may stand for itself. n_rows
+    None: any number of them."""
     array = np.asarray(keys)
+    if array.size == 0 or (array.dtype.kind in "fO" and not isinstance(keys, np.ndarray)):
+        array = _large_keys(keys, array)
+    if array.ndim == 0:
+        array = array[None]
     if array.dtype.kind not in "iu" or array.ndim != 1:
         raise ArgumentError(f"keys: an array of shape {array.shape} of {array.dtype}",
-                            "give one whole number for each vector")
-    if array.shape[0] != n_rows:
+                            "give one whole number for each vector, from 0 to 2^64 - 2")
+    if n_rows is not None and array.shape[0] != n_rows:
         raise ArgumentError(f"keys: {array.shape[0]} keys, but {n_rows} vectors",
                             "give one key for each vector")
     if array.dtype.kind == "i" and array.size and int(array.min()) < 0:
         raise ArgumentError(f"keys: {int(array.min())} is negative", "give numbers from 0 on")
     return np.require(array, np.dtype("u8"), ["C", "A"])
+
+
+def _large_keys(keys: Any, array: np.ndarray) -> np.ndarray:
+    """numpy makes floats of an empty list, and of one with numbers on both sides of 2^63."""
+    try:
+        if array.ndim == 1 and all(isinstance(key, int) for key in keys):
+            return np.array(keys, "u8")
+    except OverflowError:  # negative, or beyond 64 bits: as it is
+        pass
+    return array
 
 
 def packed_mask(mask: Any) -> tuple[bytes, int]:

@@ -7,10 +7,11 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
-from typing import Any, Callable, Union
+from typing import Any, Callable, Iterator, Union
 
 from . import _search
 from ._arrays import packed_mask
+from ._errors import ArgumentError
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
@@ -19,7 +20,7 @@ Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 class Info:
     """What an index holds."""
 
-    n_rows: int  #: vectors
+    n_rows: int  #: vectors, without those that were deleted
     dim: int  #: their dimension
     dtype: str  #: of the stored vectors: "uint8", "int8" or "float32"
     metric: str  #: "l2", "ip" or "cosine"
@@ -34,6 +35,14 @@ class Info:
     format: int  #: version of the file's format
     n_segments: int  #: sets of rows that were written together
     has_keys: bool  #: True: ids are the caller's keys; False: row numbers
+    n_deleted: int  #: rows that were deleted or replaced, and still take room
+    log_rows: int  #: vectors that the log holds beside the file, deleted ones too
+    log_bytes: int  #: of the log, as far as it is whole; 0: there is none
+    log_left: int  #: bytes behind that which are no record
+    log_damaged: bool  #: True: they were durable once
+    n_changed: int  #: rows that came or went since promises were measured
+    needed_trained: float  #: vectors that a query for recall@10 of .95 needed after training; 0: not known
+    needed_now: float  #: and when promises were last measured
 
 
 class Filter(_search.Filter):
@@ -50,7 +59,7 @@ class Filter(_search.Filter):
 
 
 class Index(_search.Index):
-    """An open index: nlsh.open() and nlsh.build() give one.
+    """An open index: nlsh.open(), nlsh.build() and Writer.snapshot() give one.
 
     Any number of threads may search it at the same time. `with nlsh.open(path) as index:` closes it at the
     end of the block. copy.copy() gives another object of the same open file; pickle carries the file's
@@ -59,13 +68,16 @@ class Index(_search.Index):
 
     #: What the build said, of an index that nlsh.build() made; else None.
     report: dict[str, Any] | None = None
+    #: False: its file was made for it alone, and nobody can change that.
+    _has_name = True
 
     @property
     def info(self) -> Info:
         """What the index holds; see Info."""
         facts = self._facts()
         facts["settings"] = json.loads(facts["settings"])
-        facts["has_keys"] = bool(facts["has_keys"])
+        for name in ("has_keys", "log_damaged"):
+            facts[name] = bool(facts[name])
         return Info(**facts)
 
     def __len__(self) -> int:
@@ -78,19 +90,32 @@ class Index(_search.Index):
         return (f"<nlsh.Index of {f['n_rows']} vectors of {f['dim']} x {f['dtype']}, {f['metric']}, "
                 f"{f['n_buckets']} buckets>")
 
-    def save(self, path: Path) -> None:
-        """Writes the index to a file, whole or not at all."""
-        write_whole(path, self._pieces())
+    def refresh(self) -> Index:
+        """The index as its file and its log are now: another object, which shares what it can with this one;
+        or this one, where nothing has changed."""
+        now = self._refresh() if self._has_name or self.closed else self
+        if now is not self:
+            now.__dict__.update(self.__dict__)
+        return now
 
-    def _pieces(self):
-        """The file's content, piece by piece."""
-        fd, size, at = self._fileno(), self._facts()["size_bytes"], 0
-        while at < size:
-            piece = os.pread(fd, min(size - at, 1 << 24), at)
-            if not piece:
-                raise OSError("the index file was cut short while it was open")
-            at += len(piece)
-            yield piece
+    def save(self, path: Path) -> None:
+        """Writes the index to a file, whole or not at all.
+
+        What its log holds goes to PATH-log, before the file. nlsh.compact() makes one file of both.
+        """
+        content, log = self._pieces()
+        beside = _log_path(path)
+        if os.path.lexists(beside):
+            raise ArgumentError(f"{os.fsdecode(beside)}: the log of another index lies there",
+                                "take another name, or remove that index and its log")
+        if self._facts()["log_bytes"]:
+            write_whole(beside, log)
+        write_whole(path, content)
+
+    def _pieces(self) -> tuple[Iterator[bytes], Iterator[bytes]]:
+        """What its file holds and what its log does, piece by piece."""
+        facts, (fd, log_fd) = self._facts(), self._filenos()
+        return (_pieces_of(self, fd, facts["size_bytes"]), _pieces_of(self, log_fd, facts["log_bytes"]))
 
     def __enter__(self) -> Index:
         return self
@@ -107,13 +132,35 @@ class Index(_search.Index):
         return self.__copy__()  # an open index never changes
 
     def __reduce__(self):
-        return _from_content, (type(self), b"".join(self._pieces()), dict(self.__dict__))
+        content, log = map(b"".join, self._pieces())
+        return _from_content, (type(self), content, dict(self.__dict__), log)
 
 
-def _from_content(cls: type, content: bytes, attributes: dict) -> Index:
-    index = open_made(cls, lambda path: write_whole(path, [content]))
-    index.__dict__.update(attributes)
+def _from_content(cls: type, content: bytes, attributes: dict, log: bytes = b"") -> Index:
+    def make(path: str) -> None:
+        write_whole(path, [content])
+        if log:
+            write_whole(_log_path(path), [log])
+
+    index = open_made(cls, make)
+    index.__dict__.update(attributes, _has_name=False)
     return index
+
+
+def _log_path(path: Path) -> str:
+    """The log beside an index file."""
+    return os.path.realpath(os.fsdecode(path)) + "-log"
+
+
+def _pieces_of(holder: Index, fd: int, size: int) -> Iterator[bytes]:
+    """The first bytes of an open file; holder keeps it open."""
+    at = 0
+    while at < size:
+        piece = os.pread(fd, min(size - at, 1 << 24), at)
+        if not piece:
+            raise OSError("the index file was cut short while it was open")
+        at += len(piece)
+        yield piece
 
 
 def open_made(cls: type, make: Callable[[str], Any]) -> Index:
@@ -123,7 +170,9 @@ def open_made(cls: type, make: Callable[[str], Any]) -> Index:
     try:
         path = os.path.join(folder, "index.nlsh")
         make(path)
-        return cls(path)
+        index = cls(path)
+        index._has_name = False
+        return index
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

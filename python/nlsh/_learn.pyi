@@ -40,6 +40,24 @@ def recall(
 ) -> float: ...
 def settings() -> list[tuple[str, str, str, str]]: ...
 def cache_dir() -> str | None: ...
+def compact(
+    path: bytes,
+    retrain: bool,
+    automatic: bool,
+    drop_damaged: bool,
+    progress: _Tell,
+    threads: int | None,
+    cache: bytes | None,
+    /,
+) -> dict[str, Any]: ...
+def calibrate(
+    path: bytes,
+    queries: npt.ArrayLike,
+    out: bytes | None,
+    progress: _Tell,
+    threads: int | None,
+    /,
+) -> dict[str, Any]: ...
 def read(path: Any, format: str | None, /) -> Memory: ...
 def write(path: Any, array: npt.ArrayLike, format: str | None, /) -> None: ...
 def tune(

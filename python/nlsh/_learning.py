@@ -181,6 +181,41 @@ def tune(X: Any, folder: Path, *, trials: int | None = None, objective: str = "c
                           tell, threads, _cache(cache))
 
 
+def compact(path: Path, retrain: bool = False, automatic: bool = False, drop_damaged: bool = False, *,
+            threads: int | None = None, progress: Progress = True,
+            cache: Path | bool | None = None) -> dict[str, Any]:
+    """Makes one file of an index and its log, in the file's place. Nobody may write to it meanwhile: BusyError.
+
+    retrain       learn buckets and router anew, from what the index holds.
+    automatic     do what is due: nothing, one file, or training too.
+    drop_damaged  of a damaged log keep what is before the damage; the rest is lost.
+    The other words are those of build().
+
+    Searches go on meanwhile; Index.refresh() finds the new file. Ctrl-C stops it at once: the old state is there
+    or the new one. Returns a dict: done ("nothing", "merged" or "retrained"), n_rows, n_dropped, log_rows,
+    log_bytes, measured.
+    """
+    with reporter(progress, "compact") as tell:
+        return _library().compact(os.fsencode(path), retrain, automatic, drop_damaged, tell, threads,
+                                  _cache(cache))
+
+
+def calibrate(path: Path, queries: Any, out: Path | None = None, *, threads: int | None = None,
+              progress: Progress = True) -> dict[str, Any]:
+    """Makes an index promise recall for queries like these, without training.
+
+    queries  array [n, dim], at least 30, better 500: a sample like those that are asked later, not these
+             themselves.
+    out      the file to write; None: in place of path.
+
+    Returns a dict: n_queries; recall_before and candidates_before, what a search for recall@10 of .95 reached and
+    scanned before; recall and candidates, what it does now.
+    """
+    with reporter(progress, "calibrate") as tell:
+        return _library().calibrate(os.fsencode(path), queries, None if out is None else os.fsencode(out),
+                                    tell, threads)
+
+
 def read(path: Path, format: str | None = None) -> np.ndarray:
     """A file of vectors as an array [n, dim]: uint8, int8, float32 or (files of ids) int32.
 

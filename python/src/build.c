@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "names.h"
 #include "nlsh/learn.h"
 #include "settings.h"
 #include "task.h"
@@ -107,16 +108,6 @@ static enum nlsh_status truth_work(void *user, const struct nlsh_run *run, struc
     struct truth *truth = user;
     return nlsh_ground_truth(&truth->base.matrix, &truth->queries.matrix, truth->metric, truth->k,
                              run, &truth->neighbors, error);
-}
-
-static int metric_take(const char *name, enum nlsh_metric *metric)
-{
-    for (int i = NLSH_L2; i <= NLSH_COSINE; i++) {
-        *metric = (enum nlsh_metric)i;
-        if (strcmp(nlsh_metric_name(*metric), name) == 0) return 0;
-    }
-    raise_argument("take one of l2, ip and cosine", "metric is \"%s\"", name);
-    return -1;
 }
 
 static PyObject *truth_pair(const struct truth *truth)

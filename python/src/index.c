@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "names.h"
 #include "options.h"
 #include "shared.h"
 #include "vectors.h"
@@ -35,28 +36,27 @@ static struct shared *hold(PyObject *self)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+PyObject *index_make(PyTypeObject *type, struct shared *shared)
+{
+    PyObject *self = shared != NULL ? PyType_GenericAlloc(type, 0) : NULL;
+    if (self != NULL)
+        ((struct index_object *)self)->shared = shared;
+    else
+        shared_drop(shared);
+    return self;
+}
+
 static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"path", "memory", NULL};
-    static const char *const memories[] = {"map", "codes", "all"};
-    const char *memory = "map";
-    PyObject *path;
+    const char *name = "map";
+    enum nlsh_memory memory;
+    PyObject *path, *self = NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&|s", names, PyUnicode_FSConverter, &path,
-                                     &memory))
+                                     &name))
         return NULL;
-    PyObject *self = NULL;
-    int i = 0;
-    while (i < 3 && strcmp(memory, memories[i]) != 0) i++;
-    if (i == 3) {
-        raise_argument("take one of map, codes and all", "memory is \"%s\"", memory);
-    } else {
-        struct shared *shared = shared_open(PyBytes_AsString(path), (enum nlsh_memory)i);
-        if (shared != NULL) self = PyType_GenericAlloc(type, 0);
-        if (self != NULL)
-            ((struct index_object *)self)->shared = shared;
-        else
-            shared_drop(shared);
-    }
+    if (memory_take(name, &memory) == 0)
+        self = index_make(type, shared_open(PyBytes_AsString(path), memory));
     Py_DECREF(path);
     return self;
 }
@@ -64,14 +64,21 @@ static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static PyObject *index_share(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    return index_make(Py_TYPE(self), hold(self));
+}
+
+static PyObject *index_refresh(PyObject *self, PyObject *unused)
+{
+    (void)unused;
     struct shared *shared = hold(self);
     if (shared == NULL) return NULL;
-    PyObject *other = PyType_GenericAlloc(Py_TYPE(self), 0);
-    if (other != NULL)
-        ((struct index_object *)other)->shared = shared;
-    else
-        shared_drop(shared);
-    return other;
+    struct shared *now = shared_refresh(shared);
+    int same = now == shared;
+    shared_drop(shared);
+    if (!same) return index_make(Py_TYPE(self), now);
+    shared_drop(now);
+    Py_INCREF(self);
+    return self;
 }
 
 static PyObject *index_close(PyObject *self, PyObject *unused)
@@ -380,26 +387,31 @@ static PyObject *index_facts(PyObject *self, PyObject *unused)
     static const char *const types[] = {
         [NLSH_U8] = "uint8", [NLSH_I8] = "int8", [NLSH_F32] = "float32"};
     PyObject *facts = Py_BuildValue(
-        "{s:n,s:n,s:s,s:s,s:n,s:n,s:n,s:K,s:n,s:n,s:s,s:d,s:I,s:n,s:i}", "n_rows",
-        (Py_ssize_t)i->n_rows, "dim", (Py_ssize_t)i->dim, "dtype", types[i->type], "metric",
-        nlsh_metric_name(i->metric), "n_buckets", (Py_ssize_t)i->n_buckets, "bucket_min",
+        "{s:n,s:n,s:s,s:s,s:n,s:n,s:n,s:K,s:n,s:n,s:s,s:d,s:I,s:n,s:i,s:n,s:n,s:K,s:K,s:i,s:n,s:d,"
+        "s:d}",
+        "n_rows", (Py_ssize_t)i->n_rows, "dim", (Py_ssize_t)i->dim, "dtype", types[i->type],
+        "metric", nlsh_metric_name(i->metric), "n_buckets", (Py_ssize_t)i->n_buckets, "bucket_min",
         (Py_ssize_t)i->bucket_min, "bucket_max", (Py_ssize_t)i->bucket_max, "data_hash",
         (unsigned long long)i->data_hash, "router_weights", (Py_ssize_t)i->router_weights,
         "size_bytes", (Py_ssize_t)i->size_bytes, "settings", i->settings, "disagreement",
         i->disagreement, "format", i->format, "n_segments", (Py_ssize_t)i->n_segments, "has_keys",
-        i->has_keys);
+        i->has_keys, "n_deleted", (Py_ssize_t)i->n_deleted, "log_rows", (Py_ssize_t)i->log_rows,
+        "log_bytes", (unsigned long long)i->log_bytes, "log_left", (unsigned long long)i->log_left,
+        "log_damaged", i->log_damaged, "n_changed", (Py_ssize_t)i->n_changed, "needed_trained",
+        i->needed_trained, "needed_now", i->needed_now);
     shared_drop(shared);
     return facts;
 }
 
-static PyObject *index_fileno(PyObject *self, PyObject *unused)
+static PyObject *index_filenos(PyObject *self, PyObject *unused)
 {
     (void)unused;
     struct shared *shared = hold(self);
     if (shared == NULL) return NULL;
-    PyObject *fd = PyLong_FromLong(shared_fd(shared));
+    const struct content *content = shared_content(shared);
+    PyObject *both = Py_BuildValue("(ii)", content_fd(content), content_log_fd(content));
     shared_drop(shared);
-    return fd;
+    return both;
 }
 
 static PyObject *index_closed(PyObject *self, void *unused)
@@ -418,7 +430,9 @@ static PyMethodDef index_methods[] = {
      "would, and the file is closed after the last. A second call does nothing."},
     {"_share", index_share, METH_NOARGS, "Another object of the same open index."},
     {"_facts", index_facts, METH_NOARGS, "nlsh_index_info() as a dict; settings are JSON."},
-    {"_fileno", index_fileno, METH_NOARGS, "A descriptor of the index file, for reading."},
+    {"_refresh", index_refresh, METH_NOARGS, "Another object of the state of now, or this one."},
+    {"_filenos", index_filenos, METH_NOARGS,
+     "Descriptors of the index file and of its log, for reading; -1 where there is no log."},
     {NULL, NULL, 0, NULL},
 };
 static PyGetSetDef index_attributes[] = {

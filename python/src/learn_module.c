@@ -1,5 +1,6 @@
 /* learn_module.c - the module nlsh._learn: libnlsh-learn, which makes indexes, tunes and reads files. */
 #include "build.h"
+#include "change.h"
 #include "files.h"
 #include "task.h"
 #include "tune.h"
@@ -35,6 +36,7 @@ PyMODINIT_FUNC PyInit__learn(void)
     PyObject *module = PyModule_Create(&definition);
     if (module != NULL && PyModule_AddFunctions(module, functions) == 0 &&
         PyModule_AddFunctions(module, build_functions) == 0 &&
+        PyModule_AddFunctions(module, change_functions) == 0 &&
         PyModule_AddFunctions(module, files_functions) == 0 &&
         PyModule_AddFunctions(module, tune_functions) == 0 && files_begin(module) == 0 &&
         at_exit(module) == 0)

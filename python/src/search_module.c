@@ -1,8 +1,9 @@
-/* search_module.c - the module nlsh._search: libnlsh, which opens and searches an index. */
+/* search_module.c - the module nlsh._search: libnlsh, which opens, searches and changes an index. */
 #include "failure.h"
 #include "index.h"
 #include "options.h"
 #include "vectors.h"
+#include "writer.h"
 
 static PyObject *cpu(PyObject *self, PyObject *unused)
 {
@@ -36,7 +37,7 @@ static PyMethodDef functions[] = {
 
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT,
                                         "nlsh._search",
-                                        "Opens and searches an index.",
+                                        "Opens, searches and changes an index.",
                                         -1,
                                         functions,
                                         NULL,
@@ -50,6 +51,7 @@ PyMODINIT_FUNC PyInit__search(void)
     if (vectors_begin() != 0) return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module != NULL && index_begin(module) == 0 && options_begin(module) == 0 &&
+        writer_begin(module) == 0 && PyModule_AddFunctions(module, writer_functions) == 0 &&
         PyModule_AddStringConstant(module, "version", nlsh_version()) == 0 &&
         PyModule_AddObject(module, "NO_KEY", PyLong_FromUnsignedLongLong(NLSH_NO_KEY)) == 0)
         return module;

@@ -2,9 +2,9 @@
 #include "tune.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "failure.h"
+#include "names.h"
 #include "nlsh/learn.h"
 #include "settings.h"
 #include "task.h"
@@ -37,15 +37,6 @@ static const char *text_at(PyObject *texts, Py_ssize_t i)
 {
     PyObject *item = PyTuple_GetItem(texts, i);
     return item == NULL || item == Py_None ? NULL : PyBytes_AsString(item);
-}
-
-/* One of the names, by its place; -1 with an exception. */
-static int choice_take(const char *name, const char *what, const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (strcmp(names[i], name) == 0) return i;
-    raise_argument("nlsh.tune's words list what there is", "%s is \"%s\"", what, name);
-    return -1;
 }
 
 /* Numbers by name over the defaults. */

@@ -54,13 +54,18 @@ from support import queries
 assert not nlsh.can_learn()
 ids, _ = nlsh.open(sys.argv[1]).search(queries(), 3, probes=8)
 assert ids.shape == (25, 3)
-for call in (lambda: nlsh.build(queries()), lambda: nlsh.read("a.npy"), lambda: nlsh.recall([1], [1])):
+nlsh.create(sys.argv[1] + "2", 16)
+with nlsh.open_writer(sys.argv[1] + "2") as writer:
+    writer.add(queries())
+    assert writer.snapshot().search(queries(), 1)[0][:, 0].tolist() == list(range(25))
+for call in (lambda: nlsh.build(queries()), lambda: nlsh.read("a.npy"), lambda: nlsh.recall([1], [1]),
+             lambda: nlsh.compact(sys.argv[1])):
     try:
         call()
     except nlsh.UnsupportedError as error:
         assert "searches only" in error.message and "libdnnl-dev" in error.hint
     else:
         raise AssertionError("no error")
-print("  searches, and says that it does not build")
+print("  searches and writes, and says that it does not build")
 END
 echo "all of it works"

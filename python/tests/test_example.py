@@ -1,4 +1,4 @@
-"""The example runs, on the first images of Fashion-MNIST."""
+"""The examples run: on the first images of Fashion-MNIST, and that of an index that changes."""
 
 import os
 import subprocess
@@ -6,9 +6,11 @@ import sys
 import unittest
 import xml.dom.minidom
 
+import nlsh
 from support import Folder
 
-EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/confusion.py")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+EXAMPLE = os.path.join(ROOT, "examples/confusion.py")
 DATA = os.environ.get("NLSH_FASHION_MNIST", "/usr/share/datasets/fashion-mnist")
 
 
@@ -25,6 +27,15 @@ class Example(unittest.TestCase):
         own = float(said.splitlines()[-1].partition("%")[0])
         self.assertGreater(recall, .8)
         self.assertGreater(own, 60)  # a tenth by chance
+
+    @unittest.skipUnless(nlsh.can_learn(), "this package searches only")
+    def test_of_the_manual_says_what_its_comments_say(self):
+        with open(os.path.join(ROOT, "docs/python.md")) as file:
+            code = next(c for c in file.read().split("```python\n") if "open_writer(" in c.partition("```")[0])
+        with Folder() as path_of:
+            said = subprocess.run([sys.executable, "-c", code.partition("```")[0]], check=True,
+                                  cwd=path_of(""), stdout=subprocess.PIPE, text=True).stdout
+        self.assertEqual(said.split(), ["1901", "2002", "retrained"])
 
 
 if __name__ == "__main__":
