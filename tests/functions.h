@@ -27,7 +27,7 @@ struct function {
 static void reals(struct nlsh__search_space *space, int n, double low, double high)
 {
     for (int i = 0; i < n; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "x%d", i);
         nlsh__space_float(space, name, low, high, 0, 0);
     }

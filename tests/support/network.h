@@ -17,7 +17,7 @@ static inline void network_log_p(const struct nlsh__mlp *mlp, const double *para
     size_t widest = 0;
     for (size_t l = 0; l <= mlp->n_layers; l++)
         if (mlp->sizes[l] > widest) widest = mlp->sizes[l];
-    double *now = malloc(widest * sizeof *now), *next = malloc(widest * sizeof *next);
+    double *now = calloc(widest, sizeof *now), *next = calloc(widest, sizeof *next);
     if (now == NULL || next == NULL) abort();
     for (size_t d = 0; d < mlp->sizes[0]; d++) now[d] = (double)input[d];
     for (size_t l = 0; l < mlp->n_layers; l++) {
