@@ -182,8 +182,13 @@ enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_mat
     const struct nlsh_index *index = m->index;
     size_t dim = index->meta.dim;
     int bytes = index->meta.storage_type == NLSH_U8;
-    enum nlsh_status status = nlsh__query_set(&m->query, index, vectors, i, error);
-    if (status != NLSH_OK) return status;
+    struct nlsh_error inner = {.status = NLSH_OK};
+    enum nlsh_status status = nlsh__query_set(&m->query, index, vectors, i, &inner);
+    if (status != NLSH_OK) { /* it speaks of a query */
+        const char *what = strchr(inner.message, ':');
+        return nlsh__fail(error, status, "take the vector out, or replace the value",
+                          "vector %zu%s", i, what != NULL ? what : " has no place in the index");
+    }
     if (bytes && !m->query.as_bytes) return not_bytes(index, i, error);
     /* a query of bytes need not have been made floats */
     for (size_t d = 0; d < dim && bytes; d++) m->query.floats[d] = m->query.bytes[d];

@@ -11,8 +11,8 @@
 #include "base/hash.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "base/output.h"
 #include "index/layout.h"
+#include "live/beside.h"
 #include "router/router.h"
 
 enum { MOST_DIM = 1048576, MOST_DIM_OF_BYTES = 26000 };
@@ -79,10 +79,13 @@ static enum nlsh_status write(const char *path, size_t dim, enum nlsh_type type,
     const struct nlsh__metric_meta of_metric = {.metric = metric, .query_norm = 1};
     const struct nlsh__segment_meta segment = {.data_hash = meta.data_hash,
                                                .stored_hash = hash_of_none(NLSH_U8, dim)};
-    enum nlsh_status status = make_router(dim, &router, &router_size, error);
-    if (status != NLSH_OK) return status;
+    struct nlsh__beside beside;
+    struct nlsh__log_taken taken;
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__beside_begin(path, &beside, error));
+    NLSH_TRY(make_router(dim, &router, &router_size, error));
     snprintf(settings, sizeof settings, "{\"metric\": \"%s\"}", nlsh_metric_name(metric));
-    struct nlsh__section_data s[8];
+    struct nlsh__section_data s[9];
     s[n++] = (struct nlsh__section_data){NLSH__SECTION_META, 0, &meta, sizeof meta};
     s[n++] = (struct nlsh__section_data){NLSH__SECTION_SETTINGS, 0, settings, strlen(settings) + 1};
     if (metric != NLSH_L2)
@@ -92,7 +95,13 @@ static enum nlsh_status write(const char *path, size_t dim, enum nlsh_type type,
     s[n++] = (struct nlsh__section_data){NLSH__SECTION_BUCKETS, 0, offsets, sizeof offsets};
     s[n++] = (struct nlsh__section_data){NLSH__SECTION_ROWS, 0, offsets, 0};
     s[n++] = (struct nlsh__section_data){NLSH__SECTION_VECTORS, 0, offsets, 0};
-    status = nlsh__index_write(path, s, n, error);
+    taken = nlsh__beside_is_over(&beside);
+    if (beside.log != 0) /* of an index that is to be replaced */
+        s[n++] = (struct nlsh__section_data){NLSH__SECTION_LOG, 0, &taken, sizeof taken};
+    NLSH_TRY(nlsh__index_write(path, s, n, error));
+    NLSH_TRY(nlsh__beside_restart(&beside, path, error));
+out:
+    nlsh__beside_end(&beside);
     nlsh__free(router);
     return status;
 }

@@ -436,7 +436,12 @@ static enum nlsh_status check_put(const struct nlsh_writer *w, const uint64_t *k
     enum nlsh_status status;
     if (keys == NULL || vectors == NULL)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "no %s", keys == NULL ? "keys" : "vectors");
-    NLSH_TRY(nlsh__queries_check(w->live->file, vectors, error));
+    const struct nlsh_index *file = w->live->file;
+    NLSH_TRY(nlsh__matrix_check(vectors, "vectors", error));
+    if (!nlsh__is_vector_type(vectors->type) || vectors->dim != file->meta.dim)
+        return nlsh__fail(error, NLSH_E_MISMATCH, "give vectors of the index's dimension",
+                          "vectors of dimension %zu and type %s, but %s has dimension %u",
+                          vectors->dim, nlsh__type_name(vectors->type), file->path, file->meta.dim);
     for (size_t i = 0; i < vectors->n_rows; i++)
         if (keys[i] == NLSH_NO_KEY)
             return nlsh__fail(error, NLSH_E_ARG, "take any other number",

@@ -163,7 +163,7 @@ static double likely(const struct within *w)
 static enum nlsh_status find_within(struct within *w, const struct nlsh_search_options *options,
                                     struct nlsh_error *error)
 {
-    enum nlsh_status status;
+    enum nlsh_status status = NLSH_OK;
     const struct nlsh_index *index = w->s->index;
     size_t n = (size_t)index->meta.n_rows, m = index->meta.n_buckets;
     struct nlsh_search_options now = *options;

@@ -601,7 +601,8 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_writer_flush(struct nlsh_writer *wr
  * nlsh_writer_snapshot() - the index as it is after the last call that returned.
  *
  *  out  never changes; closed with nlsh_index_close(), also after the writer
- * Threads: any number, also while another one puts, and it is not waited for. Cost: next to nothing.
+ * NLSH_E_NOMEM only where memory had run out as the last call ended. Threads: any number, also while another one
+ * puts, and it is not waited for. Cost: next to nothing.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_writer_snapshot(struct nlsh_writer *writer, struct nlsh_index **out, struct nlsh_error *error);
