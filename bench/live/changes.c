@@ -25,6 +25,8 @@ static const double asked = 0.95;
 static struct {
     struct nlsh_matrix base, queries;
     uint8_t *labels; /* [base.n_rows], or NULL */
+    struct nlsh_matrix all_queries;
+    uint8_t *query_labels; /* [all_queries.n_rows], or NULL */
     enum nlsh_metric metric;
     char path[64], log[80], fresh[64];
     double within;
@@ -256,6 +258,25 @@ static void replaced(void)
     free(rows);
 }
 
+/* Queries like what the index holds: those with labels 0 to 4, and of the others a share. */
+static void take_queries(double share)
+{
+    static char *memory;
+    size_t row_bytes = nlsh__row_bytes(&g.all_queries), n = 0;
+    double others = 0;
+    if (g.query_labels == NULL) return;
+    if (memory == NULL) memory = room(MOST_QUERIES, row_bytes);
+    for (size_t i = 0; i < g.all_queries.n_rows && n < MOST_QUERIES; i++) {
+        if (g.query_labels[i] >= 5) {
+            others += share;
+            if (others < 1) continue;
+            others -= 1;
+        }
+        memcpy(memory + n++ * row_bytes, nlsh__row(&g.all_queries, i), row_bytes);
+    }
+    g.queries = (struct nlsh_matrix){memory, n, g.all_queries.dim, g.all_queries.type, 0};
+}
+
 static void drift(void)
 {
     enum { TENTHS = 10 };
@@ -270,12 +291,14 @@ static void drift(void)
             new[later++] = row;
     }
     g.within = .02;
+    take_queries(0);
     build(g.path, old, first);
     ask_file(g.path, "built", "file", 1);
     for (size_t i = 0; i < TENTHS; i++) {
         size_t at = later * i / TENTHS;
         change(new + at, later * (i + 1) / TENTHS - at, NULL, 0);
         snprintf(step, sizeof step, "tenth %zu", i + 1);
+        take_queries((double)(i + 1) / TENTHS);
         ask_both(step);
     }
     end(all, n);
@@ -296,12 +319,16 @@ int main(int argc, char **argv)
                      {"without", without},
                      {"replaced", replaced},
                      {"drift", drift}};
-    static const struct option options[] = {
-        {"labels", 1, NULL, 'l'}, {"metric", 1, NULL, 'm'}, {"queries", 1, NULL, 'q'}, {0}};
-    const char *labels = NULL;
+    static const struct option options[] = {{"labels", 1, NULL, 'l'},
+                                            {"query_labels", 1, NULL, 'Q'},
+                                            {"metric", 1, NULL, 'm'},
+                                            {"queries", 1, NULL, 'q'},
+                                            {0}};
+    const char *labels = NULL, *query_labels = NULL;
     size_t n_queries = MOST_QUERIES;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'l') labels = optarg;
+        if (o == 'Q') query_labels = optarg;
         if (o == 'q') n_queries = strtoul(optarg, NULL, 10);
         if (o == 'm') g.metric = strcmp(optarg, "cosine") == 0 ? NLSH_COSINE : NLSH_IP;
     }
@@ -311,6 +338,8 @@ int main(int argc, char **argv)
     }
     g.base = read_matrix(argv[optind + 1]);
     g.queries = read_matrix(argv[optind + 2]);
+    g.all_queries = g.queries;
+    if (query_labels != NULL) g.query_labels = read_labels(query_labels, g.all_queries.n_rows);
     if (g.queries.n_rows > n_queries) g.queries.n_rows = n_queries;
     if (labels != NULL) g.labels = read_labels(labels, g.base.n_rows);
     snprintf(g.path, sizeof g.path, "bench-live-%d.nlsh", (int)getpid());
