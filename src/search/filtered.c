@@ -279,8 +279,10 @@ size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__a
     if (by_chance && plan_reach(index, (double)plan->k * per_allowed, plan))
         n = choose_by_chance(answer, plan, buckets, probabilities, keys);
     if (n > 0) return n;
-    if (plan->rule.top < m) nlsh__choose_all(answer, buckets, probabilities);
-    if (plan->recall > 0 && !by_chance) plan_by_content(index, probabilities, plan);
+    if (plan->rule.top < m) {
+        nlsh__choose_all(answer, buckets, probabilities);
+        if (plan->recall > 0 && !by_chance) plan_by_content(index, probabilities, plan);
+    } /* else all buckets are asked for without a filter, and so with it */
     if (plan->rule.top >= m) return nlsh__list_allowed(index, allowed, buckets, probabilities);
     uint64_t last = last_chosen(index, plan, probabilities, keys);
     for (uint32_t b = 0; b < m; b++) {

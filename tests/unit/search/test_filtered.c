@@ -236,6 +236,24 @@ static void what_is_asked_comes_back(void **state)
 }
 
 /* A bucket without an allowed row is not scanned, nor a group of 16 without one. */
+/* Where a recall needs all buckets without a filter, the router is not asked, and its last answer means nothing. */
+static void what_needs_all_buckets_gets_those_with_something_allowed(void **state)
+{
+    (void)state;
+    static const struct nlsh__effort_point all = {
+        .recall = .995f, .margin = 1e6f, .leaf_margin = NLSH__NO_MARGIN};
+    const struct nlsh__effort_table table = {1, 1, &all};
+    struct nlsh__efforts measured = of_codes->efforts;
+    allow_near(7, N / 2, 0);
+    const struct nlsh_filter filter = filter_of();
+    struct nlsh_search_options o = options(1, .99, &filter);
+    of_codes->efforts = (struct nlsh__efforts){1, &table};
+    search(of_codes, &o);
+    assert_true(check(1) == 1);
+    search_batches(of_codes, o);
+    of_codes->efforts = measured;
+}
+
 static void what_has_nothing_allowed_is_not_scanned(void **state)
 {
     (void)state;
@@ -393,6 +411,7 @@ int main(void)
         cmocka_unit_test(answers_are_allowed_and_as_many_as_can_be),
         cmocka_unit_test(a_filter_of_all_costs_little),
         cmocka_unit_test(what_is_asked_comes_back),
+        cmocka_unit_test(what_needs_all_buckets_gets_those_with_something_allowed),
         cmocka_unit_test(what_has_nothing_allowed_is_not_scanned),
         cmocka_unit_test(chance_is_told_from_content),
         cmocka_unit_test(what_is_no_filter),
