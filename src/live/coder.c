@@ -150,8 +150,9 @@ static uint32_t choose_bucket(struct nlsh__row_maker *m, const uint32_t *sizes, 
 {
     struct nlsh__answer answer;
     size_t n_buckets = m->index->meta.n_buckets;
-    const struct nlsh__rule rule = {.top = n_buckets < NLSH__MOST_CHOICES ? n_buckets
-                                                                          : NLSH__MOST_CHOICES};
+    /* never all of them: those would come without their probabilities */
+    size_t most_choices = n_buckets > NLSH__MOST_CHOICES ? NLSH__MOST_CHOICES : n_buckets - 1;
+    const struct nlsh__rule rule = {.top = most_choices > 0 ? most_choices : 1};
     (void)nlsh__ask_inputs(&m->asker, m->query.routed, m->query.as_bytes ? m->query.bytes : NULL);
     nlsh__ask_router(m->index->router, m->asker.inputs, m->asker.scratch, &answer);
     size_t n = nlsh__choose_buckets(&answer, &rule, m->buckets, m->probabilities, m->bucket_keys);

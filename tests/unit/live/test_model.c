@@ -203,7 +203,7 @@ static void check(struct world *w, const struct model *m, const struct nlsh_inde
 {
     check_holds(m, index, &pool);
     check_search(w, m, index);
-    if (m->n > 500 && nlsh__rng_below(&w->rng, 8) == 0) assert_true(recall_of(w, m, index) > .75);
+    if (m->n > 500 && nlsh__rng_below(&w->rng, 8) == 0) assert_true(recall_of(w, m, index) > .8);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -411,6 +411,40 @@ static void run(enum variant v, uint64_t stream, size_t n_steps)
     assert_int_equal(unlink(log_path_of(path)), 0);
 }
 
+/* Vectors that no row of the base is like, so that codes say little of them, are found by themselves. */
+static void what_is_far_from_all_buckets_is_found(void **state)
+{
+    enum { N = 300 };
+    static uint8_t bytes[N * LIVE_DIM];
+    static uint64_t keys[N], found[N];
+    struct world w = {.path = test_path("live")};
+    const struct nlsh_matrix far = {bytes, N, LIVE_DIM, NLSH_U8, 0};
+    struct nlsh_search_options o;
+    struct nlsh_index *index;
+    size_t n = 0;
+    (void)state;
+    test_rng(&w.rng, 50);
+    pool = matrix_new(KIND_U8, LIVE_POOL, LIVE_DIM, 10, 12, 7);
+    model_init(&w.now);
+    build_base(&w, PLAIN);
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (uint8_t)nlsh__rng_u64(&w.rng);
+    for (size_t i = 0; i < N; i++) keys[i] = 10000 + i;
+    w.writer = writer_opened(w.path, NULL);
+    assert_int_equal(nlsh_writer_put(w.writer, keys, &far, NULL), NLSH_OK);
+    assert_int_equal(nlsh_writer_snapshot(w.writer, &index, NULL), NLSH_OK);
+    nlsh_search_options_init(&o, sizeof o);
+    o.k = 1;
+    assert_int_equal(nlsh_search_batch(index, &far, &o, found, NULL, NULL, NULL), NLSH_OK);
+    for (size_t i = 0; i < N; i++) n += found[i] == keys[i];
+    print_message("%zu of %d\n", n, N);
+    assert_true(n >= N * 80 / 100); /* with codes of them: 58 % */
+    nlsh_index_close(index);
+    close_writer(&w);
+    assert_int_equal(unlink(log_path_of(w.path)), 0);
+    model_free(&w.now);
+    matrix_free(&pool);
+}
+
 static size_t steps_wanted(void)
 {
     const char *value = getenv("NLSH_LIVE_STEPS");
@@ -505,6 +539,7 @@ int main(int argc, char **argv)
     const char *seconds = getenv("NLSH_SOAK_SECONDS");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(of_any_base_it_holds_what_an_array_holds),
+        cmocka_unit_test(what_is_far_from_all_buckets_is_found),
         cmocka_unit_test(same_calls_give_the_same_bytes),
     };
     (void)argc;
