@@ -183,12 +183,13 @@ static int widen(const struct filter *filter, const struct nlsh_neighbors *narro
     out->n_rows = n;
     out->k = k;
     out->metric = narrow->metric;
-    for (size_t i = 0; i < n * k; i++) {
-        size_t rank = i % k, from = i / k * narrow->k + rank;
-        bool there = rank < narrow->k;
-        out->ids[i] = there ? filter->rows[narrow->ids[from]] : NLSH_NO_KEY;
-        out->distances[i] = there ? narrow->distances[from] : INFINITY;
-    }
+    for (size_t q = 0; q < n; q++)
+        for (size_t rank = 0; rank < k; rank++) {
+            size_t to = q * k + rank, from = q * narrow->k + rank;
+            bool there = rank < narrow->k;
+            out->ids[to] = there ? filter->rows[narrow->ids[from]] : NLSH_NO_KEY;
+            out->distances[to] = there ? narrow->distances[from] : INFINITY;
+        }
     return 0;
 }
 

@@ -197,9 +197,10 @@ static int check_twice(const struct reading *r)
 {
     char text[24], what[64];
     struct placed *sorted = calloc(r->n ? r->n : 1, sizeof *sorted);
-    int code = sorted != NULL ? 0 : no_memory();
-    for (size_t i = 0; code == 0 && i < r->n; i++) sorted[i] = (struct placed){r->keys[i], i + 1};
-    if (code == 0) qsort(sorted, r->n, sizeof *sorted, by_key);
+    int code = 0;
+    if (sorted == NULL) return no_memory();
+    for (size_t i = 0; i < r->n; i++) sorted[i] = (struct placed){r->keys[i], i + 1};
+    qsort(sorted, r->n, sizeof *sorted, by_key);
     for (size_t i = 1; code == 0 && i < r->n; i++) {
         if (sorted[i].key != sorted[i - 1].key) continue;
         snprintf(text, sizeof text, "%" PRIu64, sorted[i].key);

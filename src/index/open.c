@@ -141,7 +141,7 @@ enum nlsh_status nlsh__index_load(const struct nlsh__source_of_index *source,
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__calloc(&index, 1, sizeof *index, error));
     NLSH_TRY(nlsh__alloc(&index->path, strlen(source->name) + 1, 1, error));
-    strcpy(index->path, source->name);
+    memcpy(index->path, source->name, strlen(source->name) + 1);
     atomic_init(&index->owners, 1);
     index->borrowed = source->bytes != NULL;
     if (source->bytes != NULL)

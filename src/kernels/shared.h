@@ -19,11 +19,11 @@
  */
 #define NLSH__LOG2_E 1.44269504f
 #define NLSH__LN2_HIGH 0.693359375f
-#define NLSH__LN2_LOW -2.12194440e-4f
+#define NLSH__LN2_LOW (-2.12194440e-4f)
 static const float nlsh__exp_p[6] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
                                      4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
 /* Below this softmax_f32() gives 0: e^-87 is near the least float that keeps all its digits. */
-#define NLSH__EXP_LEAST -87.0f
+#define NLSH__EXP_LEAST (-87.0f)
 
 /* The factor that makes bytes of floats whose largest size is most, and in *scale its inverse. 0, and 0
  * in *scale, where most is not a number above 0. */
