@@ -13,6 +13,7 @@
 #include "base/job.h"
 #include "base/matrix.h"
 #include "base/memory.h"
+#include "base/rng.h"
 #include "base/sized.h"
 #include "codes/make/leaves.h"
 #include "index/layout.h"
@@ -274,6 +275,19 @@ static void asking_free(struct asking *a)
     nlsh__neighbors_free(&a->truth);
 }
 
+/* The first of them search, and stand for all: old rows and new ones. */
+static void shuffle(uint32_t *rows, size_t n)
+{
+    struct nlsh__rng rng;
+    nlsh__rng_init(&rng, n, 0x636f6d70);
+    for (size_t i = n; i > 1; i--) {
+        size_t j = nlsh__rng_below(&rng, i);
+        uint32_t row = rows[i - 1];
+        rows[i - 1] = rows[j];
+        rows[j] = row;
+    }
+}
+
 /* Of the sample, evenly. */
 static enum nlsh_status choose_asking(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                       const struct seen *seen, struct asking *a,
@@ -289,8 +303,9 @@ static enum nlsh_status choose_asking(const struct nlsh_index *file, const struc
         a->as_rows = (struct nlsh_matrix){seen->queries, g->asked.n_rows, g->rows.dim, NLSH_F32, 0};
     NLSH_TRY(nlsh__alloc(&a->rows, a->n, sizeof *a->rows, error));
     NLSH_TRY(nlsh__alloc(&a->memory, a->n, row_bytes, error));
+    for (size_t i = 0; i < a->n; i++) a->rows[i] = g->untaught[i * n / a->n];
+    shuffle(a->rows, a->n);
     for (size_t i = 0; i < a->n; i++) {
-        a->rows[i] = g->untaught[i * n / a->n];
         memcpy((uint8_t *)a->memory + i * row_bytes, nlsh__row(&g->asked, a->rows[i]), row_bytes);
     }
     if (is_signed) nlsh__flip_sign(a->memory, a->n * row_bytes, a->memory);
