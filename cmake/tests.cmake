@@ -79,7 +79,7 @@ foreach(script ${cli_tests})
                        ENVIRONMENT "${environment}")
 endforeach()
 if(NLSH_SANITIZE) # when a process dies matters there, not to a sanitizer
-  set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=20")
+  set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=40")
 endif()
 
 # What concerns the tree and the shared libraries is asked once, not of every sanitizer's build.
