@@ -57,6 +57,5 @@ void nlsh__code_row(const struct nlsh__coder *coder, const float *vector, const 
     double error = (coder->inner ? 1 : 2) * sqrt(square);
     double level = codes->error_unit > 0 ? ceil(error / (double)codes->error_unit) : 0;
     out->bias = coder->inner ? 0 : (float)(p.inside + p.length - 2 * p.with_centroid);
-    out->off = level > 255;
     out->error = (uint8_t)fmin(level, 255);
 }

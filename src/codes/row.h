@@ -27,8 +27,7 @@ struct nlsh__coder {
 /* A row's code: its 4 bytes of each chunk, one behind the other; what else its score needs. */
 struct nlsh__row_code {
     float bias;
-    uint8_t error;
-    int off; /* 1: the error is larger than a code can say */
+    uint8_t error; /* 255 where it is larger than a code can say */
 };
 
 /*

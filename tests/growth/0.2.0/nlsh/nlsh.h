@@ -432,7 +432,7 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_create(const struct nlsh_i
 NLSH_API void nlsh_searcher_free(struct nlsh_searcher *searcher);
 
 /* The searcher serves another state of its index from now on: one that nlsh_index_refresh() or nlsh_writer_snapshot()
- * gave. NLSH_OK; NLSH_E_NOMEM, and the searcher is as it was. Cost: next to nothing, but that of
+ * gave; the one before must still be open. NLSH_OK; NLSH_E_NOMEM, and the searcher is as it was. Cost: next to nothing, but that of
  * nlsh_searcher_create() where the file was replaced. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_use(struct nlsh_searcher *searcher,
                                                           const struct nlsh_index *index,
