@@ -58,7 +58,7 @@ static void compare_scores(const char *path, const struct nlsh_matrix *queries,
     nlsh_index_close(index);
 }
 
-/* All but the efforts: of few rows a build measures them with folds, and a trial does not. */
+/* All but what is measured: of few rows a build does that with folds, and a trial does not. */
 static void compare_sections(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     struct nlsh_index *one, *other;
@@ -71,7 +71,9 @@ static void compare_sections(const uint8_t *a, size_t a_size, const uint8_t *b, 
     for (; nlsh_index_section(one, i, &s); i++) {
         assert_true(nlsh_index_section(other, i, &t));
         assert_string_equal(s.name, t.name);
-        if (strcmp(s.name, "efforts") == 0) continue;
+        if (strcmp(s.name, "efforts") == 0 || strcmp(s.name, "outside") == 0 ||
+            strcmp(s.name, "meter") == 0)
+            continue;
         assert_int_equal(s.size_bytes, t.size_bytes);
         assert_memory_equal(a + s.offset, b + t.offset, s.size_bytes);
         n_compared++;
