@@ -379,7 +379,7 @@ static void put_file(const char *path, const struct names *names, const char *na
     if (file == SIZE_MAX) return;
     resize(&b, disk.files[file].size + 1);
     resize(&b, disk.files[file].size);
-    memcpy(b.at, disk.files[file].at, b.size);
+    if (b.size > 0) memcpy(b.at, disk.files[file].at, b.size);
     take_file(&b, file, disk.synced[file], disk.n, how, rng);
     test_write_file(path, b.at, b.size);
     free(b.at);
