@@ -345,7 +345,7 @@ enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset
 
 /* ---- commit and abort ------------------------------------------------------------------------- */
 
-static int sync_directory(const char *directory)
+int nlsh__sync_directory(const char *directory)
 {
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return 0; /* a directory that may be written but not read: nothing to do */
@@ -376,7 +376,7 @@ enum nlsh_status nlsh__output_commit(struct nlsh__output *output, struct nlsh_er
     }
     free(output->temporary);
     output->temporary = NULL;
-    if (sync_directory(output->directory) != 0)
+    if (nlsh__sync_directory(output->directory) != 0)
         status = nlsh__fail_errno(
             error, NLSH_E_IO, errno, "the file is whole; only a crash of the machine could undo it",
             "%s is written, but its directory could not be synced", output->path);

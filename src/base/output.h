@@ -39,6 +39,8 @@ uint64_t nlsh__output_offset(const struct nlsh__output *output);
  * target is a pipe. */
 enum nlsh_status nlsh__output_patch(struct nlsh__output *output, uint64_t offset, const void *data,
                                     size_t size, struct nlsh_error *error);
+/* What the names in a directory stand for is durable behind this, where the system can say so. 0, or -1 with errno. */
+int nlsh__sync_directory(const char *directory);
 /* The temporary file's path, for who removes it on a signal; NULL where there is none. Lives until
  * commit or abort. */
 const char *nlsh__output_temporary(const struct nlsh__output *output);

@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/sized.h"
 #include "index/layout.h"
 #include "live/coder.h"
@@ -158,22 +160,16 @@ enum nlsh_status nlsh__log_lock(const char *log_path, int create, int *out,
     }
 }
 
-static int sync_directory(const char *of)
+/* Of the directory that a file lies in; returns errno or 0. */
+static int sync_name(const char *path)
 {
-    char *slash = strrchr(of, '/');
-    char name[4096] = ".";
-    size_t n = slash != NULL ? (size_t)(slash - of) : 0;
-    if (slash != NULL && n >= sizeof name) return ENAMETOOLONG;
-    if (slash != NULL) {
-        memcpy(name, of, n);
-        name[n] = '\0';
-        if (n == 0) strcpy(name, "/");
-    }
-    int fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return errno != EACCES ? errno : 0; /* it may be written but not read */
-    int e = fsync(fd) != 0 && errno != EINVAL ? errno : 0;
-    close(fd);
-    return e;
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    if (n >= sizeof directory) return ENAMETOOLONG;
+    memcpy(directory, slash == NULL ? "." : path, n);
+    directory[n] = '\0';
+    return nlsh__sync_directory(directory) == 0 ? 0 : errno;
 }
 
 /* Writes all of it at a place; returns errno or 0. */
@@ -222,7 +218,7 @@ static enum nlsh_status settle_log(struct nlsh_writer *w, int drop_damaged,
     if (live->damaged && !drop_damaged) return nlsh__log_damaged(live, error);
     if (live->left > 0 && ftruncate(w->fd, (off_t)live->at.position) != 0)
         return cannot_open(live->log_path, errno, error);
-    int e = fsync(w->fd) != 0 ? errno : sync_directory(live->log_path);
+    int e = fsync(w->fd) != 0 ? errno : sync_name(live->log_path);
     if (e != 0) return cannot_open(live->log_path, e, error);
     live->left = 0;
     live->damaged = 0;
