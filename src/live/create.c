@@ -12,10 +12,9 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "index/layout.h"
+#include "kernels/kernels.h"
 #include "live/beside.h"
 #include "router/router.h"
-
-enum { MOST_DIM = 1048576, MOST_DIM_OF_BYTES = 26000 };
 
 /* A network of one layer with one output: its answer is always 1. */
 static enum nlsh_status make_router(size_t dim, uint8_t **bytes, size_t *size,
@@ -45,7 +44,7 @@ static enum nlsh_status check(const char *path, size_t dim, enum nlsh_type type,
                               enum nlsh_metric metric, struct nlsh_error *error)
 {
     int bytes = type == NLSH_U8 || type == NLSH_I8;
-    size_t most = bytes ? MOST_DIM_OF_BYTES : MOST_DIM;
+    size_t most = bytes ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
     if (path == NULL || path[0] == '\0')
         return nlsh__fail(error, NLSH_E_ARG, "name the file to make", "no index file was named");
     if (!bytes && type != NLSH_F32)
