@@ -30,9 +30,9 @@ size_t nlsh__group_offsets(const uint32_t *offsets, size_t m, uint32_t *out)
 {
     size_t n = 0;
     for (size_t b = 0; b < m; b++) {
-        out[b] = (uint32_t)n;
+        if (out != NULL) out[b] = (uint32_t)n;
         n += (offsets[b + 1] - offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
     }
-    out[m] = (uint32_t)n;
+    if (out != NULL) out[m] = (uint32_t)n;
     return n;
 }

@@ -22,7 +22,7 @@ int nlsh__place(size_t *offset, size_t count, size_t size, size_t *at);
 int nlsh__place_groups(size_t *offset, size_t n_groups, size_t n_components, size_t *bias,
                        size_t *errors, size_t *values);
 
-/* Groups of 16 for each bucket, which begins a group of its own: out [m + 1] from sizes that are differences
+/* Groups of 16 for each bucket, which begins a group of its own: out [m + 1], or NULL, from sizes that are differences
  * of offsets [m + 1]; returns how many. */
 size_t nlsh__group_offsets(const uint32_t *offsets, size_t m, uint32_t *out);
 

@@ -103,15 +103,6 @@ static size_t take(size_t *at, size_t bytes)
     return from;
 }
 
-/* Counts groups, too: every bucket begins one of its own. */
-static size_t n_groups_of(const uint32_t *offsets, size_t m)
-{
-    size_t n = 0;
-    for (size_t b = 0; b < m; b++)
-        n += (offsets[b + 1] - offsets[b] + NLSH__GROUP - 1) / NLSH__GROUP;
-    return n;
-}
-
 static void place_block(const struct nlsh__store *s, size_t n, size_t n_groups, struct block *out)
 {
     size_t m = s->file->meta.n_buckets, at = 0;
@@ -181,7 +172,7 @@ static enum nlsh_status make_part(const struct nlsh__store *s, size_t first, siz
         status = nlsh__alloc(&scratch, m + 1, sizeof *scratch, error);
         if (status != NLSH_OK) return status;
         nlsh__count_sort(s->rows.buckets + first, n, m, scratch, NULL);
-        n_groups = n_groups_of(scratch, m);
+        n_groups = nlsh__group_offsets(scratch, m, NULL);
         nlsh__free(scratch);
     }
     place_block(s, n, n_groups, &b);
