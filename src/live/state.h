@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "index/layout.h"
 #include "live/keys.h"
 #include "live/store.h"
 
@@ -43,7 +44,8 @@ struct nlsh__live {
 struct nlsh__state {
     struct nlsh__live *live;
     uint64_t number; /* of the record that comes next */
-    void *kept[2 * NLSH__MOST_PARTS + 2 + 256];
+    /* parts; tombstones of the file's segments and of the log; weights */
+    void *kept[NLSH__MOST_PARTS + NLSH__MAX_SEGMENTS + 2];
     size_t n_kept;
 };
 
