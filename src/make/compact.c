@@ -3,8 +3,8 @@
  *
  * Rows that are not deleted are gathered in the order of their numbers. They keep their buckets and the router;
  * centroids, codes and leaves are made anew of what the buckets hold now. Where many rows came or went, promises are
- * measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The new file says that it holds the log so far; so it takes the old one's place in one step,
- * and the log is emptied behind it.
+ * measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The new file says
+ * that it holds the log so far; so it takes the old one's place in one step, and the log is emptied behind it.
  */
 #include <string.h>
 
@@ -40,7 +40,7 @@ enum {
 
 /* Where fewer rows than this share came and went since promises were measured, they stay. */
 #define FEW_CHANGES 0.02
-/* What an index compacts by itself for; searches of a log that holds a tenth of the rows lose a sixth (docs/live.md). */
+/* What an index compacts by itself for: with a tenth of the rows in the log, searches lose a quarter (docs/live.md). */
 #define MANY_CHANGES 0.1
 /* Where a query needs so many times the vectors that it needed when the router was trained, it is trained again. */
 #define STALE 1.4
