@@ -188,10 +188,22 @@ fi
 # ---- killed ----
 # Batches of 40 that are put one after another; each says how far it is. Afterwards all that was said is there, whole
 # batches alone, and it goes on. Some processes that compact are killed, too.
+# When: within the time that the whole command takes here.
+milliseconds() {
+    begin=$(date +%s%N)
+    "$nlsh" "$@" -q >/dev/null 2>&1
+    echo $((($(date +%s%N) - begin) / 1000000))
+}
 fresh
-awk -v n="$kills" -v seed="$seed" 'BEGIN {
+add_ms=$(milliseconds add -i small.nlsh -d many.u8bin --batch 40)
+compact_ms=$(milliseconds compact -i small.nlsh --threads 1)
+fresh
+awk -v n="$kills" -v seed="$seed" -v add="$add_ms" -v compact="$compact_ms" 'BEGIN {
     srand(seed)
-    for (i = 0; i < n; i++) printf "%s %.4f\n", rand() < .7 ? "add" : "compact", rand() * .06
+    for (i = 0; i < n; i++) {
+        what = rand() < .7 ? "add" : "compact"
+        printf "%s %.4f\n", what, rand() * (what == "add" ? add : compact) / 1000
+    }
 }' >plan
 in_time=0
 have=600
