@@ -86,6 +86,7 @@ static void *read_on(void *user)
     struct nlsh_searcher *searcher = NULL;
     struct nlsh_error error;
     int last = -1;
+    int owned = 0; /* a snapshot may be the first state once more, and is to be closed then, too */
     for (int again = 2; again > 0; again -= atomic_load(&done)) {
         enum nlsh_status status = r->opens ? nlsh_index_refresh(now, &next, &error)
                                            : nlsh_writer_snapshot(writer, &next, &error);
@@ -97,12 +98,13 @@ static void *read_on(void *user)
         int wanted = time % 16 * (time % 16) + time / 16 * (time / 16);
         if (time < last || (time >= 0 && squares >= 0 && squares != wanted)) abort();
         last = time;
-        if (now != r->first) nlsh_index_close(now);
+        if (owned) nlsh_index_close(now);
         now = next;
+        owned = 1;
         atomic_fetch_add(&n_states, 1);
     }
     nlsh_searcher_free(searcher);
-    if (now != r->first) nlsh_index_close(now);
+    if (owned) nlsh_index_close(now);
     return (void *)(intptr_t)last;
 }
 
