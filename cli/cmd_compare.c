@@ -274,6 +274,14 @@ static const char *spread_text(const struct timing *t, char buffer[16])
     return buffer;
 }
 
+/* Eight characters at most. */
+static const char *rate_text(double rate, char buffer[32])
+{
+    if (rate < 999999.5) return text_count((uint64_t)llround(rate), buffer);
+    snprintf(buffer, 32, "%.2f M", rate / 1e6);
+    return buffer;
+}
+
 static void print_row(const struct compare *c, const struct row *r)
 {
     char point[32], mean[32], p95[32], qps[32], spread[16];
@@ -281,9 +289,8 @@ static void print_row(const struct compare *c, const struct row *r)
     printf("%-11s %8.4f %10.4f %6.4f %8s %9s %8s %6s %5.1fx\n", point_text(r->asked, point),
            r->score.recall_1, r->score.recall_n, r->score.factor,
            text_count((uint64_t)llround(r->score.candidates), mean),
-           text_count((uint64_t)r->score.p95, p95),
-           text_count((uint64_t)llround(1 / t->median), qps), spread_text(t, spread),
-           c->of.exact.median / t->median);
+           text_count((uint64_t)r->score.p95, p95), rate_text(1 / t->median, qps),
+           spread_text(t, spread), c->of.exact.median / t->median);
 }
 
 /* 80 columns, as long as numbers have the usual lengths. */

@@ -13,6 +13,14 @@ static inline uint32_t nlsh__code_level(float difference, float step)
     return (uint32_t)(level < 0 ? 0 : level > 15 ? 15 : level);
 }
 
+/* Into values [n_groups][n_chunks][16][4], zero before: codes/codes.h. */
+static inline void nlsh__put_level(uint8_t *values, size_t n_chunks, size_t lane, size_t component,
+                                   uint32_t level)
+{
+    uint8_t *group = values + lane / 16 * n_chunks * 64 + lane % 16 * 4;
+    group[component / 8 * 64 + component % 4] |= (uint8_t)(level << (component % 8 < 4 ? 0 : 4));
+}
+
 /* What codes do not say of the rows that they were made of, and what the code of another row needs. */
 struct nlsh__coder {
     const struct nlsh__codes *codes;

@@ -8,21 +8,13 @@
 #ifndef NLSH_LIVE_STORE_H
 #define NLSH_LIVE_STORE_H
 
-#include "index/index.h"
-#include "live/log.h"
+#include "live/part.h"
 
 enum {
     NLSH__CHUNK = 64, /* rows of the smallest segment: a word of tombstones */
     NLSH__LEVELS =
         14, /* 64 x 4^13 rows are the smallest of the last: more than an index may have */
     NLSH__MOST_PARTS = NLSH__LEVELS + 1
-};
-
-/* A segment of the store's rows first .. first + n - 1, in shared memory of its own; block NULL: none. */
-struct nlsh__part {
-    size_t first, n;
-    void *block;                  /* base/shared.h */
-    struct nlsh__segment segment; /* views block; its tombstones are not set */
 };
 
 struct nlsh__store {

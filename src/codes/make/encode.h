@@ -6,14 +6,6 @@
 #include "codes/row.h"
 #include "linalg/pca.h"
 
-/* Into values [n_groups][n_chunks][16][4], zero before: codes/codes.h. */
-static inline void nlsh__put_level(uint8_t *values, size_t n_chunks, size_t lane, size_t component,
-                                   uint32_t level)
-{
-    uint8_t *group = values + lane / 16 * n_chunks * 64 + lane % 16 * 4;
-    group[component / 8 * 64 + component % 4] |= (uint8_t)(level << (component % 8 < 4 ? 0 : 4));
-}
-
 /* What the codes are made of. */
 struct nlsh__encode {
     const struct nlsh_matrix *base;

@@ -1,4 +1,4 @@
-/* leaves.c - see leaves.h: the order of rows, and the leaves' codes. */
+/* leaves.c - see leaves.h: leaves are made of many buckets at a time. */
 #include "codes/make/leaves.h"
 
 #include <math.h>
@@ -7,118 +7,24 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "kernels/kernels.h"
+#include "codes/order.h"
 #include "kernels/panel.h"
-#include "kernels/select.h"
-#include "kernels/topk.h"
 
-enum { LEAF = NLSH__GROUP, ROUNDS = 4 /* of two means */ };
-
-static size_t largest_bucket(const uint32_t *offsets, size_t m)
-{
-    size_t most = 0;
-    for (size_t b = 0; b < m; b++)
-        if (offsets[b + 1] - offsets[b] > most) most = offsets[b + 1] - offsets[b];
-    return most;
-}
+enum { LEAF = NLSH__GROUP };
 
 /* ---- the order of rows ----------------------------------------------------------------------- */
 
-struct worker {
-    uint64_t *keys;                /* [largest bucket] */
-    uint32_t *ids;                 /* [largest bucket] */
-    float *low, *high, *direction; /* [p] */
-};
-
 struct order {
-    const float *inputs;
-    size_t p;
     const uint32_t *offsets;
     uint32_t *ids;
-    struct worker *workers;
+    struct nlsh__leaf_order *workers;
 };
-
-static const float *row_of(const struct order *o, uint32_t id)
-{
-    return o->inputs + (size_t)id * o->p;
-}
-
-/* The row farthest from x, the first of equals. */
-static uint32_t farthest(const struct order *o, const uint32_t *ids, size_t n, const float *x)
-{
-    float most = -1;
-    uint32_t found = ids[0];
-    for (size_t i = 0; i < n; i++) {
-        float l2sq = nlsh__kernels()->l2sq_f32(x, row_of(o, ids[i]), o->p);
-        if (!(l2sq > most)) continue;
-        most = l2sq;
-        found = ids[i];
-    }
-    return found;
-}
-
-static void mean_of(const struct order *o, const uint32_t *ids, const uint64_t *keys, size_t n,
-                    float *out)
-{
-    memset(out, 0, o->p * sizeof *out);
-    for (size_t i = 0; i < n; i++) {
-        const float *x = row_of(o, ids[keys != NULL ? (uint32_t)keys[i] : i]);
-        for (size_t d = 0; d < o->p; d++) out[d] += x[d];
-    }
-    for (size_t d = 0; d < o->p; d++) out[d] /= (float)n;
-}
-
-/* The half of ids[n] with the smaller products with the direction from low to high to the front: their
- * places are then in keys[half]. */
-static void divide(const struct order *o, const struct worker *w, const uint32_t *ids, size_t n,
-                   size_t half)
-{
-    for (size_t d = 0; d < o->p; d++) w->direction[d] = w->high[d] - w->low[d];
-    for (size_t i = 0; i < n; i++) {
-        float along = nlsh__kernels()->dot_f32(w->direction, row_of(o, ids[i]), o->p);
-        w->keys[i] = nlsh__key_u32(nlsh__ordered_f32(along), (uint32_t)i);
-    }
-    nlsh__select_smallest(w->keys, n, half);
-}
-
-static void sort_leaf(uint32_t *ids, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        uint32_t id = ids[i];
-        size_t j = i;
-        for (; j > 0 && ids[j - 1] > id; j--) ids[j] = ids[j - 1];
-        ids[j] = id;
-    }
-}
-
-static void order_rows(const struct order *o, const struct worker *w, uint32_t *ids, size_t n)
-{
-    while (n > LEAF) {
-        size_t half = (n + LEAF - 1) / LEAF / 2 * LEAF;
-        mean_of(o, ids, NULL, n, w->direction);
-        uint32_t first = farthest(o, ids, n, w->direction);
-        memcpy(w->low, row_of(o, first), o->p * sizeof *w->low);
-        memcpy(w->high, row_of(o, farthest(o, ids, n, w->low)), o->p * sizeof *w->high);
-        for (size_t round = 0;; round++) {
-            divide(o, w, ids, n, half);
-            if (round == ROUNDS) break;
-            mean_of(o, ids, w->keys, half, w->low);
-            mean_of(o, ids, w->keys + half, n - half, w->high);
-        }
-        for (size_t i = 0; i < n; i++) w->ids[i] = ids[(uint32_t)w->keys[i]];
-        memcpy(ids, w->ids, n * sizeof *ids);
-        order_rows(o, w, ids, half);
-        ids += half;
-        n -= half;
-    }
-    sort_leaf(ids, n);
-}
 
 static void order_bucket(void *ctx, size_t bucket, size_t worker)
 {
     const struct order *o = ctx;
     size_t first = o->offsets[bucket];
-    order_rows(o, &o->workers[worker], o->ids + first, o->offsets[bucket + 1] - first);
+    nlsh__order_rows(&o->workers[worker], o->ids + first, o->offsets[bucket + 1] - first);
 }
 
 enum nlsh_status nlsh__order_leaves(const float *inputs, size_t p, const uint32_t *bucket_offsets,
@@ -127,24 +33,15 @@ enum nlsh_status nlsh__order_leaves(const float *inputs, size_t p, const uint32_
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
-    size_t most = largest_bucket(bucket_offsets, n_buckets);
-    struct order o = {.inputs = inputs, .p = p, .offsets = bucket_offsets, .ids = ids};
+    size_t most = nlsh__largest_bucket(bucket_offsets, n_buckets);
+    struct order o = {.offsets = bucket_offsets, .ids = ids};
     NLSH_TRY(nlsh__calloc(&o.workers, n_threads, sizeof *o.workers, error));
-    for (size_t i = 0; i < n_threads; i++) {
-        struct worker *w = &o.workers[i];
-        NLSH_TRY(nlsh__alloc(&w->keys, most, sizeof *w->keys, error));
-        NLSH_TRY(nlsh__alloc(&w->ids, most, sizeof *w->ids, error));
-        NLSH_TRY(nlsh__alloc(&w->low, p, sizeof *w->low, error));
-        NLSH_TRY(nlsh__alloc(&w->high, p, sizeof *w->high, error));
-        NLSH_TRY(nlsh__alloc(&w->direction, p, sizeof *w->direction, error));
-    }
+    for (size_t i = 0; i < n_threads; i++)
+        NLSH_TRY(nlsh__leaf_order_create(inputs, p, most, &o.workers[i], error));
     nlsh__pool_run(job->pool, n_buckets, order_bucket, &o);
 out:
-    for (size_t i = 0; o.workers != NULL && i < n_threads; i++) {
-        const struct worker *w = &o.workers[i];
-        void *all[] = {w->keys, w->ids, w->low, w->high, w->direction};
-        for (size_t j = 0; j < sizeof all / sizeof *all; j++) nlsh__free(all[j]);
-    }
+    for (size_t i = 0; o.workers != NULL && i < n_threads; i++)
+        nlsh__leaf_order_free(&o.workers[i]);
     nlsh__free(o.workers);
     return status;
 }

@@ -7,9 +7,8 @@
 #include "codes/make/encode.h"
 #include "nlsh/learn.h"
 
-/* Puts ids [bucket_offsets[m]], rows in bucket order, into the order of leaves: each bucket is halved,
- * by two means of the rows' inputs [n x p] and the direction between them, at a multiple of 16 rows
- * until 16 are left. Deterministic. O(n p log(rows of a bucket)). NLSH_E_NOMEM. */
+/* Puts ids [bucket_offsets[m]], rows of inputs [n x p] in bucket order, into the order of leaves: codes/order.h.
+ * O(n p log(rows of a bucket)). NLSH_E_NOMEM. */
 enum nlsh_status nlsh__order_leaves(const float *inputs, size_t p, const uint32_t *bucket_offsets,
                                     size_t n_buckets, const struct nlsh__job *job, uint32_t *ids,
                                     struct nlsh_error *error);

@@ -9,6 +9,7 @@
 #include "support/built.h"
 #include "support/counting.h"
 #include "support/counts.h"
+#include "support/leaves.h"
 
 enum { N = 1000, M = 5, DIM = 24, P = 16 };
 
@@ -98,53 +99,12 @@ static struct nlsh_index *index_in_leaves(struct nlsh_matrix *base, size_t leave
     return built_index(base, &o, "leaves");
 }
 
-/* A leaf's score is the mean score of its rows, but for what its code leaves out: 2 |q - c| times that,
- * at most; and its error is at least how far the rows lie from their mean. */
 static void a_leaf_scores_as_its_rows_do(void **state)
 {
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_F32, N, DIM, 12, 14, 3);
     struct nlsh_index *index = index_in_leaves(&base, 1);
-    const struct nlsh__codes *codes = index->segments[0].codes;
-    const struct nlsh__leaves *leaves = index->segments[0].leaves;
-    size_t stride = codes->stride;
-    assert_non_null(leaves);
-    float *inputs = aligned(stride * sizeof *inputs);
-    float *origin = aligned(stride * sizeof *origin);
-    int8_t *weights = aligned(stride);
-    float *scores = aligned((N + 16) * sizeof *scores);
-    float *of_leaves = aligned((N + 16) * sizeof *scores);
-    memset(origin, 0, stride * sizeof *origin);
-    for (size_t b = 0; b < index->meta.n_buckets; b++) {
-        struct nlsh__probe probe;
-        size_t first = codes->group_offsets[b], n = codes->group_offsets[b + 1] - first;
-        for (size_t d = 0; d < stride; d++)
-            inputs[d] = codes->centroids[b * stride + d] + 0.2f * (float)(d % 3);
-        nlsh__probe_bucket(codes, 0, inputs, 0, b, origin, weights, &probe);
-        size_t first_leaf = leaves->group_offsets[b];
-        size_t n_leaf_groups = leaves->group_offsets[b + 1] - first_leaf;
-        assert_int_equal(n_leaf_groups, (n + 15) / 16);
-        nlsh__score_groups(&codes->rows, &probe, weights, first, n, scores);
-        nlsh__score_groups(&leaves->leaves, &probe, weights, first_leaf, n_leaf_groups, of_leaves);
-        for (size_t leaf = 0; leaf < (n + 15) / 16 * 16; leaf++) {
-            double mean = 0;
-            size_t rows = 0;
-            for (size_t i = 0; leaf < n && i < 16 && scores[leaf * 16 + i] < INFINITY; i++, rows++)
-                mean += (double)scores[leaf * 16 + i];
-            assert_int_equal(rows == 0, of_leaves[leaf] == INFINITY);
-            if (rows == 0) continue;
-            uint8_t error = leaves->leaves.errors[first_leaf * 16 + leaf];
-            double radius = (double)((float)error * leaves->error_unit);
-            double off = fabs((double)of_leaves[leaf] - mean / (double)rows);
-            assert_true(off <= 2 * (double)probe.length * radius);
-            assert_true(rows == 1 || radius > 0);
-        }
-    }
-    free(inputs);
-    free(origin);
-    free(weights);
-    free(scores);
-    free(of_leaves);
+    check_leaves(index, &index->segments[0]);
     nlsh_index_close(index);
     matrix_free(&base);
 }

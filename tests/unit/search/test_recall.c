@@ -92,7 +92,8 @@ static void fashion_mnist(void **state)
     (void)state;
     static const char train[] = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
     static const char test[] = "/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz";
-    static const double most[] = {165, 235, 305, 510}; /* measured: 142, 208, 271, 439 and .9967 */
+    /* Measured on four instruction sets, whose training differs: 149-150, 213-215, 289-291, 503-514. */
+    static const double most[] = {175, 245, 330, 580};
     struct nlsh_vectors *base, *queries;
     struct nlsh_build_options o;
     if (access(train, R_OK) != 0 || access(test, R_OK) != 0) {
