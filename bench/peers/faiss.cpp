@@ -89,6 +89,17 @@ const char *build_fast(const peer_data *base, int quick, size_t i)
     return nth(list, i);
 }
 
+/* Whose rows can be removed: neither fast scan nor refinement has that. */
+const char *build_coded(const peer_data *base, int quick, size_t i)
+{
+    std::vector<std::string> list;
+    for (size_t n : list_counts(base->n_rows, quick))
+        for (size_t d : {size_t{2}, size_t{1}})
+            if (base->dim % d == 0)
+                list.push_back("IVF" + std::to_string(n) + ",PQ" + std::to_string(base->dim / d));
+    return nth(list, i);
+}
+
 void *open(const peer_data *base, const char *build, const char *file)
 {
     omp_set_num_threads(1);
@@ -195,6 +206,37 @@ void cost(void *index, double *candidates, double *bytes, double *products)
     *products = NAN;
 }
 
+/* The library's threads are as many as open() said: one. */
+int add(void *index, const peer_data *data, const uint32_t *rows, size_t n)
+{
+    std::vector<float> vectors(n * data->dim);
+    std::vector<int64_t> ids(rows, rows + n);
+    for (size_t i = 0; i < n; i++)
+        memcpy(&vectors[i * data->dim], data->rows + rows[i] * data->dim,
+               data->dim * sizeof(float));
+    try {
+        static_cast<Index *>(index)->index->add_with_ids(static_cast<int64_t>(n), vectors.data(),
+                                                         ids.data());
+        return 1;
+    } catch (const std::exception &e) {
+        fprintf(stderr, "faiss: %s\n", e.what());
+        return 0;
+    }
+}
+
+int remove(void *index, const uint32_t *rows, size_t n)
+{
+    std::vector<int64_t> ids(rows, rows + n);
+    try {
+        faiss::IDSelectorBatch which(n, ids.data());
+        static_cast<Index *>(index)->index->remove_ids(which);
+        return 1;
+    } catch (const std::exception &e) {
+        fprintf(stderr, "faiss: %s\n", e.what());
+        return 0;
+    }
+}
+
 const char *version()
 {
     static std::string text;
@@ -213,11 +255,21 @@ const char *version()
 extern "C" const peer *nlsh_bench_peers(void)
 {
     static peer peers[] = {{"faiss HNSW", version(), 1, build_hnsw, open, close, setting_hnsw, set,
-                            search, cost, nullptr},
+                            search, cost, nullptr, nullptr, nullptr},
                            {"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat,
-                            set, search, cost, nullptr},
+                            set, search, cost, nullptr, nullptr, nullptr},
                            {"faiss IVF-PQ fast scan + refine", version(), 1, build_fast, open,
-                            close, setting_fast, set, search, cost, nullptr},
+                            close, setting_fast, set, search, cost, nullptr, nullptr, nullptr},
+                           {}};
+    return peers;
+}
+
+extern "C" const peer *nlsh_bench_changing(void)
+{
+    static peer peers[] = {{"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat,
+                            set, search, cost, nullptr, add, remove},
+                           {"faiss IVF-PQ", version(), 1, build_coded, open, close, setting_flat,
+                            set, search, cost, nullptr, add, remove},
                            {}};
     return peers;
 }

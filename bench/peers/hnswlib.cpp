@@ -116,6 +116,31 @@ void cost(void *index, double *candidates, double *bytes, double *products)
     *products = *candidates * dim;
 }
 
+int add(void *index, const peer_data *data, const uint32_t *rows, size_t n)
+{
+    auto *graph = static_cast<Index *>(index)->graph.get();
+    try {
+        if (graph->cur_element_count + n > graph->max_elements_)
+            graph->resizeIndex((graph->cur_element_count + n) * 3 / 2);
+        for (size_t i = 0; i < n; i++) graph->addPoint(data->rows + rows[i] * data->dim, rows[i]);
+        return 1;
+    } catch (const std::exception &e) {
+        fprintf(stderr, "hnswlib: %s\n", e.what());
+        return 0;
+    }
+}
+
+int remove(void *index, const uint32_t *rows, size_t n)
+{
+    try {
+        for (size_t i = 0; i < n; i++) static_cast<Index *>(index)->graph->markDelete(rows[i]);
+        return 1;
+    } catch (const std::exception &e) {
+        fprintf(stderr, "hnswlib: %s\n", e.what());
+        return 0;
+    }
+}
+
 #if defined(USE_AVX512)
 #define ISA " AVX-512"
 #elif defined(USE_AVX)
@@ -129,7 +154,12 @@ void cost(void *index, double *candidates, double *bytes, double *products)
 extern "C" const peer *nlsh_bench_peers(void)
 {
     static const peer peers[] = {{"hnswlib", HNSWLIB_VERSION ISA, 0, build, open, close, setting,
-                                  set, search, cost, nullptr},
+                                  set, search, cost, nullptr, add, remove},
                                  {}};
     return peers;
+}
+
+extern "C" const peer *nlsh_bench_changing(void)
+{
+    return nlsh_bench_peers();
 }

@@ -45,6 +45,10 @@ struct peer {
     void (*cost)(void *index, double *candidates, double *bytes, double *products);
     /* Memory that the index takes; NULL: as much as its file. */
     double (*size)(void *index);
+    /* Of an index that changes, else NULL: rows of data come, under their numbers, and go. Each returns 0 where it
+     * failed, with a line on standard error. */
+    int (*add)(void *index, const struct peer_data *data, const uint32_t *rows, size_t n);
+    int (*remove)(void *index, const uint32_t *rows, size_t n);
 };
 
 #if defined(__GNUC__)
@@ -52,6 +56,13 @@ __attribute__((visibility("default")))
 #endif
 const struct peer *
 nlsh_bench_peers(void);
+
+/* The same for bench/live/churn.c: those with add() and remove(). */
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
+const struct peer *
+nlsh_bench_changing(void);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,7 @@
-/* shared.c - see shared.h. The count stands in the 64 bytes in front of the memory. */
+/*
+ * shared.c - see shared.h. The count stands in the 64 bytes in front of the memory. Much memory is on huge pages: a search
+ * reads it here and there (base/resident.h).
+ */
 #include "base/shared.h"
 
 #include <stdatomic.h>
@@ -6,10 +9,16 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/resident.h"
+
+enum { MUCH = 1 << 21 }; /* a huge page */
 
 struct count {
     _Atomic size_t owners;
+    struct nlsh__map map; /* that all is in; empty: in the allocator's memory */
 };
+
+_Static_assert(sizeof(struct count) <= NLSH_ALIGN, "the count fits in front of the memory");
 
 static struct count *count_of(void *memory)
 {
@@ -20,10 +29,14 @@ enum nlsh_status nlsh__shared_create(void *out, size_t size, struct nlsh_error *
 {
     void **memory = out;
     struct count *count = NULL;
+    struct nlsh__map map = {0};
+    size_t all = size <= SIZE_MAX - NLSH_ALIGN ? size + NLSH_ALIGN : SIZE_MAX;
     *memory = NULL;
-    enum nlsh_status status = nlsh__calloc(
-        &count, size <= SIZE_MAX - NLSH_ALIGN ? size + NLSH_ALIGN : SIZE_MAX, 1, error);
+    enum nlsh_status status =
+        all < MUCH ? nlsh__calloc(&count, all, 1, error) : nlsh__map_anonymous(all, &map, error);
     if (status != NLSH_OK) return status;
+    if (map.data != NULL) count = (struct count *)(uintptr_t)map.data;
+    count->map = map;
     atomic_init(&count->owners, 1);
     *memory = (char *)count + NLSH_ALIGN;
     return NLSH_OK;
@@ -40,6 +53,11 @@ void nlsh__shared_drop(void *memory)
 {
     if (memory == NULL) return;
     /* what the others wrote and read is done before the memory goes */
-    if (atomic_fetch_sub_explicit(&count_of(memory)->owners, 1, memory_order_acq_rel) == 1)
-        nlsh__free(count_of(memory));
+    struct count *count = count_of(memory);
+    if (atomic_fetch_sub_explicit(&count->owners, 1, memory_order_acq_rel) != 1) return;
+    struct nlsh__map map = count->map;
+    if (map.data != NULL)
+        nlsh__map_close(&map);
+    else
+        nlsh__free(count);
 }

@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/prefetch.h"
 #include "promise/budget.h"
 #include "search/allowed.h"
 
@@ -72,6 +73,18 @@ static void hide_leaves(const struct nlsh__leaves_of *of, uint32_t b, float *sco
     }
 }
 
+/* What a bucket's leaves are scored by, or of a large one its beginning. */
+static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket)
+{
+    const struct nlsh__grouped *g = &segment->leaves->leaves;
+    const struct nlsh__codes *codes = segment->codes;
+    size_t first = segment->leaves->group_offsets[bucket], group_bytes = g->n_chunks * 64;
+    nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride, codes->stride * sizeof(float));
+    nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, NLSH__GROUP * sizeof(float));
+    nlsh__prefetch(g->errors + first * NLSH__GROUP);
+    nlsh__prefetch_bytes(g->values + first * group_bytes, group_bytes);
+}
+
 int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
 {
     const struct nlsh__codes *codes = of->segment->codes;
@@ -85,6 +98,7 @@ int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *
     for (size_t i = 0; i < of->n_buckets; i++) {
         uint32_t b = of->buckets[i];
         size_t n = groups[b + 1] - groups[b];
+        if (i + 1 < of->n_buckets) prefetch_leaves(of->segment, of->buckets[i + 1]);
         if (n == 0) continue;
         struct nlsh__leaf_probe *p = &l->probes[l->n_probes];
         int8_t *weights = l->weights + l->n_probes++ * l->stride;

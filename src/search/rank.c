@@ -125,6 +125,14 @@ static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, si
         nlsh__topk_push(r->best, r->k, nlsh__key_u32(l2sq[i], s->first_row + s->rows[places[i]]));
 }
 
+void nlsh__rank_all(const struct nlsh__ranking *r, const uint32_t *places, size_t n)
+{
+    for (size_t done = 0; done < n; done += BATCH) {
+        size_t now = n - done < BATCH ? n - done : BATCH;
+        rank_batch(r, places + done, now, n - done - now);
+    }
+}
+
 /* The set bits first .. end - 1: a word's bits one after another. */
 static size_t rank_allowed(const struct nlsh__ranking *r, size_t first, size_t end)
 {
@@ -142,10 +150,7 @@ static size_t rank_allowed(const struct nlsh__ranking *r, size_t first, size_t e
         n -= done;
         ranked += done;
     }
-    for (size_t done = 0; done < n; done += BATCH) {
-        size_t now = n - done < BATCH ? n - done : BATCH;
-        rank_batch(r, places + done, now, n - done - now);
-    }
+    nlsh__rank_all(r, places, n);
     return ranked + n;
 }
 

@@ -23,6 +23,8 @@ int nlsh__may_hide(const struct nlsh__ranking *r);
 
 /* Ranks the places first .. end - 1 but for hidden ones; returns how many were ranked. */
 size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end);
+/* The rows at places [n], none of which is hidden: each is fetched while others are ranked. */
+void nlsh__rank_all(const struct nlsh__ranking *r, const uint32_t *places, size_t n);
 
 /* Ranks places[n], hidden or not; least [n] is what their scores are at least, in the codes' units: those
  * beyond the limit by then are left out. Returns how many were ranked. */

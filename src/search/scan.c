@@ -24,8 +24,10 @@ static const float margin_shares[] = {0.8f, 1};
 
 enum {
     ROUND = NLSH__ROUND,
-    MOST_BETWEEN = 2,  /* groups without an allowed row: scored sooner than a run is begun anew */
-    FETCHED_GROUPS = 8 /* of a bucket, before it is scanned */
+    MOST_BETWEEN = 2,   /* groups without an allowed row: scored sooner than a run is begun anew */
+    FETCHED_GROUPS = 8, /* of a bucket, before it is scanned */
+    FEW_A_BUCKET = 16,  /* rows that are ranked with those of other buckets */
+    FEW_TOGETHER = 256
 };
 
 /* ---- scratch --------------------------------------------------------------------------------- */
@@ -303,9 +305,14 @@ static int scan_by_leaves(const struct pass *p)
         .allowed = p->ranking.allowed,
     };
     if (!nlsh__leaves_score(l, &of)) return 0;
-    nlsh__leaves_first(l, segment, p->plan->k);
-    scan_chosen(p);
-    for (size_t i = 0; i < sizeof margin_shares / sizeof *margin_shares; i++) {
+    size_t n_shares = sizeof margin_shares / sizeof *margin_shares, first = n_shares - 1;
+    if (p->ranking.best[p->plan->k - 1] ==
+        UINT64_MAX) { /* no segment before this one gave a limit */
+        nlsh__leaves_first(l, segment, p->plan->k);
+        scan_chosen(p);
+        first = 0;
+    }
+    for (size_t i = first; i < n_shares; i++) {
         nlsh__leaves_within(l, segment, margin_shares[i], nlsh__rank_limit(&p->ranking, &p->units));
         scan_chosen(p);
     }
@@ -313,6 +320,27 @@ static int scan_by_leaves(const struct pass *p)
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
+
+/* The buckets' rows, where those are few: some buckets' together. */
+static void scan_few(const struct pass *p)
+{
+    const uint32_t *offsets = p->ranking.segment->bucket_offsets;
+    uint32_t places[FEW_TOGETHER];
+    size_t n = 0;
+    for (size_t i = 0; i < p->routed->n_buckets; i++) {
+        uint32_t b = p->routed->buckets[i];
+        for (uint32_t place = offsets[b]; place < offsets[b + 1]; place++) {
+            if (p->may_hide && nlsh__is_hidden(&p->ranking, place)) continue;
+            places[n++] = place;
+            p->cost->ranked++;
+            if (n < FEW_TOGETHER) continue;
+            nlsh__rank_all(&p->ranking, places, n);
+            n = 0;
+        }
+        p->cost->candidates += offsets[b + 1] - offsets[b];
+    }
+    nlsh__rank_all(&p->ranking, places, n);
+}
 
 /* What a filter hides is not looked at. */
 static void scan_exactly(const struct pass *p)
@@ -324,6 +352,10 @@ static void scan_exactly(const struct pass *p)
         size_t ranked = nlsh__rank_range(&p->ranking, 0, offsets[m]);
         p->cost->candidates += ranked;
         p->cost->ranked += ranked;
+        return;
+    }
+    if (p->ranking.allowed == NULL && p->ranking.segment->n_rows < FEW_A_BUCKET * m) {
+        scan_few(p);
         return;
     }
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
