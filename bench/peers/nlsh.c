@@ -256,7 +256,8 @@ static double scan_size(void *index)
 }
 
 const struct peer own_peers[] = {{"nlsh", NLSH_VERSION, 1, own_build, own_open, own_close,
-                                  own_setting, own_set, own_search, own_cost, NULL},
+                                  own_setting, own_set, own_search, own_cost, NULL, NULL, NULL},
                                  {"exact scan", NLSH_VERSION, 0, scan_build, scan_open, scan_close,
-                                  scan_setting, scan_set, scan_search, scan_cost, scan_size},
+                                  scan_setting, scan_set, scan_search, scan_cost, scan_size, NULL,
+                                  NULL},
                                  {.name = NULL}};

@@ -85,30 +85,53 @@ static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket
     nlsh__prefetch_bytes(g->values + first * group_bytes, group_bytes);
 }
 
+void nlsh__leaves_begin(struct nlsh__leaf_scan *l)
+{
+    l->n_probes = l->n_scores = 0;
+}
+
+/* The probe of a bucket as another segment has it, among the first n; all segments have buckets in the query's order, and those
+ * before *at were taken. 0: none has. */
+static int take_probe(const struct nlsh__leaf_scan *l, size_t n, size_t *at, uint32_t bucket,
+                      struct nlsh__leaf_probe *out)
+{
+    for (size_t i = *at; i < n; i++) {
+        if (l->probes[i].bucket != bucket) continue;
+        *at = i + 1;
+        *out = l->probes[i];
+        return 1;
+    }
+    return 0;
+}
+
 int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
 {
-    const struct nlsh__codes *codes = of->segment->codes;
     const struct nlsh__leaves *leaves = of->segment->leaves;
     const uint32_t *groups = leaves->group_offsets;
-    size_t n_groups = 0;
+    size_t n_groups = l->n_scores / NLSH__GROUP;
     for (size_t i = 0; i < of->n_buckets; i++)
         n_groups += groups[of->buckets[i] + 1] - groups[of->buckets[i]];
     if (n_groups > NLSH__ROUND / NLSH__GROUP) return 0;
-    l->n_probes = l->n_scores = 0;
+    size_t n_before = l->n_probes, at = 0;
     for (size_t i = 0; i < of->n_buckets; i++) {
         uint32_t b = of->buckets[i];
         size_t n = groups[b + 1] - groups[b];
         if (i + 1 < of->n_buckets) prefetch_leaves(of->segment, of->buckets[i + 1]);
         if (n == 0) continue;
         struct nlsh__leaf_probe *p = &l->probes[l->n_probes];
-        int8_t *weights = l->weights + l->n_probes++ * l->stride;
-        nlsh__probe_bucket(codes, of->index->metric == NLSH_IP, of->inputs, of->outside, b,
-                           of->origin, weights, &p->probe);
-        nlsh__score_groups(&leaves->leaves, &p->probe, weights, groups[b], n,
+        if (!take_probe(l, n_before, &at, b, p)) {
+            int8_t *weights = l->weights + l->n_probes * l->stride;
+            nlsh__probe_bucket(of->segment->codes, of->index->metric == NLSH_IP, of->inputs,
+                               of->outside, b, of->origin, weights, &p->probe);
+            p->weights = weights;
+        }
+        l->n_probes++;
+        nlsh__score_groups(&leaves->leaves, &p->probe, p->weights, groups[b], n,
                            l->scores + l->n_scores);
         if (of->allowed != NULL) hide_leaves(of, b, l->scores + l->n_scores);
         float p_vector = of->probabilities[i] * of->index->weights[b];
         float log_p = logf(fmaxf(NLSH__LEAF_UNIT * p_vector, 1e-30f));
+        p->segment = of->segment;
         p->bucket = b;
         p->first_score = (uint32_t)l->n_scores;
         p->unit =
@@ -121,14 +144,13 @@ int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *
 /* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;
  * they are not chosen again. A bucket has a leaf for each of its groups of codes: scores behind those are
  * nobody's, whatever the file says of them. */
-static void choose(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, float share,
-                   float limit)
+static void choose(struct nlsh__leaf_scan *l, float share, float limit)
 {
-    const struct nlsh__codes *codes = segment->codes;
-    const struct nlsh__leaves *leaves = segment->leaves;
     l->n_chosen = l->n_parts = 0;
     for (size_t i = 0; i < l->n_probes; i++) {
         const struct nlsh__leaf_probe *p = &l->probes[i];
+        const struct nlsh__codes *codes = p->segment->codes;
+        const struct nlsh__leaves *leaves = p->segment->leaves;
         float unit = share > 0 && p->unit < 0 ? p->unit : share * p->unit;
         uint32_t first = codes->group_offsets[p->bucket], *chosen = l->chosen + l->n_chosen;
         size_t n = nlsh__kernels()->near_f32(
@@ -144,13 +166,12 @@ static void choose(struct nlsh__leaf_scan *l, const struct nlsh__segment *segmen
     }
 }
 
-void nlsh__leaves_first(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, size_t k)
+void nlsh__leaves_first(struct nlsh__leaf_scan *l, size_t k)
 {
-    choose(l, segment, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
+    choose(l, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
 }
 
-void nlsh__leaves_within(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment,
-                         float share, float limit)
+void nlsh__leaves_within(struct nlsh__leaf_scan *l, float share, float limit)
 {
-    choose(l, segment, share, limit);
+    choose(l, share, limit);
 }

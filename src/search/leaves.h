@@ -4,9 +4,11 @@
 
 #include "search/round.h"
 
-/* Scored leaves of one bucket. */
+/* Scored leaves of one bucket of a segment. */
 struct nlsh__leaf_probe {
+    const struct nlsh__segment *segment;
     struct nlsh__probe probe; /* of the query against the bucket's centroid */
+    const int8_t *weights;    /* [stride] made with it */
     uint32_t bucket, first_score;
     float unit; /* of the leaves' errors, times the margin at this bucket's probability */
 };
@@ -45,15 +47,18 @@ struct nlsh__leaves_of {
     const uint64_t *allowed; /* of the ranking */
 };
 
-/* Scores the leaves of the buckets. 0 where there are too many for a round, and nothing was scored. */
+/* No leaves are scored. */
+void nlsh__leaves_begin(struct nlsh__leaf_scan *l);
+
+/* Scores the leaves of the buckets beside those that are scored, which are of other segments with the same centroids and steps.
+ * 0 where there are too many for a round, and nothing was scored. */
 int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of);
 
 /* Chooses those with the least scores, as many as k rows and a first limit want. */
-void nlsh__leaves_first(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment, size_t k);
+void nlsh__leaves_first(struct nlsh__leaf_scan *l, size_t k);
 
 /* Of those that were not chosen yet, the ones that with a share of the margin may hold a row of the limit's
  * score or less. */
-void nlsh__leaves_within(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment,
-                         float share, float limit);
+void nlsh__leaves_within(struct nlsh__leaf_scan *l, float share, float limit);
 
 #endif

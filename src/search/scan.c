@@ -139,6 +139,15 @@ struct pass {
     struct nlsh__cost *cost;
 };
 
+/* The pass goes on in segment i, whose codes' units it has. */
+static void enter(struct pass *p, size_t i)
+{
+    const struct nlsh_index *index = p->ranking.index;
+    p->ranking.segment = &index->segments[i];
+    p->ranking.allowed = nlsh__allowed_in(p->plan->allowed, index, i);
+    p->may_hide = nlsh__may_hide(&p->ranking);
+}
+
 /* The round's rows ranked, or kept for later; the round is empty then. */
 static void end_round(const struct pass *p, struct nlsh__round *round)
 {
@@ -238,10 +247,10 @@ static void scan_by_codes(const struct pass *p)
 static void add_leaves(const struct pass *p, struct nlsh__round *round,
                        const struct nlsh__leaf_part *part, size_t first, size_t n)
 {
-    const struct nlsh__segment *segment = p->ranking.segment;
-    const struct nlsh__codes *codes = segment->codes;
     const struct nlsh__leaf_scan *l = &p->scan->leaves;
     const struct nlsh__leaf_probe *probe = &l->probes[part->probe];
+    const struct nlsh__segment *segment = probe->segment;
+    const struct nlsh__codes *codes = segment->codes;
     size_t at = round->n_scores;
     uint32_t first_place = segment->bucket_offsets[probe->bucket];
     uint32_t end = segment->bucket_offsets[probe->bucket + 1];
@@ -250,8 +259,8 @@ static void add_leaves(const struct pass *p, struct nlsh__round *round,
     float *scores = round->scores + at;
     for (size_t i = 0; i < n; i++) /* are wanted when the scores are there */
         nlsh__prefetch(codes->rows.errors + groups[i] * (size_t)NLSH__GROUP);
-    nlsh__score_groups_at(&codes->rows, &probe->probe, l->weights + part->probe * l->stride, groups,
-                          n, l->n_chosen - first - n, scores);
+    nlsh__score_groups_at(&codes->rows, &probe->probe, probe->weights, groups, n,
+                          l->n_chosen - first - n, scores);
     for (size_t i = 0; i < n; i++) {
         uint32_t place = first_place + (groups[i] - first_group) * (uint32_t)NLSH__GROUP;
         p->scan->places[at / NLSH__GROUP + i] = place;
@@ -271,11 +280,18 @@ static void add_leaves(const struct pass *p, struct nlsh__round *round,
     add_piece(p, round, &piece, n * NLSH__GROUP);
 }
 
-static void scan_chosen(const struct pass *p)
+/* A round's rows are of one segment. */
+static void scan_chosen(struct pass *p)
 {
+    const struct nlsh__leaf_scan *l = &p->scan->leaves;
     struct nlsh__round round = {.scores = p->scan->scores, .pieces = p->scan->pieces};
-    for (size_t i = 0; i < p->scan->leaves.n_parts; i++) {
-        const struct nlsh__leaf_part *part = &p->scan->leaves.parts[i];
+    for (size_t i = 0; i < l->n_parts; i++) {
+        const struct nlsh__leaf_part *part = &l->parts[i];
+        const struct nlsh__segment *segment = l->probes[part->probe].segment;
+        if (segment != p->ranking.segment) {
+            end_round(p, &round);
+            enter(p, (size_t)(segment - p->ranking.index->segments));
+        }
         for (size_t done = 0; done < part->n;) {
             size_t n = room_for(&round, part->n - done);
             add_leaves(p, &round, part, part->first + done, n);
@@ -286,37 +302,56 @@ static void scan_chosen(const struct pass *p)
     end_round(p, &round);
 }
 
-/* The best leaves give a limit, and the limit says which others can matter: at first with a smaller
- * margin, since the limit falls yet. 0 where there are too many leaves for that. */
-static int scan_by_leaves(const struct pass *p)
+/* Whether segment i's leaves are looked at together with those of segment with, whose codes say the same. */
+static int leaves_together(const struct nlsh_index *index, size_t i, size_t with)
 {
-    const struct nlsh__segment *segment = p->ranking.segment;
-    struct nlsh__leaf_scan *l = &p->scan->leaves;
-    const struct nlsh__leaves_of of = {
-        .index = p->ranking.index,
-        .segment = segment,
-        .inputs = p->routed->inputs,
-        .origin = p->scan->origin,
-        .outside = p->units.outside,
-        .buckets = p->routed->buckets,
-        .probabilities = p->routed->probabilities,
-        .n_buckets = p->routed->n_buckets,
-        .margin = p->plan->leaf_margin,
-        .allowed = p->ranking.allowed,
-    };
-    if (!nlsh__leaves_score(l, &of)) return 0;
-    size_t n_shares = sizeof margin_shares / sizeof *margin_shares, first = n_shares - 1;
-    if (p->ranking.best[p->plan->k - 1] ==
-        UINT64_MAX) { /* no segment before this one gave a limit */
-        nlsh__leaves_first(l, segment, p->plan->k);
-        scan_chosen(p);
-        first = 0;
-    }
-    for (size_t i = first; i < n_shares; i++) {
-        nlsh__leaves_within(l, segment, margin_shares[i], nlsh__rank_limit(&p->ranking, &p->units));
-        scan_chosen(p);
-    }
+    const struct nlsh__segment *a = &index->segments[i], *b = &index->segments[with];
+    return a->leaves != NULL && b->leaves != NULL && a->codes->centroids == b->codes->centroids;
+}
+
+static int is_first_of_its_leaves(const struct nlsh_index *index, size_t i)
+{
+    for (size_t j = 0; j < i; j++)
+        if (leaves_together(index, i, j)) return 0;
     return 1;
+}
+
+/* The leaves of segment i, where the pass is, and of all that stand together with it. A segment with too many is scanned by its codes. */
+static void score_leaves(struct pass *p, size_t i)
+{
+    const struct nlsh_index *index = p->ranking.index;
+    nlsh__leaves_begin(&p->scan->leaves);
+    for (size_t j = i; j < index->n_segments; j++) {
+        if (!leaves_together(index, i, j)) continue;
+        enter(p, j);
+        const struct nlsh__leaves_of of = {
+            .index = index,
+            .segment = p->ranking.segment,
+            .inputs = p->routed->inputs,
+            .origin = p->scan->origin,
+            .outside = p->units.outside,
+            .buckets = p->routed->buckets,
+            .probabilities = p->routed->probabilities,
+            .n_buckets = p->routed->n_buckets,
+            .margin = p->plan->leaf_margin,
+            .allowed = p->ranking.allowed,
+        };
+        if (!nlsh__leaves_score(&p->scan->leaves, &of)) scan_by_codes(p);
+    }
+}
+
+/* The best leaves give a limit, and the limit says which others can matter: at first with a smaller
+ * margin, since the limit falls yet. */
+static void scan_by_leaves(struct pass *p, size_t i)
+{
+    struct nlsh__leaf_scan *l = &p->scan->leaves;
+    score_leaves(p, i);
+    nlsh__leaves_first(l, p->plan->k);
+    scan_chosen(p);
+    for (size_t s = 0; s < sizeof margin_shares / sizeof *margin_shares; s++) {
+        nlsh__leaves_within(l, margin_shares[s], nlsh__rank_limit(&p->ranking, &p->units));
+        scan_chosen(p);
+    }
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -371,23 +406,28 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
                                    const struct nlsh__routed *routed, uint64_t *best)
 {
     struct nlsh__cost cost = {0};
-    struct pass p = {.scan = scan, .plan = plan, .routed = routed, .cost = &cost};
+    struct pass p = {.scan = scan,
+                     .plan = plan,
+                     .routed = routed,
+                     .ranking = {.index = index, .query = query, .best = best, .k = plan->k},
+                     .cost = &cost};
+    int by_leaves = plan->leaf_margin < INFINITY && plan->rerank == 0 && plan->rule.top == 0;
     nlsh__topk_clear(best, plan->k);
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];
-        p.ranking = (struct nlsh__ranking){
-            index, segment, query, nlsh__allowed_in(plan->allowed, index, i), best, plan->k};
-        p.may_hide = nlsh__may_hide(&p.ranking);
+        enter(&p, i);
         if (plan->exactly || segment->codes == NULL) {
             scan_exactly(&p);
             continue;
         }
+        if (by_leaves && segment->leaves != NULL && !is_first_of_its_leaves(index, i)) continue;
         nlsh__prefetch_bucket(segment->codes, routed->buckets[0]);
         nlsh__query_units(index, segment, query, routed->inputs,
                           nlsh__query_whole(index, segment, query), &p.units);
-        int by_leaves = plan->leaf_margin < INFINITY && segment->leaves != NULL &&
-                        plan->rerank == 0 && plan->rule.top == 0;
-        if (!by_leaves || !scan_by_leaves(&p)) scan_by_codes(&p);
+        if (by_leaves && segment->leaves != NULL)
+            scan_by_leaves(&p, i);
+        else
+            scan_by_codes(&p);
     }
     nlsh__topk_sort(best, plan->k);
     return cost;

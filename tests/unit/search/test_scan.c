@@ -268,8 +268,9 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .n_buckets = f.routed.n_buckets,
                 .margin = 8 * ((float)i - 1),
             };
+            nlsh__leaves_begin(l);
             assert_int_equal(nlsh__leaves_score(l, &of), 1);
-            nlsh__leaves_first(l, &f.index->segments[0], 1);
+            nlsh__leaves_first(l, 1);
             chosen[i] = l->n_chosen;
         }
         assert_true(chosen[1] >= 8 && chosen[1] < 24);
@@ -291,9 +292,10 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .n_buckets = f.routed.n_buckets,
                 .margin = -2,
             };
+            nlsh__leaves_begin(l);
             assert_int_equal(nlsh__leaves_score(l, &of), 1);
             float middle = l->scores[0];
-            nlsh__leaves_within(l, &f.index->segments[0], i == 0 ? .5f : 1, middle);
+            nlsh__leaves_within(l, i == 0 ? .5f : 1, middle);
             chosen[i] = l->n_chosen;
         }
         assert_int_equal(chosen[0], chosen[1]);
