@@ -142,7 +142,8 @@ static int try_file(struct nlsh__rng *rng, const uint8_t *bytes, size_t size,
 static void forged(void **state)
 {
     const struct forged_kind *kind = *state;
-    size_t size, n = number_of("NLSH_FORGED", 500), at = number_of("NLSH_FORGED_AT", SIZE_MAX);
+    size_t size, n = number_of("NLSH_FORGED", 500 / TEST_STRIDE),
+                 at = number_of("NLSH_FORGED_AT", SIZE_MAX);
     size_t n_opened = 0, first = at == SIZE_MAX ? 0 : at, end = at == SIZE_MAX ? n : at + 1;
     uint8_t *bytes = true_file(kind, &size), *copy = malloc(size);
     struct guarded guarded = guarded_alloc((size + 63) / 64 * 64);
