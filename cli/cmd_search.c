@@ -115,6 +115,16 @@ static int search_all(struct search *s)
     return print_json(json_incref(shown));
 }
 
+/* How far searches through the filter have to go, where a recall is asked for. */
+static int fit_filter(const struct search *s)
+{
+    struct nlsh_error error = {0};
+    bool by_recall = false;
+    for (size_t i = 0; i < s->n_points; i++) by_recall |= s->points[i].probes == 0;
+    if (s->filter.counted == NULL || !by_recall) return 0;
+    return nlsh_counted_filter_fit(s->filter.counted, &error) == NLSH_OK ? 0 : talk_failed(&error);
+}
+
 static int search_index(const struct args *args)
 {
     struct nlsh_error error = {0};
@@ -138,6 +148,7 @@ static int search_index(const struct args *args)
     code = load_queries(args_text(args, "q"), vectors_type(args), path, &s.info, &s.queries);
     if (code == 0) code = read_range(args, &s.queries, &s.of);
     if (code == 0) code = filter_read(args, s.index, path, &s.filter);
+    if (code == 0) code = fit_filter(&s);
     size_t k = args_count(args, "N");
     if (code == 0) code = answers_create(s.queries.matrix.n_rows, k, &s.answers);
     if (code == 0) {

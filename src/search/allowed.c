@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/panel.h"
+#include "search/fit.h"
 
 /* What chance alone may be off, in standard errors. */
 #define ERRORS_BY_CHANCE 4.0
@@ -154,6 +155,17 @@ out:
     return status;
 }
 
+enum nlsh_status nlsh_counted_filter_fit(struct nlsh_counted_filter *counted,
+                                         struct nlsh_error *error)
+{
+    struct nlsh__allowed *allowed;
+    nlsh__error_clear(error);
+    if (counted == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "no filter");
+    allowed = &counted->allowed;
+    if (allowed->fit != NULL || !allowed->by_content) return NLSH_OK;
+    return nlsh__fit_create(counted->index, allowed, &allowed->fit, error);
+}
+
 void nlsh_counted_filter_free(struct nlsh_counted_filter *counted)
 {
     if (counted == NULL) return;
@@ -168,6 +180,7 @@ size_t nlsh_counted_filter_n(const struct nlsh_counted_filter *counted)
 
 void nlsh__allowed_free(struct nlsh__allowed *allowed)
 {
+    nlsh__fit_free(allowed->fit);
     nlsh__free(allowed->bits);
     nlsh__free(allowed->counts);
     nlsh__free(allowed->sizes);

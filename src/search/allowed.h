@@ -13,6 +13,8 @@ struct nlsh__allowed {
     size_t n;         /* rows that are allowed */
     size_t
         n_scanned; /* rows of groups of 16 that have one which is allowed: codes are scanned by groups */
+    struct nlsh__fit
+        *fit;       /* what was measured of a filter that goes with the content, or NULL: fit.h */
     int by_content; /* 1: buckets' shares of them differ by more than chance would have it */
 };
 

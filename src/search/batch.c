@@ -170,6 +170,7 @@ static enum nlsh_status project_block(const struct batch *b, size_t first, size_
     return NLSH_OK;
 }
 
+/* pass: the router's, or NULL where the plan asks it nothing. */
 static enum nlsh_status choose(const struct batch *b, size_t i,
                                const struct nlsh__router_pass *pass, struct nlsh_searcher *s,
                                struct lists *list, struct nlsh_error *error)
@@ -178,11 +179,15 @@ static enum nlsh_status choose(const struct batch *b, size_t i,
     struct nlsh__member *member = &pool->members[i];
     const uint32_t *groups = pool->index->segments[0].codes->group_offsets;
     struct nlsh__answer answer;
-    nlsh__answer_from(pool->index->router, pass, &answer);
+    if (pass != NULL) nlsh__answer_from(pool->index->router, pass, &answer);
     size_t n_groups = 0, most = UINT32_MAX / NLSH__GROUP;
     size_t n;
     member->routed.outside = NAN;
-    if (b->plan.allowed != NULL) {
+    if (pass == NULL) {
+        member->own = b->plan;
+        n = nlsh__choose_unasked(pool->index, &b->plan, member->routed.inputs, s->buckets,
+                                 s->probabilities, s->bucket_keys);
+    } else if (b->plan.allowed != NULL) {
         member->own = b->plan;
         n = nlsh__choose_allowed(pool->index, &answer, &member->own, s->buckets, s->probabilities,
                                  s->bucket_keys);
@@ -210,12 +215,14 @@ static void route_task(void *ctx, size_t number, size_t worker)
     list->n = 0;
     error->status = project_block(b, first, end, worker, error);
     if (error->status != NLSH_OK) return;
-    nlsh__router_begin_block(pool->index->router, block, pool->inputs + first * pool->stride,
-                             end - first);
+    int asks = nlsh__asks_router(pool->index, &b->plan);
+    if (asks)
+        nlsh__router_begin_block(pool->index->router, block, pool->inputs + first * pool->stride,
+                                 end - first);
     for (size_t i = first; i < end && error->status == NLSH_OK; i++) {
         struct nlsh__router_pass pass;
-        nlsh__router_block_pass(block, i - first, &pass);
-        error->status = choose(b, i, &pass, pool->searchers[worker], list, error);
+        if (asks) nlsh__router_block_pass(block, i - first, &pass);
+        error->status = choose(b, i, asks ? &pass : NULL, pool->searchers[worker], list, error);
     }
     for (size_t i = first; i < end; i++) {
         pool->members[i].routed.buckets = list->buckets + pool->list_at[i];

@@ -4,16 +4,9 @@
  * What is wanted are the k nearest of the rows that are allowed. Of all rows they are among the k' nearest, and
  * what finds those was measured: the effort for k'. Where a share s of the rows was drawn by chance, k' = k / s.
  *
- * Filters may go with what the vectors show (allowed.h says so): then how far k' is differs from query to query.
- * So the query's own surroundings are looked at: buckets are taken by their probability per vector, the highest
- * first, until they hold k allowed rows and some more; and the share s there, or what the router expects of the
- * neighbours if that is less, says k' = k / s. An effort for a recall r misses 1 - r of the k' nearest, and those
- * lie in the buckets below its threshold. If more is allowed there than above it, e times more, e times more of
- * the allowed is missed. e is also at least the share of all rows over s. Where a filter hides what is like the
- * query, that is not all: the router gives rows that are unlike the query too little. With e squared, the recall r'
- * that has to be asked for is that with (1 - r') / r' e^2 = (1 - r) / r, and k' is taken sqrt(e) times farther. On
- * Fashion-MNIST with one label allowed, asked .95 at N = 1, .73 comes back with e and k' as they are and .94 with
- * e squared alone; at N = 10 .87 and .96.
+ * Filters may go with what the vectors show (allowed.h says so): then how far k' is differs from query to query, and
+ * counts of buckets do not tell: a filter may hide the query's own group of 30, and leave the bucket's other rows. So what
+ * it takes is measured with the filter itself (fit.h); where that was not done, all that is allowed is scanned.
  *
  * A bucket of which a share is allowed holds that share of the neighbours that the router expects, and has that
  * share of rows to look at: probability per allowed row is what it is per row. So buckets are compared with the
@@ -27,6 +20,7 @@
 #include <string.h>
 
 #include "kernels/select.h"
+#include "kernels/topk.h"
 #include "promise/budget.h"
 #include "promise/cost.h"
 #include "router/router.h"
@@ -34,10 +28,6 @@
 /* Rows that are scanned for each of the k' neighbours, when it is estimated whether an exact scan of the allowed
  * is cheaper. */
 #define SCANNED_A_NEIGHBOUR 4.0
-/* Allowed rows that are looked at for a share, besides k: so many times the root of k. A share of 5 rows of which
- * each is allowed by chance is off by half of itself, one of 22 by a fifth. */
-#define MORE_ROWS 4.0
-
 /* Of a scan by codes, besides the codes' bytes: a bucket's centroid and first lines, from memory. An estimate, so
  * that a tenth of Fashion-MNIST by chance is ranked exactly, which is quicker (860 queries a second, not 470 to
  * 670), and one of ten labels is scanned by codes (3,000, not 1,500). */
@@ -48,14 +38,8 @@
 /* Beyond all that is measured. */
 #define MOST_REACH 4294967296.0
 
-/* Shells of probability per vector: two for each power of 2. */
-enum { SHELLS = 512, SHELL_SHIFT = 22 };
-
-/* The buckets of a shell, or of several. mass: their probability; allowed_mass: that of each times its share
- * of rows that are allowed. */
-struct shell {
-    double rows, allowed, mass, allowed_mass;
-};
+/* Neighbours. */
+enum { FEW = 10 };
 
 /* Of a row's code, in half bytes, or of the row where there are no codes. */
 static size_t code_bytes(const struct nlsh_index *index)
@@ -84,66 +68,19 @@ int nlsh__rather_exactly(const struct nlsh_index *index, const struct nlsh__allo
     if (allowed->n <= k) return 1;
     double rows = fmin(reach * n / (double)allowed->n, n);
     double scan = nlsh__cost_of_scan(rows, code_bytes(index));
-    if (allowed->by_content) /* most queries come to all that is allowed */
-        scan = codes_cost(index, allowed) + (double)index->meta.n_buckets * CHOICE_NS;
     return exactly_costs(index, allowed) <=
            nlsh__cost_of_weights((double)nlsh__router_n_weights(index->router)) + scan +
                nlsh__cost_of_ranking((double)nlsh__first_rows(k), nlsh__index_row_bytes(index));
 }
 
-/* ---- a query's surroundings ------------------------------------------------------------------ */
-
-static size_t shell_of(float density)
-{
-    uint32_t bits;
-    memcpy(&bits, &density, sizeof bits);
-    return bits >> SHELL_SHIFT; /* of what is not negative */
-}
-
-static void add(struct shell *to, const struct shell *more)
-{
-    to->rows += more->rows;
-    to->allowed += more->allowed;
-    to->mass += more->mass;
-    to->allowed_mass += more->allowed_mass;
-}
-
-static void fill_shells(const struct nlsh_index *index, const struct nlsh__allowed *allowed,
-                        const float *probabilities, struct shell *shells)
-{
-    memset(shells, 0, SHELLS * sizeof *shells);
-    for (size_t b = 0; b < index->meta.n_buckets; b++) {
-        double rows = (double)allowed->sizes[b], n = (double)allowed->counts[b];
-        double p = (double)probabilities[b];
-        if (rows == 0) continue;
-        const struct shell one = {rows, n, p, p * n / rows};
-        add(&shells[shell_of(probabilities[b] * index->weights[b])], &one);
-    }
-}
-
-/* The share that is allowed of the rows around the query, of which `wanted` are. */
-static double share_around(const struct shell *shells, double wanted)
-{
-    struct shell sum = {0};
-    for (size_t i = SHELLS; i-- > 0 && sum.allowed < wanted;) add(&sum, &shells[i]);
-    return sum.allowed / sum.rows;
-}
-
-/* How many times more of what lies below the threshold is allowed than of what lies above it. */
-static double excess_below(const struct shell *shells, float threshold)
-{
-    struct shell above = {0}, below = {0};
-    for (size_t i = 0; i < SHELLS; i++) add(i < shell_of(threshold) ? &below : &above, &shells[i]);
-    if (above.allowed == 0 || below.mass == 0) return 1;
-    return below.allowed_mass / below.mass / (above.allowed / above.rows);
-}
+/* ---- by chance ------------------------------------------------------------------------------- */
 
 /* Where thresholds end: all buckets that have an allowed row, by codes if those were measured to reach the recall.
  * What codes lose is a matter of the k rows that they choose among those that are allowed. */
 static void plan_all(const struct nlsh_index *index, size_t reach, struct nlsh__plan *plan)
 {
     const struct nlsh__efforts *efforts = &index->efforts;
-    size_t most = efforts->tables[efforts->n - 1].k;
+    size_t most = efforts->n > 0 ? efforts->tables[efforts->n - 1].k : plan->k;
     nlsh__plan_recall(index, plan->k, plan->recall, plan);
     float margin = plan->margin;
     nlsh__plan_recall(index, reach < most ? reach : most, plan->recall, plan);
@@ -151,14 +88,6 @@ static void plan_all(const struct nlsh_index *index, size_t reach, struct nlsh__
     plan->margin = fmaxf(plan->margin, margin);
     plan->leaf_margin = INFINITY;
     plan->exactly |= exactly_costs(index, plan->allowed) <= codes_cost(index, plan->allowed);
-}
-
-/* Of the neighbours that the router expects, the share that is allowed. */
-static double share_expected(const struct shell *shells)
-{
-    struct shell all = {0};
-    for (size_t i = 0; i < SHELLS; i++) add(&all, &shells[i]);
-    return all.mass > 0 ? all.allowed_mass / all.mass : 0;
 }
 
 /* A reach is infinite where nothing that is allowed has a probability. */
@@ -172,29 +101,28 @@ static int plan_reach(const struct nlsh_index *index, double reach, struct nlsh_
 {
     const struct nlsh__efforts *efforts = &index->efforts;
     size_t k = whole_reach(reach);
-    if (efforts->n > 0 && k > efforts->tables[efforts->n - 1].k)
+    if (efforts->n > 0 && k > efforts->tables[efforts->n - 1].k) {
         plan_all(index, k, plan);
-    else
+    } else { /* codes choose k of those that are allowed */
+        nlsh__plan_recall(index, plan->k, plan->recall, plan);
+        float margin = plan->margin;
         nlsh__plan_recall(index, k, plan->recall, plan);
+        plan->margin = fmaxf(plan->margin, margin);
+    }
     return plan->rule.top == 0;
 }
 
-/* The plan through a filter that goes with what the vectors show. */
-static void plan_by_content(const struct nlsh_index *index, const float *probabilities,
-                            struct nlsh__plan *plan)
+/*
+ * Of all rows, the j-th allowed one has the rank j / s, more or less; so many times 1 / s are looked for. The mean rank
+ * of k allowed ones is (k + 1) / 2s, that of the first k' rows is (k' + 1) / 2. With few neighbours the difference to
+ * k / s counts: with k / s, 16 of 39 kinds of made sets (bench_filters) missed an N = 1, and none N = 10. And the rank of
+ * one is more than x / s in exp(-x) of all cases, which may all be lost where neighbours come in groups: that many may
+ * not be more than twice what may be missing.
+ */
+static double ranks_of(size_t k, double recall)
 {
-    struct shell shells[SHELLS];
-    const struct nlsh__allowed *allowed = plan->allowed;
-    double n = (double)allowed->n, k = (double)plan->k, more = k + MORE_ROWS * sqrt(k);
-    fill_shells(index, allowed, probabilities, shells);
-    double share = fmin(share_around(shells, fmin(more, n)), share_expected(shells));
-    double excess = fmax(n / (double)index->meta.n_rows / share, 1);
-    double reach = k / share * sqrt(excess);
-    if (!plan_reach(index, reach, plan)) return;
-    excess = fmax(excess, excess_below(shells, plan->rule.threshold));
-    double missed = (1 - plan->recall) / plan->recall / (excess * excess);
-    nlsh__plan_recall(index, whole_reach(reach), 1 / (1 + missed), plan);
-    if (plan->exactly) plan_all(index, whole_reach(reach), plan);
+    if (k == 1) return fmax(2, -log(2 * (1 - recall)));
+    return (double)k + (k < FEW ? 1 : 0);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -268,22 +196,109 @@ static size_t choose_by_chance(const struct nlsh__answer *answer, const struct n
     return kept;
 }
 
+/* ---- by content ------------------------------------------------------------------------------ */
+
+/* Of the router's answer, or of the means of buckets. */
+static double choice_costs(const struct nlsh_index *index, enum nlsh__fit_way way)
+{
+    double m = (double)index->meta.n_buckets,
+           weights = (double)nlsh__router_n_weights(index->router);
+    if (way == NLSH__FIT_ROUTER) return nlsh__cost_of_weights(weights) + m * CHOICE_NS;
+    return nlsh__cost_of_projection(nlsh__router_n_inputs(index->router), index->meta.n_buckets,
+                                    0) +
+           m * CHOICE_NS;
+}
+
+void nlsh__plan_by_content(const struct nlsh_index *index, struct nlsh__plan *plan)
+{
+    const struct nlsh__allowed *allowed = plan->allowed;
+    int codes = index->segments[0].codes != NULL;
+    if (allowed->fit == NULL) {
+        plan_all(index, plan->k, plan);
+        return;
+    }
+    const struct nlsh__budget budget = nlsh__budget_of(plan->recall, codes, 0);
+    double all = codes_cost(index, allowed), exactly = exactly_costs(index, allowed), least = all;
+    plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
+    plan->leaf_margin = INFINITY;
+    plan->expected = NAN;
+    plan->margin = fmaxf(nlsh__margin_at(&index->row_margins, plan->k, budget.codes),
+                         nlsh__margin_at(&allowed->fit->margins, plan->k, budget.codes));
+    for (int w = 0; w < NLSH__FIT_WAYS; w++) {
+        enum nlsh__fit_way way = (enum nlsh__fit_way)w;
+        struct nlsh__fit_point point;
+        if (!nlsh__fit_at(allowed->fit, way, plan->k, budget.routed, &point)) continue;
+        double cost =
+            choice_costs(index, way) + all * fmin((double)point.rows / (double)allowed->n, 1);
+        if (cost >= least) continue;
+        least = cost;
+        plan->fitted = 1;
+        plan->way = way;
+        plan->limit = fmaxf(point.limit, way == NLSH__FIT_PLACE ? (float)plan->k : 0);
+    }
+    if (exactly > least) return;
+    plan->fitted = 0;
+    plan->exactly = 1;
+}
+
+/* What needs no more than the limit; all that have something allowed where that holds fewer than k rows. keys: needs
+ * of n buckets. probabilities, NULL or of all buckets, become theirs. */
+static size_t choose_needed(const struct nlsh_index *index, const struct nlsh__plan *plan, size_t n,
+                            int known, uint32_t *buckets, float *probabilities,
+                            const uint64_t *keys)
+{
+    size_t kept = 0, rows = 0, best = 0;
+    uint64_t least = UINT64_MAX;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t b = (uint32_t)keys[i];
+        float need = nlsh__key_score_f32(keys[i]);
+        if (!(need <= plan->limit)) continue;
+        if (keys[i] < least) best = kept;
+        if (keys[i] < least) least = keys[i];
+        probabilities[kept] = known ? probabilities[b] : 1 / need; /* kept <= b */
+        buckets[kept++] = b;
+        rows += plan->allowed->counts[b];
+    }
+    if (rows < plan->k) return nlsh__list_allowed(index, plan->allowed, buckets, probabilities);
+    nlsh__bucket_to_front(buckets, probabilities, best);
+    return kept;
+}
+
+int nlsh__asks_router(const struct nlsh_index *index, const struct nlsh__plan *plan)
+{
+    if (plan->allowed == NULL || plan->recall == 0 || !plan->allowed->by_content) return 1;
+    return plan->fitted ? plan->way == NLSH__FIT_ROUTER : plan->rule.top < index->meta.n_buckets;
+}
+
+size_t nlsh__choose_unasked(const struct nlsh_index *index, const struct nlsh__plan *plan,
+                            const float *inputs, uint32_t *buckets, float *probabilities,
+                            uint64_t *keys)
+{
+    if (!plan->fitted) return nlsh__list_allowed(index, plan->allowed, buckets, probabilities);
+    size_t n = nlsh__fit_needs(plan->allowed->fit, index, plan->allowed, NLSH__FIT_PLACE, inputs,
+                               UINT32_MAX, keys);
+    return choose_needed(index, plan, n, 0, buckets, probabilities, keys);
+}
+
 size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__answer *answer,
                             struct nlsh__plan *plan, uint32_t *buckets, float *probabilities,
                             uint64_t *keys)
 {
     const struct nlsh__allowed *allowed = plan->allowed;
     size_t m = index->meta.n_buckets, n = 0, best = 0;
+    if (plan->fitted) {
+        nlsh__choose_all(answer, buckets, probabilities);
+        n = nlsh__fit_needs(allowed->fit, index, allowed, plan->way, probabilities, UINT32_MAX,
+                            keys);
+        return choose_needed(index, plan, n, 1, buckets, probabilities, keys);
+    }
     int by_chance = plan->recall > 0 && !allowed->by_content;
     double per_allowed = (double)index->meta.n_rows / (double)allowed->n;
-    if (by_chance && plan_reach(index, (double)plan->k * per_allowed, plan))
+    if (by_chance && plan_reach(index, ranks_of(plan->k, plan->recall) * per_allowed, plan))
         n = choose_by_chance(answer, plan, buckets, probabilities, keys);
     if (n > 0) return n;
-    if (plan->rule.top < m) {
-        nlsh__choose_all(answer, buckets, probabilities);
-        if (plan->recall > 0 && !by_chance) plan_by_content(index, probabilities, plan);
-    } /* else all buckets are asked for without a filter, and so with it */
     if (plan->rule.top >= m) return nlsh__list_allowed(index, allowed, buckets, probabilities);
+    nlsh__choose_all(answer, buckets, probabilities);
     uint64_t last = last_chosen(index, plan, probabilities, keys);
     for (uint32_t b = 0; b < m; b++) {
         if (allowed->counts[b] == 0) continue;

@@ -3,6 +3,7 @@
 #define NLSH_SEARCH_PLAN_H
 
 #include "search/allowed.h"
+#include "search/fit.h"
 #include "search/route.h"
 
 struct nlsh__plan {
@@ -18,6 +19,10 @@ struct nlsh__plan {
     float expected;
     int cautious; /* 1: more buckets for a query of which it expects more there */
     const struct nlsh__allowed *allowed; /* of the call's filter, or NULL */
+    /* 1: buckets are taken as the filter's fit says, those whose need is at most the limit. */
+    int fitted;
+    enum nlsh__fit_way way;
+    float limit;
 };
 
 /* NLSH_E_ARG where probes, recall or a filter is outside its meaning; NLSH_E_UNSUPPORTED where the search is to be

@@ -86,3 +86,29 @@ enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_in
     }
     return NLSH_OK;
 }
+
+/* ---- rows as queries ------------------------------------------------------------------------- */
+
+void nlsh__stored_add(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                      size_t place, float *sum)
+{
+    size_t dim = index->meta.dim;
+    const uint8_t *bytes = (const uint8_t *)segment->vectors + place * dim;
+    const float *floats = (const float *)segment->vectors + place * dim;
+    if (index->meta.storage_type == NLSH_U8)
+        for (size_t d = 0; d < dim; d++) sum[d] += (float)bytes[d];
+    else
+        for (size_t d = 0; d < dim; d++) sum[d] += floats[d];
+}
+
+void nlsh__query_from_stored(struct nlsh__query *query, const struct nlsh_index *index,
+                             const struct nlsh__segment *segment, size_t place)
+{
+    size_t dim = index->meta.dim;
+    query->as_bytes = index->meta.storage_type == NLSH_U8;
+    if (query->as_bytes) memcpy(query->bytes, (const uint8_t *)segment->vectors + place * dim, dim);
+    memset(query->floats, 0, dim * sizeof *query->floats);
+    nlsh__stored_add(index, segment, place, query->floats);
+    if (index->metric == NLSH_IP)
+        (void)nlsh__scale_to(query->floats, dim, (double)index->query_norm, query->routed);
+}

@@ -16,6 +16,13 @@ enum nlsh_status nlsh__query_set(struct nlsh__query *query, const struct nlsh_in
                                  const struct nlsh_matrix *queries, size_t i,
                                  struct nlsh_error *error);
 
+/* The row at a place of a segment. */
+void nlsh__query_from_stored(struct nlsh__query *query, const struct nlsh_index *index,
+                             const struct nlsh__segment *segment, size_t place);
+/* Adds that row to sum [dim]. */
+void nlsh__stored_add(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                      size_t place, float *sum);
+
 /* NLSH_E_MISMATCH, NLSH_E_ARG: queries that do not fit the index at all. */
 enum nlsh_status nlsh__queries_check(const struct nlsh_index *index,
                                      const struct nlsh_matrix *queries, struct nlsh_error *error);

@@ -119,6 +119,11 @@ struct nlsh__routed nlsh__route_query(struct nlsh_searcher *s, struct nlsh__plan
             NULL, s->buckets, s->probabilities,
             nlsh__list_allowed(s->index, plan->allowed, s->buckets, s->probabilities), NAN};
     const float *inputs = nlsh__ask_inputs(&s->asker, s->query.routed, bytes_of(&s->query));
+    if (!nlsh__asks_router(s->index, plan))
+        return (struct nlsh__routed){inputs, s->buckets, s->probabilities,
+                                     nlsh__choose_unasked(s->index, plan, inputs, s->buckets,
+                                                          s->probabilities, s->bucket_keys),
+                                     NAN};
     nlsh__ask_router(s->index->router, inputs, s->asker.scratch, &answer);
     float outside = NAN;
     size_t n = plan->allowed != NULL
@@ -196,6 +201,10 @@ void nlsh__plan_allowed(const struct nlsh_index *index, const struct nlsh__allow
                         struct nlsh__plan *plan)
 {
     plan->allowed = allowed;
+    if (!plan->exactly && plan->recall > 0 && allowed->by_content && allowed->n > plan->k) {
+        nlsh__plan_by_content(index, plan);
+        return;
+    }
     if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) return;
     plan->exactly = 1;
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};

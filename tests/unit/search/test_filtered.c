@@ -201,15 +201,7 @@ static void expect_recall(const struct nlsh_index *index, const char *what)
         struct nlsh_search_options o = options(ks[i], .9, &filter);
         search(index, &o);
         double reached = check(o.k), slack = ks[i] == 1 ? .08 : .03; /* two errors of 60 queries */
-        if (reached < .9 - slack) {
-            double c = 0;
-            for (size_t q = 0; q < Q; q++) c += stats.candidates[q];
-            printf("%d %s, k = %zu: %.3f cand %g\n",
-                   index == of_codes    ? 0
-                   : index == of_leaves ? 1
-                                        : 2,
-                   what, ks[i], reached, c / Q);
-        }
+        if (reached < .9 - slack) fail_msg("%s, k = %zu: %.3f of .9", what, o.k, reached);
     }
 }
 
