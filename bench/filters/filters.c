@@ -2,13 +2,14 @@
  * filters.c - what is asked and what comes back through a filter, for docs/recall.md.
  *
  *   ninja -C build/release bench_filters
- *   build/release/bench_filters [--kind NAME] [--rows N] [--queries N]
+ *   build/release/bench_filters [--kind NAME] [--rows N] [--queries N] [--more] [--unfitted]
  *   build/release/bench_filters --index FILE --set QUERIES [--labels FILE]
  *
  * The first makes sets of many kinds (bench/promise/made.h) and builds each with default settings; the second
  * asks an index that stands. Filters: of each share rows drawn by chance; those nearest to a row that was drawn by
  * chance; all but those; with labels (the last bytes of a file, one a row: MNIST's idx1, unpacked) the rows of a
- * label, and all but those. A line for each filter, number of neighbours and recall, the mean over TURNS
+ * label, and all but those; with --more also those that lie highest along a direction, the nearest to any of 20 rows, the
+ * cells around some of 20 rows, and a run of the file. Filters are fitted, but for --unfitted. A line for each filter, number of neighbours and recall, the mean over TURNS
  * such filters: reached among the allowed, its standard error, slots that stayed empty though there was a row
  * for them, candidates a query, queries a second on one thread, the same without a filter, and the same of an exact
  * scan of the allowed. Missed: less than asked less .01, and less than that less two standard errors. Exits with 1
@@ -34,13 +35,14 @@ static const double shares[] = {.5, .1, .01, .001};
 enum { KS = 3, RECALLS = 3, SHARES = 4 };
 
 /* How a filter chooses rows. */
-enum way { BY_CHANCE, NEAR, NOT_NEAR, OF_LABEL, NOT_OF_LABEL, WAYS };
-static const char *const way_names[] = {"chance", "near", "not-near", "label", "not-label"};
+enum way { BY_CHANCE, NEAR, NOT_NEAR, OF_LABEL, NOT_OF_LABEL, SLAB, BALLS, CELLS, RUN, WAYS };
+static const char *const way_names[] = {"chance", "near",  "not-near", "label", "not-label",
+                                        "slab",   "balls", "cells",    "run"};
 
 static struct {
     const char *kind, *index, *set, *labels;
     size_t n_rows, n_queries, n_missed, n_cells, n_empty;
-    int unfitted;
+    int unfitted, more;
     double fit_seconds; /* the longest */
 } g = {.n_rows = 6000, .n_queries = 1000};
 
@@ -98,6 +100,76 @@ static void choose_near(const struct asked *a, size_t middle, size_t count, int 
     for (size_t i = 0; i <= a->base->n_rows / 64 && others; i++) c->bits[i] = ~c->bits[i];
 }
 
+enum { CENTRES = 20 };
+
+/* Of each row the nearest of some rows drawn by chance, and how far it is. */
+static void find_cells(const struct asked *a, struct nlsh__rng *rng, float *l2sq, uint32_t *cell)
+{
+    size_t n = a->base->n_rows, dim = a->base->dim;
+    float *centres = room(CENTRES * dim, sizeof *centres), *row = room(dim, sizeof *row);
+    for (size_t c = 0; c < CENTRES; c++)
+        nlsh__row_to_f32(nlsh__row(a->base, nlsh__rng_below(rng, n)), a->base->type, dim,
+                         centres + c * dim);
+    for (size_t i = 0; i < n; i++) {
+        nlsh__row_to_f32(nlsh__row(a->base, i), a->base->type, dim, row);
+        l2sq[i] = INFINITY;
+        for (size_t c = 0; c < CENTRES; c++) {
+            float sum = 0;
+            for (size_t d = 0; d < dim; d++) {
+                float off = row[d] - centres[c * dim + d];
+                sum += off * off;
+            }
+            if (!(sum < l2sq[i])) continue;
+            l2sq[i] = sum;
+            cell[i] = (uint32_t)c;
+        }
+    }
+    free(centres);
+    free(row);
+}
+
+/* Along a direction by chance. */
+static void find_heights(const struct asked *a, struct nlsh__rng *rng, float *height)
+{
+    size_t n = a->base->n_rows, dim = a->base->dim;
+    float *direction = room(dim, sizeof *direction), *row = room(dim, sizeof *row);
+    for (size_t d = 0; d < dim; d++) direction[d] = (float)nlsh__rng_normal(rng);
+    for (size_t i = 0; i < n; i++) {
+        nlsh__row_to_f32(nlsh__row(a->base, i), a->base->type, dim, row);
+        height[i] = 0;
+        for (size_t d = 0; d < dim; d++) height[i] += direction[d] * row[d];
+    }
+    free(direction);
+    free(row);
+}
+
+static int by_float(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* As many rows, by something that goes with the vectors: the highest along a direction; the nearest to some rows;
+ * whole cells around them, as many as hold that share of the cells; a run of the file. */
+static void choose_otherwise(const struct asked *a, enum way way, size_t count,
+                             struct nlsh__rng *rng, struct chosen *c)
+{
+    size_t n = a->base->n_rows, first = (size_t)nlsh__rng_below(rng, n);
+    float *score = room(n, sizeof *score), *sorted = room(n, sizeof *sorted);
+    uint32_t *cell = room(n, sizeof *cell);
+    if (way == SLAB) find_heights(a, rng, score);
+    if (way == BALLS || way == CELLS) find_cells(a, rng, score, cell);
+    for (size_t i = 0; i < n && way == RUN; i++) score[i] = (float)((i + n - first) % n);
+    for (size_t i = 0; i < n && way == CELLS; i++) score[i] = (float)cell[i];
+    memcpy(sorted, score, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, by_float);
+    for (size_t i = 0; i < n; i++)
+        if (score[i] <= sorted[count - 1]) allow(c, i);
+    free(score);
+    free(sorted);
+    free(cell);
+}
+
 static void choose(const struct asked *a, enum way way, double share, size_t turn, struct chosen *c)
 {
     struct nlsh__rng rng;
@@ -113,6 +185,10 @@ static void choose(const struct asked *a, enum way way, double share, size_t tur
         break;
     case NEAR: choose_near(a, middle, count, 0, c); break;
     case NOT_NEAR: choose_near(a, middle, n - count, 1, c); break;
+    case SLAB:
+    case BALLS:
+    case CELLS:
+    case RUN: choose_otherwise(a, way, count, &rng, c); break;
     default:
         for (size_t i = 0; i < n; i++)
             if ((a->labels[i] == a->labels[middle]) == (way == OF_LABEL)) allow(c, i);
@@ -260,7 +336,10 @@ static void tell_all(struct asked *a)
     free(keys);
     for (enum way way = 0; way < OF_LABEL; way++)
         for (size_t s = 0; s < SHARES; s++) tell(a, way, shares[s]);
-    for (enum way way = OF_LABEL; way < WAYS && a->labels != NULL; way++) tell(a, way, NAN);
+    for (enum way way = SLAB; way < WAYS && g.more; way++)
+        for (size_t s = 0; s < SHARES; s++) tell(a, way, shares[s]);
+    for (enum way way = OF_LABEL; way <= NOT_OF_LABEL && a->labels != NULL; way++)
+        tell(a, way, NAN);
     nlsh_searcher_free(a->searcher);
 }
 
@@ -336,11 +415,15 @@ static void tell_index(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option flags[] = {
-        {"kind", required_argument, NULL, 'k'},    {"rows", required_argument, NULL, 'r'},
-        {"queries", required_argument, NULL, 'n'}, {"index", required_argument, NULL, 'i'},
-        {"set", required_argument, NULL, 'q'},     {"labels", required_argument, NULL, 'l'},
-        {"unfitted", no_argument, NULL, 'u'},      {NULL, 0, NULL, 0}};
+    static const struct option flags[] = {{"kind", required_argument, NULL, 'k'},
+                                          {"rows", required_argument, NULL, 'r'},
+                                          {"queries", required_argument, NULL, 'n'},
+                                          {"index", required_argument, NULL, 'i'},
+                                          {"set", required_argument, NULL, 'q'},
+                                          {"labels", required_argument, NULL, 'l'},
+                                          {"unfitted", no_argument, NULL, 'u'},
+                                          {"more", no_argument, NULL, 'm'},
+                                          {NULL, 0, NULL, 0}};
     for (int c; (c = getopt_long(argc, argv, "", flags, NULL)) != -1;) switch (c) {
         case 'k': g.kind = optarg; break;
         case 'r': g.n_rows = strtoul(optarg, NULL, 10); break;
@@ -349,6 +432,7 @@ int main(int argc, char **argv)
         case 'q': g.set = optarg; break;
         case 'l': g.labels = optarg; break;
         case 'u': g.unfitted = 1; break;
+        case 'm': g.more = 1; break;
         default: return 2;
         }
     printf("set,filter,share,k,asked,reached,error,empty,candidates,qps,unfiltered,exact\n");

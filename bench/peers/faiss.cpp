@@ -14,6 +14,7 @@
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFastScan.h>
 #include <faiss/IndexRefine.h>
+#include <faiss/impl/IDSelector.h>
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
 #include <faiss/utils/utils.h>
@@ -32,6 +33,7 @@ struct Index {
     faiss::IndexIVF *ivf = nullptr;
     faiss::IndexRefine *refine = nullptr;
     faiss::IndexHNSW *hnsw = nullptr;
+    std::unique_ptr<faiss::IDSelectorBitmap> allowed;
     double queries = 0;
     size_t code_bytes = 0; /* of a vector as it is scanned */
 };
@@ -185,11 +187,22 @@ void search(void *index, const peer_data *queries, size_t first, size_t n, size_
     labels.resize(n * k);
     distances.resize(n * k);
     omp_set_num_threads(static_cast<int>(n_threads));
+    faiss::SearchParametersIVF filtered;
+    filtered.sel = i->allowed.get();
+    if (i->allowed != nullptr) filtered.nprobe = i->ivf->nprobe;
     i->index->search(static_cast<int64_t>(n), queries->rows + first * queries->dim,
-                     static_cast<int64_t>(k), distances.data(), labels.data());
+                     static_cast<int64_t>(k), distances.data(), labels.data(),
+                     i->allowed != nullptr ? &filtered : nullptr);
     for (size_t j = 0; j < n * k; j++)
         ids[j] = labels[j] < 0 ? UINT32_MAX : static_cast<uint32_t>(labels[j]);
     i->queries += static_cast<double>(n);
+}
+
+/* Of IVF-Flat. HNSW and the fast scan of this version take no selector. */
+void filter(void *index, const uint64_t *bits, size_t n_rows)
+{
+    static_cast<Index *>(index)->allowed = std::make_unique<faiss::IDSelectorBitmap>(
+        (n_rows + 7) / 8, reinterpret_cast<const uint8_t *>(bits));
 }
 
 /* Distances to centroids are not counted: as with our router, they are not candidates. */
@@ -255,11 +268,12 @@ const char *version()
 extern "C" const peer *nlsh_bench_peers(void)
 {
     static peer peers[] = {{"faiss HNSW", version(), 1, build_hnsw, open, close, setting_hnsw, set,
-                            search, cost, nullptr, nullptr, nullptr},
+                            search, cost, nullptr, nullptr, nullptr, nullptr, nullptr},
                            {"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat,
-                            set, search, cost, nullptr, nullptr, nullptr},
+                            set, search, cost, nullptr, filter, "nprobe=", nullptr, nullptr},
                            {"faiss IVF-PQ fast scan + refine", version(), 1, build_fast, open,
-                            close, setting_fast, set, search, cost, nullptr, nullptr, nullptr},
+                            close, setting_fast, set, search, cost, nullptr, nullptr, nullptr,
+                            nullptr, nullptr},
                            {}};
     return peers;
 }
@@ -267,9 +281,9 @@ extern "C" const peer *nlsh_bench_peers(void)
 extern "C" const peer *nlsh_bench_changing(void)
 {
     static peer peers[] = {{"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat,
-                            set, search, cost, nullptr, add, remove},
+                            set, search, cost, nullptr, filter, "nprobe=", add, remove},
                            {"faiss IVF-PQ", version(), 1, build_coded, open, close, setting_flat,
-                            set, search, cost, nullptr, add, remove},
+                            set, search, cost, nullptr, filter, "nprobe=", add, remove},
                            {}};
     return peers;
 }

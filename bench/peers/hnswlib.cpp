@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <unistd.h>
+#include <vector>
 
 #include "peer.h"
 
@@ -22,6 +23,7 @@ namespace {
 struct Index {
     hnswlib::L2Space space;
     std::unique_ptr<hnswlib::HierarchicalNSW<float>> graph;
+    std::vector<bool> hidden;
     explicit Index(size_t dim) : space(dim)
     {
     }
@@ -106,6 +108,20 @@ void search(void *index, const peer_data *queries, size_t first, size_t n, size_
     queries_since_set += n;
 }
 
+/* 0.6.2 has no functor that says what is allowed, as 0.7 does. Rows that are marked as deleted are walked through and
+ * not returned, which is how that functor is used as well. */
+void filter(void *index, const uint64_t *bits, size_t n_rows)
+{
+    auto *i = static_cast<Index *>(index);
+    i->hidden.resize(n_rows);
+    for (size_t row = 0; row < n_rows; row++) {
+        bool hide = (bits[row / 64] >> row % 64 & 1) == 0;
+        if (hide && !i->hidden[row]) i->graph->markDelete(row);
+        if (!hide && i->hidden[row]) i->graph->unmarkDelete(row);
+        i->hidden[row] = hide;
+    }
+}
+
 void cost(void *index, double *candidates, double *bytes, double *products)
 {
     const auto *i = static_cast<const Index *>(index);
@@ -154,7 +170,7 @@ int remove(void *index, const uint32_t *rows, size_t n)
 extern "C" const peer *nlsh_bench_peers(void)
 {
     static const peer peers[] = {{"hnswlib", HNSWLIB_VERSION ISA, 0, build, open, close, setting,
-                                  set, search, cost, nullptr, add, remove},
+                                  set, search, cost, nullptr, filter, "ef=", add, remove},
                                  {}};
     return peers;
 }

@@ -45,6 +45,10 @@ struct peer {
     void (*cost)(void *index, double *candidates, double *bytes, double *products);
     /* Memory that the index takes; NULL: as much as its file. */
     double (*size)(void *index);
+    /* Of those that can filter (bench/filters/peers.c), else NULL. Searches return rows whose bit is 1 alone, until the
+     * next call; bits outlive it. knob: of a setting with one number, "ef=". */
+    void (*filter)(void *index, const uint64_t *bits, size_t n_rows);
+    const char *knob;
     /* Of an index that changes, else NULL: rows of data come, under their numbers, and go. Each returns 0 where it
      * failed, with a line on standard error. */
     int (*add)(void *index, const struct peer_data *data, const uint32_t *rows, size_t n);

@@ -8,6 +8,10 @@
  * be so that the neighbour is found. So the recall of a limit is the share of the neighbours that need no more, and what is
  * promised of it is less: two standard errors, and one more row that found nothing, as in measure/.
  *
+ * Where many rows are allowed the sample is a small share, and its nearest row lies far beyond the nearest. So a second
+ * look follows: searches by what the first one promises find nearly all of the 100 nearest themselves. What they may have
+ * missed counts as missed by every limit.
+ *
  * What codes lose is measured on the same neighbours, as measure/rowmargins.c does it: how many errors the score of each
  * lies beyond the limit that the last of them sets. Ours.
  */
@@ -19,6 +23,7 @@
 #include "base/memory.h"
 #include "kernels/panel.h"
 #include "kernels/topk.h"
+#include "search/filtered.h"
 #include "search/fit.h"
 #include "search/search.h"
 
@@ -27,8 +32,12 @@ enum {
     LEAST_ASKING = 50,  /* by so few no more than .92 */
     MOST_SAMPLE = 4096, /* allowed rows that they are compared with; a fit takes 0.1 to 0.2 s */
     MOST_NEAREST = 32,  /* neighbours that are looked at of each, evenly among the nearest */
+    CLOSELY_K = 100,    /* neighbours of the second look */
     COUNTING = 100      /* rows that say how many rows a limit lets scan */
 };
+
+/* Of these it finds so many. */
+#define CLOSELY 0.99
 
 static const uint32_t margin_ks[NLSH__FIT_MARGIN_KS] = {1, 10, 100};
 static const float losses[NLSH__FIT_LOSSES] = {0.0005f, 0.001f, 0.002f, 0.005f, 0.01f};
@@ -44,6 +53,8 @@ struct fitting {
     int coded; /* every segment has codes */
     struct nlsh__fit *fit;
     uint64_t *bits;                 /* of the sampled rows, as allowed->bits */
+    const struct nlsh__plan *plan;  /* of the second look; or NULL: it is the first */
+    double known;                   /* the share of the neighbours that is known */
     double share;                   /* of the allowed rows that are sampled */
     uint32_t *bucket_of, *place_of; /* [n_rows] */
     uint64_t
@@ -223,6 +234,17 @@ static void ask_codes(struct fitting *f, const float *inputs, uint64_t *best)
     }
 }
 
+/* The nearest of all that is allowed, by a search that gets nearly all of them. */
+static void search_nearest(struct fitting *f, uint32_t itself, uint64_t *best)
+{
+    struct nlsh__routed routed;
+    struct nlsh__cost cost;
+    size_t n = 0;
+    nlsh__search_by_plan(f->s, f->plan, &routed, &cost);
+    for (size_t i = 0; i < f->plan->k && n < f->most; i++)
+        if ((uint32_t)f->s->best[i] != itself) best[n++] = f->s->best[i];
+}
+
 static void ask(struct fitting *f, size_t number)
 {
     size_t m = f->index->meta.n_buckets, place = (uint32_t)f->asking[number];
@@ -231,8 +253,12 @@ static void ask(struct fitting *f, size_t number)
     nlsh__query_from_stored(&f->s->query, f->index, &f->index->segments[segment], place);
     uint64_t bit = nlsh__allowed_in(f->allowed, f->index, segment)[place / 64] >> place % 64 & 1;
     uint32_t row = f->index->segments[segment].rows[place];
-    uint32_t own = bit ? f->bucket_of[f->index->segments[segment].first_row + row] : UINT32_MAX;
-    find_nearest(f, segment, place, best);
+    row += f->index->segments[segment].first_row;
+    uint32_t own = bit ? f->bucket_of[row] : UINT32_MAX;
+    if (f->plan != NULL)
+        search_nearest(f, row, best);
+    else
+        find_nearest(f, segment, place, best);
     const struct nlsh__query *query = &f->s->query;
     /* evenly among them, since they stand by bucket */
     int counts = number * COUNTING / f->n_asking != (number + 1) * COUNTING / f->n_asking;
@@ -304,7 +330,7 @@ static void fill_table(struct fitting *f, int way, struct nlsh__fit_table *t)
         squares += (2 * before + 1) / (of * of);
         if (i + 1 < n && nlsh__key_score_f32(f->pool[i + 1]) <= need) continue; /* equals */
         size_t reached = rung;
-        double sure = surely(sum, squares, (double)asked);
+        double sure = f->known * surely(sum, squares, (double)asked);
         while (reached < NLSH__FIT_RUNGS && sure >= rungs[reached]) reached++;
         double rows = reached > rung ? rows_within(f, way, need) : 0;
         for (; rung < reached; rung++)
@@ -336,17 +362,58 @@ static void fill_margins(struct fitting *f)
             (struct nlsh__margins){n, NLSH__FIT_LOSSES, fit->margin_ks, losses, fit->margin};
 }
 
+/* The less of two limits: each was measured. */
+static void take_less(struct nlsh__fit_table *t, const struct nlsh__fit_table *other)
+{
+    for (size_t i = 0; i < other->n; i++)
+        if (i >= t->n || other->points[i].limit < t->points[i].limit)
+            t->points[i] = other->points[i];
+    if (other->n > t->n) t->n = other->n;
+}
+
 static void fill_tables(struct fitting *f)
 {
     size_t n = 0;
     while (n < NLSH__FIT_KS && (double)ks[n] * f->share <= (double)f->most) n++;
-    f->fit->n_tables = n;
+    if (f->plan == NULL) f->fit->n_tables = n;
     for (int way = 0; way < NLSH__FIT_WAYS; way++)
         for (size_t i = 0; i < n; i++) {
+            struct nlsh__fit_table t = {.k = ks[i]};
             f->fit->tables[way][i].k = ks[i];
-            if (way == NLSH__FIT_ROUTER || f->fit->centres != NULL)
-                fill_table(f, way, &f->fit->tables[way][i]);
+            if (way == NLSH__FIT_PLACE && f->fit->centres == NULL) continue;
+            fill_table(f, way, &t);
+            take_less(&f->fit->tables[way][i], &t);
         }
+}
+
+/* All rows ask, and what they find is written down. */
+static void look(struct fitting *f)
+{
+    f->n_counting = 0;
+    memset(f->n_beyond, 0, sizeof f->n_beyond);
+    for (size_t i = 0; i < f->n_asking; i++) ask(f, i);
+    fill_tables(f);
+    fill_margins(f);
+}
+
+/* Not where all that is allowed was looked at, or would have to be. */
+static enum nlsh_status look_closely(struct fitting *f, struct nlsh_error *error)
+{
+    struct nlsh__allowed fitted = *f->allowed;
+    struct nlsh__plan plan = {.allowed = &fitted, .k = CLOSELY_K + 1, .recall = CLOSELY};
+    fitted.fit = f->fit;
+    if (f->share == 1) return NLSH_OK;
+    nlsh__plan_by_content(f->index, &plan);
+    if (!plan.fitted) return NLSH_OK;
+    enum nlsh_status status = nlsh__reserve_best(f->s, plan.k, error);
+    if (status != NLSH_OK) return status;
+    f->plan = &plan;
+    f->known = CLOSELY;
+    f->share = 1;
+    f->most = CLOSELY_K;
+    look(f);
+    f->plan = NULL;
+    return NLSH_OK;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -365,7 +432,7 @@ static enum nlsh_status reserve(struct fitting *f, struct nlsh_error *error)
     f->n_asking = f->n_rows < MOST_ASKING ? f->n_rows : MOST_ASKING;
     f->most = (size_t)ceil(share * (double)most_k);
     if (f->most > sampled - 1) f->most = sampled - 1; /* a row that asks is not its own neighbour */
-    size_t n = f->n_asking;
+    size_t n = f->n_asking, most = f->most > CLOSELY_K ? f->most : CLOSELY_K;
     NLSH_TRY(nlsh_searcher_create(index, &f->s, error));
     NLSH_TRY(nlsh__calloc(&f->fit, 1, sizeof *f->fit, error));
     f->fit->stride = nlsh__router_input_size(index->router);
@@ -378,8 +445,8 @@ static enum nlsh_status reserve(struct fitting *f, struct nlsh_error *error)
         nlsh__alloc(&f->beyond, NLSH__FIT_MARGIN_KS * n * MOST_NEAREST, sizeof *f->beyond, error));
     NLSH_TRY(nlsh__alloc(&f->untaught, n, sizeof *f->untaught, error));
     NLSH_TRY(nlsh__alloc(&f->asking, n, sizeof *f->asking, error));
-    NLSH_TRY(nlsh__alloc(&f->best, n * f->most, sizeof *f->best, error));
-    NLSH_TRY(nlsh__alloc(&f->needs, NLSH__FIT_WAYS * n * f->most, sizeof *f->needs, error));
+    NLSH_TRY(nlsh__alloc(&f->best, n * most, sizeof *f->best, error));
+    NLSH_TRY(nlsh__alloc(&f->needs, NLSH__FIT_WAYS * n * most, sizeof *f->needs, error));
     NLSH_TRY(nlsh__alloc(&f->of_buckets, NLSH__FIT_WAYS * (size_t)COUNTING * m,
                          sizeof *f->of_buckets, error));
     NLSH_TRY(nlsh__alloc(&f->pool, n * MOST_NEAREST, sizeof *f->pool, error));
@@ -410,17 +477,17 @@ enum nlsh_status nlsh__fit_create(const struct nlsh_index *index,
                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct fitting f = {.index = index, .allowed = allowed, .coded = 1};
+    struct fitting f = {.index = index, .allowed = allowed, .coded = 1, .known = 1};
     *out = NULL;
-    if (allowed->n < 2) return NLSH_OK;
+    if (allowed->n < 2 || allowed->n < index->meta.n_buckets)
+        return NLSH_OK; /* all are looked at */
     for (size_t i = 0; i < index->n_segments; i++) f.coded &= index->segments[i].codes != NULL;
     NLSH_TRY(reserve(&f, error));
     sample_rows(&f);
     find_places(&f);
     if (f.fit->centres != NULL) find_centres(&f);
-    for (size_t i = 0; i < f.n_asking; i++) ask(&f, i);
-    fill_tables(&f);
-    fill_margins(&f);
+    look(&f);
+    NLSH_TRY(look_closely(&f, error));
     f.fit->n_asked = f.n_asking;
     *out = f.fit;
     f.fit = NULL;

@@ -310,7 +310,7 @@ static void chance_is_told_from_content(void **state)
         for (uint64_t stream = 0; stream < 10; stream++) {
             allow_by_chance(stream, shares[i]);
             struct nlsh_counted_filter *counted = counted_of();
-            assert_int_equal(counted->allowed.by_content, 0);
+            assert_int_equal(counted->allowed.by_content, counted->allowed.n < M);
             size_t sum = 0;
             for (size_t b = 0; b < M; b++) {
                 size_t n = 0;
