@@ -40,6 +40,9 @@
 
 /* Neighbours. */
 enum { FEW = 10 };
+#define MOST_BEYOND 3.0
+#define NORMAL_AT_0 0.39894228040143268
+#define ROOT_OF_HALF 0.70710678118654752
 
 /* Of a row's code, in half bytes, or of the row where there are no codes. */
 static size_t code_bytes(const struct nlsh_index *index)
@@ -96,8 +99,8 @@ static size_t whole_reach(double reach)
     return reach < MOST_REACH ? (size_t)ceil(reach) : (size_t)MOST_REACH;
 }
 
-/* The plan of `reach` neighbours of all; 0 where that is all buckets. */
-static int plan_reach(const struct nlsh_index *index, double reach, struct nlsh__plan *plan)
+/* The plan of `reach` neighbours of all. */
+static void plan_reach(const struct nlsh_index *index, double reach, struct nlsh__plan *plan)
 {
     const struct nlsh__efforts *efforts = &index->efforts;
     size_t k = whole_reach(reach);
@@ -109,20 +112,37 @@ static int plan_reach(const struct nlsh_index *index, double reach, struct nlsh_
         nlsh__plan_recall(index, k, plan->recall, plan);
         plan->margin = fmaxf(plan->margin, margin);
     }
-    return plan->rule.top == 0;
+}
+
+/* Of k allowed rows the share that is expected beyond the first x / share of all rows, of which about x are allowed, with a
+ * variance of x (1 - share). */
+static double beyond(double k, double x, double share)
+{
+    double error = sqrt(x * (1 - share));
+    if (!(error > 0)) return 0;
+    double z = (x - k) / error;
+    return error * (exp(-z * z / 2) * NORMAL_AT_0 - z * erfc(z * ROOT_OF_HALF) / 2) / k;
 }
 
 /*
  * Of all rows, the j-th allowed one has the rank j / s, more or less; so many times 1 / s are looked for. The mean rank
  * of k allowed ones is (k + 1) / 2s, that of the first k' rows is (k' + 1) / 2. With few neighbours the difference to
- * k / s counts: with k / s, 16 of 39 kinds of made sets (bench_filters) missed an N = 1, and none N = 10. And the rank of
- * one is more than x / s in exp(-x) of all cases, which may all be lost where neighbours come in groups: that many may
- * not be more than twice what may be missing.
+ * k / s counts: with k / s, 16 of 39 kinds of made sets (bench_filters) missed an N = 1. And where neighbours come in
+ * groups, what is beyond k' may be lost; that may not be more than two or three times what may be missing. The rank of one is
+ * more than x / s in exp(-x) of all cases.
  */
-static double ranks_of(size_t k, double recall)
+static double ranks_of(size_t k, double recall, double share)
 {
     if (k == 1) return fmax(2, -log(2 * (1 - recall)));
-    return (double)k + (k < FEW ? 1 : 0);
+    double x = (double)k + (k < FEW ? 1 : 0);
+    while (beyond((double)k, x, share) > MOST_BEYOND * (1 - recall)) x *= 1.02;
+    return x;
+}
+
+void nlsh__plan_by_chance(const struct nlsh_index *index, struct nlsh__plan *plan)
+{
+    double share = (double)plan->allowed->n / (double)index->meta.n_rows;
+    plan_reach(index, ranks_of(plan->k, plan->recall, share) / share, plan);
 }
 
 /* ---- the choice ------------------------------------------------------------------------------ */
@@ -292,9 +312,7 @@ size_t nlsh__choose_allowed(const struct nlsh_index *index, const struct nlsh__a
                             keys);
         return choose_needed(index, plan, n, 1, buckets, probabilities, keys);
     }
-    int by_chance = plan->recall > 0 && !allowed->by_content;
-    double per_allowed = (double)index->meta.n_rows / (double)allowed->n;
-    if (by_chance && plan_reach(index, ranks_of(plan->k, plan->recall) * per_allowed, plan))
+    if (plan->recall > 0 && plan->rule.top == 0) /* by chance */
         n = choose_by_chance(answer, plan, buckets, probabilities, keys);
     if (n > 0) return n;
     if (plan->rule.top >= m) return nlsh__list_allowed(index, allowed, buckets, probabilities);

@@ -16,6 +16,8 @@ size_t nlsh__list_allowed(const struct nlsh_index *index, const struct nlsh__all
 /* A plan for a recall, by what was measured of its filter; all that is allowed where that is cheaper, or where nothing
  * was measured that reaches so far. */
 void nlsh__plan_by_content(const struct nlsh_index *index, struct nlsh__plan *plan);
+/* The same where the filter was drawn by chance. */
+void nlsh__plan_by_chance(const struct nlsh_index *index, struct nlsh__plan *plan);
 
 /* As nlsh__choose_buckets(), by a plan with a filter: buckets that have a row that is allowed. They hold k such
  * rows together, where there are so many. 0 buckets where nothing is allowed. *plan is the call's, and becomes the

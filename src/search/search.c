@@ -205,7 +205,10 @@ void nlsh__plan_allowed(const struct nlsh_index *index, const struct nlsh__allow
         nlsh__plan_by_content(index, plan);
         return;
     }
-    if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) return;
+    if (!plan->exactly && !nlsh__rather_exactly(index, allowed, plan->k)) {
+        if (plan->recall > 0) nlsh__plan_by_chance(index, plan);
+        return;
+    }
     plan->exactly = 1;
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
 }
