@@ -28,10 +28,13 @@
 /* Rows that are scanned for each of the k' neighbours, when it is estimated whether an exact scan of the allowed
  * is cheaper. */
 #define SCANNED_A_NEIGHBOUR 4.0
-/* Of a scan by codes, besides the codes' bytes: a bucket's centroid and first lines, from memory. An estimate, so
- * that a tenth of Fashion-MNIST by chance is ranked exactly, which is quicker (860 queries a second, not 470 to
- * 670), and one of ten labels is scanned by codes (3,000, not 1,500). */
-#define BUCKET_NS 200.0
+/* Of a scan by codes, besides the codes' bytes: a bucket's centroid and first lines, from memory. An estimate. Of
+ * Fashion-MNIST a tenth by chance, one of ten labels and the 600 nearest to a row are then ranked exactly, which is quicker (of
+ * the 600: 68,000 queries a second, not 12,000) or as quick (of a label: 1,400, and 1,600 by codes); the 6,000 nearest to a
+ * row are scanned by codes (5,000, not 1,900). */
+#define BUCKET_NS 300.0
+/* A scan of all by codes leaves many rows to be ranked, where few are allowed: of the 600 about half. */
+#define AND_RANKED 1.5
 /* A bucket's part in choosing by content. An estimate: the 600 nearest of Fashion-MNIST's 60,000 rows, in 1,024
  * buckets, were ranked exactly two to three times as fast as they were chosen and scanned by codes. */
 #define CHOICE_NS 15.0
@@ -90,7 +93,8 @@ static void plan_all(const struct nlsh_index *index, size_t reach, struct nlsh__
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
     plan->margin = fmaxf(plan->margin, margin);
     plan->leaf_margin = INFINITY;
-    plan->exactly |= exactly_costs(index, plan->allowed) <= codes_cost(index, plan->allowed);
+    plan->exactly |=
+        exactly_costs(index, plan->allowed) <= AND_RANKED * codes_cost(index, plan->allowed);
 }
 
 /* A reach is infinite where nothing that is allowed has a probability. */
