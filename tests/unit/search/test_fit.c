@@ -11,7 +11,7 @@
 #include "support/counts.h"
 #include "support/refused.h"
 
-enum { N = 4000, DIM = 24, M = 48, Q = 200, CLUSTERS = 130, MOST_K = 10 }; /* groups of 30 */
+enum { N = 4000, DIM = 24, M = 48, Q = 120, CLUSTERS = 130, MOST_K = 10 }; /* groups of 30 */
 
 static struct nlsh_matrix base, queries;
 static struct nlsh_index *of_codes, *of_vectors, *of_products;
