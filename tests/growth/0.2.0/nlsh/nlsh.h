@@ -345,9 +345,9 @@ nlsh_counted_filter_create(const struct nlsh_index *index, const struct nlsh_fil
 /*
  * nlsh_counted_filter_fit() - measures how far searches through a filter have to go.
  *
- * For filters that go with what the vectors show, as one class of pictures does, before some hundreds of queries: each
- * then costs a fraction of what it costs without. It does nothing for filters that were drawn by chance, which need no
- * measurement, or where too few vectors were held out of training. The recall that was asked for is kept on average over
+ * For filters that go with what the vectors show, as one class of pictures does, before a thousand queries or more: each
+ * then costs a fraction of what it costs without, where all that is allowed is scanned. It does nothing for filters that
+ * were drawn by chance, which need no measurement, or that allow few, all of which are compared. The recall that was asked for is kept on average over
  * queries like the base. Before any search with it: it is not frozen until then. NLSH_OK, NLSH_E_ARG or NLSH_E_NOMEM.
  * Cost: that of about a thousand exact scans of 4,096 vectors.
  */
@@ -376,7 +376,7 @@ struct nlsh_search_options {
     /* Borrowed; or NULL, the default: all. What is not allowed counts as not there: the recall is that of the
      * allowed neighbours, and k come back wherever k are allowed. Few are compared exactly. docs/recall.md */
     const struct nlsh_filter *filter;
-    /* In place of filter, one that was counted; borrowed, or NULL, the default. */
+    /* In place of filter, one that was counted, and perhaps fitted; borrowed, or NULL, the default. */
     const struct nlsh_counted_filter *counted;
     /* 1: a search for a recall scans more buckets where a query is unlike those that the index was calibrated for,
      * until the router expects few of its neighbours outside of them. 0, the default: it does not, and queries
