@@ -27,7 +27,8 @@ enum {
     MOST_BETWEEN = 2,   /* groups without an allowed row: scored sooner than a run is begun anew */
     FETCHED_GROUPS = 8, /* of a bucket, before it is scanned */
     FEW_A_BUCKET = 16,  /* rows that are ranked with those of other buckets */
-    FEW_TOGETHER = 256
+    FEW_TOGETHER = 256,
+    FETCHED_OF_ROW = 256 /* bytes */
 };
 
 /* ---- scratch --------------------------------------------------------------------------------- */
@@ -360,14 +361,17 @@ static void scan_by_leaves(struct pass *p, size_t i)
 static void scan_few(const struct pass *p)
 {
     const uint32_t *offsets = p->ranking.segment->bucket_offsets;
+    const char *vectors = p->ranking.segment->vectors;
     uint32_t places[FEW_TOGETHER];
-    size_t n = 0;
+    size_t n = 0, row_bytes = nlsh__index_row_bytes(p->ranking.index);
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
         uint32_t b = p->routed->buckets[i];
         for (uint32_t place = offsets[b]; place < offsets[b + 1]; place++) {
             if (p->may_hide && nlsh__is_hidden(&p->ranking, place)) continue;
             places[n++] = place;
             p->cost->ranked++;
+            nlsh__prefetch_bytes(vectors + place * row_bytes,
+                                 row_bytes < FETCHED_OF_ROW ? row_bytes : FETCHED_OF_ROW);
             if (n < FEW_TOGETHER) continue;
             nlsh__rank_all(&p->ranking, places, n);
             n = 0;
