@@ -136,6 +136,10 @@ struct nlsh__section_data {
 enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_data *sections,
                                    size_t n_sections, struct nlsh_error *error);
 
+/* The same bytes in memory, aligned to 64 and freed with nlsh__free(). NLSH_E_NOMEM. */
+enum nlsh_status nlsh__index_bytes(const struct nlsh__section_data *sections, size_t n_sections,
+                                   uint8_t **out, size_t *size, struct nlsh_error *error);
+
 /*
  * nlsh__index_try() - the same file, opened and handed to use() and then removed: an index is asked before it
  * stands. It lies beside its target as long as use() runs. Statuses are writing's, opening's and use()'s.

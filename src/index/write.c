@@ -16,6 +16,20 @@
 /* A piece is hashed and then written while it is in the cache. */
 #define PIECE ((size_t)1 << 18)
 
+/* An entry but for its checksum. */
+static struct nlsh__index_entry entry_of(const struct nlsh__section_data *section, uint64_t offset)
+{
+    struct nlsh__index_entry entry = {.kind = (uint16_t)section->kind,
+                                      .segment = (uint16_t)section->segment,
+                                      .offset = offset,
+                                      .size = section->size};
+    if (entry.kind < NLSH__N_KNOWN) {
+        entry.flags = nlsh__known_sections[entry.kind].flags;
+        entry.version = nlsh__known_sections[entry.kind].version;
+    }
+    return entry;
+}
+
 static enum nlsh_status write_section(struct nlsh__output *output,
                                       const struct nlsh__section_data *section,
                                       struct nlsh__index_entry *entry, struct nlsh_error *error)
@@ -23,14 +37,7 @@ static enum nlsh_status write_section(struct nlsh__output *output,
     enum nlsh_status status;
     struct nlsh__hash hash;
     NLSH_TRY(nlsh__output_align(output, NLSH__SECTION_ALIGN, error));
-    entry->kind = (uint16_t)section->kind;
-    entry->segment = (uint16_t)section->segment;
-    if (entry->kind < NLSH__N_KNOWN) {
-        entry->flags = nlsh__known_sections[entry->kind].flags;
-        entry->version = nlsh__known_sections[entry->kind].version;
-    }
-    entry->offset = nlsh__output_offset(output);
-    entry->size = section->size;
+    *entry = entry_of(section, nlsh__output_offset(output));
     nlsh__hash_begin(&hash);
     const uint8_t *p = section->data;
     for (size_t left = section->size; left > 0;) {
@@ -100,6 +107,43 @@ enum nlsh_status nlsh__index_write(const char *path, const struct nlsh__section_
     enum nlsh_status status = write_all(path, sections, n_sections, &output, error);
     if (status == NLSH_OK) return nlsh__output_commit(output, error);
     nlsh__output_abort(output);
+    return status;
+}
+
+static size_t aligned(size_t size)
+{
+    return (size + NLSH__SECTION_ALIGN - 1) / NLSH__SECTION_ALIGN * NLSH__SECTION_ALIGN;
+}
+
+enum nlsh_status nlsh__index_bytes(const struct nlsh__section_data *sections, size_t n_sections,
+                                   uint8_t **out, size_t *size, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint8_t *bytes = NULL;
+    size_t at = sizeof(struct nlsh__index_header) + n_sections * sizeof(struct nlsh__index_entry);
+    struct nlsh__index_header header = {.version = NLSH__INDEX_VERSION,
+                                        .oldest_reader = NLSH__INDEX_OLDEST_READER,
+                                        .n_sections = (uint32_t)n_sections};
+    *out = NULL;
+    NLSH_TRY(check_sections(sections, n_sections, error));
+    size_t end = at;
+    for (size_t i = 0; i < n_sections; i++) end = aligned(end) + sections[i].size;
+    NLSH_TRY(nlsh__calloc(&bytes, end, 1, error));
+    struct nlsh__index_entry *entries = (void *)(bytes + sizeof header);
+    for (size_t i = 0; i < n_sections; i++) {
+        at = aligned(at);
+        entries[i] = entry_of(&sections[i], at);
+        entries[i].checksum = nlsh__hash_of(sections[i].data, sections[i].size);
+        if (sections[i].size > 0) memcpy(bytes + at, sections[i].data, sections[i].size);
+        at += sections[i].size;
+    }
+    memcpy(header.magic, NLSH__INDEX_MAGIC, sizeof header.magic);
+    header.file_size = end;
+    header.checksum = nlsh__index_checksum(&header, entries);
+    memcpy(bytes, &header, sizeof header);
+    *out = bytes;
+    *size = end;
+out:
     return status;
 }
 

@@ -1,0 +1,319 @@
+/*
+ * model.c - see model.h.
+ *
+ * Part 1 is an index file (docs/index-format.md) whose one segment has no rows: meta, settings, metric, router, what
+ * was promised, and of the codes what all rows share. Part 2 is what else a new row's code needs (codes/row.h), which
+ * an index's own rows would say: mean lengths, and each bucket's mean.
+ */
+#include "model.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "index/layout.h"
+#include "promise/weights.h"
+#include "store.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* In front of part 2's means f32 [m][dim]; there are none by inner product. Little-endian. */
+struct coder_header {
+    double inside, outside;
+    uint32_t has_means;
+    uint32_t n_measured;
+    uint8_t reserved[40];
+};
+_Static_assert(sizeof(struct coder_header) == 64, "no padding");
+
+void nlsh__sql_model_free(struct nlsh__sql_model *model)
+{
+    if (model == NULL) return;
+    nlsh_searcher_free(model->searcher);
+    nlsh__row_maker_free(&model->maker);
+    nlsh_index_close(model->index);
+    nlsh__free(model->bytes);
+    nlsh__free(model->sizes);
+    nlsh__free(model);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* A part's bytes, in memory of ours; *size 0 where it is not there. */
+static int read_part(struct nlsh__sql_table *table, int part, uint8_t **out, size_t *size)
+{
+    sqlite3_stmt *get;
+    *out = NULL;
+    *size = 0;
+    int rc = nlsh__sql_prepare(table, NLSH__SQL_MODEL_GET, &get);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int(get, 1, part);
+    rc = sqlite3_step(get);
+    if (rc == SQLITE_ROW) {
+        const void *bytes = sqlite3_column_blob(get, 0);
+        size_t n = (size_t)sqlite3_column_bytes(get, 0);
+        if (bytes != NULL && nlsh__alloc(out, n, 1, NULL) == NLSH_OK) {
+            memcpy(*out, bytes, n);
+            *size = n;
+        } else if (bytes != NULL) {
+            rc = SQLITE_NOMEM;
+        }
+    }
+    int done = nlsh__sql_done(table, get, rc == SQLITE_NOMEM ? SQLITE_ROW : rc);
+    return rc == SQLITE_NOMEM ? rc : done;
+}
+
+static int take_coder(struct nlsh__sql_table *table, struct nlsh__sql_model *model)
+{
+    struct coder_header header;
+    struct nlsh__row_maker *maker = &model->maker;
+    size_t dim = table->dim, size, values = model->n_buckets * dim;
+    uint8_t *bytes;
+    int rc = read_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
+    if (rc != SQLITE_OK) return rc;
+    int has_means = maker->means != NULL;
+    if (size != sizeof header + (has_means ? values * sizeof(float) : 0)) {
+        nlsh__free(bytes);
+        return nlsh__sql_damaged(table, "what makes codes has another length");
+    }
+    memcpy(&header, bytes, sizeof header);
+    maker->coder.inside = header.inside;
+    maker->coder.outside = header.outside;
+    model->n_measured = header.n_measured;
+    if (has_means) memcpy(maker->means, bytes + sizeof header, values * sizeof(float));
+    nlsh__free(bytes);
+    return SQLITE_OK;
+}
+
+static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *model, size_t size)
+{
+    enum nlsh_status status;
+    struct nlsh_error error = {.status = NLSH_OK};
+    char *name = sqlite3_mprintf("%s: what was learned", table->name);
+    if (name == NULL) return SQLITE_NOMEM;
+    NLSH_TRY(nlsh_index_open_memory(model->bytes, size, name, NULL, &model->index, &error));
+    const struct nlsh_index *index = model->index;
+    if (index->meta.dim != table->dim || index->metric != table->metric || index->n_segments != 1 ||
+        index->meta.n_rows != 0 || index->meta.storage_type != NLSH_F32 ||
+        index->meta.n_buckets > 65536) {
+        sqlite3_free(name);
+        return nlsh__sql_damaged(table, "what was learned is of other vectors");
+    }
+    model->n_buckets = index->meta.n_buckets;
+    const struct nlsh__codes *codes = index->segments[0].codes;
+    model->code_bytes = codes != NULL ? codes->n_components / 2 : 0;
+    NLSH_TRY(nlsh_searcher_create(index, &model->searcher, &error));
+    NLSH_TRY(nlsh__row_maker_create(index, &model->maker, &error));
+    NLSH_TRY(nlsh__calloc(&model->sizes, model->n_buckets, sizeof *model->sizes, &error));
+out:
+    sqlite3_free(name);
+    return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(table, &error);
+}
+
+int nlsh__sql_model_load(struct nlsh__sql_table *table)
+{
+    size_t size;
+    struct nlsh__sql_model *model = NULL;
+    if (nlsh__calloc(&model, 1, sizeof *model, NULL) != NLSH_OK) return SQLITE_NOMEM;
+    int rc = read_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
+    if (rc == SQLITE_OK && size == 0)
+        rc = nlsh__sql_damaged(table, "what was learned is not there");
+    if (rc == SQLITE_OK) rc = open_model(table, model, size);
+    if (rc == SQLITE_OK) rc = take_coder(table, model);
+    if (rc == SQLITE_OK)
+        table->model = model;
+    else
+        nlsh__sql_model_free(model);
+    return rc;
+}
+
+/* ---- sizes ----------------------------------------------------------------------------------- */
+
+void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows)
+{
+    struct nlsh_index *index = model->index;
+    const struct nlsh__groups *groups = nlsh__router_groups(index->router);
+    model->n_entries = 0;
+    for (size_t b = 0; b < model->n_buckets; b++) model->n_entries += model->sizes[b];
+    index->meta.n_rows = rows;
+    index->thinned =
+        rows > 0 && model->n_measured > rows ? (double)model->n_measured / (double)rows : 1;
+    for (size_t g = 0; g < groups->n; g++) {
+        index->group_weights[g] = 0;
+        for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++) {
+            float weight = nlsh__bucket_weight(model->n_entries, model->n_buckets, model->sizes[b]);
+            index->weights[b] = weight;
+            if (weight > index->group_weights[g]) index->group_weights[g] = weight;
+        }
+    }
+}
+
+int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows)
+{
+    struct nlsh__sql_model *model = table->model;
+    sqlite3_stmt *all;
+    int rc = nlsh__sql_prepare(table, NLSH__SQL_BUCKETS_ALL, &all);
+    if (rc != SQLITE_OK) return rc;
+    memset(model->sizes, 0, model->n_buckets * sizeof *model->sizes);
+    while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
+        sqlite3_int64 bucket = sqlite3_column_int64(all, 0), n = sqlite3_column_int64(all, 1);
+        if (bucket < 0 || (size_t)bucket >= model->n_buckets || n < 0 || n > UINT32_MAX) {
+            sqlite3_reset(all);
+            return nlsh__sql_damaged(table, "a bucket's size cannot be so");
+        }
+        model->sizes[bucket] = (uint32_t)n;
+    }
+    rc = nlsh__sql_done(table, all, rc);
+    if (rc == SQLITE_OK)
+        nlsh__sql_model_reweigh(model, rows < UINT32_MAX ? (size_t)rows : UINT32_MAX - 1);
+    return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static int put_part(struct nlsh__sql_table *table, int part, const void *bytes, size_t size)
+{
+    sqlite3_stmt *put;
+    int rc = nlsh__sql_prepare(table, NLSH__SQL_MODEL_PUT, &put);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int(put, 1, part);
+    rc = sqlite3_bind_blob64(put, 2, bytes, size, SQLITE_STATIC);
+    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, put);
+    sqlite3_clear_bindings(put);
+    return rc;
+}
+
+/* Which of a trained file's sections stand in part 1 as they are. */
+static int is_kept(unsigned kind)
+{
+    switch (kind) {
+    case NLSH__SECTION_SETTINGS:
+    case NLSH__SECTION_METRIC:
+    case NLSH__SECTION_ROUTER:
+    case NLSH__SECTION_TARGETS:
+    case NLSH__SECTION_MARGINS:
+    case NLSH__SECTION_EFFORTS:
+    case NLSH__SECTION_OUTSIDE: return 1;
+    default: return 0;
+    }
+}
+
+/* Sections of an index without rows. */
+struct rowless {
+    struct nlsh__section_data of[16];
+    size_t n;
+    struct nlsh__meta meta;
+    struct nlsh__segment_meta segment;
+    uint32_t *offsets; /* zeros [m + 1] */
+    uint8_t *codes;
+};
+
+static void add(struct rowless *r, enum nlsh__section_kind kind, const void *data, size_t size)
+{
+    r->of[r->n++] = (struct nlsh__section_data){kind, 0, data, size};
+}
+
+/* What all rows' codes share, as codes of no rows. */
+static enum nlsh_status add_codes(struct rowless *r, const struct nlsh_index *trained,
+                                  const struct nlsh__codes *codes, struct nlsh_error *error)
+{
+    struct nlsh__codes_layout layout;
+    size_t dim = trained->meta.dim, m = trained->meta.n_buckets;
+    int fits = nlsh__codes_layout(dim, m, 0, codes->n_components, &layout) == 0;
+    enum nlsh_status status = nlsh__calloc(&r->codes, fits ? layout.size : SIZE_MAX, 1, error);
+    if (status != NLSH_OK) return status;
+    struct nlsh__codes_header header = {.size_bytes = layout.size,
+                                        .n_components = (uint32_t)codes->n_components,
+                                        .scale = codes->scale,
+                                        .error_unit = codes->error_unit};
+    memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
+    memcpy(r->codes, &header, sizeof header);
+    memcpy(r->codes + layout.mean, codes->mean, dim * sizeof(float));
+    memcpy(r->codes + layout.steps, codes->steps, layout.stride * sizeof(float));
+    memcpy(r->codes + layout.centroids, codes->centroids, m * layout.stride * sizeof(float));
+    add(r, NLSH__SECTION_CODES, r->codes, layout.size);
+    return NLSH_OK;
+}
+
+static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index *trained,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__index_table table;
+    const uint64_t head[3] = {NLSH_F32, trained->meta.dim, 0};
+    NLSH_TRY(nlsh__index_read_table(trained->path, &trained->map, &table, error));
+    NLSH_TRY(nlsh__index_check_current(trained->path, &table, error));
+    NLSH_TRY(nlsh__calloc(&r->offsets, trained->meta.n_buckets + 1, sizeof *r->offsets, error));
+    r->meta = trained->meta;
+    r->meta.n_rows = 0;
+    r->meta.n_segments = 1;
+    r->meta.data_hash = r->segment.data_hash = nlsh__hash_of(head, sizeof head);
+    r->segment.stored_hash = r->meta.data_hash;
+    add(r, NLSH__SECTION_META, &r->meta, sizeof r->meta);
+    for (size_t i = 0; i < table.n_entries; i++) {
+        const struct nlsh__index_entry *e = &table.entries[i];
+        if (is_kept(e->kind))
+            add(r, (enum nlsh__section_kind)e->kind, trained->map.data + e->offset,
+                (size_t)e->size);
+    }
+    add(r, NLSH__SECTION_SEGMENT, &r->segment, sizeof r->segment);
+    add(r, NLSH__SECTION_BUCKETS, r->offsets, (trained->meta.n_buckets + 1) * sizeof *r->offsets);
+    add(r, NLSH__SECTION_ROWS, r->offsets, 0);
+    add(r, NLSH__SECTION_VECTORS, r->offsets, 0);
+    if (trained->segments[0].codes != NULL)
+        NLSH_TRY(add_codes(r, trained, trained->segments[0].codes, error));
+out:
+    return status;
+}
+
+static int save_index(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+{
+    enum nlsh_status status;
+    struct nlsh_error error = {.status = NLSH_OK};
+    struct rowless r = {.n = 0};
+    uint8_t *bytes = NULL;
+    size_t size = 0;
+    NLSH_TRY(make_rowless(&r, trained, &error));
+    NLSH_TRY(nlsh__index_bytes(r.of, r.n, &bytes, &size, &error));
+out:
+    if (status != NLSH_OK) (void)nlsh__sql_failed(table, &error);
+    int rc = status == NLSH_OK ? put_part(table, NLSH__SQL_PART_INDEX, bytes, size)
+                               : nlsh__sql_code(status);
+    nlsh__free(bytes);
+    nlsh__free(r.offsets);
+    nlsh__free(r.codes);
+    return rc;
+}
+
+static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+{
+    struct nlsh_error error = {.status = NLSH_OK};
+    struct nlsh__row_maker maker;
+    uint8_t *bytes = NULL;
+    enum nlsh_status status = nlsh__row_maker_create(trained, &maker, &error);
+    if (status != NLSH_OK) return nlsh__sql_failed(table, &error);
+    size_t means = maker.means != NULL
+                       ? (size_t)trained->meta.n_buckets * trained->meta.dim * sizeof(float)
+                       : 0;
+    struct coder_header header = {.inside = maker.coder.inside,
+                                  .outside = maker.coder.outside,
+                                  .has_means = means > 0,
+                                  .n_measured = (uint32_t)trained->meta.n_rows};
+    int rc = SQLITE_NOMEM;
+    if (nlsh__alloc(&bytes, sizeof header + means, 1, NULL) == NLSH_OK) {
+        memcpy(bytes, &header, sizeof header);
+        if (means > 0) memcpy(bytes + sizeof header, maker.means, means);
+        rc = put_part(table, NLSH__SQL_PART_CODER, bytes, sizeof header + means);
+    }
+    nlsh__free(bytes);
+    nlsh__row_maker_free(&maker);
+    return rc;
+}
+
+int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+{
+    int rc = save_index(table, trained);
+    return rc == SQLITE_OK ? save_coder(table, trained) : rc;
+}

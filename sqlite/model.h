@@ -1,0 +1,38 @@
+/*
+ * model.h - what was learned, opened: an index without rows, as libnlsh opens it from bytes, with a searcher and with
+ * what makes rows.
+ */
+#ifndef NLSH_SQL_MODEL_H
+#define NLSH_SQL_MODEL_H
+
+#include "live/coder.h"
+#include "search/search.h"
+#include "table.h"
+
+/* Parts in the shadow table model. */
+enum { NLSH__SQL_PART_INDEX = 1, NLSH__SQL_PART_CODER = 2 };
+
+struct nlsh__sql_model {
+    uint8_t *bytes;           /* of the index */
+    struct nlsh_index *index; /* its segment has no rows; its weights are those of sizes */
+    struct nlsh_searcher *searcher;
+    struct nlsh__row_maker maker;
+    size_t n_buckets, code_bytes;
+    uint32_t *sizes;   /* [n_buckets] entries */
+    size_t n_entries;  /* in all buckets */
+    size_t n_measured; /* rows when promises were measured */
+};
+
+/* From the shadow tables, into table->model. */
+int nlsh__sql_model_load(struct nlsh__sql_table *table);
+void nlsh__sql_model_free(struct nlsh__sql_model *model);
+
+/* Reads the buckets' sizes, and weighs them for so many rows. */
+int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows);
+/* Weighs the sizes as they are. */
+void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows);
+
+/* Writes a trained index's parts, but for its rows. */
+int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained);
+
+#endif

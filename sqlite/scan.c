@@ -1,0 +1,339 @@
+/*
+ * scan.c - see scan.h.
+ *
+ * The steps are those of libnlsh's searches (search/scan.c, round.c), in another order of costs. There an exact score
+ * takes a memory access; here it is a lookup in a table of SQLite, 10 to 20 times as dear as the score of an entry's
+ * code. So all entries of all chosen buckets are scored first. The best of them are ranked exactly and give a limit.
+ * What may lie within the limit, its margin of errors allowed for, is then ranked in the order of what its score is at
+ * least: the limit falls as fast as it can, and the first entry beyond it is the end.
+ */
+#include "scan.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "chunk.h"
+#include "kernels/kernels.h"
+#include "kernels/panel.h"
+#include "kernels/select.h"
+#include "kernels/topk.h"
+#include "model.h"
+#include "promise/budget.h"
+#include "store.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* Scored entries of one chunk. */
+struct piece {
+    size_t first, n; /* in the arrays below */
+    float unit;      /* of the errors */
+};
+
+/* Memory of one search. */
+struct scan {
+    struct nlsh__sql_table *table;
+    const struct nlsh__sql_exact *exact;
+    const struct nlsh__sql_filter *filter;
+    struct nlsh__plan plan;
+    struct nlsh__routed routed;
+    struct nlsh__units units;
+    uint8_t *chunk; /* bytes of one */
+    size_t chunk_size;
+    /* Entries, those of a chunk from a multiple of 16 on: */
+    float *scores;
+    uint8_t *errors;
+    int64_t *rowids;
+    size_t n, room;
+    struct piece *pieces;
+    size_t n_pieces, piece_room;
+    /* Chosen of them: */
+    uint32_t *places;
+    float *least;
+    uint64_t *order;
+    /* Rowids that were ranked, in a table of twice as many places; an entry may be there twice. */
+    int64_t *ranked;
+    uint8_t *is_used;
+    size_t n_ranked, ranked_room;
+};
+
+static void scan_free(struct scan *s)
+{
+    nlsh__free(s->chunk);
+    nlsh__free(s->scores);
+    nlsh__free(s->errors);
+    nlsh__free(s->rowids);
+    nlsh__free(s->pieces);
+    nlsh__free(s->places);
+    nlsh__free(s->least);
+    nlsh__free(s->order);
+    nlsh__free(s->ranked);
+    nlsh__free(s->is_used);
+}
+
+/* ---- rooms ----------------------------------------------------------------------------------- */
+
+/* Moves n things of a size into an array with room for more. */
+static int grow_array(void *array, size_t n, size_t room, size_t size)
+{
+    void *old, *more;
+    memcpy(&old, array, sizeof old);
+    if (nlsh__alloc(&more, room, size, NULL) != NLSH_OK) return SQLITE_NOMEM;
+    if (n > 0) memcpy(more, old, n * size);
+    nlsh__free(old);
+    memcpy(array, &more, sizeof more);
+    return SQLITE_OK;
+}
+
+static int reserve_entries(struct scan *s, size_t n)
+{
+    if (s->n + n <= s->room) return SQLITE_OK;
+    size_t room = s->room + s->room / 2 > s->n + n ? s->room + s->room / 2 : s->n + n;
+    int rc = grow_array(&s->scores, s->n, room, sizeof *s->scores);
+    if (rc == SQLITE_OK) rc = grow_array(&s->errors, s->n, room, 1);
+    if (rc == SQLITE_OK) rc = grow_array(&s->rowids, s->n, room, sizeof *s->rowids);
+    if (rc == SQLITE_OK) s->room = room;
+    return rc;
+}
+
+static int reserve_piece(struct scan *s)
+{
+    if (s->n_pieces < s->piece_room) return SQLITE_OK;
+    size_t room = 2 * s->piece_room + 64;
+    int rc = grow_array(&s->pieces, s->n_pieces, room, sizeof *s->pieces);
+    if (rc == SQLITE_OK) s->piece_room = room;
+    return rc;
+}
+
+/* ---- scores ---------------------------------------------------------------------------------- */
+
+/* Entries that a filter hides are the farthest. */
+static void hide(const struct scan *s, const struct piece *piece)
+{
+    if (!nlsh__sql_filter_is_set(s->filter)) return;
+    for (size_t i = piece->first; i < piece->first + piece->n; i++)
+        if (!nlsh__sql_filter_allows(s->filter, s->rowids[i])) s->scores[i] = INFINITY;
+}
+
+/* Takes a chunk's entries with their scores. Without codes all scores are equal. */
+static int add_chunk(struct scan *s, const struct nlsh__sql_chunk *chunk,
+                     const struct nlsh__probe *probe, const int8_t *weights)
+{
+    const struct nlsh__codes *codes = s->table->model->index->segments[0].codes;
+    size_t lanes = chunk->n_groups * NLSH__GROUP;
+    int rc = reserve_entries(s, lanes);
+    if (rc == SQLITE_OK) rc = reserve_piece(s);
+    if (rc != SQLITE_OK) return rc;
+    struct piece *piece = &s->pieces[s->n_pieces++];
+    *piece = (struct piece){s->n, chunk->n, 0};
+    memcpy(s->rowids + s->n, chunk->rowids, lanes * sizeof *s->rowids);
+    if (codes != NULL) {
+        const struct nlsh__grouped rows = {chunk->n_groups, chunk->code_bytes / 4, chunk->biases,
+                                           chunk->errors, chunk->codes};
+        piece->unit = codes->error_unit * probe->length;
+        memcpy(s->errors + s->n, chunk->errors, lanes);
+        nlsh__score_groups(&rows, probe, weights, 0, chunk->n_groups, s->scores + s->n);
+    } else {
+        memset(s->errors + s->n, 0, lanes);
+        memset(s->scores + s->n, 0, lanes * sizeof *s->scores);
+    }
+    for (size_t i = chunk->n; i < lanes; i++) s->scores[s->n + i] = INFINITY;
+    hide(s, piece);
+    s->n += lanes;
+    return SQLITE_OK;
+}
+
+static int score_bucket(struct scan *s, uint32_t bucket)
+{
+    struct nlsh__sql_model *model = s->table->model;
+    const struct nlsh__codes *codes = model->index->segments[0].codes;
+    struct nlsh__scan *scratch = &model->searcher->scan;
+    struct nlsh__probe probe = {0};
+    struct nlsh__sql_chunk chunk;
+    sqlite3_stmt *of;
+    int rc = nlsh__sql_prepare(s->table, NLSH__SQL_CHUNKS_OF, &of);
+    if (rc != SQLITE_OK) return rc;
+    if (codes != NULL)
+        nlsh__probe_bucket(codes, s->table->metric == NLSH_IP, s->routed.inputs, s->units.outside,
+                           bucket, scratch->origin, scratch->weights, &probe);
+    sqlite3_bind_int64(of, 1, bucket * NLSH__SQL_CHUNKS);
+    sqlite3_bind_int64(of, 2, (bucket + INT64_C(1)) * NLSH__SQL_CHUNKS - 1);
+    while ((rc = sqlite3_step(of)) == SQLITE_ROW) {
+        const void *bytes = sqlite3_column_blob(of, 1);
+        size_t size = (size_t)sqlite3_column_bytes(of, 1);
+        if (bytes == NULL && sqlite3_errcode(s->table->db) == SQLITE_NOMEM) {
+            rc = SQLITE_NOMEM;
+            break;
+        }
+        int fits = bytes != NULL && size <= s->chunk_size;
+        if (fits) memcpy(s->chunk, bytes, size);
+        if (!fits || !nlsh__sql_chunk_open(s->chunk, size, model->code_bytes, &chunk)) {
+            sqlite3_reset(of);
+            return nlsh__sql_damaged(s->table, "a chunk of entries cannot be so");
+        }
+        rc = add_chunk(s, &chunk, &probe, scratch->weights);
+        if (rc != SQLITE_OK) break;
+    }
+    if (rc == SQLITE_DONE) return nlsh__sql_done(s->table, of, rc);
+    int reset = sqlite3_reset(of);
+    return rc == SQLITE_NOMEM ? rc : nlsh__sql_broken(s->table, reset != SQLITE_OK ? reset : rc);
+}
+
+/* ---- exact scores ---------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct scan *s, int64_t rowid)
+{
+    uint64_t hash = (uint64_t)rowid * UINT64_C(0x9E3779B97F4A7C15);
+    size_t mask = s->ranked_room - 1, slot = (size_t)(hash >> 20) & mask;
+    while (s->is_used[slot] && s->ranked[slot] != rowid) slot = (slot + 1) & mask;
+    return slot;
+}
+
+static int grow_ranked(struct scan *s)
+{
+    size_t old_room = s->ranked_room;
+    int64_t *old = s->ranked;
+    uint8_t *old_used = s->is_used;
+    s->ranked_room = old_room > 0 ? 4 * old_room : 1024;
+    s->ranked = NULL;
+    s->is_used = NULL;
+    int rc = nlsh__alloc(&s->ranked, s->ranked_room, sizeof *s->ranked, NULL) == NLSH_OK &&
+                     nlsh__calloc(&s->is_used, s->ranked_room, 1, NULL) == NLSH_OK
+                 ? SQLITE_OK
+                 : SQLITE_NOMEM;
+    for (size_t i = 0; i < old_room && rc == SQLITE_OK; i++) {
+        if (!old_used[i]) continue;
+        size_t slot = slot_of(s, old[i]);
+        s->ranked[slot] = old[i];
+        s->is_used[slot] = 1;
+    }
+    nlsh__free(old);
+    nlsh__free(old_used);
+    return rc;
+}
+
+/* Ranks an entry's vector, unless it was already. */
+static int rank(struct scan *s, uint32_t place)
+{
+    int64_t rowid = s->rowids[place];
+    int rc = 2 * s->n_ranked >= s->ranked_room ? grow_ranked(s) : SQLITE_OK;
+    if (rc != SQLITE_OK) return rc;
+    size_t slot = slot_of(s, rowid);
+    if (s->is_used[slot]) return SQLITE_OK;
+    s->is_used[slot] = 1;
+    s->ranked[slot] = rowid;
+    s->n_ranked++;
+    return nlsh__sql_rank(s->exact, rowid);
+}
+
+/* The limit of exact scores as a code's score. */
+static float limit_of(const struct scan *s)
+{
+    float limit = nlsh__sql_best_limit(s->exact->best);
+    return limit < INFINITY ? limit * s->units.factor - s->units.offset : INFINITY;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Entries with a score above `above` that may be at the limit or below, into places and least; how many. */
+static size_t near_entries(struct scan *s, float margin, float above, float limit)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < s->n_pieces; p++) {
+        const struct piece *piece = &s->pieces[p];
+        n += nlsh__kernels()->near_f32(s->scores + piece->first, s->errors + piece->first, piece->n,
+                                       margin * piece->unit, above, fminf(limit, FLT_MAX),
+                                       (uint32_t)piece->first, s->places + n, s->least + n);
+    }
+    return n;
+}
+
+/* A score that at least n entries have or are below. */
+static float bound_of(struct scan *s, size_t n)
+{
+    if (n <= 16) return nlsh__kernels()->bound_f32(s->scores, s->n, n);
+    for (size_t i = 0; i < s->n; i++)
+        s->order[i] = nlsh__key_u32(nlsh__ordered_f32(s->scores[i]), (uint32_t)i);
+    if (n < s->n) nlsh__select_smallest(s->order, s->n, n);
+    uint64_t worst = 0;
+    for (size_t i = 0; i < n && i < s->n; i++) worst = s->order[i] > worst ? s->order[i] : worst;
+    return nlsh__from_ordered_f32((uint32_t)(worst >> 32));
+}
+
+/* Ranks places[n] in the order of what their scores are at least, up to the limit. */
+static int rank_in_order(struct scan *s, size_t n)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < n; i++)
+        s->order[i] = nlsh__key_u32(nlsh__ordered_f32(s->least[i]), s->places[i]);
+    qsort(s->order, n, sizeof *s->order, ascending);
+    for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
+        if (nlsh__from_ordered_f32((uint32_t)(s->order[i] >> 32)) > limit_of(s)) break;
+        rc = rank(s, (uint32_t)s->order[i]);
+    }
+    return rc;
+}
+
+static int rank_best(struct scan *s)
+{
+    size_t k = s->exact->best->k;
+    if (s->n == 0) return SQLITE_OK;
+    if (nlsh__alloc(&s->places, s->n + NLSH__GROUP, sizeof *s->places, NULL) != NLSH_OK ||
+        nlsh__alloc(&s->least, s->n + NLSH__GROUP, sizeof *s->least, NULL) != NLSH_OK ||
+        nlsh__alloc(&s->order, s->n, sizeof *s->order, NULL) != NLSH_OK)
+        return SQLITE_NOMEM;
+    float done = fminf(bound_of(s, nlsh__first_rows(k)), FLT_MAX);
+    int rc = rank_in_order(s, near_entries(s, 0, -INFINITY, done));
+    if (rc != SQLITE_OK) return rc;
+    return rank_in_order(s, near_entries(s, s->plan.margin, done, limit_of(s)));
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static int begin(struct scan *s, const struct nlsh__sql_question *question)
+{
+    enum nlsh_status status;
+    struct nlsh_error error = {.status = NLSH_OK};
+    struct nlsh__sql_model *model = s->table->model;
+    const struct nlsh__codes *codes = model->index->segments[0].codes;
+    struct nlsh_searcher *searcher = model->searcher;
+    struct nlsh_search_options options;
+    const struct nlsh_matrix one = {question->query, 1, s->table->dim, NLSH_F32, 0};
+    nlsh_search_options_init(&options, sizeof options);
+    options.k = question->k;
+    options.recall = question->recall;
+    s->chunk_size =
+        nlsh__sql_chunk_size(nlsh__sql_chunk_room(model->code_bytes), model->code_bytes);
+    NLSH_TRY(nlsh__plan_from_options(model->index, &options, &s->plan, &error));
+    if (s->plan.exactly) return SQLITE_OK;
+    NLSH_TRY(nlsh__query_set(&searcher->query, model->index, &one, 0, &error));
+    s->routed = nlsh__route_query(searcher, &s->plan);
+    if (codes != NULL)
+        nlsh__query_units(
+            model->index, &model->index->segments[0], &searcher->query, s->routed.inputs,
+            nlsh__query_whole(model->index, &model->index->segments[0], &searcher->query),
+            &s->units);
+    NLSH_TRY(nlsh__alloc(&s->chunk, s->chunk_size, 1, &error));
+out:
+    return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(s->table, &error);
+}
+
+int nlsh__sql_scan(const struct nlsh__sql_exact *exact, const struct nlsh__sql_question *question,
+                   int *done)
+{
+    struct scan s = {.table = exact->table, .exact = exact, .filter = question->filter};
+    int rc = begin(&s, question);
+    *done = !s.plan.exactly;
+    for (size_t i = 0; i < s.routed.n_buckets && rc == SQLITE_OK && *done; i++)
+        rc = score_bucket(&s, s.routed.buckets[i]);
+    if (rc == SQLITE_OK && *done) rc = rank_best(&s);
+    scan_free(&s);
+    return rc;
+}

@@ -1,0 +1,12 @@
+/* scan.h - a search by codes: entries of the buckets that the router names, and exact scores of the best. */
+#ifndef NLSH_SQL_SCAN_H
+#define NLSH_SQL_SCAN_H
+
+#include "exact.h"
+#include "search.h"
+
+/* Ranks what the plan for a recall looks at. *done: 0 where there is no such plan, and everything has to be ranked. */
+int nlsh__sql_scan(const struct nlsh__sql_exact *exact, const struct nlsh__sql_question *question,
+                   int *done);
+
+#endif

@@ -1,0 +1,74 @@
+/* search.c - see search.h. */
+#include "search.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/metric.h"
+#include "model.h"
+#include "pending.h"
+#include "scan.h"
+#include "store.h"
+
+SQLITE_EXTENSION_INIT3
+
+double nlsh__sql_distance(enum nlsh_metric metric, float score)
+{
+    if (metric == NLSH_L2) return (double)sqrtf(score);
+    return metric == NLSH_COSINE ? (double)(0.5f * score) : (double)score;
+}
+
+/* As many as there can be. */
+static size_t most_found(const struct nlsh__sql_table *table,
+                         const struct nlsh__sql_question *question)
+{
+    size_t most = question->k, rows = (size_t)table->state.rows;
+    if (rows < most) most = rows;
+    if (question->filter->rowids != NULL && question->filter->n < most) most = question->filter->n;
+    return most;
+}
+
+static int search(struct nlsh__sql_table *table, const struct nlsh__sql_question *question,
+                  struct nlsh__sql_best *best, float *scratch)
+{
+    int done = 0, rc = SQLITE_OK;
+    float *query = scratch + table->dim;
+    const struct nlsh__sql_exact exact = {table, query, scratch, best};
+    memcpy(query, question->query, table->dim * sizeof *query);
+    if (table->metric == NLSH_COSINE) (void)nlsh__scale_to(query, table->dim, 1, query);
+    if (table->model != NULL && question->recall < 1 && question->filter->rowids == NULL &&
+        best->k == question->k)
+        rc = nlsh__sql_scan(&exact, question, &done);
+    if (rc != SQLITE_OK || done) return rc;
+    best->n = 0;
+    return nlsh__sql_rank_all(&exact, question->filter);
+}
+
+int nlsh__sql_search(struct nlsh__sql_table *table, const struct nlsh__sql_question *question,
+                     struct nlsh__sql_found **found, size_t *n)
+{
+    struct nlsh__sql_best best = {.n = 0};
+    float *scratch = NULL;
+    *found = NULL;
+    *n = 0;
+    int rc = nlsh__sql_flush(table);
+    if (rc == SQLITE_OK) rc = nlsh__sql_refresh(table);
+    if (rc != SQLITE_OK) return rc;
+    best.k = most_found(table, question);
+    if (best.k == 0 || question->filter->low > question->filter->high) return SQLITE_OK;
+    best.found = sqlite3_malloc64(best.k * sizeof *best.found);
+    if (best.found == NULL ||
+        nlsh__alloc(&scratch, 2 * table->dim, sizeof *scratch, NULL) != NLSH_OK)
+        rc = SQLITE_NOMEM;
+    if (rc == SQLITE_OK) rc = search(table, question, &best, scratch);
+    nlsh__free(scratch);
+    if (rc != SQLITE_OK) {
+        sqlite3_free(best.found);
+        return rc;
+    }
+    nlsh__sql_best_sort(&best);
+    *found = best.found;
+    *n = best.n;
+    return SQLITE_OK;
+}

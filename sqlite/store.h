@@ -1,0 +1,50 @@
+/*
+ * store.h - the shadow tables of a virtual table X: all that lasts.
+ *
+ *   X_info     what the table is and how it stands: names and numbers
+ *   X_vectors  a row a vector, by its rowid: the values as they were given, f32
+ *   X_model    once there was a 'train': the parts of what was learned (model.h)
+ *   X_chunks   the entries of a bucket lie together: id is bucket x 65,536 and a number (chunk.h)
+ *   X_buckets  how many entries each bucket has
+ *
+ * Entries are what a search scans: a rowid and a code. An entry whose vector was deleted or replaced stays until
+ * 'optimize', and does no harm: distances are always those of X_vectors.
+ */
+#ifndef NLSH_SQL_STORE_H
+#define NLSH_SQL_STORE_H
+
+#include "table.h"
+
+/* Makes, drops or renames the shadow tables. */
+int nlsh__sql_store_create(struct nlsh__sql_table *table);
+int nlsh__sql_store_drop(struct nlsh__sql_table *table);
+int nlsh__sql_store_rename(struct nlsh__sql_table *table, const char *name);
+/* Whether a table called X_suffix would be a shadow table. */
+int nlsh__sql_is_shadow(const char *suffix);
+
+/* A statement, prepared once, without values. */
+int nlsh__sql_prepare(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
+                      sqlite3_stmt **out);
+void nlsh__sql_finalize(struct nlsh__sql_table *table);
+/* Runs a statement to its end: rc of reset. */
+int nlsh__sql_run(struct nlsh__sql_table *table, sqlite3_stmt *statement);
+/* Reset, where rows were read; says what was wrong if rc, of the last step, is neither ROW nor DONE. */
+int nlsh__sql_done(struct nlsh__sql_table *table, sqlite3_stmt *statement, int rc);
+/* SQLITE_INTERRUPT where the connection was interrupted. */
+int nlsh__sql_interrupted(struct nlsh__sql_table *table);
+
+/* The vector of a rowid as it was stored, dim floats in *out (not aligned), which the statement owns until nlsh__sql_release();
+ * NULL where there is none. */
+int nlsh__sql_vector_get(struct nlsh__sql_table *table, sqlite3_int64 rowid, const void **out);
+void nlsh__sql_vector_release(struct nlsh__sql_table *table);
+
+/* ---- how the table stands --------------------------------------------------------------------- */
+
+/* Reads the state where it is another version's, and then drops what was kept of before. */
+int nlsh__sql_refresh(struct nlsh__sql_table *table);
+/* Writes the state, as a new version. */
+int nlsh__sql_put_state(struct nlsh__sql_table *table);
+/* What was read may be undone: it will be read anew. */
+void nlsh__sql_forget(struct nlsh__sql_table *table);
+
+#endif

@@ -1,0 +1,224 @@
+/* table.c - the life of a virtual table, and of its transactions. */
+#include "table.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "cursor.h"
+#include "declare.h"
+#include "model.h"
+#include "pending.h"
+#include "store.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+int nlsh__sql_fail(struct nlsh__sql_table *table, int rc, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *words = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    if (words == NULL) return SQLITE_NOMEM;
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = words;
+    return rc;
+}
+
+int nlsh__sql_code(enum nlsh_status status)
+{
+    switch (status) {
+    case NLSH_OK: return SQLITE_OK;
+    case NLSH_E_NOMEM: return SQLITE_NOMEM;
+    case NLSH_E_INTERRUPTED: return SQLITE_INTERRUPT;
+    case NLSH_E_DATA: return SQLITE_CORRUPT_VTAB;
+    case NLSH_E_CANT_CREATE: return SQLITE_CANTOPEN;
+    case NLSH_E_IO: return SQLITE_IOERR;
+    default: return SQLITE_ERROR;
+    }
+}
+
+int nlsh__sql_failed(struct nlsh__sql_table *table, const struct nlsh_error *error)
+{
+    return nlsh__sql_fail(table, nlsh__sql_code(error->status), "%s%s%s", error->message,
+                          error->hint[0] != '\0' ? ": " : "", error->hint);
+}
+
+int nlsh__sql_broken(struct nlsh__sql_table *table, int rc)
+{
+    if (rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT) return rc;
+    return nlsh__sql_fail(table, rc, "%s: %s", table->name, sqlite3_errmsg(table->db));
+}
+
+int nlsh__sql_damaged(struct nlsh__sql_table *table, const char *what)
+{
+    return nlsh__sql_fail(table, SQLITE_CORRUPT_VTAB, "%s: its shadow tables are damaged: %s",
+                          table->name, what);
+}
+
+/* ---- made and found -------------------------------------------------------------------------- */
+
+static void table_free(struct nlsh__sql_table *table)
+{
+    nlsh__sql_finalize(table);
+    nlsh__sql_model_free(table->model);
+    nlsh__sql_pending_free(table->pending);
+    nlsh__free(table->vector);
+    sqlite3_free(table->schema);
+    sqlite3_free(table->name);
+    sqlite3_free(table->column);
+    sqlite3_free(table);
+}
+
+static int begin(sqlite3 *db, int n, const char *const *arguments, int create, sqlite3_vtab **out,
+                 char **message)
+{
+    struct nlsh__sql_table *table = sqlite3_malloc64(sizeof *table);
+    if (table == NULL) return SQLITE_NOMEM;
+    *table = (struct nlsh__sql_table){.db = db};
+    table->schema = sqlite3_mprintf("%s", arguments[1]);
+    table->name = sqlite3_mprintf("%s", arguments[2]);
+    int rc = table->schema != NULL && table->name != NULL ? SQLITE_OK : SQLITE_NOMEM;
+    if (rc == SQLITE_OK) rc = nlsh__sql_declare(table, n - 3, arguments + 3, message);
+    if (rc == SQLITE_OK && nlsh__alloc(&table->vector, table->dim, sizeof(float), NULL) != NLSH_OK)
+        rc = SQLITE_NOMEM;
+    if (rc == SQLITE_OK && create) rc = nlsh__sql_store_create(table);
+    if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
+    if (rc == SQLITE_OK) {
+        *out = &table->base;
+        return SQLITE_OK;
+    }
+    if (table->base.zErrMsg != NULL) {
+        sqlite3_free(*message);
+        *message = table->base.zErrMsg;
+    }
+    table_free(table);
+    return rc;
+}
+
+static int x_create(sqlite3 *db, void *aux, int n, const char *const *arguments, sqlite3_vtab **out,
+                    char **message)
+{
+    (void)aux;
+    return begin(db, n, arguments, 1, out, message);
+}
+
+static int x_connect(sqlite3 *db, void *aux, int n, const char *const *arguments,
+                     sqlite3_vtab **out, char **message)
+{
+    (void)aux;
+    return begin(db, n, arguments, 0, out, message);
+}
+
+static int x_disconnect(sqlite3_vtab *vtab)
+{
+    table_free((struct nlsh__sql_table *)vtab);
+    return SQLITE_OK;
+}
+
+static int x_destroy(sqlite3_vtab *vtab)
+{
+    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
+    nlsh__sql_finalize(table);
+    int rc = nlsh__sql_store_drop(table);
+    if (rc == SQLITE_OK) table_free(table);
+    return rc;
+}
+
+static int x_rename(sqlite3_vtab *vtab, const char *name)
+{
+    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
+    int rc = nlsh__sql_flush(table);
+    if (rc != SQLITE_OK) return rc;
+    char *copy = sqlite3_mprintf("%s", name);
+    if (copy == NULL) return SQLITE_NOMEM;
+    rc = nlsh__sql_store_rename(table, name);
+    if (rc != SQLITE_OK) {
+        sqlite3_free(copy);
+        return rc;
+    }
+    nlsh__sql_finalize(table);
+    sqlite3_free(table->name);
+    table->name = copy;
+    return SQLITE_OK;
+}
+
+static int x_shadow_name(const char *suffix)
+{
+    return nlsh__sql_is_shadow(suffix);
+}
+
+/* ---- transactions ---------------------------------------------------------------------------- */
+
+static int x_begin(sqlite3_vtab *vtab)
+{
+    ((struct nlsh__sql_table *)vtab)->checked = 0;
+    return SQLITE_OK;
+}
+
+static int x_sync(sqlite3_vtab *vtab)
+{
+    return nlsh__sql_flush((struct nlsh__sql_table *)vtab);
+}
+
+static int x_commit(sqlite3_vtab *vtab)
+{
+    ((struct nlsh__sql_table *)vtab)->checked = 0;
+    return SQLITE_OK;
+}
+
+/* What was counted and what is pending is undone. */
+static int x_rollback(sqlite3_vtab *vtab)
+{
+    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
+    nlsh__sql_pending_forget(table);
+    nlsh__sql_forget(table);
+    return SQLITE_OK;
+}
+
+static int x_savepoint(sqlite3_vtab *vtab, int number)
+{
+    (void)number;
+    return nlsh__sql_flush((struct nlsh__sql_table *)vtab);
+}
+
+static int x_release(sqlite3_vtab *vtab, int number)
+{
+    (void)vtab;
+    (void)number;
+    return SQLITE_OK;
+}
+
+static int x_rollback_to(sqlite3_vtab *vtab, int number)
+{
+    (void)number;
+    return x_rollback(vtab);
+}
+
+const sqlite3_module nlsh__sql_module = {
+    .iVersion = 3,
+    .xCreate = x_create,
+    .xConnect = x_connect,
+    .xBestIndex = nlsh__sql_best_index,
+    .xDisconnect = x_disconnect,
+    .xDestroy = x_destroy,
+    .xOpen = nlsh__sql_open,
+    .xClose = nlsh__sql_close,
+    .xFilter = nlsh__sql_filter,
+    .xNext = nlsh__sql_next,
+    .xEof = nlsh__sql_eof,
+    .xColumn = nlsh__sql_column,
+    .xRowid = nlsh__sql_rowid,
+    .xUpdate = nlsh__sql_update,
+    .xBegin = x_begin,
+    .xSync = x_sync,
+    .xCommit = x_commit,
+    .xRollback = x_rollback,
+    .xRename = x_rename,
+    .xSavepoint = x_savepoint,
+    .xRelease = x_release,
+    .xRollbackTo = x_rollback_to,
+    .xShadowName = x_shadow_name,
+};

@@ -1,0 +1,251 @@
+/*
+ * train.c - 'train': buckets and a router are learned from all vectors, in the transaction that runs.
+ *
+ * libnlsh-learn makes an index file of the vectors, which lies under a temporary name as long as this takes. What was
+ * learned and every row's bucket and code are taken from it; the vectors stay where they are.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/memory.h"
+#include "base/resident.h"
+#include "chunk.h"
+#include "command.h"
+#include "kernels/panel.h"
+#include "learner.h"
+#include "live/open.h"
+#include "model.h"
+#include "store.h"
+
+SQLITE_EXTENSION_INIT3
+
+/* As nlsh_compact() has it: of fewer rows nothing is learned, and all are compared. */
+enum { LEAST_ROWS = 1000 };
+
+/* What a training has in its hands. */
+struct training {
+    struct nlsh__sql_table *table;
+    const struct nlsh_sqlite_learner *learner;
+    struct nlsh__map vectors; /* f32 [n][dim] */
+    int64_t *rowids;          /* [n] */
+    size_t n;
+    char *folder, *path;
+    struct nlsh_index *trained;
+};
+
+/* ---- the vectors ----------------------------------------------------------------------------- */
+
+static int count_rows(struct training *t)
+{
+    sqlite3_stmt *count;
+    int rc = nlsh__sql_prepare(t->table, NLSH__SQL_VECTOR_COUNT, &count);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(count);
+    t->n = rc == SQLITE_ROW ? (size_t)sqlite3_column_int64(count, 0) : 0;
+    return nlsh__sql_done(t->table, count, rc);
+}
+
+static int read_vectors(struct training *t)
+{
+    size_t row_bytes = t->table->dim * sizeof(float), bytes, i = 0;
+    sqlite3_stmt *scan;
+    if (nlsh__mul(t->n, row_bytes, &bytes) != 0 ||
+        nlsh__map_anonymous(bytes, &t->vectors, NULL) != NLSH_OK ||
+        nlsh__alloc(&t->rowids, t->n, sizeof *t->rowids, NULL) != NLSH_OK)
+        return SQLITE_NOMEM;
+    int rc = nlsh__sql_prepare(t->table, NLSH__SQL_VECTOR_SCAN, &scan);
+    if (rc != SQLITE_OK) return rc;
+    uint8_t *to = (uint8_t *)(uintptr_t)t->vectors.data;
+    sqlite3_bind_int64(scan, 1, INT64_MIN);
+    sqlite3_bind_int64(scan, 2, INT64_MAX);
+    while ((rc = sqlite3_step(scan)) == SQLITE_ROW && i < t->n) {
+        const void *vector = sqlite3_column_blob(scan, 1);
+        if (vector == NULL || (size_t)sqlite3_column_bytes(scan, 1) != row_bytes) {
+            sqlite3_reset(scan);
+            return nlsh__sql_damaged(t->table, "a vector has another length");
+        }
+        memcpy(to + i * row_bytes, vector, row_bytes);
+        t->rowids[i++] = sqlite3_column_int64(scan, 0);
+    }
+    rc = nlsh__sql_done(t->table, scan, rc);
+    return rc == SQLITE_OK && i != t->n ? nlsh__sql_damaged(t->table, "it cannot be counted") : rc;
+}
+
+/* ---- learning -------------------------------------------------------------------------------- */
+
+/* A folder of our own for the index file: in SQLite's own order of places. */
+static int make_folder(struct training *t)
+{
+    const char *places[] = {getenv("SQLITE_TMPDIR"), getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (places[i] == NULL || access(places[i], W_OK | X_OK) != 0) continue;
+        t->folder = sqlite3_mprintf("%s/nlsh-train-XXXXXX", places[i]);
+        if (t->folder == NULL) return SQLITE_NOMEM;
+        if (mkdtemp(t->folder) != NULL) {
+            t->path = sqlite3_mprintf("%s/trained.nlsh", t->folder);
+            return t->path != NULL ? SQLITE_OK : SQLITE_NOMEM;
+        }
+        sqlite3_free(t->folder);
+        t->folder = NULL;
+    }
+    return nlsh__sql_fail(t->table, SQLITE_CANTOPEN,
+                          "%s: no folder for temporary files can be written: set TMPDIR",
+                          t->table->name);
+}
+
+static int progress(void *user, const char *stage, uint64_t done, uint64_t total)
+{
+    struct training *t = user;
+    (void)stage;
+    (void)done;
+    (void)total;
+    return nlsh__sql_interrupted(t->table) != SQLITE_OK;
+}
+
+static int learn(struct training *t)
+{
+    struct nlsh_error error = {.status = NLSH_OK};
+    struct nlsh_build_options options;
+    struct nlsh_run run;
+    const struct nlsh_matrix base = {t->vectors.data, t->n, t->table->dim, NLSH_F32, 0};
+    t->learner->build_options_init(&options, sizeof options);
+    t->learner->run_init(&run, sizeof run);
+    options.metric = t->table->metric;
+    options.leaves =
+        0; /* a bucket's entries are read all at once: nothing is won by leaving some out */
+    run.progress = progress;
+    run.user = t;
+    enum nlsh_status status = t->learner->build(&base, &options, t->path, &run, NULL, &error);
+    if (status == NLSH_OK) status = nlsh__open_file(t->path, NLSH_MEMORY_MAP, &t->trained, &error);
+    if (status == NLSH_OK) return SQLITE_OK;
+    return nlsh__sql_failed(t->table, &error);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static int clear(struct nlsh__sql_table *table)
+{
+    static const enum nlsh__sql_statement all[] = {NLSH__SQL_CHUNKS_CLEAR, NLSH__SQL_MODEL_CLEAR,
+                                                   NLSH__SQL_BUCKETS_CLEAR};
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && rc == SQLITE_OK; i++) {
+        sqlite3_stmt *statement;
+        rc = nlsh__sql_prepare(table, all[i], &statement);
+        if (rc == SQLITE_OK) rc = nlsh__sql_run(table, statement);
+    }
+    return rc;
+}
+
+/* Entries of places first .. first + n - 1 of a bucket, as they stand in the trained index, into a chunk. */
+static void fill_chunk(const struct training *t, uint32_t bucket, size_t first, size_t n,
+                       size_t code_bytes, struct nlsh__sql_chunk *chunk)
+{
+    const struct nlsh__segment *s = &t->trained->segments[0];
+    const struct nlsh__codes *codes = s->codes;
+    nlsh__sql_chunk_begin(chunk->bytes, n, code_bytes, chunk);
+    for (size_t i = 0; i < n; i++)
+        chunk->rowids[i] = t->rowids[s->rows[s->bucket_offsets[bucket] + first + i]];
+    if (codes == NULL) return;
+    size_t lanes = chunk->n_groups * NLSH__GROUP;
+    size_t lane = codes->group_offsets[bucket] * NLSH__GROUP + first;
+    memcpy(chunk->biases, codes->rows.bias + lane, lanes * sizeof(float));
+    memcpy(chunk->errors, codes->rows.errors + lane, lanes);
+    memcpy(chunk->codes, codes->rows.values + lane * code_bytes, lanes * code_bytes);
+}
+
+static int put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
+               const void *bytes, size_t size, sqlite3_int64 number)
+{
+    sqlite3_stmt *statement;
+    int rc = nlsh__sql_prepare(table, which, &statement);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(statement, 1, id);
+    rc = bytes != NULL ? sqlite3_bind_blob64(statement, 2, bytes, size, SQLITE_STATIC)
+                       : sqlite3_bind_int64(statement, 2, number);
+    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, statement);
+    sqlite3_clear_bindings(statement);
+    return rc;
+}
+
+static int write_bucket(struct training *t, uint32_t bucket, size_t code_bytes, uint8_t *scratch)
+{
+    const uint32_t *offsets = t->trained->segments[0].bucket_offsets;
+    size_t n = offsets[bucket + 1] - offsets[bucket], room = nlsh__sql_chunk_room(code_bytes);
+    sqlite3_int64 id = bucket * NLSH__SQL_CHUNKS;
+    int rc = put(t->table, NLSH__SQL_BUCKET_PUT, bucket, NULL, 0, (sqlite3_int64)n);
+    for (size_t first = 0; first < n && rc == SQLITE_OK; first += room, id++) {
+        struct nlsh__sql_chunk chunk = {.bytes = scratch};
+        fill_chunk(t, bucket, first, n - first < room ? n - first : room, code_bytes, &chunk);
+        rc = put(t->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size, 0);
+    }
+    return rc;
+}
+
+static int write_all(struct training *t)
+{
+    struct nlsh__sql_table *table = t->table;
+    const struct nlsh__codes *codes = t->trained->segments[0].codes;
+    size_t code_bytes = codes != NULL ? codes->n_components / 2 : 0;
+    size_t size = nlsh__sql_chunk_size(nlsh__sql_chunk_room(code_bytes), code_bytes);
+    uint8_t *scratch = NULL;
+    int rc = clear(table);
+    if (rc == SQLITE_OK) rc = nlsh__sql_model_save(table, t->trained);
+    if (rc == SQLITE_OK && nlsh__alloc(&scratch, size, 1, NULL) != NLSH_OK) rc = SQLITE_NOMEM;
+    for (uint32_t b = 0; b < t->trained->meta.n_buckets && rc == SQLITE_OK; b++)
+        rc = write_bucket(t, b, code_bytes, scratch);
+    nlsh__free(scratch);
+    if (rc != SQLITE_OK) return rc;
+    do sqlite3_randomness(sizeof table->state.generation, &table->state.generation);
+    while (table->state.generation == 0);
+    table->state.rows = (sqlite3_int64)t->n;
+    table->state.stale = table->state.changed = 0;
+    rc = nlsh__sql_put_state(table);
+    nlsh__sql_forget(table); /* what was learned is read when it is needed */
+    table->state.generation = 0;
+    nlsh__sql_model_free(table->model);
+    table->model = NULL;
+    return rc;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void training_free(struct training *t)
+{
+    nlsh_index_close(t->trained);
+    nlsh__map_close(&t->vectors);
+    nlsh__free(t->rowids);
+    if (t->path != NULL) (void)unlink(t->path);
+    if (t->folder != NULL) (void)rmdir(t->folder);
+    sqlite3_free(t->path);
+    sqlite3_free(t->folder);
+}
+
+int nlsh__sql_train(struct nlsh__sql_table *table)
+{
+    struct training t = {.table = table};
+    const char *why;
+    int rc = count_rows(&t);
+    if (rc != SQLITE_OK) return rc;
+    if (t.n < LEAST_ROWS)
+        return nlsh__sql_fail(
+            table, SQLITE_ERROR,
+            "%s: %lld vectors are too few to learn from: with fewer than %d every "
+            "search compares all of them, and is exact",
+            table->name, (sqlite3_int64)t.n, LEAST_ROWS);
+    t.learner = nlsh__sql_learner(&why);
+    if (t.learner == NULL)
+        return nlsh__sql_fail(
+            table, SQLITE_ERROR,
+            "%s: training needs libnlsh-learn, which is not here: run nlsh sqlite "
+            "train FILE %s (%s)",
+            table->name, table->name, why);
+    rc = read_vectors(&t);
+    if (rc == SQLITE_OK) rc = make_folder(&t);
+    if (rc == SQLITE_OK) rc = learn(&t);
+    if (rc == SQLITE_OK) rc = write_all(&t);
+    training_free(&t);
+    return rc;
+}
