@@ -65,3 +65,6 @@ if(NLSH_BENCH_PEERS)
              -Wl,--exclude-libs,ALL)
   endif()
 endif()
+# The extension for SQLite beside another.
+add_executable(bench_sqlite EXCLUDE_FROM_ALL bench/sqlite/sqlite.c)
+target_link_libraries(bench_sqlite PRIVATE nlsh_internal PkgConfig::SQLITE)

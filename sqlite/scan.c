@@ -290,7 +290,9 @@ static int rank_best(struct scan *s)
         nlsh__alloc(&s->order, s->n, sizeof *s->order, NULL) != NLSH_OK)
         return SQLITE_NOMEM;
     float done = fminf(bound_of(s, nlsh__first_rows(k)), FLT_MAX);
-    int rc = rank_in_order(s, near_entries(s, 0, -INFINITY, done));
+    int rc = SQLITE_OK;
+    size_t n = near_entries(s, 0, -INFINITY, done);
+    for (size_t i = 0; i < n && rc == SQLITE_OK; i++) rc = rank(s, s->places[i]);
     if (rc != SQLITE_OK) return rc;
     return rank_in_order(s, near_entries(s, s->plan.margin, done, limit_of(s)));
 }
