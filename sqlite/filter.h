@@ -10,6 +10,9 @@ struct nlsh__sql_filter {
     sqlite3_int64 low, high; /* both may be returned; low > high: nothing may */
     sqlite3_int64 *rowids;   /* [n] ascending, none twice; NULL: there is no set */
     size_t n, room;
+    unsigned char
+        *bits; /* of a set that is dense: bit i is rowid first_bit + i; NULL: there are none */
+    sqlite3_int64 first_bit;
 };
 
 /* Everything is allowed. */

@@ -138,8 +138,9 @@ void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows)
     model->n_entries = 0;
     for (size_t b = 0; b < model->n_buckets; b++) model->n_entries += model->sizes[b];
     index->meta.n_rows = rows;
-    index->thinned =
-        rows > 0 && model->n_measured > rows ? (double)model->n_measured / (double)rows : 1;
+    /* entries without a vector are near and do not count, as rows that are gone */
+    size_t more = model->n_measured > model->n_entries ? model->n_measured : model->n_entries;
+    index->thinned = rows > 0 && more > rows ? (double)more / (double)rows : 1;
     for (size_t g = 0; g < groups->n; g++) {
         index->group_weights[g] = 0;
         for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++) {
@@ -249,6 +250,8 @@ static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index 
     r->meta = trained->meta;
     r->meta.n_rows = 0;
     r->meta.n_segments = 1;
+    /* whole numbers are stored as bytes in index files; here they stay floats, of the same values */
+    r->meta.source_type = r->meta.storage_type = NLSH_F32;
     r->meta.data_hash = r->segment.data_hash = nlsh__hash_of(head, sizeof head);
     r->segment.stored_hash = r->meta.data_hash;
     add(r, NLSH__SECTION_META, &r->meta, sizeof r->meta);

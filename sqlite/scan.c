@@ -43,6 +43,8 @@ struct scan {
     struct nlsh__units units;
     uint8_t *chunk; /* bytes of one */
     size_t chunk_size;
+    uint8_t *is_scanned;         /* [m] */
+    size_t n_scanned, n_allowed; /* entries of scanned buckets; those that the filter allows */
     /* Entries, those of a chunk from a multiple of 16 on: */
     float *scores;
     uint8_t *errors;
@@ -63,6 +65,7 @@ struct scan {
 static void scan_free(struct scan *s)
 {
     nlsh__free(s->chunk);
+    nlsh__free(s->is_scanned);
     nlsh__free(s->scores);
     nlsh__free(s->errors);
     nlsh__free(s->rowids);
@@ -111,11 +114,16 @@ static int reserve_piece(struct scan *s)
 /* ---- scores ---------------------------------------------------------------------------------- */
 
 /* Entries that a filter hides are the farthest. */
-static void hide(const struct scan *s, const struct piece *piece)
+static void hide(struct scan *s, const struct piece *piece)
 {
+    s->n_scanned += piece->n;
+    s->n_allowed += piece->n;
     if (!nlsh__sql_filter_is_set(s->filter)) return;
-    for (size_t i = piece->first; i < piece->first + piece->n; i++)
-        if (!nlsh__sql_filter_allows(s->filter, s->rowids[i])) s->scores[i] = INFINITY;
+    for (size_t i = piece->first; i < piece->first + piece->n; i++) {
+        if (nlsh__sql_filter_allows(s->filter, s->rowids[i])) continue;
+        s->scores[i] = INFINITY;
+        s->n_allowed--;
+    }
 }
 
 /* Takes a chunk's entries with their scores. Without codes all scores are equal. */
@@ -297,6 +305,95 @@ static int rank_best(struct scan *s)
     return rank_in_order(s, near_entries(s, s->plan.margin, done, limit_of(s)));
 }
 
+/* ---- how much -------------------------------------------------------------------------------- */
+
+/* Nanoseconds: of a vector that is looked up by its rowid, of one that is stepped over, of an entry in a chunk. By
+ * bench_sqlite on GloVe-100, with the pages in SQLite's cache. */
+#define LOOKUP_NS 2500.0
+#define STEP_NS 600.0
+#define ENTRY_NS 50.0
+
+/* What a search thinks of: so many neighbours of all, with so much recall. */
+struct reach {
+    double k, recall;
+};
+
+/* Vectors that the filter may allow at most. */
+static double most_allowed(const struct scan *s)
+{
+    double rows = (double)s->table->state.rows;
+    double span = (double)s->filter->high - (double)s->filter->low + 1;
+    if (span < rows) rows = span;
+    if (s->filter->rowids != NULL && (double)s->filter->n < rows) rows = (double)s->filter->n;
+    return rows;
+}
+
+static double exactly_costs(const struct scan *s)
+{
+    return most_allowed(s) * (s->filter->rowids != NULL ? LOOKUP_NS : STEP_NS);
+}
+
+/* Entries of the routed buckets. */
+static double entries_of(const struct scan *s)
+{
+    double entries = 0;
+    for (size_t i = 0; i < s->routed.n_buckets; i++)
+        entries += s->table->model->sizes[s->routed.buckets[i]];
+    return entries;
+}
+
+/* Buckets for a reach. 0 where everything is to be compared: nothing less was measured, or it costs less. */
+static int route(struct scan *s, const struct reach *reach)
+{
+    struct nlsh__sql_model *model = s->table->model;
+    const struct nlsh_index *index = model->index;
+    double rows = (double)s->table->state.rows;
+    size_t k = (size_t)ceil(fmin(fmax(reach->k, (double)s->exact->best->k), rows));
+    s->plan = (struct nlsh__plan){.k = s->exact->best->k, .leaf_margin = INFINITY};
+    nlsh__plan_recall(index, k, reach->recall, &s->plan);
+    if (s->plan.exactly) return 0;
+    s->routed = nlsh__route_query(model->searcher, &s->plan);
+    return entries_of(s) * ENTRY_NS < exactly_costs(s);
+}
+
+/*
+ * How much farther a search has to reach through a filter, from what the scanned buckets show; as search/filtered.c
+ * has it. Of the entries there a share is allowed, so the k nearest that are allowed are among the k / share nearest of
+ * all. Where elsewhere more is allowed, e times more, what is missed counts e times as much: the recall r' with
+ * (1 - r') / r' e^2 = (1 - r) / r is asked for, sqrt(e) times farther. 0 where what was scanned is enough.
+ */
+static int reach_farther(const struct scan *s, const struct nlsh__sql_question *question,
+                         struct reach *reach)
+{
+    double k = (double)s->exact->best->k, inside = (double)s->n_allowed,
+           scanned = (double)s->n_scanned;
+    double elsewhere = (double)s->table->model->n_entries - scanned, excess = 1;
+    if (inside < k) inside = k / 2; /* by chance there are so few */
+    double share = fmin(inside / fmax(scanned, 1), 1);
+    if (s->filter->rowids != NULL && elsewhere > 0)
+        excess = fmax(((double)s->filter->n - inside) / elsewhere / share, 1);
+    struct reach needed = {
+        k / share * sqrt(excess),
+        1 / (1 + (1 - question->recall) / question->recall / (excess * excess)),
+    };
+    if (needed.k <= reach->k * 1.1 && (needed.recall <= reach->recall || excess < 1.2)) return 0;
+    *reach = needed;
+    return 1;
+}
+
+/* Scores what is not scored yet. */
+static int score_routed(struct scan *s)
+{
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < s->routed.n_buckets && rc == SQLITE_OK; i++) {
+        uint32_t bucket = s->routed.buckets[i];
+        if (s->is_scanned[bucket]) continue;
+        s->is_scanned[bucket] = 1;
+        rc = score_bucket(s, bucket);
+    }
+    return rc;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static int begin(struct scan *s, const struct nlsh__sql_question *question)
@@ -304,38 +401,44 @@ static int begin(struct scan *s, const struct nlsh__sql_question *question)
     enum nlsh_status status;
     struct nlsh_error error = {.status = NLSH_OK};
     struct nlsh__sql_model *model = s->table->model;
-    const struct nlsh__codes *codes = model->index->segments[0].codes;
+    const struct nlsh__segment *segment = &model->index->segments[0];
     struct nlsh_searcher *searcher = model->searcher;
-    struct nlsh_search_options options;
     const struct nlsh_matrix one = {question->query, 1, s->table->dim, NLSH_F32, 0};
-    nlsh_search_options_init(&options, sizeof options);
-    options.k = question->k;
-    options.recall = question->recall;
     s->chunk_size =
         nlsh__sql_chunk_size(nlsh__sql_chunk_room(model->code_bytes), model->code_bytes);
-    NLSH_TRY(nlsh__plan_from_options(model->index, &options, &s->plan, &error));
-    if (s->plan.exactly) return SQLITE_OK;
     NLSH_TRY(nlsh__query_set(&searcher->query, model->index, &one, 0, &error));
-    s->routed = nlsh__route_query(searcher, &s->plan);
-    if (codes != NULL)
-        nlsh__query_units(
-            model->index, &model->index->segments[0], &searcher->query, s->routed.inputs,
-            nlsh__query_whole(model->index, &model->index->segments[0], &searcher->query),
-            &s->units);
     NLSH_TRY(nlsh__alloc(&s->chunk, s->chunk_size, 1, &error));
+    NLSH_TRY(nlsh__calloc(&s->is_scanned, model->n_buckets, 1, &error));
+    if (segment->codes != NULL)
+        nlsh__query_units(model->index, segment, &searcher->query,
+                          nlsh__ask_inputs(&searcher->asker, searcher->query.routed, NULL),
+                          nlsh__query_whole(model->index, segment, &searcher->query), &s->units);
 out:
     return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(s->table, &error);
+}
+
+static int scan(struct scan *s, const struct nlsh__sql_question *question, int *done)
+{
+    int is_filtered = nlsh__sql_filter_is_set(s->filter);
+    double rows = fmax((double)s->table->state.rows, 1), k = (double)s->exact->best->k;
+    struct reach reach = {k * rows / fmax(most_allowed(s), 1), question->recall};
+    *done = 0;
+    if (is_filtered && most_allowed(s) <= k) return SQLITE_OK;
+    int rc = begin(s, question);
+    do {
+        if (rc != SQLITE_OK || !route(s, &reach)) return rc;
+        rc = score_routed(s);
+    } while (rc == SQLITE_OK && is_filtered && reach_farther(s, question, &reach));
+    if (rc == SQLITE_OK) rc = rank_best(s);
+    *done = s->exact->best->n == s->exact->best->k; /* entries may be stale, and rowids not there */
+    return rc;
 }
 
 int nlsh__sql_scan(const struct nlsh__sql_exact *exact, const struct nlsh__sql_question *question,
                    int *done)
 {
     struct scan s = {.table = exact->table, .exact = exact, .filter = question->filter};
-    int rc = begin(&s, question);
-    *done = !s.plan.exactly;
-    for (size_t i = 0; i < s.routed.n_buckets && rc == SQLITE_OK && *done; i++)
-        rc = score_bucket(&s, s.routed.buckets[i]);
-    if (rc == SQLITE_OK && *done) rc = rank_best(&s);
+    int rc = scan(&s, question, done);
     scan_free(&s);
     return rc;
 }

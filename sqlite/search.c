@@ -37,9 +37,7 @@ static int search(struct nlsh__sql_table *table, const struct nlsh__sql_question
     const struct nlsh__sql_exact exact = {table, query, scratch, best};
     memcpy(query, question->query, table->dim * sizeof *query);
     if (table->metric == NLSH_COSINE) (void)nlsh__scale_to(query, table->dim, 1, query);
-    if (table->model != NULL && question->recall < 1 && question->filter->rowids == NULL &&
-        best->k == question->k)
-        rc = nlsh__sql_scan(&exact, question, &done);
+    if (table->model != NULL && question->recall < 1) rc = nlsh__sql_scan(&exact, question, &done);
     if (rc != SQLITE_OK || done) return rc;
     best->n = 0;
     return nlsh__sql_rank_all(&exact, question->filter);
