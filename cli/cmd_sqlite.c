@@ -93,13 +93,14 @@ int cmd_sqlite(const struct args *args)
 {
     static const struct nlsh_sqlite_learner learner = {nlsh_build_options_init, nlsh_run_init,
                                                        build};
-    static const char *const commands[] = {"train", "optimize", "calibrate", "verify"};
+    static const char *const commands[] = {"train", "optimize", "verify"};
+    enum { N_COMMANDS = sizeof commands / sizeof *commands };
     const char *command = args->words[0], *path = args->words[1];
     sqlite3 *db = NULL;
     size_t i = 0;
-    while (i < 4 && strcmp(commands[i], command) != 0) i++;
-    if (i == 4)
-        return talk_error(EXIT_USAGE, "there are train, optimize, calibrate and verify",
+    while (i < N_COMMANDS && strcmp(commands[i], command) != 0) i++;
+    if (i == N_COMMANDS)
+        return talk_error(EXIT_USAGE, "there are train, optimize and verify",
                           "nlsh sqlite has no command %s", command);
     run_init(args, &run);
     nlsh_sqlite_set_learner(&learner);

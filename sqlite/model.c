@@ -174,18 +174,6 @@ int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int put_part(struct nlsh__sql_table *table, int part, const void *bytes, size_t size)
-{
-    sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_MODEL_PUT, &put);
-    if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int(put, 1, part);
-    rc = sqlite3_bind_blob64(put, 2, bytes, size, SQLITE_STATIC);
-    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, put);
-    sqlite3_clear_bindings(put);
-    return rc;
-}
-
 /* Which of a trained file's sections stand in part 1 as they are. */
 static int is_kept(unsigned kind)
 {
@@ -243,7 +231,9 @@ static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index 
 {
     enum nlsh_status status;
     struct nlsh__index_table table;
+    /* the hashes of no rows, as nlsh_index_create() has them */
     const uint64_t head[3] = {NLSH_F32, trained->meta.dim, 0};
+    const uint64_t stored[3] = {NLSH_U8, trained->meta.dim, 0};
     NLSH_TRY(nlsh__index_read_table(trained->path, &trained->map, &table, error));
     NLSH_TRY(nlsh__index_check_current(trained->path, &table, error));
     NLSH_TRY(nlsh__calloc(&r->offsets, trained->meta.n_buckets + 1, sizeof *r->offsets, error));
@@ -253,7 +243,7 @@ static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index 
     /* whole numbers are stored as bytes in index files; here they stay floats, of the same values */
     r->meta.source_type = r->meta.storage_type = NLSH_F32;
     r->meta.data_hash = r->segment.data_hash = nlsh__hash_of(head, sizeof head);
-    r->segment.stored_hash = r->meta.data_hash;
+    r->segment.stored_hash = nlsh__hash_of(stored, sizeof stored);
     add(r, NLSH__SECTION_META, &r->meta, sizeof r->meta);
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
@@ -282,8 +272,9 @@ static int save_index(struct nlsh__sql_table *table, const struct nlsh_index *tr
     NLSH_TRY(nlsh__index_bytes(r.of, r.n, &bytes, &size, &error));
 out:
     if (status != NLSH_OK) (void)nlsh__sql_failed(table, &error);
-    int rc = status == NLSH_OK ? put_part(table, NLSH__SQL_PART_INDEX, bytes, size)
-                               : nlsh__sql_code(status);
+    int rc = status == NLSH_OK
+                 ? nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_INDEX, bytes, size)
+                 : nlsh__sql_code(status);
     nlsh__free(bytes);
     nlsh__free(r.offsets);
     nlsh__free(r.codes);
@@ -308,7 +299,8 @@ static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *tr
     if (nlsh__alloc(&bytes, sizeof header + means, 1, NULL) == NLSH_OK) {
         memcpy(bytes, &header, sizeof header);
         if (means > 0) memcpy(bytes + sizeof header, maker.means, means);
-        rc = put_part(table, NLSH__SQL_PART_CODER, bytes, sizeof header + means);
+        rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes,
+                           sizeof header + means);
     }
     nlsh__free(bytes);
     nlsh__row_maker_free(&maker);

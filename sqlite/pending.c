@@ -133,6 +133,11 @@ void nlsh__sql_pend_counts(struct nlsh__sql_table *table, int rows, int stale)
     table->pending->dirty = 1;
 }
 
+void nlsh__sql_pend_dirty(struct nlsh__sql_table *table)
+{
+    table->pending->dirty = 1;
+}
+
 /* ---- writing --------------------------------------------------------------------------------- */
 
 /* Scratch of a flush. */
@@ -173,18 +178,6 @@ static int read_last(struct flush *f, sqlite3_int64 bucket, sqlite3_int64 *id,
     return rc;
 }
 
-static int write_chunk(struct flush *f, sqlite3_int64 id, const struct nlsh__sql_chunk *chunk)
-{
-    sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(f->table, NLSH__SQL_CHUNK_PUT, &put);
-    if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int64(put, 1, id);
-    rc = sqlite3_bind_blob64(put, 2, chunk->bytes, chunk->size, SQLITE_STATIC);
-    if (rc == SQLITE_OK) rc = nlsh__sql_run(f->table, put);
-    sqlite3_clear_bindings(put);
-    return rc;
-}
-
 /* Entries of a chunk of before, as they are, into a longer one. */
 static void copy_entries(const struct nlsh__sql_chunk *from, const struct nlsh__sql_chunk *to)
 {
@@ -218,21 +211,11 @@ static int append(struct flush *f, uint32_t bucket, const uint32_t *order, size_
             const struct nlsh__sql_entry entry = entry_at(p, order[done + i]);
             nlsh__sql_chunk_set(&new, old.n + i, p->rowids[order[done + i]], &entry);
         }
-        rc = write_chunk(f, id, &new);
+        rc = nlsh__sql_put(f->table, NLSH__SQL_CHUNK_PUT, id, new.bytes, new.size);
         done += more;
         old.n = old.n_groups = 0;
     }
     return rc;
-}
-
-static int put_size(struct nlsh__sql_table *table, uint32_t bucket)
-{
-    sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_BUCKET_PUT, &put);
-    if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int64(put, 1, bucket);
-    sqlite3_bind_int64(put, 2, table->model->sizes[bucket]);
-    return nlsh__sql_run(table, put);
 }
 
 static int write_entries(struct nlsh__sql_table *table)
@@ -252,7 +235,8 @@ static int write_entries(struct nlsh__sql_table *table)
         for (uint32_t b = 0; b < m && rc == SQLITE_OK; b++) {
             if (offsets[b] == offsets[b + 1]) continue;
             rc = append(&f, b, order + offsets[b], offsets[b + 1] - offsets[b]);
-            if (rc == SQLITE_OK) rc = put_size(table, b);
+            if (rc == SQLITE_OK)
+                rc = nlsh__sql_put_number(table, NLSH__SQL_BUCKET_PUT, b, table->model->sizes[b]);
         }
     }
     nlsh__free(f.old);

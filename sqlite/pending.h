@@ -20,6 +20,9 @@ int nlsh__sql_pend_change(struct nlsh__sql_table *table);
 /* The table has so many rows more, and so many entries without a vector. Behind one of the calls above. */
 void nlsh__sql_pend_counts(struct nlsh__sql_table *table, int rows, int stale);
 
+/* The state is to be written by the next flush. Behind nlsh__sql_pend_change(). */
+void nlsh__sql_pend_dirty(struct nlsh__sql_table *table);
+
 /* Writes all that is pending, and with it the table's state. */
 int nlsh__sql_flush(struct nlsh__sql_table *table);
 /* Forgets it. */

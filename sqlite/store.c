@@ -25,6 +25,8 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
     [NLSH__SQL_VECTOR_SCAN] =
         "SELECT id, vector FROM \"%w\".\"%w_vectors\" WHERE id >= ? AND id <= ? ORDER BY id",
     [NLSH__SQL_VECTOR_COUNT] = "SELECT count(*) FROM \"%w\".\"%w_vectors\"",
+    [NLSH__SQL_ROWIDS] = "SELECT id FROM \"%w\".\"%w_vectors\" ORDER BY id",
+    [NLSH__SQL_CHUNKS_DELETE] = "DELETE FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ?",
     [NLSH__SQL_CHUNKS_OF] =
         "SELECT id, data FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ? ORDER BY id",
     [NLSH__SQL_CHUNK_LAST] = "SELECT id, data FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ? "
@@ -126,6 +128,41 @@ int nlsh__sql_done(struct nlsh__sql_table *table, sqlite3_stmt *statement, int r
 int nlsh__sql_run(struct nlsh__sql_table *table, sqlite3_stmt *statement)
 {
     return nlsh__sql_done(table, statement, sqlite3_step(statement));
+}
+
+int nlsh__sql_put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
+                  const void *bytes, size_t size)
+{
+    sqlite3_stmt *put;
+    int rc = nlsh__sql_prepare(table, which, &put);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(put, 1, id);
+    rc = sqlite3_bind_blob64(put, 2, bytes, size, SQLITE_STATIC);
+    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, put);
+    sqlite3_clear_bindings(put);
+    return rc;
+}
+
+int nlsh__sql_put_number(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
+                         sqlite3_int64 id, sqlite3_int64 number)
+{
+    sqlite3_stmt *put;
+    int rc = nlsh__sql_prepare(table, which, &put);
+    if (rc != SQLITE_OK) return rc;
+    sqlite3_bind_int64(put, 1, id);
+    sqlite3_bind_int64(put, 2, number);
+    return nlsh__sql_run(table, put);
+}
+
+int nlsh__sql_count(struct nlsh__sql_table *table, size_t *out)
+{
+    sqlite3_stmt *count;
+    *out = 0;
+    int rc = nlsh__sql_prepare(table, NLSH__SQL_VECTOR_COUNT, &count);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(count);
+    if (rc == SQLITE_ROW) *out = (size_t)sqlite3_column_int64(count, 0);
+    return nlsh__sql_done(table, count, rc);
 }
 
 int nlsh__sql_interrupted(struct nlsh__sql_table *table)

@@ -33,6 +33,14 @@ int nlsh__sql_done(struct nlsh__sql_table *table, sqlite3_stmt *statement, int r
 /* SQLITE_INTERRUPT where the connection was interrupted. */
 int nlsh__sql_interrupted(struct nlsh__sql_table *table);
 
+/* Runs a statement of a number and a blob, or of two numbers. */
+int nlsh__sql_put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
+                  const void *bytes, size_t size);
+int nlsh__sql_put_number(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
+                         sqlite3_int64 id, sqlite3_int64 number);
+/* How many vectors there are, counted. */
+int nlsh__sql_count(struct nlsh__sql_table *table, size_t *out);
+
 /* The vector of a rowid as it was stored, dim floats in *out (not aligned), which the statement owns until nlsh__sql_release();
  * NULL where there is none. */
 int nlsh__sql_vector_get(struct nlsh__sql_table *table, sqlite3_int64 rowid, const void **out);

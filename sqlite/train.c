@@ -42,16 +42,6 @@ struct training {
 
 /* ---- the vectors ----------------------------------------------------------------------------- */
 
-static int count_rows(struct training *t)
-{
-    sqlite3_stmt *count;
-    int rc = nlsh__sql_prepare(t->table, NLSH__SQL_VECTOR_COUNT, &count);
-    if (rc != SQLITE_OK) return rc;
-    rc = sqlite3_step(count);
-    t->n = rc == SQLITE_ROW ? (size_t)sqlite3_column_int64(count, 0) : 0;
-    return nlsh__sql_done(t->table, count, rc);
-}
-
 static int read_vectors(struct training *t)
 {
     size_t row_bytes = t->table->dim * sizeof(float), bytes, i = 0;
@@ -162,30 +152,16 @@ static void fill_chunk(const struct training *t, uint32_t bucket, size_t first, 
     memcpy(chunk->codes, codes->rows.values + lane * code_bytes, lanes * code_bytes);
 }
 
-static int put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
-               const void *bytes, size_t size, sqlite3_int64 number)
-{
-    sqlite3_stmt *statement;
-    int rc = nlsh__sql_prepare(table, which, &statement);
-    if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int64(statement, 1, id);
-    rc = bytes != NULL ? sqlite3_bind_blob64(statement, 2, bytes, size, SQLITE_STATIC)
-                       : sqlite3_bind_int64(statement, 2, number);
-    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, statement);
-    sqlite3_clear_bindings(statement);
-    return rc;
-}
-
 static int write_bucket(struct training *t, uint32_t bucket, size_t code_bytes, uint8_t *scratch)
 {
     const uint32_t *offsets = t->trained->segments[0].bucket_offsets;
     size_t n = offsets[bucket + 1] - offsets[bucket], room = nlsh__sql_chunk_room(code_bytes);
     sqlite3_int64 id = bucket * NLSH__SQL_CHUNKS;
-    int rc = put(t->table, NLSH__SQL_BUCKET_PUT, bucket, NULL, 0, (sqlite3_int64)n);
+    int rc = nlsh__sql_put_number(t->table, NLSH__SQL_BUCKET_PUT, bucket, (sqlite3_int64)n);
     for (size_t first = 0; first < n && rc == SQLITE_OK; first += room, id++) {
         struct nlsh__sql_chunk chunk = {.bytes = scratch};
         fill_chunk(t, bucket, first, n - first < room ? n - first : room, code_bytes, &chunk);
-        rc = put(t->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size, 0);
+        rc = nlsh__sql_put(t->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size);
     }
     return rc;
 }
@@ -233,7 +209,7 @@ int nlsh__sql_train(struct nlsh__sql_table *table)
 {
     struct training t = {.table = table};
     const char *why;
-    int rc = count_rows(&t);
+    int rc = nlsh__sql_count(table, &t.n);
     if (rc != SQLITE_OK) return rc;
     if (t.n < LEAST_ROWS)
         return nlsh__sql_fail(
