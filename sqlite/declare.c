@@ -68,8 +68,8 @@ static int take_type(struct nlsh__sql_table *table, struct text *t, char **messa
     sqlite3_free(type);
     int opened = take(t, '[');
     skip_space(t);
-    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9' && dim <= MOST_DIM; t->at++, digits++)
-        dim = dim * 10 + (size_t)(*t->at - '0');
+    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++, digits++)
+        if (dim <= MOST_DIM) dim = dim * 10 + (size_t)(*t->at - '0');
     int closed = take(t, ']');
     skip_space(t);
     if (!is_float || !opened || digits == 0 || !closed || t->at < t->end)
