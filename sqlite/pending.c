@@ -250,8 +250,10 @@ int nlsh__sql_flush(struct nlsh__sql_table *table)
 {
     struct nlsh__sql_pending *p = table->pending;
     if (p == NULL || !p->dirty) return SQLITE_OK;
+    sqlite3_int64 last = sqlite3_last_insert_rowid(table->db);
     int rc = p->n > 0 ? write_entries(table) : SQLITE_OK;
     if (rc == SQLITE_OK) rc = nlsh__sql_put_state(table);
+    sqlite3_set_last_insert_rowid(table->db, last); /* the caller's, not that of a shadow table */
     if (rc != SQLITE_OK) return rc;
     if (p->n > 0) nlsh__sql_model_reweigh(table->model, (size_t)table->state.rows);
     p->n = 0;

@@ -141,20 +141,31 @@ static int check_columns(struct nlsh__sql_table *table, sqlite3_value **values)
     return SQLITE_OK;
 }
 
+static int update_or_command(struct nlsh__sql_table *table, int n, sqlite3_value **values)
+{
+    if (n == 1) return delete_row(table, values[OLD_ROWID]);
+    if (sqlite3_value_type(values[OLD_ROWID]) != SQLITE_NULL) {
+        int rc = check_columns(table, values);
+        return rc == SQLITE_OK ? update_row(table, values) : rc;
+    }
+    const char *text = (const char *)sqlite3_value_text(values[FIRST_COLUMN + NLSH__SQL_COMMAND]);
+    return text != NULL ? nlsh__sql_command(table, text) : SQLITE_NOMEM;
+}
+
 int nlsh__sql_update(sqlite3_vtab *vtab, int n, sqlite3_value **values, sqlite3_int64 *rowid)
 {
     struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
     int rc = check_state(table);
     if (rc != SQLITE_OK) return rc;
-    if (n == 1) return delete_row(table, values[OLD_ROWID]);
-    sqlite3_value *command = values[FIRST_COLUMN + NLSH__SQL_COMMAND];
-    int inserts = sqlite3_value_type(values[OLD_ROWID]) == SQLITE_NULL;
-    if (inserts && sqlite3_value_type(command) != SQLITE_NULL) {
-        const char *text = (const char *)sqlite3_value_text(command);
-        return text != NULL ? nlsh__sql_command(table, text) : SQLITE_NOMEM;
+    if (n == 1 || sqlite3_value_type(values[OLD_ROWID]) != SQLITE_NULL ||
+        sqlite3_value_type(values[FIRST_COLUMN + NLSH__SQL_COMMAND]) != SQLITE_NULL) {
+        /* no insert, whatever shadow tables got */
+        sqlite3_int64 last = sqlite3_last_insert_rowid(table->db);
+        rc = update_or_command(table, n, values);
+        sqlite3_set_last_insert_rowid(table->db, last);
+        return rc;
     }
     rc = check_columns(table, values);
-    if (rc != SQLITE_OK || !inserts) return rc != SQLITE_OK ? rc : update_row(table, values);
-    rc = take_vector(table, values[FIRST_COLUMN + NLSH__SQL_VECTOR]);
+    if (rc == SQLITE_OK) rc = take_vector(table, values[FIRST_COLUMN + NLSH__SQL_VECTOR]);
     return rc == SQLITE_OK ? insert_row(table, values[NEW_ROWID], rowid) : rc;
 }
