@@ -20,10 +20,10 @@ sql_quick_build(const struct nlsh_matrix *base, const struct nlsh_build_options 
                 struct nlsh_error *error)
 {
     struct nlsh_build_options quick = *options;
-    quick.n_buckets = 16;
-    quick.nodes = 16;
+    quick.n_buckets = 12;
+    quick.nodes = 32;
     quick.layers = 1;
-    quick.epochs = 3;
+    quick.epochs = 40;
     quick.groups = 0;
     quick.partitioner = NLSH_PARTITIONER_KMEANS;
     return nlsh_build(base, &quick, path, run, report, error);
