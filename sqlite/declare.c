@@ -12,6 +12,7 @@ SQLITE_EXTENSION_INIT3
 /* What is left of an argument. */
 struct text {
     const char *at, *end;
+    int no_memory; /* 1: for a word that stands there */
 };
 
 static int is_name(char c)
@@ -34,6 +35,13 @@ static int take(struct text *t, char c)
     return 1;
 }
 
+static char *copy_word(struct text *t, const char *first, const char *end)
+{
+    char *word = sqlite3_mprintf("%.*s", (int)(end - first), first);
+    t->no_memory |= word == NULL;
+    return word;
+}
+
 /* A bare word, or one in quotes of any of SQL's kinds. NULL where there is none; SQLite's to free. */
 static char *take_word(struct text *t)
 {
@@ -44,18 +52,18 @@ static char *take_word(struct text *t)
         const char *first = ++t->at;
         while (t->at < t->end && *t->at != quote) t->at++;
         if (t->at == t->end) return NULL;
-        return sqlite3_mprintf("%.*s", (int)(t->at++ - first), first);
+        return copy_word(t, first, t->at++);
     }
     const char *first = t->at;
     while (t->at < t->end && is_name(*t->at)) t->at++;
-    return t->at > first ? sqlite3_mprintf("%.*s", (int)(t->at - first), first) : NULL;
+    return t->at > first ? copy_word(t, first, t->at) : NULL;
 }
 
 static int say(char **message, char *words)
 {
     sqlite3_free(*message);
     *message = words;
-    return SQLITE_ERROR;
+    return words != NULL ? SQLITE_ERROR : SQLITE_NOMEM;
 }
 
 /* "float[512]" behind the column's name. */
@@ -72,6 +80,7 @@ static int take_type(struct nlsh__sql_table *table, struct text *t, char **messa
         if (dim <= MOST_DIM) dim = dim * 10 + (size_t)(*t->at - '0');
     int closed = take(t, ']');
     skip_space(t);
+    if (t->no_memory) return SQLITE_NOMEM;
     if (!is_float || !opened || digits == 0 || !closed || t->at < t->end)
         return say(message,
                    sqlite3_mprintf("nlsh: column %s: write its type as float[512], with the "
@@ -90,6 +99,7 @@ static int take_metric(struct nlsh__sql_table *table, struct text *t, char **mes
     static const enum nlsh_metric metrics[] = {NLSH_L2, NLSH_IP, NLSH_COSINE};
     char *word = take_word(t);
     skip_space(t);
+    if (t->no_memory) return SQLITE_NOMEM;
     int found = 0;
     for (size_t i = 0; i < 3 && word != NULL && t->at == t->end; i++)
         if (sqlite3_stricmp(word, nlsh_metric_name(metrics[i])) == 0) {
@@ -106,8 +116,9 @@ static int take_metric(struct nlsh__sql_table *table, struct text *t, char **mes
 /* NAME float[N], or metric = NAME. */
 static int take_argument(struct nlsh__sql_table *table, const char *argument, char **message)
 {
-    struct text t = {argument, argument + strlen(argument)};
+    struct text t = {argument, argument + strlen(argument), 0};
     char *word = take_word(&t);
+    if (t.no_memory) return SQLITE_NOMEM;
     if (word == NULL)
         return say(message, sqlite3_mprintf("nlsh: %Q is no column and no option", argument));
     if (take(&t, '=')) {
@@ -159,5 +170,7 @@ int nlsh__sql_declare(struct nlsh__sql_table *table, int n, const char *const *a
     if (sql == NULL) return SQLITE_NOMEM;
     int rc = sqlite3_declare_vtab(table->db, sql);
     sqlite3_free(sql);
-    return rc == SQLITE_ERROR ? say(message, sqlite3_mprintf("%s", sqlite3_errmsg(table->db))) : rc;
+    return rc == SQLITE_ERROR && sqlite3_errcode(table->db) != SQLITE_NOMEM
+               ? say(message, sqlite3_mprintf("%s", sqlite3_errmsg(table->db)))
+               : rc;
 }
