@@ -27,6 +27,9 @@
 
 SQLITE_EXTENSION_INIT3
 
+/* The error of a vector that came later and is farther off than codes can say: it is ranked in any case. */
+enum { UNKNOWN = 255 };
+
 /* Scored entries of one chunk. */
 struct piece {
     size_t first, n; /* in the arrays below */
@@ -144,6 +147,8 @@ static int add_chunk(struct scan *s, const struct nlsh__sql_chunk *chunk,
         piece->unit = codes->error_unit * probe->length;
         memcpy(s->errors + s->n, chunk->errors, lanes);
         nlsh__score_groups(&rows, probe, weights, 0, chunk->n_groups, s->scores + s->n);
+        for (size_t i = 0; i < chunk->n; i++)
+            if (chunk->errors[i] == UNKNOWN) s->scores[s->n + i] = -FLT_MAX;
     } else {
         memset(s->errors + s->n, 0, lanes);
         memset(s->scores + s->n, 0, lanes * sizeof *s->scores);

@@ -212,6 +212,24 @@ static void test_errors_are_words(void **state)
     sql_close(db);
 }
 
+/* Codes say nothing of vectors far from all that was learned from: they are found all the same. */
+static void test_what_is_far_from_all_is_found(void **state)
+{
+    (void)state;
+    struct nlsh__rng rng;
+    sqlite3 *db = sql_open(":memory:");
+    test_rng(&rng, 61);
+    sql_run(db, "CREATE VIRTUAL TABLE t USING nlsh(e float[4])");
+    sql_fill(db, "t", 4, 1, 1100, &rng);
+    sql_run(db, "INSERT INTO t(t) VALUES('train'); INSERT INTO t(rowid, e) VALUES(5000, "
+                "'[100,100,100,100]'), (5001, '[101,101,101,101]')");
+    assert_string_equal(
+        sql_rows(db, "SELECT rowid FROM t WHERE e MATCH '[100,100,100,100]' AND k = 2"),
+        "5000 5001");
+    sql_is_whole(db, "t");
+    sql_close(db);
+}
+
 static void test_names_are_quoted(void **state)
 {
     (void)state;
@@ -336,11 +354,13 @@ int main(void)
         cmocka_unit_test(test_scans_go_by_rowid),
         cmocka_unit_test(test_rows_change),
         cmocka_unit_test(test_errors_are_words),
+        cmocka_unit_test(test_what_is_far_from_all_is_found),
         cmocka_unit_test(test_names_are_quoted),
         cmocka_unit_test(test_functions),
         cmocka_unit_test(test_f16_there_and_back),
         cmocka_unit_test(test_nlsh_search_of_a_file),
     };
+    sql_learn_quickly();
     scratch_make();
     int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
     scratch_remove();
