@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "index/layout.h"
 #include "promise/weights.h"
@@ -281,13 +282,49 @@ out:
     return rc;
 }
 
+/* Each bucket's mean [m][dim], in units of the inputs, of all its rows: the maker's own are of some of them, since it
+ * has less time, and where codes say something of every component that is most of a new code's error. */
+static enum nlsh_status exact_means(const struct nlsh_index *trained, float *means,
+                                    struct nlsh_error *error)
+{
+    const struct nlsh__segment *s = &trained->segments[0];
+    const struct nlsh__codes *codes = s->codes;
+    size_t dim = trained->meta.dim, row_bytes = nlsh__index_row_bytes(trained);
+    double *sum = NULL;
+    float *x = NULL;
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__alloc(&sum, dim, sizeof *sum, error));
+    NLSH_TRY(nlsh__alloc(&x, dim, sizeof *x, error));
+    for (size_t b = 0; b < trained->meta.n_buckets; b++) {
+        size_t first = s->bucket_offsets[b], end = s->bucket_offsets[b + 1];
+        memset(sum, 0, dim * sizeof *sum);
+        for (size_t place = first; place < end; place++) {
+            nlsh__row_to_f32((const char *)s->vectors + place * row_bytes,
+                             (enum nlsh_type)trained->meta.storage_type, dim, x);
+            for (size_t d = 0; d < dim; d++) sum[d] += (double)x[d] - (double)codes->mean[d];
+        }
+        for (size_t d = 0; d < dim; d++)
+            means[b * dim + d] =
+                end > first ? (float)(sum[d] * (double)codes->scale / (double)(end - first)) : 0;
+    }
+out:
+    nlsh__free(sum);
+    nlsh__free(x);
+    return status;
+}
+
 static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *trained)
 {
     struct nlsh_error error = {.status = NLSH_OK};
     struct nlsh__row_maker maker;
     uint8_t *bytes = NULL;
     enum nlsh_status status = nlsh__row_maker_create(trained, &maker, &error);
-    if (status != NLSH_OK) return nlsh__sql_failed(table, &error);
+    if (status == NLSH_OK && maker.means != NULL)
+        status = exact_means(trained, maker.means, &error);
+    if (status != NLSH_OK) {
+        nlsh__row_maker_free(&maker);
+        return nlsh__sql_failed(table, &error);
+    }
     size_t means = maker.means != NULL
                        ? (size_t)trained->meta.n_buckets * trained->meta.dim * sizeof(float)
                        : 0;
