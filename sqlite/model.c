@@ -29,11 +29,16 @@ struct coder_header {
 };
 _Static_assert(sizeof(struct coder_header) == 64, "no padding");
 
+/* Bytes of entries that are kept: 8 MB is what GloVe's 331,479 words have in a third of their buckets. */
+#define LEAST_CACHE 8e6
+#define MOST_CACHE 1e12
+
 void nlsh__sql_model_free(struct nlsh__sql_model *model)
 {
     if (model == NULL) return;
     nlsh_searcher_free(model->searcher);
     nlsh__row_maker_free(&model->maker);
+    nlsh__sql_cache_free(model->cache);
     nlsh_index_close(model->index);
     nlsh__free(model->bytes);
     nlsh__free(model->sizes);
@@ -123,6 +128,7 @@ int nlsh__sql_model_load(struct nlsh__sql_table *table)
         rc = nlsh__sql_damaged(table, "what was learned is not there");
     if (rc == SQLITE_OK) rc = open_model(table, model, size);
     if (rc == SQLITE_OK) rc = take_coder(table, model);
+    if (rc == SQLITE_OK) rc = nlsh__sql_cache_create(model->n_buckets, &model->cache);
     if (rc == SQLITE_OK)
         table->model = model;
     else
@@ -152,11 +158,38 @@ void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows)
     }
 }
 
+/* A number that a PRAGMA of the schema tells. */
+static int read_pragma(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
+                       sqlite3_int64 *out)
+{
+    sqlite3_stmt *pragma;
+    int rc = nlsh__sql_prepare(table, which, &pragma);
+    if (rc != SQLITE_OK) return rc;
+    rc = sqlite3_step(pragma);
+    *out = rc == SQLITE_ROW ? sqlite3_column_int64(pragma, 0) : 0;
+    return nlsh__sql_done(table, pragma, rc);
+}
+
+/* Entries may take as much memory as SQLite's own cache of pages: cache_size counts those, or -KiB. */
+static int clear_cache(struct nlsh__sql_table *table)
+{
+    sqlite3_int64 n, page = 0;
+    int rc = read_pragma(table, NLSH__SQL_CACHE_SIZE, &n);
+    if (rc == SQLITE_OK) rc = read_pragma(table, NLSH__SQL_PAGE_SIZE, &page);
+    if (rc != SQLITE_OK) return rc;
+    double bytes = n < 0 ? -1024.0 * (double)n : (double)n * (double)page;
+    if (!(bytes > LEAST_CACHE)) bytes = LEAST_CACHE;
+    nlsh__sql_cache_clear(table->model->cache,
+                          bytes < MOST_CACHE ? (size_t)bytes : (size_t)MOST_CACHE);
+    return SQLITE_OK;
+}
+
 int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows)
 {
     struct nlsh__sql_model *model = table->model;
     sqlite3_stmt *all;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_BUCKETS_ALL, &all);
+    int rc = clear_cache(table);
+    if (rc == SQLITE_OK) rc = nlsh__sql_prepare(table, NLSH__SQL_BUCKETS_ALL, &all);
     if (rc != SQLITE_OK) return rc;
     memset(model->sizes, 0, model->n_buckets * sizeof *model->sizes);
     while ((rc = sqlite3_step(all)) == SQLITE_ROW) {

@@ -5,6 +5,7 @@
 #ifndef NLSH_SQL_MODEL_H
 #define NLSH_SQL_MODEL_H
 
+#include "cache.h"
 #include "live/coder.h"
 #include "search/search.h"
 #include "table.h"
@@ -17,6 +18,7 @@ struct nlsh__sql_model {
     struct nlsh_index *index; /* its segment has no rows; its weights are those of sizes */
     struct nlsh_searcher *searcher;
     struct nlsh__row_maker maker;
+    struct nlsh__sql_cache *cache; /* of the version that the table knows */
     size_t n_buckets, code_bytes;
     uint32_t *sizes;   /* [n_buckets] entries */
     size_t n_entries;  /* in all buckets */

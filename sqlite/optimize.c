@@ -91,6 +91,7 @@ static int delete_chunks(struct rewriting *r, uint32_t bucket)
 static int write_kept(struct rewriting *r, uint32_t bucket)
 {
     size_t code_bytes = r->table->model->code_bytes;
+    nlsh__sql_cache_drop(r->table->model->cache, bucket);
     int rc = delete_chunks(r, bucket);
     sqlite3_int64 id = bucket * NLSH__SQL_CHUNKS;
     for (size_t first = 0; first < r->n_kept && rc == SQLITE_OK; first += r->room, id++) {

@@ -234,6 +234,7 @@ static int write_entries(struct nlsh__sql_table *table)
         nlsh__count_sort(p->rows.buckets, p->n, m, offsets, order);
         for (uint32_t b = 0; b < m && rc == SQLITE_OK; b++) {
             if (offsets[b] == offsets[b + 1]) continue;
+            nlsh__sql_cache_drop(table->model->cache, b);
             rc = append(&f, b, order + offsets[b], offsets[b + 1] - offsets[b]);
             if (rc == SQLITE_OK)
                 rc = nlsh__sql_put_number(table, NLSH__SQL_BUCKET_PUT, b, table->model->sizes[b]);

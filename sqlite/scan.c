@@ -16,7 +16,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "chunk.h"
+#include "cache.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/select.h"
@@ -30,10 +30,11 @@ SQLITE_EXTENSION_INIT3
 /* The error of a vector that came later and is farther off than codes can say: it is ranked in any case. */
 enum { UNKNOWN = 255 };
 
-/* Scored entries of one chunk. */
+/* Scored entries of one chunk, which the cache keeps. */
 struct piece {
-    size_t first, n; /* in the arrays below */
-    float unit;      /* of the errors */
+    size_t first; /* in scores */
+    const struct nlsh__sql_chunk *chunk;
+    float unit; /* of the errors */
 };
 
 /* Memory of one search. */
@@ -44,14 +45,10 @@ struct scan {
     struct nlsh__plan plan;
     struct nlsh__routed routed;
     struct nlsh__units units;
-    uint8_t *chunk; /* bytes of one */
-    size_t chunk_size;
     uint8_t *is_scanned;         /* [m] */
     size_t n_scanned, n_allowed; /* entries of scanned buckets; those that the filter allows */
-    /* Entries, those of a chunk from a multiple of 16 on: */
+    /* Of entries, those of a chunk from a multiple of 16 on: */
     float *scores;
-    uint8_t *errors;
-    int64_t *rowids;
     size_t n, room;
     struct piece *pieces;
     size_t n_pieces, piece_room;
@@ -67,11 +64,8 @@ struct scan {
 
 static void scan_free(struct scan *s)
 {
-    nlsh__free(s->chunk);
     nlsh__free(s->is_scanned);
     nlsh__free(s->scores);
-    nlsh__free(s->errors);
-    nlsh__free(s->rowids);
     nlsh__free(s->pieces);
     nlsh__free(s->places);
     nlsh__free(s->least);
@@ -99,8 +93,6 @@ static int reserve_entries(struct scan *s, size_t n)
     if (s->n + n <= s->room) return SQLITE_OK;
     size_t room = s->room + s->room / 2 > s->n + n ? s->room + s->room / 2 : s->n + n;
     int rc = grow_array(&s->scores, s->n, room, sizeof *s->scores);
-    if (rc == SQLITE_OK) rc = grow_array(&s->errors, s->n, room, 1);
-    if (rc == SQLITE_OK) rc = grow_array(&s->rowids, s->n, room, sizeof *s->rowids);
     if (rc == SQLITE_OK) s->room = room;
     return rc;
 }
@@ -119,12 +111,14 @@ static int reserve_piece(struct scan *s)
 /* Entries that a filter hides are the farthest. */
 static void hide(struct scan *s, const struct piece *piece)
 {
-    s->n_scanned += piece->n;
-    s->n_allowed += piece->n;
+    const struct nlsh__sql_chunk *chunk = piece->chunk;
+    float *scores = s->scores + piece->first;
+    s->n_scanned += chunk->n;
+    s->n_allowed += chunk->n;
     if (!nlsh__sql_filter_is_set(s->filter)) return;
-    for (size_t i = piece->first; i < piece->first + piece->n; i++) {
-        if (nlsh__sql_filter_allows(s->filter, s->rowids[i])) continue;
-        s->scores[i] = INFINITY;
+    for (size_t i = 0; i < chunk->n; i++) {
+        if (nlsh__sql_filter_allows(s->filter, chunk->rowids[i])) continue;
+        scores[i] = INFINITY;
         s->n_allowed--;
     }
 }
@@ -139,21 +133,19 @@ static int add_chunk(struct scan *s, const struct nlsh__sql_chunk *chunk,
     if (rc == SQLITE_OK) rc = reserve_piece(s);
     if (rc != SQLITE_OK) return rc;
     struct piece *piece = &s->pieces[s->n_pieces++];
-    *piece = (struct piece){s->n, chunk->n, 0};
-    memcpy(s->rowids + s->n, chunk->rowids, lanes * sizeof *s->rowids);
+    float *scores = s->scores + s->n;
+    *piece = (struct piece){s->n, chunk, 0};
     if (codes != NULL) {
         const struct nlsh__grouped rows = {chunk->n_groups, chunk->code_bytes / 4, chunk->biases,
                                            chunk->errors, chunk->codes};
         piece->unit = codes->error_unit * probe->length;
-        memcpy(s->errors + s->n, chunk->errors, lanes);
-        nlsh__score_groups(&rows, probe, weights, 0, chunk->n_groups, s->scores + s->n);
+        nlsh__score_groups(&rows, probe, weights, 0, chunk->n_groups, scores);
         for (size_t i = 0; i < chunk->n; i++)
-            if (chunk->errors[i] == UNKNOWN) s->scores[s->n + i] = -FLT_MAX;
+            if (chunk->errors[i] == UNKNOWN) scores[i] = -FLT_MAX;
     } else {
-        memset(s->errors + s->n, 0, lanes);
-        memset(s->scores + s->n, 0, lanes * sizeof *s->scores);
+        memset(scores, 0, lanes * sizeof *scores);
     }
-    for (size_t i = chunk->n; i < lanes; i++) s->scores[s->n + i] = INFINITY;
+    for (size_t i = chunk->n; i < lanes; i++) scores[i] = INFINITY;
     hide(s, piece);
     s->n += lanes;
     return SQLITE_OK;
@@ -164,35 +156,15 @@ static int score_bucket(struct scan *s, uint32_t bucket)
     struct nlsh__sql_model *model = s->table->model;
     const struct nlsh__codes *codes = model->index->segments[0].codes;
     struct nlsh__scan *scratch = &model->searcher->scan;
+    const struct nlsh__sql_bucket *entries;
     struct nlsh__probe probe = {0};
-    struct nlsh__sql_chunk chunk;
-    sqlite3_stmt *of;
-    int rc = nlsh__sql_prepare(s->table, NLSH__SQL_CHUNKS_OF, &of);
-    if (rc != SQLITE_OK) return rc;
-    if (codes != NULL)
+    int rc = nlsh__sql_cache_get(s->table, bucket, &entries);
+    if (rc == SQLITE_OK && codes != NULL)
         nlsh__probe_bucket(codes, s->table->metric == NLSH_IP, s->routed.inputs, s->units.outside,
                            bucket, scratch->origin, scratch->weights, &probe);
-    sqlite3_bind_int64(of, 1, bucket * NLSH__SQL_CHUNKS);
-    sqlite3_bind_int64(of, 2, (bucket + INT64_C(1)) * NLSH__SQL_CHUNKS - 1);
-    while ((rc = sqlite3_step(of)) == SQLITE_ROW) {
-        const void *bytes = sqlite3_column_blob(of, 1);
-        size_t size = (size_t)sqlite3_column_bytes(of, 1);
-        if (bytes == NULL && sqlite3_errcode(s->table->db) == SQLITE_NOMEM) {
-            rc = SQLITE_NOMEM;
-            break;
-        }
-        int fits = bytes != NULL && size <= s->chunk_size;
-        if (fits) memcpy(s->chunk, bytes, size);
-        if (!fits || !nlsh__sql_chunk_open(s->chunk, size, model->code_bytes, &chunk)) {
-            sqlite3_reset(of);
-            return nlsh__sql_damaged(s->table, "a chunk of entries cannot be so");
-        }
-        rc = add_chunk(s, &chunk, &probe, scratch->weights);
-        if (rc != SQLITE_OK) break;
-    }
-    if (rc == SQLITE_DONE) return nlsh__sql_done(s->table, of, rc);
-    int reset = sqlite3_reset(of);
-    return rc == SQLITE_NOMEM ? rc : nlsh__sql_broken(s->table, reset != SQLITE_OK ? reset : rc);
+    for (size_t i = 0; rc == SQLITE_OK && i < entries->n; i++)
+        rc = add_chunk(s, &entries->chunks[i], &probe, scratch->weights);
+    return rc;
 }
 
 /* ---- exact scores ---------------------------------------------------------------------------- */
@@ -228,10 +200,23 @@ static int grow_ranked(struct scan *s)
     return rc;
 }
 
+static int64_t rowid_at(const struct scan *s, size_t place)
+{
+    size_t low = 0, high = s->n_pieces; /* the piece is one of low to high - 1 */
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (s->pieces[middle].first <= place)
+            low = middle;
+        else
+            high = middle;
+    }
+    return s->pieces[low].chunk->rowids[place - s->pieces[low].first];
+}
+
 /* Ranks an entry's vector, unless it was already. */
 static int rank(struct scan *s, uint32_t place)
 {
-    int64_t rowid = s->rowids[place];
+    int64_t rowid = rowid_at(s, place);
     int rc = 2 * s->n_ranked >= s->ranked_room ? grow_ranked(s) : SQLITE_OK;
     if (rc != SQLITE_OK) return rc;
     size_t slot = slot_of(s, rowid);
@@ -259,9 +244,11 @@ static int ascending(const void *a, const void *b)
 static size_t near_entries(struct scan *s, float margin, float above, float limit)
 {
     size_t n = 0;
+    static const uint8_t none[NLSH__SQL_CHUNK_BYTES];
     for (size_t p = 0; p < s->n_pieces; p++) {
         const struct piece *piece = &s->pieces[p];
-        n += nlsh__kernels()->near_f32(s->scores + piece->first, s->errors + piece->first, piece->n,
+        const uint8_t *errors = piece->chunk->errors != NULL ? piece->chunk->errors : none;
+        n += nlsh__kernels()->near_f32(s->scores + piece->first, errors, piece->chunk->n,
                                        margin * piece->unit, above, fminf(limit, FLT_MAX),
                                        (uint32_t)piece->first, s->places + n, s->least + n);
     }
@@ -409,10 +396,8 @@ static int begin(struct scan *s, const struct nlsh__sql_question *question)
     const struct nlsh__segment *segment = &model->index->segments[0];
     struct nlsh_searcher *searcher = model->searcher;
     const struct nlsh_matrix one = {question->query, 1, s->table->dim, NLSH_F32, 0};
-    s->chunk_size =
-        nlsh__sql_chunk_size(nlsh__sql_chunk_room(model->code_bytes), model->code_bytes);
+    nlsh__sql_cache_begin(model->cache);
     NLSH_TRY(nlsh__query_set(&searcher->query, model->index, &one, 0, &error));
-    NLSH_TRY(nlsh__alloc(&s->chunk, s->chunk_size, 1, &error));
     NLSH_TRY(nlsh__calloc(&s->is_scanned, model->n_buckets, 1, &error));
     if (segment->codes != NULL)
         nlsh__query_units(model->index, segment, &searcher->query,

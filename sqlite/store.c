@@ -39,6 +39,8 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
     [NLSH__SQL_BUCKETS_ALL] = "SELECT bucket, n FROM \"%w\".\"%w_buckets\"",
     [NLSH__SQL_BUCKET_PUT] = "REPLACE INTO \"%w\".\"%w_buckets\" VALUES(?, ?)",
     [NLSH__SQL_BUCKETS_CLEAR] = "DELETE FROM \"%w\".\"%w_buckets\"",
+    [NLSH__SQL_CACHE_SIZE] = "PRAGMA \"%w\".cache_size",
+    [NLSH__SQL_PAGE_SIZE] = "PRAGMA \"%w\".page_size",
     [NLSH__SQL_ONE] = "SELECT 1",
 };
 

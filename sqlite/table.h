@@ -44,6 +44,8 @@ enum nlsh__sql_statement {
     NLSH__SQL_BUCKETS_ALL,
     NLSH__SQL_BUCKET_PUT,
     NLSH__SQL_BUCKETS_CLEAR,
+    NLSH__SQL_CACHE_SIZE,
+    NLSH__SQL_PAGE_SIZE,
     NLSH__SQL_ONE, /* does nothing but notice an interrupt */
     NLSH__SQL_N_STATEMENTS
 };
