@@ -377,8 +377,23 @@ static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *tr
     return rc;
 }
 
-int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+static int save_untaught(struct nlsh__sql_table *table, const struct nlsh_index *trained,
+                         const int64_t *rowids)
+{
+    int64_t *untaught = NULL;
+    size_t n = trained->meter.n;
+    if (nlsh__alloc(&untaught, n, sizeof *untaught, NULL) != NLSH_OK) return SQLITE_NOMEM;
+    for (size_t i = 0; i < n; i++) untaught[i] = rowids[trained->untaught[i]];
+    int rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_UNTAUGHT, untaught,
+                           n * sizeof *untaught);
+    nlsh__free(untaught);
+    return rc;
+}
+
+int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained,
+                         const int64_t *rowids)
 {
     int rc = save_index(table, trained);
-    return rc == SQLITE_OK ? save_coder(table, trained) : rc;
+    if (rc == SQLITE_OK) rc = save_coder(table, trained);
+    return rc == SQLITE_OK ? save_untaught(table, trained, rowids) : rc;
 }

@@ -10,8 +10,9 @@
 #include "search/search.h"
 #include "table.h"
 
-/* Parts in the shadow table model. */
-enum { NLSH__SQL_PART_INDEX = 1, NLSH__SQL_PART_CODER = 2 };
+/* Parts in the shadow table model. The third: rowids i64 [n] of vectors that the router did not learn from, which are as
+ * good as queries. */
+enum { NLSH__SQL_PART_INDEX = 1, NLSH__SQL_PART_CODER = 2, NLSH__SQL_PART_UNTAUGHT = 3 };
 
 struct nlsh__sql_model {
     uint8_t *bytes;           /* of the index */
@@ -34,7 +35,8 @@ int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows);
 /* Weighs the sizes as they are. */
 void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows);
 
-/* Writes a trained index's parts, but for its rows. */
-int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained);
+/* Writes a trained index's parts, but for its rows; rowids [n_rows] of them. */
+int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained,
+                         const int64_t *rowids);
 
 #endif

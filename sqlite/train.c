@@ -174,7 +174,7 @@ static int write_all(struct training *t)
     size_t size = nlsh__sql_chunk_size(nlsh__sql_chunk_room(code_bytes), code_bytes);
     uint8_t *scratch = NULL;
     int rc = clear(table);
-    if (rc == SQLITE_OK) rc = nlsh__sql_model_save(table, t->trained);
+    if (rc == SQLITE_OK) rc = nlsh__sql_model_save(table, t->trained, t->rowids);
     if (rc == SQLITE_OK && nlsh__alloc(&scratch, size, 1, NULL) != NLSH_OK) rc = SQLITE_NOMEM;
     for (uint32_t b = 0; b < t->trained->meta.n_buckets && rc == SQLITE_OK; b++)
         rc = write_bucket(t, b, code_bytes, scratch);
