@@ -23,6 +23,14 @@ build(const struct nlsh_matrix *base, const struct nlsh_build_options *options, 
     return nlsh_build(base, options, path, &run, report, error);
 }
 
+static enum nlsh_status calibrate(const char *path, const struct nlsh_matrix *queries,
+                                  const char *out_path, const struct nlsh_run *unused,
+                                  struct nlsh_calibrate_report *report, struct nlsh_error *error)
+{
+    (void)unused;
+    return nlsh_calibrate(path, queries, out_path, &run, report, error);
+}
+
 static int is_stopped(void *unused)
 {
     (void)unused;
@@ -92,15 +100,15 @@ static int run_command(sqlite3 *db, const char *command, const char *path, const
 int cmd_sqlite(const struct args *args)
 {
     static const struct nlsh_sqlite_learner learner = {nlsh_build_options_init, nlsh_run_init,
-                                                       build};
-    static const char *const commands[] = {"train", "optimize", "verify"};
+                                                       build, calibrate};
+    static const char *const commands[] = {"train", "optimize", "calibrate", "verify"};
     enum { N_COMMANDS = sizeof commands / sizeof *commands };
     const char *command = args->words[0], *path = args->words[1];
     sqlite3 *db = NULL;
     size_t i = 0;
     while (i < N_COMMANDS && strcmp(commands[i], command) != 0) i++;
     if (i == N_COMMANDS)
-        return talk_error(EXIT_USAGE, "there are train, optimize and verify",
+        return talk_error(EXIT_USAGE, "there are train, optimize, calibrate and verify",
                           "nlsh sqlite has no command %s", command);
     run_init(args, &run);
     nlsh_sqlite_set_learner(&learner);

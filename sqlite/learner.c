@@ -44,7 +44,9 @@ static const char *load(void)
     }
     if (!find(library, "nlsh_build_options_init", &found.build_options_init) ||
         !find(library, "nlsh_run_init", &found.run_init) ||
-        !find(library, "nlsh_build", &found.build) || !find(library, "nlsh_version", &version)) {
+        !find(library, "nlsh_build", &found.build) ||
+        !find(library, "nlsh_calibrate", &found.calibrate) ||
+        !find(library, "nlsh_version", &version)) {
         dlclose(library);
         return SONAME " is of another nlsh";
     }

@@ -47,8 +47,7 @@ void nlsh__sql_model_free(struct nlsh__sql_model *model)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A part's bytes, in memory of ours; *size 0 where it is not there. */
-static int read_part(struct nlsh__sql_table *table, int part, uint8_t **out, size_t *size)
+int nlsh__sql_model_part(struct nlsh__sql_table *table, int part, uint8_t **out, size_t *size)
 {
     sqlite3_stmt *get;
     *out = NULL;
@@ -77,7 +76,7 @@ static int take_coder(struct nlsh__sql_table *table, struct nlsh__sql_model *mod
     struct nlsh__row_maker *maker = &model->maker;
     size_t dim = table->dim, size, values = model->n_buckets * dim;
     uint8_t *bytes;
-    int rc = read_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
+    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
     if (rc != SQLITE_OK) return rc;
     int has_means = maker->means != NULL;
     if (size != sizeof header + (has_means ? values * sizeof(float) : 0)) {
@@ -123,7 +122,7 @@ int nlsh__sql_model_load(struct nlsh__sql_table *table)
     size_t size;
     struct nlsh__sql_model *model = NULL;
     if (nlsh__calloc(&model, 1, sizeof *model, NULL) != NLSH_OK) return SQLITE_NOMEM;
-    int rc = read_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
+    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
     if (rc == SQLITE_OK && size == 0)
         rc = nlsh__sql_damaged(table, "what was learned is not there");
     if (rc == SQLITE_OK) rc = open_model(table, model, size);
@@ -208,8 +207,7 @@ int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Which of a trained file's sections stand in part 1 as they are. */
-static int is_kept(unsigned kind)
+int nlsh__sql_model_keeps(unsigned kind)
 {
     switch (kind) {
     case NLSH__SECTION_SETTINGS:
@@ -281,7 +279,7 @@ static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index 
     add(r, NLSH__SECTION_META, &r->meta, sizeof r->meta);
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
-        if (is_kept(e->kind))
+        if (nlsh__sql_model_keeps(e->kind))
             add(r, (enum nlsh__section_kind)e->kind, trained->map.data + e->offset,
                 (size_t)e->size);
     }
@@ -396,4 +394,43 @@ int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index 
     int rc = save_index(table, trained);
     if (rc == SQLITE_OK) rc = save_coder(table, trained);
     return rc == SQLITE_OK ? save_untaught(table, trained, rowids) : rc;
+}
+
+/* Part 2 says how many rows there were when promises were measured. */
+static int put_measured(struct nlsh__sql_table *table, size_t n_measured)
+{
+    struct coder_header header;
+    uint8_t *bytes;
+    size_t size;
+    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
+    if (rc == SQLITE_OK && size < sizeof header)
+        rc = nlsh__sql_damaged(table, "what makes codes has another length");
+    if (rc == SQLITE_OK) {
+        memcpy(&header, bytes, sizeof header);
+        header.n_measured = (uint32_t)n_measured;
+        memcpy(bytes, &header, sizeof header);
+        rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes, size);
+    }
+    nlsh__free(bytes);
+    return rc;
+}
+
+int nlsh__sql_model_recalibrate(struct nlsh__sql_table *table, const struct nlsh_index *measured)
+{
+    int rc = save_index(table, measured);
+    if (rc == SQLITE_OK) rc = put_measured(table, (size_t)measured->meta.n_rows);
+    return rc == SQLITE_OK ? nlsh__sql_model_replaced(table) : rc;
+}
+
+int nlsh__sql_model_replaced(struct nlsh__sql_table *table)
+{
+    do sqlite3_randomness(sizeof table->state.generation, &table->state.generation);
+    while (table->state.generation == 0);
+    table->state.changed = 0;
+    int rc = nlsh__sql_put_state(table);
+    nlsh__sql_forget(table);
+    table->state.generation = 0;
+    nlsh__sql_model_free(table->model);
+    table->model = NULL;
+    return rc;
 }

@@ -39,4 +39,13 @@ void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows);
 int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained,
                          const int64_t *rowids);
 
+/* A part's bytes, freed with nlsh__free(); *size 0 where it is not there. */
+int nlsh__sql_model_part(struct nlsh__sql_table *table, int part, uint8_t **out, size_t *size);
+/* Whether a section of a trained file stands in the first part as it is: enum nlsh__section_kind. */
+int nlsh__sql_model_keeps(unsigned kind);
+/* What was learned was written anew: the state says so, and what is open of it is dropped until it is needed. */
+int nlsh__sql_model_replaced(struct nlsh__sql_table *table);
+/* Writes what was measured with an index that has this model. As nlsh__sql_model_replaced(). */
+int nlsh__sql_model_recalibrate(struct nlsh__sql_table *table, const struct nlsh_index *measured);
+
 #endif

@@ -21,7 +21,7 @@ extern "C" {
  * Returns a code of SQLite. routines is not used with SQLITE_CORE. */
 int sqlite3_nlsh_init(sqlite3 *db, char **message, const struct sqlite3_api_routines *routines);
 
-/* What of libnlsh-learn 'train' needs. */
+/* What of libnlsh-learn 'train' and 'calibrate' need. */
 struct nlsh_sqlite_learner {
     void (*build_options_init)(struct nlsh_build_options *options, size_t size);
     void (*run_init)(struct nlsh_run *run, size_t size);
@@ -29,6 +29,9 @@ struct nlsh_sqlite_learner {
                               const struct nlsh_build_options *options, const char *path,
                               const struct nlsh_run *run, struct nlsh_build_report *report,
                               struct nlsh_error *error);
+    enum nlsh_status (*calibrate)(const char *path, const struct nlsh_matrix *queries,
+                                  const char *out_path, const struct nlsh_run *run,
+                                  struct nlsh_calibrate_report *report, struct nlsh_error *error);
 };
 
 /* For a program that links libnlsh-learn itself: its functions, which must stay. Without this call the library is

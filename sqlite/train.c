@@ -4,16 +4,14 @@
  * libnlsh-learn makes an index file of the vectors, which lies under a temporary name as long as this takes. What was
  * learned and every row's bucket and code are taken from it; the vectors stay where they are.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/resident.h"
 #include "chunk.h"
 #include "command.h"
+#include "folder.h"
 #include "kernels/panel.h"
 #include "learner.h"
 #include "live/open.h"
@@ -36,7 +34,7 @@ struct training {
     struct nlsh__map vectors; /* f32 [n][dim] */
     int64_t *rowids;          /* [n] */
     size_t n;
-    char *folder, *path;
+    struct nlsh__sql_folder folder;
     struct nlsh_index *trained;
 };
 
@@ -70,35 +68,6 @@ static int read_vectors(struct training *t)
 
 /* ---- learning -------------------------------------------------------------------------------- */
 
-/* A folder of our own for the index file: in SQLite's own order of places. */
-static int make_folder(struct training *t)
-{
-    const char *places[] = {getenv("SQLITE_TMPDIR"), getenv("TMPDIR"), "/var/tmp", "/tmp", "."};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        if (places[i] == NULL || access(places[i], W_OK | X_OK) != 0) continue;
-        t->folder = sqlite3_mprintf("%s/nlsh-train-XXXXXX", places[i]);
-        if (t->folder == NULL) return SQLITE_NOMEM;
-        if (mkdtemp(t->folder) != NULL) {
-            t->path = sqlite3_mprintf("%s/trained.nlsh", t->folder);
-            return t->path != NULL ? SQLITE_OK : SQLITE_NOMEM;
-        }
-        sqlite3_free(t->folder);
-        t->folder = NULL;
-    }
-    return nlsh__sql_fail(t->table, SQLITE_CANTOPEN,
-                          "%s: no folder for temporary files can be written: set TMPDIR",
-                          t->table->name);
-}
-
-static int progress(void *user, const char *stage, uint64_t done, uint64_t total)
-{
-    struct training *t = user;
-    (void)stage;
-    (void)done;
-    (void)total;
-    return nlsh__sql_interrupted(t->table) != SQLITE_OK;
-}
-
 static int learn(struct training *t)
 {
     struct nlsh_error error = {.status = NLSH_OK};
@@ -112,10 +81,12 @@ static int learn(struct training *t)
     options.leaves = 0;
     if (base.dim <= MOST_WHOLE) options.components = base.dim;
     options.code_bytes = base.dim < 8192 ? (base.dim + 1) / 2 : 4096; /* or of all components */
-    run.progress = progress;
-    run.user = t;
-    enum nlsh_status status = t->learner->build(&base, &options, t->path, &run, NULL, &error);
-    if (status == NLSH_OK) status = nlsh__open_file(t->path, NLSH_MEMORY_MAP, &t->trained, &error);
+    run.progress = nlsh__sql_progress;
+    run.user = t->table;
+    enum nlsh_status status =
+        t->learner->build(&base, &options, t->folder.file, &run, NULL, &error);
+    if (status == NLSH_OK)
+        status = nlsh__open_file(t->folder.file, NLSH_MEMORY_MAP, &t->trained, &error);
     if (status == NLSH_OK) return SQLITE_OK;
     return nlsh__sql_failed(t->table, &error);
 }
@@ -180,16 +151,9 @@ static int write_all(struct training *t)
         rc = write_bucket(t, b, code_bytes, scratch);
     nlsh__free(scratch);
     if (rc != SQLITE_OK) return rc;
-    do sqlite3_randomness(sizeof table->state.generation, &table->state.generation);
-    while (table->state.generation == 0);
     table->state.rows = (sqlite3_int64)t->n;
-    table->state.stale = table->state.changed = 0;
-    rc = nlsh__sql_put_state(table);
-    nlsh__sql_forget(table); /* what was learned is read when it is needed */
-    table->state.generation = 0;
-    nlsh__sql_model_free(table->model);
-    table->model = NULL;
-    return rc;
+    table->state.stale = 0;
+    return nlsh__sql_model_replaced(table);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -199,10 +163,7 @@ static void training_free(struct training *t)
     nlsh_index_close(t->trained);
     nlsh__map_close(&t->vectors);
     nlsh__free(t->rowids);
-    if (t->path != NULL) (void)unlink(t->path);
-    if (t->folder != NULL) (void)rmdir(t->folder);
-    sqlite3_free(t->path);
-    sqlite3_free(t->folder);
+    nlsh__sql_folder_free(&t->folder);
 }
 
 int nlsh__sql_train(struct nlsh__sql_table *table)
@@ -225,7 +186,7 @@ int nlsh__sql_train(struct nlsh__sql_table *table)
             "train FILE %s (%s)",
             table->name, table->name, why);
     rc = read_vectors(&t);
-    if (rc == SQLITE_OK) rc = make_folder(&t);
+    if (rc == SQLITE_OK) rc = nlsh__sql_folder_make(table, &t.folder);
     if (rc == SQLITE_OK) rc = learn(&t);
     if (rc == SQLITE_OK) rc = write_all(&t);
     training_free(&t);

@@ -9,7 +9,7 @@ static const struct flag *const sqlite_flags[] = {
 const struct verb verb_sqlite = {
     .name = "sqlite",
     .summary = "train or tend a table of vectors in an SQLite file",
-    .usage = "{train,optimize,verify} FILE TABLE [flags]",
+    .usage = "{train,optimize,calibrate,verify} FILE TABLE [flags]",
     .description =
         "TABLE is a virtual table that was made with USING nlsh in the SQLite database FILE; the "
         "command is what INSERT INTO TABLE(TABLE) VALUES ('train') does there, for programs "
@@ -21,7 +21,7 @@ const struct verb verb_sqlite = {
     .examples = {{"once there are some thousand vectors", "nlsh sqlite train photos.db photos"}},
     .min_words = 3,
     .max_words = 3,
-    .words = "train optimize verify",
+    .words = "train optimize calibrate verify",
     .run = cmd_sqlite,
     .flags = sqlite_flags,
 };

@@ -25,6 +25,8 @@ ok 'entries of what is gone are there' test "$(sql "SELECT value FROM photos_inf
 run 0 sqlite optimize photos.db photos --quiet
 ok 'and then not' test "$(sql "SELECT value FROM photos_info WHERE name = 'stale'")" = 0
 run 0 sqlite verify photos.db photos
+run 0 sqlite calibrate photos.db photos --no-cache
+run 0 sqlite verify photos.db photos
 
 sql "UPDATE photos_buckets SET n = n + 1 WHERE bucket = 0"
 run 1 sqlite verify photos.db photos

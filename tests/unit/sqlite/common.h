@@ -32,7 +32,7 @@ sql_quick_build(const struct nlsh_matrix *base, const struct nlsh_build_options 
 static inline void sql_learn_quickly(void)
 {
     static const struct nlsh_sqlite_learner learner = {nlsh_build_options_init, nlsh_run_init,
-                                                       sql_quick_build};
+                                                       sql_quick_build, nlsh_calibrate};
     nlsh_sqlite_set_learner(&learner);
 }
 

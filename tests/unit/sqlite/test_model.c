@@ -348,6 +348,7 @@ static void run_world(enum nlsh_metric metric)
             while (w.now.n < BASE) insert_some(&w);
             sql_run(w.db, "INSERT INTO t(t) VALUES('train')");
         }
+        if (i == n_steps / 5 * 4) sql_run(w.db, "INSERT INTO t(t) VALUES('calibrate')");
         step(&w);
     }
     compare_all(&w);

@@ -182,6 +182,7 @@ static void test_errors_are_words(void **state)
         {"INSERT INTO t(e, k) VALUES('[1,2,3]', 5)", "column k is of searches"},
         {"INSERT INTO t(t) VALUES('dance')", "no command is called 'dance'"},
         {"INSERT INTO t(t) VALUES('train')", "4 vectors are too few to learn from"},
+        {"INSERT INTO t(t) VALUES('calibrate')", "nothing was learned yet"},
         {"SELECT * FROM t WHERE e MATCH '[1,2]' AND k = 1", "dimension 2, where the table has 3"},
         {"SELECT * FROM t WHERE e MATCH NULL AND k = 1", "NULL is no vector"},
         {"SELECT * FROM t WHERE e MATCH '[1,2,3]' AND k = -1", "k is -1"},
