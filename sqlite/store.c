@@ -29,8 +29,8 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
     [NLSH__SQL_CHUNKS_DELETE] = "DELETE FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ?",
     [NLSH__SQL_CHUNKS_OF] =
         "SELECT id, data FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ? ORDER BY id",
-    [NLSH__SQL_CHUNK_LAST] = "SELECT id, data FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ? "
-                             "ORDER BY id DESC LIMIT 1",
+    [NLSH__SQL_CHUNK_LAST] = ("SELECT id, data FROM \"%w\".\"%w_chunks\" WHERE id >= ? AND id <= ? "
+                              "ORDER BY id DESC LIMIT 1"),
     [NLSH__SQL_CHUNK_PUT] = "REPLACE INTO \"%w\".\"%w_chunks\" VALUES(?, ?)",
     [NLSH__SQL_CHUNKS_CLEAR] = "DELETE FROM \"%w\".\"%w_chunks\"",
     [NLSH__SQL_MODEL_GET] = "SELECT data FROM \"%w\".\"%w_model\" WHERE part = ?",
