@@ -57,7 +57,7 @@ static void make_room(struct nlsh__sql_cache *cache)
         struct nlsh__sql_bucket *b = cache->buckets[cache->hand];
         if (b != NULL && b->used + (looks < cache->n_buckets) < cache->search)
             nlsh__sql_cache_drop(cache, cache->hand);
-        cache->hand = (cache->hand + 1) % cache->n_buckets;
+        cache->hand = cache->hand + 1 < cache->n_buckets ? cache->hand + 1 : 0;
     }
 }
 
@@ -92,7 +92,7 @@ static int add_chunk(struct reading *r, const void *bytes, size_t size)
 {
     size_t padded = (size + ALIGN - 1) / ALIGN * ALIGN;
     int rc = SQLITE_OK;
-    if (r->size + padded > r->room) {
+    if (r->bytes == NULL || r->size + padded > r->room) {
         size_t room = r->n == 0 ? padded : 2 * r->room + padded;
         if ((rc = grow(&r->bytes, r->size, room)) != SQLITE_OK) return rc;
         r->room = room;
@@ -121,7 +121,7 @@ static int read_chunks(struct nlsh__sql_table *table, size_t bucket, struct read
     sqlite3_bind_int64(of, 2, first + NLSH__SQL_CHUNKS - 1);
     while (inner == SQLITE_OK && (rc = sqlite3_step(of)) == SQLITE_ROW) {
         const void *bytes = sqlite3_column_blob(of, 1);
-        if (bytes != NULL)
+        if (bytes != NULL && sqlite3_column_bytes(of, 1) > 0)
             inner = add_chunk(r, bytes, (size_t)sqlite3_column_bytes(of, 1));
         else
             inner = sqlite3_errcode(table->db) == SQLITE_NOMEM
@@ -170,7 +170,7 @@ int nlsh__sql_cache_get(struct nlsh__sql_table *table, size_t bucket,
         nlsh__free(r.bytes);
         nlsh__free(r.offsets);
         nlsh__free(r.sizes);
-        if (rc != SQLITE_OK) return rc;
+        if (rc != SQLITE_OK || found == NULL) return rc;
         found->used = cache->search;
         cache->buckets[bucket] = found;
         cache->size += found->size;

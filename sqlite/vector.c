@@ -144,7 +144,7 @@ uint16_t nlsh__sql_to_f16(float value)
     if (size >= 0x47800000) /* 65,536 or more, infinite, NaN */
         return (uint16_t)(sign | (size > 0x7f800000 ? 0x7e00 : 0x7c00));
     if (size < 0x33000000) return (uint16_t)sign; /* below half of the least */
-    uint32_t shift = 13, fraction = size;
+    uint32_t shift = 13, fraction;
     if (size < 0x38800000) { /* below 2^-14: no leading 1 in front of the fraction */
         shift = 126 - (size >> 23);
         fraction = (size & 0x7fffff) | 0x800000;
