@@ -37,7 +37,7 @@ void nlsh__sql_model_free(struct nlsh__sql_model *model)
 {
     if (model == NULL) return;
     nlsh_searcher_free(model->searcher);
-    nlsh__row_maker_free(&model->maker);
+    if (model->has_maker) nlsh__row_maker_free(&model->maker);
     nlsh__sql_cache_free(model->cache);
     nlsh_index_close(model->index);
     nlsh__free(model->bytes);
@@ -70,26 +70,60 @@ int nlsh__sql_model_part(struct nlsh__sql_table *table, int part, uint8_t **out,
     return rc == SQLITE_NOMEM ? rc : done;
 }
 
-static int take_coder(struct nlsh__sql_table *table, struct nlsh__sql_model *model)
+/* How many rows there were when promises were measured: of part 2's header alone, as its means are long. */
+static int read_measured(struct nlsh__sql_table *table, struct nlsh__sql_model *model)
 {
     struct coder_header header;
+    sqlite3_blob *blob = NULL;
+    char *name = sqlite3_mprintf("%s_model", table->name);
+    if (name == NULL) return SQLITE_NOMEM;
+    int rc =
+        sqlite3_blob_open(table->db, table->schema, name, "data", NLSH__SQL_PART_CODER, 0, &blob);
+    if (rc == SQLITE_OK && (size_t)sqlite3_blob_bytes(blob) < sizeof header) rc = SQLITE_ERROR;
+    if (rc == SQLITE_OK) rc = sqlite3_blob_read(blob, &header, sizeof header, 0);
+    (void)sqlite3_blob_close(blob);
+    sqlite3_free(name);
+    if (rc == SQLITE_ERROR) return nlsh__sql_damaged(table, "what makes codes has another length");
+    if (rc != SQLITE_OK) return nlsh__sql_broken(table, rc);
+    model->n_measured = header.n_measured;
+    return SQLITE_OK;
+}
+
+static int take_coder(struct nlsh__sql_table *table)
+{
+    struct coder_header header;
+    struct nlsh__sql_model *model = table->model;
     struct nlsh__row_maker *maker = &model->maker;
     size_t dim = table->dim, size, values = model->n_buckets * dim;
     uint8_t *bytes;
     int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
     if (rc != SQLITE_OK) return rc;
     int has_means = maker->means != NULL;
-    if (size != sizeof header + (has_means ? values * sizeof(float) : 0)) {
+    if (bytes == NULL || size != sizeof header + (has_means ? values * sizeof(float) : 0)) {
         nlsh__free(bytes);
         return nlsh__sql_damaged(table, "what makes codes has another length");
     }
     memcpy(&header, bytes, sizeof header);
     maker->coder.inside = header.inside;
     maker->coder.outside = header.outside;
-    model->n_measured = header.n_measured;
     if (has_means) memcpy(maker->means, bytes + sizeof header, values * sizeof(float));
     nlsh__free(bytes);
     return SQLITE_OK;
+}
+
+int nlsh__sql_model_maker(struct nlsh__sql_table *table)
+{
+    struct nlsh_error error = {.status = NLSH_OK};
+    struct nlsh__sql_model *model = table->model;
+    if (model->has_maker) return SQLITE_OK;
+    if (nlsh__row_maker_create(model->index, &model->maker, &error) != NLSH_OK)
+        return nlsh__sql_failed(table, &error);
+    int rc = take_coder(table);
+    if (rc == SQLITE_OK)
+        model->has_maker = 1;
+    else
+        nlsh__row_maker_free(&model->maker);
+    return rc;
 }
 
 static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *model, size_t size)
@@ -110,7 +144,6 @@ static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *mod
     const struct nlsh__codes *codes = index->segments[0].codes;
     model->code_bytes = codes != NULL ? codes->n_components / 2 : 0;
     NLSH_TRY(nlsh_searcher_create(index, &model->searcher, &error));
-    NLSH_TRY(nlsh__row_maker_create(index, &model->maker, &error));
     NLSH_TRY(nlsh__calloc(&model->sizes, model->n_buckets, sizeof *model->sizes, &error));
 out:
     sqlite3_free(name);
@@ -126,7 +159,7 @@ int nlsh__sql_model_load(struct nlsh__sql_table *table)
     if (rc == SQLITE_OK && size == 0)
         rc = nlsh__sql_damaged(table, "what was learned is not there");
     if (rc == SQLITE_OK) rc = open_model(table, model, size);
-    if (rc == SQLITE_OK) rc = take_coder(table, model);
+    if (rc == SQLITE_OK) rc = read_measured(table, model);
     if (rc == SQLITE_OK) rc = nlsh__sql_cache_create(model->n_buckets, &model->cache);
     if (rc == SQLITE_OK)
         table->model = model;
@@ -403,7 +436,7 @@ static int put_measured(struct nlsh__sql_table *table, size_t n_measured)
     uint8_t *bytes;
     size_t size;
     int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
-    if (rc == SQLITE_OK && size < sizeof header)
+    if (rc == SQLITE_OK && (bytes == NULL || size < sizeof header))
         rc = nlsh__sql_damaged(table, "what makes codes has another length");
     if (rc == SQLITE_OK) {
         memcpy(&header, bytes, sizeof header);

@@ -18,7 +18,8 @@ struct nlsh__sql_model {
     uint8_t *bytes;           /* of the index */
     struct nlsh_index *index; /* its segment has no rows; its weights are those of sizes */
     struct nlsh_searcher *searcher;
-    struct nlsh__row_maker maker;
+    struct nlsh__row_maker maker; /* made where it is needed: nlsh__sql_model_maker() */
+    int has_maker;
     struct nlsh__sql_cache *cache; /* of the version that the table knows */
     size_t n_buckets, code_bytes;
     uint32_t *sizes;   /* [n_buckets] entries */
@@ -29,6 +30,9 @@ struct nlsh__sql_model {
 /* From the shadow tables, into table->model. */
 int nlsh__sql_model_load(struct nlsh__sql_table *table);
 void nlsh__sql_model_free(struct nlsh__sql_model *model);
+
+/* What makes entries, into model->maker: of part 2, which searches do without. */
+int nlsh__sql_model_maker(struct nlsh__sql_table *table);
 
 /* Reads the buckets' sizes, and weighs them for so many rows. */
 int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows);

@@ -99,6 +99,7 @@ int nlsh__sql_pend(struct nlsh__sql_table *table, const float *vector)
     struct nlsh_error error = {.status = NLSH_OK};
     int rc = nlsh__sql_pend_change(table);
     if (model == NULL || rc != SQLITE_OK) return rc;
+    if ((rc = nlsh__sql_model_maker(table)) != SQLITE_OK) return rc;
     struct nlsh__sql_pending *p = table->pending;
     p->code_bytes = model->code_bytes;
     if (p->n * (sizeof(sqlite3_int64) + 9 + p->code_bytes) >= MOST_PENDING)

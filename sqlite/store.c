@@ -270,6 +270,18 @@ int nlsh__sql_refresh(struct nlsh__sql_table *table)
     return rc;
 }
 
+void nlsh__sql_estimate(struct nlsh__sql_table *table)
+{
+    struct nlsh__sql_state state;
+    if (read_state(table, &state) == SQLITE_OK) {
+        table->state.rows = state.rows;
+        table->state.generation =
+            state.generation; /* without its model: it is read with the state */
+    }
+    sqlite3_free(table->base.zErrMsg);
+    table->base.zErrMsg = NULL;
+}
+
 static int put_number(struct nlsh__sql_table *table, const char *name, sqlite3_int64 number)
 {
     sqlite3_stmt *put;

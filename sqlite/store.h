@@ -50,6 +50,9 @@ void nlsh__sql_vector_release(struct nlsh__sql_table *table);
 
 /* Reads the state where it is another version's, and then drops what was kept of before. */
 int nlsh__sql_refresh(struct nlsh__sql_table *table);
+/* How many rows there are, and whether anything was learned, as far as that can be read: for the planner, before any
+ * statement has read the state. */
+void nlsh__sql_estimate(struct nlsh__sql_table *table);
 /* Writes the state, as a new version. */
 int nlsh__sql_put_state(struct nlsh__sql_table *table);
 /* What was read may be undone: it will be read anew. */

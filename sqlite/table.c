@@ -87,6 +87,7 @@ static int begin(sqlite3 *db, int n, const char *const *arguments, int create, s
     if (rc == SQLITE_OK && create) rc = nlsh__sql_store_create(table);
     if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
     if (rc == SQLITE_OK) {
+        if (!create) nlsh__sql_estimate(table);
         *out = &table->base;
         return SQLITE_OK;
     }

@@ -178,6 +178,7 @@ int nlsh__sql_verify(struct nlsh__sql_table *table)
 {
     int rc = check_vectors(table);
     if (rc == SQLITE_OK && table->model != NULL) rc = check_model(table);
+    if (rc == SQLITE_OK && table->model != NULL) rc = nlsh__sql_model_maker(table);
     if (rc == SQLITE_OK && table->model != NULL) rc = check_entries(table);
     return rc;
 }
