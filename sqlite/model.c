@@ -438,7 +438,7 @@ static int put_measured(struct nlsh__sql_table *table, size_t n_measured)
     int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
     if (rc == SQLITE_OK && (bytes == NULL || size < sizeof header))
         rc = nlsh__sql_damaged(table, "what makes codes has another length");
-    if (rc == SQLITE_OK) {
+    if (rc == SQLITE_OK && bytes != NULL) {
         memcpy(&header, bytes, sizeof header);
         header.n_measured = (uint32_t)n_measured;
         memcpy(bytes, &header, sizeof header);

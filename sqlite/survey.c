@@ -50,7 +50,7 @@ int nlsh__sql_each_chunk(struct nlsh__sql_table *table, sqlite3_int64 first, sql
     size_t room = nlsh__sql_chunk_size(nlsh__sql_chunk_room(code_bytes), code_bytes);
     uint8_t *bytes = NULL;
     sqlite3_stmt *of;
-    struct nlsh__sql_chunk chunk;
+    struct nlsh__sql_chunk chunk = {.n = 0};
     int rc = nlsh__sql_prepare(table, NLSH__SQL_CHUNKS_OF, &of), inner = SQLITE_OK;
     if (rc != SQLITE_OK) return rc;
     if (nlsh__alloc(&bytes, room, 1, NULL) != NLSH_OK) return SQLITE_NOMEM;
