@@ -376,7 +376,9 @@ static int reach_farther(const struct scan *s, const struct nlsh__sql_question *
 /* Scores what is not scored yet. */
 static int score_routed(struct scan *s)
 {
-    int rc = SQLITE_OK;
+    /* of chunks whose last groups of 16 are not full; should there be more, the arrays grow */
+    size_t room = (size_t)entries_of(s) + s->routed.n_buckets * NLSH__GROUP;
+    int rc = reserve_entries(s, room > s->n ? room - s->n : 0);
     for (size_t i = 0; i < s->routed.n_buckets && rc == SQLITE_OK; i++) {
         uint32_t bucket = s->routed.buckets[i];
         if (s->is_scanned[bucket]) continue;
