@@ -106,7 +106,10 @@ static int take_coder(struct nlsh__sql_table *table)
     memcpy(&header, bytes, sizeof header);
     maker->coder.inside = header.inside;
     maker->coder.outside = header.outside;
-    if (has_means) memcpy(maker->means, bytes + sizeof header, values * sizeof(float));
+    if (has_means) {
+        memcpy(maker->means, bytes + sizeof header, values * sizeof(float));
+        nlsh__see_means(maker);
+    }
     nlsh__free(bytes);
     return SQLITE_OK;
 }

@@ -10,8 +10,9 @@ struct parts {
     double length, with_centroid, centroid; /* outside: |x|^2, x.c, |c|^2 */
 };
 
+/* mean: the inputs of the mean that add_outside() takes. */
 static void code_inside(const struct nlsh__codes *codes, const float *z, const float *centroid,
-                        uint8_t *bytes, struct parts *out)
+                        const float *mean, uint8_t *bytes, struct parts *out)
 {
     memset(bytes, 0, codes->n_components / 2);
     for (size_t c = 0; c < codes->n_components; c++) {
@@ -22,8 +23,8 @@ static void code_inside(const struct nlsh__codes *codes, const float *z, const f
         out->inside += (double)v * (double)v;
         out->error += off * off;
         out->length -= (double)z[c] * (double)z[c];
-        out->with_centroid -= (double)z[c] * (double)centroid[c];
-        out->centroid -= (double)centroid[c] * (double)centroid[c];
+        out->with_centroid -= (double)z[c] * (double)mean[c];
+        out->centroid -= (double)mean[c] * (double)mean[c];
     }
 }
 
@@ -46,8 +47,10 @@ void nlsh__code_row(const struct nlsh__coder *coder, const float *vector, const 
                     size_t bucket, uint8_t *bytes, struct nlsh__row_code *out)
 {
     const struct nlsh__codes *codes = coder->codes;
+    const float *centroid = codes->centroids + bucket * codes->stride;
+    const float *mean = coder->inner ? centroid : coder->mean_inputs + bucket * codes->stride;
     struct parts p = {0};
-    code_inside(codes, inputs, codes->centroids + bucket * codes->stride, bytes, &p);
+    code_inside(codes, inputs, centroid, mean, bytes, &p);
     add_outside(coder, vector, bucket, &p);
     double coded = (double)coder->n_coded, rest = (double)coder->dim - coded;
     double sum = coder->inside + coder->outside > 0 ? coder->inside + coder->outside : 1;

@@ -87,6 +87,19 @@ static void measure_lengths(struct nlsh__row_maker *m, const struct nlsh__segmen
     m->coder.outside = fmax(rest / (double)n, 0);
 }
 
+void nlsh__see_means(struct nlsh__row_maker *m)
+{
+    const struct nlsh__codes *codes = m->coder.codes;
+    size_t dim = m->index->meta.dim;
+    for (size_t b = 0; b < m->index->meta.n_buckets; b++) {
+        const float *mean = m->means + b * dim;
+        for (size_t d = 0; d < dim; d++)
+            m->query.floats[d] = codes->mean[d] + mean[d] / codes->scale;
+        const float *z = nlsh__ask_inputs(&m->asker, m->query.floats, NULL);
+        memcpy(m->mean_inputs + b * codes->stride, z, codes->n_components * sizeof *z);
+    }
+}
+
 static enum nlsh_status make_coder(struct nlsh__row_maker *m, struct nlsh_error *error)
 {
     const struct nlsh_index *index = m->index;
@@ -98,12 +111,16 @@ static enum nlsh_status make_coder(struct nlsh__row_maker *m, struct nlsh_error 
     for (size_t c = 0; c < s->codes->n_components; c++) m->coder.n_coded += s->codes->steps[c] > 0;
     if (m->coder.n_coded == 0) m->coder.n_coded = 1;
     if (!m->coder.inner) {
-        size_t values;
+        size_t values, inputs;
         if (nlsh__mul(n_buckets, dim, &values) != 0) values = SIZE_MAX;
+        if (nlsh__mul(n_buckets, s->codes->stride, &inputs) != 0) inputs = SIZE_MAX;
         enum nlsh_status status = nlsh__calloc(&m->means, values, sizeof(float), error);
+        if (status == NLSH_OK) status = nlsh__calloc(&m->mean_inputs, inputs, sizeof(float), error);
         if (status != NLSH_OK) return status;
         for (size_t b = 0; b < n_buckets; b++) mean_of_bucket(m, s, b, m->means + b * dim);
+        nlsh__see_means(m);
         m->coder.means = m->means;
+        m->coder.mean_inputs = m->mean_inputs;
     }
     measure_lengths(m, s);
     return NLSH_OK;
@@ -141,6 +158,7 @@ void nlsh__row_maker_free(struct nlsh__row_maker *m)
     nlsh__free(m->probabilities);
     nlsh__free(m->bucket_keys);
     nlsh__free(m->means);
+    nlsh__free(m->mean_inputs);
     *m = (struct nlsh__row_maker){.index = NULL};
 }
 

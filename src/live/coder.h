@@ -19,13 +19,16 @@ struct nlsh__row_maker {
     float *probabilities;
     uint64_t *bucket_keys;
     struct nlsh__coder coder;
-    float *means; /* of the coder, or NULL */
+    float *means, *mean_inputs; /* of the coder, or NULL */
 };
 
 /* Of an index file's rows. NLSH_E_NOMEM. Cost: a look at up to 64 rows of each bucket. */
 enum nlsh_status nlsh__row_maker_create(const struct nlsh_index *index, struct nlsh__row_maker *out,
                                         struct nlsh_error *error);
 void nlsh__row_maker_free(struct nlsh__row_maker *maker);
+
+/* Where there are means: sets mean_inputs by them. To be called by who has put others in their place. */
+void nlsh__see_means(struct nlsh__row_maker *maker);
 
 /*
  * nlsh__make_row() - vector i of a caller's as row j of rows, but for its key.
