@@ -1,10 +1,10 @@
 /*
  * calibrate.c - 'calibrate': what searches reach is measured anew, as the table is now; nothing is learned.
  *
- * The table is written out as an index file, but for some vectors: those ask it (nlsh_calibrate()), and what they say is
- * kept. They are vectors that the router did not learn from: of those that were there as it was trained, ones that were
- * held out then; and of those that came later as many as their share of the table is. Those are told by their rowids,
- * above all of before; where rowids are given otherwise, any take part, and promises are a little too high.
+ * The table is written out as an index file, but for some vectors: those ask it (nlsh_calibrate()), and what they say
+ * is kept. They are vectors that the router did not learn from: of those that were there as it was trained, ones that
+ * were held out then; and of those that came later as many as their share of the table is. Those are told by their
+ * rowids, above all of before; where rowids are given otherwise, any take part, and promises are a little too high.
  */
 #include <math.h>
 #include <string.h>

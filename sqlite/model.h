@@ -10,8 +10,8 @@
 #include "search/search.h"
 #include "table.h"
 
-/* Parts in the shadow table model. The third: rowids i64 [n] of vectors that the router did not learn from, which are as
- * good as queries. */
+/* Parts in the shadow table model. The third: rowids i64 [n] of vectors that the router did not learn from, which are
+ * as good as queries. */
 enum { NLSH__SQL_PART_INDEX = 1, NLSH__SQL_PART_CODER = 2, NLSH__SQL_PART_UNTAUGHT = 3 };
 
 struct nlsh__sql_model {

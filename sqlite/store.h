@@ -41,8 +41,8 @@ int nlsh__sql_put_number(struct nlsh__sql_table *table, enum nlsh__sql_statement
 /* How many vectors there are, counted. */
 int nlsh__sql_count(struct nlsh__sql_table *table, size_t *out);
 
-/* The vector of a rowid as it was stored, dim floats in *out (not aligned), which the statement owns until nlsh__sql_release();
- * NULL where there is none. */
+/* The vector of a rowid as it was stored, dim floats in *out (not aligned), which the statement owns until
+ * nlsh__sql_release(); NULL where there is none. */
 int nlsh__sql_vector_get(struct nlsh__sql_table *table, sqlite3_int64 rowid, const void **out);
 void nlsh__sql_vector_release(struct nlsh__sql_table *table);
 

@@ -5,15 +5,15 @@
  *   build/release/bench_filters [--kind NAME] [--rows N] [--queries N] [--more] [--unfitted]
  *   build/release/bench_filters --index FILE --set QUERIES [--labels FILE]
  *
- * The first makes sets of many kinds (bench/promise/made.h) and builds each with default settings; the second
- * asks an index that stands. Filters: of each share rows drawn by chance; those nearest to a row that was drawn by
- * chance; all but those; with labels (the last bytes of a file, one a row: MNIST's idx1, unpacked) the rows of a
- * label, and all but those; with --more also those that lie highest along a direction, the nearest to any of 20 rows, the
- * cells around some of 20 rows, and a run of the file. Filters are fitted, but for --unfitted. A line for each filter, number of neighbours and recall, the mean over TURNS
- * such filters: reached among the allowed, its standard error, slots that stayed empty though there was a row
- * for them, candidates a query, queries a second on one thread, the same without a filter, and the same of an exact
- * scan of the allowed. Missed: less than asked less .01, and less than that less two standard errors. Exits with 1
- * where a cell was missed, or a slot was empty.
+ * The first makes sets of many kinds (bench/promise/made.h) and builds each with default settings; the second asks an
+ * index that stands. Filters: of each share rows drawn by chance; those nearest to a row that was drawn by chance;
+ * all but those; with labels (the last bytes of a file, one a row: MNIST's idx1, unpacked) the rows of a label, and
+ * all but those; with --more also those that lie highest along a direction, the nearest to any of 20 rows, the cells
+ * around some of 20 rows, and a run of the file. Filters are fitted, but for --unfitted. A line for each filter,
+ * number of neighbours and recall, the mean over TURNS such filters: reached among the allowed, its standard error,
+ * slots that stayed empty though there was a row for them, candidates a query, queries a second on one thread, the
+ * same without a filter, and the same of an exact scan of the allowed. Missed: less than asked less .01, and less
+ * than that less two standard errors. Exits with 1 where a cell was missed, or a slot was empty.
  */
 #include <getopt.h>
 #include <math.h>

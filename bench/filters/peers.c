@@ -5,11 +5,11 @@
  *   build/bench/bench_filter_peers --index my.nlsh --set QUERIES [--labels FILE] [--queries N] [--cache FOLDER]
  *       build/bench/peer_faiss.so build/bench/peer_hnswlib.so
  *
- * The base is that of the index. Filters: 50, 10, 1 and .1 % by chance; with labels (as bench_filters has them) the rows
- * of a label, and all but those, for two labels each. k = 10. Ours is asked for a recall and says what came back. Each
- * other library's number of lists or length of its list of candidates is raised until it reaches as much on these very queries;
- * where it never does, it is said. Queries a second of processor time, on one thread, all in one call; what a
- * filter costs beforehand stands apart, in milliseconds.
+ * The base is that of the index. Filters: 50, 10, 1 and .1 % by chance; with labels (as bench_filters has them) the
+ * rows of a label, and all but those, for two labels each. k = 10. Ours is asked for a recall and says what came
+ * back. Each other library's number of lists or length of its list of candidates is raised until it reaches as much
+ * on these very queries; where it never does, it is said. Queries a second of processor time, on one thread, all in
+ * one call; what a filter costs beforehand stands apart, in milliseconds.
  */
 #include <dlfcn.h>
 #include <getopt.h>

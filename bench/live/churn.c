@@ -4,10 +4,11 @@
  *   cmake --preset bench && ninja -C build/bench bench_live_churn peer_hnswlib peer_faiss
  *   build/bench/bench_live_churn BASE QUERIES INDEX [PEER.so]...
  *
- * INDEX is of the first half of BASE; each peer builds one of the same rows by itself. Then the other half comes in and as many rows, drawn
- * by chance, go, in turns of 1,000: as many operations as BASE has rows. At the end searches for 10 neighbours, one at a time on one
- * thread, with ever more effort until their recall is .95; the truth is that of the rows that are left. A line for each method. Ours
- * compacts after each tenth of the rows, which its time contains.
+ * INDEX is of the first half of BASE; each peer builds one of the same rows by itself. Then the other half comes in
+ * and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows. At the end searches
+ * for 10 neighbours, one at a time on one thread, with ever more effort until their recall is .95; the truth is that
+ * of the rows that are left. A line for each method. Ours compacts after each tenth of the rows, which its time
+ * contains.
  */
 #include <dlfcn.h>
 #include <time.h>

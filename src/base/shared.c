@@ -1,6 +1,6 @@
 /*
- * shared.c - see shared.h. The count stands in the 64 bytes in front of the memory. Much memory is on huge pages: a search
- * reads it here and there (base/resident.h).
+ * shared.c - see shared.h. The count stands in the 64 bytes in front of the memory. Much memory is on huge pages: a
+ * search reads it here and there (base/resident.h).
  */
 #include "base/shared.h"
 

@@ -21,8 +21,8 @@ void nlsh__leaf_order_free(struct nlsh__leaf_order *order);
 /* Rows of the largest of m buckets. */
 size_t nlsh__largest_bucket(const uint32_t *bucket_offsets, size_t m);
 
-/* Puts a bucket's rows ids [n], numbers of rows of inputs, into the order of leaves: they are halved, by two means and the
- * direction between them, at a multiple of 16 rows until 16 are left; those stand ascending. Deterministic.
+/* Puts a bucket's rows ids [n], numbers of rows of inputs, into the order of leaves: they are halved, by two means
+ * and the direction between them, at a multiple of 16 rows until 16 are left; those stand ascending. Deterministic.
  * O(n p log n). */
 void nlsh__order_rows(const struct nlsh__leaf_order *order, uint32_t *ids, size_t n);
 

@@ -28,8 +28,8 @@ struct nlsh__coder {
     int inner;           /* 1: scores are by inner product */
     double inside,
         outside; /* mean squared lengths of a query, in the coded components and outside */
-    /* Means of a bucket's vectors, in units of the inputs, and what the router sees of them; not used where inner. A sample's
-     * do: only what they are outside the coded components counts. */
+    /* Means of a bucket's vectors, in units of the inputs, and what the router sees of them; not used where inner. A
+     * sample's do: only what they are outside the coded components counts. */
     const float *means;       /* [m][dim] */
     const float *mean_inputs; /* [m][stride] */
 };

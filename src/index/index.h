@@ -85,8 +85,8 @@ struct nlsh__efforts_header {
     uint8_t reserved[52];
 };
 
-/* What the router expected outside of the scanned buckets, of the queries that efforts were measured on. Behind it, from
- * byte 64 on, n of struct nlsh__outside_point. */
+/* What the router expected outside of the scanned buckets, of the queries that efforts were measured on. Behind it,
+ * from byte 64 on, n of struct nlsh__outside_point. */
 struct nlsh__outside_header {
     uint32_t n;
     float
@@ -104,13 +104,13 @@ struct nlsh__margins_header {
     uint8_t reserved[44];
 };
 
-/* How well the router still knows the rows. Behind it, from byte 64 on, u32 [n]: rows, ascending, that the router did not
- * learn from; a sample of all rows, as good as queries. */
+/* How well the router still knows the rows. Behind it, from byte 64 on, u32 [n]: rows, ascending, that the router did
+ * not learn from; a sample of all rows, as good as queries. */
 struct nlsh__meter_header {
     uint32_t n;
     uint32_t changed; /* rows that came or went since promises were measured */
-    /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when that was last
-     * measured; 0: not known. */
+    /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when that was
+     * last measured; 0: not known. */
     double trained, now;
     uint32_t n_trained; /* rows that there were when it was trained */
     uint8_t reserved[36];

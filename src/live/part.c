@@ -1,6 +1,6 @@
 /*
- * part.c - see part.h. Of few rows a segment is their vectors by bucket. Of more, codes stand beside them; of many, rows
- * stand leaf by leaf, as those of a file do.
+ * part.c - see part.h. Of few rows a segment is their vectors by bucket. Of more, codes stand beside them; of many,
+ * rows stand leaf by leaf, as those of a file do.
  */
 #include "live/part.h"
 

@@ -85,8 +85,8 @@ out:
 
 /* Rows that were drawn by chance, a share s of all, are s z of a bucket's z rows, with a variance of s (1 - s) z.
  * Squares of what a bucket is off, over this variance, then have the mean 1 and the variance 2, and 1 / (s z) more
- * where few are drawn. Fewer than there are buckets tell nothing: a hundredth of a set may be its outliers, and stand in a
- * bucket of its own each. They are few enough to be looked at, all of them. */
+ * where few are drawn. Fewer than there are buckets tell nothing: a hundredth of a set may be its outliers, and stand
+ * in a bucket of its own each. They are few enough to be looked at, all of them. */
 static int is_by_content(const struct nlsh__allowed *a, size_t n_rows, size_t m)
 {
     double share = (double)a->n / (double)n_rows, sum = 0, n = 0;

@@ -5,8 +5,8 @@
  * what finds those was measured: the effort for k'. Where a share s of the rows was drawn by chance, k' = k / s.
  *
  * Filters may go with what the vectors show (allowed.h says so): then how far k' is differs from query to query, and
- * counts of buckets do not tell: a filter may hide the query's own group of 30, and leave the bucket's other rows. So what
- * it takes is measured with the filter itself (fit.h); where that was not done, all that is allowed is scanned.
+ * counts of buckets do not tell: a filter may hide the query's own group of 30, and leave the bucket's other rows. So
+ * what it takes is measured with the filter itself (fit.h); where that was not done, all that is allowed is scanned.
  *
  * A bucket of which a share is allowed holds that share of the neighbours that the router expects, and has that
  * share of rows to look at: probability per allowed row is what it is per row. So buckets are compared with the
@@ -29,9 +29,9 @@
  * is cheaper. */
 #define SCANNED_A_NEIGHBOUR 4.0
 /* Of a scan by codes, besides the codes' bytes: a bucket's centroid and first lines, from memory. An estimate. Of
- * Fashion-MNIST a tenth by chance, one of ten labels and the 600 nearest to a row are then ranked exactly, which is quicker (of
- * the 600: 68,000 queries a second, not 12,000) or as quick (of a label: 1,400, and 1,600 by codes); the 6,000 nearest to a
- * row are scanned by codes (5,000, not 1,900). */
+ * Fashion-MNIST a tenth by chance, one of ten labels and the 600 nearest to a row are then ranked exactly, which is
+ * quicker (of the 600: 68,000 queries a second, not 12,000) or as quick (of a label: 1,400, and 1,600 by codes); the
+ * 6,000 nearest to a row are scanned by codes (5,000, not 1,900). */
 #define BUCKET_NS 300.0
 /* A scan of all by codes leaves many rows to be ranked, where few are allowed: of the 600 about half. */
 #define AND_RANKED 1.5
@@ -118,8 +118,8 @@ static void plan_reach(const struct nlsh_index *index, double reach, struct nlsh
     }
 }
 
-/* Of k allowed rows the share that is expected beyond the first x / share of all rows, of which about x are allowed, with a
- * variance of x (1 - share). */
+/* Of k allowed rows the share that is expected beyond the first x / share of all rows, of which about x are allowed,
+ * with a variance of x (1 - share). */
 static double beyond(double k, double x, double share)
 {
     double error = sqrt(x * (1 - share));
@@ -129,11 +129,11 @@ static double beyond(double k, double x, double share)
 }
 
 /*
- * Of all rows, the j-th allowed one has the rank j / s, more or less; so many times 1 / s are looked for. The mean rank
- * of k allowed ones is (k + 1) / 2s, that of the first k' rows is (k' + 1) / 2. With few neighbours the difference to
- * k / s counts: with k / s, 16 of 39 kinds of made sets (bench_filters) missed an N = 1. And where neighbours come in
- * groups, what is beyond k' may be lost; that may not be more than two or three times what may be missing. The rank of one is
- * more than x / s in exp(-x) of all cases.
+ * Of all rows, the j-th allowed one has the rank j / s, more or less; so many times 1 / s are looked for. The mean
+ * rank of k allowed ones is (k + 1) / 2s, that of the first k' rows is (k' + 1) / 2. With few neighbours the
+ * difference to k / s counts: with k / s, 16 of 39 kinds of made sets (bench_filters) missed an N = 1. And where
+ * neighbours come in groups, what is beyond k' may be lost; that may not be more than two or three times what may be
+ * missing. The rank of one is more than x / s in exp(-x) of all cases.
  */
 static double ranks_of(size_t k, double recall, double share)
 {

@@ -10,8 +10,8 @@
  *
  * By place. Where a filter hides what is like the query, the router gives nothing to what is left, and means of rows
  * tell much better: of one label of Fashion-MNIST, for .95 of the 10 nearest to images of all labels, 5 to 8 % of the
- * allowed rows have to be scanned, and by the router 45 to 51 %. Here as many rows are looked at for every query: that was
- * cheaper than a bound on distances, whatever these were compared with.
+ * allowed rows have to be scanned, and by the router 45 to 51 %. Here as many rows are looked at for every query:
+ * that was cheaper than a bound on distances, whatever these were compared with.
  *
  * Source: ours.
  */

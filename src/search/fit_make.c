@@ -1,19 +1,20 @@
 /*
  * fit_make.c - nlsh__fit_create(): measures how far searches through a filter have to go.
  *
- * Rows that the router did not learn from (section meter) ask. By place, which asks no router, others do besides where
- * those are few; a row's part in its own bucket's mean is taken out. Their nearest neighbours among a sample of the allowed
- * rows are found exactly; of a share v of the rows the k v nearest stand for the k nearest of all, and where that is less
- * than one, the nearest one does, which lies farther. The need of the bucket of each such neighbour is what a limit must
- * be so that the neighbour is found. So the recall of a limit is the share of the neighbours that need no more, and what is
- * promised of it is less: two standard errors, and one more row that found nothing, as in measure/.
+ * Rows that the router did not learn from (section meter) ask. By place, which asks no router, others do besides
+ * where those are few; a row's part in its own bucket's mean is taken out. Their nearest neighbours among a sample of
+ * the allowed rows are found exactly; of a share v of the rows the k v nearest stand for the k nearest of all, and
+ * where that is less than one, the nearest one does, which lies farther. The need of the bucket of each such
+ * neighbour is what a limit must be so that the neighbour is found. So the recall of a limit is the share of the
+ * neighbours that need no more, and what is promised of it is less: two standard errors, and one more row that found
+ * nothing, as in measure/.
  *
- * Where many rows are allowed the sample is a small share, and its nearest row lies far beyond the nearest. So a second
- * look follows: searches by what the first one promises find nearly all of the 100 nearest themselves. What they may have
- * missed counts as missed by every limit.
+ * Where many rows are allowed the sample is a small share, and its nearest row lies far beyond the nearest. So a
+ * second look follows: searches by what the first one promises find nearly all of the 100 nearest themselves. What
+ * they may have missed counts as missed by every limit.
  *
- * What codes lose is measured on the same neighbours, as measure/rowmargins.c does it: how many errors the score of each
- * lies beyond the limit that the last of them sets. Ours.
+ * What codes lose is measured on the same neighbours, as measure/rowmargins.c does it: how many errors the score of
+ * each lies beyond the limit that the last of them sets. Ours.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -92,8 +92,8 @@ void nlsh__leaves_begin(struct nlsh__leaf_scan *l)
     l->n_probes = l->n_scores = 0;
 }
 
-/* The probe of a bucket as another segment has it, among the first n; all segments have buckets in the query's order, and those
- * before *at were taken. 0: none has. */
+/* The probe of a bucket as another segment has it, among the first n; all segments have buckets in the query's order,
+ * and those before *at were taken. 0: none has. */
 static int take_probe(const struct nlsh__leaf_scan *l, size_t n, size_t *at, uint32_t bucket,
                       struct nlsh__leaf_probe *out)
 {

@@ -50,8 +50,8 @@ struct nlsh__leaves_of {
 /* No leaves are scored. */
 void nlsh__leaves_begin(struct nlsh__leaf_scan *l);
 
-/* Scores the leaves of the buckets beside those that are scored, which are of other segments with the same centroids and steps.
- * 0 where there are too many for a round, and nothing was scored. */
+/* Scores the leaves of the buckets beside those that are scored, which are of other segments with the same centroids
+ * and steps. 0 where there are too many for a round, and nothing was scored. */
 int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of);
 
 /* Chooses those with the least scores, as many as k rows and a first limit want. */

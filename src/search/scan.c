@@ -317,7 +317,8 @@ static int is_first_of_its_leaves(const struct nlsh_index *index, size_t i)
     return 1;
 }
 
-/* The leaves of segment i, where the pass is, and of all that stand together with it. A segment with too many is scanned by its codes. */
+/* The leaves of segment i, where the pass is, and of all that stand together with it. A segment with too many is
+ * scanned by its codes. */
 static void score_leaves(struct pass *p, size_t i)
 {
     const struct nlsh_index *index = p->ranking.index;

@@ -345,11 +345,12 @@ nlsh_counted_filter_create(const struct nlsh_index *index, const struct nlsh_fil
 /*
  * nlsh_counted_filter_fit() - measures how far searches through a filter have to go.
  *
- * For filters that go with what the vectors show, as one class of pictures does, before a thousand queries or more: each
- * then costs a fraction of what it costs without, where all that is allowed is scanned. It does nothing for filters that
- * were drawn by chance, which need no measurement, or that allow few, all of which are compared. The recall that was asked for is kept on average over
- * queries like the base. Before any search with it: it is not frozen until then. NLSH_OK, NLSH_E_ARG or NLSH_E_NOMEM.
- * Cost: that of about a thousand exact scans of 4,096 vectors.
+ * For filters that go with what the vectors show, as one class of pictures does, before a thousand queries or more:
+ * each then costs a fraction of what it costs without, where all that is allowed is scanned. It does nothing for
+ * filters that were drawn by chance, which need no measurement, or that allow few, all of which are compared. The
+ * recall that was asked for is kept on average over queries like the base. Before any search with it: it is not
+ * frozen until then. NLSH_OK, NLSH_E_ARG or NLSH_E_NOMEM. Cost: that of about a thousand exact scans of 4,096
+ * vectors.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_counted_filter_fit(struct nlsh_counted_filter *counted,
                                                                 struct nlsh_error *error);
@@ -410,8 +411,8 @@ struct nlsh_likeness {
     double
         expected; /* the same of the queries that the index was calibrated with; NaN where it is not known */
     double error; /* standard error of outside; NaN of one query */
-    /* 1: so much more is outside, or so many are far, that less may come back than was asked for. With options->cautious more is
-     * scanned; nlsh_calibrate() measures anew. */
+    /* 1: so much more is outside, or so many are far, that less may come back than was asked for. With
+     * options->cautious more is scanned; nlsh_calibrate() measures anew. */
     int unlike;
     /* The share of the queries whose nearest neighbour is farther than that of 99 in 100 of those that the index was
      * calibrated with; NaN where it is not known, as with inner products. */
@@ -443,8 +444,8 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_create(const struct nlsh_i
 NLSH_API void nlsh_searcher_free(struct nlsh_searcher *searcher);
 
 /* The searcher serves another state of its index from now on: one that nlsh_index_refresh() or nlsh_writer_snapshot()
- * gave; the one before must still be open. NLSH_OK; NLSH_E_NOMEM, and the searcher is as it was. Cost: next to nothing, but that of
- * nlsh_searcher_create() where the file was replaced. */
+ * gave; the one before must still be open. NLSH_OK; NLSH_E_NOMEM, and the searcher is as it was. Cost: next to
+ * nothing, but that of nlsh_searcher_create() where the file was replaced. */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_searcher_use(struct nlsh_searcher *searcher,
                                                           const struct nlsh_index *index,
                                                           struct nlsh_error *error);
@@ -618,7 +619,8 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_writer_flush(struct nlsh_writer *wr
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_writer_snapshot(struct nlsh_writer *writer, struct nlsh_index **out, struct nlsh_error *error);
 
-/* A key that is larger than all that the index has ever had since its file was made: for vectors that come without one. */
+/* A key that is larger than all that the index has ever had since its file was made: for vectors that come without
+ * one. */
 NLSH_API uint64_t nlsh_writer_next_key(struct nlsh_writer *writer);
 
 #ifdef __cplusplus
