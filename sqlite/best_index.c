@@ -128,7 +128,7 @@ static int give(struct plan *p, int number, double cost, double rows)
     return info->idxStr != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
 
-static int plan_search(const struct nlsh__sql_table *table, struct plan *p)
+static int plan_search(const struct nlsh__sqlite_table *table, struct plan *p)
 {
     sqlite3_index_info *info = p->info;
     double rows = fmax((double)table->state.rows, 1), k = rows;
@@ -155,7 +155,7 @@ static int plan_search(const struct nlsh__sql_table *table, struct plan *p)
 }
 
 /* Terms of rowids, as of any table. */
-static int plan_scan(const struct nlsh__sql_table *table, struct plan *p)
+static int plan_scan(const struct nlsh__sqlite_table *table, struct plan *p)
 {
     sqlite3_index_info *info = p->info;
     double rows = fmax((double)table->state.rows, 1), selected = rows;
@@ -178,9 +178,9 @@ static int plan_scan(const struct nlsh__sql_table *table, struct plan *p)
                 COST_OF_LOOKUP * fmax(selected, 1), fmax(selected, 1));
 }
 
-int nlsh__sql_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
+int nlsh__sqlite_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info)
 {
-    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
+    struct nlsh__sqlite_table *table = (struct nlsh__sqlite_table *)vtab;
     struct plan plan = {.info = info};
     for (int i = 0; i < info->nConstraint; i++)
         if (is_match(&info->aConstraint[i])) return plan_search(table, &plan);

@@ -11,9 +11,9 @@ SQLITE_EXTENSION_INIT3
 
 enum { ALIGN = 64, FIRST_CHUNKS = 2 };
 
-int nlsh__sql_cache_create(size_t n_buckets, struct nlsh__sql_cache **out)
+int nlsh__sqlite_cache_create(size_t n_buckets, struct nlsh__sqlite_cache **out)
 {
-    struct nlsh__sql_cache *cache = NULL;
+    struct nlsh__sqlite_cache *cache = NULL;
     *out = NULL;
     if (nlsh__calloc(&cache, 1, sizeof *cache, NULL) != NLSH_OK) return SQLITE_NOMEM;
     if (nlsh__calloc(&cache->buckets, n_buckets, sizeof *cache->buckets, NULL) != NLSH_OK) {
@@ -25,9 +25,9 @@ int nlsh__sql_cache_create(size_t n_buckets, struct nlsh__sql_cache **out)
     return SQLITE_OK;
 }
 
-void nlsh__sql_cache_drop(struct nlsh__sql_cache *cache, size_t bucket)
+void nlsh__sqlite_cache_drop(struct nlsh__sqlite_cache *cache, size_t bucket)
 {
-    struct nlsh__sql_bucket *old = cache->buckets[bucket];
+    struct nlsh__sqlite_bucket *old = cache->buckets[bucket];
     if (old == NULL) return;
     cache->size -= old->size;
     cache->buckets[bucket] = NULL;
@@ -35,33 +35,34 @@ void nlsh__sql_cache_drop(struct nlsh__sql_cache *cache, size_t bucket)
     nlsh__free(old);
 }
 
-void nlsh__sql_cache_clear(struct nlsh__sql_cache *cache, size_t limit)
+void nlsh__sqlite_cache_clear(struct nlsh__sqlite_cache *cache, size_t limit)
 {
-    for (size_t b = 0; b < cache->n_buckets && cache->size > 0; b++) nlsh__sql_cache_drop(cache, b);
+    for (size_t b = 0; b < cache->n_buckets && cache->size > 0; b++)
+        nlsh__sqlite_cache_drop(cache, b);
     cache->limit = limit;
 }
 
-void nlsh__sql_cache_free(struct nlsh__sql_cache *cache)
+void nlsh__sqlite_cache_free(struct nlsh__sqlite_cache *cache)
 {
     if (cache == NULL) return;
-    for (size_t b = 0; b < cache->n_buckets; b++) nlsh__sql_cache_drop(cache, b);
+    for (size_t b = 0; b < cache->n_buckets; b++) nlsh__sqlite_cache_drop(cache, b);
     nlsh__free(cache->buckets);
     nlsh__free(cache);
 }
 
 /* Drops buckets until the cache is within its limit, or all that is left is in use: those that the last search used are
  * passed over once. */
-static void make_room(struct nlsh__sql_cache *cache)
+static void make_room(struct nlsh__sqlite_cache *cache)
 {
     for (size_t looks = 0; cache->size > cache->limit && looks < 2 * cache->n_buckets; looks++) {
-        struct nlsh__sql_bucket *b = cache->buckets[cache->hand];
+        struct nlsh__sqlite_bucket *b = cache->buckets[cache->hand];
         if (b != NULL && b->used + (looks < cache->n_buckets) < cache->search)
-            nlsh__sql_cache_drop(cache, cache->hand);
+            nlsh__sqlite_cache_drop(cache, cache->hand);
         cache->hand = cache->hand + 1 < cache->n_buckets ? cache->hand + 1 : 0;
     }
 }
 
-void nlsh__sql_cache_begin(struct nlsh__sql_cache *cache)
+void nlsh__sqlite_cache_begin(struct nlsh__sqlite_cache *cache)
 {
     cache->search++;
     make_room(cache);
@@ -111,11 +112,11 @@ static int add_chunk(struct reading *r, const void *bytes, size_t size)
     return SQLITE_OK;
 }
 
-static int read_chunks(struct nlsh__sql_table *table, size_t bucket, struct reading *r)
+static int read_chunks(struct nlsh__sqlite_table *table, size_t bucket, struct reading *r)
 {
     sqlite3_stmt *of;
     sqlite3_int64 first = (sqlite3_int64)bucket * NLSH__SQL_CHUNKS;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_CHUNKS_OF, &of), inner = SQLITE_OK;
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_CHUNKS_OF, &of), inner = SQLITE_OK;
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(of, 1, first);
     sqlite3_bind_int64(of, 2, first + NLSH__SQL_CHUNKS - 1);
@@ -126,18 +127,18 @@ static int read_chunks(struct nlsh__sql_table *table, size_t bucket, struct read
         else
             inner = sqlite3_errcode(table->db) == SQLITE_NOMEM
                         ? SQLITE_NOMEM
-                        : nlsh__sql_damaged(table, "a chunk of entries cannot be so");
+                        : nlsh__sqlite_damaged(table, "a chunk of entries cannot be so");
     }
-    rc = nlsh__sql_done(table, of, rc);
+    rc = nlsh__sqlite_done(table, of, rc);
     return inner != SQLITE_OK ? inner : rc;
 }
 
 /* Views of what was read, with its bytes behind them, as a bucket of the cache. */
-static int make_bucket(struct nlsh__sql_table *table, const struct reading *r,
-                       struct nlsh__sql_bucket **out)
+static int make_bucket(struct nlsh__sqlite_table *table, const struct reading *r,
+                       struct nlsh__sqlite_bucket **out)
 {
-    size_t views = (r->n * sizeof(struct nlsh__sql_chunk) + ALIGN - 1) / ALIGN * ALIGN;
-    struct nlsh__sql_bucket *b = NULL;
+    size_t views = (r->n * sizeof(struct nlsh__sqlite_chunk) + ALIGN - 1) / ALIGN * ALIGN;
+    struct nlsh__sqlite_bucket *b = NULL;
     if (nlsh__calloc(&b, 1, sizeof *b, NULL) != NLSH_OK) return SQLITE_NOMEM;
     if (nlsh__alloc(&b->chunks, views + r->size, 1, NULL) != NLSH_OK) {
         nlsh__free(b);
@@ -148,21 +149,21 @@ static int make_bucket(struct nlsh__sql_table *table, const struct reading *r,
     b->n = r->n;
     b->size = views + r->size + sizeof *b;
     for (size_t i = 0; i < r->n; i++)
-        if (!nlsh__sql_chunk_open(bytes + r->offsets[i], r->sizes[i], table->model->code_bytes,
-                                  &b->chunks[i])) {
+        if (!nlsh__sqlite_chunk_open(bytes + r->offsets[i], r->sizes[i], table->model->code_bytes,
+                                     &b->chunks[i])) {
             nlsh__free(b->chunks);
             nlsh__free(b);
-            return nlsh__sql_damaged(table, "a chunk of entries cannot be so");
+            return nlsh__sqlite_damaged(table, "a chunk of entries cannot be so");
         }
     *out = b;
     return SQLITE_OK;
 }
 
-int nlsh__sql_cache_get(struct nlsh__sql_table *table, size_t bucket,
-                        const struct nlsh__sql_bucket **out)
+int nlsh__sqlite_cache_get(struct nlsh__sqlite_table *table, size_t bucket,
+                           const struct nlsh__sqlite_bucket **out)
 {
-    struct nlsh__sql_cache *cache = table->model->cache;
-    struct nlsh__sql_bucket *found = cache->buckets[bucket];
+    struct nlsh__sqlite_cache *cache = table->model->cache;
+    struct nlsh__sqlite_bucket *found = cache->buckets[bucket];
     if (found == NULL) {
         struct reading r = {.n = 0};
         int rc = read_chunks(table, bucket, &r);

@@ -29,11 +29,11 @@ SQLITE_EXTENSION_INIT3
 enum { QUERIES = 500, FEWEST = 30 };
 
 struct calibration {
-    struct nlsh__sql_table *table;
+    struct nlsh__sqlite_table *table;
     const struct nlsh_sqlite_learner *learner;
-    struct nlsh__sql_survey survey;
+    struct nlsh__sqlite_survey survey;
     uint8_t *asks; /* [survey.n] 1: the vector is a query */
-    struct nlsh__sql_folder folder;
+    struct nlsh__sqlite_folder folder;
     float *queries; /* [n_queries][dim] */
     size_t n_queries;
     /* The index: rows by bucket. */
@@ -48,11 +48,11 @@ struct calibration {
 
 /* ---- who asks -------------------------------------------------------------------------------- */
 
-static int read_untaught(struct nlsh__sql_table *table, int64_t **out, size_t *n)
+static int read_untaught(struct nlsh__sqlite_table *table, int64_t **out, size_t *n)
 {
     uint8_t *bytes;
     size_t size;
-    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_UNTAUGHT, &bytes, &size);
+    int rc = nlsh__sqlite_model_part(table, NLSH__SQL_PART_UNTAUGHT, &bytes, &size);
     *out = (int64_t *)(void *)bytes;
     *n = size / sizeof **out;
     return rc;
@@ -83,25 +83,25 @@ static int choose_queries(struct calibration *c)
     double changed = (double)c->table->state.changed / (double)n;
     size_t of_new = (size_t)((double)wanted * (changed < 1 ? changed : 1));
     for (size_t i = 0; i < n_untaught && c->n_queries + of_new < wanted; i++)
-        (void)mark(c, nlsh__sql_survey_find(&c->survey,
-                                            untaught[i + nlsh__rng_below(&rng, n_untaught - i)]));
+        (void)mark(c, nlsh__sqlite_survey_find(
+                          &c->survey, untaught[i + nlsh__rng_below(&rng, n_untaught - i)]));
     for (size_t tries = 0; c->n_queries < wanted && tries < 20 * wanted; tries++)
         (void)mark(c, first_new + (size_t)nlsh__rng_below(&rng, n - first_new));
     nlsh__free(untaught);
     if (c->n_queries >= FEWEST) return SQLITE_OK;
-    return nlsh__sql_fail(c->table, SQLITE_ERROR,
-                          "%s: %lld vectors are too few to measure anything with", c->table->name,
-                          (sqlite3_int64)n);
+    return nlsh__sqlite_fail(c->table, SQLITE_ERROR,
+                             "%s: %lld vectors are too few to measure anything with",
+                             c->table->name, (sqlite3_int64)n);
 }
 
 /* ---- the index ------------------------------------------------------------------------------- */
 
 /* Entries of a chunk whose vectors do not ask, counted; first how many of a bucket there are. */
-static int count_entries(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chunk)
+static int count_entries(void *user, sqlite3_int64 id, const struct nlsh__sqlite_chunk *chunk)
 {
     struct calibration *c = user;
     for (size_t i = 0; i < chunk->n; i++) {
-        size_t at = nlsh__sql_survey_find(&c->survey, chunk->rowids[i]);
+        size_t at = nlsh__sqlite_survey_find(&c->survey, chunk->rowids[i]);
         if (at == c->survey.n || c->asks[at]) continue;
         c->offsets[id / NLSH__SQL_CHUNKS + 1]++;
         c->n++;
@@ -114,16 +114,16 @@ static int copy_vector(struct calibration *c, int64_t rowid, float *to, int is_s
 {
     const void *vector;
     size_t dim = c->table->dim;
-    int rc = nlsh__sql_vector_get(c->table, rowid, &vector);
+    int rc = nlsh__sqlite_vector_get(c->table, rowid, &vector);
     if (rc != SQLITE_OK) return rc;
-    if (vector == NULL) return nlsh__sql_damaged(c->table, "a vector is gone");
+    if (vector == NULL) return nlsh__sqlite_damaged(c->table, "a vector is gone");
     memcpy(to, vector, dim * sizeof *to);
-    nlsh__sql_vector_release(c->table);
+    nlsh__sqlite_vector_release(c->table);
     if (is_stored && c->table->metric == NLSH_COSINE) (void)nlsh__scale_to(to, dim, 1, to);
     return SQLITE_OK;
 }
 
-static void copy_code(const struct calibration *c, const struct nlsh__sql_chunk *chunk, size_t i,
+static void copy_code(const struct calibration *c, const struct nlsh__sqlite_chunk *chunk, size_t i,
                       size_t lane)
 {
     size_t n_chunks = chunk->code_bytes / 4;
@@ -136,7 +136,7 @@ static void copy_code(const struct calibration *c, const struct nlsh__sql_chunk 
     for (size_t k = 0; k < n_chunks; k++) memcpy(to + k * 64, from + k * 64, 4);
 }
 
-static int take_entries(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chunk)
+static int take_entries(void *user, sqlite3_int64 id, const struct nlsh__sqlite_chunk *chunk)
 {
     struct calibration *c = user;
     size_t bucket = (size_t)(id / NLSH__SQL_CHUNKS), dim = c->table->dim;
@@ -147,7 +147,7 @@ static int take_entries(void *user, sqlite3_int64 id, const struct nlsh__sql_chu
         c->n = c->offsets[c->bucket + 1];
     }
     for (size_t i = 0; i < chunk->n; i++) {
-        size_t at = nlsh__sql_survey_find(&c->survey, chunk->rowids[i]);
+        size_t at = nlsh__sqlite_survey_find(&c->survey, chunk->rowids[i]);
         if (at == c->survey.n || c->asks[at]) continue;
         int rc = copy_vector(c, chunk->rowids[i], vectors + c->n * dim, 1);
         if (rc != SQLITE_OK) return rc;
@@ -188,7 +188,7 @@ static int gather(struct calibration *c)
 {
     size_t m = c->table->model->n_buckets, dim = c->table->dim, bytes;
     if (nlsh__calloc(&c->offsets, m + 1, sizeof *c->offsets, NULL) != NLSH_OK) return SQLITE_NOMEM;
-    int rc = nlsh__sql_each_chunk(c->table, INT64_MIN, INT64_MAX, count_entries, c);
+    int rc = nlsh__sqlite_each_chunk(c->table, INT64_MIN, INT64_MAX, count_entries, c);
     if (rc != SQLITE_OK) return rc;
     for (size_t b = 0; b < m; b++) c->offsets[b + 1] += c->offsets[b];
     if (nlsh__mul(c->n, dim * sizeof(float), &bytes) != 0 ||
@@ -197,7 +197,8 @@ static int gather(struct calibration *c)
         return SQLITE_NOMEM;
     rc = begin_codes(c);
     c->n = 0;
-    if (rc == SQLITE_OK) rc = nlsh__sql_each_chunk(c->table, INT64_MIN, INT64_MAX, take_entries, c);
+    if (rc == SQLITE_OK)
+        rc = nlsh__sqlite_each_chunk(c->table, INT64_MIN, INT64_MAX, take_entries, c);
     c->n = c->offsets[m];
     return rc;
 }
@@ -227,7 +228,7 @@ static enum nlsh_status write_index(struct calibration *c, struct nlsh_error *er
     NLSH_TRY(nlsh__index_read_table(model->path, &model->map, &table, error));
     for (size_t i = 0; i < table.n_entries && n < NLSH__N_KNOWN; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
-        if (nlsh__sql_model_keeps(e->kind))
+        if (nlsh__sqlite_model_keeps(e->kind))
             s[n++] = (struct nlsh__section_data){(enum nlsh__section_kind)e->kind, 0,
                                                  model->map.data + e->offset, (size_t)e->size};
     }
@@ -253,23 +254,23 @@ static int measure(struct calibration *c)
     struct nlsh_index *measured = NULL;
     const struct nlsh_matrix queries = {c->queries, c->n_queries, c->table->dim, NLSH_F32, 0};
     c->learner->run_init(&run, sizeof run);
-    run.progress = nlsh__sql_progress;
+    run.progress = nlsh__sqlite_progress;
     run.user = c->table;
     enum nlsh_status status = write_index(c, &error);
     if (status == NLSH_OK)
         status = c->learner->calibrate(c->folder.file, &queries, NULL, &run, NULL, &error);
     if (status == NLSH_OK)
         status = nlsh__open_file(c->folder.file, NLSH_MEMORY_MAP, &measured, &error);
-    if (status != NLSH_OK) return nlsh__sql_failed(c->table, &error);
-    int rc = nlsh__sql_model_recalibrate(c->table, measured);
+    if (status != NLSH_OK) return nlsh__sqlite_failed(c->table, &error);
+    int rc = nlsh__sqlite_model_recalibrate(c->table, measured);
     nlsh_index_close(measured);
     return rc;
 }
 
 static void calibration_free(struct calibration *c)
 {
-    nlsh__sql_survey_free(&c->survey);
-    nlsh__sql_folder_free(&c->folder);
+    nlsh__sqlite_survey_free(&c->survey);
+    nlsh__sqlite_folder_free(&c->folder);
     nlsh__map_close(&c->vectors);
     nlsh__free(c->asks);
     nlsh__free(c->queries);
@@ -278,28 +279,29 @@ static void calibration_free(struct calibration *c)
     nlsh__free(c->codes);
 }
 
-int nlsh__sql_calibrate(struct nlsh__sql_table *table)
+int nlsh__sqlite_calibrate(struct nlsh__sqlite_table *table)
 {
     struct calibration c = {.table = table};
     const char *why;
     if (table->model == NULL)
-        return nlsh__sql_fail(table, SQLITE_ERROR,
-                              "%s: nothing was learned yet, and searches are exact: 'train' comes "
-                              "first",
-                              table->name);
-    c.learner = nlsh__sql_learner(&why);
+        return nlsh__sqlite_fail(
+            table, SQLITE_ERROR,
+            "%s: nothing was learned yet, and searches are exact: 'train' comes "
+            "first",
+            table->name);
+    c.learner = nlsh__sqlite_learner(&why);
     if (c.learner == NULL)
-        return nlsh__sql_fail(
+        return nlsh__sqlite_fail(
             table, SQLITE_ERROR,
             "%s: measuring needs libnlsh-learn, which is not here: run nlsh sqlite "
             "calibrate FILE %s (%s)",
             table->name, table->name, why);
-    int rc = nlsh__sql_optimize(table); /* each vector has one entry then */
-    if (rc == SQLITE_OK) rc = nlsh__sql_survey_make(table, &c.survey, NULL);
+    int rc = nlsh__sqlite_optimize(table); /* each vector has one entry then */
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_survey_make(table, &c.survey, NULL);
     if (rc == SQLITE_OK) rc = choose_queries(&c);
     if (rc == SQLITE_OK) rc = gather(&c);
     if (rc == SQLITE_OK) rc = gather_queries(&c);
-    if (rc == SQLITE_OK) rc = nlsh__sql_folder_make(table, &c.folder);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_folder_make(table, &c.folder);
     if (rc == SQLITE_OK) rc = measure(&c);
     calibration_free(&c);
     return rc;

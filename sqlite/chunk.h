@@ -19,7 +19,7 @@
 #define NLSH__SQL_CHUNK_BYTES ((size_t)65536)
 
 /* Little-endian. */
-struct nlsh__sql_chunk_header {
+struct nlsh__sqlite_chunk_header {
     char magic[8];
     uint32_t n;          /* entries */
     uint32_t code_bytes; /* of each; 0: no codes */
@@ -29,14 +29,14 @@ struct nlsh__sql_chunk_header {
 #define NLSH__SQL_CHUNK_MAGIC "NLSHCK01"
 
 /* What a scan knows of a vector. */
-struct nlsh__sql_entry {
+struct nlsh__sqlite_entry {
     float bias;
     uint8_t error;
     const uint8_t *code; /* [code_bytes] its 4 bytes of each 8 components, one behind the other */
 };
 
 /* A chunk in memory, aligned to 64; views into it. */
-struct nlsh__sql_chunk {
+struct nlsh__sqlite_chunk {
     uint8_t *bytes;
     size_t n, n_groups, code_bytes, size;
     int64_t *rowids;
@@ -45,17 +45,19 @@ struct nlsh__sql_chunk {
 };
 
 /* Bytes of a chunk of n entries. */
-size_t nlsh__sql_chunk_size(size_t n, size_t code_bytes);
+size_t nlsh__sqlite_chunk_size(size_t n, size_t code_bytes);
 /* Entries that a chunk may have: a multiple of 16. */
-size_t nlsh__sql_chunk_room(size_t code_bytes);
+size_t nlsh__sqlite_chunk_room(size_t code_bytes);
 
-/* An empty one, for n entries, in bytes [nlsh__sql_chunk_size()] aligned to 64. */
-void nlsh__sql_chunk_begin(void *bytes, size_t n, size_t code_bytes, struct nlsh__sql_chunk *out);
+/* An empty one, for n entries, in bytes [nlsh__sqlite_chunk_size()] aligned to 64. */
+void nlsh__sqlite_chunk_begin(void *bytes, size_t n, size_t code_bytes,
+                              struct nlsh__sqlite_chunk *out);
 /* Views bytes that nobody vouches for, aligned to 64; 0 where they are no chunk of such codes. */
-int nlsh__sql_chunk_open(void *bytes, size_t size, size_t code_bytes, struct nlsh__sql_chunk *out);
+int nlsh__sqlite_chunk_open(void *bytes, size_t size, size_t code_bytes,
+                            struct nlsh__sqlite_chunk *out);
 
 /* Sets entry i. */
-void nlsh__sql_chunk_set(const struct nlsh__sql_chunk *chunk, size_t i, int64_t rowid,
-                         const struct nlsh__sql_entry *entry);
+void nlsh__sqlite_chunk_set(const struct nlsh__sqlite_chunk *chunk, size_t i, int64_t rowid,
+                            const struct nlsh__sqlite_entry *entry);
 
 #endif

@@ -4,11 +4,11 @@
 
 #include "table.h"
 
-int nlsh__sql_command(struct nlsh__sql_table *table, const char *command);
+int nlsh__sqlite_command(struct nlsh__sqlite_table *table, const char *command);
 /* The commands, of a table without anything pending whose state was read. */
-int nlsh__sql_train(struct nlsh__sql_table *table);
-int nlsh__sql_optimize(struct nlsh__sql_table *table);
-int nlsh__sql_calibrate(struct nlsh__sql_table *table);
-int nlsh__sql_verify(struct nlsh__sql_table *table);
+int nlsh__sqlite_train(struct nlsh__sqlite_table *table);
+int nlsh__sqlite_optimize(struct nlsh__sqlite_table *table);
+int nlsh__sqlite_calibrate(struct nlsh__sqlite_table *table);
+int nlsh__sqlite_verify(struct nlsh__sqlite_table *table);
 
 #endif

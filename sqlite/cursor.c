@@ -22,42 +22,42 @@ enum { FIRST_K = 16, MORE_K = 4 };
 
 struct cursor {
     sqlite3_vtab_cursor base;
-    int number; /* enum nlsh__sql_plan */
+    int number; /* enum nlsh__sqlite_plan */
     /* Of a search: */
-    struct nlsh__sql_found *found;
+    struct nlsh__sqlite_found *found;
     size_t n, at;
     int has_k; /* 0: it goes on */
     size_t k;
     double recall;
     float *query; /* [dim] */
-    struct nlsh__sql_filter filter;
+    struct nlsh__sqlite_filter filter;
     sqlite3_stmt *scan; /* of a scan; its own, since there may be several */
     int is_down;        /* scan is of PLAN_DOWN */
     int is_end;
 };
 
-static struct nlsh__sql_table *table_of(sqlite3_vtab_cursor *cursor)
+static struct nlsh__sqlite_table *table_of(sqlite3_vtab_cursor *cursor)
 {
-    return (struct nlsh__sql_table *)cursor->pVtab;
+    return (struct nlsh__sqlite_table *)cursor->pVtab;
 }
 
-int nlsh__sql_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
+int nlsh__sqlite_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out)
 {
     struct cursor *c = sqlite3_malloc64(sizeof *c);
     (void)vtab;
     *out = (sqlite3_vtab_cursor *)c;
     if (c == NULL) return SQLITE_NOMEM;
     *c = (struct cursor){.is_end = 1};
-    nlsh__sql_filter_init(&c->filter);
+    nlsh__sqlite_filter_init(&c->filter);
     return SQLITE_OK;
 }
 
-int nlsh__sql_close(sqlite3_vtab_cursor *cursor)
+int nlsh__sqlite_close(sqlite3_vtab_cursor *cursor)
 {
     struct cursor *c = (struct cursor *)cursor;
     sqlite3_free(c->found);
     sqlite3_free(c->query);
-    nlsh__sql_filter_free(&c->filter);
+    nlsh__sqlite_filter_free(&c->filter);
     sqlite3_finalize(c->scan);
     sqlite3_free(c);
     return SQLITE_OK;
@@ -71,7 +71,7 @@ struct wanted {
     int has_k, has_limit;
     sqlite3_int64 k, limit, offset;
     double recall;
-    struct nlsh__sql_filter *filter;
+    struct nlsh__sqlite_filter *filter;
 };
 
 static int op_of(char letter)
@@ -85,31 +85,31 @@ static int op_of(char letter)
     }
 }
 
-static int take_k(struct nlsh__sql_table *table, sqlite3_value *value, struct wanted *out)
+static int take_k(struct nlsh__sqlite_table *table, sqlite3_value *value, struct wanted *out)
 {
     out->has_k = 1;
     out->k = sqlite3_value_int64(value);
     if (sqlite3_value_numeric_type(value) == SQLITE_INTEGER && out->k >= 0) return SQLITE_OK;
-    return nlsh__sql_fail(
+    return nlsh__sqlite_fail(
         table, SQLITE_ERROR, "%s: k is %s: give a whole number of neighbours", table->name,
         sqlite3_value_type(value) == SQLITE_NULL ? "NULL"
                                                  : (const char *)sqlite3_value_text(value));
 }
 
-static int take_recall(struct nlsh__sql_table *table, sqlite3_value *value, struct wanted *out)
+static int take_recall(struct nlsh__sqlite_table *table, sqlite3_value *value, struct wanted *out)
 {
     int type = sqlite3_value_numeric_type(value);
     out->recall = sqlite3_value_double(value);
     if ((type == SQLITE_INTEGER || type == SQLITE_FLOAT) && out->recall > 0 && out->recall <= 1)
         return SQLITE_OK;
-    return nlsh__sql_fail(
+    return nlsh__sqlite_fail(
         table, SQLITE_ERROR, "%s: recall is %s: give a number above 0, and 1 for an exact search",
         table->name,
         sqlite3_value_type(value) == SQLITE_NULL ? "NULL"
                                                  : (const char *)sqlite3_value_text(value));
 }
 
-static int take_value(struct nlsh__sql_table *table, char letter, sqlite3_value *value,
+static int take_value(struct nlsh__sqlite_table *table, char letter, sqlite3_value *value,
                       struct wanted *out)
 {
     switch (letter) {
@@ -121,8 +121,8 @@ static int take_value(struct nlsh__sql_table *table, char letter, sqlite3_value 
         out->limit = sqlite3_value_int64(value);
         return SQLITE_OK;
     case NLSH__SQL_ARG_OFFSET: out->offset = sqlite3_value_int64(value); return SQLITE_OK;
-    case NLSH__SQL_ARG_IN: return nlsh__sql_filter_in(out->filter, value);
-    default: nlsh__sql_filter_compare(out->filter, op_of(letter), value); return SQLITE_OK;
+    case NLSH__SQL_ARG_IN: return nlsh__sqlite_filter_in(out->filter, value);
+    default: nlsh__sqlite_filter_compare(out->filter, op_of(letter), value); return SQLITE_OK;
     }
 }
 
@@ -137,31 +137,32 @@ static sqlite3_int64 k_of_limit(const struct wanted *w)
 /* Searches for c->k, and goes on behind the last row of before, where there was one. */
 static int run_search(struct cursor *c)
 {
-    struct nlsh__sql_table *table = table_of(&c->base);
-    const struct nlsh__sql_question question = {c->query, c->k, c->recall, &c->filter};
+    struct nlsh__sqlite_table *table = table_of(&c->base);
+    const struct nlsh__sqlite_question question = {c->query, c->k, c->recall, &c->filter};
     const int goes_on = c->n > 0;
-    const struct nlsh__sql_found last = goes_on ? c->found[c->n - 1] : (struct nlsh__sql_found){0};
-    struct nlsh__sql_found *found;
+    const struct nlsh__sqlite_found last =
+        goes_on ? c->found[c->n - 1] : (struct nlsh__sqlite_found){0};
+    struct nlsh__sqlite_found *found;
     size_t n;
-    int rc = nlsh__sql_search(table, &question, &found, &n);
+    int rc = nlsh__sqlite_search(table, &question, &found, &n);
     if (rc != SQLITE_OK) return rc;
     sqlite3_free(c->found);
     c->found = found;
     c->n = n;
     c->at = 0;
-    while (goes_on && c->at < n && !nlsh__sql_is_before(&last, &found[c->at])) c->at++;
+    while (goes_on && c->at < n && !nlsh__sqlite_is_before(&last, &found[c->at])) c->at++;
     return SQLITE_OK;
 }
 
 static int take_query(struct cursor *c, sqlite3_value *value)
 {
-    struct nlsh__sql_table *table = table_of(&c->base);
+    struct nlsh__sqlite_table *table = table_of(&c->base);
     char *message = NULL;
     if (c->query == NULL) c->query = sqlite3_malloc64(table->dim * sizeof *c->query);
     if (c->query == NULL) return SQLITE_NOMEM;
-    int rc =
-        nlsh__sql_vector_into(value, table->column, table->metric, table->dim, c->query, &message);
-    if (rc != SQLITE_OK && message != NULL) rc = nlsh__sql_fail(table, rc, "%s", message);
+    int rc = nlsh__sqlite_vector_into(value, table->column, table->metric, table->dim, c->query,
+                                      &message);
+    if (rc != SQLITE_OK && message != NULL) rc = nlsh__sqlite_fail(table, rc, "%s", message);
     sqlite3_free(message);
     return rc;
 }
@@ -170,7 +171,7 @@ static int begin_search(struct cursor *c, const char *text, int n, sqlite3_value
 {
     struct wanted w = {.recall = DEFAULT_RECALL, .filter = &c->filter};
     int rc = SQLITE_OK;
-    nlsh__sql_filter_free(&c->filter);
+    nlsh__sqlite_filter_free(&c->filter);
     for (int i = 0; i < n && rc == SQLITE_OK; i++)
         rc = take_value(table_of(&c->base), text[i], values[i], &w);
     if (rc != SQLITE_OK || w.query == NULL) return rc;
@@ -199,7 +200,7 @@ static int next_found(struct cursor *c)
 
 static int prepare_scan(struct cursor *c, int is_down)
 {
-    struct nlsh__sql_table *table = table_of(&c->base);
+    struct nlsh__sqlite_table *table = table_of(&c->base);
     if (c->scan != NULL && c->is_down == is_down) return SQLITE_OK;
     sqlite3_finalize(c->scan);
     c->scan = NULL;
@@ -210,7 +211,7 @@ static int prepare_scan(struct cursor *c, int is_down)
     if (sql == NULL) return SQLITE_NOMEM;
     int rc = sqlite3_prepare_v2(table->db, sql, -1, &c->scan, NULL);
     sqlite3_free(sql);
-    return rc == SQLITE_OK ? rc : nlsh__sql_broken(table, rc);
+    return rc == SQLITE_OK ? rc : nlsh__sqlite_broken(table, rc);
 }
 
 static int step_scan(struct cursor *c)
@@ -218,14 +219,14 @@ static int step_scan(struct cursor *c)
     int rc = sqlite3_step(c->scan);
     c->is_end = rc != SQLITE_ROW;
     if (rc == SQLITE_ROW) return SQLITE_OK;
-    return nlsh__sql_done(table_of(&c->base), c->scan, rc);
+    return nlsh__sqlite_done(table_of(&c->base), c->scan, rc);
 }
 
 static int begin_scan(struct cursor *c, const char *text, int n, sqlite3_value **values)
 {
-    struct nlsh__sql_filter filter;
-    nlsh__sql_filter_init(&filter);
-    for (int i = 0; i < n; i++) nlsh__sql_filter_compare(&filter, op_of(text[i]), values[i]);
+    struct nlsh__sqlite_filter filter;
+    nlsh__sqlite_filter_init(&filter);
+    for (int i = 0; i < n; i++) nlsh__sqlite_filter_compare(&filter, op_of(text[i]), values[i]);
     int rc = prepare_scan(c, c->number == NLSH__SQL_PLAN_DOWN);
     if (rc != SQLITE_OK) return rc;
     sqlite3_reset(c->scan);
@@ -236,8 +237,8 @@ static int begin_scan(struct cursor *c, const char *text, int n, sqlite3_value *
 
 /* ---- both ------------------------------------------------------------------------------------ */
 
-int nlsh__sql_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int n,
-                     sqlite3_value **values)
+int nlsh__sqlite_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int n,
+                        sqlite3_value **values)
 {
     struct cursor *c = (struct cursor *)cursor;
     sqlite3_free(c->found);
@@ -250,19 +251,19 @@ int nlsh__sql_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, 
                                         : begin_scan(c, text, n, values);
 }
 
-int nlsh__sql_next(sqlite3_vtab_cursor *cursor)
+int nlsh__sqlite_next(sqlite3_vtab_cursor *cursor)
 {
     struct cursor *c = (struct cursor *)cursor;
     if (c->number != NLSH__SQL_PLAN_KNN) return step_scan(c);
     return next_found(c);
 }
 
-int nlsh__sql_eof(sqlite3_vtab_cursor *cursor)
+int nlsh__sqlite_eof(sqlite3_vtab_cursor *cursor)
 {
     return ((struct cursor *)cursor)->is_end;
 }
 
-int nlsh__sql_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
+int nlsh__sqlite_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 {
     struct cursor *c = (struct cursor *)cursor;
     *out =
@@ -273,16 +274,16 @@ int nlsh__sql_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
 /* The vector of a row that a search found; NULL where it was deleted since. */
 static int give_found(struct cursor *c, sqlite3_context *context)
 {
-    struct nlsh__sql_table *table = table_of(&c->base);
+    struct nlsh__sqlite_table *table = table_of(&c->base);
     const void *vector;
-    int rc = nlsh__sql_vector_get(table, c->found[c->at].rowid, &vector);
+    int rc = nlsh__sqlite_vector_get(table, c->found[c->at].rowid, &vector);
     if (rc != SQLITE_OK || vector == NULL) return rc;
     sqlite3_result_blob64(context, vector, table->dim * sizeof(float), SQLITE_TRANSIENT);
-    nlsh__sql_vector_release(table);
+    nlsh__sqlite_vector_release(table);
     return SQLITE_OK;
 }
 
-int nlsh__sql_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
+int nlsh__sqlite_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column)
 {
     struct cursor *c = (struct cursor *)cursor;
     int is_search = c->number == NLSH__SQL_PLAN_KNN;
@@ -295,7 +296,7 @@ int nlsh__sql_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int 
     case NLSH__SQL_DISTANCE:
         if (is_search)
             sqlite3_result_double(
-                context, nlsh__sql_distance(table_of(cursor)->metric, c->found[c->at].score));
+                context, nlsh__sqlite_distance(table_of(cursor)->metric, c->found[c->at].score));
         return SQLITE_OK;
     case NLSH__SQL_K:
         if (is_search && c->has_k) sqlite3_result_int64(context, (sqlite3_int64)c->k);

@@ -8,7 +8,7 @@
 
 #include "table.h"
 
-enum nlsh__sql_plan {
+enum nlsh__sqlite_plan {
     NLSH__SQL_PLAN_SCAN = 0, /* all vectors, by rowid */
     NLSH__SQL_PLAN_DOWN = 1, /* the same, the last one first */
     NLSH__SQL_PLAN_KNN = 2
@@ -29,17 +29,17 @@ enum {
     NLSH__SQL_ARG_LE = 'h'
 };
 
-int nlsh__sql_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
-int nlsh__sql_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
-int nlsh__sql_close(sqlite3_vtab_cursor *cursor);
-int nlsh__sql_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int n,
-                     sqlite3_value **values);
-int nlsh__sql_next(sqlite3_vtab_cursor *cursor);
-int nlsh__sql_eof(sqlite3_vtab_cursor *cursor);
-int nlsh__sql_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column);
-int nlsh__sql_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out);
+int nlsh__sqlite_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info);
+int nlsh__sqlite_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
+int nlsh__sqlite_close(sqlite3_vtab_cursor *cursor);
+int nlsh__sqlite_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, int n,
+                        sqlite3_value **values);
+int nlsh__sqlite_next(sqlite3_vtab_cursor *cursor);
+int nlsh__sqlite_eof(sqlite3_vtab_cursor *cursor);
+int nlsh__sqlite_column(sqlite3_vtab_cursor *cursor, sqlite3_context *context, int column);
+int nlsh__sqlite_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out);
 
 /* Writes: update.c. */
-int nlsh__sql_update(sqlite3_vtab *vtab, int n, sqlite3_value **values, sqlite3_int64 *rowid);
+int nlsh__sqlite_update(sqlite3_vtab *vtab, int n, sqlite3_value **values, sqlite3_int64 *rowid);
 
 #endif

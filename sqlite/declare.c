@@ -67,7 +67,7 @@ static int say(char **message, char *words)
 }
 
 /* "float[512]" behind the column's name. */
-static int take_type(struct nlsh__sql_table *table, struct text *t, char **message)
+static int take_type(struct nlsh__sqlite_table *table, struct text *t, char **message)
 {
     char *type = take_word(t);
     size_t dim = 0, digits = 0;
@@ -94,7 +94,7 @@ static int take_type(struct nlsh__sql_table *table, struct text *t, char **messa
     return SQLITE_OK;
 }
 
-static int take_metric(struct nlsh__sql_table *table, struct text *t, char **message)
+static int take_metric(struct nlsh__sqlite_table *table, struct text *t, char **message)
 {
     static const enum nlsh_metric metrics[] = {NLSH_L2, NLSH_IP, NLSH_COSINE};
     char *word = take_word(t);
@@ -114,7 +114,7 @@ static int take_metric(struct nlsh__sql_table *table, struct text *t, char **mes
 }
 
 /* NAME float[N], or metric = NAME. */
-static int take_argument(struct nlsh__sql_table *table, const char *argument, char **message)
+static int take_argument(struct nlsh__sqlite_table *table, const char *argument, char **message)
 {
     struct text t = {argument, argument + strlen(argument), 0};
     char *word = take_word(&t);
@@ -141,7 +141,7 @@ static int take_argument(struct nlsh__sql_table *table, const char *argument, ch
     return take_type(table, &t, message);
 }
 
-static int is_taken(const struct nlsh__sql_table *table)
+static int is_taken(const struct nlsh__sqlite_table *table)
 {
     static const char *const taken[] = {"distance", "k", "recall", "rowid", "_rowid_", "oid"};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
@@ -149,8 +149,8 @@ static int is_taken(const struct nlsh__sql_table *table)
     return sqlite3_stricmp(table->column, table->name) == 0;
 }
 
-int nlsh__sql_declare(struct nlsh__sql_table *table, int n, const char *const *arguments,
-                      char **message)
+int nlsh__sqlite_declare(struct nlsh__sqlite_table *table, int n, const char *const *arguments,
+                         char **message)
 {
     table->metric = NLSH_L2;
     for (int i = 0; i < n; i++) {

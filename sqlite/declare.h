@@ -6,7 +6,7 @@
 
 /* Fills column, dim and metric from the module's arguments, and declares the columns to SQLite. On an error *message
  * is set, and is SQLite's to free. */
-int nlsh__sql_declare(struct nlsh__sql_table *table, int n, const char *const *arguments,
-                      char **message);
+int nlsh__sqlite_declare(struct nlsh__sqlite_table *table, int n, const char *const *arguments,
+                         char **message);
 
 #endif

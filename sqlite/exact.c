@@ -9,7 +9,7 @@
 
 SQLITE_EXTENSION_INIT3
 
-float nlsh__sql_score(const struct nlsh__sql_exact *e, const void *vector)
+float nlsh__sqlite_score(const struct nlsh__sqlite_exact *e, const void *vector)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
     size_t dim = e->table->dim;
@@ -23,32 +23,33 @@ float nlsh__sql_score(const struct nlsh__sql_exact *e, const void *vector)
     return kernels->l2sq_f32(e->query, x, dim);
 }
 
-int nlsh__sql_rank(const struct nlsh__sql_exact *e, sqlite3_int64 rowid)
+int nlsh__sqlite_rank(const struct nlsh__sqlite_exact *e, sqlite3_int64 rowid)
 {
     const void *vector;
-    int rc = nlsh__sql_vector_get(e->table, rowid, &vector);
+    int rc = nlsh__sqlite_vector_get(e->table, rowid, &vector);
     if (rc != SQLITE_OK || vector == NULL) return rc;
-    nlsh__sql_best_push(e->best, rowid, nlsh__sql_score(e, vector));
-    nlsh__sql_vector_release(e->table);
+    nlsh__sqlite_best_push(e->best, rowid, nlsh__sqlite_score(e, vector));
+    nlsh__sqlite_vector_release(e->table);
     return SQLITE_OK;
 }
 
-static int rank_set(const struct nlsh__sql_exact *e, const struct nlsh__sql_filter *filter)
+static int rank_set(const struct nlsh__sqlite_exact *e, const struct nlsh__sqlite_filter *filter)
 {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < filter->n && rc == SQLITE_OK; i++)
         if (filter->rowids[i] >= filter->low && filter->rowids[i] <= filter->high)
-            rc = nlsh__sql_rank(e, filter->rowids[i]);
+            rc = nlsh__sqlite_rank(e, filter->rowids[i]);
     return rc;
 }
 
-int nlsh__sql_rank_all(const struct nlsh__sql_exact *e, const struct nlsh__sql_filter *filter)
+int nlsh__sqlite_rank_all(const struct nlsh__sqlite_exact *e,
+                          const struct nlsh__sqlite_filter *filter)
 {
-    struct nlsh__sql_table *table = e->table;
+    struct nlsh__sqlite_table *table = e->table;
     size_t row_bytes = table->dim * sizeof(float);
     sqlite3_stmt *scan;
     if (filter->rowids != NULL) return rank_set(e, filter);
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_VECTOR_SCAN, &scan);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_VECTOR_SCAN, &scan);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(scan, 1, filter->low);
     sqlite3_bind_int64(scan, 2, filter->high);
@@ -58,9 +59,10 @@ int nlsh__sql_rank_all(const struct nlsh__sql_exact *e, const struct nlsh__sql_f
             int no_memory = sqlite3_errcode(table->db) == SQLITE_NOMEM;
             sqlite3_reset(scan);
             return no_memory ? SQLITE_NOMEM
-                             : nlsh__sql_damaged(table, "a vector has another length");
+                             : nlsh__sqlite_damaged(table, "a vector has another length");
         }
-        nlsh__sql_best_push(e->best, sqlite3_column_int64(scan, 0), nlsh__sql_score(e, vector));
+        nlsh__sqlite_best_push(e->best, sqlite3_column_int64(scan, 0),
+                               nlsh__sqlite_score(e, vector));
     }
-    return nlsh__sql_done(table, scan, rc);
+    return nlsh__sqlite_done(table, scan, rc);
 }

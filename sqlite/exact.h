@@ -7,18 +7,19 @@
 #include "table.h"
 
 /* A query on its way. */
-struct nlsh__sql_exact {
-    struct nlsh__sql_table *table;
+struct nlsh__sqlite_exact {
+    struct nlsh__sqlite_table *table;
     const float *query; /* [dim]; of length 1 where the metric is cosine */
     float *scratch;     /* [dim] */
-    struct nlsh__sql_best *best;
+    struct nlsh__sqlite_best *best;
 };
 
 /* The score of a stored vector [dim], which need not be aligned. */
-float nlsh__sql_score(const struct nlsh__sql_exact *exact, const void *vector);
+float nlsh__sqlite_score(const struct nlsh__sqlite_exact *exact, const void *vector);
 /* Scores the vector of a rowid, if there is one. */
-int nlsh__sql_rank(const struct nlsh__sql_exact *exact, sqlite3_int64 rowid);
+int nlsh__sqlite_rank(const struct nlsh__sqlite_exact *exact, sqlite3_int64 rowid);
 /* All that a filter allows: by its set, or through the table. */
-int nlsh__sql_rank_all(const struct nlsh__sql_exact *exact, const struct nlsh__sql_filter *filter);
+int nlsh__sqlite_rank_all(const struct nlsh__sqlite_exact *exact,
+                          const struct nlsh__sqlite_filter *filter);
 
 #endif

@@ -63,8 +63,9 @@ sqlite3_nlsh_init(sqlite3 *db, char **message, const struct sqlite3_api_routines
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, take_memory_of_sqlite);
 #endif
-    int rc = nlsh__sql_functions(db);
-    if (rc == SQLITE_OK) rc = nlsh__sql_file_module(db);
-    if (rc == SQLITE_OK) rc = sqlite3_create_module_v2(db, "nlsh", &nlsh__sql_module, NULL, NULL);
+    int rc = nlsh__sqlite_functions(db);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_file_module(db);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_module_v2(db, "nlsh", &nlsh__sqlite_module, NULL, NULL);
     return rc;
 }

@@ -177,7 +177,7 @@ static int x_close(sqlite3_vtab_cursor *cursor)
 }
 
 /* Searches by options whose k is no more than what there is. */
-static int search(struct cursor *c, const struct nlsh__sql_vector *vector,
+static int search(struct cursor *c, const struct nlsh__sqlite_vector *vector,
                   struct nlsh_search_options *options)
 {
     struct table *table = (struct table *)c->base.pVtab;
@@ -234,7 +234,7 @@ static int x_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, i
     struct table *table = (struct table *)cursor->pVtab;
     sqlite3_value *given[N_ARGUMENTS] = {NULL};
     struct nlsh_search_options options;
-    struct nlsh__sql_vector vector;
+    struct nlsh__sqlite_vector vector;
     char *message;
     (void)text;
     forget(c);
@@ -249,7 +249,7 @@ static int x_filter(sqlite3_vtab_cursor *cursor, int number, const char *text, i
     int rc = take_numbers(table, given, &options);
     if (rc == SQLITE_OK) rc = open_file(table, path);
     if (rc != SQLITE_OK) return rc;
-    rc = nlsh__sql_vector_of(given[VECTOR - FILE_NAME], "nlsh_search", &vector, &message);
+    rc = nlsh__sqlite_vector_of(given[VECTOR - FILE_NAME], "nlsh_search", &vector, &message);
     if (rc != SQLITE_OK) return message != NULL ? say(table, rc, message) : rc;
     rc = search(c, &vector, &options);
     sqlite3_free(vector.values);
@@ -282,7 +282,7 @@ static int x_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
     return SQLITE_OK;
 }
 
-int nlsh__sql_file_module(sqlite3 *db)
+int nlsh__sqlite_file_module(sqlite3 *db)
 {
     static const sqlite3_module module = {
         .iVersion = 0,

@@ -5,6 +5,6 @@
 #include <sqlite3ext.h>
 
 /* Registers it with a connection, which then keeps the last file that was searched open. */
-int nlsh__sql_file_module(sqlite3 *db);
+int nlsh__sqlite_file_module(sqlite3 *db);
 
 #endif

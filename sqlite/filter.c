@@ -9,47 +9,47 @@ SQLITE_EXTENSION_INIT3
 
 enum { BITS_A_ROWID = 1024, LEAST_BITS = 1 << 20 };
 
-void nlsh__sql_filter_init(struct nlsh__sql_filter *f)
+void nlsh__sqlite_filter_init(struct nlsh__sqlite_filter *f)
 {
-    *f = (struct nlsh__sql_filter){.low = INT64_MIN, .high = INT64_MAX};
+    *f = (struct nlsh__sqlite_filter){.low = INT64_MIN, .high = INT64_MAX};
 }
 
-void nlsh__sql_filter_free(struct nlsh__sql_filter *f)
+void nlsh__sqlite_filter_free(struct nlsh__sqlite_filter *f)
 {
     sqlite3_free(f->rowids);
     sqlite3_free(f->bits);
-    nlsh__sql_filter_init(f);
+    nlsh__sqlite_filter_init(f);
 }
 
-int nlsh__sql_filter_is_set(const struct nlsh__sql_filter *f)
+int nlsh__sqlite_filter_is_set(const struct nlsh__sqlite_filter *f)
 {
     return f->rowids != NULL || f->low > INT64_MIN || f->high < INT64_MAX;
 }
 
-static void allow_nothing(struct nlsh__sql_filter *f)
+static void allow_nothing(struct nlsh__sqlite_filter *f)
 {
     f->low = 1;
     f->high = 0;
 }
 
-static void at_least(struct nlsh__sql_filter *f, sqlite3_int64 low)
+static void at_least(struct nlsh__sqlite_filter *f, sqlite3_int64 low)
 {
     if (low > f->low) f->low = low;
 }
 
-static void at_most(struct nlsh__sql_filter *f, sqlite3_int64 high)
+static void at_most(struct nlsh__sqlite_filter *f, sqlite3_int64 high)
 {
     if (high < f->high) f->high = high;
 }
 
 /* Beyond all rowids; no rowid is equal to it. */
-static void compare_outside(struct nlsh__sql_filter *f, int op, int above)
+static void compare_outside(struct nlsh__sqlite_filter *f, int op, int above)
 {
     int less = op == SQLITE_INDEX_CONSTRAINT_LT || op == SQLITE_INDEX_CONSTRAINT_LE;
     if (op == SQLITE_INDEX_CONSTRAINT_EQ || less != above) allow_nothing(f);
 }
 
-static void compare_whole(struct nlsh__sql_filter *f, int op, sqlite3_int64 v)
+static void compare_whole(struct nlsh__sqlite_filter *f, int op, sqlite3_int64 v)
 {
     switch (op) {
     case SQLITE_INDEX_CONSTRAINT_GE: at_least(f, v); break;
@@ -70,7 +70,7 @@ static void compare_whole(struct nlsh__sql_filter *f, int op, sqlite3_int64 v)
     }
 }
 
-static void compare_real(struct nlsh__sql_filter *f, int op, double v)
+static void compare_real(struct nlsh__sqlite_filter *f, int op, double v)
 {
     if (v >= 9223372036854775808.0 || v < -9223372036854775808.0) {
         compare_outside(f, op, v > 0);
@@ -88,7 +88,7 @@ static void compare_real(struct nlsh__sql_filter *f, int op, double v)
         at_most(f, down);
 }
 
-void nlsh__sql_filter_compare(struct nlsh__sql_filter *f, int op, sqlite3_value *value)
+void nlsh__sqlite_filter_compare(struct nlsh__sqlite_filter *f, int op, sqlite3_value *value)
 {
     switch (sqlite3_value_numeric_type(value)) {
     case SQLITE_INTEGER: compare_whole(f, op, sqlite3_value_int64(value)); break;
@@ -106,7 +106,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static int add(struct nlsh__sql_filter *f, sqlite3_int64 rowid)
+static int add(struct nlsh__sqlite_filter *f, sqlite3_int64 rowid)
 {
     if (f->n == f->room) {
         size_t room = 2 * f->room + 64;
@@ -120,7 +120,7 @@ static int add(struct nlsh__sql_filter *f, sqlite3_int64 rowid)
 }
 
 /* Sorted, which values of an IN usually are already, and each once. */
-static void order(struct nlsh__sql_filter *f)
+static void order(struct nlsh__sqlite_filter *f)
 {
     int is_sorted = 1;
     for (size_t i = 1; i < f->n && is_sorted; i++) is_sorted = f->rowids[i - 1] <= f->rowids[i];
@@ -134,15 +134,15 @@ static void order(struct nlsh__sql_filter *f)
 /* The rowid that is equal to a value; 0 where none is. */
 static int whole(sqlite3_value *value, sqlite3_int64 *out)
 {
-    struct nlsh__sql_filter one;
-    nlsh__sql_filter_init(&one);
-    nlsh__sql_filter_compare(&one, SQLITE_INDEX_CONSTRAINT_EQ, value);
+    struct nlsh__sqlite_filter one;
+    nlsh__sqlite_filter_init(&one);
+    nlsh__sqlite_filter_compare(&one, SQLITE_INDEX_CONSTRAINT_EQ, value);
     *out = one.low;
     return one.low == one.high;
 }
 
 /* Of two INs what stands in both is allowed. */
-static void intersect(struct nlsh__sql_filter *f, const struct nlsh__sql_filter *with)
+static void intersect(struct nlsh__sqlite_filter *f, const struct nlsh__sqlite_filter *with)
 {
     size_t n = 0, j = 0;
     for (size_t i = 0; i < f->n; i++) {
@@ -153,7 +153,7 @@ static void intersect(struct nlsh__sql_filter *f, const struct nlsh__sql_filter 
 }
 
 /* Bits for a set, where they take no more memory than some of its rowids: a look at one is quicker than a search. */
-static int make_bits(struct nlsh__sql_filter *f)
+static int make_bits(struct nlsh__sqlite_filter *f)
 {
     sqlite3_free(f->bits);
     f->bits = NULL;
@@ -171,13 +171,13 @@ static int make_bits(struct nlsh__sql_filter *f)
     return SQLITE_OK;
 }
 
-int nlsh__sql_filter_in(struct nlsh__sql_filter *f, sqlite3_value *list)
+int nlsh__sqlite_filter_in(struct nlsh__sqlite_filter *f, sqlite3_value *list)
 {
-    struct nlsh__sql_filter in;
+    struct nlsh__sqlite_filter in;
     sqlite3_value *value;
     sqlite3_int64 rowid;
     int rc;
-    nlsh__sql_filter_init(&in);
+    nlsh__sqlite_filter_init(&in);
     in.rowids = sqlite3_malloc64(sizeof *in.rowids); /* an empty set is one */
     in.room = in.rowids != NULL;
     if (in.rowids == NULL) return SQLITE_NOMEM;
@@ -185,7 +185,7 @@ int nlsh__sql_filter_in(struct nlsh__sql_filter *f, sqlite3_value *list)
          rc = sqlite3_vtab_in_next(list, &value))
         if (whole(value, &rowid) && (rc = add(&in, rowid)) != SQLITE_OK) break;
     if (rc != SQLITE_OK && rc != SQLITE_DONE) {
-        nlsh__sql_filter_free(&in);
+        nlsh__sqlite_filter_free(&in);
         return rc;
     }
     order(&in);
@@ -196,11 +196,11 @@ int nlsh__sql_filter_in(struct nlsh__sql_filter *f, sqlite3_value *list)
         return make_bits(f);
     }
     intersect(f, &in);
-    nlsh__sql_filter_free(&in);
+    nlsh__sqlite_filter_free(&in);
     return make_bits(f);
 }
 
-int nlsh__sql_filter_allows(const struct nlsh__sql_filter *f, sqlite3_int64 rowid)
+int nlsh__sqlite_filter_allows(const struct nlsh__sqlite_filter *f, sqlite3_int64 rowid)
 {
     if (rowid < f->low || rowid > f->high) return 0;
     if (f->rowids == NULL) return 1;

@@ -18,19 +18,19 @@ static void fail(sqlite3_context *context, int rc, char *message)
 
 /* NULL for NULL, as SQL's own functions have it: then 0. */
 static int take(sqlite3_context *context, sqlite3_value *value, const char *what,
-                struct nlsh__sql_vector *out)
+                struct nlsh__sqlite_vector *out)
 {
     char *message;
     out->values = NULL;
     if (sqlite3_value_type(value) == SQLITE_NULL) return 0;
-    int rc = nlsh__sql_vector_of(value, what, out, &message);
+    int rc = nlsh__sqlite_vector_of(value, what, out, &message);
     if (rc != SQLITE_OK) fail(context, rc, message);
     return rc == SQLITE_OK;
 }
 
 static void to_f32(sqlite3_context *context, int n, sqlite3_value **values)
 {
-    struct nlsh__sql_vector v;
+    struct nlsh__sqlite_vector v;
     (void)n;
     if (!take(context, values[0], "nlsh_f32", &v)) return;
     sqlite3_result_blob64(context, v.values, v.dim * sizeof(float), sqlite3_free);
@@ -39,7 +39,7 @@ static void to_f32(sqlite3_context *context, int n, sqlite3_value **values)
 
 static void to_f16(sqlite3_context *context, int n, sqlite3_value **values)
 {
-    struct nlsh__sql_vector v;
+    struct nlsh__sqlite_vector v;
     (void)n;
     if (!take(context, values[0], "nlsh_f16", &v)) return;
     unsigned char *halves = (unsigned char *)v.values; /* in place: each is half of what it was */
@@ -51,7 +51,7 @@ static void to_f16(sqlite3_context *context, int n, sqlite3_value **values)
             sqlite3_free(v.values);
             return;
         }
-        uint16_t half = nlsh__sql_to_f16(v.values[d]);
+        uint16_t half = nlsh__sqlite_to_f16(v.values[d]);
         memcpy(halves + 2 * d, &half, sizeof half);
     }
     sqlite3_result_blob64(context, halves, v.dim * 2, sqlite3_free);
@@ -60,10 +60,10 @@ static void to_f16(sqlite3_context *context, int n, sqlite3_value **values)
 
 static void to_json(sqlite3_context *context, int n, sqlite3_value **values)
 {
-    struct nlsh__sql_vector v;
+    struct nlsh__sqlite_vector v;
     (void)n;
     if (!take(context, values[0], "nlsh_to_json", &v)) return;
-    char *json = nlsh__sql_json(v.values, v.dim);
+    char *json = nlsh__sqlite_json(v.values, v.dim);
     sqlite3_free(v.values);
     if (json == NULL) {
         sqlite3_result_error_nomem(context);
@@ -89,7 +89,7 @@ static double distance(enum nlsh_metric metric, const float *a, const float *b, 
 
 static void distance_of(sqlite3_context *context, enum nlsh_metric metric, sqlite3_value **values)
 {
-    struct nlsh__sql_vector a, b;
+    struct nlsh__sqlite_vector a, b;
     char name[40];
     sqlite3_snprintf(sizeof name, name, "nlsh_distance_%s", nlsh_metric_name(metric));
     if (!take(context, values[0], name, &a)) return;
@@ -135,7 +135,7 @@ static void version(sqlite3_context *context, int n, sqlite3_value **values)
     sqlite3_result_text(context, nlsh_version(), -1, SQLITE_STATIC);
 }
 
-int nlsh__sql_functions(sqlite3 *db)
+int nlsh__sqlite_functions(sqlite3 *db)
 {
     static const struct {
         const char *name;

@@ -79,15 +79,15 @@ static int take_number(struct text *t, float *out)
     return 1;
 }
 
-static size_t wrong(const struct text *t, const char *words, struct nlsh__sql_json_error *error)
+static size_t wrong(const struct text *t, const char *words, struct nlsh__sqlite_json_error *error)
 {
     error->words = words;
     error->at = (size_t)(t->at - t->first);
     return (size_t)-1;
 }
 
-size_t nlsh__sql_json_read(const char *text, size_t size, float *out, size_t room,
-                           struct nlsh__sql_json_error *error)
+size_t nlsh__sqlite_json_read(const char *text, size_t size, float *out, size_t room,
+                              struct nlsh__sqlite_json_error *error)
 {
     struct text t = {text, text, text + size};
     size_t n = 0;

@@ -54,7 +54,7 @@ static const char *load(void)
     return NULL;
 }
 
-const struct nlsh_sqlite_learner *nlsh__sql_learner(const char **why)
+const struct nlsh_sqlite_learner *nlsh__sqlite_learner(const char **why)
 {
     *why = NULL;
     pthread_mutex_lock(&lock);

@@ -5,6 +5,6 @@
 #include "nlsh_sqlite.h"
 
 /* NULL where it cannot be had; then *why says so, a constant or the loader's words. */
-const struct nlsh_sqlite_learner *nlsh__sql_learner(const char **why);
+const struct nlsh_sqlite_learner *nlsh__sqlite_learner(const char **why);
 
 #endif

@@ -33,12 +33,12 @@ _Static_assert(sizeof(struct coder_header) == 64, "no padding");
 #define LEAST_CACHE 8e6
 #define MOST_CACHE 1e12
 
-void nlsh__sql_model_free(struct nlsh__sql_model *model)
+void nlsh__sqlite_model_free(struct nlsh__sqlite_model *model)
 {
     if (model == NULL) return;
     nlsh_searcher_free(model->searcher);
     if (model->has_maker) nlsh__row_maker_free(&model->maker);
-    nlsh__sql_cache_free(model->cache);
+    nlsh__sqlite_cache_free(model->cache);
     nlsh_index_close(model->index);
     nlsh__free(model->bytes);
     nlsh__free(model->sizes);
@@ -47,12 +47,12 @@ void nlsh__sql_model_free(struct nlsh__sql_model *model)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-int nlsh__sql_model_part(struct nlsh__sql_table *table, int part, uint8_t **out, size_t *size)
+int nlsh__sqlite_model_part(struct nlsh__sqlite_table *table, int part, uint8_t **out, size_t *size)
 {
     sqlite3_stmt *get;
     *out = NULL;
     *size = 0;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_MODEL_GET, &get);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_MODEL_GET, &get);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int(get, 1, part);
     rc = sqlite3_step(get);
@@ -66,12 +66,12 @@ int nlsh__sql_model_part(struct nlsh__sql_table *table, int part, uint8_t **out,
             rc = SQLITE_NOMEM;
         }
     }
-    int done = nlsh__sql_done(table, get, rc == SQLITE_NOMEM ? SQLITE_ROW : rc);
+    int done = nlsh__sqlite_done(table, get, rc == SQLITE_NOMEM ? SQLITE_ROW : rc);
     return rc == SQLITE_NOMEM ? rc : done;
 }
 
 /* How many rows there were when promises were measured: of part 2's header alone, as its means are long. */
-static int read_measured(struct nlsh__sql_table *table, struct nlsh__sql_model *model)
+static int read_measured(struct nlsh__sqlite_table *table, struct nlsh__sqlite_model *model)
 {
     struct coder_header header;
     sqlite3_blob *blob = NULL;
@@ -83,25 +83,26 @@ static int read_measured(struct nlsh__sql_table *table, struct nlsh__sql_model *
     if (rc == SQLITE_OK) rc = sqlite3_blob_read(blob, &header, sizeof header, 0);
     (void)sqlite3_blob_close(blob);
     sqlite3_free(name);
-    if (rc == SQLITE_ERROR) return nlsh__sql_damaged(table, "what makes codes has another length");
-    if (rc != SQLITE_OK) return nlsh__sql_broken(table, rc);
+    if (rc == SQLITE_ERROR)
+        return nlsh__sqlite_damaged(table, "what makes codes has another length");
+    if (rc != SQLITE_OK) return nlsh__sqlite_broken(table, rc);
     model->n_measured = header.n_measured;
     return SQLITE_OK;
 }
 
-static int take_coder(struct nlsh__sql_table *table)
+static int take_coder(struct nlsh__sqlite_table *table)
 {
     struct coder_header header;
-    struct nlsh__sql_model *model = table->model;
+    struct nlsh__sqlite_model *model = table->model;
     struct nlsh__row_maker *maker = &model->maker;
     size_t dim = table->dim, size, values = model->n_buckets * dim;
     uint8_t *bytes;
-    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
+    int rc = nlsh__sqlite_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
     if (rc != SQLITE_OK) return rc;
     int has_means = maker->means != NULL;
     if (bytes == NULL || size != sizeof header + (has_means ? values * sizeof(float) : 0)) {
         nlsh__free(bytes);
-        return nlsh__sql_damaged(table, "what makes codes has another length");
+        return nlsh__sqlite_damaged(table, "what makes codes has another length");
     }
     memcpy(&header, bytes, sizeof header);
     maker->coder.inside = header.inside;
@@ -114,13 +115,13 @@ static int take_coder(struct nlsh__sql_table *table)
     return SQLITE_OK;
 }
 
-int nlsh__sql_model_maker(struct nlsh__sql_table *table)
+int nlsh__sqlite_model_maker(struct nlsh__sqlite_table *table)
 {
     struct nlsh_error error = {.status = NLSH_OK};
-    struct nlsh__sql_model *model = table->model;
+    struct nlsh__sqlite_model *model = table->model;
     if (model->has_maker) return SQLITE_OK;
     if (nlsh__row_maker_create(model->index, &model->maker, &error) != NLSH_OK)
-        return nlsh__sql_failed(table, &error);
+        return nlsh__sqlite_failed(table, &error);
     int rc = take_coder(table);
     if (rc == SQLITE_OK)
         model->has_maker = 1;
@@ -129,7 +130,8 @@ int nlsh__sql_model_maker(struct nlsh__sql_table *table)
     return rc;
 }
 
-static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *model, size_t size)
+static int open_model(struct nlsh__sqlite_table *table, struct nlsh__sqlite_model *model,
+                      size_t size)
 {
     enum nlsh_status status;
     struct nlsh_error error = {.status = NLSH_OK};
@@ -141,7 +143,7 @@ static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *mod
         index->meta.n_rows != 0 || index->meta.storage_type != NLSH_F32 ||
         index->meta.n_buckets > 65536) {
         sqlite3_free(name);
-        return nlsh__sql_damaged(table, "what was learned is of other vectors");
+        return nlsh__sqlite_damaged(table, "what was learned is of other vectors");
     }
     model->n_buckets = index->meta.n_buckets;
     const struct nlsh__codes *codes = index->segments[0].codes;
@@ -150,30 +152,30 @@ static int open_model(struct nlsh__sql_table *table, struct nlsh__sql_model *mod
     NLSH_TRY(nlsh__calloc(&model->sizes, model->n_buckets, sizeof *model->sizes, &error));
 out:
     sqlite3_free(name);
-    return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(table, &error);
+    return status == NLSH_OK ? SQLITE_OK : nlsh__sqlite_failed(table, &error);
 }
 
-int nlsh__sql_model_load(struct nlsh__sql_table *table)
+int nlsh__sqlite_model_load(struct nlsh__sqlite_table *table)
 {
     size_t size;
-    struct nlsh__sql_model *model = NULL;
+    struct nlsh__sqlite_model *model = NULL;
     if (nlsh__calloc(&model, 1, sizeof *model, NULL) != NLSH_OK) return SQLITE_NOMEM;
-    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
+    int rc = nlsh__sqlite_model_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
     if (rc == SQLITE_OK && size == 0)
-        rc = nlsh__sql_damaged(table, "what was learned is not there");
+        rc = nlsh__sqlite_damaged(table, "what was learned is not there");
     if (rc == SQLITE_OK) rc = open_model(table, model, size);
     if (rc == SQLITE_OK) rc = read_measured(table, model);
-    if (rc == SQLITE_OK) rc = nlsh__sql_cache_create(model->n_buckets, &model->cache);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_cache_create(model->n_buckets, &model->cache);
     if (rc == SQLITE_OK)
         table->model = model;
     else
-        nlsh__sql_model_free(model);
+        nlsh__sqlite_model_free(model);
     return rc;
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
 
-void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows)
+void nlsh__sqlite_model_reweigh(struct nlsh__sqlite_model *model, size_t rows)
 {
     struct nlsh_index *index = model->index;
     const struct nlsh__groups *groups = nlsh__router_groups(index->router);
@@ -194,19 +196,19 @@ void nlsh__sql_model_reweigh(struct nlsh__sql_model *model, size_t rows)
 }
 
 /* A number that a PRAGMA of the schema tells. */
-static int read_pragma(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
+static int read_pragma(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
                        sqlite3_int64 *out)
 {
     sqlite3_stmt *pragma;
-    int rc = nlsh__sql_prepare(table, which, &pragma);
+    int rc = nlsh__sqlite_prepare(table, which, &pragma);
     if (rc != SQLITE_OK) return rc;
     rc = sqlite3_step(pragma);
     *out = rc == SQLITE_ROW ? sqlite3_column_int64(pragma, 0) : 0;
-    return nlsh__sql_done(table, pragma, rc);
+    return nlsh__sqlite_done(table, pragma, rc);
 }
 
 /* Entries may take as much memory as SQLite's own cache of pages: cache_size counts those, or -KiB. */
-static int clear_cache(struct nlsh__sql_table *table)
+static int clear_cache(struct nlsh__sqlite_table *table)
 {
     sqlite3_int64 n, page = 0;
     int rc = read_pragma(table, NLSH__SQL_CACHE_SIZE, &n);
@@ -214,36 +216,36 @@ static int clear_cache(struct nlsh__sql_table *table)
     if (rc != SQLITE_OK) return rc;
     double bytes = n < 0 ? -1024.0 * (double)n : (double)n * (double)page;
     if (!(bytes > LEAST_CACHE)) bytes = LEAST_CACHE;
-    nlsh__sql_cache_clear(table->model->cache,
-                          bytes < MOST_CACHE ? (size_t)bytes : (size_t)MOST_CACHE);
+    nlsh__sqlite_cache_clear(table->model->cache,
+                             bytes < MOST_CACHE ? (size_t)bytes : (size_t)MOST_CACHE);
     return SQLITE_OK;
 }
 
-int nlsh__sql_model_weigh(struct nlsh__sql_table *table, sqlite3_int64 rows)
+int nlsh__sqlite_model_weigh(struct nlsh__sqlite_table *table, sqlite3_int64 rows)
 {
-    struct nlsh__sql_model *model = table->model;
+    struct nlsh__sqlite_model *model = table->model;
     sqlite3_stmt *all;
     int rc = clear_cache(table);
-    if (rc == SQLITE_OK) rc = nlsh__sql_prepare(table, NLSH__SQL_BUCKETS_ALL, &all);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_prepare(table, NLSH__SQL_BUCKETS_ALL, &all);
     if (rc != SQLITE_OK) return rc;
     memset(model->sizes, 0, model->n_buckets * sizeof *model->sizes);
     while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
         sqlite3_int64 bucket = sqlite3_column_int64(all, 0), n = sqlite3_column_int64(all, 1);
         if (bucket < 0 || (size_t)bucket >= model->n_buckets || n < 0 || n > UINT32_MAX) {
             sqlite3_reset(all);
-            return nlsh__sql_damaged(table, "a bucket's size cannot be so");
+            return nlsh__sqlite_damaged(table, "a bucket's size cannot be so");
         }
         model->sizes[bucket] = (uint32_t)n;
     }
-    rc = nlsh__sql_done(table, all, rc);
+    rc = nlsh__sqlite_done(table, all, rc);
     if (rc == SQLITE_OK)
-        nlsh__sql_model_reweigh(model, rows < UINT32_MAX ? (size_t)rows : UINT32_MAX - 1);
+        nlsh__sqlite_model_reweigh(model, rows < UINT32_MAX ? (size_t)rows : UINT32_MAX - 1);
     return rc;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-int nlsh__sql_model_keeps(unsigned kind)
+int nlsh__sqlite_model_keeps(unsigned kind)
 {
     switch (kind) {
     case NLSH__SECTION_SETTINGS:
@@ -315,7 +317,7 @@ static enum nlsh_status make_rowless(struct rowless *r, const struct nlsh_index 
     add(r, NLSH__SECTION_META, &r->meta, sizeof r->meta);
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
-        if (nlsh__sql_model_keeps(e->kind))
+        if (nlsh__sqlite_model_keeps(e->kind))
             add(r, (enum nlsh__section_kind)e->kind, trained->map.data + e->offset,
                 (size_t)e->size);
     }
@@ -329,7 +331,7 @@ out:
     return status;
 }
 
-static int save_index(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+static int save_index(struct nlsh__sqlite_table *table, const struct nlsh_index *trained)
 {
     enum nlsh_status status;
     struct nlsh_error error = {.status = NLSH_OK};
@@ -339,10 +341,10 @@ static int save_index(struct nlsh__sql_table *table, const struct nlsh_index *tr
     NLSH_TRY(make_rowless(&r, trained, &error));
     NLSH_TRY(nlsh__index_bytes(r.of, r.n, &bytes, &size, &error));
 out:
-    if (status != NLSH_OK) (void)nlsh__sql_failed(table, &error);
+    if (status != NLSH_OK) (void)nlsh__sqlite_failed(table, &error);
     int rc = status == NLSH_OK
-                 ? nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_INDEX, bytes, size)
-                 : nlsh__sql_code(status);
+                 ? nlsh__sqlite_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_INDEX, bytes, size)
+                 : nlsh__sqlite_code(status);
     nlsh__free(bytes);
     nlsh__free(r.offsets);
     nlsh__free(r.codes);
@@ -380,7 +382,7 @@ out:
     return status;
 }
 
-static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *trained)
+static int save_coder(struct nlsh__sqlite_table *table, const struct nlsh_index *trained)
 {
     struct nlsh_error error = {.status = NLSH_OK};
     struct nlsh__row_maker maker;
@@ -390,7 +392,7 @@ static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *tr
         status = exact_means(trained, maker.means, &error);
     if (status != NLSH_OK) {
         nlsh__row_maker_free(&maker);
-        return nlsh__sql_failed(table, &error);
+        return nlsh__sqlite_failed(table, &error);
     }
     size_t means = maker.means != NULL
                        ? (size_t)trained->meta.n_buckets * trained->meta.dim * sizeof(float)
@@ -403,29 +405,29 @@ static int save_coder(struct nlsh__sql_table *table, const struct nlsh_index *tr
     if (nlsh__alloc(&bytes, sizeof header + means, 1, NULL) == NLSH_OK) {
         memcpy(bytes, &header, sizeof header);
         if (means > 0) memcpy(bytes + sizeof header, maker.means, means);
-        rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes,
-                           sizeof header + means);
+        rc = nlsh__sqlite_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes,
+                              sizeof header + means);
     }
     nlsh__free(bytes);
     nlsh__row_maker_free(&maker);
     return rc;
 }
 
-static int save_untaught(struct nlsh__sql_table *table, const struct nlsh_index *trained,
+static int save_untaught(struct nlsh__sqlite_table *table, const struct nlsh_index *trained,
                          const int64_t *rowids)
 {
     int64_t *untaught = NULL;
     size_t n = trained->meter.n;
     if (nlsh__alloc(&untaught, n, sizeof *untaught, NULL) != NLSH_OK) return SQLITE_NOMEM;
     for (size_t i = 0; i < n; i++) untaught[i] = rowids[trained->untaught[i]];
-    int rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_UNTAUGHT, untaught,
-                           n * sizeof *untaught);
+    int rc = nlsh__sqlite_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_UNTAUGHT, untaught,
+                              n * sizeof *untaught);
     nlsh__free(untaught);
     return rc;
 }
 
-int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index *trained,
-                         const int64_t *rowids)
+int nlsh__sqlite_model_save(struct nlsh__sqlite_table *table, const struct nlsh_index *trained,
+                            const int64_t *rowids)
 {
     int rc = save_index(table, trained);
     if (rc == SQLITE_OK) rc = save_coder(table, trained);
@@ -433,40 +435,41 @@ int nlsh__sql_model_save(struct nlsh__sql_table *table, const struct nlsh_index 
 }
 
 /* Part 2 says how many rows there were when promises were measured. */
-static int put_measured(struct nlsh__sql_table *table, size_t n_measured)
+static int put_measured(struct nlsh__sqlite_table *table, size_t n_measured)
 {
     struct coder_header header;
     uint8_t *bytes;
     size_t size;
-    int rc = nlsh__sql_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
+    int rc = nlsh__sqlite_model_part(table, NLSH__SQL_PART_CODER, &bytes, &size);
     if (rc == SQLITE_OK && (bytes == NULL || size < sizeof header))
-        rc = nlsh__sql_damaged(table, "what makes codes has another length");
+        rc = nlsh__sqlite_damaged(table, "what makes codes has another length");
     if (rc == SQLITE_OK && bytes != NULL) {
         memcpy(&header, bytes, sizeof header);
         header.n_measured = (uint32_t)n_measured;
         memcpy(bytes, &header, sizeof header);
-        rc = nlsh__sql_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes, size);
+        rc = nlsh__sqlite_put(table, NLSH__SQL_MODEL_PUT, NLSH__SQL_PART_CODER, bytes, size);
     }
     nlsh__free(bytes);
     return rc;
 }
 
-int nlsh__sql_model_recalibrate(struct nlsh__sql_table *table, const struct nlsh_index *measured)
+int nlsh__sqlite_model_recalibrate(struct nlsh__sqlite_table *table,
+                                   const struct nlsh_index *measured)
 {
     int rc = save_index(table, measured);
     if (rc == SQLITE_OK) rc = put_measured(table, (size_t)measured->meta.n_rows);
-    return rc == SQLITE_OK ? nlsh__sql_model_replaced(table) : rc;
+    return rc == SQLITE_OK ? nlsh__sqlite_model_replaced(table) : rc;
 }
 
-int nlsh__sql_model_replaced(struct nlsh__sql_table *table)
+int nlsh__sqlite_model_replaced(struct nlsh__sqlite_table *table)
 {
     do sqlite3_randomness(sizeof table->state.generation, &table->state.generation);
     while (table->state.generation == 0);
     table->state.changed = 0;
-    int rc = nlsh__sql_put_state(table);
-    nlsh__sql_forget(table);
+    int rc = nlsh__sqlite_put_state(table);
+    nlsh__sqlite_forget(table);
     table->state.generation = 0;
-    nlsh__sql_model_free(table->model);
+    nlsh__sqlite_model_free(table->model);
     table->model = NULL;
     return rc;
 }

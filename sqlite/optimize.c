@@ -18,8 +18,8 @@ SQLITE_EXTENSION_INIT3
 
 /* A bucket as it is written anew. */
 struct rewriting {
-    struct nlsh__sql_table *table;
-    const struct nlsh__sql_survey *survey;
+    struct nlsh__sqlite_table *table;
+    const struct nlsh__sqlite_survey *survey;
     uint8_t *bytes; /* of a chunk that is written */
     size_t room;    /* entries of a chunk */
     uint8_t *kept;  /* [kept_room] entries that stay, each a struct kept with the code behind it */
@@ -52,7 +52,7 @@ static int reserve(struct rewriting *r, size_t n)
 }
 
 /* Keeps those entries of a chunk that are the only one of their vector. */
-static int keep(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chunk)
+static int keep(void *user, sqlite3_int64 id, const struct nlsh__sqlite_chunk *chunk)
 {
     struct rewriting *r = user;
     size_t n_chunks = chunk->code_bytes / 4;
@@ -60,7 +60,7 @@ static int keep(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chun
     r->n_chunks++;
     int rc = reserve(r, chunk->n);
     for (size_t i = 0; i < chunk->n && rc == SQLITE_OK; i++) {
-        size_t at = nlsh__sql_survey_find(r->survey, chunk->rowids[i]);
+        size_t at = nlsh__sqlite_survey_find(r->survey, chunk->rowids[i]);
         if (at == r->survey->n || r->survey->n_entries[at] != 1) {
             r->n_dropped++;
             continue;
@@ -81,35 +81,37 @@ static int keep(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chun
 static int delete_chunks(struct rewriting *r, uint32_t bucket)
 {
     sqlite3_stmt *delete;
-    int rc = nlsh__sql_prepare(r->table, NLSH__SQL_CHUNKS_DELETE, &delete);
+    int rc = nlsh__sqlite_prepare(r->table, NLSH__SQL_CHUNKS_DELETE, &delete);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(delete, 1, bucket * NLSH__SQL_CHUNKS);
     sqlite3_bind_int64(delete, 2, (bucket + INT64_C(1)) * NLSH__SQL_CHUNKS - 1);
-    return nlsh__sql_run(r->table, delete);
+    return nlsh__sqlite_run(r->table, delete);
 }
 
 static int write_kept(struct rewriting *r, uint32_t bucket)
 {
     size_t code_bytes = r->table->model->code_bytes;
-    nlsh__sql_cache_drop(r->table->model->cache, bucket);
+    nlsh__sqlite_cache_drop(r->table->model->cache, bucket);
     int rc = delete_chunks(r, bucket);
     sqlite3_int64 id = bucket * NLSH__SQL_CHUNKS;
     for (size_t first = 0; first < r->n_kept && rc == SQLITE_OK; first += r->room, id++) {
-        struct nlsh__sql_chunk chunk;
+        struct nlsh__sqlite_chunk chunk;
         size_t n = r->n_kept - first < r->room ? r->n_kept - first : r->room;
-        nlsh__sql_chunk_begin(r->bytes, n, code_bytes, &chunk);
+        nlsh__sqlite_chunk_begin(r->bytes, n, code_bytes, &chunk);
         for (size_t i = 0; i < n; i++) {
             struct kept one;
             const uint8_t *from = r->kept + (first + i) * kept_size(r);
             memcpy(&one, from, sizeof one);
-            const struct nlsh__sql_entry entry = {one.bias, (uint8_t)one.error, from + sizeof one};
-            nlsh__sql_chunk_set(&chunk, i, one.rowid, &entry);
+            const struct nlsh__sqlite_entry entry = {one.bias, (uint8_t)one.error,
+                                                     from + sizeof one};
+            nlsh__sqlite_chunk_set(&chunk, i, one.rowid, &entry);
         }
-        rc = nlsh__sql_put(r->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size);
+        rc = nlsh__sqlite_put(r->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size);
     }
     r->table->model->sizes[bucket] = (uint32_t)r->n_kept;
     if (rc == SQLITE_OK)
-        rc = nlsh__sql_put_number(r->table, NLSH__SQL_BUCKET_PUT, bucket, (sqlite3_int64)r->n_kept);
+        rc = nlsh__sqlite_put_number(r->table, NLSH__SQL_BUCKET_PUT, bucket,
+                                     (sqlite3_int64)r->n_kept);
     return rc;
 }
 
@@ -117,7 +119,7 @@ static int rewrite_bucket(struct rewriting *r, uint32_t bucket)
 {
     sqlite3_int64 first = bucket * NLSH__SQL_CHUNKS;
     r->n_kept = r->n_dropped = r->n_chunks = 0;
-    int rc = nlsh__sql_each_chunk(r->table, first, first + NLSH__SQL_CHUNKS - 1, keep, r);
+    int rc = nlsh__sqlite_each_chunk(r->table, first, first + NLSH__SQL_CHUNKS - 1, keep, r);
     if (rc != SQLITE_OK) return rc;
     int is_dense = r->n_chunks <= (r->n_kept + r->room - 1) / r->room;
     if (r->n_dropped == 0 && is_dense && r->table->model->sizes[bucket] == r->n_kept)
@@ -126,33 +128,33 @@ static int rewrite_bucket(struct rewriting *r, uint32_t bucket)
 }
 
 /* New entries for vectors that have none now. */
-static int enter_again(struct nlsh__sql_table *table, const struct nlsh__sql_survey *survey)
+static int enter_again(struct nlsh__sqlite_table *table, const struct nlsh__sqlite_survey *survey)
 {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < survey->n && rc == SQLITE_OK; i++) {
         const void *vector;
         if (survey->n_entries[i] == 1) continue;
-        rc = nlsh__sql_vector_get(table, survey->rowids[i], &vector);
+        rc = nlsh__sqlite_vector_get(table, survey->rowids[i], &vector);
         if (rc != SQLITE_OK || vector == NULL) continue;
         memcpy(table->vector, vector, table->dim * sizeof *table->vector);
-        nlsh__sql_vector_release(table);
-        rc = nlsh__sql_pend(table, table->vector);
-        if (rc == SQLITE_OK) nlsh__sql_pend_added(table, survey->rowids[i]);
+        nlsh__sqlite_vector_release(table);
+        rc = nlsh__sqlite_pend(table, table->vector);
+        if (rc == SQLITE_OK) nlsh__sqlite_pend_added(table, survey->rowids[i]);
     }
     return rc;
 }
 
-int nlsh__sql_optimize(struct nlsh__sql_table *table)
+int nlsh__sqlite_optimize(struct nlsh__sqlite_table *table)
 {
-    struct nlsh__sql_survey survey;
+    struct nlsh__sqlite_survey survey;
     if (table->model == NULL) return SQLITE_OK;
     size_t code_bytes = table->model->code_bytes;
     struct rewriting r = {.table = table, .survey = &survey};
-    r.room = nlsh__sql_chunk_room(code_bytes);
-    int rc = nlsh__sql_pend_change(table);
-    if (rc == SQLITE_OK) rc = nlsh__sql_survey_make(table, &survey, NULL);
+    r.room = nlsh__sqlite_chunk_room(code_bytes);
+    int rc = nlsh__sqlite_pend_change(table);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_survey_make(table, &survey, NULL);
     if (rc != SQLITE_OK) return rc;
-    if (nlsh__alloc(&r.bytes, nlsh__sql_chunk_size(r.room, code_bytes), 1, NULL) != NLSH_OK)
+    if (nlsh__alloc(&r.bytes, nlsh__sqlite_chunk_size(r.room, code_bytes), 1, NULL) != NLSH_OK)
         rc = SQLITE_NOMEM;
     for (uint32_t b = 0; b < table->model->n_buckets && rc == SQLITE_OK; b++)
         rc = rewrite_bucket(&r, b);
@@ -160,11 +162,11 @@ int nlsh__sql_optimize(struct nlsh__sql_table *table)
     if (rc == SQLITE_OK) {
         table->state.rows = (sqlite3_int64)survey.n;
         table->state.stale = 0;
-        nlsh__sql_pend_dirty(table);
-        rc = nlsh__sql_flush(table);
+        nlsh__sqlite_pend_dirty(table);
+        rc = nlsh__sqlite_flush(table);
     }
     nlsh__free(r.bytes);
     nlsh__free(r.kept);
-    nlsh__sql_survey_free(&survey);
+    nlsh__sqlite_survey_free(&survey);
     return rc;
 }

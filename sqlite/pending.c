@@ -15,7 +15,7 @@ SQLITE_EXTENSION_INIT3
 /* Bytes of entries after which they are written: each flush of many rewrites the last chunk of nearly every bucket. */
 #define MOST_PENDING ((size_t)16 << 20)
 
-struct nlsh__sql_pending {
+struct nlsh__sqlite_pending {
     size_t n, room, code_bytes;
     sqlite3_int64 *rowids; /* [room] */
     struct nlsh__log_rows rows;
@@ -24,7 +24,7 @@ struct nlsh__sql_pending {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-static void free_arrays(struct nlsh__sql_pending *p)
+static void free_arrays(struct nlsh__sqlite_pending *p)
 {
     nlsh__free(p->rowids);
     nlsh__free(p->rows.buckets);
@@ -37,14 +37,14 @@ static void free_arrays(struct nlsh__sql_pending *p)
     p->n = p->room = 0;
 }
 
-void nlsh__sql_pending_free(struct nlsh__sql_pending *pending)
+void nlsh__sqlite_pending_free(struct nlsh__sqlite_pending *pending)
 {
     if (pending == NULL) return;
     free_arrays(pending);
     nlsh__free(pending);
 }
 
-void nlsh__sql_pending_forget(struct nlsh__sql_table *table)
+void nlsh__sqlite_pending_forget(struct nlsh__sqlite_table *table)
 {
     if (table->pending == NULL) return;
     free_arrays(table->pending);
@@ -52,10 +52,10 @@ void nlsh__sql_pending_forget(struct nlsh__sql_table *table)
 }
 
 /* The arrays, with room for twice as many; what is there is copied. */
-static int grow(struct nlsh__sql_pending *p)
+static int grow(struct nlsh__sqlite_pending *p)
 {
     enum nlsh_status status = NLSH_OK;
-    struct nlsh__sql_pending more = {.n = p->n, .code_bytes = p->code_bytes, .dirty = p->dirty};
+    struct nlsh__sqlite_pending more = {.n = p->n, .code_bytes = p->code_bytes, .dirty = p->dirty};
     more.room = p->room > 0 ? 2 * p->room : 16;
     NLSH_TRY(nlsh__alloc(&more.rowids, more.room, sizeof *more.rowids, NULL));
     NLSH_TRY(nlsh__alloc(&more.rows.buckets, more.room, sizeof(uint32_t), NULL));
@@ -75,47 +75,47 @@ static int grow(struct nlsh__sql_pending *p)
     return SQLITE_OK;
 out:
     free_arrays(&more);
-    return nlsh__sql_code(status);
+    return nlsh__sqlite_code(status);
 }
 
 /* ---- what is pending ------------------------------------------------------------------------- */
 
 /* A bucket that holds 1.5 times the mean is passed over for the next best, as nlsh_writer_put() has it. */
-static size_t most_of(const struct nlsh__sql_model *model)
+static size_t most_of(const struct nlsh__sqlite_model *model)
 {
     return (model->n_entries + model->n_entries / 2) / model->n_buckets + 64;
 }
 
-int nlsh__sql_pend_change(struct nlsh__sql_table *table)
+int nlsh__sqlite_pend_change(struct nlsh__sqlite_table *table)
 {
     if (table->pending != NULL) return SQLITE_OK;
     enum nlsh_status status = nlsh__calloc(&table->pending, 1, sizeof *table->pending, NULL);
     return status == NLSH_OK ? SQLITE_OK : SQLITE_NOMEM;
 }
 
-int nlsh__sql_pend(struct nlsh__sql_table *table, const float *vector)
+int nlsh__sqlite_pend(struct nlsh__sqlite_table *table, const float *vector)
 {
-    struct nlsh__sql_model *model = table->model;
+    struct nlsh__sqlite_model *model = table->model;
     struct nlsh_error error = {.status = NLSH_OK};
-    int rc = nlsh__sql_pend_change(table);
+    int rc = nlsh__sqlite_pend_change(table);
     if (model == NULL || rc != SQLITE_OK) return rc;
-    if ((rc = nlsh__sql_model_maker(table)) != SQLITE_OK) return rc;
-    struct nlsh__sql_pending *p = table->pending;
+    if ((rc = nlsh__sqlite_model_maker(table)) != SQLITE_OK) return rc;
+    struct nlsh__sqlite_pending *p = table->pending;
     p->code_bytes = model->code_bytes;
     if (p->n * (sizeof(sqlite3_int64) + 9 + p->code_bytes) >= MOST_PENDING)
-        rc = nlsh__sql_flush(table);
+        rc = nlsh__sqlite_flush(table);
     if (rc == SQLITE_OK && p->n == p->room) rc = grow(p);
     if (rc != SQLITE_OK) return rc;
     const struct nlsh_matrix one = {vector, 1, table->dim, NLSH_F32, 0};
     const struct nlsh__row_form form = {0, p->code_bytes};
     enum nlsh_status status = nlsh__make_row(&model->maker, &one, 0, model->sizes, most_of(model),
                                              &form, p->n, &p->rows, &error);
-    return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(table, &error);
+    return status == NLSH_OK ? SQLITE_OK : nlsh__sqlite_failed(table, &error);
 }
 
-void nlsh__sql_pend_added(struct nlsh__sql_table *table, sqlite3_int64 rowid)
+void nlsh__sqlite_pend_added(struct nlsh__sqlite_table *table, sqlite3_int64 rowid)
 {
-    struct nlsh__sql_pending *p = table->pending;
+    struct nlsh__sqlite_pending *p = table->pending;
     if (table->model == NULL) return;
     p->rowids[p->n] = rowid;
     table->model->sizes[p->rows.buckets[p->n]]++;
@@ -124,7 +124,7 @@ void nlsh__sql_pend_added(struct nlsh__sql_table *table, sqlite3_int64 rowid)
     p->dirty = 1;
 }
 
-void nlsh__sql_pend_counts(struct nlsh__sql_table *table, int rows, int stale)
+void nlsh__sqlite_pend_counts(struct nlsh__sqlite_table *table, int rows, int stale)
 {
     table->state.rows += rows;
     if (table->state.generation != 0) {
@@ -134,7 +134,7 @@ void nlsh__sql_pend_counts(struct nlsh__sql_table *table, int rows, int stale)
     table->pending->dirty = 1;
 }
 
-void nlsh__sql_pend_dirty(struct nlsh__sql_table *table)
+void nlsh__sqlite_pend_dirty(struct nlsh__sqlite_table *table)
 {
     table->pending->dirty = 1;
 }
@@ -143,44 +143,44 @@ void nlsh__sql_pend_dirty(struct nlsh__sql_table *table)
 
 /* Scratch of a flush. */
 struct flush {
-    struct nlsh__sql_table *table;
+    struct nlsh__sqlite_table *table;
     uint8_t *old, *new; /* a chunk each */
     size_t room;        /* entries of a chunk */
 };
 
-static struct nlsh__sql_entry entry_at(const struct nlsh__sql_pending *p, size_t i)
+static struct nlsh__sqlite_entry entry_at(const struct nlsh__sqlite_pending *p, size_t i)
 {
-    return (struct nlsh__sql_entry){p->rows.biases[i], p->rows.errors[i],
-                                    p->rows.codes + i * p->code_bytes};
+    return (struct nlsh__sqlite_entry){p->rows.biases[i], p->rows.errors[i],
+                                       p->rows.codes + i * p->code_bytes};
 }
 
 /* The last chunk of a bucket, into old, and its id; n 0 and the first id where there is none. */
 static int read_last(struct flush *f, sqlite3_int64 bucket, sqlite3_int64 *id,
-                     struct nlsh__sql_chunk *out)
+                     struct nlsh__sqlite_chunk *out)
 {
     sqlite3_stmt *last;
     size_t code_bytes = f->table->pending->code_bytes, size;
     *id = bucket * NLSH__SQL_CHUNKS;
-    *out = (struct nlsh__sql_chunk){.n = 0};
-    int rc = nlsh__sql_prepare(f->table, NLSH__SQL_CHUNK_LAST, &last);
+    *out = (struct nlsh__sqlite_chunk){.n = 0};
+    int rc = nlsh__sqlite_prepare(f->table, NLSH__SQL_CHUNK_LAST, &last);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(last, 1, *id);
     sqlite3_bind_int64(last, 2, *id + NLSH__SQL_CHUNKS - 1);
     rc = sqlite3_step(last);
-    if (rc != SQLITE_ROW) return nlsh__sql_done(f->table, last, rc);
+    if (rc != SQLITE_ROW) return nlsh__sqlite_done(f->table, last, rc);
     *id = sqlite3_column_int64(last, 0);
     const void *bytes = sqlite3_column_blob(last, 1);
     size = (size_t)sqlite3_column_bytes(last, 1);
-    int fits = bytes != NULL && size <= nlsh__sql_chunk_size(f->room, code_bytes);
+    int fits = bytes != NULL && size <= nlsh__sqlite_chunk_size(f->room, code_bytes);
     if (fits) memcpy(f->old, bytes, size);
-    rc = nlsh__sql_done(f->table, last, rc);
-    if (rc == SQLITE_OK && (!fits || !nlsh__sql_chunk_open(f->old, size, code_bytes, out)))
-        rc = nlsh__sql_damaged(f->table, "a chunk of entries cannot be so");
+    rc = nlsh__sqlite_done(f->table, last, rc);
+    if (rc == SQLITE_OK && (!fits || !nlsh__sqlite_chunk_open(f->old, size, code_bytes, out)))
+        rc = nlsh__sqlite_damaged(f->table, "a chunk of entries cannot be so");
     return rc;
 }
 
 /* Entries of a chunk of before, as they are, into a longer one. */
-static void copy_entries(const struct nlsh__sql_chunk *from, const struct nlsh__sql_chunk *to)
+static void copy_entries(const struct nlsh__sqlite_chunk *from, const struct nlsh__sqlite_chunk *to)
 {
     size_t lanes = from->n_groups * 16;
     memcpy(to->rowids, from->rowids, from->n * sizeof *from->rowids);
@@ -193,8 +193,8 @@ static void copy_entries(const struct nlsh__sql_chunk *from, const struct nlsh__
 /* Entries order[n] of one bucket, behind those that are there. */
 static int append(struct flush *f, uint32_t bucket, const uint32_t *order, size_t n)
 {
-    const struct nlsh__sql_pending *p = f->table->pending;
-    struct nlsh__sql_chunk old, new;
+    const struct nlsh__sqlite_pending *p = f->table->pending;
+    struct nlsh__sqlite_chunk old, new;
     sqlite3_int64 id, end = ((sqlite3_int64)bucket + 1) * NLSH__SQL_CHUNKS;
     int rc = read_last(f, bucket, &id, &old);
     if (rc == SQLITE_OK && old.n >= f->room) {
@@ -204,27 +204,27 @@ static int append(struct flush *f, uint32_t bucket, const uint32_t *order, size_
     for (size_t done = 0; done < n && rc == SQLITE_OK; id++) {
         size_t more = n - done < f->room - old.n ? n - done : f->room - old.n;
         if (id == end)
-            return nlsh__sql_fail(f->table, SQLITE_FULL, "%s: bucket %u is full: train again",
-                                  f->table->name, bucket);
-        nlsh__sql_chunk_begin(f->new, old.n + more, p->code_bytes, &new);
+            return nlsh__sqlite_fail(f->table, SQLITE_FULL, "%s: bucket %u is full: train again",
+                                     f->table->name, bucket);
+        nlsh__sqlite_chunk_begin(f->new, old.n + more, p->code_bytes, &new);
         if (old.n > 0) copy_entries(&old, &new);
         for (size_t i = 0; i < more; i++) {
-            const struct nlsh__sql_entry entry = entry_at(p, order[done + i]);
-            nlsh__sql_chunk_set(&new, old.n + i, p->rowids[order[done + i]], &entry);
+            const struct nlsh__sqlite_entry entry = entry_at(p, order[done + i]);
+            nlsh__sqlite_chunk_set(&new, old.n + i, p->rowids[order[done + i]], &entry);
         }
-        rc = nlsh__sql_put(f->table, NLSH__SQL_CHUNK_PUT, id, new.bytes, new.size);
+        rc = nlsh__sqlite_put(f->table, NLSH__SQL_CHUNK_PUT, id, new.bytes, new.size);
         done += more;
         old.n = old.n_groups = 0;
     }
     return rc;
 }
 
-static int write_entries(struct nlsh__sql_table *table)
+static int write_entries(struct nlsh__sqlite_table *table)
 {
-    const struct nlsh__sql_pending *p = table->pending;
+    const struct nlsh__sqlite_pending *p = table->pending;
     size_t m = table->model->n_buckets;
-    struct flush f = {.table = table, .room = nlsh__sql_chunk_room(p->code_bytes)};
-    size_t size = nlsh__sql_chunk_size(f.room, p->code_bytes);
+    struct flush f = {.table = table, .room = nlsh__sqlite_chunk_room(p->code_bytes)};
+    size_t size = nlsh__sqlite_chunk_size(f.room, p->code_bytes);
     uint32_t *offsets = NULL, *order = NULL;
     int rc = SQLITE_NOMEM;
     if (nlsh__alloc(&f.old, size, 1, NULL) == NLSH_OK &&
@@ -235,10 +235,11 @@ static int write_entries(struct nlsh__sql_table *table)
         nlsh__count_sort(p->rows.buckets, p->n, m, offsets, order);
         for (uint32_t b = 0; b < m && rc == SQLITE_OK; b++) {
             if (offsets[b] == offsets[b + 1]) continue;
-            nlsh__sql_cache_drop(table->model->cache, b);
+            nlsh__sqlite_cache_drop(table->model->cache, b);
             rc = append(&f, b, order + offsets[b], offsets[b + 1] - offsets[b]);
             if (rc == SQLITE_OK)
-                rc = nlsh__sql_put_number(table, NLSH__SQL_BUCKET_PUT, b, table->model->sizes[b]);
+                rc =
+                    nlsh__sqlite_put_number(table, NLSH__SQL_BUCKET_PUT, b, table->model->sizes[b]);
         }
     }
     nlsh__free(f.old);
@@ -248,16 +249,16 @@ static int write_entries(struct nlsh__sql_table *table)
     return rc;
 }
 
-int nlsh__sql_flush(struct nlsh__sql_table *table)
+int nlsh__sqlite_flush(struct nlsh__sqlite_table *table)
 {
-    struct nlsh__sql_pending *p = table->pending;
+    struct nlsh__sqlite_pending *p = table->pending;
     if (p == NULL || !p->dirty) return SQLITE_OK;
     sqlite3_int64 last = sqlite3_last_insert_rowid(table->db);
     int rc = p->n > 0 ? write_entries(table) : SQLITE_OK;
-    if (rc == SQLITE_OK) rc = nlsh__sql_put_state(table);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_put_state(table);
     sqlite3_set_last_insert_rowid(table->db, last); /* the caller's, not that of a shadow table */
     if (rc != SQLITE_OK) return rc;
-    if (p->n > 0) nlsh__sql_model_reweigh(table->model, (size_t)table->state.rows);
+    if (p->n > 0) nlsh__sqlite_model_reweigh(table->model, (size_t)table->state.rows);
     p->n = 0;
     p->dirty = 0;
     return SQLITE_OK;

@@ -33,15 +33,15 @@ enum { UNKNOWN = 255 };
 /* Scored entries of one chunk, which the cache keeps. */
 struct piece {
     size_t first; /* in scores */
-    const struct nlsh__sql_chunk *chunk;
+    const struct nlsh__sqlite_chunk *chunk;
     float unit; /* of the errors */
 };
 
 /* Memory of one search. */
 struct scan {
-    struct nlsh__sql_table *table;
-    const struct nlsh__sql_exact *exact;
-    const struct nlsh__sql_filter *filter;
+    struct nlsh__sqlite_table *table;
+    const struct nlsh__sqlite_exact *exact;
+    const struct nlsh__sqlite_filter *filter;
     struct nlsh__plan plan;
     struct nlsh__routed routed;
     struct nlsh__units units;
@@ -111,20 +111,20 @@ static int reserve_piece(struct scan *s)
 /* Entries that a filter hides are the farthest. */
 static void hide(struct scan *s, const struct piece *piece)
 {
-    const struct nlsh__sql_chunk *chunk = piece->chunk;
+    const struct nlsh__sqlite_chunk *chunk = piece->chunk;
     float *scores = s->scores + piece->first;
     s->n_scanned += chunk->n;
     s->n_allowed += chunk->n;
-    if (!nlsh__sql_filter_is_set(s->filter)) return;
+    if (!nlsh__sqlite_filter_is_set(s->filter)) return;
     for (size_t i = 0; i < chunk->n; i++) {
-        if (nlsh__sql_filter_allows(s->filter, chunk->rowids[i])) continue;
+        if (nlsh__sqlite_filter_allows(s->filter, chunk->rowids[i])) continue;
         scores[i] = INFINITY;
         s->n_allowed--;
     }
 }
 
 /* Takes a chunk's entries with their scores. Without codes all scores are equal. */
-static int add_chunk(struct scan *s, const struct nlsh__sql_chunk *chunk,
+static int add_chunk(struct scan *s, const struct nlsh__sqlite_chunk *chunk,
                      const struct nlsh__probe *probe, const int8_t *weights)
 {
     const struct nlsh__codes *codes = s->table->model->index->segments[0].codes;
@@ -153,12 +153,12 @@ static int add_chunk(struct scan *s, const struct nlsh__sql_chunk *chunk,
 
 static int score_bucket(struct scan *s, uint32_t bucket)
 {
-    struct nlsh__sql_model *model = s->table->model;
+    struct nlsh__sqlite_model *model = s->table->model;
     const struct nlsh__codes *codes = model->index->segments[0].codes;
     struct nlsh__scan *scratch = &model->searcher->scan;
-    const struct nlsh__sql_bucket *entries;
+    const struct nlsh__sqlite_bucket *entries;
     struct nlsh__probe probe = {0};
-    int rc = nlsh__sql_cache_get(s->table, bucket, &entries);
+    int rc = nlsh__sqlite_cache_get(s->table, bucket, &entries);
     if (rc == SQLITE_OK && codes != NULL)
         nlsh__probe_bucket(codes, s->table->metric == NLSH_IP, s->routed.inputs, s->units.outside,
                            bucket, scratch->origin, scratch->weights, &probe);
@@ -224,13 +224,13 @@ static int rank(struct scan *s, uint32_t place)
     s->is_used[slot] = 1;
     s->ranked[slot] = rowid;
     s->n_ranked++;
-    return nlsh__sql_rank(s->exact, rowid);
+    return nlsh__sqlite_rank(s->exact, rowid);
 }
 
 /* The limit of exact scores as a code's score. */
 static float limit_of(const struct scan *s)
 {
-    float limit = nlsh__sql_best_limit(s->exact->best);
+    float limit = nlsh__sqlite_best_limit(s->exact->best);
     return limit < INFINITY ? limit * s->units.factor - s->units.offset : INFINITY;
 }
 
@@ -337,7 +337,7 @@ static double entries_of(const struct scan *s)
 /* Buckets for a reach. 0 where everything is to be compared: nothing less was measured, or it costs less. */
 static int route(struct scan *s, const struct reach *reach)
 {
-    struct nlsh__sql_model *model = s->table->model;
+    struct nlsh__sqlite_model *model = s->table->model;
     const struct nlsh_index *index = model->index;
     double rows = (double)s->table->state.rows;
     size_t k = (size_t)ceil(fmin(fmax(reach->k, (double)s->exact->best->k), rows));
@@ -354,7 +354,7 @@ static int route(struct scan *s, const struct reach *reach)
  * all. Where elsewhere more is allowed, e times more, what is missed counts e times as much: the recall r' with
  * (1 - r') / r' e^2 = (1 - r) / r is asked for, sqrt(e) times farther. 0 where what was scanned is enough.
  */
-static int reach_farther(const struct scan *s, const struct nlsh__sql_question *question,
+static int reach_farther(const struct scan *s, const struct nlsh__sqlite_question *question,
                          struct reach *reach)
 {
     double k = (double)s->exact->best->k, inside = (double)s->n_allowed,
@@ -390,15 +390,15 @@ static int score_routed(struct scan *s)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static int begin(struct scan *s, const struct nlsh__sql_question *question)
+static int begin(struct scan *s, const struct nlsh__sqlite_question *question)
 {
     enum nlsh_status status;
     struct nlsh_error error = {.status = NLSH_OK};
-    struct nlsh__sql_model *model = s->table->model;
+    struct nlsh__sqlite_model *model = s->table->model;
     const struct nlsh__segment *segment = &model->index->segments[0];
     struct nlsh_searcher *searcher = model->searcher;
     const struct nlsh_matrix one = {question->query, 1, s->table->dim, NLSH_F32, 0};
-    nlsh__sql_cache_begin(model->cache);
+    nlsh__sqlite_cache_begin(model->cache);
     NLSH_TRY(nlsh__query_set(&searcher->query, model->index, &one, 0, &error));
     NLSH_TRY(nlsh__calloc(&s->is_scanned, model->n_buckets, 1, &error));
     if (segment->codes != NULL)
@@ -406,12 +406,12 @@ static int begin(struct scan *s, const struct nlsh__sql_question *question)
                           nlsh__ask_inputs(&searcher->asker, searcher->query.routed, NULL),
                           nlsh__query_whole(model->index, segment, &searcher->query), &s->units);
 out:
-    return status == NLSH_OK ? SQLITE_OK : nlsh__sql_failed(s->table, &error);
+    return status == NLSH_OK ? SQLITE_OK : nlsh__sqlite_failed(s->table, &error);
 }
 
-static int scan(struct scan *s, const struct nlsh__sql_question *question, int *done)
+static int scan(struct scan *s, const struct nlsh__sqlite_question *question, int *done)
 {
-    int is_filtered = nlsh__sql_filter_is_set(s->filter);
+    int is_filtered = nlsh__sqlite_filter_is_set(s->filter);
     double rows = fmax((double)s->table->state.rows, 1), k = (double)s->exact->best->k;
     struct reach reach = {k * rows / fmax(most_allowed(s), 1), question->recall};
     *done = 0;
@@ -426,8 +426,8 @@ static int scan(struct scan *s, const struct nlsh__sql_question *question, int *
     return rc;
 }
 
-int nlsh__sql_scan(const struct nlsh__sql_exact *exact, const struct nlsh__sql_question *question,
-                   int *done)
+int nlsh__sqlite_scan(const struct nlsh__sqlite_exact *exact,
+                      const struct nlsh__sqlite_question *question, int *done)
 {
     struct scan s = {.table = exact->table, .exact = exact, .filter = question->filter};
     int rc = scan(&s, question, done);

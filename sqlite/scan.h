@@ -6,7 +6,7 @@
 #include "search.h"
 
 /* Ranks what the plan for a recall looks at. *done: 0 where there is no such plan, and everything has to be ranked. */
-int nlsh__sql_scan(const struct nlsh__sql_exact *exact, const struct nlsh__sql_question *question,
-                   int *done);
+int nlsh__sqlite_scan(const struct nlsh__sqlite_exact *exact,
+                      const struct nlsh__sqlite_question *question, int *done);
 
 #endif

@@ -13,15 +13,15 @@
 
 SQLITE_EXTENSION_INIT3
 
-double nlsh__sql_distance(enum nlsh_metric metric, float score)
+double nlsh__sqlite_distance(enum nlsh_metric metric, float score)
 {
     if (metric == NLSH_L2) return (double)sqrtf(score);
     return metric == NLSH_COSINE ? (double)(0.5f * score) : (double)score;
 }
 
 /* As many as there can be. */
-static size_t most_found(const struct nlsh__sql_table *table,
-                         const struct nlsh__sql_question *question)
+static size_t most_found(const struct nlsh__sqlite_table *table,
+                         const struct nlsh__sqlite_question *question)
 {
     size_t most = question->k, rows = (size_t)table->state.rows;
     if (rows < most) most = rows;
@@ -29,29 +29,31 @@ static size_t most_found(const struct nlsh__sql_table *table,
     return most;
 }
 
-static int search(struct nlsh__sql_table *table, const struct nlsh__sql_question *question,
-                  struct nlsh__sql_best *best, float *scratch)
+static int search(struct nlsh__sqlite_table *table, const struct nlsh__sqlite_question *question,
+                  struct nlsh__sqlite_best *best, float *scratch)
 {
     int done = 0, rc = SQLITE_OK;
     float *query = scratch + table->dim;
-    const struct nlsh__sql_exact exact = {table, query, scratch, best};
+    const struct nlsh__sqlite_exact exact = {table, query, scratch, best};
     memcpy(query, question->query, table->dim * sizeof *query);
     if (table->metric == NLSH_COSINE) (void)nlsh__scale_to(query, table->dim, 1, query);
-    if (table->model != NULL && question->recall < 1) rc = nlsh__sql_scan(&exact, question, &done);
+    if (table->model != NULL && question->recall < 1)
+        rc = nlsh__sqlite_scan(&exact, question, &done);
     if (rc != SQLITE_OK || done) return rc;
     best->n = 0;
-    return nlsh__sql_rank_all(&exact, question->filter);
+    return nlsh__sqlite_rank_all(&exact, question->filter);
 }
 
-int nlsh__sql_search(struct nlsh__sql_table *table, const struct nlsh__sql_question *question,
-                     struct nlsh__sql_found **found, size_t *n)
+int nlsh__sqlite_search(struct nlsh__sqlite_table *table,
+                        const struct nlsh__sqlite_question *question,
+                        struct nlsh__sqlite_found **found, size_t *n)
 {
-    struct nlsh__sql_best best = {.n = 0};
+    struct nlsh__sqlite_best best = {.n = 0};
     float *scratch = NULL;
     *found = NULL;
     *n = 0;
-    int rc = nlsh__sql_flush(table);
-    if (rc == SQLITE_OK) rc = nlsh__sql_refresh(table);
+    int rc = nlsh__sqlite_flush(table);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_refresh(table);
     if (rc != SQLITE_OK) return rc;
     best.k = most_found(table, question);
     if (best.k == 0 || question->filter->low > question->filter->high) return SQLITE_OK;
@@ -65,7 +67,7 @@ int nlsh__sql_search(struct nlsh__sql_table *table, const struct nlsh__sql_quest
         sqlite3_free(best.found);
         return rc;
     }
-    nlsh__sql_best_sort(&best);
+    nlsh__sqlite_best_sort(&best);
     *found = best.found;
     *n = best.n;
     return SQLITE_OK;

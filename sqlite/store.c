@@ -46,15 +46,15 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
 
 /* ---- the tables ------------------------------------------------------------------------------ */
 
-static int run_text(struct nlsh__sql_table *table, char *sql)
+static int run_text(struct nlsh__sqlite_table *table, char *sql)
 {
     if (sql == NULL) return SQLITE_NOMEM;
     int rc = sqlite3_exec(table->db, sql, NULL, NULL, NULL);
     sqlite3_free(sql);
-    return rc != SQLITE_OK ? nlsh__sql_broken(table, rc) : SQLITE_OK;
+    return rc != SQLITE_OK ? nlsh__sqlite_broken(table, rc) : SQLITE_OK;
 }
 
-int nlsh__sql_store_create(struct nlsh__sql_table *table)
+int nlsh__sqlite_store_create(struct nlsh__sqlite_table *table)
 {
     const char *s = table->schema, *n = table->name;
     return run_text(
@@ -70,7 +70,7 @@ int nlsh__sql_store_create(struct nlsh__sql_table *table)
                    s, n, s, n, s, n, s, n, s, n, s, n, FORMAT));
 }
 
-int nlsh__sql_store_drop(struct nlsh__sql_table *table)
+int nlsh__sqlite_store_drop(struct nlsh__sqlite_table *table)
 {
     int rc = SQLITE_OK;
     for (int i = 0; i < N_TABLES && rc == SQLITE_OK; i++)
@@ -79,7 +79,7 @@ int nlsh__sql_store_drop(struct nlsh__sql_table *table)
     return rc;
 }
 
-int nlsh__sql_store_rename(struct nlsh__sql_table *table, const char *name)
+int nlsh__sqlite_store_rename(struct nlsh__sqlite_table *table, const char *name)
 {
     int rc = SQLITE_OK;
     for (int i = 0; i < N_TABLES && rc == SQLITE_OK; i++)
@@ -89,7 +89,7 @@ int nlsh__sql_store_rename(struct nlsh__sql_table *table, const char *name)
     return rc;
 }
 
-int nlsh__sql_is_shadow(const char *suffix)
+int nlsh__sqlite_is_shadow(const char *suffix)
 {
     for (int i = 0; i < N_TABLES; i++)
         if (sqlite3_stricmp(suffix, suffixes[i]) == 0) return 1;
@@ -98,8 +98,8 @@ int nlsh__sql_is_shadow(const char *suffix)
 
 /* ---- statements ------------------------------------------------------------------------------ */
 
-int nlsh__sql_prepare(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
-                      sqlite3_stmt **out)
+int nlsh__sqlite_prepare(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                         sqlite3_stmt **out)
 {
     *out = table->statements[which];
     if (*out != NULL) return SQLITE_OK;
@@ -107,12 +107,12 @@ int nlsh__sql_prepare(struct nlsh__sql_table *table, enum nlsh__sql_statement wh
     if (sql == NULL) return SQLITE_NOMEM;
     int rc = sqlite3_prepare_v3(table->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
     sqlite3_free(sql);
-    if (rc != SQLITE_OK) return nlsh__sql_broken(table, rc);
+    if (rc != SQLITE_OK) return nlsh__sqlite_broken(table, rc);
     table->statements[which] = *out;
     return SQLITE_OK;
 }
 
-void nlsh__sql_finalize(struct nlsh__sql_table *table)
+void nlsh__sqlite_finalize(struct nlsh__sqlite_table *table)
 {
     for (int i = 0; i < NLSH__SQL_N_STATEMENTS; i++) {
         sqlite3_finalize(table->statements[i]);
@@ -120,87 +120,88 @@ void nlsh__sql_finalize(struct nlsh__sql_table *table)
     }
 }
 
-int nlsh__sql_done(struct nlsh__sql_table *table, sqlite3_stmt *statement, int rc)
+int nlsh__sqlite_done(struct nlsh__sqlite_table *table, sqlite3_stmt *statement, int rc)
 {
     int reset = sqlite3_reset(statement);
     if (rc == SQLITE_ROW || rc == SQLITE_DONE || rc == SQLITE_OK) rc = reset;
-    return rc != SQLITE_OK ? nlsh__sql_broken(table, rc) : SQLITE_OK;
+    return rc != SQLITE_OK ? nlsh__sqlite_broken(table, rc) : SQLITE_OK;
 }
 
-int nlsh__sql_run(struct nlsh__sql_table *table, sqlite3_stmt *statement)
+int nlsh__sqlite_run(struct nlsh__sqlite_table *table, sqlite3_stmt *statement)
 {
-    return nlsh__sql_done(table, statement, sqlite3_step(statement));
+    return nlsh__sqlite_done(table, statement, sqlite3_step(statement));
 }
 
-int nlsh__sql_put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
-                  const void *bytes, size_t size)
+int nlsh__sqlite_put(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                     sqlite3_int64 id, const void *bytes, size_t size)
 {
     sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(table, which, &put);
+    int rc = nlsh__sqlite_prepare(table, which, &put);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(put, 1, id);
     rc = sqlite3_bind_blob64(put, 2, bytes, size, SQLITE_STATIC);
-    if (rc == SQLITE_OK) rc = nlsh__sql_run(table, put);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_run(table, put);
     sqlite3_clear_bindings(put);
     return rc;
 }
 
-int nlsh__sql_put_number(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
-                         sqlite3_int64 id, sqlite3_int64 number)
+int nlsh__sqlite_put_number(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                            sqlite3_int64 id, sqlite3_int64 number)
 {
     sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(table, which, &put);
+    int rc = nlsh__sqlite_prepare(table, which, &put);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(put, 1, id);
     sqlite3_bind_int64(put, 2, number);
-    return nlsh__sql_run(table, put);
+    return nlsh__sqlite_run(table, put);
 }
 
-int nlsh__sql_count(struct nlsh__sql_table *table, size_t *out)
+int nlsh__sqlite_count(struct nlsh__sqlite_table *table, size_t *out)
 {
     sqlite3_stmt *count;
     *out = 0;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_VECTOR_COUNT, &count);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_VECTOR_COUNT, &count);
     if (rc != SQLITE_OK) return rc;
     rc = sqlite3_step(count);
     if (rc == SQLITE_ROW) *out = (size_t)sqlite3_column_int64(count, 0);
-    return nlsh__sql_done(table, count, rc);
+    return nlsh__sqlite_done(table, count, rc);
 }
 
-int nlsh__sql_interrupted(struct nlsh__sql_table *table)
+int nlsh__sqlite_interrupted(struct nlsh__sqlite_table *table)
 {
     sqlite3_stmt *one;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_ONE, &one);
-    return rc == SQLITE_OK ? nlsh__sql_run(table, one) : rc;
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_ONE, &one);
+    return rc == SQLITE_OK ? nlsh__sqlite_run(table, one) : rc;
 }
 
-int nlsh__sql_vector_get(struct nlsh__sql_table *table, sqlite3_int64 rowid, const void **out)
+int nlsh__sqlite_vector_get(struct nlsh__sqlite_table *table, sqlite3_int64 rowid, const void **out)
 {
     sqlite3_stmt *get;
     *out = NULL;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_VECTOR_GET, &get);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_VECTOR_GET, &get);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_int64(get, 1, rowid);
     rc = sqlite3_step(get);
-    if (rc != SQLITE_ROW) return nlsh__sql_done(table, get, rc);
+    if (rc != SQLITE_ROW) return nlsh__sqlite_done(table, get, rc);
     const void *bytes = sqlite3_column_blob(get, 0);
     if (bytes == NULL || (size_t)sqlite3_column_bytes(get, 0) != table->dim * sizeof(float)) {
         int no_memory = bytes == NULL && sqlite3_errcode(table->db) == SQLITE_NOMEM;
         sqlite3_reset(get);
-        return no_memory ? SQLITE_NOMEM : nlsh__sql_damaged(table, "a vector has another length");
+        return no_memory ? SQLITE_NOMEM
+                         : nlsh__sqlite_damaged(table, "a vector has another length");
     }
     *out = bytes;
     return SQLITE_OK;
 }
 
-void nlsh__sql_vector_release(struct nlsh__sql_table *table)
+void nlsh__sqlite_vector_release(struct nlsh__sqlite_table *table)
 {
     sqlite3_reset(table->statements[NLSH__SQL_VECTOR_GET]);
 }
 
 /* ---- how the table stands --------------------------------------------------------------------- */
 
-static sqlite3_int64 *number_called(struct nlsh__sql_state *state, const char *name)
+static sqlite3_int64 *number_called(struct nlsh__sqlite_state *state, const char *name)
 {
     struct {
         const char *name;
@@ -215,23 +216,23 @@ static sqlite3_int64 *number_called(struct nlsh__sql_state *state, const char *n
     return NULL;
 }
 
-static int read_version(struct nlsh__sql_table *table, sqlite3_int64 *out)
+static int read_version(struct nlsh__sqlite_table *table, sqlite3_int64 *out)
 {
     sqlite3_stmt *get;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_INFO_GET, &get);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_INFO_GET, &get);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_text(get, 1, "version", -1, SQLITE_STATIC);
     rc = sqlite3_step(get);
     *out = rc == SQLITE_ROW ? sqlite3_column_int64(get, 0) : 0;
-    return nlsh__sql_done(table, get, rc);
+    return nlsh__sqlite_done(table, get, rc);
 }
 
-static int read_state(struct nlsh__sql_table *table, struct nlsh__sql_state *out)
+static int read_state(struct nlsh__sqlite_table *table, struct nlsh__sqlite_state *out)
 {
     sqlite3_stmt *all;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_INFO_ALL, &all);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_INFO_ALL, &all);
     sqlite3_int64 format = 0;
-    *out = (struct nlsh__sql_state){0};
+    *out = (struct nlsh__sqlite_state){0};
     if (rc != SQLITE_OK) return rc;
     while ((rc = sqlite3_step(all)) == SQLITE_ROW) {
         const char *name = (const char *)sqlite3_column_text(all, 0);
@@ -239,40 +240,40 @@ static int read_state(struct nlsh__sql_table *table, struct nlsh__sql_state *out
         if (number != NULL) *number = sqlite3_column_int64(all, 1);
         if (name != NULL && strcmp(name, "format") == 0) format = sqlite3_column_int64(all, 1);
     }
-    rc = nlsh__sql_done(table, all, rc);
+    rc = nlsh__sqlite_done(table, all, rc);
     if (rc != SQLITE_OK) return rc;
     if (format > FORMAT)
-        return nlsh__sql_fail(table, SQLITE_ERROR,
-                              "%s: written by a newer nlsh, in format %lld: upgrade nlsh",
-                              table->name, format);
+        return nlsh__sqlite_fail(table, SQLITE_ERROR,
+                                 "%s: written by a newer nlsh, in format %lld: upgrade nlsh",
+                                 table->name, format);
     if (format < FORMAT || out->version == 0 || out->rows < 0 || out->stale < 0 || out->changed < 0)
-        return nlsh__sql_damaged(table, "its numbers are missing or cannot be so");
+        return nlsh__sqlite_damaged(table, "its numbers are missing or cannot be so");
     return SQLITE_OK;
 }
 
-int nlsh__sql_refresh(struct nlsh__sql_table *table)
+int nlsh__sqlite_refresh(struct nlsh__sqlite_table *table)
 {
     sqlite3_int64 version;
-    struct nlsh__sql_state state;
+    struct nlsh__sqlite_state state;
     int rc = read_version(table, &version);
     if (rc != SQLITE_OK || (version == table->state.version && version != 0)) return rc;
     rc = read_state(table, &state);
     if (rc != SQLITE_OK) return rc;
     if (state.generation != table->state.generation) {
-        nlsh__sql_model_free(table->model);
+        nlsh__sqlite_model_free(table->model);
         table->model = NULL;
     }
     table->state.version = 0; /* as long as what follows is not done */
     table->state.generation = state.generation;
-    if (state.generation != 0 && table->model == NULL) rc = nlsh__sql_model_load(table);
-    if (rc == SQLITE_OK && table->model != NULL) rc = nlsh__sql_model_weigh(table, state.rows);
+    if (state.generation != 0 && table->model == NULL) rc = nlsh__sqlite_model_load(table);
+    if (rc == SQLITE_OK && table->model != NULL) rc = nlsh__sqlite_model_weigh(table, state.rows);
     if (rc == SQLITE_OK) table->state = state;
     return rc;
 }
 
-void nlsh__sql_estimate(struct nlsh__sql_table *table)
+void nlsh__sqlite_estimate(struct nlsh__sqlite_table *table)
 {
-    struct nlsh__sql_state state;
+    struct nlsh__sqlite_state state;
     if (read_state(table, &state) == SQLITE_OK) {
         table->state.rows = state.rows;
         table->state.generation =
@@ -282,19 +283,19 @@ void nlsh__sql_estimate(struct nlsh__sql_table *table)
     table->base.zErrMsg = NULL;
 }
 
-static int put_number(struct nlsh__sql_table *table, const char *name, sqlite3_int64 number)
+static int put_number(struct nlsh__sqlite_table *table, const char *name, sqlite3_int64 number)
 {
     sqlite3_stmt *put;
-    int rc = nlsh__sql_prepare(table, NLSH__SQL_INFO_PUT, &put);
+    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_INFO_PUT, &put);
     if (rc != SQLITE_OK) return rc;
     sqlite3_bind_text(put, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(put, 2, number);
-    return nlsh__sql_run(table, put);
+    return nlsh__sqlite_run(table, put);
 }
 
-int nlsh__sql_put_state(struct nlsh__sql_table *table)
+int nlsh__sqlite_put_state(struct nlsh__sqlite_table *table)
 {
-    struct nlsh__sql_state *state = &table->state;
+    struct nlsh__sqlite_state *state = &table->state;
     do sqlite3_randomness(sizeof state->version, &state->version);
     while (state->version == 0);
     int rc = put_number(table, "version", state->version);
@@ -305,7 +306,7 @@ int nlsh__sql_put_state(struct nlsh__sql_table *table)
     return rc;
 }
 
-void nlsh__sql_forget(struct nlsh__sql_table *table)
+void nlsh__sqlite_forget(struct nlsh__sqlite_table *table)
 {
     table->state.version = 0;
     table->checked = 0;

@@ -16,46 +16,47 @@
 #include "table.h"
 
 /* Makes, drops or renames the shadow tables. */
-int nlsh__sql_store_create(struct nlsh__sql_table *table);
-int nlsh__sql_store_drop(struct nlsh__sql_table *table);
-int nlsh__sql_store_rename(struct nlsh__sql_table *table, const char *name);
+int nlsh__sqlite_store_create(struct nlsh__sqlite_table *table);
+int nlsh__sqlite_store_drop(struct nlsh__sqlite_table *table);
+int nlsh__sqlite_store_rename(struct nlsh__sqlite_table *table, const char *name);
 /* Whether a table called X_suffix would be a shadow table. */
-int nlsh__sql_is_shadow(const char *suffix);
+int nlsh__sqlite_is_shadow(const char *suffix);
 
 /* A statement, prepared once, without values. */
-int nlsh__sql_prepare(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
-                      sqlite3_stmt **out);
-void nlsh__sql_finalize(struct nlsh__sql_table *table);
+int nlsh__sqlite_prepare(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                         sqlite3_stmt **out);
+void nlsh__sqlite_finalize(struct nlsh__sqlite_table *table);
 /* Runs a statement to its end: rc of reset. */
-int nlsh__sql_run(struct nlsh__sql_table *table, sqlite3_stmt *statement);
+int nlsh__sqlite_run(struct nlsh__sqlite_table *table, sqlite3_stmt *statement);
 /* Reset, where rows were read; says what was wrong if rc, of the last step, is neither ROW nor DONE. */
-int nlsh__sql_done(struct nlsh__sql_table *table, sqlite3_stmt *statement, int rc);
+int nlsh__sqlite_done(struct nlsh__sqlite_table *table, sqlite3_stmt *statement, int rc);
 /* SQLITE_INTERRUPT where the connection was interrupted. */
-int nlsh__sql_interrupted(struct nlsh__sql_table *table);
+int nlsh__sqlite_interrupted(struct nlsh__sqlite_table *table);
 
 /* Runs a statement of a number and a blob, or of two numbers. */
-int nlsh__sql_put(struct nlsh__sql_table *table, enum nlsh__sql_statement which, sqlite3_int64 id,
-                  const void *bytes, size_t size);
-int nlsh__sql_put_number(struct nlsh__sql_table *table, enum nlsh__sql_statement which,
-                         sqlite3_int64 id, sqlite3_int64 number);
+int nlsh__sqlite_put(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                     sqlite3_int64 id, const void *bytes, size_t size);
+int nlsh__sqlite_put_number(struct nlsh__sqlite_table *table, enum nlsh__sqlite_statement which,
+                            sqlite3_int64 id, sqlite3_int64 number);
 /* How many vectors there are, counted. */
-int nlsh__sql_count(struct nlsh__sql_table *table, size_t *out);
+int nlsh__sqlite_count(struct nlsh__sqlite_table *table, size_t *out);
 
 /* The vector of a rowid as it was stored, dim floats in *out (not aligned), which the statement owns until
- * nlsh__sql_release(); NULL where there is none. */
-int nlsh__sql_vector_get(struct nlsh__sql_table *table, sqlite3_int64 rowid, const void **out);
-void nlsh__sql_vector_release(struct nlsh__sql_table *table);
+ * nlsh__sqlite_release(); NULL where there is none. */
+int nlsh__sqlite_vector_get(struct nlsh__sqlite_table *table, sqlite3_int64 rowid,
+                            const void **out);
+void nlsh__sqlite_vector_release(struct nlsh__sqlite_table *table);
 
 /* ---- how the table stands --------------------------------------------------------------------- */
 
 /* Reads the state where it is another version's, and then drops what was kept of before. */
-int nlsh__sql_refresh(struct nlsh__sql_table *table);
+int nlsh__sqlite_refresh(struct nlsh__sqlite_table *table);
 /* How many rows there are, and whether anything was learned, as far as that can be read: for the planner, before any
  * statement has read the state. */
-void nlsh__sql_estimate(struct nlsh__sql_table *table);
+void nlsh__sqlite_estimate(struct nlsh__sqlite_table *table);
 /* Writes the state, as a new version. */
-int nlsh__sql_put_state(struct nlsh__sql_table *table);
+int nlsh__sqlite_put_state(struct nlsh__sqlite_table *table);
 /* What was read may be undone: it will be read anew. */
-void nlsh__sql_forget(struct nlsh__sql_table *table);
+void nlsh__sqlite_forget(struct nlsh__sqlite_table *table);
 
 #endif

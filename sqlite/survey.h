@@ -6,7 +6,7 @@
 #include "table.h"
 
 /* Which rowids have a vector, and how many entries each of them has. */
-struct nlsh__sql_survey {
+struct nlsh__sqlite_survey {
     int64_t *rowids;    /* [n] ascending */
     uint8_t *n_entries; /* [n] 0, 1, or 2 for more */
     size_t n;
@@ -14,16 +14,17 @@ struct nlsh__sql_survey {
 };
 
 /* Where a rowid stands in the survey; n where it has no vector. */
-size_t nlsh__sql_survey_find(const struct nlsh__sql_survey *survey, int64_t rowid);
+size_t nlsh__sqlite_survey_find(const struct nlsh__sqlite_survey *survey, int64_t rowid);
 
 /* Reads all chunks of a table that is trained, and the rowids. *sizes [n_buckets] of entries, or NULL. */
-int nlsh__sql_survey_make(struct nlsh__sql_table *table, struct nlsh__sql_survey *out,
-                          uint32_t *sizes);
-void nlsh__sql_survey_free(struct nlsh__sql_survey *survey);
+int nlsh__sqlite_survey_make(struct nlsh__sqlite_table *table, struct nlsh__sqlite_survey *out,
+                             uint32_t *sizes);
+void nlsh__sqlite_survey_free(struct nlsh__sqlite_survey *survey);
 
 /* Called for each chunk, by id; chunk is in memory until the call returns. Anything but SQLITE_OK ends it. */
-typedef int nlsh__sql_chunk_fn(void *user, sqlite3_int64 id, const struct nlsh__sql_chunk *chunk);
-int nlsh__sql_each_chunk(struct nlsh__sql_table *table, sqlite3_int64 first, sqlite3_int64 last,
-                         nlsh__sql_chunk_fn *call, void *user);
+typedef int nlsh__sqlite_chunk_fn(void *user, sqlite3_int64 id,
+                                  const struct nlsh__sqlite_chunk *chunk);
+int nlsh__sqlite_each_chunk(struct nlsh__sqlite_table *table, sqlite3_int64 first,
+                            sqlite3_int64 last, nlsh__sqlite_chunk_fn *call, void *user);
 
 #endif

@@ -15,7 +15,7 @@ SQLITE_EXTENSION_INIT3
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-int nlsh__sql_fail(struct nlsh__sql_table *table, int rc, const char *format, ...)
+int nlsh__sqlite_fail(struct nlsh__sqlite_table *table, int rc, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -27,7 +27,7 @@ int nlsh__sql_fail(struct nlsh__sql_table *table, int rc, const char *format, ..
     return rc;
 }
 
-int nlsh__sql_code(enum nlsh_status status)
+int nlsh__sqlite_code(enum nlsh_status status)
 {
     switch (status) {
     case NLSH_OK: return SQLITE_OK;
@@ -40,31 +40,31 @@ int nlsh__sql_code(enum nlsh_status status)
     }
 }
 
-int nlsh__sql_failed(struct nlsh__sql_table *table, const struct nlsh_error *error)
+int nlsh__sqlite_failed(struct nlsh__sqlite_table *table, const struct nlsh_error *error)
 {
-    return nlsh__sql_fail(table, nlsh__sql_code(error->status), "%s%s%s", error->message,
-                          error->hint[0] != '\0' ? ": " : "", error->hint);
+    return nlsh__sqlite_fail(table, nlsh__sqlite_code(error->status), "%s%s%s", error->message,
+                             error->hint[0] != '\0' ? ": " : "", error->hint);
 }
 
-int nlsh__sql_broken(struct nlsh__sql_table *table, int rc)
+int nlsh__sqlite_broken(struct nlsh__sqlite_table *table, int rc)
 {
     if (rc == SQLITE_NOMEM || rc == SQLITE_INTERRUPT) return rc;
-    return nlsh__sql_fail(table, rc, "%s: %s", table->name, sqlite3_errmsg(table->db));
+    return nlsh__sqlite_fail(table, rc, "%s: %s", table->name, sqlite3_errmsg(table->db));
 }
 
-int nlsh__sql_damaged(struct nlsh__sql_table *table, const char *what)
+int nlsh__sqlite_damaged(struct nlsh__sqlite_table *table, const char *what)
 {
-    return nlsh__sql_fail(table, SQLITE_CORRUPT_VTAB, "%s: its shadow tables are damaged: %s",
-                          table->name, what);
+    return nlsh__sqlite_fail(table, SQLITE_CORRUPT_VTAB, "%s: its shadow tables are damaged: %s",
+                             table->name, what);
 }
 
 /* ---- made and found -------------------------------------------------------------------------- */
 
-static void table_free(struct nlsh__sql_table *table)
+static void table_free(struct nlsh__sqlite_table *table)
 {
-    nlsh__sql_finalize(table);
-    nlsh__sql_model_free(table->model);
-    nlsh__sql_pending_free(table->pending);
+    nlsh__sqlite_finalize(table);
+    nlsh__sqlite_model_free(table->model);
+    nlsh__sqlite_pending_free(table->pending);
     nlsh__free(table->vector);
     sqlite3_free(table->schema);
     sqlite3_free(table->name);
@@ -75,19 +75,19 @@ static void table_free(struct nlsh__sql_table *table)
 static int begin(sqlite3 *db, int n, const char *const *arguments, int create, sqlite3_vtab **out,
                  char **message)
 {
-    struct nlsh__sql_table *table = sqlite3_malloc64(sizeof *table);
+    struct nlsh__sqlite_table *table = sqlite3_malloc64(sizeof *table);
     if (table == NULL) return SQLITE_NOMEM;
-    *table = (struct nlsh__sql_table){.db = db};
+    *table = (struct nlsh__sqlite_table){.db = db};
     table->schema = sqlite3_mprintf("%s", arguments[1]);
     table->name = sqlite3_mprintf("%s", arguments[2]);
     int rc = table->schema != NULL && table->name != NULL ? SQLITE_OK : SQLITE_NOMEM;
-    if (rc == SQLITE_OK) rc = nlsh__sql_declare(table, n - 3, arguments + 3, message);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_declare(table, n - 3, arguments + 3, message);
     if (rc == SQLITE_OK && nlsh__alloc(&table->vector, table->dim, sizeof(float), NULL) != NLSH_OK)
         rc = SQLITE_NOMEM;
-    if (rc == SQLITE_OK && create) rc = nlsh__sql_store_create(table);
+    if (rc == SQLITE_OK && create) rc = nlsh__sqlite_store_create(table);
     if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
     if (rc == SQLITE_OK) {
-        if (!create) nlsh__sql_estimate(table);
+        if (!create) nlsh__sqlite_estimate(table);
         *out = &table->base;
         return SQLITE_OK;
     }
@@ -115,32 +115,32 @@ static int x_connect(sqlite3 *db, void *aux, int n, const char *const *arguments
 
 static int x_disconnect(sqlite3_vtab *vtab)
 {
-    table_free((struct nlsh__sql_table *)vtab);
+    table_free((struct nlsh__sqlite_table *)vtab);
     return SQLITE_OK;
 }
 
 static int x_destroy(sqlite3_vtab *vtab)
 {
-    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
-    nlsh__sql_finalize(table);
-    int rc = nlsh__sql_store_drop(table);
+    struct nlsh__sqlite_table *table = (struct nlsh__sqlite_table *)vtab;
+    nlsh__sqlite_finalize(table);
+    int rc = nlsh__sqlite_store_drop(table);
     if (rc == SQLITE_OK) table_free(table);
     return rc;
 }
 
 static int x_rename(sqlite3_vtab *vtab, const char *name)
 {
-    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
-    int rc = nlsh__sql_flush(table);
+    struct nlsh__sqlite_table *table = (struct nlsh__sqlite_table *)vtab;
+    int rc = nlsh__sqlite_flush(table);
     if (rc != SQLITE_OK) return rc;
     char *copy = sqlite3_mprintf("%s", name);
     if (copy == NULL) return SQLITE_NOMEM;
-    rc = nlsh__sql_store_rename(table, name);
+    rc = nlsh__sqlite_store_rename(table, name);
     if (rc != SQLITE_OK) {
         sqlite3_free(copy);
         return rc;
     }
-    nlsh__sql_finalize(table);
+    nlsh__sqlite_finalize(table);
     sqlite3_free(table->name);
     table->name = copy;
     return SQLITE_OK;
@@ -148,41 +148,41 @@ static int x_rename(sqlite3_vtab *vtab, const char *name)
 
 static int x_shadow_name(const char *suffix)
 {
-    return nlsh__sql_is_shadow(suffix);
+    return nlsh__sqlite_is_shadow(suffix);
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
 static int x_begin(sqlite3_vtab *vtab)
 {
-    ((struct nlsh__sql_table *)vtab)->checked = 0;
+    ((struct nlsh__sqlite_table *)vtab)->checked = 0;
     return SQLITE_OK;
 }
 
 static int x_sync(sqlite3_vtab *vtab)
 {
-    return nlsh__sql_flush((struct nlsh__sql_table *)vtab);
+    return nlsh__sqlite_flush((struct nlsh__sqlite_table *)vtab);
 }
 
 static int x_commit(sqlite3_vtab *vtab)
 {
-    ((struct nlsh__sql_table *)vtab)->checked = 0;
+    ((struct nlsh__sqlite_table *)vtab)->checked = 0;
     return SQLITE_OK;
 }
 
 /* What was counted and what is pending is undone. */
 static int x_rollback(sqlite3_vtab *vtab)
 {
-    struct nlsh__sql_table *table = (struct nlsh__sql_table *)vtab;
-    nlsh__sql_pending_forget(table);
-    nlsh__sql_forget(table);
+    struct nlsh__sqlite_table *table = (struct nlsh__sqlite_table *)vtab;
+    nlsh__sqlite_pending_forget(table);
+    nlsh__sqlite_forget(table);
     return SQLITE_OK;
 }
 
 static int x_savepoint(sqlite3_vtab *vtab, int number)
 {
     (void)number;
-    return nlsh__sql_flush((struct nlsh__sql_table *)vtab);
+    return nlsh__sqlite_flush((struct nlsh__sqlite_table *)vtab);
 }
 
 static int x_release(sqlite3_vtab *vtab, int number)
@@ -198,21 +198,21 @@ static int x_rollback_to(sqlite3_vtab *vtab, int number)
     return x_rollback(vtab);
 }
 
-const sqlite3_module nlsh__sql_module = {
+const sqlite3_module nlsh__sqlite_module = {
     .iVersion = 3,
     .xCreate = x_create,
     .xConnect = x_connect,
-    .xBestIndex = nlsh__sql_best_index,
+    .xBestIndex = nlsh__sqlite_best_index,
     .xDisconnect = x_disconnect,
     .xDestroy = x_destroy,
-    .xOpen = nlsh__sql_open,
-    .xClose = nlsh__sql_close,
-    .xFilter = nlsh__sql_filter,
-    .xNext = nlsh__sql_next,
-    .xEof = nlsh__sql_eof,
-    .xColumn = nlsh__sql_column,
-    .xRowid = nlsh__sql_rowid,
-    .xUpdate = nlsh__sql_update,
+    .xOpen = nlsh__sqlite_open,
+    .xClose = nlsh__sqlite_close,
+    .xFilter = nlsh__sqlite_filter,
+    .xNext = nlsh__sqlite_next,
+    .xEof = nlsh__sqlite_eof,
+    .xColumn = nlsh__sqlite_column,
+    .xRowid = nlsh__sqlite_rowid,
+    .xUpdate = nlsh__sqlite_update,
     .xBegin = x_begin,
     .xSync = x_sync,
     .xCommit = x_commit,

@@ -12,7 +12,7 @@
 #include "nlsh/nlsh.h"
 
 /* Columns, as the table is declared to SQLite. */
-enum nlsh__sql_column {
+enum nlsh__sqlite_column {
     NLSH__SQL_VECTOR,
     NLSH__SQL_DISTANCE,
     NLSH__SQL_K,
@@ -21,7 +21,7 @@ enum nlsh__sql_column {
 };
 
 /* Statements on the shadow tables: store.c has their text. */
-enum nlsh__sql_statement {
+enum nlsh__sqlite_statement {
     NLSH__SQL_INFO_GET,
     NLSH__SQL_INFO_ALL,
     NLSH__SQL_INFO_PUT,
@@ -51,7 +51,7 @@ enum nlsh__sql_statement {
 };
 
 /* The numbers of the shadow table info. */
-struct nlsh__sql_state {
+struct nlsh__sqlite_state {
     sqlite3_int64
         version; /* random; another after each change of entries or of rows; 0: not read */
     sqlite3_int64 generation; /* random; another after each training; 0: not trained */
@@ -60,36 +60,36 @@ struct nlsh__sql_state {
     sqlite3_int64 changed;    /* vectors that came or went since promises were measured */
 };
 
-struct nlsh__sql_model;
-struct nlsh__sql_pending;
+struct nlsh__sqlite_model;
+struct nlsh__sqlite_pending;
 
-struct nlsh__sql_table {
+struct nlsh__sqlite_table {
     sqlite3_vtab base; /* SQLite's: first */
     sqlite3 *db;
     char *schema, *name, *column;
     size_t dim;
     enum nlsh_metric metric;
     sqlite3_stmt *statements[NLSH__SQL_N_STATEMENTS];
-    struct nlsh__sql_state state;
-    int checked;                   /* 1: state is that of the write transaction that is open */
-    struct nlsh__sql_model *model; /* of state.generation; NULL: not trained, or not loaded */
-    struct nlsh__sql_pending
+    struct nlsh__sqlite_state state;
+    int checked;                      /* 1: state is that of the write transaction that is open */
+    struct nlsh__sqlite_model *model; /* of state.generation; NULL: not trained, or not loaded */
+    struct nlsh__sqlite_pending
         *pending;  /* what is not in the shadow tables yet; NULL: nothing ever was */
     float *vector; /* [dim] of the statement that runs */
 };
 
 /* Says what is wrong, and returns rc. */
-int nlsh__sql_fail(struct nlsh__sql_table *table, int rc, const char *format, ...);
+int nlsh__sqlite_fail(struct nlsh__sqlite_table *table, int rc, const char *format, ...);
 /* The same of what a call of libnlsh said. */
-int nlsh__sql_failed(struct nlsh__sql_table *table, const struct nlsh_error *error);
+int nlsh__sqlite_failed(struct nlsh__sqlite_table *table, const struct nlsh_error *error);
 /* The same of what SQLite said of a statement on shadow tables. */
-int nlsh__sql_broken(struct nlsh__sql_table *table, int rc);
+int nlsh__sqlite_broken(struct nlsh__sqlite_table *table, int rc);
 /* The same of shadow tables whose content cannot be so: SQLITE_CORRUPT_VTAB. */
-int nlsh__sql_damaged(struct nlsh__sql_table *table, const char *what);
+int nlsh__sqlite_damaged(struct nlsh__sqlite_table *table, const char *what);
 
 /* The code of SQLite for a status. */
-int nlsh__sql_code(enum nlsh_status status);
+int nlsh__sqlite_code(enum nlsh_status status);
 
-extern const sqlite3_module nlsh__sql_module;
+extern const sqlite3_module nlsh__sqlite_module;
 
 #endif

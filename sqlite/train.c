@@ -29,12 +29,12 @@ enum { MOST_WHOLE = 160 };
 
 /* What a training has in its hands. */
 struct training {
-    struct nlsh__sql_table *table;
+    struct nlsh__sqlite_table *table;
     const struct nlsh_sqlite_learner *learner;
     struct nlsh__map vectors; /* f32 [n][dim] */
     int64_t *rowids;          /* [n] */
     size_t n;
-    struct nlsh__sql_folder folder;
+    struct nlsh__sqlite_folder folder;
     struct nlsh_index *trained;
 };
 
@@ -48,7 +48,7 @@ static int read_vectors(struct training *t)
         nlsh__map_anonymous(bytes, &t->vectors, NULL) != NLSH_OK ||
         nlsh__alloc(&t->rowids, t->n, sizeof *t->rowids, NULL) != NLSH_OK)
         return SQLITE_NOMEM;
-    int rc = nlsh__sql_prepare(t->table, NLSH__SQL_VECTOR_SCAN, &scan);
+    int rc = nlsh__sqlite_prepare(t->table, NLSH__SQL_VECTOR_SCAN, &scan);
     if (rc != SQLITE_OK) return rc;
     uint8_t *to = (uint8_t *)(uintptr_t)t->vectors.data;
     sqlite3_bind_int64(scan, 1, INT64_MIN);
@@ -57,13 +57,14 @@ static int read_vectors(struct training *t)
         const void *vector = sqlite3_column_blob(scan, 1);
         if (vector == NULL || (size_t)sqlite3_column_bytes(scan, 1) != row_bytes) {
             sqlite3_reset(scan);
-            return nlsh__sql_damaged(t->table, "a vector has another length");
+            return nlsh__sqlite_damaged(t->table, "a vector has another length");
         }
         memcpy(to + i * row_bytes, vector, row_bytes);
         t->rowids[i++] = sqlite3_column_int64(scan, 0);
     }
-    rc = nlsh__sql_done(t->table, scan, rc);
-    return rc == SQLITE_OK && i != t->n ? nlsh__sql_damaged(t->table, "it cannot be counted") : rc;
+    rc = nlsh__sqlite_done(t->table, scan, rc);
+    return rc == SQLITE_OK && i != t->n ? nlsh__sqlite_damaged(t->table, "it cannot be counted")
+                                        : rc;
 }
 
 /* ---- learning -------------------------------------------------------------------------------- */
@@ -81,38 +82,38 @@ static int learn(struct training *t)
     options.leaves = 0;
     if (base.dim <= MOST_WHOLE) options.components = base.dim;
     options.code_bytes = base.dim < 8192 ? (base.dim + 1) / 2 : 4096; /* or of all components */
-    run.progress = nlsh__sql_progress;
+    run.progress = nlsh__sqlite_progress;
     run.user = t->table;
     enum nlsh_status status =
         t->learner->build(&base, &options, t->folder.file, &run, NULL, &error);
     if (status == NLSH_OK)
         status = nlsh__open_file(t->folder.file, NLSH_MEMORY_MAP, &t->trained, &error);
     if (status == NLSH_OK) return SQLITE_OK;
-    return nlsh__sql_failed(t->table, &error);
+    return nlsh__sqlite_failed(t->table, &error);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static int clear(struct nlsh__sql_table *table)
+static int clear(struct nlsh__sqlite_table *table)
 {
-    static const enum nlsh__sql_statement all[] = {NLSH__SQL_CHUNKS_CLEAR, NLSH__SQL_MODEL_CLEAR,
-                                                   NLSH__SQL_BUCKETS_CLEAR};
+    static const enum nlsh__sqlite_statement all[] = {NLSH__SQL_CHUNKS_CLEAR, NLSH__SQL_MODEL_CLEAR,
+                                                      NLSH__SQL_BUCKETS_CLEAR};
     int rc = SQLITE_OK;
     for (size_t i = 0; i < sizeof all / sizeof *all && rc == SQLITE_OK; i++) {
         sqlite3_stmt *statement;
-        rc = nlsh__sql_prepare(table, all[i], &statement);
-        if (rc == SQLITE_OK) rc = nlsh__sql_run(table, statement);
+        rc = nlsh__sqlite_prepare(table, all[i], &statement);
+        if (rc == SQLITE_OK) rc = nlsh__sqlite_run(table, statement);
     }
     return rc;
 }
 
 /* Entries of places first .. first + n - 1 of a bucket, as they stand in the trained index, into a chunk. */
 static void fill_chunk(const struct training *t, uint32_t bucket, size_t first, size_t n,
-                       size_t code_bytes, struct nlsh__sql_chunk *chunk)
+                       size_t code_bytes, struct nlsh__sqlite_chunk *chunk)
 {
     const struct nlsh__segment *s = &t->trained->segments[0];
     const struct nlsh__codes *codes = s->codes;
-    nlsh__sql_chunk_begin(chunk->bytes, n, code_bytes, chunk);
+    nlsh__sqlite_chunk_begin(chunk->bytes, n, code_bytes, chunk);
     for (size_t i = 0; i < n; i++)
         chunk->rowids[i] = t->rowids[s->rows[s->bucket_offsets[bucket] + first + i]];
     if (codes == NULL) return;
@@ -126,26 +127,26 @@ static void fill_chunk(const struct training *t, uint32_t bucket, size_t first, 
 static int write_bucket(struct training *t, uint32_t bucket, size_t code_bytes, uint8_t *scratch)
 {
     const uint32_t *offsets = t->trained->segments[0].bucket_offsets;
-    size_t n = offsets[bucket + 1] - offsets[bucket], room = nlsh__sql_chunk_room(code_bytes);
+    size_t n = offsets[bucket + 1] - offsets[bucket], room = nlsh__sqlite_chunk_room(code_bytes);
     sqlite3_int64 id = bucket * NLSH__SQL_CHUNKS;
-    int rc = nlsh__sql_put_number(t->table, NLSH__SQL_BUCKET_PUT, bucket, (sqlite3_int64)n);
+    int rc = nlsh__sqlite_put_number(t->table, NLSH__SQL_BUCKET_PUT, bucket, (sqlite3_int64)n);
     for (size_t first = 0; first < n && rc == SQLITE_OK; first += room, id++) {
-        struct nlsh__sql_chunk chunk = {.bytes = scratch};
+        struct nlsh__sqlite_chunk chunk = {.bytes = scratch};
         fill_chunk(t, bucket, first, n - first < room ? n - first : room, code_bytes, &chunk);
-        rc = nlsh__sql_put(t->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size);
+        rc = nlsh__sqlite_put(t->table, NLSH__SQL_CHUNK_PUT, id, chunk.bytes, chunk.size);
     }
     return rc;
 }
 
 static int write_all(struct training *t)
 {
-    struct nlsh__sql_table *table = t->table;
+    struct nlsh__sqlite_table *table = t->table;
     const struct nlsh__codes *codes = t->trained->segments[0].codes;
     size_t code_bytes = codes != NULL ? codes->n_components / 2 : 0;
-    size_t size = nlsh__sql_chunk_size(nlsh__sql_chunk_room(code_bytes), code_bytes);
+    size_t size = nlsh__sqlite_chunk_size(nlsh__sqlite_chunk_room(code_bytes), code_bytes);
     uint8_t *scratch = NULL;
     int rc = clear(table);
-    if (rc == SQLITE_OK) rc = nlsh__sql_model_save(table, t->trained, t->rowids);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_model_save(table, t->trained, t->rowids);
     if (rc == SQLITE_OK && nlsh__alloc(&scratch, size, 1, NULL) != NLSH_OK) rc = SQLITE_NOMEM;
     for (uint32_t b = 0; b < t->trained->meta.n_buckets && rc == SQLITE_OK; b++)
         rc = write_bucket(t, b, code_bytes, scratch);
@@ -153,7 +154,7 @@ static int write_all(struct training *t)
     if (rc != SQLITE_OK) return rc;
     table->state.rows = (sqlite3_int64)t->n;
     table->state.stale = 0;
-    return nlsh__sql_model_replaced(table);
+    return nlsh__sqlite_model_replaced(table);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -163,30 +164,30 @@ static void training_free(struct training *t)
     nlsh_index_close(t->trained);
     nlsh__map_close(&t->vectors);
     nlsh__free(t->rowids);
-    nlsh__sql_folder_free(&t->folder);
+    nlsh__sqlite_folder_free(&t->folder);
 }
 
-int nlsh__sql_train(struct nlsh__sql_table *table)
+int nlsh__sqlite_train(struct nlsh__sqlite_table *table)
 {
     struct training t = {.table = table};
     const char *why;
-    int rc = nlsh__sql_count(table, &t.n);
+    int rc = nlsh__sqlite_count(table, &t.n);
     if (rc != SQLITE_OK) return rc;
     if (t.n < LEAST_ROWS)
-        return nlsh__sql_fail(
+        return nlsh__sqlite_fail(
             table, SQLITE_ERROR,
             "%s: %lld vectors are too few to learn from: with fewer than %d every "
             "search compares all of them, and is exact",
             table->name, (sqlite3_int64)t.n, LEAST_ROWS);
-    t.learner = nlsh__sql_learner(&why);
+    t.learner = nlsh__sqlite_learner(&why);
     if (t.learner == NULL)
-        return nlsh__sql_fail(
+        return nlsh__sqlite_fail(
             table, SQLITE_ERROR,
             "%s: training needs libnlsh-learn, which is not here: run nlsh sqlite "
             "train FILE %s (%s)",
             table->name, table->name, why);
     rc = read_vectors(&t);
-    if (rc == SQLITE_OK) rc = nlsh__sql_folder_make(table, &t.folder);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_folder_make(table, &t.folder);
     if (rc == SQLITE_OK) rc = learn(&t);
     if (rc == SQLITE_OK) rc = write_all(&t);
     training_free(&t);

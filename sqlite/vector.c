@@ -24,10 +24,10 @@ static int say(char **message, char *words)
 static int of_json(sqlite3_value *value, const char *what, float *out, size_t room, size_t *dim,
                    char **message)
 {
-    struct nlsh__sql_json_error error;
+    struct nlsh__sqlite_json_error error;
     const char *text = (const char *)sqlite3_value_text(value);
     if (text == NULL) return SQLITE_NOMEM;
-    *dim = nlsh__sql_json_read(text, (size_t)sqlite3_value_bytes(value), out, room, &error);
+    *dim = nlsh__sqlite_json_read(text, (size_t)sqlite3_value_bytes(value), out, room, &error);
     if (*dim != (size_t)-1) return SQLITE_OK;
     return say(message, sqlite3_mprintf("%s: no JSON array of numbers: at character %lld: %s", what,
                                         (sqlite3_int64)error.at + 1, error.words));
@@ -78,23 +78,23 @@ static int check_values(const float *values, size_t dim, const char *what, char 
     return SQLITE_OK;
 }
 
-int nlsh__sql_vector_of(sqlite3_value *value, const char *what, struct nlsh__sql_vector *out,
-                        char **message)
+int nlsh__sqlite_vector_of(sqlite3_value *value, const char *what, struct nlsh__sqlite_vector *out,
+                           char **message)
 {
     size_t room = (size_t)sqlite3_value_bytes(value) / JSON_BYTES + 1;
     *message = NULL;
-    *out = (struct nlsh__sql_vector){sqlite3_malloc64(room * sizeof(float)), 0};
+    *out = (struct nlsh__sqlite_vector){sqlite3_malloc64(room * sizeof(float)), 0};
     int rc = out->values == NULL ? SQLITE_NOMEM
                                  : read_values(value, what, out->values, room, &out->dim, message);
     if (rc == SQLITE_OK) rc = check_values(out->values, out->dim, what, message);
     if (rc == SQLITE_OK) return rc;
     sqlite3_free(out->values);
-    *out = (struct nlsh__sql_vector){NULL, 0};
+    *out = (struct nlsh__sqlite_vector){NULL, 0};
     return rc;
 }
 
-int nlsh__sql_vector_into(sqlite3_value *value, const char *what, enum nlsh_metric metric,
-                          size_t dim, float *out, char **message)
+int nlsh__sqlite_vector_into(sqlite3_value *value, const char *what, enum nlsh_metric metric,
+                             size_t dim, float *out, char **message)
 {
     size_t has;
     int rc = read_values(value, what, out, dim, &has, message);
@@ -113,18 +113,18 @@ int nlsh__sql_vector_into(sqlite3_value *value, const char *what, enum nlsh_metr
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-char *nlsh__sql_json(const float *values, size_t dim)
+char *nlsh__sqlite_json(const float *values, size_t dim)
 {
     enum { LEAST = 6, MOST = 9 }; /* digits: 9 tell all floats apart */
     sqlite3_str *text = sqlite3_str_new(NULL);
     sqlite3_str_appendchar(text, 1, '[');
     for (size_t d = 0; d < dim; d++) {
-        struct nlsh__sql_json_error error;
+        struct nlsh__sqlite_json_error error;
         char number[40] = "[";
         float back = 0;
         for (int digits = LEAST; digits <= MOST; digits++) {
             sqlite3_snprintf(sizeof number - 1, number + 1, "%.*g]", digits, (double)values[d]);
-            if (nlsh__sql_json_read(number, strlen(number), &back, 1, &error) == 1 &&
+            if (nlsh__sqlite_json_read(number, strlen(number), &back, 1, &error) == 1 &&
                 back == values[d])
                 break;
         }
@@ -136,7 +136,7 @@ char *nlsh__sql_json(const float *values, size_t dim)
     return sqlite3_str_finish(text);
 }
 
-uint16_t nlsh__sql_to_f16(float value)
+uint16_t nlsh__sqlite_to_f16(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
