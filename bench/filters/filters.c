@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../common.h"
 #include "base/clock.h"
 #include "base/matrix.h"
 #include "base/rng.h"
@@ -45,21 +46,6 @@ static struct {
     int unfitted, more;
     double fit_seconds; /* the longest */
 } g = {.n_rows = 6000, .n_queries = 1000};
-
-static void must(enum nlsh_status status, const struct nlsh_error *error)
-{
-    if (status == NLSH_OK) return;
-    fprintf(stderr, "%s\n", error->message);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p != NULL) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
 
 struct asked {
     const char *name;

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../common.h"
 #include "base/matrix.h"
 #include "base/rng.h"
 #include "nlsh/learn.h"
@@ -53,21 +54,6 @@ struct asked {
     struct other others[MOST_PEERS];
     size_t n_others;
 };
-
-static void must(enum nlsh_status status, const struct nlsh_error *error)
-{
-    if (status == NLSH_OK) return;
-    fprintf(stderr, "%s\n", error->message);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p != NULL) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
 
 static double seconds(void)
 {

@@ -7,24 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common.h"
 #include "base/clock.h"
 #include "base/matrix.h"
 #include "nlsh/learn.h"
-
-static inline void must(enum nlsh_status status, const struct nlsh_error *error)
-{
-    if (status == NLSH_OK) return;
-    fprintf(stderr, "%s (%s)\n", error->message, error->hint);
-    exit(1);
-}
-
-static inline void *room(size_t n, size_t size)
-{
-    void *p = calloc(n > 0 ? n : 1, size);
-    if (p != NULL) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
 
 static inline struct nlsh_matrix read_matrix(const char *path)
 {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common.h"
 #include "base/matrix.h"
 #include "nlsh/learn.h"
 #include "search/search.h"
@@ -22,21 +23,6 @@ enum { MOST = 5000 };
 
 static const size_t counts[] = {1, 3, 10, 30, 100, 300, 1000, 3000, 0};
 static const double recalls[] = {.8, .9, .95, .99};
-
-static void must(enum nlsh_status status, const struct nlsh_error *error)
-{
-    if (status == NLSH_OK) return;
-    fprintf(stderr, "%s\n", error->message);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p != NULL) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
 
 struct asked {
     const struct nlsh_index *index;

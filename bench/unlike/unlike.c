@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../common.h"
 #include "base/matrix.h"
 #include "base/rng.h"
 #include "nlsh/learn.h"
@@ -28,21 +29,6 @@ static struct {
     int flip;
     double recall;
 } g = {.name = "", .n = 1000, .k = 10, .recall = .95};
-
-static void must(enum nlsh_status status, const struct nlsh_error *error)
-{
-    if (status == NLSH_OK) return;
-    fprintf(stderr, "%s\n", error->message);
-    exit(1);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-    if (p != NULL) return p;
-    fprintf(stderr, "out of memory\n");
-    exit(1);
-}
 
 /* ---- the queries ----------------------------------------------------------------------------- */
 
