@@ -152,4 +152,18 @@ static inline void sql_fill(sqlite3 *db, const char *table, size_t dim, sqlite3_
     sql_run(db, "RELEASE fill");
 }
 
+/* A database of the bytes that sqlite3_serialize() gave, in memory; it may change, they do not. */
+static inline sqlite3 *sql_open_image(const unsigned char *image, sqlite3_int64 size)
+{
+    sqlite3 *db = sql_open(":memory:");
+    unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)size);
+    assert_non_null(copy);
+    memcpy(copy, image, (size_t)size);
+    assert_int_equal(
+        sqlite3_deserialize(db, "main", copy, size, size,
+                            SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE),
+        SQLITE_OK);
+    return db;
+}
+
 #endif

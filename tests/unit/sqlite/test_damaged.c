@@ -23,19 +23,6 @@ static void make_image(void)
     sql_close(db);
 }
 
-static sqlite3 *open_image(void)
-{
-    sqlite3 *db = sql_open(":memory:");
-    unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)image_size);
-    assert_non_null(copy);
-    memcpy(copy, image, (size_t)image_size);
-    assert_int_equal(
-        sqlite3_deserialize(db, "main", copy, image_size, image_size,
-                            SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE),
-        SQLITE_OK);
-    return db;
-}
-
 /* What people do with a table; whatever comes of it. */
 static void use(sqlite3 *db)
 {
@@ -106,7 +93,7 @@ static void test_verify_finds_it(void **state)
         {"DROP TABLE t_vectors", "no such table", 0},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        sqlite3 *db = open_image();
+        sqlite3 *db = sql_open_image(image, image_size);
         sql_run(db, "%s", all[i].damage);
         /* a new version, as another connection's writing would have */
         (void)sqlite3_exec(db, "UPDATE t_info SET value = 12345 WHERE name = 'version'", NULL, NULL,
@@ -118,7 +105,7 @@ static void test_verify_finds_it(void **state)
         }
         use(db);
         sql_close(db);
-        db = open_image();
+        db = sql_open_image(image, image_size);
         sql_run(db, "%s", all[i].damage);
         use(db);
         (void)sqlite3_exec(db, "DROP TABLE t", NULL, NULL, NULL);
@@ -140,7 +127,7 @@ static void test_any_bytes(void **state)
         } blobs[] = {
             {"t_model", "part", "data"}, {"t_chunks", "id", "data"}, {"t_vectors", "id", "vector"}};
         size_t b = (size_t)nlsh__rng_below(&rng, 3);
-        sqlite3 *db = open_image();
+        sqlite3 *db = sql_open_image(image, image_size);
         sqlite3_blob *blob;
         char *sql = sqlite3_mprintf("SELECT %s FROM %s ORDER BY random() LIMIT 1", blobs[b].id,
                                     blobs[b].table);

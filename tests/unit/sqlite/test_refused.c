@@ -82,19 +82,6 @@ static void make_image(void)
     sql_close(db);
 }
 
-static sqlite3 *open_image(void)
-{
-    sqlite3 *db = sql_open(":memory:");
-    unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)image_size);
-    assert_non_null(copy);
-    memcpy(copy, image, (size_t)image_size);
-    assert_int_equal(
-        sqlite3_deserialize(db, "main", copy, image_size, image_size,
-                            SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE),
-        SQLITE_OK);
-    return db;
-}
-
 /* ---- statements ------------------------------------------------------------------------------- */
 
 /* One of `step` allocations. is_read: nothing can have changed, and it is not looked at. */
@@ -103,7 +90,7 @@ static void refuse_each(const char *sql, long step, int is_read)
     long at = 1;
     if (getenv("NLSH_SQL_EVERY") != NULL) step = 1;
     for (int more = 1; more; at += step) {
-        sqlite3 *db = open_image();
+        sqlite3 *db = sql_open_image(image, image_size);
         char *message = NULL;
         memory.countdown = at;
         memory.refused = 0;
