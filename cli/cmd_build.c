@@ -162,20 +162,21 @@ static int check_target(const struct args *args, const struct nlsh_matrix *base)
 }
 
 static int build_from(const struct args *args, const struct loaded *base,
-                      struct nlsh_build_options *options)
+                      const struct nlsh_build_options *settings)
 {
+    struct nlsh_build_options options = *settings;
     uint64_t *keys = NULL;
     struct loaded queries = {0};
     int code = args_given(args, "dry-run") ? 0 : check_target(args, &base->matrix);
     if (code == 0 && args_given(args, "keys")) {
         code = keys_read(args_text(args, "keys"), base->matrix.n_rows, &keys);
     }
-    options->keys = keys;
+    options.keys = keys;
     if (code == 0 && args_given(args, "train_queries")) {
         code = load_vectors(args_text(args, "train_queries"), vectors_type(args), &queries);
-        options->train_queries = &queries.matrix;
+        options.train_queries = &queries.matrix;
     }
-    if (code == 0) code = build_loaded(args, base, options);
+    if (code == 0) code = build_loaded(args, base, &options);
     loaded_free(&queries);
     free(keys);
     return code;

@@ -197,8 +197,9 @@ static float cosine_of_neighbours(const struct sample *s)
             cosines[n++] = unit > 0 ? (score - exact) / unit : 0;
             found++;
         }
+    if (n <= LOST) return 1;
     qsort(cosines, n, sizeof *cosines, ascending);
-    return n > LOST ? cosines[n - 1 - LOST] : 1;
+    return cosines[n - 1 - LOST];
 }
 
 /* Rows a query whose distance may be within the limit. */

@@ -342,9 +342,11 @@ static void add_axis(const struct axis *x, size_t n, double value, double *sums)
 
 static double log_sum_exp(const double *sums, size_t n)
 {
-    double most = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) most = fmax(most, sums[i]);
-    for (size_t i = 0; i < n; i++) sum += exp(sums[i] - most);
+    if (n == 0) return -INFINITY;
+    double most = sums[0];
+    for (size_t i = 1; i < n; i++) most = fmax(most, sums[i]);
+    double sum = exp(sums[0] - most);
+    for (size_t i = 1; i < n; i++) sum += exp(sums[i] - most);
     return most + log(sum);
 }
 
