@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/names.h"
+#include "build.h"
 #include "inputs.h"
 #include "json.h"
 #include "keys.h"
@@ -63,8 +64,8 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
     return finish_stdout();
 }
 
-static void say_report(const char *path, const struct nlsh_build_options *options,
-                       const struct nlsh_build_report *report, double total)
+void build_say_report(const char *path, const struct nlsh_build_options *options,
+                      const struct nlsh_build_report *report, double total)
 {
     char a[32], b[32];
     for (int i = 0; i < NLSH_N_STAGES; i++) {
@@ -85,8 +86,8 @@ static void say_report(const char *path, const struct nlsh_build_options *option
              fewer ? " of them" : "");
 }
 
-static json_t *report_json(const char *path, const struct nlsh_build_options *options,
-                           const struct nlsh_build_report *report, double total)
+json_t *build_report_json(const char *path, const struct nlsh_build_options *options,
+                          const struct nlsh_build_report *report, double total)
 {
     json_t *stages = json_object();
     for (int i = 0; i < NLSH_N_STAGES; i++) {
@@ -135,18 +136,18 @@ static int build_loaded(const struct args *args, const struct loaded *base,
     }
     talk_stage_end();
     double total = now_seconds() - began;
-    say_report(path, options, &report, total);
+    build_say_report(path, options, &report, total);
     if (!args_given(args, "json")) return 0;
-    return print_json(report_json(path, options, &report, total));
+    return print_json(build_report_json(path, options, &report, total));
 }
 
-/* An index is replaced without --force only where it is of the same vectors: it can then be made again. */
-static int check_target(const struct args *args, const struct nlsh_matrix *base)
+int build_check_target(const struct args *args, int (*same)(void *user, uint64_t *hash), void *user)
 {
     struct nlsh_error error = {0};
     struct nlsh_index *index;
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct stat st;
+    uint64_t hash;
     const char *path = args_text(args, "i");
     if (args_given(args, "force") || stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return 0;
     if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) {
@@ -154,20 +155,27 @@ static int check_target(const struct args *args, const struct nlsh_matrix *base)
                           "%s is there, and is no index that this nlsh can open", path);
     }
     (void)!nlsh_index_info(index, &info, NULL);
-    bool same = info.data_hash == nlsh_data_hash(base);
     nlsh_index_close(index);
-    if (same) return 0;
+    int code = same(user, &hash);
+    if (code != 0 || info.data_hash == hash) return code;
     return talk_error(EXIT_CANNOT_WRITE, "give another name, or --force to overwrite it",
                       "%s holds an index of other vectors", path);
+}
+
+static int hash_matrix(void *matrix, uint64_t *hash)
+{
+    *hash = nlsh_data_hash(matrix);
+    return 0;
 }
 
 static int build_from(const struct args *args, const struct loaded *base,
                       const struct nlsh_build_options *settings)
 {
     struct nlsh_build_options options = *settings;
+    struct nlsh_matrix matrix = base->matrix;
     uint64_t *keys = NULL;
     struct loaded queries = {0};
-    int code = args_given(args, "dry-run") ? 0 : check_target(args, &base->matrix);
+    int code = args_given(args, "dry-run") ? 0 : build_check_target(args, hash_matrix, &matrix);
     if (code == 0 && args_given(args, "keys")) {
         code = keys_read(args_text(args, "keys"), base->matrix.n_rows, &keys);
     }
@@ -186,7 +194,7 @@ int cmd_build(const struct args *args)
 {
     struct nlsh_build_options options;
     struct loaded base;
-    int code;
+    int code, streamed;
     const char *inputs[] = {args_text(args, "d"), args_text(args, "config"),
                             args_text(args, "keys"), args_text(args, "train_queries")};
     if (strcmp(args_text(args, "mode"), "tune") == 0) {
@@ -203,7 +211,9 @@ int cmd_build(const struct args *args)
                           "nlsh build needs -i INDEX");
     }
     code = settings_read(args, &options);
-    if (code == 0 && !args_given(args, "dry-run")) {
+    if (code == 0) code = build_streamed(args, &options, &streamed);
+    if (code != 0 || streamed) return code;
+    if (!args_given(args, "dry-run")) {
         code = output_check_file(args_text(args, "i"), "-i", inputs, 4);
     }
     if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);

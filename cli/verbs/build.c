@@ -32,6 +32,13 @@ static const struct flag *const build_flags[] = {
                              "the formats of a base: half of them teach, half calibrate"},
     &(const struct flag){.name = "force",
                          .help = "overwrite INDEX where it is of other vectors, or no index"},
+    &(const struct flag){.name = "memory",
+                         .kind = FLAG_TEXT,
+                         .group = GROUP_RUN,
+                         .argument = "SIZE",
+                         .help = "build in so much memory, such as 2G: the router learns from as "
+                                 "many vectors as that allows, and the others stream past "
+                                 "[where a build would need more than is free: what is free]"},
     &flag_threads,
     &flag_cache,
     &flag_no_cache,
@@ -59,6 +66,8 @@ const struct verb verb_build = {
         "An index promises recall for queries that come from where the base comes from. Where they "
         "come from elsewhere, --train_queries FILE gives some thousands of them, which should not "
         "be those that are asked later.\n"
+        "More vectors than memory holds are taken block by block: --memory 2G says how much there "
+        "is. Text, HDF5 and standard input cannot be read so.\n"
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
     .examples = {{"an index with the settings that measure best",
                   "nlsh build -d base.fvecs -i my.nlsh"},
@@ -67,6 +76,7 @@ const struct verb verb_build = {
                   "--imbalance 0.03"},
                  {"for queries from elsewhere",
                   "nlsh build -d photos.fvecs -i my.nlsh --train_queries sketches.fvecs"},
+                 {"more vectors than memory", "nlsh build -d deep.fbin -i my.nlsh --memory 8G"},
                  {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},
                  {"settings from a file, one of them changed",
                   "nlsh build -d base.fvecs -i my.nlsh --config best.json --epochs 20"}},

@@ -164,39 +164,19 @@ void nlsh__row_maker_free(struct nlsh__row_maker *m)
 
 /* ---- a row ----------------------------------------------------------------------------------- */
 
-static uint32_t choose_bucket(struct nlsh__row_maker *m, const uint32_t *sizes, size_t most)
-{
-    struct nlsh__answer answer;
-    size_t n_buckets = m->index->meta.n_buckets;
-    /* never all of them: those would come without their probabilities */
-    size_t most_choices = n_buckets > NLSH__MOST_CHOICES ? NLSH__MOST_CHOICES : n_buckets - 1;
-    const struct nlsh__rule rule = {.top = most_choices > 0 ? most_choices : 1};
-    (void)nlsh__ask_inputs(&m->asker, m->query.routed, m->query.as_bytes ? m->query.bytes : NULL);
-    nlsh__ask_router(m->index->router, m->asker.inputs, m->asker.scratch, &answer);
-    size_t n = nlsh__choose_buckets(&answer, &rule, m->buckets, m->probabilities, m->bucket_keys);
-    size_t best = n;
-    for (size_t i = 0; i < n; i++) {
-        if (sizes[m->buckets[i]] >= most) continue;
-        if (best == n || m->probabilities[i] > m->probabilities[best]) best = i;
-    }
-    return m->buckets[best < n ? best : 0];
-}
-
-static enum nlsh_status not_bytes(const struct nlsh_index *index, size_t i,
+static enum nlsh_status not_bytes(const struct nlsh_index *index, size_t number,
                                   struct nlsh_error *error)
 {
     return nlsh__fail(error, NLSH_E_MISMATCH,
                       "round it, or build an index of all vectors together as floats",
                       "vector %zu has values that are not whole numbers from %d to %d, and %s "
                       "stores bytes",
-                      i, index->meta.source_type == NLSH_I8 ? -128 : 0,
+                      number, index->meta.source_type == NLSH_I8 ? -128 : 0,
                       index->meta.source_type == NLSH_I8 ? 127 : 255, index->path);
 }
 
-enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
-                                size_t i, const uint32_t *sizes, size_t most,
-                                const struct nlsh__row_form *form, size_t j,
-                                const struct nlsh__log_rows *rows, struct nlsh_error *error)
+enum nlsh_status nlsh__take_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
+                                size_t i, size_t number, void *stored, struct nlsh_error *error)
 {
     const struct nlsh_index *index = m->index;
     size_t dim = index->meta.dim;
@@ -206,20 +186,66 @@ enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_mat
     if (status != NLSH_OK) { /* it speaks of a query */
         const char *what = strchr(inner.message, ':');
         return nlsh__fail(error, status, "take the vector out, or replace the value",
-                          "vector %zu%s", i, what != NULL ? what : " has no place in the index");
+                          "vector %zu%s", number,
+                          what != NULL ? what : " has no place in the index");
     }
-    if (bytes && !m->query.as_bytes) return not_bytes(index, i, error);
+    if (bytes && !m->query.as_bytes) return not_bytes(index, number, error);
     /* a query of bytes need not have been made floats */
     for (size_t d = 0; d < dim && bytes; d++) m->query.floats[d] = m->query.bytes[d];
-    memcpy(rows->vectors + j * form->row_bytes,
-           bytes ? (const void *)m->query.bytes : (const void *)m->query.floats, form->row_bytes);
-    uint32_t bucket = choose_bucket(m, sizes, most);
+    if (stored != NULL)
+        memcpy(stored, bytes ? (const void *)m->query.bytes : (const void *)m->query.floats,
+               nlsh__index_row_bytes(index));
+    return NLSH_OK;
+}
+
+size_t nlsh__row_choices(struct nlsh__row_maker *m, uint32_t *out)
+{
+    struct nlsh__answer answer;
+    size_t n_buckets = m->index->meta.n_buckets;
+    /* never all of them: those would come without their probabilities */
+    size_t most = n_buckets > NLSH__MOST_CHOICES ? NLSH__MOST_CHOICES : n_buckets - 1;
+    const struct nlsh__rule rule = {.top = most > 0 ? most : 1};
+    (void)nlsh__ask_inputs(&m->asker, m->query.routed, m->query.as_bytes ? m->query.bytes : NULL);
+    nlsh__ask_router(m->index->router, m->asker.inputs, m->asker.scratch, &answer);
+    size_t n = nlsh__choose_buckets(&answer, &rule, m->buckets, m->probabilities, m->bucket_keys);
+    for (size_t i = 0; i < n; i++) {
+        size_t best = 0;
+        for (size_t j = 1; j < n; j++)
+            if (m->probabilities[j] > m->probabilities[best]) best = j;
+        out[i] = m->buckets[best];
+        m->probabilities[best] = -1;
+    }
+    return n;
+}
+
+uint32_t nlsh__choose_bucket(const uint32_t *choices, size_t n, const uint32_t *sizes, size_t most)
+{
+    for (size_t i = 0; i < n; i++)
+        if (sizes[choices[i]] < most) return choices[i];
+    return choices[0];
+}
+
+const float *nlsh__row_inputs(struct nlsh__row_maker *m)
+{
+    return nlsh__ask_inputs(&m->asker, m->query.floats, NULL);
+}
+
+enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
+                                size_t i, const uint32_t *sizes, size_t most,
+                                const struct nlsh__row_form *form, size_t j,
+                                const struct nlsh__log_rows *rows, struct nlsh_error *error)
+{
+    uint32_t choices[NLSH__MOST_CHOICES];
+    struct nlsh__row_code code;
+    enum nlsh_status status =
+        nlsh__take_row(m, vectors, i, i, rows->vectors + j * form->row_bytes, error);
+    if (status != NLSH_OK) return status;
+    size_t n = nlsh__row_choices(m, choices);
+    uint32_t bucket = nlsh__choose_bucket(choices, n, sizes, most);
     rows->buckets[j] = bucket;
     if (form->code_bytes == 0) return NLSH_OK;
-    struct nlsh__row_code code;
-    const float *inputs = nlsh__ask_inputs(&m->asker, m->query.floats, NULL);
-    nlsh__code_row(&m->coder, m->query.floats, inputs, bucket, rows->codes + j * form->code_bytes,
-                   &code);
+    nlsh__code_row(&m->coder, m->query.floats, nlsh__row_inputs(m), bucket,
+                   rows->codes + j * form->code_bytes, &code);
     rows->biases[j] = code.bias;
     rows->errors[j] = code.error;
     return NLSH_OK;

@@ -31,11 +31,29 @@ void nlsh__row_maker_free(struct nlsh__row_maker *maker);
 void nlsh__see_means(struct nlsh__row_maker *maker);
 
 /*
+ * nlsh__take_row() - vector i of a caller's: what follows is asked about it, until the next is taken.
+ *
+ *  number  what messages call it
+ *  stored  [bytes of a stored row] out, as the index stores it; or NULL
+ * NLSH_E_ARG (a value), NLSH_E_MISMATCH (the index stores bytes, and the vector is none).
+ */
+enum nlsh_status nlsh__take_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,
+                                size_t i, size_t number, void *stored, struct nlsh_error *error);
+
+/* Its buckets by the router's probability, the most probable first: out [NLSH__MOST_CHOICES]. Returns how many. */
+size_t nlsh__row_choices(struct nlsh__row_maker *maker, uint32_t *out);
+/* The first of n choices that is not full, or else the first: sizes [m], and most rows fill a bucket. */
+uint32_t nlsh__choose_bucket(const uint32_t *choices, size_t n, const uint32_t *sizes, size_t most);
+
+/* What the router sees of it, as of a row of the index: [n_inputs], until the maker is asked again. */
+const float *nlsh__row_inputs(struct nlsh__row_maker *maker);
+
+/*
  * nlsh__make_row() - vector i of a caller's as row j of rows, but for its key.
  *
  *  sizes  [m] rows in each bucket; most: so many rows fill a bucket
- * Its bucket is the router's most probable one that is not full, of the first NLSH__MOST_CHOICES. NLSH_E_ARG (a
- * value; the message counts vectors from 0), NLSH_E_MISMATCH (the index stores bytes, and the vector is none).
+ * Its bucket is the router's most probable one that is not full, of the first NLSH__MOST_CHOICES. As
+ * nlsh__take_row(); the message counts vectors from 0.
  */
 enum nlsh_status nlsh__make_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,
                                 size_t i, const uint32_t *sizes, size_t most,

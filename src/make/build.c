@@ -21,6 +21,7 @@
 #include "live/beside.h"
 #include "make/cut.h"
 #include "make/folds.h"
+#include "make/keys.h"
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "make/stages.h"
@@ -45,31 +46,6 @@ static void given_free(struct given *g)
     nlsh__dataset_free(&g->data);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static enum nlsh_status check_keys(const uint64_t *keys, size_t n, struct nlsh_error *error)
-{
-    uint64_t *sorted;
-    if (keys == NULL) return NLSH_OK;
-    enum nlsh_status status = nlsh__alloc(&sorted, n, sizeof *sorted, error);
-    if (status != NLSH_OK) return status;
-    memcpy(sorted, keys, n * sizeof *keys);
-    qsort(sorted, n, sizeof *sorted, ascending);
-    if (sorted[n - 1] == NLSH_NO_KEY)
-        status = nlsh__fail(error, NLSH_E_ARG, "give another number",
-                            "the key %llu means no vector", (unsigned long long)NLSH_NO_KEY);
-    for (size_t i = 1; i < n && status == NLSH_OK; i++)
-        if (sorted[i] == sorted[i - 1])
-            status = nlsh__fail(error, NLSH_E_ARG, "give each vector a key of its own",
-                                "the key %llu is there twice", (unsigned long long)sorted[i]);
-    nlsh__free(sorted);
-    return status;
-}
-
 static enum nlsh_status take(const struct nlsh_matrix *base,
                              const struct nlsh_build_options *options, struct given *out,
                              struct nlsh_error *error)
@@ -80,7 +56,7 @@ static enum nlsh_status take(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__dataset_init(base, &out->data, error));
     NLSH_TRY(nlsh__taught_take(base, &out->options, &out->taught, error));
     NLSH_TRY(nlsh__resolve(&out->data.matrix, &out->options, error));
-    NLSH_TRY(check_keys(out->options.keys, base->n_rows, error));
+    NLSH_TRY(nlsh__check_keys(out->options.keys, base->n_rows, error));
     NLSH_TRY(nlsh__metric_values(out->options.metric, "base", &out->data, error));
     NLSH_TRY(nlsh__space_init(out->options.metric, &out->data, &out->space, error));
 out:

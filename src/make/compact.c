@@ -16,26 +16,20 @@
 #include "base/rng.h"
 #include "base/sized.h"
 #include "codes/make/leaves.h"
-#include "index/layout.h"
 #include "kernels/metric.h"
 #include "live/writer.h"
+#include "make/asking.h"
 #include "make/gathered.h"
-#include "make/pack.h"
+#include "make/merged.h"
 #include "make/retrain.h"
 #include "make/stages.h"
 #include "measure/askers.h"
-#include "measure/calibrate.h"
-#include "measure/efforts.h"
 #include "router/router.h"
 #include "vectors/values.h"
 
 enum {
-    MOST_ASKING = 1000, /* rows that promises are measured with */
-    LEAST_ASKING = 50,  /* with fewer, what was promised before stays */
-    MOST_K = 1000,
-    BLOCK = 64,    /* rows of a task */
-    ENOUGH = 1000, /* rows to learn the first buckets from */
-    MOST_SECTIONS = 24
+    BLOCK = 64,   /* rows of a task */
+    ENOUGH = 1000 /* rows to learn the first buckets from */
 };
 
 /* Where fewer rows than this share came and went since promises were measured, they stay. */
@@ -118,79 +112,39 @@ out:
 /* ---- the new file's sections --------------------------------------------------------------------- */
 
 struct compacted {
-    struct nlsh__section_data of[MOST_SECTIONS];
-    size_t n;
+    struct nlsh__merged sections;
     struct nlsh__meta meta;
     struct nlsh__segment_meta segment;
     struct nlsh__log_taken taken;
     uint32_t *offsets, *ids;
     uint8_t *vectors;
-    void *codes, *leaves, *efforts, *outside, *meter;
-    size_t codes_size, leaves_size, efforts_size, outside_size, meter_size;
 };
 
 static void compacted_free(struct compacted *c)
 {
-    void *all[] = {c->offsets, c->ids,     c->vectors, c->codes,
-                   c->leaves,  c->efforts, c->outside, c->meter};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) nlsh__free(all[i]);
+    nlsh__merged_free(&c->sections);
+    nlsh__free(c->offsets);
+    nlsh__free(c->ids);
+    nlsh__free(c->vectors);
 }
 
-static void add(struct compacted *c, enum nlsh__section_kind kind, const void *data, size_t size)
-{
-    if (data != NULL && size > 0) c->of[c->n++] = (struct nlsh__section_data){kind, 0, data, size};
-}
-
-/* Sections of the old file that stay as they are. */
-static enum nlsh_status keep_section(const struct nlsh_index *file, enum nlsh__section_kind kind,
-                                     struct compacted *c, struct nlsh_error *error)
-{
-    struct nlsh__index_table table;
-    enum nlsh_status status = nlsh__index_read_table(file->path, &file->map, &table, error);
-    if (status == NLSH_OK) status = nlsh__index_check_current(file->path, &table, error);
-    if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < table.n_entries; i++)
-        if (table.entries[i].kind == kind)
-            add(c, kind, file->map.data + table.entries[i].offset, (size_t)table.entries[i].size);
-    return NLSH_OK;
-}
-
-/* Codes and leaves of the rows where they stand now, in the lengths of the old ones. */
+/* Codes and leaves of the rows where they stand now. */
 static enum nlsh_status encode(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                const struct seen *seen, const struct nlsh__job *job,
                                struct compacted *c, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    const struct nlsh__segment *first = &file->segments[0];
-    struct nlsh__codes *codes = NULL;
-    size_t m = file->meta.n_buckets, dim = file->meta.dim;
-    const struct nlsh__projection projection = {.dim = dim,
-                                                .n_components = seen->p,
-                                                .mean = (float *)(uintptr_t)first->codes->mean,
-                                                .scale = first->codes->scale};
-    const struct nlsh_matrix queries = {seen->queries, g->rows.n_rows, dim, NLSH_F32, 0};
-    const struct nlsh__encode of = {
-        .base = &g->rows,
-        .projection = &projection,
+    const struct nlsh_matrix queries = {seen->queries, g->rows.n_rows, g->rows.dim, NLSH_F32, 0};
+    const struct nlsh__merging of = {
+        .file = file,
+        .rows = &g->rows,
+        .p = seen->p,
         .inputs = seen->inputs,
         .query_inputs = seen->query_inputs,
         .queries = seen->queries != NULL ? &queries : &g->rows,
-        .n_components = first->codes->n_components < seen->p ? first->codes->n_components : seen->p,
-        .inner = file->metric == NLSH_IP,
         .bucket_offsets = c->offsets,
-        .n_buckets = m,
         .ids = c->ids,
     };
-    const struct nlsh__codes_of shape = {c->offsets, m, seen->p, dim};
-    if (first->leaves != NULL)
-        NLSH_TRY(nlsh__order_leaves(seen->inputs, seen->p, c->offsets, m, job, c->ids, error));
-    NLSH_TRY(nlsh__encode_rows(&of, job, &c->codes, &c->codes_size, error));
-    if (first->leaves == NULL) goto out;
-    NLSH_TRY(nlsh__codes_open(c->codes, c->codes_size, NLSH__CODES_VERSION, &shape, &codes, error));
-    NLSH_TRY(nlsh__encode_leaves(&of, codes, job, &c->leaves, &c->leaves_size, error));
-out:
-    nlsh__codes_close(codes);
-    return status;
+    return nlsh__merged_encode(&of, job, &c->sections, error);
 }
 
 /* What the file says of all rows. */
@@ -226,29 +180,30 @@ static enum nlsh_status make_sections(const struct nlsh_writer *writer,
 {
     enum nlsh_status status;
     const struct nlsh_index *file = nlsh__writer_file(writer);
+    struct nlsh__merged *to = &c->sections;
     size_t n = g->rows.n_rows, m = file->meta.n_buckets, row_bytes = nlsh__index_row_bytes(file);
     c->taken = nlsh__writer_taken(writer);
     NLSH_TRY(nlsh__alloc(&c->offsets, m + 1, sizeof *c->offsets, error));
     NLSH_TRY(nlsh__alloc(&c->ids, n, sizeof *c->ids, error));
     nlsh__count_sort(g->bucket_of, n, m, c->offsets, c->ids);
-    if (file->segments[0].codes != NULL) NLSH_TRY(encode(file, g, seen, job, c, error));
+    if (file->segments[0].leaves != NULL)
+        NLSH_TRY(nlsh__order_leaves(seen->inputs, seen->p, c->offsets, m, job, c->ids, error));
     NLSH_TRY(nlsh__alloc(&c->vectors, n, row_bytes, error));
     for (size_t i = 0; i < n; i++)
         memcpy(c->vectors + i * row_bytes, nlsh__row(&g->rows, c->ids[i]), row_bytes);
     describe(file, g, seen, c);
-    add(c, NLSH__SECTION_META, &c->meta, sizeof c->meta);
-    NLSH_TRY(keep_section(file, NLSH__SECTION_SETTINGS, c, error));
-    NLSH_TRY(keep_section(file, NLSH__SECTION_METRIC, c, error));
-    NLSH_TRY(keep_section(file, NLSH__SECTION_ROUTER, c, error));
-    NLSH_TRY(keep_section(file, NLSH__SECTION_MARGINS, c, error));
-    add(c, NLSH__SECTION_SEGMENT, &c->segment, sizeof c->segment);
-    add(c, NLSH__SECTION_BUCKETS, c->offsets, (m + 1) * sizeof *c->offsets);
-    add(c, NLSH__SECTION_ROWS, c->ids, n * sizeof *c->ids);
-    if (g->keyed) add(c, NLSH__SECTION_KEYS, g->keys, n * sizeof *g->keys);
-    add(c, NLSH__SECTION_VECTORS, c->vectors, n * row_bytes);
-    add(c, NLSH__SECTION_CODES, c->codes, c->codes_size);
-    add(c, NLSH__SECTION_LEAVES, c->leaves, c->leaves_size);
-    add(c, NLSH__SECTION_LOG, &c->taken, sizeof c->taken);
+    nlsh__merged_add(to, NLSH__SECTION_META, &c->meta, sizeof c->meta);
+    NLSH_TRY(nlsh__merged_keep(file, NLSH__SECTION_SETTINGS, to, error));
+    NLSH_TRY(nlsh__merged_keep(file, NLSH__SECTION_METRIC, to, error));
+    NLSH_TRY(nlsh__merged_keep(file, NLSH__SECTION_ROUTER, to, error));
+    NLSH_TRY(nlsh__merged_keep(file, NLSH__SECTION_MARGINS, to, error));
+    nlsh__merged_add(to, NLSH__SECTION_SEGMENT, &c->segment, sizeof c->segment);
+    nlsh__merged_add(to, NLSH__SECTION_BUCKETS, c->offsets, (m + 1) * sizeof *c->offsets);
+    nlsh__merged_add(to, NLSH__SECTION_ROWS, c->ids, n * sizeof *c->ids);
+    if (g->keyed) nlsh__merged_add(to, NLSH__SECTION_KEYS, g->keys, n * sizeof *g->keys);
+    nlsh__merged_add(to, NLSH__SECTION_VECTORS, c->vectors, n * row_bytes);
+    NLSH_TRY(encode(file, g, seen, job, c, error));
+    nlsh__merged_add(to, NLSH__SECTION_LOG, &c->taken, sizeof c->taken);
 out:
     return status;
 }
@@ -256,23 +211,18 @@ out:
 /* ---- promises -------------------------------------------------------------------------------------- */
 
 /* Rows that the router did not learn from, and what they should find. */
-struct asking {
-    const struct nlsh__job *job;
-    uint32_t *rows; /* [n] */
-    size_t n;
+struct chosen {
+    struct nlsh__asking asking;
+    uint32_t *rows;             /* [n] */
     struct nlsh_matrix as_rows; /* of all rows, as they come as queries */
-    struct nlsh_matrix queries; /* [n] of them, as a caller has them */
     void *memory;               /* of queries */
-    struct nlsh__neighbors truth;
-    struct nlsh__calibration calibration;
-    struct nlsh__measured_efforts efforts;
 };
 
-static void asking_free(struct asking *a)
+static void chosen_free(struct chosen *c)
 {
-    nlsh__free(a->rows);
-    nlsh__free(a->memory);
-    nlsh__neighbors_free(&a->truth);
+    nlsh__free(c->rows);
+    nlsh__free(c->memory);
+    nlsh__neighbors_free(&c->asking.truth);
 }
 
 /* The first of them search, and stand for all: old rows and new ones. */
@@ -290,83 +240,51 @@ static void shuffle(uint32_t *rows, size_t n)
 
 /* Of the sample, evenly. */
 static enum nlsh_status choose_asking(const struct nlsh_index *file, const struct nlsh__gathered *g,
-                                      const struct seen *seen, struct asking *a,
+                                      const struct seen *seen, struct chosen *c,
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh__asking *a = &c->asking;
     size_t row_bytes = nlsh__index_row_bytes(file);
     int is_signed = file->meta.source_type == NLSH_I8;
     size_t n = g->n_untaught + g->n_gone;
-    a->n = n < MOST_ASKING ? n : MOST_ASKING;
-    a->as_rows = g->asked;
+    a->n = n < NLSH__MOST_ASKING ? n : NLSH__MOST_ASKING;
+    c->as_rows = g->asked;
     if (seen->queries != NULL)
-        a->as_rows = (struct nlsh_matrix){seen->queries, g->asked.n_rows, g->rows.dim, NLSH_F32, 0};
-    NLSH_TRY(nlsh__alloc(&a->rows, a->n, sizeof *a->rows, error));
-    NLSH_TRY(nlsh__alloc(&a->memory, a->n, row_bytes, error));
-    for (size_t i = 0; i < a->n; i++) a->rows[i] = g->untaught[i * n / a->n];
-    shuffle(a->rows, a->n);
+        c->as_rows = (struct nlsh_matrix){seen->queries, g->asked.n_rows, g->rows.dim, NLSH_F32, 0};
+    NLSH_TRY(nlsh__alloc(&c->rows, a->n, sizeof *c->rows, error));
+    NLSH_TRY(nlsh__alloc(&c->memory, a->n, row_bytes, error));
+    for (size_t i = 0; i < a->n; i++) c->rows[i] = g->untaught[i * n / a->n];
+    shuffle(c->rows, a->n);
     for (size_t i = 0; i < a->n; i++) {
-        memcpy((uint8_t *)a->memory + i * row_bytes, nlsh__row(&g->asked, a->rows[i]), row_bytes);
+        memcpy((uint8_t *)c->memory + i * row_bytes, nlsh__row(&g->asked, c->rows[i]), row_bytes);
     }
-    if (is_signed) nlsh__flip_sign(a->memory, a->n * row_bytes, a->memory);
+    if (is_signed) nlsh__flip_sign(c->memory, a->n * row_bytes, c->memory);
+    a->rows = c->rows;
+    a->as_rows = (struct nlsh__played){&c->as_rows, c->rows, a->n};
     a->queries =
-        (struct nlsh_matrix){a->memory, a->n, g->rows.dim, is_signed ? NLSH_I8 : g->rows.type, 0};
+        (struct nlsh_matrix){c->memory, a->n, g->rows.dim, is_signed ? NLSH_I8 : g->rows.type, 0};
 out:
     return status;
-}
-
-/* What buckets hold of their neighbours. */
-static enum nlsh_status ask_buckets(const struct nlsh_index *file, const struct nlsh__gathered *g,
-                                    struct asking *a, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    uint32_t *buckets = NULL;
-    size_t others = g->rows.n_rows - 1, k = others < MOST_K ? others : MOST_K;
-    const struct nlsh__played played = {&a->as_rows, a->rows, a->n};
-    const struct nlsh__bucketed bucketed = {g->bucket_of, g->rows.n_rows, file->meta.n_buckets};
-    NLSH_TRY(nlsh__stage_exact_rows(&g->rows, &a->as_rows, a->rows, a->n,
-                                    file->metric == NLSH_IP ? NLSH_IP : NLSH_L2, k, a->job,
-                                    &a->truth, error));
-    NLSH_TRY(nlsh__alloc(&buckets, a->n * k, sizeof *buckets, error));
-    for (size_t i = 0; i < a->n * k; i++) buckets[i] = g->bucket_of[a->truth.ids[i]];
-    NLSH_TRY(nlsh__calibrate(file->router, &played, &bucketed, buckets, k, a->job, &a->calibration,
-                             error));
-out:
-    nlsh__free(buckets);
-    return status;
-}
-
-/* What codes and leaves lose of them, by searching the new index before it stands. */
-static enum nlsh_status ask_index(void *user, const struct nlsh_index *index,
-                                  struct nlsh_error *error)
-{
-    struct asking *a = user;
-    struct nlsh__shares shares = {{{0}}, {{0}}};
-    struct nlsh__known known = {index, a->queries, &a->truth, a->rows};
-    if (known.queries.n_rows > NLSH__EFFORT_QUERIES) known.queries.n_rows = NLSH__EFFORT_QUERIES;
-    enum nlsh_status status = nlsh__shares_add(&known, &a->calibration, a->job, &shares, error);
-    if (status != NLSH_OK) return status;
-    nlsh__efforts_from(&a->calibration, &index->row_margins, &index->leaf_margins, &shares,
-                       &a->efforts);
-    return NLSH_OK;
 }
 
 static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                 const struct seen *seen, const struct nlsh__job *job,
-                                struct compacted *c, double *needed, struct nlsh_error *error)
+                                struct nlsh__merged *sections, double *needed,
+                                struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct asking a = {.job = job};
-    NLSH_TRY(choose_asking(file, g, seen, &a, error));
-    NLSH_TRY(ask_buckets(file, g, &a, error));
-    NLSH_TRY(nlsh__index_try(file->path, c->of, c->n, ask_index, &a, error));
-    NLSH_TRY(nlsh__pack_efforts(&a.efforts, 0, &c->efforts, &c->efforts_size, error));
-    add(c, NLSH__SECTION_EFFORTS, c->efforts, c->efforts_size);
-    NLSH_TRY(nlsh__pack_outside(&a.efforts, &c->outside, &c->outside_size, error));
-    add(c, NLSH__SECTION_OUTSIDE, c->outside, c->outside_size);
-    *needed = a.calibration.candidates_95;
+    struct chosen c = {.rows = NULL};
+    size_t others = g->rows.n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
+    const struct nlsh__bucketed bucketed = {g->bucket_of, g->rows.n_rows, file->meta.n_buckets};
+    NLSH_TRY(choose_asking(file, g, seen, &c, error));
+    NLSH_TRY(nlsh__stage_exact_rows(&g->rows, &c.as_rows, c.rows, c.asking.n,
+                                    file->metric == NLSH_IP ? NLSH_IP : NLSH_L2, k, job,
+                                    &c.asking.truth, error));
+    NLSH_TRY(nlsh__ask_merged(&c.asking, file->path, file->router, &bucketed, job, sections, needed,
+                              error));
 out:
-    asking_free(&a);
+    chosen_free(&c);
     return status;
 }
 
@@ -395,21 +313,20 @@ static void work_free(struct work *w)
 static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct compacted *c = &w->compacted;
+    struct nlsh__merged *sections = &w->compacted.sections;
     const struct nlsh__gathered *g = &w->rows;
     NLSH_TRY(see_rows(w->file, &g->asked, w->job, &w->seen, error));
-    NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, c, error));
+    NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, &w->compacted, error));
     w->measured = (double)w->meter.changed > FEW_CHANGES * (double)g->rows.n_rows &&
-                  g->n_untaught >= LEAST_ASKING && w->file->efforts.n > 0;
+                  g->n_untaught >= NLSH__LEAST_ASKING && w->file->efforts.n > 0;
     if (w->measured) {
-        NLSH_TRY(measure(w->file, g, &w->seen, w->job, c, &w->meter.now, error));
+        NLSH_TRY(measure(w->file, g, &w->seen, w->job, sections, &w->meter.now, error));
         w->meter.changed = 0;
     } else {
-        NLSH_TRY(keep_section(w->file, NLSH__SECTION_EFFORTS, c, error));
-        NLSH_TRY(keep_section(w->file, NLSH__SECTION_OUTSIDE, c, error));
+        NLSH_TRY(nlsh__merged_keep(w->file, NLSH__SECTION_EFFORTS, sections, error));
+        NLSH_TRY(nlsh__merged_keep(w->file, NLSH__SECTION_OUTSIDE, sections, error));
     }
-    NLSH_TRY(nlsh__pack_meter(&w->meter, g->untaught, &c->meter, &c->meter_size, error));
-    add(c, NLSH__SECTION_METER, c->meter, c->meter_size);
+    NLSH_TRY(nlsh__merged_meter(&w->meter, g->untaught, sections, error));
 out:
     return status;
 }
@@ -424,7 +341,8 @@ static enum nlsh_status write_compacted(struct work *w, struct nlsh_error *error
 {
     enum nlsh_status status;
     NLSH_TRY(nlsh__job_progress(w->job, "writing", 0, 0, error));
-    NLSH_TRY(nlsh__index_write(w->file->path, w->compacted.of, w->compacted.n, error));
+    NLSH_TRY(
+        nlsh__index_write(w->file->path, w->compacted.sections.of, w->compacted.sections.n, error));
     (void)nlsh__job_progress(w->job, "writing", 1, 1, NULL);
 out:
     return status;

@@ -68,8 +68,8 @@ static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_bu
     return spread / threads + alone;
 }
 
-static void forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
-                           struct nlsh_build_forecast *out)
+void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                          struct nlsh_build_forecast *out)
 {
     double n = (double)base->n_rows, dim = (double)base->dim;
     double m = (double)o->n_buckets, p = (double)o->components, weights = n_weights(o);
@@ -96,6 +96,6 @@ enum nlsh_status nlsh__forecast(const struct nlsh_matrix *base,
     if (n_threads > machine.n_threads) n_threads = machine.n_threads;
     *out = (struct nlsh_build_forecast){.struct_size = sizeof *out};
     out->seconds = build_seconds(base, options, (double)n_threads, &speed);
-    forecast_bytes(base, options, out);
+    nlsh__forecast_bytes(base, options, out);
     return NLSH_OK;
 }

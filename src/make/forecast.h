@@ -15,4 +15,8 @@ enum nlsh_status nlsh__forecast(const struct nlsh_matrix *base,
                                 const struct nlsh_build_options *options, size_t n_threads,
                                 struct nlsh_build_forecast *out, struct nlsh_error *error);
 
+/* Its memory and size alone, which nothing is measured for. */
+void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *options,
+                          struct nlsh_build_forecast *out);
+
 #endif

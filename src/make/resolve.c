@@ -25,9 +25,9 @@ double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_parti
                                                                                           : 0.5;
 }
 
-/* A power of two near n / 60, from 1 to 1024: many small buckets beat few large ones, and beyond
- * 1,024 the router's last layer costs more than it saves on the sets that we measured. */
-static size_t auto_buckets(size_t n)
+/* Many small buckets beat few large ones, and beyond 1,024 the router's last layer costs more than it saves on the sets
+ * that we measured. */
+size_t nlsh__auto_buckets(size_t n)
 {
     size_t m = 1;
     while (m < 1024 && n / (2 * m) >= 40) m *= 2;
@@ -46,7 +46,7 @@ static size_t auto_epochs(size_t n)
 
 /* A query needs the groups' outputs and those of the few groups that matter, g + t m / g of them in
  * all: least where g is the root of t m, with t about 4. With few buckets there is nothing to gain. */
-static size_t auto_groups(size_t m)
+size_t nlsh__auto_groups(size_t m)
 {
     return m < 256 ? 0 : (size_t)(2 * sqrt((double)m) + 0.5);
 }
@@ -83,12 +83,12 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
         return nlsh__fail(error, NLSH_E_ARG, "split the base", "the base has %zu vectors", n);
     NLSH_TRY(nlsh__settings_check(o, error));
     double most = (double)(n < 65536 ? n : 65536);
-    if (o->n_buckets == NLSH_AUTO) o->n_buckets = auto_buckets(n);
+    if (o->n_buckets == NLSH_AUTO) o->n_buckets = nlsh__auto_buckets(n);
     if (o->epochs == NLSH_AUTO) o->epochs = auto_epochs(n);
     if (o->label_knn > n - 1) o->label_knn = n - 1;
     if (o->knn > n - 1) o->knn = n - 1;
     NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
-    if (o->groups == NLSH_AUTO) o->groups = auto_groups(o->n_buckets);
+    if (o->groups == NLSH_AUTO) o->groups = nlsh__auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
     if (o->components == NLSH_AUTO) NLSH_TRY(nlsh__auto_components(base, o, &o->components, error));
     if (o->components > base->dim) o->components = base->dim;
@@ -138,9 +138,9 @@ out:
 
 void nlsh__unresolve(size_t n, struct nlsh_build_options *o)
 {
-    if (o->groups == auto_groups(o->n_buckets)) o->groups = NLSH_AUTO;
+    if (o->groups == nlsh__auto_groups(o->n_buckets)) o->groups = NLSH_AUTO;
     if (o->epochs == auto_epochs(n)) o->epochs = NLSH_AUTO;
-    if (o->n_buckets != auto_buckets(n)) return;
+    if (o->n_buckets != nlsh__auto_buckets(n)) return;
     o->n_buckets = NLSH_AUTO;
     o->code_bytes = NLSH_AUTO;
     o->leaves = NLSH_AUTO;

@@ -18,6 +18,11 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
                                    const struct nlsh_build_options *options,
                                    struct nlsh_error *error);
 
+/* A power of two near n / 60, from 1 to 1024. */
+size_t nlsh__auto_buckets(size_t n);
+/* Of m buckets. */
+size_t nlsh__auto_groups(size_t m);
+
 /* The longest code: of all components that the router sees. */
 size_t nlsh__whole_code(const struct nlsh_build_options *options);
 

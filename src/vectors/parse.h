@@ -94,6 +94,41 @@ void nlsh__foreign_file(const uint8_t *head, size_t head_size, const char *name,
 /* n 4-byte values, seen as floats, are zero or denormal, and not all are zero. */
 int nlsh__looks_like_ids(const void *values, size_t n);
 
+struct nlsh__source;
+
+/* A file's bytes, and what they are. source is the caller's to close. */
+struct nlsh__opened {
+    struct nlsh__source *source;
+    enum nlsh_format format; /* never AUTO */
+    int by_name;             /* 1: nobody but the file's name said so */
+};
+
+/* Finds out how bytes are packed and what format they have; they, name and run are borrowed. Where it fails source is
+ * to be closed as well. */
+enum nlsh_status nlsh__opened_begin(const uint8_t *bytes, size_t size, const char *name,
+                                    enum nlsh_format format, const struct nlsh_run *run,
+                                    struct nlsh__opened *out, struct nlsh_error *error);
+
+/*
+ * nlsh__walk_rows() - goes over rows that begin with their dimension.
+ *
+ *  first   the number of the first of them, for messages
+ *  most    so many rows, or all that are left where those are fewer
+ *  out     [n x row_bytes] what stands behind the dimensions; NULL: nothing is wanted
+ *  n_rows  how many there were
+ */
+enum nlsh_status nlsh__walk_rows(struct nlsh__source *source, const char *name,
+                                 const struct nlsh__layout *layout, size_t first, size_t most,
+                                 uint8_t *out, size_t *n_rows, struct nlsh_error *error);
+
+/* NLSH_E_DATA where bytes are left. */
+enum nlsh_status nlsh__expect_end(struct nlsh__source *source, const char *name,
+                                  struct nlsh_error *error);
+
+/* NLSH_E_DATA where a row of floats, which nobody but the file's name says to be floats, holds whole numbers. */
+enum nlsh_status nlsh__check_not_ids(const char *name, enum nlsh_format format, const void *row,
+                                     size_t dim, struct nlsh_error *error);
+
 /* nlsh_vectors_read() of bytes in memory; name stands for the file in messages and, for AUTO, its
  * ending counts. The answer does not point into bytes. */
 enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,

@@ -81,26 +81,25 @@ static enum nlsh_status row_cut(const char *name, size_t row, uint64_t got, uint
                       (unsigned long long)(want - got), (unsigned long long)want);
 }
 
-/* Goes over rows that begin with their dimension, at most max_rows; into out unless NULL. */
-static enum nlsh_status walk_rows(struct nlsh__source *source, const char *name,
-                                  const struct nlsh__layout *l, uint8_t *out, size_t max_rows,
-                                  size_t *n_rows, struct nlsh_error *error)
+enum nlsh_status nlsh__walk_rows(struct nlsh__source *source, const char *name,
+                                 const struct nlsh__layout *l, size_t first, size_t most,
+                                 uint8_t *out, size_t *n_rows, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     size_t n = 0;
-    for (; n < max_rows; n++) {
+    for (; n < most; n++) {
         uint8_t prefix[4];
         uint64_t got;
         NLSH_TRY(nlsh__source_read(source, prefix, sizeof prefix, &got, error));
         if (got == 0) break;
-        if (got < sizeof prefix) return row_cut(name, n, got, 4 + l->row_bytes, error);
+        if (got < sizeof prefix) return row_cut(name, first + n, got, 4 + l->row_bytes, error);
         int32_t dim = (int32_t)nlsh__load32(prefix);
         if (dim < 0 || (size_t)dim != l->dim)
             return nlsh__fail(error, NLSH_E_DATA, "all rows must have one dimension",
-                              "%s: row %zu has dimension %d, the rows before it %zu", name, n, dim,
-                              l->dim);
+                              "%s: row %zu has dimension %d, the rows before it %zu", name,
+                              first + n, dim, l->dim);
         NLSH_TRY(nlsh__source_read(source, out, l->row_bytes, &got, error));
-        if (got < l->row_bytes) return row_cut(name, n, got + 4, 4 + l->row_bytes, error);
+        if (got < l->row_bytes) return row_cut(name, first + n, got + 4, 4 + l->row_bytes, error);
         if (out != NULL) out += l->row_bytes;
     }
     *n_rows = n;
@@ -108,8 +107,8 @@ out:
     return status;
 }
 
-static enum nlsh_status expect_end(struct nlsh__source *source, const char *name,
-                                   struct nlsh_error *error)
+enum nlsh_status nlsh__expect_end(struct nlsh__source *source, const char *name,
+                                  struct nlsh_error *error)
 {
     uint8_t byte;
     uint64_t got;
@@ -127,14 +126,14 @@ static enum nlsh_status read_prefixed(struct nlsh__source *source, const char *n
     enum nlsh_status status;
     size_t n_rows = 0;
     if (l->n_rows == 0) {
-        NLSH_TRY(walk_rows(source, name, l, NULL, SIZE_MAX, &l->n_rows, error));
+        NLSH_TRY(nlsh__walk_rows(source, name, l, 0, SIZE_MAX, NULL, &l->n_rows, error));
         NLSH_TRY(nlsh__source_rewind(source, error));
     }
     NLSH_TRY(nlsh__alloc_large(memory, l->n_rows, l->row_bytes, error));
-    NLSH_TRY(walk_rows(source, name, l, *memory, l->n_rows, &n_rows, error));
+    NLSH_TRY(nlsh__walk_rows(source, name, l, 0, l->n_rows, *memory, &n_rows, error));
     if (n_rows != l->n_rows)
         return nlsh__fail(error, NLSH_E_IO, NULL, "%s: changed while it was read", name);
-    NLSH_TRY(expect_end(source, name, error));
+    NLSH_TRY(nlsh__expect_end(source, name, error));
 out:
     return status;
 }
@@ -152,7 +151,7 @@ static enum nlsh_status read_block(struct nlsh__source *source, const char *name
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
                           "%s: truncated: %llu bytes are missing inside the gzip stream", name,
                           (unsigned long long)(want - got));
-    NLSH_TRY(expect_end(source, name, error));
+    NLSH_TRY(nlsh__expect_end(source, name, error));
 out:
     return status;
 }
@@ -309,31 +308,30 @@ static enum nlsh_status explain(struct nlsh__source *source, const char *name, i
 }
 
 /* Floats that are all denormal are whole numbers under a wrong name. */
-static enum nlsh_status check_not_ids(const char *name, const struct nlsh_vectors *v,
-                                      struct nlsh_error *error)
+enum nlsh_status nlsh__check_not_ids(const char *name, enum nlsh_format format, const void *row,
+                                     size_t dim, struct nlsh_error *error)
 {
-    const char *real = v->format == NLSH_FORMAT_FVECS ? "ivecs" : "ibin";
-    if ((v->format != NLSH_FORMAT_FVECS && v->format != NLSH_FORMAT_FBIN) ||
-        !nlsh__looks_like_ids(v->memory, v->matrix.dim))
+    const char *real = format == NLSH_FORMAT_FVECS ? "ivecs" : "ibin";
+    if ((format != NLSH_FORMAT_FVECS && format != NLSH_FORMAT_FBIN) ||
+        !nlsh__looks_like_ids(row, dim))
         return NLSH_OK;
     return nlsh__fail(error, NLSH_E_DATA,
-                      v->format == NLSH_FORMAT_FVECS ? "rename it to .ivecs" : "rename it to .ibin",
+                      format == NLSH_FORMAT_FVECS ? "rename it to .ivecs" : "rename it to .ibin",
                       "%s: its name says %s, but its content is %s (whole numbers)", name,
-                      nlsh_format_name(v->format), real);
+                      nlsh_format_name(format), real);
 }
 
-enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
-                                     enum nlsh_format format, const struct nlsh_run *run,
-                                     struct nlsh_vectors *out, struct nlsh_error *error)
+enum nlsh_status nlsh__opened_begin(const uint8_t *bytes, size_t size, const char *name,
+                                    enum nlsh_format format, const struct nlsh_run *run,
+                                    struct nlsh__opened *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__source *source = NULL;
     struct nlsh__foreign other;
     enum nlsh_format wanted = format != NLSH_FORMAT_AUTO ? format : nlsh__format_of_path(name);
     enum nlsh__packing packing;
     if (wanted == NLSH_FORMAT_HDF5) wanted = NLSH_FORMAT_AUTO; /* without a dataset's name */
-    int by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO;
-    memset(out, 0, sizeof *out);
+    *out =
+        (struct nlsh__opened){.by_name = format == NLSH_FORMAT_AUTO && wanted != NLSH_FORMAT_AUTO};
     if (size == 0)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
                           "%s: the file is empty", name);
@@ -346,19 +344,30 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
         packing = member.deflated ? NLSH__DEFLATE : NLSH__PLAIN;
         wanted = NLSH_FORMAT_NPY;
     }
-    NLSH_TRY(nlsh__source_open(bytes, size, packing, name, run, &source, error));
+    NLSH_TRY(nlsh__source_open(bytes, size, packing, name, run, &out->source, error));
     if (wanted == NLSH_FORMAT_AUTO) {
-        NLSH_TRY(content(source, name, UINT64_MAX - 1, &wanted, &other, error));
-        if (wanted == NLSH_FORMAT_AUTO) {
-            status = cannot_tell(name, &other, error);
-            goto out;
-        }
+        NLSH_TRY(content(out->source, name, UINT64_MAX - 1, &wanted, &other, error));
+        if (wanted == NLSH_FORMAT_AUTO) status = cannot_tell(name, &other, error);
     }
-    status = read_as(source, name, wanted, out, error);
-    if (status != NLSH_OK) status = explain(source, name, by_name, wanted, status, error);
-    if (status == NLSH_OK && by_name) status = check_not_ids(name, out, error);
+    out->format = wanted;
 out:
-    nlsh__source_close(source);
+    return status;
+}
+
+enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const char *name,
+                                     enum nlsh_format format, const struct nlsh_run *run,
+                                     struct nlsh_vectors *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__opened o;
+    memset(out, 0, sizeof *out);
+    NLSH_TRY(nlsh__opened_begin(bytes, size, name, format, run, &o, error));
+    status = read_as(o.source, name, o.format, out, error);
+    if (status != NLSH_OK) status = explain(o.source, name, o.by_name, o.format, status, error);
+    if (status == NLSH_OK && o.by_name)
+        status = nlsh__check_not_ids(name, out->format, out->memory, out->matrix.dim, error);
+out:
+    nlsh__source_close(o.source);
     if (status != NLSH_OK) nlsh__vectors_clear(out);
     return status;
 }

@@ -175,12 +175,12 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
 static void mean_lengths(const struct encode *e, double *inside, double *outside)
 {
     const struct nlsh__encode *in = e->in;
-    size_t n = in->base->n_rows, p = in->projection->n_components;
+    size_t n = in->queries->n_rows, p = in->projection->n_components;
     *inside = *outside = 0;
     if (!in->inner) {
         for (size_t b = 0; b < in->n_buckets; b++) {
-            *inside += e->lengths[2 * b] / (double)n;
-            *outside += e->lengths[2 * b + 1] / (double)n;
+            *inside += e->lengths[2 * b] / (double)in->base->n_rows;
+            *outside += e->lengths[2 * b + 1] / (double)in->base->n_rows;
         }
         return;
     }

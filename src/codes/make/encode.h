@@ -11,11 +11,11 @@ struct nlsh__encode {
     const struct nlsh_matrix *base;
     const struct nlsh__projection *projection;
     const float *inputs;               /* [n_rows x n_components] projected rows */
-    const float *query_inputs;         /* the same of rows as they come as queries */
-    const struct nlsh_matrix *queries; /* rows as they come as queries */
-    size_t n_components;               /* of them that a code holds */
-    int inner;                         /* 1: scores are by inner product */
-    const uint32_t *bucket_offsets;    /* [m + 1] */
+    const struct nlsh_matrix *queries; /* rows as they come as queries; some of them will do */
+    const float *query_inputs; /* [queries->n_rows x n_components] what the router sees of them */
+    size_t n_components;       /* of them that a code holds */
+    int inner;                 /* 1: scores are by inner product */
+    const uint32_t *bucket_offsets; /* [m + 1] */
     size_t n_buckets;
     const uint32_t *ids; /* [n_rows] base rows in bucket order */
 };

@@ -82,6 +82,37 @@ static void pack_outputs(const struct nlsh__mlp *mlp, size_t l, size_t output, s
            n * sizeof(float));
 }
 
+/* Where outputs of a layer stand among a blob's rows: n of them from output on, from row on. The last layer's groups
+ * come first, then each group's buckets, every part filled up; 0 behind the last part. */
+struct part {
+    size_t output, n, row;
+};
+static int next_part(const struct nlsh__groups *groups, size_t n_outputs, size_t i,
+                     struct part *part)
+{
+    size_t end = part->row + padded(part->n);
+    if (groups == NULL || groups->n == 0) {
+        *part = (struct part){0, n_outputs, 0};
+        return i == 0;
+    }
+    if (i > groups->n) return 0;
+    *part = i == 0 ? (struct part){0, groups->n, 0}
+                   : (struct part){groups->n + groups->first[i - 1],
+                                   groups->first[i] - groups->first[i - 1], end};
+    return 1;
+}
+
+static void pack_layers(const struct nlsh__mlp *mlp, const struct nlsh__groups *groups,
+                        uint8_t *blob, const struct nlsh__router_layout *layout)
+{
+    for (size_t l = 0; l < mlp->n_layers; l++) {
+        const struct nlsh__groups *of = l + 1 == mlp->n_layers ? groups : NULL;
+        struct part p = {0};
+        for (size_t i = 0; next_part(of, mlp->sizes[l + 1], i, &p); i++)
+            pack_outputs(mlp, l, p.output, p.n, p.row, blob, layout);
+    }
+}
+
 enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
                                      const struct nlsh__projection *projection,
                                      const struct nlsh__groups *groups, void **bytes, size_t *size,
@@ -96,7 +127,7 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
         .scale = projection->scale,
         .n_groups = (uint32_t)groups->n,
     };
-    size_t last = mlp->n_layers - 1, row = padded(groups->n);
+    size_t row = padded(groups->n);
     for (size_t l = 0; l <= mlp->n_layers; l++) header.sizes[l] = (uint32_t)mlp->sizes[l];
     header.sizes[mlp->n_layers] -= (uint32_t)groups->n;
     for (size_t g = 0; g < groups->n; g++) row += padded(groups->first[g + 1] - groups->first[g]);
@@ -110,19 +141,76 @@ enum nlsh_status nlsh__router_export(const struct nlsh__mlp *mlp,
     uint8_t *blob = *bytes;
     memcpy(blob, &header, sizeof header);
     pack_projection(projection, blob, &layout);
-    for (size_t l = 0; l < last; l++) pack_outputs(mlp, l, 0, mlp->sizes[l + 1], 0, blob, &layout);
-    if (groups->n == 0) {
-        pack_outputs(mlp, last, 0, mlp->sizes[last + 1], 0, blob, &layout);
-    } else {
-        pack_outputs(mlp, last, 0, groups->n, 0, blob, &layout);
+    pack_layers(mlp, groups, blob, &layout);
+    if (groups->n > 0)
         memcpy(blob + layout.groups, groups->first, (groups->n + 1) * sizeof *groups->first);
+    *size = layout.size;
+    return NLSH_OK;
+}
+
+/* ---- a network that learns on --------------------------------------------------------------- */
+
+/* The inverse of pack_outputs(), but for what was rounded. */
+static void unpack_outputs(const uint8_t *blob, const struct nlsh__router_layout *layout, size_t l,
+                           const struct part *p, struct nlsh__mlp *mlp)
+{
+    size_t from = mlp->sizes[l], n_chunks = (from + 3) / 4;
+    const int8_t *values = (const int8_t *)(blob + layout->weights[l]);
+    const float *scales = (const float *)(const void *)(blob + layout->scales[l]);
+    const float *biases = (const float *)(const void *)(blob + layout->biases[l]);
+    for (size_t i = 0; i < p->n; i++) {
+        size_t row = p->row + i;
+        const int8_t *group = values + row / NLSH__GROUP * n_chunks * 64 + row % NLSH__GROUP * 4;
+        float *weights = mlp->weights[l] + (p->output + i) * from;
+        for (size_t d = 0; d < from; d++)
+            weights[d] = (float)group[d / 4 * 64 + d % 4] * scales[row];
+        mlp->biases[l][p->output + i] = biases[row];
     }
-    row = padded(groups->n);
-    for (size_t g = 0; g < groups->n; g++) {
-        size_t first = groups->first[g], n = groups->first[g + 1] - first;
-        pack_outputs(mlp, last, groups->n + first, n, row, blob, &layout);
-        row += padded(n);
+}
+
+/* The blob's header and what follows from it; it was opened once, so both hold. */
+static void look_into(const uint8_t *blob, struct nlsh__router_header *header,
+                      struct nlsh__router_layout *layout, struct nlsh__groups *groups)
+{
+    memcpy(header, blob, sizeof *header);
+    (void)nlsh__router_layout(header, layout);
+    groups->n = header->n_groups;
+    groups->first = header->n_groups > 0 ? (uint32_t *)(uintptr_t)(blob + layout->groups) : NULL;
+}
+
+enum nlsh_status nlsh__router_import(const void *bytes, struct nlsh__mlp *mlp,
+                                     struct nlsh__groups *groups, struct nlsh_error *error)
+{
+    struct nlsh__router_header header;
+    struct nlsh__router_layout layout;
+    look_into(bytes, &header, &layout, groups);
+    size_t hidden = header.n_layers - 1, outputs = header.sizes[header.n_layers] + groups->n;
+    enum nlsh_status status = nlsh__mlp_create(
+        header.sizes[0], hidden, hidden > 0 ? header.sizes[1] : 0, outputs, 0, mlp, error);
+    if (status != NLSH_OK) return status;
+    for (size_t l = 0; l < mlp->n_layers; l++) {
+        const struct nlsh__groups *of = l + 1 == mlp->n_layers ? groups : NULL;
+        struct part p = {0};
+        for (size_t i = 0; next_part(of, mlp->sizes[l + 1], i, &p); i++)
+            unpack_outputs(bytes, &layout, l, &p, mlp);
     }
+    return NLSH_OK;
+}
+
+enum nlsh_status nlsh__router_export_again(const void *bytes, const struct nlsh__mlp *mlp,
+                                           void **out, size_t *size, struct nlsh_error *error)
+{
+    struct nlsh__router_header header;
+    struct nlsh__router_layout layout;
+    struct nlsh__groups groups;
+    look_into(bytes, &header, &layout, &groups);
+    enum nlsh_status status = nlsh__calloc(out, layout.size, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*out, bytes, layout.weights[0]);
+    pack_layers(mlp, &groups, *out, &layout);
+    if (groups.n > 0)
+        memcpy((uint8_t *)*out + layout.groups, groups.first,
+               (groups.n + 1) * sizeof *groups.first);
     *size = layout.size;
     return NLSH_OK;
 }

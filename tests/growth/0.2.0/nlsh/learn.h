@@ -309,6 +309,64 @@ nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *opti
            const char *path, const struct nlsh_run *run, struct nlsh_build_report *report,
            struct nlsh_error *error);
 
+/* ---- more vectors than memory ----------------------------------------------------------------- */
+
+/* Vectors that are read block by block. A caller fills it, or nlsh_rows_open() does. */
+struct nlsh_rows {
+    size_t struct_size;
+    size_t n_rows, dim;
+    enum nlsh_type type; /* NLSH_U8, NLSH_I8 or NLSH_F32 */
+    void *user;
+    /*
+     * Rows first .. first + n - 1 into values [n x dim] of that type. first is where the call before it ended, or 0 to
+     * begin again; nlsh_build_rows() goes over them three times. Called from the calling thread only. What it returns
+     * other than NLSH_OK ends the build with it; it says why in *error.
+     */
+    enum nlsh_status (*read)(void *user, size_t first, size_t n, void *values,
+                             struct nlsh_error *error);
+};
+
+/* Empty. size is sizeof *rows. */
+NLSH_API void nlsh_rows_init(struct nlsh_rows *rows, size_t size);
+
+/*
+ * nlsh_rows_open() - a file of vectors, plain or gzipped, in every format of nlsh_vectors_read() that has rows one behind
+ * the other: not text, HDF5, and arrays in columns, which are NLSH_E_UNSUPPORTED.
+ *
+ *  out  struct_size is set; closed with nlsh_rows_close() before it is filled again
+ * Values are not looked at yet. NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_NOMEM.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_open(const char *path, enum nlsh_format format,
+                                                       struct nlsh_rows *out,
+                                                       struct nlsh_error *error);
+NLSH_API void nlsh_rows_close(struct nlsh_rows *rows);
+
+/* nlsh_data_hash() of them: a pass. What read() returns, NLSH_E_NOMEM. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_hash(const struct nlsh_rows *rows, uint64_t *out,
+                                                       struct nlsh_error *error);
+
+/* Bytes that nlsh_build() of them would take, the vectors included; values are not looked at. NLSH_E_ARG: a setting. */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_memory(const struct nlsh_rows *rows,
+                                                          const struct nlsh_build_options *options,
+                                                          uint64_t *out, struct nlsh_error *error);
+
+/*
+ * nlsh_build_rows() - nlsh_build() of more vectors than memory holds.
+ *
+ *  memory   bytes that the build may take for itself, at least 64 a vector and 64 MB. Pages of files that it reads and
+ *           writes are not among them: the system takes those back when it needs them
+ *  options  as nlsh_build()'s; train_queries is NLSH_E_UNSUPPORTED
+ * A sample of the vectors, as large as memory allows, a million at most, is built as nlsh_build() does; where all of
+ * them are no more than that, that is all. Then the vectors pass by twice more: each gets its bucket from the router,
+ * of those with room, and its place in the file; codes, leaves and promises are made of all. The same bytes come out for any number of
+ * threads. On the disk of path there must be room for the index twice, and 4 bytes a component and vector; that is
+ * reserved before the work that needs it. As nlsh_build() besides; NLSH_E_ARG where memory is too little.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_build_rows(const struct nlsh_rows *base, const struct nlsh_build_options *options,
+                uint64_t memory, const char *path, const struct nlsh_run *run,
+                struct nlsh_build_report *report, struct nlsh_error *error);
+
 /* ---- calibrate ------------------------------------------------------------------------------- */
 
 /* What a search for recall@10 of .95 reaches on the queries that were given, and the vectors it scans, as the index

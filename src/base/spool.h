@@ -1,0 +1,27 @@
+/*
+ * spool.h - arrays that may be larger than memory: each a file without a name, mapped.
+ *
+ * What is written goes to the disk when memory is wanted elsewhere. The room is reserved at once, so a full disk is an
+ * error here and no signal later. Nothing is left when the process ends, however it ends.
+ */
+#ifndef NLSH_BASE_SPOOL_H
+#define NLSH_BASE_SPOOL_H
+
+#include <stddef.h>
+
+#include "nlsh/nlsh.h"
+
+struct nlsh__spool {
+    void *data; /* [size] zeros at first; NULL: none */
+    size_t size;
+};
+
+/* count x size bytes on the disk where the file beside lies, or will lie. NLSH_E_CANT_CREATE (no room, no rights),
+ * NLSH_E_NOMEM. */
+enum nlsh_status nlsh__spool_create(const char *beside, size_t count, size_t size,
+                                    struct nlsh__spool *out, struct nlsh_error *error);
+/* All of it may leave memory: it comes back when it is looked at. */
+void nlsh__spool_forget(const struct nlsh__spool *spool);
+void nlsh__spool_free(struct nlsh__spool *spool);
+
+#endif

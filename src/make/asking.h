@@ -1,0 +1,37 @@
+/* asking.h - promises of an index that is about to be written, measured with rows that its router did not learn from. */
+#ifndef NLSH_MAKE_ASKING_H
+#define NLSH_MAKE_ASKING_H
+
+#include "base/neighbors.h"
+#include "make/merged.h"
+#include "measure/calibrate.h"
+
+/* At most so many rows ask, for at most so many neighbours; with fewer, nothing is measured. */
+enum { NLSH__MOST_ASKING = 1000, NLSH__LEAST_ASKING = 50, NLSH__ASKING_K = 1000 };
+
+/* They are in no order of their own: the first of them ask the index, and stand for all. */
+struct nlsh__asking {
+    size_t n;
+    const uint32_t
+        *rows; /* [n] their numbers in the index; those that are not there have other numbers */
+    struct nlsh__played as_rows; /* the same, as they are stored and come as queries */
+    struct nlsh_matrix queries;  /* [n] as a caller has them */
+    struct nlsh__neighbors
+        truth; /* [n][k] of the index, without themselves; k the least of NLSH__ASKING_K and all others */
+};
+
+/*
+ * nlsh__ask_merged() - measures, and adds the sections that promise.
+ *
+ *  path        of the file that is to be; it is written there for a while, under a temporary name
+ *  bucketed    the buckets of its rows
+ *  candidates  vectors in the buckets that a query for recall@10 of .95 needs
+ * NLSH_E_NOMEM, NLSH_E_CANT_CREATE, NLSH_E_INTERRUPTED.
+ */
+enum nlsh_status nlsh__ask_merged(const struct nlsh__asking *asking, const char *path,
+                                  const struct nlsh__router *router,
+                                  const struct nlsh__bucketed *bucketed,
+                                  const struct nlsh__job *job, struct nlsh__merged *merged,
+                                  double *candidates, struct nlsh_error *error);
+
+#endif

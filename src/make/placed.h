@@ -1,0 +1,48 @@
+/* placed.h - the second and third pass over a base that does not fit in memory: every row gets a bucket, and its place. */
+#ifndef NLSH_MAKE_PLACED_H
+#define NLSH_MAKE_PLACED_H
+
+#include "base/neighbors.h"
+#include "base/spool.h"
+#include "index/index.h"
+#include "make/sampled.h"
+
+/* Rows that ask, by the index that the sample made. */
+struct nlsh__askers_of {
+    struct nlsh_matrix stored; /* [n] as the index stores rows: U8 or F32 */
+    struct nlsh_matrix routed; /* the same as they come as queries; but by inner product, stored */
+    float *inputs; /* [n x p] what the router sees of routed, by inner product; else NULL */
+    struct nlsh__neighbors truth; /* [n][k] */
+    void *memory, *routed_memory;
+};
+
+/* A place is a number of the file's order: bucket after bucket. */
+struct nlsh__placed {
+    size_t p;            /* of the router's inputs */
+    uint32_t *bucket_of; /* [n] by row */
+    uint32_t *offsets;   /* [m + 1] */
+    uint32_t *rows;      /* [n] by place */
+    size_t n_elsewhere;  /* rows that are not in the router's first bucket */
+    uint64_t
+        stored_hash; /* nlsh_data_hash() of stored rows in the base's order; 0 where the metric is L2 */
+    struct nlsh__askers_of asking;
+    struct nlsh__spool vectors, inputs; /* [n] stored rows and [n x p], by place */
+};
+
+/*
+ * nlsh__place_rows() - routes all rows of a base by the index that a sample of it made, and puts them where they belong.
+ *
+ *  beside  the file that will be: its disk takes what does not fit in memory
+ *  block   rows that are read at once
+ *  k       neighbours that each asking row should find
+ * A bucket takes 1.5 times the mean; a row whose first bucket is full goes to its next. In each bucket rows stand in the
+ * order of leaves where the index has any, else ascending. The same for any number of threads. NLSH_E_NOMEM,
+ * NLSH_E_CANT_CREATE (no room on the disk), NLSH_E_ARG (a row without a direction), what base->read() returns.
+ */
+enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
+                                  const struct nlsh__sampled *sampled, const char *beside,
+                                  size_t block, size_t k, const struct nlsh__job *job,
+                                  struct nlsh__placed *out, struct nlsh_error *error);
+void nlsh__placed_free(struct nlsh__placed *placed);
+
+#endif

@@ -1,0 +1,488 @@
+/*
+ * streamed.c - nlsh_build_rows(): an index of more vectors than memory holds.
+ *
+ *   base -> sample -> an index of the sample -> all rows routed -> all rows in their places -> codes, leaves, promises -> file
+ *
+ * What is learned is learned from a sample; what is promised is measured with rows that are not in it, against all.
+ * The router names a shard map of the whole, as in Gottesbueren, Dhulipala, Jayaram and Lacki, "Unleashing graph
+ * partitioning for large-scale nearest neighbor search", 2024.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "base/matrix.h"
+#include "base/memory.h"
+#include "base/output.h"
+#include "base/rng.h"
+#include "base/sized.h"
+#include "codes/make/encode.h"
+#include "index/layout.h"
+#include "kernels/kernels.h"
+#include "live/beside.h"
+#include "make/asking.h"
+#include "make/forecast.h"
+#include "make/keys.h"
+#include "make/placed.h"
+#include "make/relearned.h"
+#include "make/resolve.h"
+#include "make/settings.h"
+#include "make/streamed.h"
+#include "router/router.h"
+
+/* ---- what memory is for ------------------------------------------------------------------------ */
+
+enum {
+    MOST_SAMPLE = 1000000,
+    LEAST_BLOCK = 1024,
+    MOST_BLOCK = 131072,
+    MOST_COMPONENTS = 128, /* that auto chooses */
+    MOST_ASKING = 3000,
+    ASKING_SHARE = 10 /* of memory for their true neighbours: a tenth */
+};
+
+/* Bytes a row that are in memory throughout: its bucket, row, place and code. */
+#define ROW_BYTES 64
+/* What a build needs whatever the rows are. */
+#define FIXED_BYTES ((uint64_t)64 << 20)
+
+/* What a build of n of the rows takes. */
+static uint64_t bytes_for(const struct nlsh_rows *base, const struct nlsh_build_options *options,
+                          size_t n)
+{
+    struct nlsh_build_options o = *options;
+    struct nlsh_matrix rows = {NULL, n, base->dim, base->type, 0};
+    struct nlsh_build_forecast f;
+    if (o.components == NLSH_AUTO)
+        o.components = base->dim < MOST_COMPONENTS ? base->dim : MOST_COMPONENTS;
+    if (o.groups == NLSH_AUTO) o.groups = nlsh__auto_groups(o.n_buckets);
+    if (rows.type == NLSH_I8) rows.type = NLSH_U8;
+    nlsh__forecast_bytes(&rows, &o, &f);
+    return f.peak_bytes;
+}
+
+/* The rows that a build in so many bytes may have. */
+static size_t sample_in(const struct nlsh_rows *base, const struct nlsh_build_options *options,
+                        uint64_t bytes)
+{
+    size_t low = 0, high = base->n_rows;
+    while (low < high) {
+        size_t n = low + (high - low + 1) / 2;
+        if (bytes_for(base, options, n) <= bytes)
+            low = n;
+        else
+            high = n - 1;
+    }
+    return low;
+}
+
+static enum nlsh_status plan_memory(const struct nlsh_rows *base,
+                                    const struct nlsh_build_options *options, uint64_t memory,
+                                    struct nlsh__memory_plan *out, struct nlsh_error *error)
+{
+    char hint[128];
+    uint64_t always = FIXED_BYTES + (uint64_t)base->n_rows * ROW_BYTES;
+    /* of a row that passes: as it is read, as it is stored, as a panel of products */
+    size_t passing = base->dim * (2 * nlsh__type_size(base->type) + sizeof(float)) + 64;
+    uint64_t least = always + (uint64_t)LEAST_BLOCK * passing;
+    size_t sample = memory > least ? sample_in(base, options, memory) : 0;
+    size_t wanted = 2 * options->n_buckets < base->n_rows ? 2 * options->n_buckets : base->n_rows;
+    if (sample < wanted || sample < 2) {
+        snprintf(hint, sizeof hint, "give it more; %llu MB would begin to do",
+                 (unsigned long long)(least / 1000000 * 5 / 4 + 1));
+        return nlsh__fail(
+            error, NLSH_E_ARG, hint,
+            "%llu MB of memory are too little for %zu vectors of %zu values and %zu buckets",
+            (unsigned long long)(memory / 1000000), base->n_rows, base->dim, options->n_buckets);
+    }
+    if (sample < base->n_rows && sample > MOST_SAMPLE) sample = MOST_SAMPLE;
+    /* of a row that teaches: what the router sees of it, and where its neighbours lie */
+    size_t components = options->components != NLSH_AUTO ? options->components : MOST_COMPONENTS;
+    size_t teaching = (components < base->dim ? components : base->dim) * sizeof(float) +
+                      (options->label_knn + 2) * sizeof(uint32_t);
+    out->teach = (size_t)((memory - always) / teaching);
+    if (out->teach > MOST_SAMPLE) out->teach = MOST_SAMPLE;
+    uint64_t block = memory > always ? (memory - always) / 2 / passing : 0;
+    out->sample = sample;
+    out->asking = (size_t)(memory / ASKING_SHARE / (NLSH__ASKING_K * 8));
+    if (out->asking < NLSH__MOST_ASKING) out->asking = NLSH__MOST_ASKING;
+    if (out->asking > MOST_ASKING) out->asking = MOST_ASKING;
+    out->block = block < LEAST_BLOCK  ? LEAST_BLOCK
+                 : block > MOST_BLOCK ? MOST_BLOCK
+                                      : (size_t)block;
+    return NLSH_OK;
+}
+
+/* ---- the file ---------------------------------------------------------------------------------- */
+
+/* An index on its way. */
+struct streamed {
+    const struct nlsh_rows *base;
+    struct nlsh_build_options options;
+    const char *path;
+    const struct nlsh__job *job;
+    struct nlsh__sampled sampled;
+    char *sample_path; /* of the index of the sample, beside path */
+    struct nlsh_index *sample;
+    struct nlsh__memory_plan plan;
+    struct nlsh__router *router; /* that learned from all, or NULL */
+    struct nlsh__placed placed;
+    struct nlsh__merged sections;
+    size_t router_at; /* among the sections */
+    struct nlsh__relearned relearned;
+    struct nlsh__meta meta;
+    struct nlsh__metric_meta metric;
+    struct nlsh__segment_meta segment;
+    struct nlsh__meter_header meter;
+    struct nlsh__beside beside;
+    struct nlsh__log_taken taken;
+};
+
+static void streamed_free(struct streamed *s)
+{
+    nlsh__router_close(s->router);
+    nlsh__free(s->relearned.router);
+    nlsh__merged_free(&s->sections);
+    nlsh__placed_free(&s->placed);
+    nlsh__index_free(s->sample);
+    if (s->sample_path != NULL) (void)unlink(s->sample_path);
+    nlsh__free(s->sample_path);
+    nlsh__sampled_free(&s->sampled);
+}
+
+static void describe(struct streamed *s)
+{
+    size_t n = s->base->n_rows;
+    s->meta = s->sample->meta;
+    s->meta.n_rows = n;
+    s->meta.data_hash = s->sampled.hash;
+    s->meta.disagreement = (double)s->placed.n_elsewhere / (double)n;
+    s->metric = (struct nlsh__metric_meta){.metric = (uint32_t)s->sample->metric,
+                                           .query_norm = s->sample->query_norm,
+                                           .stored_hash = s->placed.stored_hash};
+    s->segment = (struct nlsh__segment_meta){
+        .n_rows = n, .data_hash = s->sampled.hash, .stored_hash = s->placed.stored_hash};
+}
+
+static enum nlsh_status encode(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint32_t *ids = NULL;
+    size_t n = s->base->n_rows;
+    const struct nlsh__askers_of *asking = &s->placed.asking;
+    struct nlsh_matrix rows = {s->placed.vectors.data, n, s->base->dim, asking->stored.type, 0};
+    NLSH_TRY(nlsh__alloc(&ids, n, sizeof *ids, error));
+    for (size_t i = 0; i < n; i++) ids[i] = (uint32_t)i; /* rows stand in their places already */
+    const struct nlsh__merging of = {
+        .file = s->sample,
+        .rows = &rows,
+        .p = s->placed.p,
+        .inputs = s->placed.inputs.data,
+        .queries = &asking->routed,
+        .query_inputs = asking->inputs,
+        .bucket_offsets = s->placed.offsets,
+        .ids = ids,
+    };
+    NLSH_TRY(nlsh__merged_encode(&of, s->job, &s->sections, error));
+out:
+    nlsh__free(ids);
+    return status;
+}
+
+static enum nlsh_status make_sections(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__merged *to = &s->sections;
+    const struct nlsh__placed *p = &s->placed;
+    size_t n = s->base->n_rows, m = s->sample->meta.n_buckets;
+    describe(s);
+    nlsh__merged_add(to, NLSH__SECTION_META, &s->meta, sizeof s->meta);
+    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_SETTINGS, to, error));
+    if (s->sample->metric != NLSH_L2)
+        nlsh__merged_add(to, NLSH__SECTION_METRIC, &s->metric, sizeof s->metric);
+    s->router_at = to->n;
+    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_ROUTER, to, error));
+    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_MARGINS, to, error));
+    nlsh__merged_add(to, NLSH__SECTION_SEGMENT, &s->segment, sizeof s->segment);
+    nlsh__merged_add(to, NLSH__SECTION_BUCKETS, p->offsets, (m + 1) * sizeof *p->offsets);
+    nlsh__merged_add(to, NLSH__SECTION_ROWS, p->rows, n * sizeof *p->rows);
+    nlsh__merged_add(to, NLSH__SECTION_VECTORS, p->vectors.data, p->vectors.size);
+    NLSH_TRY(encode(s, error));
+    if (s->beside.log != 0) { /* of an index that is to be replaced: over with it */
+        s->taken = nlsh__beside_is_over(&s->beside);
+        nlsh__merged_add(to, NLSH__SECTION_LOG, &s->taken, sizeof s->taken);
+    }
+out:
+    return status;
+}
+
+/* ---- the router, once more --------------------------------------------------------------------- */
+
+static enum nlsh_status relearn(void *user, const struct nlsh_index *index,
+                                struct nlsh_error *error)
+{
+    struct streamed *s = user;
+    const struct nlsh__section_data *router = &s->sections.of[s->router_at];
+    return nlsh__relearn(index, router->data, &s->placed, &s->sampled, s->plan.teach, &s->options,
+                         s->job, &s->relearned, error);
+}
+
+static enum nlsh_status learn_from_all(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__section_data *router = &s->sections.of[s->router_at];
+    if (s->sample->segments[0].codes == NULL) return NLSH_OK;
+    NLSH_TRY(nlsh__index_try(s->path, s->sections.of, s->sections.n, relearn, s, error));
+    nlsh__spool_free(&s->placed.inputs); /* nobody else looks at them */
+    if (s->relearned.router == NULL) goto out;
+    router->data = s->relearned.router;
+    router->size = s->relearned.size;
+    NLSH_TRY(nlsh__router_open(router->data, router->size, s->base->dim, s->sample->meta.n_buckets,
+                               &s->router, error));
+out:
+    return status;
+}
+
+/* ---- promises ---------------------------------------------------------------------------------- */
+
+/* Rows come in the order of the base, and the first that ask stand for all: they are mixed. */
+static void shuffle(const struct nlsh__askers_of *from, uint64_t seed, uint32_t *order)
+{
+    struct nlsh__rng rng;
+    size_t n = from->stored.n_rows;
+    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
+    nlsh__rng_init(&rng, seed, 0x61736b73);
+    nlsh__rng_shuffle(&rng, order, n);
+}
+
+struct mixed {
+    uint32_t *order, *rows;
+    void *queries;
+    struct nlsh__neighbors truth;
+};
+
+static void mixed_free(struct mixed *x)
+{
+    nlsh__free(x->order);
+    nlsh__free(x->rows);
+    nlsh__free(x->queries);
+    nlsh__neighbors_free(&x->truth);
+}
+
+static enum nlsh_status mix(const struct streamed *s, struct mixed *x, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__askers_of *from = &s->placed.asking;
+    const struct nlsh_matrix *queries = &s->sampled.asking;
+    size_t n = queries->n_rows, k = from->truth.k;
+    size_t row_bytes = queries->dim * nlsh__type_size(queries->type);
+    x->truth = (struct nlsh__neighbors){.n_rows = n, .k = k};
+    NLSH_TRY(nlsh__alloc(&x->order, n, sizeof *x->order, error));
+    NLSH_TRY(nlsh__alloc(&x->rows, n, sizeof *x->rows, error));
+    NLSH_TRY(nlsh__alloc(&x->queries, n, row_bytes, error));
+    NLSH_TRY(nlsh__alloc(&x->truth.ids, n * k, sizeof(uint32_t), error));
+    NLSH_TRY(nlsh__alloc(&x->truth.l2sq, n * k, sizeof(float), error));
+    shuffle(from, s->options.seed, x->order);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = x->order[i];
+        x->rows[i] = s->sampled.asking_rows[at];
+        memcpy((uint8_t *)x->queries + i * row_bytes,
+               (const uint8_t *)queries->data + at * row_bytes, row_bytes);
+        memcpy(x->truth.ids + i * k, from->truth.ids + at * k, k * sizeof(uint32_t));
+        memcpy(x->truth.l2sq + i * k, from->truth.l2sq + at * k, k * sizeof(float));
+    }
+out:
+    return status;
+}
+
+static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct mixed x = {.order = NULL};
+    struct nlsh_matrix queries = s->sampled.asking;
+    const struct nlsh__bucketed bucketed = {s->placed.bucket_of, s->base->n_rows,
+                                            s->sample->meta.n_buckets};
+    NLSH_TRY(mix(s, &x, error));
+    queries.data = x.queries;
+    const struct nlsh__asking asking = {
+        .n = queries.n_rows,
+        .rows = x.rows,
+        .as_rows = {&s->placed.asking.routed, x.order, queries.n_rows},
+        .queries = queries,
+        .truth = x.truth};
+    NLSH_TRY(nlsh__ask_merged(&asking, s->path, s->router != NULL ? s->router : s->sample->router,
+                              &bucketed, s->job, &s->sections, &s->meter.trained, error));
+    s->meter.now = s->meter.trained;
+    s->meter.n = (uint32_t)queries.n_rows;
+    s->meter.n_trained = (uint32_t)s->sampled.rows.n_rows;
+    NLSH_TRY(nlsh__merged_meter(&s->meter, s->sampled.asking_rows, &s->sections, error));
+out:
+    mixed_free(&x);
+    return status;
+}
+
+/* ---- all of it --------------------------------------------------------------------------------- */
+
+/* The index of the sample, opened; the sample itself is not needed any more. */
+static enum nlsh_status learn(struct streamed *s, struct nlsh_build_report *report,
+                              struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_build_options o = s->options;
+    o.keys = NULL;
+    NLSH_TRY(nlsh__alloc(&s->sample_path, strlen(s->path) + sizeof "-sample", 1, error));
+    memcpy(s->sample_path, s->path, strlen(s->path));
+    memcpy(s->sample_path + strlen(s->path), "-sample", sizeof "-sample");
+    NLSH_TRY(nlsh_build(&s->sampled.rows, &o, s->sample_path, &s->job->run, report, error));
+    nlsh__free(s->sampled.memory);
+    s->sampled.memory = NULL;
+    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = s->sample_path}, &s->sample,
+                              error));
+out:
+    return status;
+}
+
+static enum nlsh_status write_streamed(struct streamed *s, size_t block,
+                                       struct nlsh_build_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
+    NLSH_TRY(nlsh__beside_begin(s->path, &s->beside, error));
+    NLSH_TRY(learn(s, report, error));
+    NLSH_TRY(nlsh__place_rows(s->base, s->sample, &s->sampled, s->path, block, k, s->job,
+                              &s->placed, error));
+    NLSH_TRY(nlsh__job_progress(s->job, "writing", 0, 0, error));
+    NLSH_TRY(make_sections(s, error));
+    NLSH_TRY(learn_from_all(s, error));
+    nlsh__merged_add(&s->sections, NLSH__SECTION_KEYS, s->options.keys,
+                     s->base->n_rows * sizeof *s->options.keys);
+    NLSH_TRY(promise(s, error));
+    NLSH_TRY(nlsh__index_write(s->path, s->sections.of, s->sections.n, error));
+    NLSH_TRY(nlsh__beside_restart(&s->beside, s->path, error));
+    report->held_out_candidates = report->held_out_scanned = s->meter.trained;
+    /* The file stands: a stop asked for now comes too late. */
+    (void)nlsh__job_progress(s->job, "writing", 1, 1, NULL);
+out:
+    nlsh__beside_end(&s->beside);
+    return status;
+}
+
+static enum nlsh_status check(const struct nlsh_rows *base,
+                              const struct nlsh_build_options *options, struct nlsh_error *error)
+{
+    if (base->read == NULL || base->n_rows < 2 || base->n_rows > INT32_MAX || base->dim < 1 ||
+        base->dim > NLSH__MAX_DIM_U8)
+        return nlsh__fail(error, NLSH_E_ARG,
+                          "give 2 to 2,147,483,647 vectors, and how they are read",
+                          "the base has %zu vectors of %zu values%s", base->n_rows, base->dim,
+                          base->read == NULL ? " and no read function" : "");
+    if (base->type != NLSH_U8 && base->type != NLSH_I8 && base->type != NLSH_F32)
+        return nlsh__fail(error, NLSH_E_ARG, "take NLSH_U8, NLSH_I8 or NLSH_F32",
+                          "the base is of type %d", (int)base->type);
+    if (options->train_queries != NULL)
+        return nlsh__fail(
+            error, NLSH_E_UNSUPPORTED, "build without them, and call nlsh_calibrate() with them",
+            "train_queries cannot teach an index that is built in a part of the memory");
+    return NLSH_OK;
+}
+
+/* What goes by the number of vectors goes by all of them. */
+static void settle(size_t n, size_t sample, struct nlsh_build_options *o)
+{
+    if (o->leaves == NLSH_AUTO && !nlsh__in_leaves(o, sample) && nlsh__in_leaves(o, n))
+        o->leaves = 1;
+}
+
+static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_report *report,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__memory_plan *plan = &s->plan;
+    settle(s->base->n_rows, plan->sample, &s->options);
+    NLSH_TRY(nlsh__output_check(s->path, error));
+    NLSH_TRY(nlsh__check_keys(s->options.keys, s->base->n_rows, error));
+    NLSH_TRY(nlsh__sample(s->base, s->options.metric, plan->sample, plan->asking, s->options.seed,
+                          plan->block, s->job, &s->sampled, error));
+    if (plan->sample == s->base->n_rows) {
+        NLSH_TRY(nlsh_build(&s->sampled.rows, &s->options, s->path, &s->job->run, report, error));
+        goto out;
+    }
+    nlsh__job_note(s->job, "buckets are learned from %zu of %zu vectors", plan->sample,
+                   s->base->n_rows);
+    NLSH_TRY(write_streamed(s, plan->block, report, error));
+out:
+    return status;
+}
+
+/* plan: or NULL, by memory. */
+static enum nlsh_status
+build(const struct nlsh_rows *base, const struct nlsh_build_options *options,
+      const struct nlsh__memory_plan *plan, uint64_t memory, const char *path,
+      const struct nlsh_run *run, struct nlsh_build_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__job job = {.pool = NULL};
+    struct nlsh_rows rows = {.read = NULL};
+    struct streamed s = {.base = &rows, .path = path, .job = &job};
+    struct nlsh_build_report ours = {.struct_size = sizeof ours};
+    struct nlsh__map written;
+    nlsh__error_clear(error);
+    if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
+    NLSH_TRY(nlsh__options_take(&rows, sizeof rows, base, "nlsh_rows", error));
+    NLSH_TRY(nlsh__take_settings(options, &s.options, error));
+    NLSH_TRY(check(&rows, &s.options, error));
+    NLSH_TRY(nlsh__settings_check(&s.options, error));
+    NLSH_TRY(nlsh__kernels_check(error));
+    if (s.options.n_buckets == NLSH_AUTO) s.options.n_buckets = nlsh__auto_buckets(rows.n_rows);
+    if (plan != NULL)
+        s.plan = *plan;
+    else
+        NLSH_TRY(plan_memory(&rows, &s.options, memory, &s.plan, error));
+    NLSH_TRY(nlsh__job_begin(run, &job, error));
+    NLSH_TRY(build_planned(&s, &ours, error));
+    NLSH_TRY(nlsh__map_open(path, &written, error));
+    ours.index_bytes = written.size;
+    nlsh__map_close(&written);
+    if (report != NULL) nlsh__answer_give(report, &ours, sizeof ours);
+out:
+    streamed_free(&s);
+    nlsh__job_end(&job);
+    return status;
+}
+
+enum nlsh_status nlsh__build_planned(const struct nlsh_rows *base,
+                                     const struct nlsh_build_options *options,
+                                     const struct nlsh__memory_plan *plan, const char *path,
+                                     const struct nlsh_run *run, struct nlsh_build_report *report,
+                                     struct nlsh_error *error)
+{
+    return build(base, options, plan, 0, path, run, report, error);
+}
+
+enum nlsh_status nlsh_build_rows(const struct nlsh_rows *base,
+                                 const struct nlsh_build_options *options, uint64_t memory,
+                                 const char *path, const struct nlsh_run *run,
+                                 struct nlsh_build_report *report, struct nlsh_error *error)
+{
+    return build(base, options, NULL, memory, path, run, report, error);
+}
+
+enum nlsh_status nlsh_build_memory(const struct nlsh_rows *theirs,
+                                   const struct nlsh_build_options *options, uint64_t *out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_rows rows = {.read = NULL};
+    struct nlsh_build_options o;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__options_take(&rows, sizeof rows, theirs, "nlsh_rows", error));
+    NLSH_TRY(nlsh__take_settings(options, &o, error));
+    NLSH_TRY(check(&rows, &o, error));
+    NLSH_TRY(nlsh__settings_check(&o, error));
+    if (o.n_buckets == NLSH_AUTO) o.n_buckets = nlsh__auto_buckets(rows.n_rows);
+    *out = bytes_for(&rows, &o, rows.n_rows);
+out:
+    return status;
+}

@@ -1,0 +1,19 @@
+/* streamed.h - nlsh_build_rows() by numbers of rows, in place of bytes of memory. */
+#ifndef NLSH_MAKE_STREAMED_H
+#define NLSH_MAKE_STREAMED_H
+
+#include "nlsh/learn.h"
+
+/* Rows that are in memory: of the sample, of a block that passes, those that teach the router of all, and those that ask
+ * what searches reach. */
+struct nlsh__memory_plan {
+    size_t sample, block, teach, asking;
+};
+
+enum nlsh_status nlsh__build_planned(const struct nlsh_rows *base,
+                                     const struct nlsh_build_options *options,
+                                     const struct nlsh__memory_plan *plan, const char *path,
+                                     const struct nlsh_run *run, struct nlsh_build_report *report,
+                                     struct nlsh_error *error);
+
+#endif
