@@ -2,7 +2,8 @@
  * fuzz_vectors.c - the readers of vector files on any bytes.
  *
  * The first byte picks the format (0: by content) and whether the name says .gz; the rest is the
- * file. What is read must be as large as it says, hash, and become a dataset or a clean error.
+ * file. What is read must be as large as it says, hash, and become a dataset or a clean error. Block by block it is the
+ * same or an error.
  */
 #include <stdlib.h>
 
@@ -20,6 +21,38 @@ static unsigned sum(const struct nlsh_matrix *m)
     return total;
 }
 
+/* Where whole is not NULL, its rows in blocks of three. */
+static void read_in_blocks(const uint8_t *bytes, size_t size, const char *name,
+                           enum nlsh_format format, const struct nlsh_matrix *whole)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_rows rows = {.struct_size = sizeof rows};
+    enum nlsh_status status = nlsh__rows_parse(bytes, size, name, format, &rows, &error);
+    if (status != NLSH_OK) {
+        if (error.status != status || error.message[0] == '\0') abort();
+        if (whole != NULL && status != NLSH_E_UNSUPPORTED) abort();
+        return;
+    }
+    if (rows.dim > SIZE_MAX / 64 || rows.dim * 24 > ((size_t)1 << 28)) {
+        nlsh_rows_close(&rows);
+        return;
+    }
+    size_t row = rows.dim * nlsh__type_size(rows.type), first = 0;
+    uint8_t *block = malloc(3 * row);
+    if (block == NULL) abort();
+    while (first < rows.n_rows && status == NLSH_OK) {
+        size_t n = rows.n_rows - first < 3 ? rows.n_rows - first : 3;
+        status = rows.read(rows.user, first, n, block, &error);
+        if (status == NLSH_OK && whole != NULL &&
+            memcmp(block, (const uint8_t *)whole->data + first * row, n * row) != 0)
+            abort();
+        first += n;
+    }
+    if (whole != NULL && (status != NLSH_OK || rows.n_rows != whole->n_rows)) abort();
+    free(block);
+    nlsh_rows_close(&rows);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct nlsh_vectors v;
@@ -31,11 +64,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         nlsh__vectors_parse(data + 1, size - 1, name, format, NULL, &v, &error);
     if (status != NLSH_OK) {
         if (v.memory != NULL || error.status != status || error.message[0] == '\0') abort();
+        read_in_blocks(data + 1, size - 1, name, format, NULL);
         return 0;
     }
     if (v.matrix.n_rows == 0 || v.matrix.dim == 0) abort();
     volatile unsigned sink = sum(&v.matrix);
     (void)sink;
+    read_in_blocks(data + 1, size - 1, name, format, &v.matrix);
     struct nlsh__dataset d;
     if (nlsh__dataset_init(&v.matrix, &d, &error) == NLSH_OK) {
         if (d.hash != nlsh_data_hash(&v.matrix)) abort();

@@ -7,13 +7,18 @@ import numpy.typing as npt
 _Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
 _Ids = npt.NDArray[np.uint64]
 _Floats = npt.NDArray[np.float32]
-_Filter = Union["Filter", npt.NDArray[np.bool_], Callable[[int], Any]]
+_Mask = Union["Filter", npt.NDArray[np.bool_], Callable[[int], Any]]
+_Filter = Union[_Mask, "FittedFilter"]
 
 NO_KEY: int
 version: str
 
 class Filter:
     def __new__(cls, words: bytes, n_bits: int) -> Filter: ...
+    def __len__(self) -> int: ...
+
+# What Index.fit() gives.
+class FittedFilter:
     def __len__(self) -> int: ...
 
 class Index:
@@ -44,6 +49,7 @@ class Index:
         threshold: float | None = None,
         filter: _Filter | None = None,
     ) -> Any: ...
+    def fit(self, filter: _Mask, /) -> FittedFilter: ...
     def route(self, queries: npt.ArrayLike) -> _Floats: ...
     def close(self) -> None: ...
     def _share(self) -> Any: ...

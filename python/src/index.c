@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "fitted.h"
 #include "names.h"
 #include "options.h"
 #include "shared.h"
@@ -109,13 +110,22 @@ struct call {
     struct filter filter;
 };
 
+/* A filter that was fitted serves the state of the index that it was fitted for. */
+static int counted_take(struct call *call)
+{
+    if (!call->filter.fitted) return 0;
+    call->options.counted = fitted_for(call->filter.holder, call->shared);
+    return call->options.counted != NULL ? 0 : -1;
+}
+
 static int call_begin(PyObject *self, PyObject *queries, const struct wishes *wishes,
                       struct call *call)
 {
     call->shared = hold(self);
     if (call->shared == NULL) return -1;
     if (options_take(wishes, &call->options, &call->filter) == 0) {
-        if (vectors_take(queries, "queries", 0, &call->queries) == 0) return 0;
+        if (counted_take(call) == 0 && vectors_take(queries, "queries", 0, &call->queries) == 0)
+            return 0;
         (void)filter_end(&call->filter);
     }
     shared_drop(call->shared);
@@ -191,7 +201,7 @@ static const char search_doc[] =
     "probes     in its place: scan so many of the most probable buckets.\n"
     "threshold  in its place: scan every bucket with a higher probability, between 0 and 1.\n"
     "filter     which vectors an answer may hold: a bool array by row number, a Filter (the same,\n"
-    "           packed once), or a function of a key.\n"
+    "           packed once), a function of a key, or what fit() gave.\n"
     "threads    for many queries; None: all processors. One query takes one thread.\n"
     "rerank     vectors whose exact distance is computed; None: as the build measured.\n"
     "cautious   scan more for queries unlike those that the index was calibrated for.\n\n"
@@ -346,6 +356,36 @@ static PyObject *index_search_range(PyObject *self, PyObject *args, PyObject *kw
     return call_end(&call, answer);
 }
 
+/* ---- filters --------------------------------------------------------------------------------- */
+
+static const char fit_doc[] =
+    "fit($self, filter)\n--\n\n"
+    "Measures a filter for this index, for a thousand searches or more through it.\n\n"
+    "filter     as for search(): a bool array by row number, a Filter, or a function of a key.\n\n"
+    "Returns a FittedFilter for search(filter=) and search_range(filter=) of this index as it is "
+    "now.\n"
+    "Where a filter goes with what the vectors show, as one class of pictures does, each search\n"
+    "through it then costs a fraction; the recall is kept on average over queries like the base.";
+
+static PyObject *index_fit(PyObject *self, PyObject *object)
+{
+    struct wishes wishes = {.k = 1, .recall = 0.95, .filter = object};
+    struct nlsh_search_options options;
+    struct filter filter;
+    PyObject *fitted = NULL;
+    struct shared *shared = hold(self);
+    if (shared == NULL) return NULL;
+    if (options_take(&wishes, &options, &filter) == 0) {
+        if (filter.fitted || options.filter == NULL)
+            raise_argument("give a mask, a Filter or a function", "there is nothing to fit");
+        else
+            fitted = fitted_make(shared, options.filter);
+        if (filter_end(&filter) != 0) Py_CLEAR(fitted);
+    }
+    shared_drop(shared);
+    return fitted;
+}
+
 /* ---- route ----------------------------------------------------------------------------------- */
 
 static const char route_doc[] =
@@ -423,6 +463,7 @@ static PyObject *index_closed(PyObject *self, void *unused)
 static PyMethodDef index_methods[] = {
     {"search", METHOD(index_search), METH_VARARGS | METH_KEYWORDS, search_doc},
     {"search_range", METHOD(index_search_range), METH_VARARGS | METH_KEYWORDS, search_range_doc},
+    {"fit", index_fit, METH_O, fit_doc},
     {"route", index_route, METH_O, route_doc},
     {"close", index_close, METH_NOARGS,
      "close($self)\n--\n\nCloses the index. Searches that run are waited for by nobody: they end "

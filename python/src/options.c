@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "failure.h"
+#include "fitted.h"
 
 struct filter_object {
     PyObject_HEAD PyObject *words; /* bytes */
@@ -99,6 +100,12 @@ static int callback_allows(void *user, uint64_t key)
 
 static int filter_take(PyObject *object, struct filter *out)
 {
+    if (fitted_is(object)) {
+        Py_INCREF(object);
+        out->holder = object;
+        out->fitted = 1;
+        return 0;
+    }
     if (PyCallable_Check(object)) {
         Py_INCREF(object);
         out->holder = out->callback = object;
@@ -193,6 +200,6 @@ int options_take(const struct wishes *wishes, struct nlsh_search_options *option
         return -1;
     if (!given(wishes->filter)) return 0;
     if (filter_take(wishes->filter, filter) != 0) return -1;
-    options->filter = &filter->filter;
+    if (!filter->fitted) options->filter = &filter->filter;
     return 0;
 }

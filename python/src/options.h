@@ -18,6 +18,7 @@ struct wishes {
 struct filter {
     struct nlsh_filter filter;
     PyObject *holder, *callback;
+    int fitted; /* 1: holder is one that was fitted (fitted.h), and filter is not set */
     PyObject *type, *value, *trace; /* what the callback raised */
     int failed;
 };
@@ -26,7 +27,7 @@ struct filter {
  * options_take() - wishes as options of a search.
  *
  *  options  n_threads is 0 where no number was given
- *  filter   made for the call; options->filter points to it, or is NULL
+ *  filter   made for the call; options->filter points to it, or is NULL. One that was fitted is the caller's to set
  * Returns 0, and filter_end() must follow the search; -1 with an exception.
  */
 int options_take(const struct wishes *wishes, struct nlsh_search_options *options,

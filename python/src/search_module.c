@@ -1,5 +1,6 @@
 /* search_module.c - the module nlsh._search: libnlsh, which opens, searches and changes an index. */
 #include "failure.h"
+#include "fitted.h"
 #include "index.h"
 #include "options.h"
 #include "vectors.h"
@@ -51,7 +52,8 @@ PyMODINIT_FUNC PyInit__search(void)
     if (vectors_begin() != 0) return NULL;
     PyObject *module = PyModule_Create(&definition);
     if (module != NULL && index_begin(module) == 0 && options_begin(module) == 0 &&
-        writer_begin(module) == 0 && PyModule_AddFunctions(module, writer_functions) == 0 &&
+        fitted_begin(module) == 0 && writer_begin(module) == 0 &&
+        PyModule_AddFunctions(module, writer_functions) == 0 &&
         PyModule_AddStringConstant(module, "version", nlsh_version()) == 0 &&
         PyModule_AddObject(module, "NO_KEY", PyLong_FromUnsignedLongLong(NLSH_NO_KEY)) == 0)
         return module;

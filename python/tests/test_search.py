@@ -1,5 +1,6 @@
 """Answers: against brute force, and against each other."""
 
+import copy
 import threading
 import time
 import unittest
@@ -83,6 +84,37 @@ class Filters(unittest.TestCase):
             with self.assertRaises(Odd):
                 index().search(Q, 5, filter=allows)
         self.assertEqual(index().search(queries()[0], 5)[0].shape, (5,))
+
+    def test_a_fitted_filter_keeps_the_recall(self):
+        mask = base()[:, 0] > np.median(base()[:, 0])  # it goes with what the vectors show
+        want, _ = nearest(base()[mask], queries(), 5)
+        want = np.flatnonzero(mask)[want]
+        for given in (mask, nlsh.Filter(mask), lambda key: mask[key]):
+            fitted = index().fit(given)
+            self.assertEqual(len(fitted), mask.sum())
+            np.testing.assert_array_equal(index().search(queries(), 5, probes=8, filter=fitted)[0], want)
+            ids, _ = index().search(queries(), 5, .95, filter=fitted)
+            self.assertGreaterEqual(nlsh.recall(ids, want), .93)
+            self.assertTrue(mask[ids].all())
+            found, _ = index().search_range(queries()[0], 1e9, 1000, filter=fitted)
+            self.assertTrue(mask[found].all())
+
+    def test_a_fitted_filter_is_of_one_state(self):
+        fitted = index().fit(np.ones(1000, bool))
+        with nlsh.build(base()[:500], **QUICK) as other:
+            for search in (other.search, lambda Q, filter: other.search_range(Q, 1., filter=filter)):
+                with self.assertRaisesRegex(nlsh.ArgumentError, "another index"):
+                    search(queries(), filter=fitted)
+        for wrong in (fitted, None, "yes", np.arange(3)):
+            with self.assertRaises(nlsh.ArgumentError):
+                index().fit(wrong)
+        with self.assertRaises(TypeError):
+            type(fitted)()
+        with self.assertRaises(TypeError):
+            copy.copy(fitted)
+        with self.assertRaises(ZeroDivisionError):
+            index().fit(lambda key: 1 // 0)
+        del fitted
 
     def test_other_filters_are_refused(self):
         for given in (np.arange(5), np.ones((2, 2), bool), [0, 1], "yes"):

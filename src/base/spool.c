@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -59,9 +59,19 @@ enum nlsh_status nlsh__spool_create(const char *beside, size_t count, size_t siz
     return NLSH_OK;
 }
 
-void nlsh__spool_forget(const struct nlsh__spool *spool)
+enum nlsh_status nlsh__spool_check(const char *beside, uint64_t bytes, struct nlsh_error *error)
 {
-    if (spool->data != NULL) (void)madvise(spool->data, spool->size, MADV_DONTNEED);
+    int fd = -1;
+    struct statvfs disk;
+    enum nlsh_status status = open_nameless(beside, &fd, error);
+    if (status != NLSH_OK) return status;
+    int known = fstatvfs(fd, &disk) == 0;
+    close(fd);
+    uint64_t there = known ? (uint64_t)disk.f_bavail * disk.f_frsize : UINT64_MAX;
+    if (bytes <= there) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_CANT_CREATE, "make room on that disk, or write elsewhere",
+                      "%s needs %llu MB of its disk while it is made, and %llu are free", beside,
+                      (unsigned long long)(bytes / 1000000), (unsigned long long)(there / 1000000));
 }
 
 void nlsh__spool_free(struct nlsh__spool *spool)

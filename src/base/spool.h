@@ -8,6 +8,7 @@
 #define NLSH_BASE_SPOOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "nlsh/nlsh.h"
 
@@ -20,8 +21,8 @@ struct nlsh__spool {
  * NLSH_E_NOMEM. */
 enum nlsh_status nlsh__spool_create(const char *beside, size_t count, size_t size,
                                     struct nlsh__spool *out, struct nlsh_error *error);
-/* All of it may leave memory: it comes back when it is looked at. */
-void nlsh__spool_forget(const struct nlsh__spool *spool);
+/* Whether there is room for so many bytes, as far as the disk says; nothing is reserved. NLSH_E_CANT_CREATE. */
+enum nlsh_status nlsh__spool_check(const char *beside, uint64_t bytes, struct nlsh_error *error);
 void nlsh__spool_free(struct nlsh__spool *spool);
 
 #endif

@@ -241,7 +241,6 @@ static enum nlsh_status assign(struct passing *p, struct nlsh_error *error)
         const uint32_t *choices = p->choices + i * CHOICES;
         uint32_t bucket = nlsh__choose_bucket(choices, p->n_choices[i], sizes, most);
         to->bucket_of[p->first + i] = bucket;
-        to->n_elsewhere += bucket != choices[0];
         sizes[bucket]++;
     }
     if (p->index->metric != NLSH_L2)

@@ -22,7 +22,6 @@ struct nlsh__placed {
     uint32_t *bucket_of; /* [n] by row */
     uint32_t *offsets;   /* [m + 1] */
     uint32_t *rows;      /* [n] by place */
-    size_t n_elsewhere;  /* rows that are not in the router's first bucket */
     uint64_t
         stored_hash; /* nlsh_data_hash() of stored rows in the base's order; 0 where the metric is L2 */
     struct nlsh__askers_of asking;

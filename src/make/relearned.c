@@ -14,11 +14,13 @@
 #include "vectors/values.h"
 
 enum {
-    BLOCK = 8192,      /* queries that are searched at once */
-    LEAST_PROBES = 8,  /* buckets that neighbours are looked for in */
-    PROBES_SHARE = 64, /* and at least one in so many */
-    VISITS = 2000000   /* of rows while it learns on */
+    BLOCK = 8192,    /* queries that are searched at once */
+    PROBES = 8,      /* buckets that neighbours are looked for in where nothing is promised */
+    VISITS = 3000000 /* of rows while it learns on */
 };
+
+/* Which neighbours are missing says little of where they lie. */
+#define ENOUGH_FOUND 0.9
 
 /* Rows that teach, and where their neighbours lie. */
 struct teaching {
@@ -131,11 +133,11 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
     struct nlsh_search_options options;
     uint8_t *rows = NULL;
     uint64_t *keys = NULL;
-    size_t m = t->index->meta.n_buckets, probes = m / PROBES_SHARE;
+    size_t m = t->index->meta.n_buckets;
     nlsh_search_options_init(&options, sizeof options);
     options.k = t->knn + 1;
-    options.probes =
-        (double)(probes < LEAST_PROBES ? (m < LEAST_PROBES ? m : LEAST_PROBES) : probes);
+    options.recall = ENOUGH_FOUND;
+    if (t->index->efforts.n == 0) options.probes = m < PROBES ? (double)m : PROBES;
     NLSH_TRY(nlsh__alloc(&t->buckets, t->n, t->knn * sizeof *t->buckets, error));
     NLSH_TRY(nlsh__alloc(&rows, BLOCK, nlsh__index_row_bytes(t->index), error));
     NLSH_TRY(nlsh__alloc(&keys, BLOCK, options.k * sizeof *keys, error));

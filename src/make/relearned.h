@@ -13,7 +13,7 @@ struct nlsh__relearned {
 /*
  * nlsh__relearn() - finds the neighbours of some rows by searching the index of all, and trains.
  *
- *  index    of all rows, by the router so far; its keys are row numbers
+ *  index    of all rows, by the router so far; its keys are row numbers. What it promises need not be true
  *  router   the section of that router
  *  n_teach  rows that teach, drawn by seed; none of those that ask
  *  options  of the build: label_knn, batch_size, lr, dropout and their like

@@ -9,7 +9,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -23,7 +22,6 @@
 #include "kernels/kernels.h"
 #include "live/beside.h"
 #include "make/asking.h"
-#include "make/forecast.h"
 #include "make/keys.h"
 #include "make/placed.h"
 #include "make/relearned.h"
@@ -31,89 +29,6 @@
 #include "make/settings.h"
 #include "make/streamed.h"
 #include "router/router.h"
-
-/* ---- what memory is for ------------------------------------------------------------------------ */
-
-enum {
-    MOST_SAMPLE = 1000000,
-    LEAST_BLOCK = 1024,
-    MOST_BLOCK = 131072,
-    MOST_COMPONENTS = 128, /* that auto chooses */
-    MOST_ASKING = 3000,
-    ASKING_SHARE = 10 /* of memory for their true neighbours: a tenth */
-};
-
-/* Bytes a row that are in memory throughout: its bucket, row, place and code. */
-#define ROW_BYTES 64
-/* What a build needs whatever the rows are. */
-#define FIXED_BYTES ((uint64_t)64 << 20)
-
-/* What a build of n of the rows takes. */
-static uint64_t bytes_for(const struct nlsh_rows *base, const struct nlsh_build_options *options,
-                          size_t n)
-{
-    struct nlsh_build_options o = *options;
-    struct nlsh_matrix rows = {NULL, n, base->dim, base->type, 0};
-    struct nlsh_build_forecast f;
-    if (o.components == NLSH_AUTO)
-        o.components = base->dim < MOST_COMPONENTS ? base->dim : MOST_COMPONENTS;
-    if (o.groups == NLSH_AUTO) o.groups = nlsh__auto_groups(o.n_buckets);
-    if (rows.type == NLSH_I8) rows.type = NLSH_U8;
-    nlsh__forecast_bytes(&rows, &o, &f);
-    return f.peak_bytes;
-}
-
-/* The rows that a build in so many bytes may have. */
-static size_t sample_in(const struct nlsh_rows *base, const struct nlsh_build_options *options,
-                        uint64_t bytes)
-{
-    size_t low = 0, high = base->n_rows;
-    while (low < high) {
-        size_t n = low + (high - low + 1) / 2;
-        if (bytes_for(base, options, n) <= bytes)
-            low = n;
-        else
-            high = n - 1;
-    }
-    return low;
-}
-
-static enum nlsh_status plan_memory(const struct nlsh_rows *base,
-                                    const struct nlsh_build_options *options, uint64_t memory,
-                                    struct nlsh__memory_plan *out, struct nlsh_error *error)
-{
-    char hint[128];
-    uint64_t always = FIXED_BYTES + (uint64_t)base->n_rows * ROW_BYTES;
-    /* of a row that passes: as it is read, as it is stored, as a panel of products */
-    size_t passing = base->dim * (2 * nlsh__type_size(base->type) + sizeof(float)) + 64;
-    uint64_t least = always + (uint64_t)LEAST_BLOCK * passing;
-    size_t sample = memory > least ? sample_in(base, options, memory) : 0;
-    size_t wanted = 2 * options->n_buckets < base->n_rows ? 2 * options->n_buckets : base->n_rows;
-    if (sample < wanted || sample < 2) {
-        snprintf(hint, sizeof hint, "give it more; %llu MB would begin to do",
-                 (unsigned long long)(least / 1000000 * 5 / 4 + 1));
-        return nlsh__fail(
-            error, NLSH_E_ARG, hint,
-            "%llu MB of memory are too little for %zu vectors of %zu values and %zu buckets",
-            (unsigned long long)(memory / 1000000), base->n_rows, base->dim, options->n_buckets);
-    }
-    if (sample < base->n_rows && sample > MOST_SAMPLE) sample = MOST_SAMPLE;
-    /* of a row that teaches: what the router sees of it, and where its neighbours lie */
-    size_t components = options->components != NLSH_AUTO ? options->components : MOST_COMPONENTS;
-    size_t teaching = (components < base->dim ? components : base->dim) * sizeof(float) +
-                      (options->label_knn + 2) * sizeof(uint32_t);
-    out->teach = (size_t)((memory - always) / teaching);
-    if (out->teach > MOST_SAMPLE) out->teach = MOST_SAMPLE;
-    uint64_t block = memory > always ? (memory - always) / 2 / passing : 0;
-    out->sample = sample;
-    out->asking = (size_t)(memory / ASKING_SHARE / (NLSH__ASKING_K * 8));
-    if (out->asking < NLSH__MOST_ASKING) out->asking = NLSH__MOST_ASKING;
-    if (out->asking > MOST_ASKING) out->asking = MOST_ASKING;
-    out->block = block < LEAST_BLOCK  ? LEAST_BLOCK
-                 : block > MOST_BLOCK ? MOST_BLOCK
-                                      : (size_t)block;
-    return NLSH_OK;
-}
 
 /* ---- the file ---------------------------------------------------------------------------------- */
 
@@ -124,7 +39,6 @@ struct streamed {
     const char *path;
     const struct nlsh__job *job;
     struct nlsh__sampled sampled;
-    char *sample_path; /* of the index of the sample, beside path */
     struct nlsh_index *sample;
     struct nlsh__memory_plan plan;
     struct nlsh__router *router; /* that learned from all, or NULL */
@@ -136,8 +50,6 @@ struct streamed {
     struct nlsh__metric_meta metric;
     struct nlsh__segment_meta segment;
     struct nlsh__meter_header meter;
-    struct nlsh__beside beside;
-    struct nlsh__log_taken taken;
 };
 
 static void streamed_free(struct streamed *s)
@@ -147,8 +59,6 @@ static void streamed_free(struct streamed *s)
     nlsh__merged_free(&s->sections);
     nlsh__placed_free(&s->placed);
     nlsh__index_free(s->sample);
-    if (s->sample_path != NULL) (void)unlink(s->sample_path);
-    nlsh__free(s->sample_path);
     nlsh__sampled_free(&s->sampled);
 }
 
@@ -158,7 +68,6 @@ static void describe(struct streamed *s)
     s->meta = s->sample->meta;
     s->meta.n_rows = n;
     s->meta.data_hash = s->sampled.hash;
-    s->meta.disagreement = (double)s->placed.n_elsewhere / (double)n;
     s->metric = (struct nlsh__metric_meta){.metric = (uint32_t)s->sample->metric,
                                            .query_norm = s->sample->query_norm,
                                            .stored_hash = s->placed.stored_hash};
@@ -210,22 +119,26 @@ static enum nlsh_status make_sections(struct streamed *s, struct nlsh_error *err
     nlsh__merged_add(to, NLSH__SECTION_ROWS, p->rows, n * sizeof *p->rows);
     nlsh__merged_add(to, NLSH__SECTION_VECTORS, p->vectors.data, p->vectors.size);
     NLSH_TRY(encode(s, error));
-    if (s->beside.log != 0) { /* of an index that is to be replaced: over with it */
-        s->taken = nlsh__beside_is_over(&s->beside);
-        nlsh__merged_add(to, NLSH__SECTION_LOG, &s->taken, sizeof s->taken);
-    }
 out:
     return status;
 }
 
 /* ---- the router, once more --------------------------------------------------------------------- */
 
+/* Rows that teach: of each there is what the router sees of it, and where its neighbours lie. */
+static size_t n_teaching(const struct streamed *s)
+{
+    size_t row = s->placed.p * sizeof(float) + (s->options.label_knn + 2) * sizeof(uint32_t);
+    uint64_t rows = s->plan.teaching_bytes / row;
+    return rows < NLSH__MOST_SAMPLE ? (size_t)rows : NLSH__MOST_SAMPLE;
+}
+
 static enum nlsh_status relearn(void *user, const struct nlsh_index *index,
                                 struct nlsh_error *error)
 {
     struct streamed *s = user;
     const struct nlsh__section_data *router = &s->sections.of[s->router_at];
-    return nlsh__relearn(index, router->data, &s->placed, &s->sampled, s->plan.teach, &s->options,
+    return nlsh__relearn(index, router->data, &s->placed, &s->sampled, n_teaching(s), &s->options,
                          s->job, &s->relearned, error);
 }
 
@@ -234,7 +147,10 @@ static enum nlsh_status learn_from_all(struct streamed *s, struct nlsh_error *er
     enum nlsh_status status;
     struct nlsh__section_data *router = &s->sections.of[s->router_at];
     if (s->sample->segments[0].codes == NULL) return NLSH_OK;
-    NLSH_TRY(nlsh__index_try(s->path, s->sections.of, s->sections.n, relearn, s, error));
+    struct nlsh__merged trial =
+        s->sections; /* what the sample promised will do to find most neighbours */
+    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_EFFORTS, &trial, error));
+    NLSH_TRY(nlsh__index_try(s->path, trial.of, trial.n, relearn, s, error));
     nlsh__spool_free(&s->placed.inputs); /* nobody else looks at them */
     if (s->relearned.router == NULL) goto out;
     router->data = s->relearned.router;
@@ -297,6 +213,29 @@ out:
     return status;
 }
 
+static const struct nlsh__router *router_of(const struct streamed *s)
+{
+    return s->router != NULL ? s->router : s->sample->router;
+}
+
+/* The rows that ask stand for all: how many of them the router would put elsewhere by now. */
+static enum nlsh_status estimate_elsewhere(struct streamed *s, const uint32_t *order,
+                                           struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = s->sampled.asking.n_rows, elsewhere = 0;
+    const struct nlsh__played played = {&s->placed.asking.routed, order, n};
+    uint32_t *best = NULL;
+    NLSH_TRY(nlsh__alloc(&best, n, sizeof *best, error));
+    NLSH_TRY(nlsh__best_buckets(router_of(s), &played, s->job, best, error));
+    for (size_t i = 0; i < n; i++)
+        elsewhere += best[i] != s->placed.bucket_of[s->sampled.asking_rows[order[i]]];
+    s->meta.disagreement = (double)elsewhere / (double)n;
+out:
+    nlsh__free(best);
+    return status;
+}
+
 static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -305,6 +244,7 @@ static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
     const struct nlsh__bucketed bucketed = {s->placed.bucket_of, s->base->n_rows,
                                             s->sample->meta.n_buckets};
     NLSH_TRY(mix(s, &x, error));
+    NLSH_TRY(estimate_elsewhere(s, x.order, error));
     queries.data = x.queries;
     const struct nlsh__asking asking = {
         .n = queries.n_rows,
@@ -312,8 +252,8 @@ static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
         .as_rows = {&s->placed.asking.routed, x.order, queries.n_rows},
         .queries = queries,
         .truth = x.truth};
-    NLSH_TRY(nlsh__ask_merged(&asking, s->path, s->router != NULL ? s->router : s->sample->router,
-                              &bucketed, s->job, &s->sections, &s->meter.trained, error));
+    NLSH_TRY(nlsh__ask_merged(&asking, s->path, router_of(s), &bucketed, s->job, &s->sections,
+                              &s->meter.trained, error));
     s->meter.now = s->meter.trained;
     s->meter.n = (uint32_t)queries.n_rows;
     s->meter.n_trained = (uint32_t)s->sampled.rows.n_rows;
@@ -325,47 +265,90 @@ out:
 
 /* ---- all of it --------------------------------------------------------------------------------- */
 
-/* The index of the sample, opened; the sample itself is not needed any more. */
+/* The index of the sample: it lies under a name that nobody else has for as long as it takes to open it. */
 static enum nlsh_status learn(struct streamed *s, struct nlsh_build_report *report,
                               struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_build_options o = s->options;
+    struct nlsh__output *place = NULL;
     o.keys = NULL;
-    NLSH_TRY(nlsh__alloc(&s->sample_path, strlen(s->path) + sizeof "-sample", 1, error));
-    memcpy(s->sample_path, s->path, strlen(s->path));
-    memcpy(s->sample_path + strlen(s->path), "-sample", sizeof "-sample");
-    NLSH_TRY(nlsh_build(&s->sampled.rows, &o, s->sample_path, &s->job->run, report, error));
-    nlsh__free(s->sampled.memory);
+    NLSH_TRY(nlsh__output_open_file(s->path, &place, error));
+    const char *name = nlsh__output_temporary(place);
+    if (name == NULL) {
+        status = nlsh__fail(error, NLSH_E_CANT_CREATE, "name a regular file",
+                            "cannot write %s: it is an open descriptor", s->path);
+        goto out;
+    }
+    NLSH_TRY(nlsh_build(&s->sampled.rows, &o, name, &s->job->run, report, error));
+    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = name}, &s->sample, error));
+    nlsh__free(s->sampled.memory); /* nobody else looks at it */
     s->sampled.memory = NULL;
-    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = s->sample_path}, &s->sample,
-                              error));
 out:
+    nlsh__output_abort(place);
     return status;
 }
 
-static enum nlsh_status write_streamed(struct streamed *s, size_t block,
-                                       struct nlsh_build_report *report, struct nlsh_error *error)
+/* In its place; where an index with a log was there, over with that. */
+static enum nlsh_status write_file(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__beside beside;
+    struct nlsh__log_taken taken;
+    NLSH_TRY(nlsh__beside_begin(s->path, &beside, error));
+    if (beside.log != 0) {
+        taken = nlsh__beside_is_over(&beside);
+        nlsh__merged_add(&s->sections, NLSH__SECTION_LOG, &taken, sizeof taken);
+    }
+    NLSH_TRY(nlsh__job_progress(s->job, "writing", 0, 0, error));
+    NLSH_TRY(nlsh__index_write(s->path, s->sections.of, s->sections.n, error));
+    NLSH_TRY(nlsh__beside_restart(&beside, s->path, error));
+    /* The file stands: a stop asked for now comes too late. */
+    (void)nlsh__job_progress(s->job, "writing", 1, 1, NULL);
+out:
+    nlsh__beside_end(&beside);
+    return status;
+}
+
+static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *report,
+                               struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
-    NLSH_TRY(nlsh__beside_begin(s->path, &s->beside, error));
     NLSH_TRY(learn(s, report, error));
-    NLSH_TRY(nlsh__place_rows(s->base, s->sample, &s->sampled, s->path, block, k, s->job,
+    NLSH_TRY(nlsh__place_rows(s->base, s->sample, &s->sampled, s->path, s->plan.block, k, s->job,
                               &s->placed, error));
-    NLSH_TRY(nlsh__job_progress(s->job, "writing", 0, 0, error));
+    NLSH_TRY(nlsh__job_progress(s->job, "codes", 0, 0, error));
     NLSH_TRY(make_sections(s, error));
     NLSH_TRY(learn_from_all(s, error));
     nlsh__merged_add(&s->sections, NLSH__SECTION_KEYS, s->options.keys,
                      s->base->n_rows * sizeof *s->options.keys);
     NLSH_TRY(promise(s, error));
-    NLSH_TRY(nlsh__index_write(s->path, s->sections.of, s->sections.n, error));
-    NLSH_TRY(nlsh__beside_restart(&s->beside, s->path, error));
+    NLSH_TRY(write_file(s, error));
     report->held_out_candidates = report->held_out_scanned = s->meter.trained;
-    /* The file stands: a stop asked for now comes too late. */
-    (void)nlsh__job_progress(s->job, "writing", 1, 1, NULL);
 out:
-    nlsh__beside_end(&s->beside);
+    return status;
+}
+
+/* Vectors stand on the disk so often while an index is made: in their places, and in the index that is asked. */
+#define TIMES_ON_DISK 2
+
+/* What would be found out after the work, now: a target that cannot be written, a log that somebody writes to, a full
+ * disk. */
+static enum nlsh_status check_target(const struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__output *probe = NULL;
+    struct nlsh__beside beside;
+    size_t row = s->base->dim * nlsh__type_size(s->base->type);
+    if (s->options.metric != NLSH_L2) row = s->base->dim * sizeof(float);
+    NLSH_TRY(nlsh__output_open_file(s->path, &probe, error));
+    nlsh__output_abort(probe);
+    status = nlsh__beside_begin(s->path, &beside, error);
+    nlsh__beside_end(&beside);
+    if (status == NLSH_OK && s->plan.sample < s->base->n_rows)
+        status = nlsh__spool_check(s->path, TIMES_ON_DISK * (uint64_t)row * s->base->n_rows, error);
+out:
     return status;
 }
 
@@ -388,20 +371,16 @@ static enum nlsh_status check(const struct nlsh_rows *base,
     return NLSH_OK;
 }
 
-/* What goes by the number of vectors goes by all of them. */
-static void settle(size_t n, size_t sample, struct nlsh_build_options *o)
-{
-    if (o->leaves == NLSH_AUTO && !nlsh__in_leaves(o, sample) && nlsh__in_leaves(o, n))
-        o->leaves = 1;
-}
-
 static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_report *report,
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh__memory_plan *plan = &s->plan;
-    settle(s->base->n_rows, plan->sample, &s->options);
-    NLSH_TRY(nlsh__output_check(s->path, error));
+    /* Whether leaves save anything goes by all vectors; a sample's buckets are too small to tell. */
+    if (s->options.leaves == NLSH_AUTO && nlsh__in_leaves(&s->options, s->base->n_rows) &&
+        plan->sample < s->base->n_rows)
+        s->options.leaves = 1;
+    NLSH_TRY(check_target(s, error));
     NLSH_TRY(nlsh__check_keys(s->options.keys, s->base->n_rows, error));
     NLSH_TRY(nlsh__sample(s->base, s->options.metric, plan->sample, plan->asking, s->options.seed,
                           plan->block, s->job, &s->sampled, error));
@@ -411,7 +390,7 @@ static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_repo
     }
     nlsh__job_note(s->job, "buckets are learned from %zu of %zu vectors", plan->sample,
                    s->base->n_rows);
-    NLSH_TRY(write_streamed(s, plan->block, report, error));
+    NLSH_TRY(stream(s, report, error));
 out:
     return status;
 }
@@ -439,7 +418,7 @@ build(const struct nlsh_rows *base, const struct nlsh_build_options *options,
     if (plan != NULL)
         s.plan = *plan;
     else
-        NLSH_TRY(plan_memory(&rows, &s.options, memory, &s.plan, error));
+        NLSH_TRY(nlsh__plan_memory(&rows, &s.options, memory, &s.plan, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(build_planned(&s, &ours, error));
     NLSH_TRY(nlsh__map_open(path, &written, error));
@@ -482,7 +461,7 @@ enum nlsh_status nlsh_build_memory(const struct nlsh_rows *theirs,
     NLSH_TRY(check(&rows, &o, error));
     NLSH_TRY(nlsh__settings_check(&o, error));
     if (o.n_buckets == NLSH_AUTO) o.n_buckets = nlsh__auto_buckets(rows.n_rows);
-    *out = bytes_for(&rows, &o, rows.n_rows);
+    *out = nlsh__bytes_of_build(&rows, &o, rows.n_rows);
 out:
     return status;
 }

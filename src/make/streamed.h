@@ -2,13 +2,7 @@
 #ifndef NLSH_MAKE_STREAMED_H
 #define NLSH_MAKE_STREAMED_H
 
-#include "nlsh/learn.h"
-
-/* Rows that are in memory: of the sample, of a block that passes, those that teach the router of all, and those that ask
- * what searches reach. */
-struct nlsh__memory_plan {
-    size_t sample, block, teach, asking;
-};
+#include "make/memory_plan.h"
 
 enum nlsh_status nlsh__build_planned(const struct nlsh_rows *base,
                                      const struct nlsh_build_options *options,

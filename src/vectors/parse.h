@@ -135,6 +135,11 @@ enum nlsh_status nlsh__vectors_parse(const uint8_t *bytes, size_t size, const ch
                                      enum nlsh_format format, const struct nlsh_run *run,
                                      struct nlsh_vectors *out, struct nlsh_error *error);
 
+/* nlsh_rows_open() of bytes in memory, which are borrowed until nlsh_rows_close(); out's struct_size is set. */
+enum nlsh_status nlsh__rows_parse(const uint8_t *bytes, size_t size, const char *name,
+                                  enum nlsh_format format, struct nlsh_rows *out,
+                                  struct nlsh_error *error);
+
 /* Reads neighbours that other programs wrote (ids_file.c) into *out, which the caller frees; returns
  * 0, and does nothing, where bytes are no such file. Distances stay as they are. */
 int nlsh__ids_parse(const uint8_t *bytes, size_t size, const char *name, struct nlsh_neighbors *out,

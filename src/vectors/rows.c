@@ -148,21 +148,17 @@ static enum nlsh_status check_first_row(struct reader *r, struct nlsh_error *err
     return status;
 }
 
-enum nlsh_status nlsh_rows_open(const char *path, enum nlsh_format format, struct nlsh_rows *out,
-                                struct nlsh_error *error)
+enum nlsh_status nlsh__rows_parse(const uint8_t *bytes, size_t size, const char *name,
+                                  enum nlsh_format format, struct nlsh_rows *out,
+                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct reader *r = NULL;
     struct nlsh_rows ours = {.struct_size = sizeof ours, .read = read_rows};
-    nlsh__error_clear(error);
-    NLSH_TRY(nlsh__answer_check(out, "nlsh_rows", error));
-    if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
-    if (nlsh__hdf5_named(path)) return cannot_stream(path, "HDF5", error);
     NLSH_TRY(nlsh__calloc(&r, 1, sizeof *r, error));
-    NLSH_TRY(nlsh__alloc(&r->name, strlen(path) + 1, 1, error));
-    strcpy(r->name, path);
-    NLSH_TRY(nlsh__map_open(path, &r->map, error));
-    NLSH_TRY(nlsh__opened_begin(r->map.data, r->map.size, r->name, format, NULL, &r->file, error));
+    NLSH_TRY(nlsh__alloc(&r->name, strlen(name) + 1, 1, error));
+    memcpy(r->name, name, strlen(name) + 1);
+    NLSH_TRY(nlsh__opened_begin(bytes, size, r->name, format, NULL, &r->file, error));
     NLSH_TRY(look_at_header(r, error));
     NLSH_TRY(check_first_row(r, error));
     ours.n_rows = r->layout.n_rows;
@@ -173,6 +169,26 @@ enum nlsh_status nlsh_rows_open(const char *path, enum nlsh_format format, struc
     r = NULL;
 out:
     reader_free(r);
+    return status;
+}
+
+enum nlsh_status nlsh_rows_open(const char *path, enum nlsh_format format, struct nlsh_rows *out,
+                                struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__map map = {.data = NULL};
+    struct nlsh_rows rows = {.struct_size = sizeof rows};
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__answer_check(out, "nlsh_rows", error));
+    if (path == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "path is NULL");
+    if (nlsh__hdf5_named(path)) return cannot_stream(path, "HDF5", error);
+    NLSH_TRY(nlsh__map_open(path, &map, error));
+    NLSH_TRY(nlsh__rows_parse(map.data, map.size, path, format, &rows, error));
+    ((struct reader *)rows.user)->map = map;
+    map.data = NULL;
+    nlsh__answer_give(out, &rows, sizeof rows);
+out:
+    nlsh__map_close(&map);
     return status;
 }
 

@@ -51,4 +51,31 @@ ok 'kill -9 leaves no index' test ! -e fresh.nlsh
 # shellcheck disable=SC2086
 run 0 build -d base.fvecs -i fresh.nlsh -m 8 $quick
 has err 'from the cache'
+
+# --memory: what fits is the same index; what cannot be is said, and nothing is written.
+# shellcheck disable=SC2086
+run 0 build -d base.fvecs -i streamed.nlsh -m 8 $quick --memory 1G
+ok 'what fits in memory is the same index' cmp one.nlsh streamed.nlsh
+# shellcheck disable=SC2086
+run 0 build -d base.u8bin -i streamed.nlsh -m 8 $quick --memory 0.5gb --json
+has out '"index_bytes"' '"m": 8'
+for size in 0 x 2X 1e99G; do
+    run 2 build -d base.fvecs -i no.nlsh --memory $size
+    has err 'is no size' '--memory 2G'
+done
+run 2 build -d base.fvecs -i no.nlsh --memory 10M
+has err '10 MB of memory are too little' 'would begin to do'
+run 2 build -d base.fvecs -i no.nlsh --memory 1G --dry-run
+has err '--memory and --dry-run do not go together'
+run 2 build -d - -i no.nlsh --memory 1G <base.fvecs
+has err 'standard input'
+printf '1,2\n3,4\n5,7\n' >rows.csv
+"$nlsh" build -d rows.csv -i no.nlsh --memory 1G >out 2>err
+ok 'text does not stream' test $? -ne 0
+has err 'text cannot be read block by block' 'nlsh convert'
+ok 'nothing was written' test ! -e no.nlsh
+echo mine >old.nlsh
+"$nlsh" build -d base.fvecs -i old.nlsh --memory 1G >out 2>err
+ok 'what is no index stays' test "$(cat old.nlsh)" = mine
+no_leftovers
 finish

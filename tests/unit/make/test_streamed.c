@@ -45,7 +45,7 @@ static struct nlsh_rows rows_of(struct of_matrix *m)
 }
 
 static const struct nlsh__memory_plan few = {
-    .sample = N / 4, .block = 700, .teach = N / 2, .asking = 1000};
+    .sample = N / 4, .block = 700, .asking = 1000, .teaching_bytes = N / 2 * 200};
 
 static void settings(struct nlsh_build_options *o, enum nlsh_metric metric)
 {

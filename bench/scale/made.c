@@ -1,0 +1,219 @@
+/*
+ * made.c - bench_made: many vectors of bytes whose neighbours are as hard to find as those of real descriptors, and a
+ * measure of that.
+ *
+ *   bench_made --rows 10000000 -o made.u8bin      writes them; rows are the same however many there are
+ *   bench_made --rows 2000 --first 3000000000 -o queries.u8bin      others of the same kind
+ *   bench_made --measure made.u8bin               local intrinsic dimension and relative contrast
+ *
+ * A row is a point of one of many curved sheets: a latent point of a few dimensions goes through two layers of random
+ * weights with a bend between them, beside the place where its sheet lies, and noise. The sheets' sizes and how far they
+ * spread differ by a factor of ten, as those of photographs' patches do.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../common.h"
+#include "base/matrix.h"
+#include "base/rng.h"
+#include "nlsh/learn.h"
+
+enum { DIM = 128, BENDS = 48, BLOCK = 4096, ASKED = 500, K = 100 };
+
+struct kind {
+    size_t latent, sheets;
+    double noise, spread;
+    uint64_t seed;
+};
+
+/* ---- rows ---------------------------------------------------------------------------------------- */
+
+struct world {
+    struct kind kind;
+    float *bend;    /* [BENDS x latent] */
+    float *out;     /* [DIM x BENDS] */
+    float *places;  /* [sheets x DIM] */
+    float *widths;  /* [sheets] */
+    double *shares; /* [sheets] running sums of how many rows lie on each */
+};
+
+static float *normals(struct nlsh__rng *rng, size_t n, double scale)
+{
+    float *x = room(n, sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = (float)(scale * nlsh__rng_normal(rng));
+    return x;
+}
+
+static void world_make(const struct kind *kind, struct world *w)
+{
+    struct nlsh__rng rng;
+    double sum = 0;
+    nlsh__rng_init(&rng, kind->seed, 1);
+    w->kind = *kind;
+    w->bend = normals(&rng, BENDS * kind->latent, 1 / sqrt((double)kind->latent));
+    w->out = normals(&rng, DIM * BENDS, 1 / sqrt(BENDS));
+    w->places = normals(&rng, kind->sheets * DIM, 1);
+    w->widths = room(kind->sheets, sizeof *w->widths);
+    w->shares = room(kind->sheets, sizeof *w->shares);
+    for (size_t s = 0; s < kind->sheets; s++) {
+        w->widths[s] = (float)exp(log(10) * (nlsh__rng_uniform(&rng) - .5));
+        sum += exp(log(10) * nlsh__rng_uniform(&rng));
+        w->shares[s] = sum;
+    }
+    for (size_t s = 0; s < kind->sheets; s++) w->shares[s] /= sum;
+}
+
+static void world_free(struct world *w)
+{
+    void *all[] = {w->bend, w->out, w->places, w->widths, w->shares};
+    for (size_t i = 0; i < 5; i++) free(all[i]);
+}
+
+static size_t sheet_of(const struct world *w, double share)
+{
+    size_t low = 0, high = w->kind.sheets - 1;
+    while (low < high) {
+        size_t at = (low + high) / 2;
+        if (w->shares[at] < share)
+            low = at + 1;
+        else
+            high = at;
+    }
+    return low;
+}
+
+/* Row number `row`, whatever was made before it. */
+static void make_row(const struct world *w, uint64_t row, uint8_t *out)
+{
+    struct nlsh__rng rng;
+    float z[64], h[BENDS];
+    nlsh__rng_init(&rng, w->kind.seed + 0x9e3779b97f4a7c15u * (row + 1), 2);
+    size_t sheet = sheet_of(w, nlsh__rng_uniform(&rng));
+    for (size_t l = 0; l < w->kind.latent; l++)
+        z[l] = w->widths[sheet] * (float)nlsh__rng_normal(&rng);
+    for (size_t b = 0; b < BENDS; b++) {
+        float sum = 0;
+        for (size_t l = 0; l < w->kind.latent; l++) sum += w->bend[b * w->kind.latent + l] * z[l];
+        h[b] = sum > 0 ? sum : .3f * sum;
+    }
+    for (size_t d = 0; d < DIM; d++) {
+        float sum = (float)w->kind.spread * w->places[sheet * DIM + d];
+        for (size_t b = 0; b < BENDS; b++) sum += w->out[d * BENDS + b] * h[b];
+        /* four values of a half word are near enough to a normal one */
+        uint64_t bits = nlsh__rng_u64(&rng);
+        float noise = (float)((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) +
+                              (bits >> 48)) /
+                          65536 -
+                      2;
+        float value = 100 + 24 * (sum + (float)w->kind.noise * 1.73f * noise);
+        out[d] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+    }
+}
+
+static void die(const char *message)
+{
+    fprintf(stderr, "%s\n", message);
+    exit(1);
+}
+
+static void put(FILE *file, const void *bytes, size_t size)
+{
+    if (fwrite(bytes, 1, size, file) != size) die("cannot write");
+}
+
+static void write_rows(const struct kind *kind, uint64_t first, uint64_t n, const char *path)
+{
+    struct world w;
+    uint8_t *block = room(BLOCK, DIM);
+    const uint32_t head[2] = {(uint32_t)n, DIM};
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) die("cannot write");
+    world_make(kind, &w);
+    put(file, head, sizeof head);
+    for (uint64_t done = 0; done < n; done += BLOCK) {
+        size_t count = n - done < BLOCK ? (size_t)(n - done) : BLOCK;
+#pragma omp parallel for schedule(static)
+        for (size_t i = 0; i < count; i++) make_row(&w, first + done + i, block + i * DIM);
+        put(file, block, count * DIM);
+    }
+    if (fclose(file) != 0) die("cannot write");
+    free(block);
+    world_free(&w);
+}
+
+/* ---- how hard ------------------------------------------------------------------------------------ */
+
+/* Levina and Bickel, "Maximum likelihood estimation of intrinsic dimension", 2004, averaged over rows as MacKay and
+ * Ghahramani comment on it; and how much farther a row is in the mean than the tenth nearest. */
+static void measure(const char *path)
+{
+    struct nlsh_vectors *v;
+    struct nlsh_neighbors truth = {.struct_size = sizeof truth};
+    struct nlsh_error error;
+    double inverse = 0, contrast = 0;
+    must(nlsh_vectors_read(path, NLSH_FORMAT_AUTO, &v, &error), &error);
+    const struct nlsh_matrix *base = nlsh_vectors_matrix(v);
+    size_t step = base->n_rows / ASKED, row = nlsh__row_bytes(base);
+    uint8_t *values = room(ASKED, row);
+    for (size_t i = 0; i < ASKED; i++)
+        memcpy(values + i * row, (const uint8_t *)base->data + i * step * row, row);
+    const struct nlsh_matrix queries = {values, ASKED, base->dim, base->type, 0};
+    must(nlsh_ground_truth(base, &queries, NLSH_L2, K + 1, NULL, &truth, &error), &error);
+    for (size_t i = 0; i < ASKED; i++) {
+        const float *d = truth.distances + i * (K + 1);
+        double far = (double)d[K], sum = 0, mean = 0;
+        float x[DIM], y[DIM];
+        for (size_t j = 1; j < K; j++) sum += log(far / fmax((double)d[j], 1e-9)) / (K - 1);
+        nlsh__row_to_f32(values + i * row, base->type, base->dim, x);
+        for (size_t j = 0; j < ASKED; j++) {
+            double square = 0;
+            nlsh__row_to_f32(values + j * row, base->type, base->dim, y);
+            for (size_t c = 0; c < base->dim; c++)
+                square += (double)(x[c] - y[c]) * (double)(x[c] - y[c]);
+            mean += sqrt(square) / (ASKED - 1);
+        }
+        inverse += sum / ASKED;
+        contrast += mean / (double)d[10] / ASKED;
+    }
+    printf("%s: %zu rows, local intrinsic dimension %.1f, relative contrast at 10 %.2f\n", path,
+           base->n_rows, 1 / inverse, contrast);
+    free(values);
+    nlsh_neighbors_free(&truth);
+    nlsh_vectors_free(v);
+}
+
+int main(int argc, char **argv)
+{
+    struct kind kind = {.latent = 48, .sheets = 4000, .noise = .3, .spread = .8, .seed = 1};
+    uint64_t rows = 1000000, first = 0;
+    const char *out = NULL;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (strcmp(argv[i], "--rows") == 0)
+            rows = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--first") == 0)
+            first = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--latent") == 0)
+            kind.latent = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--sheets") == 0)
+            kind.sheets = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--noise") == 0)
+            kind.noise = strtod(value, NULL);
+        else if (strcmp(argv[i], "--spread") == 0)
+            kind.spread = strtod(value, NULL);
+        else if (strcmp(argv[i], "--seed") == 0)
+            kind.seed = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "-o") == 0)
+            out = value;
+        else if (strcmp(argv[i], "--measure") == 0)
+            measure(value);
+        else
+            die("bench_made --rows N [--first ROW] -o FILE.u8bin, or --measure FILE");
+    }
+    if (kind.latent < 1 || kind.latent > 64 || kind.sheets < 1)
+        die("latent: 1 to 64; sheets: 1 or more");
+    if (out != NULL) write_rows(&kind, first, rows, out);
+    return 0;
+}
