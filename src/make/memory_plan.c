@@ -61,7 +61,8 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
     /* of a row that passes: as it is read, as it is stored, as a panel of products */
     size_t passing = base->dim * (2 * nlsh__type_size(base->type) + sizeof(float)) + 64;
     uint64_t least = always + (uint64_t)LEAST_BLOCK * passing;
-    size_t sample = memory > least ? sample_in(base, options, memory) : 0;
+    size_t sample = sample_in(base, options, memory);
+    if (sample < base->n_rows && memory < least) sample = 0;
     size_t wanted = 2 * options->n_buckets < base->n_rows ? 2 * options->n_buckets : base->n_rows;
     if (sample < wanted || sample < 2) {
         snprintf(hint, sizeof hint, "give it more; %llu MB would begin to do",
@@ -72,12 +73,15 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
             (unsigned long long)(memory / 1000000), base->n_rows, base->dim, options->n_buckets);
     }
     if (sample < base->n_rows && sample > NLSH__MOST_SAMPLE) sample = NLSH__MOST_SAMPLE;
-    out->teaching_bytes = memory - always;
+    out->teaching_bytes = memory > always ? memory - always : 0;
     uint64_t block = memory > always ? (memory - always) / 2 / passing : 0;
-    out->sample = sample;
     out->asking = (size_t)(memory / ASKING_SHARE / (NLSH__ASKING_K * 8));
     if (out->asking < NLSH__MOST_ASKING) out->asking = NLSH__MOST_ASKING;
     if (out->asking > MOST_ASKING) out->asking = MOST_ASKING;
+    /* Whoever asks is not in the sample. */
+    if (sample < base->n_rows && base->n_rows - sample < out->asking)
+        sample = base->n_rows > 2 * out->asking ? base->n_rows - out->asking : base->n_rows / 2;
+    out->sample = sample;
     out->block = block < LEAST_BLOCK  ? LEAST_BLOCK
                  : block > MOST_BLOCK ? MOST_BLOCK
                                       : (size_t)block;
