@@ -4,7 +4,7 @@
 #include "make/streamed.h"
 #include "support/built.h"
 
-enum { N = 6000, Q = 300, K = 10, M = 32 };
+enum { N = 4000, Q = 300, K = 10, M = 32 };
 
 /* ---- rows of a matrix -------------------------------------------------------------------------- */
 
@@ -51,7 +51,7 @@ static void settings(struct nlsh_build_options *o, enum nlsh_metric metric)
 {
     small_options(o, M);
     o->metric = metric;
-    o->epochs = 12;
+    o->epochs = 10;
     o->nodes = 64;
 }
 
@@ -219,7 +219,7 @@ static void one_odd_row_makes_floats_of_all(void **state)
     (void)state;
     settings(&o, NLSH_L2);
     struct nlsh_matrix base = matrix_new(KIND_WHOLE, N, 24, 40, 30, 6);
-    for (size_t row = 1; row < N; row += 1999 * TEST_STRIDE) {
+    for (size_t row = 1; row < N; row += 2500 * TEST_STRIDE) {
         struct nlsh_index *index;
         float *value = (float *)(uintptr_t)base.data + row * base.dim + 5, before = *value;
         *value = 17.5f;
@@ -261,23 +261,23 @@ static void a_refusal_leaves_nothing(void **state)
     struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 40, 30, 7);
     struct of_matrix of = {.matrix = &base};
     size_t before = n_files(), n_calls = 3 * ((N + few.block - 1) / few.block);
-    for (size_t at = 1; at <= n_calls; at += 5 * TEST_STRIDE) {
+    for (size_t at = 1; at <= n_calls; at += 6 * TEST_STRIDE) {
         of = (struct of_matrix){.matrix = &base, .fail_at = at};
         assert_int_equal(try(&of, &o, NULL, &error), NLSH_E_IO);
         assert_string_equal(error.message, "the disk was taken away");
         assert_int_equal(n_files(), before);
     }
-    float *value = (float *)(uintptr_t)base.data + 4321 * base.dim + 7;
+    float *value = (float *)(uintptr_t)base.data + 3210 * base.dim + 7;
     *value = NAN;
     of = (struct of_matrix){.matrix = &base};
     assert_int_equal(try(&of, &o, NULL, &error), NLSH_E_DATA);
-    assert_non_null(strstr(error.message, "row 4321, column 7"));
+    assert_non_null(strstr(error.message, "row 3210, column 7"));
     assert_int_equal(n_files(), before);
     memset(value - 7, 0, base.dim * sizeof *value); /* no direction */
     o.metric = NLSH_COSINE;
     of = (struct of_matrix){.matrix = &base};
     assert_int_not_equal(try(&of, &o, NULL, &error), NLSH_OK);
-    assert_non_null(strstr(error.message, "4321"));
+    assert_non_null(strstr(error.message, "3210"));
     assert_int_equal(n_files(), before);
     matrix_free(&base);
 }
@@ -311,7 +311,7 @@ static void it_can_be_stopped(void **state)
     assert_int_equal(try(&of, &o, &run, &error), NLSH_OK);
     assert_int_equal(unlink(test_path("refused")), 0);
     size_t all = s.n_calls, before = n_files();
-    for (size_t at = 1; at + 1 < all; at += all / 12 * TEST_STRIDE + 1) {
+    for (size_t at = 1; at + 1 < all; at += all / 7 * TEST_STRIDE + 1) {
         s = (struct stopping){.stop_at = at};
         of = (struct of_matrix){.matrix = &base};
         enum nlsh_status status = try(&of, &o, &run, &error);
