@@ -355,15 +355,17 @@ out:
 static enum nlsh_status check(const struct nlsh_rows *base,
                               const struct nlsh_build_options *options, struct nlsh_error *error)
 {
-    if (base->read == NULL || base->n_rows < 2 || base->n_rows > INT32_MAX || base->dim < 1 ||
-        base->dim > NLSH__MAX_DIM_U8)
-        return nlsh__fail(error, NLSH_E_ARG,
-                          "give 2 to 2,147,483,647 vectors, and how they are read",
-                          "the base has %zu vectors of %zu values%s", base->n_rows, base->dim,
-                          base->read == NULL ? " and no read function" : "");
     if (base->type != NLSH_U8 && base->type != NLSH_I8 && base->type != NLSH_F32)
         return nlsh__fail(error, NLSH_E_ARG, "take NLSH_U8, NLSH_I8 or NLSH_F32",
                           "the base is of type %d", (int)base->type);
+    size_t most = base->type == NLSH_F32 ? NLSH__MAX_DIM : NLSH__MAX_DIM_U8;
+    if (base->read == NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "open a file first, or say how they are read",
+                          "the base has no read function");
+    if (base->n_rows < 2 || base->n_rows > INT32_MAX || base->dim < 1 || base->dim > most)
+        return nlsh__fail(error, NLSH_E_ARG,
+                          "give 2 to 2,147,483,647 vectors of a dimension that is known here",
+                          "the base has %zu vectors of %zu values", base->n_rows, base->dim);
     if (options->train_queries != NULL)
         return nlsh__fail(
             error, NLSH_E_UNSUPPORTED, "build without them, and call nlsh_calibrate() with them",
