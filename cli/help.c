@@ -38,6 +38,7 @@ static const struct {
     const char *name, *meaning;
 } environment[] = {
     {"NLSH_CACHE", "the cache directory"},
+    {"NLSH_TOKEN", "what `nlsh serve` asks of all requests, in place of --token_file"},
     {"NLSH_CPU", "caps the instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx"},
     {"NO_COLOR", "no colours where it is set and not empty"},
     {"TERM", "dumb: no colours and no progress bar"},

@@ -23,6 +23,7 @@ int cmd_bench(const struct args *args);
 int cmd_report(const struct args *args);
 int cmd_tune(const struct args *args);
 int cmd_sqlite(const struct args *args);
+int cmd_serve(const struct args *args);
 int cmd_help(const struct args *args);
 int cmd_version(const struct args *args);
 

@@ -3,6 +3,7 @@ find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(MICROHTTPD IMPORTED_TARGET libmicrohttpd) # of `nlsh serve`; may be absent
 pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
 # Not find_package(dnnl): Debian's oneDNN asks there for OpenCL, which only a GPU would need.
 find_path(DNNL_INCLUDE dnnl.h REQUIRED)

@@ -1,0 +1,653 @@
+/*
+ * page.js - draws what a search did. One request is under way at a time; what happens meanwhile is asked for together
+ * when its answer is painted, so the page is never behind by more than two answers.
+ */
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const RECALLS = [.5, .6, .7, .8, .85, .9, .925, .95, .97, .98, .99, .995, .999];
+const K = 10, N_BUCKETS = 12;
+/* An exact search of so many values takes some 20 ms: beyond, it waits until the pen rests. */
+const LARGE = 4e8, REST_MS = 200;
+
+let info, map, token = sessionStorage.getItem("token");
+let query = null; /* {row} or {vector: Float32Array} */
+let file = 0, state = 0; /* of the index, as answers have them */
+
+/* ---- asking the server ---- */
+
+class Refused extends Error {}
+
+async function ask(path, options = {}) {
+  const headers = { ...options.headers };
+  if (token) headers.Authorization = "Bearer " + token;
+  const answer = await fetch(path, { ...options, headers });
+  if (answer.ok) return answer;
+  let words = {};
+  try { words = await answer.json(); } catch { /* not ours */ }
+  const error = new Refused(words.error || "The server answered " + answer.status);
+  error.code = answer.status;
+  error.hint = words.hint;
+  throw error;
+}
+
+function trouble(error) {
+  const is_lost = !(error instanceof Refused);
+  $("trouble").textContent = is_lost ? "The server does not answer. Is it still running?"
+    : error.message + (error.hint ? ": " + error.hint : "");
+  $("trouble").hidden = false;
+}
+
+/* ---- pictures ---- */
+
+const pictures = new Map(); /* row -> bytes */
+
+async function fetch_pictures(rows) {
+  const missing = [...new Set(rows)].filter((row) => !pictures.has(row)).slice(0, 1000);
+  if (!info.image || missing.length === 0) return;
+  const bytes = new Uint8Array(await (await ask("v1/images?rows=" + missing.join())).arrayBuffer());
+  if (pictures.size > 20000) pictures.clear();
+  missing.forEach((row, i) => pictures.set(row, bytes.subarray(i * info.dim, (i + 1) * info.dim)));
+}
+
+/* Ink on paper, whatever the paper's colour: a value is how much ink there is. */
+function paint(canvas, bytes) {
+  const [w, h] = info.image, context = canvas.getContext("2d");
+  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+  const image = context.createImageData(w, h);
+  for (let i = 0; i < w * h; i++) image.data[4 * i + 3] = bytes ? bytes[i] : 0;
+  context.putImageData(image, 0, 0);
+}
+
+function paint_row(canvas, row) {
+  if (canvas.row === row && canvas.file === file) return;
+  canvas.row = row;
+  canvas.file = file;
+  paint(canvas, pictures.get(row));
+}
+
+function new_picture() {
+  const canvas = document.createElement("canvas");
+  canvas.className = "picture";
+  canvas.setAttribute("aria-hidden", "true");
+  canvas.style.aspectRatio = info.image[0] + " / " + info.image[1];
+  return canvas;
+}
+
+/* ---- numbers in words ---- */
+
+const count = (n) => n.toLocaleString("en");
+const time = (us) => us < 10 ? us.toFixed(1) + " µs" : us < 10000 ? count(Math.round(us)) + " µs" : (us / 1000).toFixed(1) + " ms";
+const percent = (x) => x >= .1 ? (100 * x).toFixed(0) + " %" : x >= .001 ? (100 * x).toFixed(1) + " %" : x > 0 ? "< 0.1 %" : "0 %";
+const short = (x) => Math.abs(x) >= 1000 ? count(Math.round(x)) : Number(x.toPrecision(4)).toString();
+const recall_text = () => RECALLS[$("recall").value].toString().slice(1);
+
+/* ---- lists ---- */
+
+function child(parent, name, class_name) {
+  const made = document.createElement(name);
+  if (class_name) made.className = class_name;
+  parent.append(made);
+  return made;
+}
+
+function resize(list, n, make) {
+  while (list.children.length > n) list.lastChild.remove();
+  while (list.children.length < n) list.append(make());
+}
+
+function new_neighbour() {
+  const item = document.createElement("li"), button = child(item, "button");
+  button.type = "button";
+  item.button = button;
+  if (info.image) button.append(item.canvas = new_picture());
+  item.small = child(item, "small");
+  button.addEventListener("click", () => look_for({ row: item.row }));
+  return item;
+}
+
+function show_neighbours(list, neighbours) {
+  resize(list, neighbours.length, new_neighbour);
+  neighbours.forEach((one, i) => {
+    const item = list.children[i], is_missed = one.found === false;
+    item.row = one.row;
+    item.className = is_missed ? "miss" : "";
+    if (info.image) paint_row(item.canvas, one.row);
+    else item.button.textContent = one.key;
+    item.small.textContent = is_missed ? "missed" : short(one.distance);
+    item.button.title = "key " + one.key + ", distance " + short(one.distance) + ", bucket " + one.bucket;
+    item.button.setAttribute("aria-label", "Key " + one.key + ", distance " + short(one.distance) + ", bucket " +
+      one.bucket + (is_missed ? ", missed" : "") + ". Search for it");
+  });
+}
+
+function new_bucket() {
+  const item = document.createElement("li");
+  item.name = child(item, "span");
+  item.bar = child(child(item, "span", "bar"), "span");
+  item.percent = child(item, "span", "percent");
+  item.some = child(item, "span", "some");
+  item.said = child(item, "span", "state");
+  return item;
+}
+
+function show_bucket(item, bucket, most) {
+  item.className = bucket.scanned ? "on" : "";
+  item.name.textContent = (bucket.scanned ? "● " : "○ ") + bucket.bucket;
+  item.name.title = count(bucket.vectors) + " vectors";
+  item.bar.style.width = 100 * bucket.probability / most + "%";
+  item.percent.textContent = percent(bucket.probability);
+  item.said.textContent = bucket.scanned ? "scanned" : "skipped";
+  item.setAttribute("aria-label", "Bucket " + bucket.bucket + ", probability " + percent(bucket.probability) + ", " +
+    count(bucket.vectors) + " vectors, " + item.said.textContent);
+  if (!info.image) return;
+  resize(item.some, bucket.rows.length, new_picture);
+  bucket.rows.forEach((row, i) => paint_row(item.some.children[i], row));
+}
+
+function show_buckets(answer) {
+  const shown = answer.buckets.slice(0, N_BUCKETS), most = Math.max(shown[0].probability, 1e-9);
+  resize($("buckets"), shown.length, new_bucket);
+  shown.forEach((bucket, i) => show_bucket($("buckets").children[i], bucket, most));
+  const n = info.buckets.count, n_skipped = n - answer.scanned.length;
+  $("skipped").textContent = n_skipped > 0 ? "Skipped: " + count(n_skipped) + " of " + count(n) + " buckets."
+    : "All " + count(n) + " buckets were scanned.";
+}
+
+/* ---- the map ---- */
+
+const colours = {};
+
+function read_colours() {
+  const style = getComputedStyle(document.documentElement);
+  for (const name of ["ink", "light", "dim", "card", "miss"]) colours[name] = style.getPropertyValue("--" + name).trim();
+}
+
+function fit_canvas(canvas) {
+  const scale = window.devicePixelRatio || 1, side = Math.round(canvas.clientWidth * scale);
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  return side;
+}
+
+const map_place = (side, x, y) => [side * (.5 + .46 * x / 1.05), side * (.5 - .46 * y / 1.05)];
+
+function dot(context, side, bucket, scale) {
+  const [x, y] = map_place(side, bucket[0], bucket[1]);
+  context.beginPath();
+  context.arc(x, y, side * scale * Math.sqrt(bucket[2] / map.most), 0, 2 * Math.PI);
+  context.fill();
+}
+
+function show_map(answer) {
+  const canvas = $("map"), side = fit_canvas(canvas), context = canvas.getContext("2d");
+  const on = new Set(answer ? answer.scanned : []), size = Math.min(.016, .16 / Math.sqrt(map.buckets.length));
+  context.clearRect(0, 0, side, side);
+  context.fillStyle = colours.dim;
+  map.buckets.forEach((bucket, i) => { if (bucket && !on.has(i)) dot(context, side, bucket, size); });
+  context.fillStyle = colours.light;
+  for (const i of on) if (map.buckets[i]) dot(context, side, map.buckets[i], on.size > 64 ? size : size * 1.25);
+  if (!answer) return;
+  const [x, y] = map_place(side, answer.at[0], answer.at[1]), r = side * .022;
+  context.strokeStyle = colours.card;
+  for (const width of [.012, .005]) {
+    context.lineWidth = side * width;
+    context.beginPath();
+    context.arc(x, y, r, 0, 2 * Math.PI);
+    context.stroke();
+    context.strokeStyle = colours.miss;
+  }
+  canvas.setAttribute("aria-label", "Map of " + count(map.buckets.length) + " buckets, " + count(on.size) + " of them scanned");
+}
+
+async function load_map() {
+  map = await (await ask("v1/map")).json();
+  map.most = Math.max(1, ...map.buckets.map((bucket) => bucket ? bucket[2] : 0));
+}
+
+$("map").addEventListener("click", (event) => {
+  const box = $("map").getBoundingClientRect();
+  let best = null, least = Infinity;
+  for (const bucket of map.buckets) {
+    if (!bucket || bucket[3] === undefined) continue;
+    const [x, y] = map_place(box.width, bucket[0], bucket[1]);
+    const far = Math.hypot(x - event.clientX + box.left, y - event.clientY + box.top);
+    if (far < least) { least = far; best = bucket; }
+  }
+  if (best) look_for({ row: best[3] });
+});
+
+/* ---- the answer ---- */
+
+let last_answer = null, live_timer = 0;
+
+function sentence(answer) {
+  const share = answer.candidates / Math.max(1, answer.vectors);
+  return ["Looked at ", count(answer.candidates), " of " + count(answer.vectors) + " vectors, " + percent(share) +
+    ", and took ", time(answer.microseconds.search), "."];
+}
+
+function show_cost(answer) {
+  const line = $("sentence"), parts = sentence(answer), n = answer.exact ? answer.exact.length : 0;
+  line.replaceChildren(...parts.map((part, i) => {
+    if (i !== 1 && i !== 3) return part;
+    const bold = document.createElement("b");
+    bold.textContent = part;
+    return bold;
+  }));
+  if (answer.exact) {
+    const times = answer.microseconds.exact / answer.microseconds.search;
+    line.append(" Looking at all of them takes " + time(answer.microseconds.exact) + ", " + count(Math.round(times)) + " times as long.");
+  }
+  $("share").style.width = 100 * answer.candidates / Math.max(1, answer.vectors) + "%";
+  $("n-time").textContent = time(answer.microseconds.search);
+  $("n-scanned").textContent = count(answer.candidates);
+  $("n-buckets").textContent = count(answer.scanned.length) + " / " + count(info.buckets.count);
+  $("n-recall").textContent = answer.exact ? Math.round(answer.recall * n) + " / " + n : "…";
+  $("exact-time").textContent = answer.exact ? "" : "after a moment";
+}
+
+/* Spoken once things rest: a pen in motion would never let it finish. */
+function say_later(answer) {
+  clearTimeout(live_timer);
+  live_timer = setTimeout(() => {
+    $("live").textContent = sentence(answer).join("") + " Nearest: key " + (answer.neighbors[0] ? answer.neighbors[0].key : "none") +
+      (answer.exact ? ". " + Math.round(answer.recall * answer.exact.length) + " of " + answer.exact.length + " true neighbours found." : ".");
+  }, 700);
+}
+
+function show(answer) {
+  last_answer = answer;
+  $("trouble").hidden = true;
+  show_cost(answer);
+  show_neighbours($("found"), answer.neighbors);
+  show_neighbours($("exact"), answer.exact || []);
+  show_buckets(answer);
+  show_map(answer);
+  say_later(answer);
+  document.body.dataset.answers = Number(document.body.dataset.answers || 0) + 1;
+}
+
+/* ---- one question at a time ---- */
+
+let is_busy = false, is_due = false, rest_timer = 0;
+let moved_at = 0; /* when the first thing happened that is not painted yet */
+const delays = [];
+
+function explain_request(exact) {
+  const recall = RECALLS[$("recall").value];
+  if (query.vector)
+    return ["v1/explain?k=" + K + "&recall=" + recall + "&exact=" + exact,
+      { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: query.vector }];
+  return ["v1/explain", { method: "POST", headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ row: query.row, k: K, recall, exact }) }];
+}
+
+/* A file that was replaced has other buckets and other rows; one that was changed may have other vectors. */
+async function follow(answer) {
+  if (answer.state !== state) pictures.clear();
+  if (answer.file !== file) await load_map();
+  if (answer.file !== file && file) info = await (await ask("v1/info")).json();
+  state = answer.state;
+  file = answer.file;
+}
+
+async function question(exact) {
+  const answer = await (await ask(...explain_request(exact))).json();
+  await follow(answer);
+  await fetch_pictures([...answer.neighbors, ...(answer.exact || [])].map((one) => one.row)
+    .concat(...answer.buckets.slice(0, N_BUCKETS).map((bucket) => bucket.rows)));
+  return answer;
+}
+
+const painted = () => new Promise((done) => requestAnimationFrame(() => {
+  const channel = new MessageChannel(); /* behind this frame's paint */
+  channel.port1.onmessage = done;
+  channel.port2.postMessage(0);
+}));
+
+function note_delay(began) {
+  delays.push(performance.now() - began);
+  if (delays.length > 200) delays.shift();
+  const sorted = [...delays].sort((a, b) => a - b), p95 = sorted[Math.floor(.95 * (sorted.length - 1))];
+  document.body.dataset.delays = delays.map((d) => d.toFixed(1)).join();
+  $("foot").textContent = "From your move to the picture: " + delays[delays.length - 1].toFixed(0) + " ms; 95 % of the last " +
+    delays.length + " within " + p95.toFixed(0) + " ms.";
+}
+
+async function answer_all() {
+  is_busy = true;
+  while (is_due && query) {
+    const began = moved_at, is_large = info.vectors * info.dim > LARGE;
+    is_due = false;
+    moved_at = 0;
+    try {
+      show(await question(!is_large));
+      if (began) { await painted(); note_delay(began); }
+      clearTimeout(rest_timer);
+      if (is_large) rest_timer = setTimeout(() => ask_exactly(), REST_MS);
+    } catch (error) {
+      if (error.code === 401) need_token();
+      else trouble(error);
+    }
+  }
+  is_busy = false;
+}
+
+/* began: an event's timeStamp, where one is to be measured from. */
+function due(began = 0) {
+  is_due = true;
+  if (began && !moved_at) moved_at = began;
+  if (!is_busy) answer_all();
+}
+
+async function ask_exactly() {
+  if (is_busy || !query) return;
+  const asked = query;
+  try {
+    const answer = await question(true);
+    if (asked === query && !is_busy) show(answer);
+  } catch (error) { trouble(error); }
+}
+
+function look_for(wanted, began = 0) {
+  query = wanted;
+  if (wanted.row !== undefined) {
+    $("row").value = wanted.row;
+    if (info.image) pad.show_row(wanted.row);
+  }
+  due(began);
+}
+
+/* ---- the drawing pad ---- */
+
+const pad = {
+  canvas: $("pad"), strokes: [], margin: 0,
+  pen: { x: .5, y: .5, is_down: false }, /* the keyboard's */
+  is_shown: false, /* a row's picture is on the pad */
+
+  width() { return 2.3 / 28; }, /* of a stroke, as MNIST's are, by the pad's side */
+
+  clear() {
+    this.strokes = [];
+    this.is_shown = false;
+    this.pen.is_down = false;
+    $("pad-hint").hidden = false;
+    this.draw();
+    paint($("seen"), null);
+  },
+
+  line(context, side) {
+    context.lineCap = context.lineJoin = "round";
+    for (const stroke of this.strokes) {
+      context.beginPath();
+      context.moveTo(stroke[0].x * side, stroke[0].y * side);
+      for (const p of stroke) context.lineTo(p.x * side, p.y * side + (stroke.length === 1 ? .01 : 0));
+      context.stroke();
+    }
+  },
+
+  draw() {
+    const side = fit_canvas(this.canvas), context = this.canvas.getContext("2d");
+    context.clearRect(0, 0, side, side);
+    context.strokeStyle = colours.ink;
+    context.lineWidth = this.width() * side;
+    this.line(context, side);
+    if (document.activeElement !== this.canvas || !this.by_keys) return;
+    context.beginPath();
+    context.arc(this.pen.x * side, this.pen.y * side, side * .03, 0, 2 * Math.PI);
+    context.lineWidth = side * .008;
+    context.strokeStyle = this.pen.is_down ? colours.miss : colours.light;
+    context.stroke();
+  },
+
+  async show_row(row) {
+    this.strokes = [];
+    this.is_shown = true;
+    $("pad-hint").hidden = true;
+    await fetch_pictures([row]);
+    if (!this.is_shown) return;
+    const [w, h] = info.image, small = document.createElement("canvas"), side = fit_canvas(this.canvas);
+    paint(small, pictures.get(row));
+    paint($("seen"), pictures.get(row));
+    const context = this.canvas.getContext("2d"), scale = side / Math.max(w, h);
+    context.clearRect(0, 0, side, side);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, (side - w * scale) / 2, (side - h * scale) / 2, w * scale, h * scale);
+    context.globalCompositeOperation = "source-in"; /* the ink's colour on light and on dark */
+    context.fillStyle = colours.ink;
+    context.fillRect(0, 0, side, side);
+    context.globalCompositeOperation = "source-over";
+  },
+};
+
+/* The drawing as the index has its pictures: of their size, and by their middle if that is wanted. Strokes are drawn
+ * eight times as large and averaged. */
+const raster = {
+  OVER: 8,
+
+  box() {
+    let left = 1, top = 1, right = 0, bottom = 0;
+    for (const stroke of pad.strokes) for (const p of stroke) {
+      left = Math.min(left, p.x); right = Math.max(right, p.x);
+      top = Math.min(top, p.y); bottom = Math.max(bottom, p.y);
+    }
+    return { x: (left + right) / 2, y: (top + bottom) / 2, side: Math.max(right - left, bottom - top) };
+  },
+
+  /* Which part of the pad becomes which part of the picture: scale, and the place of the pad's corner, in pixels. */
+  frame(w, h) {
+    const side = Math.min(w, h), middle = { scale: side, x: (w - side) / 2, y: (h - side) / 2 };
+    if (!$("fit").checked) return middle;
+    const box = this.box(), inner = side - 2 * pad.margin - pad.width() * side;
+    const scale = Math.min(inner / Math.max(box.side, .05), 2.5 * side);
+    return { scale, x: w / 2 - box.x * scale, y: h / 2 - box.y * scale };
+  },
+
+  ink(w, h, frame) {
+    const over = this.OVER;
+    if (!this.context || this.context.canvas.width !== w * over || this.context.canvas.height !== h * over) {
+      const canvas = document.createElement("canvas");
+      canvas.width = w * over;
+      canvas.height = h * over;
+      this.context = canvas.getContext("2d", { willReadFrequently: true });
+    }
+    const context = this.context;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, w * over, h * over);
+    context.setTransform(over, 0, 0, over, frame.x * over, frame.y * over);
+    context.lineWidth = pad.width() * Math.min(w, h);
+    pad.line(context, frame.scale);
+    const large = context.getImageData(0, 0, w * over, h * over).data, ink = new Float32Array(w * h);
+    for (let y = 0; y < h * over; y++) for (let x = 0; x < w * over; x++)
+      ink[Math.floor(y / over) * w + Math.floor(x / over)] += large[4 * (y * w * over + x) + 3];
+    return ink.map((sum) => Math.min(255, Math.round(1.15 * sum / (over * over))));
+  },
+
+  /* MNIST's digits lie by their centre of mass; pictures that fill their frame do not. */
+  picture() {
+    const [w, h] = info.image, frame = this.frame(w, h);
+    let ink = this.ink(w, h, frame);
+    if (!$("fit").checked || pad.margin < 2) return ink;
+    let sum = 0, x = 0, y = 0;
+    ink.forEach((value, i) => { sum += value; x += value * (i % w + .5); y += value * (Math.floor(i / w) + .5); });
+    if (sum > 0) ink = this.ink(w, h, { scale: frame.scale, x: frame.x + w / 2 - x / sum, y: frame.y + h / 2 - y / sum });
+    return ink;
+  },
+};
+
+function drawn(began) {
+  $("pad-hint").hidden = true;
+  pad.draw();
+  const ink = raster.picture();
+  paint($("seen"), ink);
+  look_for({ vector: ink }, began);
+}
+
+function begin_stroke(p) {
+  if (pad.is_shown) pad.clear();
+  pad.strokes.push([p]);
+}
+
+function place_of(event) {
+  const box = pad.canvas.getBoundingClientRect();
+  return { x: Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)), y: Math.min(1, Math.max(0, (event.clientY - box.top) / box.height)) };
+}
+
+let stroke_of = null; /* the pointer that draws */
+
+pad.canvas.addEventListener("pointerdown", (event) => {
+  if (stroke_of !== null || event.button !== 0) return;
+  stroke_of = event.pointerId;
+  pad.by_keys = false;
+  pad.canvas.setPointerCapture(event.pointerId);
+  begin_stroke(place_of(event));
+  drawn(event.timeStamp);
+});
+pad.canvas.addEventListener("pointermove", (event) => {
+  if (stroke_of !== event.pointerId || pad.strokes.length === 0) return;
+  const events = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
+  pad.strokes[pad.strokes.length - 1].push(...(events.length ? events : [event]).map(place_of));
+  drawn(event.timeStamp);
+});
+for (const name of ["pointerup", "pointercancel"])
+  pad.canvas.addEventListener(name, (event) => { if (stroke_of === event.pointerId) stroke_of = null; });
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+pad.canvas.addEventListener("keydown", (event) => {
+  const step = STEPS[event.key], pen = pad.pen;
+  if (!step && event.key !== " " && event.key !== "Backspace") return;
+  event.preventDefault();
+  pad.by_keys = true;
+  if (event.key === "Backspace") { clear(); return; }
+  if (event.key === " ") {
+    const goes_down = !pen.is_down;
+    if (goes_down) begin_stroke({ x: pen.x, y: pen.y });
+    pen.is_down = goes_down;
+    $("live").textContent = pen.is_down ? "Pen down" : "Pen up";
+  } else {
+    pen.x = Math.min(1, Math.max(0, pen.x + step[0] * .04));
+    pen.y = Math.min(1, Math.max(0, pen.y + step[1] * .04));
+    if (pen.is_down) pad.strokes[pad.strokes.length - 1].push({ x: pen.x, y: pen.y });
+  }
+  if (pen.is_down) drawn(event.timeStamp);
+  else if (!pad.is_shown) pad.draw();
+});
+for (const name of ["focus", "blur"]) pad.canvas.addEventListener(name, () => { if (!pad.is_shown) pad.draw(); });
+
+function clear() {
+  pad.clear();
+  query = null;
+}
+
+/* ---- the other controls ---- */
+
+$("clear").addEventListener("click", clear);
+$("random").addEventListener("click", (event) => look_for({ row: Math.floor(Math.random() * info.vectors) }, event.timeStamp));
+$("fit").addEventListener("change", (event) => { if (pad.strokes.length) drawn(event.timeStamp); });
+$("recall").addEventListener("input", (event) => {
+  show_recall();
+  due(event.timeStamp);
+});
+
+function show_recall() {
+  $("recall-value").textContent = recall_text();
+  $("recall").setAttribute("aria-valuetext", recall_text());
+}
+
+$("pick-row").addEventListener("submit", (event) => {
+  event.preventDefault();
+  look_for({ row: Number($("row").value) }, event.timeStamp);
+});
+
+$("pick-text").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const values = $("text").value.replace(/[[\]{}()]/g, " ").split(/[\s,;]+/).filter((word) => word !== "").map(Number);
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  $("text-wrong").textContent = bad >= 0 ? "Value " + (bad + 1) + " is no number."
+    : values.length !== info.dim ? "These are " + count(values.length) + " values; a vector has " + count(info.dim) + "." : "";
+  if ($("text-wrong").textContent) return;
+  if (info.image) {
+    pad.clear();
+    $("pad-hint").hidden = true;
+    paint($("seen"), Uint8ClampedArray.from(values));
+  }
+  look_for({ vector: Float32Array.from(values) }, event.timeStamp);
+});
+
+function need_token() {
+  $("main").hidden = true;
+  $("token").hidden = false;
+  $("token-text").focus();
+}
+
+$("token").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = $("token-text").value.trim();
+  sessionStorage.setItem("token", token);
+  $("token").hidden = true;
+  begin();
+});
+
+/* ---- beginning ---- */
+
+/* How wide a margin the index's own pictures have: the median of some of them. */
+async function measure_margin() {
+  const [w, h] = info.image, rows = [];
+  for (let i = 0; i < 64; i++) rows.push(Math.floor(i * info.vectors / 64));
+  await fetch_pictures(rows);
+  const margins = rows.map((row) => {
+    const bytes = pictures.get(row);
+    let left = w, top = h, right = 0, bottom = 0;
+    bytes.forEach((value, i) => {
+      if (value < 32) return;
+      left = Math.min(left, i % w); right = Math.max(right, i % w);
+      top = Math.min(top, Math.floor(i / w)); bottom = Math.max(bottom, Math.floor(i / w));
+    });
+    return Math.max(0, Math.min(left, top, w - 1 - right, h - 1 - bottom));
+  }).sort((a, b) => a - b);
+  pad.margin = margins[32];
+}
+
+function show_info() {
+  const each = info.image ? info.image.join(" × ") + " pictures" : info.dim + " values each";
+  $("about").textContent = count(info.vectors) + " vectors, " + each + ", in " + count(info.buckets.count) + " buckets";
+  $("draw").hidden = !info.image;
+  $("clear").hidden = !info.image;
+  $("pick").open = !info.image;
+  for (const id of ["found", "exact"]) $(id).classList.toggle("plain", !info.image);
+  $("text-label").textContent = count(info.dim) + " values, separated by commas or spaces";
+  $("row").placeholder = "0 to " + (info.vectors - 1);
+}
+
+function repaint() {
+  read_colours();
+  if (!info) return;
+  if (pad.is_shown && query && query.row !== undefined) pad.show_row(query.row);
+  else if (info.image) pad.draw();
+  if (map) show_map(last_answer);
+}
+
+async function begin() {
+  try {
+    info = await (await ask("v1/info")).json();
+    await load_map();
+    file = map.file;
+    show_info();
+    $("main").hidden = false;
+    show_recall();
+    read_colours();
+    if (info.image && info.vectors > 0) await measure_margin();
+    if (info.image) pad.clear();
+    show_map(null);
+    if (info.vectors > 0) look_for({ row: Math.floor(Math.random() * info.vectors) });
+    document.body.dataset.ready = "1";
+  } catch (error) {
+    if (error.code === 401) need_token();
+    else trouble(error);
+  }
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+new ResizeObserver(repaint).observe($("map"));
+begin();
