@@ -69,6 +69,10 @@ if(NLSH_BENCH_PEERS)
              -Wl,--exclude-libs,ALL)
   endif()
 endif()
+if(MICROHTTPD_FOUND AND NOT NLSH_SERVE STREQUAL OFF)
+  add_executable(bench_serve EXCLUDE_FROM_ALL bench/serve/latency.c) # serve/CMakeLists.txt has the rest
+  target_link_libraries(bench_serve PRIVATE nlsh_internal)
+endif()
 # The extension for SQLite beside another.
 add_executable(bench_sqlite EXCLUDE_FROM_ALL bench/sqlite/sqlite.c)
 target_link_libraries(bench_sqlite PRIVATE nlsh_internal PkgConfig::SQLITE)
