@@ -18,6 +18,7 @@
 #include "base/memory.h"
 
 struct reader {
+    const char *what; /* is read, for messages */
     const char *text, *at, *end;
     size_t dim;
     unsigned allows;
@@ -37,10 +38,10 @@ static size_t place(const struct reader *r)
 static enum nlsh_status unexpected(struct reader *r, const char *wanted)
 {
     if (r->at == r->end)
-        return WRONG(r, "send the whole text", "the JSON ends at byte %zu, where %s is wanted",
+        return WRONG(r, "send the whole text", "%s ends at byte %zu, where %s is wanted", r->what,
                      place(r), wanted);
     return WRONG(r, "see docs/serve.md for what a request says",
-                 "JSON, byte %zu: %s is wanted, not 0x%02x", place(r), wanted,
+                 "%s, byte %zu: %s is wanted, not 0x%02x", r->what, place(r), wanted,
                  (unsigned char)*r->at);
 }
 
@@ -373,7 +374,7 @@ enum nlsh_status nlsh__body_json(const char *text, size_t size, size_t dim, unsi
                                  const struct nlsh__limits *limits, struct nlsh__question *out,
                                  struct nlsh_error *error)
 {
-    struct reader r = {text, text, text + size, dim, allows, limits, out, 0, 0, error};
+    struct reader r = {"the JSON", text, text, text + size, dim, allows, limits, out, 0, 0, error};
     *out = nothing_asked();
     out->owns_vectors = 1;
     enum nlsh_status status = read_object(&r);
@@ -388,8 +389,8 @@ static enum nlsh_status read_argument(const char *name, enum nlsh__word word, co
                                       const struct nlsh__limits *limits, struct nlsh__question *out,
                                       struct nlsh_error *error)
 {
-    struct reader r = {value, value, value + strlen(value), 0,    0, limits,
-                       out,   0,     out->n_keys,           error};
+    struct reader r = {name,   value, value, value + strlen(value), 0,    0,
+                       limits, out,   0,     out->n_keys,           error};
     enum nlsh_status status;
     if (word == NLSH__SAYS_KEYS) { /* 1,2,3 */
         do status = read_key(&r);
@@ -398,7 +399,7 @@ static enum nlsh_status read_argument(const char *name, enum nlsh__word word, co
         status = read_value(&r, name, word);
     }
     if (status == NLSH_OK && r.at != r.end)
-        status = WRONG(&r, NULL, "the argument %s has something behind its value", name);
+        status = WRONG(&r, NULL, "%s has something behind its value: %s", name, value);
     out->said |= word;
     return status;
 }

@@ -1,13 +1,14 @@
 /*
- * page.js - draws what a search did. One request is under way at a time; what happens meanwhile is asked for together
- * when its answer is painted, so the page is never behind by more than two answers.
+ * page.js - draws what a search did. One question is under way at a time; what happens meanwhile is asked for together
+ * when its answer is painted, so the page is never behind by more than two answers. The exact answer takes the server a
+ * hundred times as long, so it is asked for beside that, and painted when it comes.
  */
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const RECALLS = [.5, .6, .7, .8, .85, .9, .925, .95, .97, .98, .99, .995, .999];
-const K = 10, N_BUCKETS = 12;
-/* An exact search of so many values takes some 20 ms: beyond, it waits until the pen rests. */
+const K = 10, N_BUCKETS = 10;
+/* An exact search of so many values takes some 20 ms: beyond, it is not asked for before the pen rests. */
 const LARGE = 4e8, REST_MS = 200;
 
 let info, map, token = sessionStorage.getItem("token");
@@ -50,27 +51,34 @@ async function fetch_pictures(rows) {
   missing.forEach((row, i) => pictures.set(row, bytes.subarray(i * info.dim, (i + 1) * info.dim)));
 }
 
-/* Ink on paper, whatever the paper's colour: a value is how much ink there is. */
-function paint(canvas, bytes) {
-  const [w, h] = info.image, context = canvas.getContext("2d");
-  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-  const image = context.createImageData(w, h);
-  for (let i = 0; i < w * h; i++) image.data[4 * i + 3] = bytes ? bytes[i] : 0;
+/* Ink on paper, whatever the paper's colour: a value is how much ink there is. One picture or several, side by side.
+ * Small canvases that are written as bytes are quickest where no graphics card has them. */
+function paint(canvas, ...all) {
+  const [w, h] = info.image, n = Math.max(1, all.length);
+  if (canvas.width !== n * w || canvas.height !== h) {
+    canvas.width = n * w;
+    canvas.height = h;
+    canvas.style.aspectRatio = n * w + " / " + h;
+  }
+  const context = canvas.getContext("2d", { willReadFrequently: true }), image = context.createImageData(n * w, h);
+  all.forEach((bytes, at) => {
+    for (let y = 0, i = 0; bytes && y < h; y++)
+      for (let to = 4 * (y * n * w + at * w) + 3, x = 0; x < w; x++, to += 4) image.data[to] = bytes[i++];
+  });
   context.putImageData(image, 0, 0);
 }
 
-function paint_row(canvas, row) {
-  if (canvas.row === row && canvas.file === file) return;
-  canvas.row = row;
-  canvas.file = file;
-  paint(canvas, pictures.get(row));
+function paint_rows(canvas, rows) {
+  const what = file + ":" + rows.join();
+  if (canvas.what === what) return;
+  canvas.what = what;
+  paint(canvas, ...rows.map((row) => pictures.get(row)));
 }
 
 function new_picture() {
   const canvas = document.createElement("canvas");
   canvas.className = "picture";
   canvas.setAttribute("aria-hidden", "true");
-  canvas.style.aspectRatio = info.image[0] + " / " + info.image[1];
   return canvas;
 }
 
@@ -112,7 +120,7 @@ function show_neighbours(list, neighbours) {
     const item = list.children[i], is_missed = one.found === false;
     item.row = one.row;
     item.className = is_missed ? "miss" : "";
-    if (info.image) paint_row(item.canvas, one.row);
+    if (info.image) paint_rows(item.canvas, [one.row]);
     else item.button.textContent = one.key;
     item.small.textContent = is_missed ? "missed" : short(one.distance);
     item.button.title = "key " + one.key + ", distance " + short(one.distance) + ", bucket " + one.bucket;
@@ -126,7 +134,7 @@ function new_bucket() {
   item.name = child(item, "span");
   item.bar = child(child(item, "span", "bar"), "span");
   item.percent = child(item, "span", "percent");
-  item.some = child(item, "span", "some");
+  item.append(item.some = new_picture());
   item.said = child(item, "span", "state");
   return item;
 }
@@ -140,9 +148,7 @@ function show_bucket(item, bucket, most) {
   item.said.textContent = bucket.scanned ? "scanned" : "skipped";
   item.setAttribute("aria-label", "Bucket " + bucket.bucket + ", probability " + percent(bucket.probability) + ", " +
     count(bucket.vectors) + " vectors, " + item.said.textContent);
-  if (!info.image) return;
-  resize(item.some, bucket.rows.length, new_picture);
-  bucket.rows.forEach((row, i) => paint_row(item.some.children[i], row));
+  if (info.image) paint_rows(item.some, bucket.rows);
 }
 
 function show_buckets(answer) {
@@ -163,13 +169,14 @@ function read_colours() {
   for (const name of ["ink", "light", "dim", "card", "miss"]) colours[name] = style.getPropertyValue("--" + name).trim();
 }
 
+/* To ask for a width lays the page out anew, so it is asked for when it has changed: repaint(). */
 function fit_canvas(canvas) {
-  const scale = window.devicePixelRatio || 1, side = Math.round(canvas.clientWidth * scale);
-  if (canvas.width !== side) canvas.width = canvas.height = side;
-  return side;
+  const side = Math.round(canvas.clientWidth * (window.devicePixelRatio || 1));
+  if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
 }
 
-const map_place = (side, x, y) => [side * (.5 + .46 * x / 1.05), side * (.5 - .46 * y / 1.05)];
+/* From what the means take up to the whole canvas, with a margin; a query may lie in that. */
+const map_place = (side, x, y) => [side * (.5 + .43 * (x - map.x) / map.half), side * (.5 - .43 * (y - map.y) / map.half)];
 
 function dot(context, side, bucket, scale) {
   const [x, y] = map_place(side, bucket[0], bucket[1]);
@@ -179,7 +186,7 @@ function dot(context, side, bucket, scale) {
 }
 
 function show_map(answer) {
-  const canvas = $("map"), side = fit_canvas(canvas), context = canvas.getContext("2d");
+  const canvas = $("map"), side = canvas.width, context = canvas.getContext("2d");
   const on = new Set(answer ? answer.scanned : []), size = Math.min(.016, .16 / Math.sqrt(map.buckets.length));
   context.clearRect(0, 0, side, side);
   context.fillStyle = colours.dim;
@@ -187,7 +194,8 @@ function show_map(answer) {
   context.fillStyle = colours.light;
   for (const i of on) if (map.buckets[i]) dot(context, side, map.buckets[i], on.size > 64 ? size : size * 1.25);
   if (!answer) return;
-  const [x, y] = map_place(side, answer.at[0], answer.at[1]), r = side * .022;
+  const inside = (at) => Math.min(.97 * side, Math.max(.03 * side, at));
+  const [x, y] = map_place(side, answer.at[0], answer.at[1]).map(inside), r = side * .022;
   context.strokeStyle = colours.card;
   for (const width of [.012, .005]) {
     context.lineWidth = side * width;
@@ -201,7 +209,13 @@ function show_map(answer) {
 
 async function load_map() {
   map = await (await ask("v1/map")).json();
-  map.most = Math.max(1, ...map.buckets.map((bucket) => bucket ? bucket[2] : 0));
+  const there = map.buckets.filter((bucket) => bucket);
+  const range = (i) => there.reduce(([least, most], bucket) => [Math.min(least, bucket[i]), Math.max(most, bucket[i])], [Infinity, -Infinity]);
+  const [left, right] = range(0), [bottom, top] = range(1);
+  map.most = Math.max(1, range(2)[1]);
+  map.x = (left + right) / 2;
+  map.y = (bottom + top) / 2;
+  map.half = Math.max(right - left, top - bottom, .01) / 2;
 }
 
 $("map").addEventListener("click", (event) => {
@@ -226,24 +240,31 @@ function sentence(answer) {
     ", and took ", time(answer.microseconds.search), "."];
 }
 
+let exact_us = 0; /* of the last exact search: it hardly depends on the query */
+
 function show_cost(answer) {
-  const line = $("sentence"), parts = sentence(answer), n = answer.exact ? answer.exact.length : 0;
-  line.replaceChildren(...parts.map((part, i) => {
+  $("sentence").replaceChildren(...sentence(answer).map((part, i) => {
     if (i !== 1 && i !== 3) return part;
     const bold = document.createElement("b");
     bold.textContent = part;
     return bold;
   }));
-  if (answer.exact) {
-    const times = answer.microseconds.exact / answer.microseconds.search;
-    line.append(" Looking at all of them takes " + time(answer.microseconds.exact) + ", " + count(Math.round(times)) + " times as long.");
+  if (exact_us) {
+    $("sentence").append(" Looking at all of them takes " + time(exact_us) + ", " +
+      count(Math.max(1, Math.round(exact_us / answer.microseconds.search))) + " times as long.");
   }
   $("share").style.width = 100 * answer.candidates / Math.max(1, answer.vectors) + "%";
   $("n-time").textContent = time(answer.microseconds.search);
   $("n-scanned").textContent = count(answer.candidates);
   $("n-buckets").textContent = count(answer.scanned.length) + " / " + count(info.buckets.count);
-  $("n-recall").textContent = answer.exact ? Math.round(answer.recall * n) + " / " + n : "…";
-  $("exact-time").textContent = answer.exact ? "" : "after a moment";
+}
+
+/* What is shown of an answer before is left until this one is there: it would only flicker. */
+function show_exact(answer) {
+  const n = answer.exact.length;
+  exact_us = answer.microseconds.exact;
+  show_neighbours($("exact"), answer.exact);
+  $("n-recall").textContent = Math.round(answer.recall * n) + " / " + n;
 }
 
 /* Spoken once things rest: a pen in motion would never let it finish. */
@@ -258,9 +279,9 @@ function say_later(answer) {
 function show(answer) {
   last_answer = answer;
   $("trouble").hidden = true;
+  if (answer.exact) show_exact(answer);
   show_cost(answer);
   show_neighbours($("found"), answer.neighbors);
-  show_neighbours($("exact"), answer.exact || []);
   show_buckets(answer);
   show_map(answer);
   say_later(answer);
@@ -269,7 +290,8 @@ function show(answer) {
 
 /* ---- one question at a time ---- */
 
-let is_busy = false, is_due = false, rest_timer = 0;
+let is_busy = false, is_due = false;
+let is_exact_busy = false, exact_of = null, exact_timer = 0; /* exact_of: what was last asked for exactly */
 let moved_at = 0; /* when the first thing happened that is not painted yet */
 const delays = [];
 
@@ -309,28 +331,47 @@ function note_delay(began) {
   delays.push(performance.now() - began);
   if (delays.length > 200) delays.shift();
   const sorted = [...delays].sort((a, b) => a - b), p95 = sorted[Math.floor(.95 * (sorted.length - 1))];
-  document.body.dataset.delays = delays.map((d) => d.toFixed(1)).join();
   $("foot").textContent = "From your move to the picture: " + delays[delays.length - 1].toFixed(0) + " ms; 95 % of the last " +
     delays.length + " within " + p95.toFixed(0) + " ms.";
+}
+
+function failed(error) {
+  if (error.code === 401) need_token();
+  else trouble(error);
 }
 
 async function answer_all() {
   is_busy = true;
   while (is_due && query) {
-    const began = moved_at, is_large = info.vectors * info.dim > LARGE;
+    const began = moved_at;
     is_due = false;
     moved_at = 0;
     try {
-      show(await question(!is_large));
+      show(await question(false));
       if (began) { await painted(); note_delay(began); }
-      clearTimeout(rest_timer);
-      if (is_large) rest_timer = setTimeout(() => ask_exactly(), REST_MS);
-    } catch (error) {
-      if (error.code === 401) need_token();
-      else trouble(error);
-    }
+      clearTimeout(exact_timer);
+      exact_timer = setTimeout(answer_exactly, info.vectors * info.dim > LARGE ? REST_MS : 0);
+    } catch (error) { failed(error); }
   }
   is_busy = false;
+}
+
+/* What is wanted now, as one thing to compare: a recall changes what of the exact answer was found. */
+const wanted = () => query && { query, recall: $("recall").value };
+const is_same = (a, b) => a && b && a.query === b.query && a.recall === b.recall;
+
+async function answer_exactly() {
+  if (is_exact_busy || !query) return;
+  is_exact_busy = true;
+  while (query && !is_same(exact_of, wanted())) {
+    const asked = exact_of = wanted();
+    try {
+      const answer = await question(true);
+      if (is_same(asked, wanted()) && !is_due) show(answer);
+      else if (query) show_exact(answer);
+    } catch (error) { failed(error); }
+  }
+  is_exact_busy = false;
 }
 
 /* began: an event's timeStamp, where one is to be measured from. */
@@ -340,20 +381,11 @@ function due(began = 0) {
   if (!is_busy) answer_all();
 }
 
-async function ask_exactly() {
-  if (is_busy || !query) return;
-  const asked = query;
-  try {
-    const answer = await question(true);
-    if (asked === query && !is_busy) show(answer);
-  } catch (error) { trouble(error); }
-}
-
 function look_for(wanted, began = 0) {
   query = wanted;
   if (wanted.row !== undefined) {
     $("row").value = wanted.row;
-    if (info.image) pad.show_row(wanted.row);
+    if (info.image) pad.show_row(wanted.row).catch(trouble);
   }
   due(began);
 }
@@ -387,7 +419,7 @@ const pad = {
   },
 
   draw() {
-    const side = fit_canvas(this.canvas), context = this.canvas.getContext("2d");
+    const side = this.canvas.width, context = this.canvas.getContext("2d");
     context.clearRect(0, 0, side, side);
     context.strokeStyle = colours.ink;
     context.lineWidth = this.width() * side;
@@ -406,7 +438,7 @@ const pad = {
     $("pad-hint").hidden = true;
     await fetch_pictures([row]);
     if (!this.is_shown) return;
-    const [w, h] = info.image, small = document.createElement("canvas"), side = fit_canvas(this.canvas);
+    const [w, h] = info.image, small = document.createElement("canvas"), side = this.canvas.width;
     paint(small, pictures.get(row));
     paint($("seen"), pictures.get(row));
     const context = this.canvas.getContext("2d"), scale = side / Math.max(w, h);
@@ -623,6 +655,8 @@ function show_info() {
 function repaint() {
   read_colours();
   if (!info) return;
+  fit_canvas($("pad"));
+  fit_canvas($("map"));
   if (pad.is_shown && query && query.row !== undefined) pad.show_row(query.row);
   else if (info.image) pad.draw();
   if (map) show_map(last_answer);
@@ -636,10 +670,9 @@ async function begin() {
     show_info();
     $("main").hidden = false;
     show_recall();
-    read_colours();
+    repaint();
     if (info.image && info.vectors > 0) await measure_margin();
     if (info.image) pad.clear();
-    show_map(null);
     if (info.vectors > 0) look_for({ row: Math.floor(Math.random() * info.vectors) });
     document.body.dataset.ready = "1";
   } catch (error) {
@@ -649,5 +682,7 @@ async function begin() {
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-new ResizeObserver(repaint).observe($("map"));
+const resized = new ResizeObserver(repaint);
+resized.observe($("map"));
+resized.observe($("pad"));
 begin();

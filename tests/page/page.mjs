@@ -79,6 +79,7 @@ const keys_of = (page, list) => page.$$eval("#" + list + " button", (all) => all
 async function check_drawing(page) {
   const { label, name, strokes } = drawings[drawing];
   await draw(page, strokes);
+  await page.waitForFunction(() => document.querySelectorAll("#exact li").length === 10);
   const found = (await keys_of(page, "found")).map((key) => labels[key]);
   check(name + ": the first five neighbours are of its kind", found.slice(0, 5).every((one) => one === label), found.join(" "));
   check("ten neighbours beside ten exact ones", found.length === 10 && (await keys_of(page, "exact")).length === 10);
@@ -87,7 +88,7 @@ async function check_drawing(page) {
 
 async function check_delays(page) {
   for (let i = 0; i < 4; i++) await draw(page, drawings[drawing].strokes, 20);
-  const delays = (await page.evaluate(() => document.body.dataset.delays)).split(",").map(Number).sort((a, b) => a - b);
+  const delays = (await page.evaluate(() => delays)).map((d) => Math.round(10 * d) / 10).sort((a, b) => a - b);
   const at = (share) => delays[Math.floor(share * (delays.length - 1))];
   check("from pointer move to painted answer within 50 ms at the 95th percentile", at(.95) <= 50,
     `median ${at(.5)} ms, p95 ${at(.95)} ms, most ${at(1)} ms of ${delays.length}`);
