@@ -10,6 +10,8 @@ const RECALLS = [.5, .6, .7, .8, .85, .9, .925, .95, .97, .98, .99, .995, .999];
 const K = 10, N_BUCKETS = 10;
 /* An exact search of so many values takes some 20 ms: beyond, it is not asked for before the pen rests. */
 const LARGE = 4e8, REST_MS = 200;
+/* Of others it is asked for ten times a second at most: it takes the time of what is painted first. */
+const EXACT_MS = 100;
 
 let info, map, token = sessionStorage.getItem("token");
 let query = null; /* {row} or {vector: Float32Array} */
@@ -340,6 +342,14 @@ function failed(error) {
   else trouble(error);
 }
 
+let exact_at = 0;
+
+function plan_exact() {
+  const now = performance.now(), is_large = info.vectors * info.dim > LARGE;
+  clearTimeout(exact_timer);
+  exact_timer = setTimeout(answer_exactly, is_large ? REST_MS : Math.max(0, exact_at + EXACT_MS - now));
+}
+
 async function answer_all() {
   is_busy = true;
   while (is_due && query) {
@@ -348,9 +358,8 @@ async function answer_all() {
     moved_at = 0;
     try {
       show(await question(false));
-      if (began) { await painted(); note_delay(began); }
-      clearTimeout(exact_timer);
-      exact_timer = setTimeout(answer_exactly, info.vectors * info.dim > LARGE ? REST_MS : 0);
+      if (began) painted().then(() => note_delay(began)); /* the next question need not wait for that */
+      plan_exact();
     } catch (error) { failed(error); }
   }
   is_busy = false;
@@ -361,17 +370,17 @@ const wanted = () => query && { query, recall: $("recall").value };
 const is_same = (a, b) => a && b && a.query === b.query && a.recall === b.recall;
 
 async function answer_exactly() {
-  if (is_exact_busy || !query) return;
+  if (is_exact_busy || !query || is_same(exact_of, wanted())) return;
+  const asked = exact_of = wanted();
   is_exact_busy = true;
-  while (query && !is_same(exact_of, wanted())) {
-    const asked = exact_of = wanted();
-    try {
-      const answer = await question(true);
-      if (is_same(asked, wanted()) && !is_due) show(answer);
-      else if (query) show_exact(answer);
-    } catch (error) { failed(error); }
-  }
+  exact_at = performance.now();
+  try {
+    const answer = await question(true);
+    if (is_same(asked, wanted()) && !is_due) show(answer);
+    else if (query) show_exact(answer);
+  } catch (error) { failed(error); }
   is_exact_busy = false;
+  if (query && !is_same(exact_of, wanted())) plan_exact();
 }
 
 /* began: an event's timeStamp, where one is to be measured from. */

@@ -90,7 +90,8 @@ async function check_delays(page) {
   for (let i = 0; i < 4; i++) await draw(page, drawings[drawing].strokes, 20);
   const delays = (await page.evaluate(() => delays)).map((d) => Math.round(10 * d) / 10).sort((a, b) => a - b);
   const at = (share) => delays[Math.floor(share * (delays.length - 1))];
-  check("from pointer move to painted answer within 50 ms at the 95th percentile", at(.95) <= 50,
+  const most = Number(process.env.NLSH_PAGE_MS || 50); /* more on a machine that others use meanwhile */
+  check(`from pointer move to painted answer within ${most} ms at the 95th percentile`, at(.95) <= most,
     `median ${at(.5)} ms, p95 ${at(.95)} ms, most ${at(1)} ms of ${delays.length}`);
 }
 
