@@ -156,7 +156,7 @@ static enum nlsh_status read_number(struct reader *r, double *out)
 static enum nlsh_status read_whole(struct reader *r, const char *name, size_t least, size_t most,
                                    size_t *out)
 {
-    double number;
+    double number = 0;
     enum nlsh_status status = read_number(r, &number);
     if (status != NLSH_OK) return status;
     if (number < (double)least || number > (double)most || number != floor(number))
@@ -207,7 +207,7 @@ static enum nlsh_status read_vector(struct reader *r)
     NLSH_TRY(expect(r, '[', "a list of numbers"));
     if (!takes(r, ']')) {
         do {
-            double value;
+            double value = 0;
             if (n == r->dim) return dimension_wrong(r, "more");
             NLSH_TRY(read_number(r, &value));
             if (!(fabs(value) <= (double)FLT_MAX))

@@ -326,7 +326,7 @@ out:
 static void explain(struct nlsh__call *call, struct nlsh__seat *seat)
 {
     struct nlsh_error error = {0};
-    struct nlsh__question asked;
+    struct nlsh__question asked = {0};
     struct work w = {.call = call, .seat = seat, .index = seat->state->index};
     w.m = w.index->meta.n_buckets;
     w.outside = NAN;

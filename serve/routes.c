@@ -129,7 +129,7 @@ static void search_asked(struct nlsh__call *call, const struct nlsh__seat *seat,
 
 static void answer_search(struct nlsh__call *call)
 {
-    struct nlsh__question asked;
+    struct nlsh__question asked = {0};
     struct nlsh__seat *seat = nlsh__call_seat(call);
     if (seat == NULL) return;
     unsigned allows = NLSH__SAYS_VECTORS | NLSH__SAYS_K | NLSH__SAYS_RECALL | NLSH__SAYS_PROBES |
@@ -177,7 +177,7 @@ static size_t dimension(struct nlsh__call *call)
 
 static void answer_add(struct nlsh__call *call)
 {
-    struct nlsh__question asked;
+    struct nlsh__question asked = {0};
     size_t dim = dimension(call);
     if (dim == 0 ||
         nlsh__call_question(call, dim, NLSH__SAYS_VECTORS | NLSH__SAYS_KEYS, &asked) != 0)
@@ -208,7 +208,7 @@ static void delete_asked(struct nlsh__call *call, const struct nlsh__question *a
 
 static void answer_delete(struct nlsh__call *call)
 {
-    struct nlsh__question asked;
+    struct nlsh__question asked = {0};
     if (call->media != NLSH__MEDIA_JSON) {
         nlsh__call_fail(call, 415, "send {\"keys\": [...]} as application/json",
                         "keys come as JSON");

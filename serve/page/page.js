@@ -136,7 +136,7 @@ function new_bucket() {
   item.name = child(item, "span");
   item.bar = child(child(item, "span", "bar"), "span");
   item.percent = child(item, "span", "percent");
-  item.append(item.some = new_picture());
+  item.append(item.some = info.image ? new_picture() : document.createElement("span"));
   item.said = child(item, "span", "state");
   return item;
 }
@@ -151,6 +151,7 @@ function show_bucket(item, bucket, most) {
   item.setAttribute("aria-label", "Bucket " + bucket.bucket + ", probability " + percent(bucket.probability) + ", " +
     count(bucket.vectors) + " vectors, " + item.said.textContent);
   if (info.image) paint_rows(item.some, bucket.rows);
+  else item.some.textContent = count(bucket.vectors) + " vectors";
 }
 
 function show_buckets(answer) {
