@@ -62,9 +62,11 @@ static int read_image(const struct args *args, struct nlsh__serve_options *out)
     char behind;
     unsigned w, h;
     if (text == NULL) return 0;
+    out->is_plain = strcmp(text, "none") == 0;
+    if (out->is_plain) return 0;
     if (strspn(text, "0123456789x") != strlen(text) ||
         sscanf(text, "%5ux%5u%c", &w, &h, &behind) != 2 || w == 0 || h == 0)
-        return talk_error(EXIT_USAGE, "give WIDTHxHEIGHT, such as 28x28",
+        return talk_error(EXIT_USAGE, "give WIDTHxHEIGHT, such as 28x28, or none",
                           "--image %s is no size of a picture", text);
     out->image_width = w;
     out->image_height = h;

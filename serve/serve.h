@@ -9,12 +9,13 @@ struct nlsh__serve_options {
     const char *path;    /* of the index */
     const char *address; /* as numbers: "127.0.0.1", "::1" */
     unsigned port;       /* 0: one that is free */
-    int writes; /* 1: POST /v1/add and /v1/delete are answered, and nobody else may write */
+    int writes;          /* 1: POST /v1/add and /v1/delete are answered; nobody else may write */
     enum nlsh_sync sync; /* of those */
     enum nlsh_memory memory;
     const char *token; /* that all must show who ask for more than the page; or NULL */
-    size_t image_width,
-        image_height; /* of vectors that are pictures; 0: squares where dim is one */
+    /* Of vectors that are pictures; 0: squares where dim is one. */
+    size_t image_width, image_height;
+    int is_plain; /* 1: they are no pictures, whatever dim is */
     size_t n_threads;
     struct nlsh__limits limits;
     /* A line for the server's log, from any thread. */

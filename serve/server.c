@@ -379,6 +379,7 @@ static enum nlsh_status set_image(struct nlsh__server *server, struct nlsh_error
     if (status != NLSH_OK) return status;
     size_t dim = seat->state->info.dim;
     nlsh__served_give(server->service.served, seat);
+    if (server->options.is_plain) return NLSH_OK;
     if (w == 0 && dim >= 64) w = h = square_root(dim);
     if (w != 0 && (w > dim || h > dim || w * h != dim))
         return nlsh__fail(error, NLSH_E_ARG, "give WIDTHxHEIGHT, such as 28x28",

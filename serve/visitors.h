@@ -13,8 +13,8 @@
 
 struct nlsh__visitor {
     int fd;
-    _Atomic double
-        since; /* nlsh__now() when the server began to wait for it; infinite while it does not */
+    /* nlsh__now() when the server began to wait for it; infinite while it does not. */
+    _Atomic double since;
     struct nlsh__visitor *previous, *next;
 };
 

@@ -43,8 +43,8 @@ static const struct flag *const serve_flags[] = {
                          .kind = FLAG_TEXT,
                          .group = GROUP_RUN,
                          .argument = "WxH",
-                         .help = "vectors are pictures of so many values; default: squares of 8x8 "
-                                 "and more are"},
+                         .help = "vectors are pictures of so many values, or `none`; default: "
+                                 "where they make a square of 8x8 or more"},
     &(const struct flag){.name = "threads",
                          .kind = FLAG_COUNT,
                          .group = GROUP_RUN,

@@ -52,6 +52,7 @@ has err 'is no address'
 run 2 serve -i small.nlsh --port 0 --image 5x5
 has err '5x5' '16 values'
 run 2 serve -i small.nlsh --port 0 --image quux
+has err 'or none'
 run 2 serve -i small.nlsh --port 70000
 printf '\n' >empty
 run 2 serve -i small.nlsh --port 0 --token_file empty

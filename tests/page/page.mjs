@@ -188,6 +188,24 @@ async function check_touch(url) {
   await page.context().close();
 }
 
+/* Vectors that are no pictures. */
+async function check_plain() {
+  const server = await serve("--image", "none");
+  for (const [width, scheme] of [[1280, "light"], [390, "dark"]]) {
+    const page = await open(server.url, { width, scheme });
+    await ready(page);
+    check("nothing to draw on where vectors are no pictures", !await page.isVisible("#pad"));
+    await page.fill("#row", "77");
+    await page.click("#pick-row button");
+    await settle(page);
+    check("neighbours are keys", (await page.textContent("#found button")) === "77");
+    await check_rules(page, "no pictures, " + width + " wide");
+    await page.screenshot({ path: `${out}/plain-${scheme}-${width}.png`, fullPage: true });
+    await page.context().close();
+  }
+  await server.end();
+}
+
 async function check_token() {
   process.env.NLSH_TOKEN = "token-of-the-test";
   const server = await serve();
@@ -217,6 +235,7 @@ await check_keyboard(page);
 await check_picking(page);
 await check_looks(server.url);
 await check_touch(server.url);
+await check_plain();
 await check_token();
 is_ended = true;
 await server.end();

@@ -304,6 +304,13 @@ static void pictures_are_the_rows_bytes(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(get(wrong[i]), 400);
     end();
+    o.is_plain = 1;
+    begin(&o);
+    assert_int_equal(get("/v1/info"), 200);
+    assert_null(strstr(answer, "\"image\""));
+    assert_int_equal(get("/v1/images?rows=5"), 404);
+    end();
+    o.is_plain = 0;
     o.image_width = 16;
     o.image_height = 5;
     struct nlsh_error error = {0};
