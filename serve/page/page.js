@@ -307,11 +307,14 @@ function explain_request(exact) {
     body: JSON.stringify({ row: query.row, k: K, recall, exact }) }];
 }
 
-/* A file that was replaced has other buckets and other rows; one that was changed may have other vectors. */
+/* A state of the index that is new may hold other vectors; a file that was replaced has other buckets, too. */
 async function follow(answer) {
-  if (answer.state !== state) pictures.clear();
   if (answer.file !== file) await load_map();
-  if (answer.file !== file && file) info = await (await ask("v1/info")).json();
+  if (answer.state !== state) {
+    pictures.clear();
+    info = await (await ask("v1/info")).json();
+    show_about();
+  }
   state = answer.state;
   file = answer.file;
 }
@@ -361,7 +364,10 @@ async function answer_all() {
       show(await question(false));
       if (began) painted().then(() => note_delay(began)); /* the next question need not wait for that */
       plan_exact();
-    } catch (error) { failed(error); }
+    } catch (error) {
+      if (error.code === 400 && query && query.tries > 0) at_random(0, query.tries - 1);
+      else failed(error);
+    }
   }
   is_busy = false;
 }
@@ -398,6 +404,11 @@ function look_for(wanted, began = 0) {
     if (info.image) pad.show_row(wanted.row).catch(trouble);
   }
   due(began);
+}
+
+/* Rows that were deleted have numbers, too: another is tried then. */
+function at_random(began = 0, tries = 8) {
+  look_for({ row: Math.floor(Math.random() * (info.vectors + info.deleted)), tries }, began);
 }
 
 /* ---- the drawing pad ---- */
@@ -585,7 +596,7 @@ function clear() {
 /* ---- the other controls ---- */
 
 $("clear").addEventListener("click", clear);
-$("random").addEventListener("click", (event) => look_for({ row: Math.floor(Math.random() * info.vectors) }, event.timeStamp));
+$("random").addEventListener("click", (event) => at_random(event.timeStamp));
 $("fit").addEventListener("change", (event) => { if (pad.strokes.length) drawn(event.timeStamp); });
 $("recall").addEventListener("input", (event) => {
   show_recall();
@@ -651,9 +662,13 @@ async function measure_margin() {
   pad.margin = margins[32];
 }
 
-function show_info() {
+function show_about() {
   const each = info.image ? info.image.join(" × ") + " pictures" : info.dim + " values each";
   $("about").textContent = count(info.vectors) + " vectors, " + each + ", in " + count(info.buckets.count) + " buckets";
+}
+
+function show_info() {
+  show_about();
   $("draw").hidden = !info.image;
   $("clear").hidden = !info.image;
   $("pick").open = !info.image;
@@ -677,13 +692,14 @@ async function begin() {
     info = await (await ask("v1/info")).json();
     await load_map();
     file = map.file;
+    state = info.state;
     show_info();
     $("main").hidden = false;
     show_recall();
     repaint();
     if (info.image && info.vectors > 0) await measure_margin();
     if (info.image) pad.clear();
-    if (info.vectors > 0) look_for({ row: Math.floor(Math.random() * info.vectors) });
+    if (info.vectors > 0) at_random();
     document.body.dataset.ready = "1";
   } catch (error) {
     if (error.code === 401) need_token();

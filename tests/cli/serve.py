@@ -78,6 +78,18 @@ def search():
     assert lines["nlsh_search_request_seconds_count"] == lines['nlsh_search_request_seconds_bucket{le="+Inf"}']
 
 
+def holds(n):
+    """Soon: it looks four times a second."""
+    end = time.monotonic() + 10
+    while good("GET", "/v1/info")["vectors"] != int(n):
+        assert time.monotonic() < end, good("GET", "/v1/info")
+        time.sleep(.05)
+
+
+def search_once():
+    assert len(good("POST", "/v1/search", {"vector": ONES, "k": 3})["keys"][0]) == 3
+
+
 def wrong():
     bad(400, "the JSON ends", "POST", "/v1/search", b"{")
     bad(400, "\"quux\" means nothing", "POST", "/v1/search", {"quux": 1})

@@ -71,6 +71,18 @@ end TERM 0
 has log 'is served' 'ended'
 ok 'a reader writes nothing' test ! -e small.nlsh-log
 
+# ---- changes of others, from the first on ----
+begin
+run 0 add -i small.nlsh -d query.fvecs -q
+ask holds 620
+run 0 delete -i small.nlsh 3 -q
+ask holds 619
+run 0 compact -i small.nlsh -q
+ask search_once
+end TERM 0
+rm small.nlsh small.nlsh-log
+make_index
+
 # ---- changes ----
 begin --write --max_k 40 --max_body 1
 run 75 add -i small.nlsh -d base.fvecs
