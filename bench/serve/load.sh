@@ -10,6 +10,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/nlsh-load.XXXXXX")
 "$nlsh" serve -i "$index" --port 0 --patience 20 >"$work/url" 2>"$work/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 while [ ! -s "$work/url" ]; do
     kill -0 "$server" || { cat "$work/log" >&2; exit 1; }
     sleep .1
