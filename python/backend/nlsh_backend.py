@@ -28,7 +28,7 @@ PACKAGE = ROOT / "python" / "nlsh"
 BUILD = ROOT / "build" / "python"
 # What an sdist carries: all that cmake, the package and its tests are made of.
 SOURCES = ["CHANGELOG.md", "CMakeLists.txt", "LICENSE", "README.md", "baselines", "bench", "cli", "cmake",
-           "docs/python.md", "examples", "include", "pyproject.toml", "python", "sqlite", "src"]
+           "docs/python.md", "examples", "include", "pyproject.toml", "python", "serve", "sqlite", "src"]
 
 
 # ---- metadata ------------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ def configure(learn):
                          "hint: sudo apt-get install python3-dev")
     command = ["cmake", "-S", str(ROOT), "-B", str(BUILD), "-DCMAKE_BUILD_TYPE=Release",
                "-DBUILD_SHARED_LIBS=OFF", "-DNLSH_TESTS=OFF", f"-DNLSH_LEARN={'ON' if learn else 'OFF'}",
-               "-DNLSH_SQLITE=OFF", f"-DNLSH_PYTHON_INCLUDE={include}"]
+               "-DNLSH_SQLITE=OFF", "-DNLSH_SERVE=OFF", f"-DNLSH_PYTHON_INCLUDE={include}"]
     cache = BUILD / "CMakeCache.txt"
     if not cache.exists() and shutil.which("ninja"):
         command += ["-G", "Ninja"]
