@@ -230,12 +230,12 @@ static void searches_answer_as_the_library_does(void **state)
     end();
 }
 
-static void a_connection_answers_many_requests(void **state)
+static void ask_on_one_connection(size_t n_threads)
 {
     struct nlsh__serve_options o;
     char text[2048];
-    (void)state;
     options_init(&o);
+    o.n_threads = n_threads;
     begin(&o);
     snprintf(text, sizeof text,
              "POST /v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json; "
@@ -254,6 +254,13 @@ static void a_connection_answers_many_requests(void **state)
     assert_int_equal(read_answer(fd), 200);
     close(fd);
     end();
+}
+
+static void a_connection_answers_many_requests(void **state)
+{
+    (void)state;
+    ask_on_one_connection(1);
+    ask_on_one_connection(3);
 }
 
 static size_t count_of(const char *text)
