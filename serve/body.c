@@ -137,10 +137,23 @@ static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                               1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                               1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
+/* A whole number of few digits in a list, as the values of pictures are: whether one comes. */
+static int takes_short_number(struct reader *r, double *out)
+{
+    uint64_t whole = 0;
+    const char *at = r->at;
+    for (; is_digit(*at) && at - r->at < 15; at++) whole = whole * 10 + (uint64_t)(*at - '0');
+    if (at == r->at || (*r->at == '0' && at - r->at > 1) || (*at != ',' && *at != ']')) return 0;
+    r->at = at;
+    *out = (double)whole;
+    return 1;
+}
+
 static enum nlsh_status read_number(struct reader *r, double *out)
 {
     struct decimal d;
     skip_space(r);
+    if (takes_short_number(r, out)) return NLSH_OK;
     const char *begin = r->at;
     if (read_decimal(r, &d) != 0) return unexpected(r, "a number");
     if (d.is_all && d.mantissa <= UINT64_C(1) << 53 && d.exponent >= -22 && d.exponent <= 22) {

@@ -1,6 +1,7 @@
 /* routes.c - see routes.h. */
 #include "serve/routes.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -87,8 +88,13 @@ static void tell_distances(struct nlsh__text *to, const struct answers *a, size_
 
 static void tell_counts(struct nlsh__text *to, const char *name, const uint32_t *counts, size_t n)
 {
-    nlsh__text_print(to, "],\"%s\":[", name);
-    for (size_t i = 0; i < n; i++) nlsh__text_print(to, "%s%u", i > 0 ? "," : "", counts[i]);
+    nlsh__text_add(to, "],", 2);
+    nlsh__text_string(to, name);
+    nlsh__text_add(to, ":[", 2);
+    for (size_t i = 0; i < n; i++) {
+        nlsh__text_add(to, ",", i > 0);
+        nlsh__text_whole(to, counts[i]);
+    }
 }
 
 static void tell_answers(struct nlsh__call *call, const struct answers *a)
@@ -100,7 +106,9 @@ static void tell_answers(struct nlsh__call *call, const struct answers *a)
     for (size_t i = 0; i < a->n; i++) tell_distances(to, a, i);
     tell_counts(to, "candidates", a->candidates, a->n);
     tell_counts(to, "buckets", a->probes, a->n);
-    nlsh__text_print(to, "],\"microseconds\":%.1f}\n", a->seconds * 1e6);
+    nlsh__text_add(to, "],\"microseconds\":", 17);
+    nlsh__text_number(to, floor(a->seconds * 1e7 + .5) / 10);
+    nlsh__text_add(to, "}\n", 2);
 }
 
 static void count_answers(struct nlsh__call *call, const struct answers *a)

@@ -1,4 +1,4 @@
-/* text.c - see text.h. Keys and numbers that are whole are written without printf: an answer is made of them. */
+/* text.c - see text.h. Keys and distances are written without printf(): an answer is made of them. */
 #include "serve/text.h"
 
 #include <math.h>
@@ -94,7 +94,7 @@ void nlsh__text_string(struct nlsh__text *text, const char *string)
 
 /* ---- numbers --------------------------------------------------------------------------------- */
 
-static void add_digits(struct nlsh__text *text, uint64_t n)
+void nlsh__text_whole(struct nlsh__text *text, uint64_t n)
 {
     char digits[20], *at = digits + sizeof digits;
     do *--at = (char)('0' + n % 10);
@@ -102,14 +102,38 @@ static void add_digits(struct nlsh__text *text, uint64_t n)
     nlsh__text_add(text, at, (size_t)(digits + sizeof digits - at));
 }
 
+/* Nine digits and the point, of a number from 1e-4 to 1e9: ten printf() of a request's distances took a seventh of the
+ * server's time. The product below is off by a part in 1e16, nine digits by one in 1e9, and floats differ by one in 1e7. */
+static void add_fixed(struct nlsh__text *text, double number)
+{
+    char digits[16];
+    double whole = floor(number), power = 1;
+    int n = 0;
+    for (double x = number; n < 13 && power * x < 1e8; n++) power *= 10;
+    uint64_t fraction = (uint64_t)((number - whole) * power + .5);
+    if ((double)fraction >= power) {
+        fraction -= (uint64_t)power;
+        whole++;
+    }
+    nlsh__text_whole(text, (uint64_t)whole);
+    for (int i = n - 1; i >= 0; i--, fraction /= 10) digits[i] = (char)('0' + fraction % 10);
+    while (n > 0 && digits[n - 1] == '0') n--;
+    if (n == 0) return;
+    nlsh__text_add(text, ".", 1);
+    nlsh__text_add(text, digits, (size_t)n);
+}
+
 void nlsh__text_number(struct nlsh__text *text, double number)
 {
-    if (!isfinite(number))
+    double size = fabs(number);
+    if (!isfinite(number)) {
         nlsh__text_add(text, "null", 4);
-    else if (number >= 0 && number < 1e9 && number == floor(number))
-        add_digits(text, (uint64_t)number);
-    else
+    } else if (size != 0 && !(size >= 1e-4 && size < 1e9)) {
         nlsh__text_print(text, "%.9g", number);
+    } else {
+        if (number < 0) nlsh__text_add(text, "-", 1);
+        add_fixed(text, size);
+    }
 }
 
 void nlsh__text_key(struct nlsh__text *text, uint64_t key)
@@ -120,6 +144,6 @@ void nlsh__text_key(struct nlsh__text *text, uint64_t key)
         return;
     }
     if (quoted) nlsh__text_add(text, "\"", 1);
-    add_digits(text, key);
+    nlsh__text_whole(text, key);
     if (quoted) nlsh__text_add(text, "\"", 1);
 }

@@ -23,6 +23,7 @@ void nlsh__text_print(struct nlsh__text *text, const char *format, ...)
 
 /* A JSON string, with its quotes. What is not UTF-8 becomes U+FFFD. */
 void nlsh__text_string(struct nlsh__text *text, const char *string);
+void nlsh__text_whole(struct nlsh__text *text, uint64_t n);
 /* A number; null where it is none, or infinite. As many digits as an f32 needs. */
 void nlsh__text_number(struct nlsh__text *text, double number);
 /* A key: null for NLSH_NO_KEY, a string above 2^53, where JavaScript's whole numbers end. */

@@ -2,8 +2,9 @@
  * latency.c - what HTTP costs a search: bench_serve INDEX QUERIES [SECONDS]
  *
  * A server in a process of its own; one connection that is kept, one query a request. By turns of 200 queries each:
- * the library in this process, requests of raw f32, requests of JSON. What is printed is microseconds a query: the
- * median of all, the 95th percentile, and the difference of the medians from the library's.
+ * the library in this process, requests of raw f32, requests of JSON, and as many bytes to a process that only sends
+ * some back, which is what the machine takes for a loopback. What is printed is microseconds a query: the median of all,
+ * the 95th percentile, and the difference of the medians from the library's.
  */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -23,8 +24,8 @@
 
 enum { TURN = 200, K = 10, MOST = 2000000 };
 
-enum way { LIBRARY, RAW, JSON, N_WAYS };
-static const char *const names[] = {"library", "HTTP, raw f32", "HTTP, JSON"};
+enum way { LIBRARY, RAW, JSON, ECHO, N_WAYS };
+static const char *const names[] = {"library", "HTTP, raw f32", "HTTP, JSON", "bytes alone"};
 
 struct times {
     size_t n;
@@ -66,6 +67,30 @@ static int connect_to(unsigned port)
     int yes = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) != 0) abort();
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return fd;
+}
+
+/* A child that takes requests of so many bytes and answers each with 461, as a search's answer has; the socket. */
+static int start_echo(size_t size, pid_t *pid)
+{
+    static char bytes[1 << 16];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t at_size = sizeof at;
+    int yes = 1, listening = socket(AF_INET, SOCK_STREAM, 0);
+    if (listening < 0 || bind(listening, (struct sockaddr *)&at, sizeof at) != 0 ||
+        listen(listening, 1) != 0 ||
+        getsockname(listening, (struct sockaddr *)&at, &at_size) != 0 || (*pid = fork()) < 0)
+        abort();
+    if (*pid == 0) {
+        int fd = accept(listening, NULL, NULL);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        for (;;) {
+            if (recv(fd, bytes, size, MSG_WAITALL) != (ssize_t)size) exit(0);
+            if (send(fd, bytes, 461, MSG_NOSIGNAL) != 461) exit(0);
+        }
+    }
+    int fd = connect_to(ntohs(at.sin_port));
+    close(listening);
     return fd;
 }
 
@@ -127,10 +152,10 @@ static void read_answer(int fd)
 /* ---- turns ----------------------------------------------------------------------------------- */
 
 struct bench {
-    int fd;
+    int fd, echo;
     struct nlsh_searcher *searcher;
     const float *queries;
-    size_t n, dim, next;
+    size_t n, dim, next, raw_size;
     char *request;
     struct times times[N_WAYS];
 };
@@ -148,7 +173,11 @@ static void once(struct bench *b, enum way way, const float *query)
     nlsh_search_options_init(&options, sizeof options);
     options.k = K;
     double began = nlsh__now();
-    if (way == LIBRARY) {
+    if (way == ECHO) {
+        static char answer[461];
+        send_all(b->echo, b->request, b->raw_size);
+        if (recv(b->echo, answer, sizeof answer, MSG_WAITALL) != sizeof answer) abort();
+    } else if (way == LIBRARY) {
         must(nlsh_search(b->searcher, &one, &options, keys, distances, NULL, &error), &error);
     } else {
         send_all(b->fd, b->request, size);
@@ -187,7 +216,7 @@ int main(int argc, char **argv)
     struct nlsh_index *index;
     struct nlsh_open_options open;
     struct bench b = {0};
-    pid_t pid;
+    pid_t pid, echo_pid;
     if (argc < 3) {
         fprintf(stderr, "bench_serve INDEX QUERIES [SECONDS]\n");
         return 2;
@@ -208,6 +237,8 @@ int main(int argc, char **argv)
     b.request = room(512 + 20 * m->dim, 1);
     for (int way = 0; way < N_WAYS; way++) b.times[way].us = room(MOST, sizeof(float));
     b.fd = connect_to(port);
+    b.raw_size = write_raw(queries, b.dim, b.request);
+    b.echo = start_echo(b.raw_size, &echo_pid);
     double end = nlsh__now() + (argc > 3 ? atof(argv[3]) : 10);
     for (int turn = 0; nlsh__now() < end || turn < 3; turn++)
         for (int i = 0; i < TURN; i++)
@@ -215,5 +246,7 @@ int main(int argc, char **argv)
     print(&b);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
+    close(b.echo);
+    waitpid(echo_pid, NULL, 0);
     return 0;
 }

@@ -109,6 +109,31 @@ static void numbers_and_keys_are_json(void **state)
     nlsh__text_free(&text);
 }
 
+/* What is read again is the same float, in no more digits than printf() takes. */
+static void floats_come_back_as_they_were(void **state)
+{
+    struct nlsh__rng rng;
+    (void)state;
+    test_rng(&rng, 1);
+    for (int i = 0; i < 200000 / TEST_STRIDE; i++) {
+        struct nlsh__text text = {0};
+        float value;
+        uint32_t bits = (uint32_t)nlsh__rng_u64(&rng);
+        char want[64];
+        memcpy(&value, &bits, sizeof value);
+        if (i % 2)
+            value = (float)(nlsh__rng_uniform(&rng) * pow(10, (int)nlsh__rng_below(&rng, 14) - 4));
+        if (!isfinite(value)) continue;
+        nlsh__text_number(&text, (double)value);
+        nlsh__text_add(&text, "", 1);
+        snprintf(want, sizeof want, "%.9g", (double)value);
+        if (strtof(text.bytes, NULL) != value ||
+            (strlen(text.bytes) > strlen(want) && fabsf(value) < 1e8f))
+            fail_msg("%s, not %s", text.bytes, want);
+        nlsh__text_free(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +142,7 @@ int main(void)
         cmocka_unit_test(a_token_is_itself_and_nothing_else),
         cmocka_unit_test(strings_are_json_whatever_is_in_them),
         cmocka_unit_test(numbers_and_keys_are_json),
+        cmocka_unit_test(floats_come_back_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
