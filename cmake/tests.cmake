@@ -7,7 +7,7 @@ add_custom_target(tests)
 # oneDNN's and libgomp's own doings.
 set(threaded_tests base/test_pool make/test_same_bytes cache/test_cache
     router/test_train search/test_batch search/test_pool graph/test_exact
-    graph/test_approximate live/test_threads)
+    graph/test_approximate live/test_threads serve/test_server)
 add_custom_target(threads_tests)
 
 # A refused allocation is a status here, not the end; what TSan must not see is in tests/tsan.supp.
