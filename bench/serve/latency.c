@@ -22,7 +22,7 @@
 #include "nlsh/learn.h"
 #include "serve/serve.h"
 
-enum { TURN = 200, K = 10, MOST = 2000000 };
+enum { TURN = 200, K = 10, MOST = 2000000, N_QUERIES = 1000 };
 
 enum way { LIBRARY, RAW, JSON, ECHO, N_WAYS };
 static const char *const names[] = {"library", "HTTP, raw f32", "HTTP, JSON", "bytes alone"};
@@ -155,36 +155,48 @@ struct bench {
     int fd, echo;
     struct nlsh_searcher *searcher;
     const float *queries;
-    size_t n, dim, next, raw_size;
-    char *request;
+    size_t n, dim, next;
+    char *requests
+        [2][N_QUERIES]; /* raw, JSON: written before, so that nothing stands between two of them */
+    size_t sizes[2][N_QUERIES];
     struct times times[N_WAYS];
 };
 
-static void once(struct bench *b, enum way way, const float *query)
+static void once(struct bench *b, enum way way, size_t i)
 {
+    const float *query = b->queries + i * b->dim;
     struct nlsh_error error = {0};
     struct nlsh_search_options options;
     uint64_t keys[K];
     float distances[K];
     const struct nlsh_matrix one = {query, 1, b->dim, NLSH_F32, 0};
-    size_t size = way == RAW    ? write_raw(query, b->dim, b->request)
-                  : way == JSON ? write_json(query, b->dim, b->request)
-                                : 0;
+    int is_json = way == JSON;
     nlsh_search_options_init(&options, sizeof options);
     options.k = K;
     double began = nlsh__now();
     if (way == ECHO) {
         static char answer[461];
-        send_all(b->echo, b->request, b->raw_size);
+        send_all(b->echo, b->requests[0][0], b->sizes[0][0]);
         if (recv(b->echo, answer, sizeof answer, MSG_WAITALL) != sizeof answer) abort();
     } else if (way == LIBRARY) {
         must(nlsh_search(b->searcher, &one, &options, keys, distances, NULL, &error), &error);
     } else {
-        send_all(b->fd, b->request, size);
+        send_all(b->fd, b->requests[is_json][i], b->sizes[is_json][i]);
         read_answer(b->fd);
     }
     struct times *t = &b->times[way];
     if (t->n < MOST) t->us[t->n++] = (float)((nlsh__now() - began) * 1e6);
+}
+
+static void write_requests(struct bench *b)
+{
+    for (size_t i = 0; i < b->n; i++)
+        for (int way = 0; way < 2; way++) {
+            char *out = b->requests[way][i] = room(512 + 20 * b->dim, 1);
+            const float *query = b->queries + i * b->dim;
+            b->sizes[way][i] =
+                way == 0 ? write_raw(query, b->dim, out) : write_json(query, b->dim, out);
+        }
 }
 
 static int ascending(const void *a, const void *b)
@@ -215,7 +227,7 @@ int main(int argc, char **argv)
     struct nlsh_vectors *vectors;
     struct nlsh_index *index;
     struct nlsh_open_options open;
-    struct bench b = {0};
+    static struct bench b;
     pid_t pid, echo_pid;
     if (argc < 3) {
         fprintf(stderr, "bench_serve INDEX QUERIES [SECONDS]\n");
@@ -232,17 +244,15 @@ int main(int argc, char **argv)
     must(nlsh_index_open(argv[1], &open, &index, &error), &error);
     must(nlsh_searcher_create(index, &b.searcher, &error), &error);
     b.queries = queries;
-    b.n = m->n_rows;
+    b.n = m->n_rows < N_QUERIES ? m->n_rows : N_QUERIES;
     b.dim = m->dim;
-    b.request = room(512 + 20 * m->dim, 1);
+    write_requests(&b);
     for (int way = 0; way < N_WAYS; way++) b.times[way].us = room(MOST, sizeof(float));
     b.fd = connect_to(port);
-    b.raw_size = write_raw(queries, b.dim, b.request);
-    b.echo = start_echo(b.raw_size, &echo_pid);
+    b.echo = start_echo(b.sizes[0][0], &echo_pid);
     double end = nlsh__now() + (argc > 3 ? atof(argv[3]) : 10);
     for (int turn = 0; nlsh__now() < end || turn < 3; turn++)
-        for (int i = 0; i < TURN; i++)
-            once(&b, (enum way)(turn % N_WAYS), queries + b.next++ % b.n * b.dim);
+        for (int i = 0; i < TURN; i++) once(&b, (enum way)(turn % N_WAYS), b.next++ % b.n);
     print(&b);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);

@@ -213,6 +213,40 @@ static void numbers_are_those_of_strtod(void **state)
     }
 }
 
+/* The same in a vector, whose short numbers are read in another way; and with space between them. */
+static void numbers_of_a_vector_are_the_same(void **state)
+{
+    static const char *const digits[] = {
+        "0",   "7",   "255", "999999999", "1000000000",         "-3", "16777217", "4294967297",
+        "1.5", "0.1", "2e3", "123456789", "1234567890123456789"};
+    enum { N = sizeof digits / sizeof digits[0] };
+    struct nlsh__rng rng;
+    (void)state;
+    test_rng(&rng, 2);
+    for (int t = 0; t < 3000 / TEST_STRIDE; t++) {
+        struct nlsh__question q;
+        float want[8];
+        char text[512];
+        size_t n = (size_t)snprintf(text, sizeof text, "{\"vector\":[");
+        for (size_t d = 0; d < 8; d++) {
+            const char *one = digits[nlsh__rng_below(&rng, N)];
+            want[d] = (float)strtod(one, NULL);
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s", d > 0 ? "," : "",
+                                  nlsh__rng_below(&rng, 4) == 0 ? " " : "", one);
+        }
+        snprintf(text + n, sizeof text - n, "]}");
+        assert_int_equal(read_text(text, strlen(text), 8, ALL, &q, NULL), NLSH_OK);
+        assert_memory_equal(q.vectors, want, sizeof want);
+        nlsh__question_free(&q);
+        assert_int_equal(read_text(text, strlen(text), 7, ALL, &q, NULL), NLSH_E_ARG);
+        assert_int_equal(read_text(text, strlen(text), 9, ALL, &q, NULL), NLSH_E_ARG);
+    }
+    bad("{\"vector\":[01,2]}", "");
+    bad("{\"vector\":[1,02]}", "");
+    bad("{\"vector\":[,1]}", "a number");
+    bad("{\"vector\":[1,,2]}", "a number");
+}
+
 static void numbers_that_json_has_not_are_refused(void **state)
 {
     static const char *const digits[] = {"01", "00",  "+1",  ".5",  "1.",   "1.e5",
@@ -285,6 +319,7 @@ int main(void)
         cmocka_unit_test(what_a_request_may_not_say_it_may_not),
         cmocka_unit_test(no_part_of_a_text_is_taken_for_it),
         cmocka_unit_test(numbers_are_those_of_strtod),
+        cmocka_unit_test(numbers_of_a_vector_are_the_same),
         cmocka_unit_test(numbers_that_json_has_not_are_refused),
         cmocka_unit_test(raw_bodies_take_the_rest_from_the_url),
         cmocka_unit_test(raw_bodies_that_are_wrong_are_refused),
