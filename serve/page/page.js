@@ -136,7 +136,8 @@ function new_bucket() {
   item.name = child(item, "span");
   item.bar = child(child(item, "span", "bar"), "span");
   item.percent = child(item, "span", "percent");
-  item.append(item.some = info.image ? new_picture() : document.createElement("span"));
+  if (info.image) item.append(item.some = new_picture());
+  else item.some = child(item, "span", "vectors");
   item.said = child(item, "span", "state");
   return item;
 }
