@@ -231,8 +231,8 @@ static size_t read_list(const struct args *args, const char *name, double values
     char dashed[64];
     for (const char *c = args_text(args, name); *c != '\0'; c++) n += *c == ',';
     if (n <= MAX_POINTS) return args_list(args, name, values, MAX_POINTS);
-    talk_error(EXIT_USAGE, NULL, "%s has %zu values: at most %d are taken",
-               flag_dashed(name, dashed), n, MAX_POINTS);
+    (void)talk_error(EXIT_USAGE, NULL, "%s has %zu values: at most %d are taken",
+                     flag_dashed(name, dashed), n, MAX_POINTS);
     return 0;
 }
 
@@ -248,15 +248,15 @@ static bool read_point(const struct args *args, bool by_t, double v, bool one,
         return true;
     }
     if (by_t) {
-        talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
-                   one ? "-T %s is neither a number of buckets nor a probability"
-                       : "-T %s: %g is neither a number of buckets nor a probability",
-                   args_text(args, "T"), v);
+        (void)talk_error(EXIT_USAGE, "T >= 1 is a whole number of buckets; T < 1 a probability",
+                         one ? "-T %s is neither a number of buckets nor a probability"
+                             : "-T %s: %g is neither a number of buckets nor a probability",
+                         args_text(args, "T"), v);
     } else {
-        talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
-                   one ? "--recall %s: it must lie between 0 and 1"
-                       : "--recall %s: %g must lie between 0 and 1",
-                   args_text(args, "recall"), v);
+        (void)talk_error(EXIT_USAGE, "for all true neighbours give -T with the number of buckets",
+                         one ? "--recall %s: it must lie between 0 and 1"
+                             : "--recall %s: %g must lie between 0 and 1",
+                         args_text(args, "recall"), v);
     }
     return false;
 }
@@ -280,9 +280,10 @@ size_t read_points(const struct args *args, struct nlsh_search_options out[MAX_P
 {
     bool by_t = args_given(args, "T");
     if (by_t && args_given(args, "recall")) {
-        talk_error(EXIT_USAGE, "leave one of them out",
-                   "-T %s says how much to scan, --recall %s what it should come to: not both",
-                   args_text(args, "T"), args_text(args, "recall"));
+        (void)talk_error(
+            EXIT_USAGE, "leave one of them out",
+            "-T %s says how much to scan, --recall %s what it should come to: not both",
+            args_text(args, "T"), args_text(args, "recall"));
         return 0;
     }
     return read_values(args, by_t, out);

@@ -280,8 +280,8 @@ static size_t index_of(const struct args *args, const char *name)
     size_t index;
     if (find_flag(args, name, strlen(name), &index)) return index;
     /* A verb asks for a flag that the table does not give it: our bug. */
-    talk_error(EXIT_BUG, NULL, "nlsh %s reads a flag that it does not have: %s", args->verb->name,
-               name);
+    (void)talk_error(EXIT_BUG, NULL, "nlsh %s reads a flag that it does not have: %s",
+                     args->verb->name, name);
     exit(EXIT_BUG);
 }
 

@@ -49,7 +49,7 @@ static int take_keys(const struct args *args, struct adding *a)
 {
     size_t n = a->vectors.matrix.n_rows;
     if (args_given(args, "keys")) return keys_read(args_text(args, "keys"), n, &a->keys);
-    a->keys = malloc((n > 0 ? n : 1) * sizeof *a->keys);
+    a->keys = calloc(n > 0 ? n : 1, sizeof *a->keys);
     if (a->keys == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
     uint64_t next = nlsh_writer_next_key(a->writer);
     for (size_t i = 0; i < n; i++) a->keys[i] = next + i;

@@ -21,9 +21,10 @@ static const char *index_path(const struct args *args)
 {
     bool flag = args_given(args, "i");
     if (flag != (args->n_words > 0)) return flag ? args_text(args, "i") : args->words[0];
-    talk_error(EXIT_USAGE, flag ? "leave one of them out" : "name the file behind the command",
-               flag ? "two indexes are named, %s and -i" : "nlsh %s needs an INDEX",
-               flag ? args->words[0] : args->verb->name);
+    (void)talk_error(EXIT_USAGE,
+                     flag ? "leave one of them out" : "name the file behind the command",
+                     flag ? "two indexes are named, %s and -i" : "nlsh %s needs an INDEX",
+                     flag ? args->words[0] : args->verb->name);
     return NULL;
 }
 
@@ -245,8 +246,8 @@ int cmd_verify(const struct args *args)
     bool damaged = status == NLSH_E_DATA;
     if (status != NLSH_OK && !damaged) return talk_failed(&error);
     if (damaged) {
-        talk_error(EXIT_NO, error.hint[0] ? error.hint : "copy it again, or build it anew", "%s",
-                   error.message);
+        (void)talk_error(EXIT_NO, error.hint[0] ? error.hint : "copy it again, or build it anew",
+                         "%s", error.message);
     }
     if (args_given(args, "json")) {
         json_t *answer = json_pack("{s:o, s:b}", "file", json_name(path), "ok", !damaged);

@@ -216,12 +216,12 @@ int models_read(const char *path, enum nlsh_memory memory, struct models *out)
     if (root == NULL) return code;
     code = check_list(path, root, &hash);
     const json_t *list = json_object_get(root, "models");
+    size_t n = json_array_size(list);
     char *folder = folder_of(path);
-    if (code == 0 && folder != NULL) {
-        out->models = calloc(json_array_size(list), sizeof *out->models);
-    }
-    if (code == 0 && out->models == NULL) code = no_memory();
-    for (size_t i = 0; i < json_array_size(list) && code == 0; i++) {
+    out->models = calloc(n + 1, sizeof *out->models);
+    out->n = 0;
+    if (code == 0 && (folder == NULL || out->models == NULL)) code = no_memory();
+    for (size_t i = 0; i < n && code == 0; i++) {
         code = read_model(path, folder, i, json_array_get(list, i), hash, out);
     }
     if (code == 0) code = same_data(out);

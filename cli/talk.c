@@ -139,6 +139,7 @@ static int say_error(int code, const char *raw_message, const char *raw_hint)
     return code;
 }
 
+#undef talk_error
 int talk_error(int code, const char *hint, const char *format, ...)
 {
     char message[1024];

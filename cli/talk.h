@@ -15,6 +15,8 @@ void talk_configure(bool quiet, const char *progress);
 /* "error: ..." and, where hint is not NULL, "hint: ..."; returns code. */
 int talk_error(int code, const char *hint, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* So that the analyser sees, at the call, which code comes back: it goes on where that is 0. */
+#define talk_error(code, ...) (talk_error(code, __VA_ARGS__), (code))
 /* The same for a library's error; an interruption is said as what it is. */
 int talk_failed(const struct nlsh_error *error);
 int talk_interrupted(void);

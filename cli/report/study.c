@@ -65,6 +65,7 @@ static int read_parameters(const char *path, struct study *s)
     const struct nlsh__trials *trials = &s->of->trials;
     struct parameter **by_drawn = calloc(trials->n_parameters + 1, sizeof *by_drawn);
     s->parameters = calloc(trials->n_parameters + 1, sizeof *s->parameters);
+    s->n_parameters = 0;
     int code = by_drawn != NULL && s->parameters != NULL ? 0 : no_memory();
     for (size_t i = 0; i < trials->n_parameters && code == 0; i++) {
         const struct nlsh__parameter *drawn = &trials->parameters[i];

@@ -27,19 +27,23 @@ static struct count *count_of(void *memory)
 
 enum nlsh_status nlsh__shared_create(void *out, size_t size, struct nlsh_error *error)
 {
-    void **memory = out;
-    struct count *count = NULL;
+    enum nlsh_status status;
+    void **memory = out, *begin = NULL;
     struct nlsh__map map = {0};
     size_t all = size <= SIZE_MAX - NLSH_ALIGN ? size + NLSH_ALIGN : SIZE_MAX;
     *memory = NULL;
-    enum nlsh_status status =
-        all < MUCH ? nlsh__calloc(&count, all, 1, error) : nlsh__map_anonymous(all, &map, error);
-    if (status != NLSH_OK) return status;
-    if (map.data != NULL) count = (struct count *)(uintptr_t)map.data;
+    if (all < MUCH) {
+        NLSH_TRY(nlsh__calloc(&begin, all, 1, error));
+    } else {
+        NLSH_TRY(nlsh__map_anonymous(all, &map, error));
+        begin = (void *)(uintptr_t)map.data;
+    }
+    struct count *count = begin;
     count->map = map;
     atomic_init(&count->owners, 1);
-    *memory = (char *)count + NLSH_ALIGN;
-    return NLSH_OK;
+    *memory = (char *)begin + NLSH_ALIGN;
+out:
+    return status;
 }
 
 void *nlsh__shared_keep(void *memory)

@@ -48,6 +48,19 @@ enum nlsh_status nlsh__section_take(const struct nlsh_index *index,
                       (unsigned long long)count, size);
 }
 
+/* Copies a section of one element, where it is there. */
+static enum nlsh_status copy_section(const struct nlsh_index *index,
+                                     const struct nlsh__sections *sections,
+                                     enum nlsh__section_kind kind, size_t size, void *to,
+                                     int *there, struct nlsh_error *error)
+{
+    const void *bytes;
+    enum nlsh_status status = nlsh__section_take(index, sections, kind, 0, 1, size, &bytes, error);
+    *there = status == NLSH_OK && bytes != NULL;
+    if (*there) memcpy(to, bytes, size);
+    return status;
+}
+
 /* ---- meta, metric, settings ------------------------------------------------------------------ */
 
 static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *meta,
@@ -100,11 +113,10 @@ static enum nlsh_status take_metric(struct nlsh_index *index, const struct nlsh_
 static enum nlsh_status take_log(struct nlsh_index *index, const struct nlsh__sections *sections,
                                  struct nlsh_error *error)
 {
-    const void *log;
-    enum nlsh_status status = nlsh__section_take(index, sections, NLSH__SECTION_LOG, 0, 1,
-                                                 sizeof index->log, &log, error);
-    if (status != NLSH_OK || log == NULL) return status;
-    memcpy(&index->log, log, sizeof index->log);
+    int there;
+    enum nlsh_status status = copy_section(index, sections, NLSH__SECTION_LOG, sizeof index->log,
+                                           &index->log, &there, error);
+    if (!there) return status;
     if (index->log.position % NLSH__SECTION_ALIGN == 0) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_DATA, remedy,
                       "%s: its log is to go on at byte %llu, which is no multiple of %u",
@@ -141,21 +153,18 @@ enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__se
                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const void *meta = NULL, *metric = NULL, *settings = NULL;
-    struct nlsh__metric_meta m;
+    const void *settings = NULL;
+    struct nlsh__metric_meta metric;
+    int there;
     size_t size;
     unsigned version;
-    NLSH_TRY(nlsh__section_take(index, sections, NLSH__SECTION_META, 0, 1, sizeof index->meta,
-                                &meta, error));
-    memcpy(&index->meta, meta, sizeof index->meta);
+    NLSH_TRY(copy_section(index, sections, NLSH__SECTION_META, sizeof index->meta, &index->meta,
+                          &there, error));
     if (index->format < 3) index->meta.n_segments = 1; /* it was reserved, and to be ignored */
     NLSH_TRY(check_meta(index->path, &index->meta, error));
     NLSH_TRY(
-        nlsh__section_take(index, sections, NLSH__SECTION_METRIC, 0, 1, sizeof m, &metric, error));
-    if (metric != NULL) {
-        memcpy(&m, metric, sizeof m);
-        NLSH_TRY(take_metric(index, &m, error));
-    }
+        copy_section(index, sections, NLSH__SECTION_METRIC, sizeof metric, &metric, &there, error));
+    if (there) NLSH_TRY(take_metric(index, &metric, error));
     NLSH_TRY(nlsh__section_blob(index, sections, NLSH__SECTION_SETTINGS, 0, &settings, &size,
                                 &version, error));
     if (memchr(settings, 0, size) != (const char *)settings + size - 1)

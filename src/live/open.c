@@ -87,11 +87,9 @@ enum nlsh_status nlsh__log_path(const char *path, char **out, struct nlsh_error 
 {
     char *real = realpath(path, NULL);
     const char *of = real != NULL ? real : path;
-    enum nlsh_status status = nlsh__alloc(out, strlen(of) + sizeof NLSH__LOG_SUFFIX, 1, error);
-    if (status == NLSH_OK) {
-        strcpy(*out, of);
-        strcat(*out, NLSH__LOG_SUFFIX);
-    }
+    size_t size = strlen(of) + sizeof NLSH__LOG_SUFFIX;
+    enum nlsh_status status = nlsh__alloc(out, size, 1, error);
+    if (status == NLSH_OK) snprintf(*out, size, "%s%s", of, NLSH__LOG_SUFFIX);
     free(real);
     return status;
 }

@@ -132,7 +132,7 @@ enum nlsh_status nlsh__live_create(struct nlsh_index *file, const char *log_path
     live->file = file;
     live->fd = fd;
     NLSH_TRY(nlsh__alloc(&live->log_path, strlen(log_path) + 1, 1, error));
-    strcpy(live->log_path, log_path);
+    memcpy(live->log_path, log_path, strlen(log_path) + 1);
     NLSH_TRY(start(live, error));
     NLSH_TRY(begin(live, error));
     NLSH_TRY(nlsh__live_read(live, error));
@@ -196,21 +196,21 @@ static enum nlsh_status know_file_keys(struct nlsh__live *live, struct nlsh_erro
     return NLSH_OK;
 }
 
-/* Room for tombstones of rows; what is new is 0. */
+/* Room for tombstones of rows, be they none; what is new is 0. */
 static enum nlsh_status widen(struct nlsh__dead *dead, size_t rows, struct nlsh_error *error)
 {
     uint64_t *words;
     size_t n = (rows + 63) / 64, room = n + n / 2 + 1;
-    if (n <= dead->n_words) return NLSH_OK;
+    if (dead->words != NULL && n <= dead->n_words) return NLSH_OK;
     nlsh__shared_drop(dead->shared); /* is too short from now on */
     dead->shared = NULL;
-    if (n <= dead->room) {
+    if (dead->words != NULL && n <= dead->room) {
         dead->n_words = n;
         return NLSH_OK;
     }
     enum nlsh_status status = nlsh__calloc(&words, room, sizeof *words, error);
     if (status != NLSH_OK) return status;
-    if (dead->n_words > 0) memcpy(words, dead->words, dead->n_words * sizeof *words);
+    if (dead->words != NULL) memcpy(words, dead->words, dead->n_words * sizeof *words);
     nlsh__free(dead->words);
     dead->words = words;
     dead->n_words = n;

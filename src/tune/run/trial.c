@@ -132,7 +132,8 @@ static enum nlsh_status keep_words(struct trial *t, const struct nlsh_error *why
         if (*c == '"' || *c == '\\') *to++ = '\\';
         *to++ = (unsigned char)*c < ' ' ? ' ' : *c;
     }
-    strcpy(to, "\"");
+    *to++ = '"';
+    *to = '\0';
     return nlsh__store_trial_set(t->stage->store, t->begun.id, "error", json, NULL);
 }
 
@@ -158,7 +159,6 @@ static enum nlsh_status end_trial(struct trial *t, enum nlsh_status status, cons
 {
     struct nlsh__store *store = t->stage->store;
     double mean = 0;
-    size_t n_folds = t->request->options.n_folds;
     if (t->pruned) {
         status = nlsh__store_end(store, t->begun.id, NLSH__TRIAL_PRUNED, NAN, 0, error);
         char what[64];
@@ -176,8 +176,8 @@ static enum nlsh_status end_trial(struct trial *t, enum nlsh_status status, cons
         return status;
     }
     char json[1024] = "[";
-    for (size_t f = 0; f < n_folds; f++) {
-        mean += values[f] / (double)n_folds;
+    for (size_t f = 0; f < t->n_fold; f++) {
+        mean += values[f] / (double)t->n_fold;
         size_t used = strlen(json);
         snprintf(json + used, sizeof json - used, "%s%.9g", f > 0 ? ", " : "", values[f]);
     }
@@ -224,7 +224,7 @@ enum nlsh_status nlsh__trial_run(const struct nlsh__request *request,
     nlsh__meter_share(meter, 0);
     status = nlsh__space_apply(&stage->space, t.values, &t.options, &why);
     t.options.epochs = request->options.epochs;
-    for (; t.n_fold < folds->n && status == NLSH_OK; t.n_fold++) {
+    for (t.n_fold = 0; t.n_fold < folds->n && status == NLSH_OK; t.n_fold++) {
         t.fold = &folds->folds[t.n_fold];
         status = run_fold(&t, &values[t.n_fold], out, &why);
     }

@@ -51,12 +51,14 @@ static char *read_only_name(const char *path)
     size_t size = 3 * strlen(path) + 32;
     char *name = malloc(size), *to = name;
     if (name == NULL) return NULL;
+    const char *end = name + size;
     snprintf(name, size, "%s-wal", path);
     int written = access(name, F_OK) == 0;
     to += snprintf(name, size, "file:%s", path[0] == '/' ? "//" : "");
     for (const char *c = path; *c != '\0'; c++)
-        to += snprintf(to, 4, strchr("%?#", *c) != NULL ? "%%%02X" : "%c", (unsigned char)*c);
-    strcpy(to, written ? "" : "?immutable=1");
+        to += snprintf(to, (size_t)(end - to), strchr("%?#", *c) != NULL ? "%%%02X" : "%c",
+                       (unsigned char)*c);
+    snprintf(to, (size_t)(end - to), "%s", written ? "" : "?immutable=1");
     return name;
 }
 
