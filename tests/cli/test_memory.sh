@@ -12,7 +12,8 @@ cat >fail.c <<'END'
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
 typedef int main_fn(int, char **, char **);
 static main_fn *real_main;
-static long left; /* counted from main() on: before it the libraries start, and give up in their own ways */
+/* Counted inside of main(): the libraries start before it, gcov writes behind it, and they give up in their own ways. */
+static long left;
 static int due(void) { return left > 0 && --left == 0 ? (errno = ENOMEM, 1) : 0; }
 void *malloc(size_t n) { return due() ? NULL : __libc_malloc(n); }
 void *calloc(size_t n, size_t m) { return due() ? NULL : __libc_calloc(n, m); }
@@ -21,7 +22,9 @@ static int counted_main(int argc, char **argv, char **env)
 {
     const char *n = getenv("FAIL_AT");
     left = n ? atol(n) : 0;
-    return real_main(argc, argv, env);
+    int code = real_main(argc, argv, env);
+    left = 0;
+    return code;
 }
 int __libc_start_main(main_fn *f, int argc, char **argv, void (*init)(void), void (*fini)(void),
                       void (*loader)(void), void *stack)
