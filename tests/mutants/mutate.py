@@ -158,7 +158,7 @@ def run(label, command, **more):
     return done.stdout
 
 
-FOLDERS = ["bench", "baselines", "cli", "cmake", "examples", "include", "src", "tests"]
+FOLDERS = ["bench", "baselines", "cli", "cmake", "examples", "include", "sqlite", "src", "tests"]
 
 
 def files_below(root):
