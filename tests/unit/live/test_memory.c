@@ -190,12 +190,15 @@ static void refreshing_goes_on_where_it_stood(void **state)
     check_in_use(in_use);
 }
 
-static enum nlsh_status compact_it(void *ctx, struct nlsh_error *error)
+static size_t n_of_compact; /* allocations */
+
+static enum nlsh_status compact_it(void *how, struct nlsh_error *error)
 {
     struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
-    (void)ctx;
     put_back();
-    enum nlsh_status status = nlsh_compact(path, NULL, &run, NULL, error);
+    size_t before = counted.n_allocated;
+    enum nlsh_status status = nlsh_compact(path, how, &run, NULL, error);
+    n_of_compact = counted.n_allocated - before;
     /* what follows is not the call's */
     size_t refuse_at = counted.refuse_at;
     void (*at)(size_t n) = counted.at;
@@ -215,6 +218,26 @@ static void compacting_leaves_what_there_was(void **state)
     assert_true(refuse_places(compact_it, NULL) > 50);
 }
 
+/* The build in the middle is refused each of its own in base/test_refused.c. */
+static void learning_anew_leaves_what_there_was(void **state)
+{
+    struct nlsh_compact_options how;
+    struct nlsh_error error;
+    char built[600];
+    (void)state;
+    nlsh_compact_options_init(&how, sizeof how);
+    how.retrain = 1;
+    snprintf(built, sizeof built, "%s-retrained", path);
+    assert_int_equal(compact_it(&how, &error), NLSH_OK);
+    size_t n = n_of_compact;
+    assert_true(n > 100);
+    for (size_t at = 1; at <= n; at++) {
+        if (at > 40 && at + 25 < n && at % (n / 8) != 0) continue;
+        assert_true(refuse_one(compact_it, &how, at));
+        assert_int_not_equal(access(built, F_OK), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +245,7 @@ int main(void)
         cmocka_unit_test(a_change_is_made_or_not),
         cmocka_unit_test(refreshing_goes_on_where_it_stood),
         cmocka_unit_test(compacting_leaves_what_there_was),
+        cmocka_unit_test(learning_anew_leaves_what_there_was),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, set_up, tear_down));
