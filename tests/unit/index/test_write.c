@@ -276,6 +276,51 @@ static void test_replaced_while_open(void **state)
     nlsh_index_close(index);
 }
 
+/* ---- in memory -------------------------------------------------------------------------------- */
+
+static void test_bytes_are_the_files(void **state)
+{
+    (void)state;
+    size_t size, in_memory;
+    uint8_t *bytes, *of_file = written(NLSH_U8, &size);
+    sample_make(&sample, NLSH_U8);
+    assert_int_equal(
+        nlsh__index_bytes(sample.sections, sample.n_sections, &bytes, &in_memory, NULL), NLSH_OK);
+    assert_int_equal(in_memory, size);
+    assert_memory_equal(bytes, of_file, size);
+    nlsh__free(bytes);
+    free(of_file);
+}
+
+/* ---- what may be changed ---------------------------------------------------------------------- */
+
+static void test_only_what_this_version_writes_is_changed(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned format;
+        struct nlsh__index_entry entry;
+        enum nlsh_status status;
+    } cases[] = {
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_TARGETS, .version = 0}, NLSH_OK},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_TARGETS, .version = 999}, NLSH_E_UNSUPPORTED},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_META, .version = 999}, NLSH_E_UNSUPPORTED},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__N_KNOWN}, NLSH_E_UNSUPPORTED},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_CALIBRATION}, NLSH_E_UNSUPPORTED},
+        {NLSH__INDEX_VERSION - 1, {.kind = NLSH__SECTION_TARGETS}, NLSH_E_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct nlsh__index_entry entries[] = {
+            {.kind = NLSH__SECTION_META,
+             .version = nlsh__known_sections[NLSH__SECTION_META].version},
+            cases[i].entry};
+        const struct nlsh__index_table table = {entries, 2, cases[i].format};
+        struct nlsh_error error = {.status = NLSH_OK};
+        assert_int_equal(nlsh__index_check_current("a.nlsh", &table, &error), cases[i].status);
+        if (cases[i].status != NLSH_OK) assert_non_null(strstr(error.message, "a.nlsh"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +331,8 @@ int main(void)
         cmocka_unit_test(test_write_fails),
         cmocka_unit_test(test_killed_half_way),
         cmocka_unit_test(test_replaced_while_open),
+        cmocka_unit_test(test_bytes_are_the_files),
+        cmocka_unit_test(test_only_what_this_version_writes_is_changed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -333,6 +333,13 @@ static void chance_is_told_from_content(void **state)
         assert_int_equal(counted->allowed.by_content, 1);
         nlsh_counted_filter_free(counted);
     }
+    for (size_t n = 0; n <= N; n += N) { /* nothing and everything are of no content */
+        allow_near(99, n, 0);
+        struct nlsh_counted_filter *counted = counted_of();
+        assert_int_equal(counted->allowed.n, n);
+        assert_int_equal(counted->allowed.by_content, 0);
+        nlsh_counted_filter_free(counted);
+    }
 }
 
 /* ---- a radius -------------------------------------------------------------------------------- */

@@ -219,6 +219,37 @@ static void needs_by_place_count_rows(void **state)
     nlsh_counted_filter_free(by_filter);
 }
 
+/* By the router: what the mean allowed row has over what a row of the bucket has, be the bucket large or small. */
+static void needs_by_router_are_of_a_row(void **state)
+{
+    (void)state;
+    float probabilities[M];
+    uint64_t needs[M];
+    double sum = 0, total = 0;
+    size_t n = 0;
+    const uint32_t *offsets = of_codes->segments[0].bucket_offsets;
+    allow_near(99, N / 2, 0);
+    struct nlsh_counted_filter *by_filter = fitted_of(of_codes);
+    const struct nlsh__allowed *a = &by_filter->allowed;
+    for (uint32_t b = 0; b < M; b++) total += probabilities[b] = (float)(1 + b * 7 % 11);
+    for (uint32_t b = 0; b < M; b++) {
+        size_t size = offsets[b + 1] - offsets[b];
+        probabilities[b] = (float)((double)probabilities[b] / total);
+        n += a->counts[b] > 0;
+        if (size > 0) sum += sqrt((double)probabilities[b] / (double)size) * a->counts[b];
+    }
+    assert_int_equal(
+        nlsh__fit_needs(a->fit, of_codes, a, NLSH__FIT_ROUTER, probabilities, UINT32_MAX, needs),
+        n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t b = (uint32_t)needs[i];
+        double size = offsets[b + 1] - offsets[b];
+        double want_need = sum / (double)a->n / sqrt((double)probabilities[b] / size);
+        assert_true(fabs(score(needs[i]) - want_need) < 1e-4 * want_need);
+    }
+    nlsh_counted_filter_free(by_filter);
+}
+
 /* Between the points of a table, and beyond them. */
 static void a_point_between_points(void **state)
 {
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test(what_is_asked_comes_back_for_less),
         cmocka_unit_test(limits_hold_what_was_promised),
         cmocka_unit_test(needs_by_place_count_rows),
+        cmocka_unit_test(needs_by_router_are_of_a_row),
         cmocka_unit_test(a_point_between_points),
         cmocka_unit_test(beyond_what_was_measured_all_is_scanned),
         cmocka_unit_test(what_is_not_fitted),
