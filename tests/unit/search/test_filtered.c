@@ -342,6 +342,26 @@ static void chance_is_told_from_content(void **state)
     }
 }
 
+/* By chance, beyond what was measured: codes do where they are cheaper by far, and the recall can still be reached. */
+static void beyond_what_was_measured_codes_choose(void **state)
+{
+    (void)state;
+    const struct nlsh__efforts *efforts = &of_codes->efforts;
+    const size_t most = efforts->tables[efforts->n - 1].k;
+    struct nlsh__plan measured = {.k = most};
+    nlsh__plan_recall(of_codes, most, .9, &measured);
+    assert_int_equal(measured.exactly, 0);
+    allow_by_chance(3, .95);
+    struct nlsh_counted_filter *counted = counted_of();
+    assert_int_equal(counted->allowed.by_content, 0);
+    struct nlsh__plan plan = {.k = most, .recall = .9, .allowed = &counted->allowed};
+    nlsh__plan_by_chance(of_codes, &plan);
+    assert_int_equal(plan.rule.top, M);
+    assert_int_equal(plan.exactly, 0);
+    assert_true(plan.margin == measured.margin);
+    nlsh_counted_filter_free(counted);
+}
+
 /* ---- a radius -------------------------------------------------------------------------------- */
 
 static void a_radius_has_all_that_are_allowed(void **state)
@@ -414,6 +434,7 @@ int main(void)
         cmocka_unit_test(what_has_nothing_allowed_is_not_scanned),
         cmocka_unit_test(chance_is_told_from_content),
         cmocka_unit_test(what_is_no_filter),
+        cmocka_unit_test(beyond_what_was_measured_codes_choose),
         cmocka_unit_test(a_radius_has_all_that_are_allowed),
     };
     return cmocka_run_group_tests_name("search/filtered", tests, begin, end);
