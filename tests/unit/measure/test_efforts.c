@@ -135,6 +135,67 @@ static void tables_keep_their_word(void **state)
         }
 }
 
+static const struct nlsh__effort_point *same_effort(const struct nlsh__measured_efforts *e,
+                                                    size_t t, const struct nlsh__effort_point *p)
+{
+    for (size_t i = 0; i < e->n_points[t]; i++) {
+        const struct nlsh__effort_point *q = &e->points[t][i];
+        if (q->threshold == p->threshold && q->margin == p->margin &&
+            q->leaf_margin == p->leaf_margin)
+            return q;
+    }
+    return NULL;
+}
+
+/* Five efforts are asked. The share that is found by one between them lies between theirs, in proportion to the
+ * neighbours that it may miss. */
+static void efforts_between_those_that_were_asked(void **state)
+{
+    const struct fixture *f = *state;
+    static struct nlsh__shares all, some;
+    static struct nlsh__measured_efforts whole, part;
+    /* .5 at the recalls of up to .8, .6 at .9, .7 at .95, .8 at .99, .9 at .9995 */
+    static const size_t asked[] = {3, 5, 7, 11, 15};
+    static const double shares[] = {.5,
+                                    .55,
+                                    .6,
+                                    .65,
+                                    .7,
+                                    .75,
+                                    .775,
+                                    .7875,
+                                    .8,
+                                    .8 + .005 / .095,
+                                    .8 + .008 / .095,
+                                    .8 + .009 / .095,
+                                    .9};
+    enum { SHARES = sizeof shares / sizeof *shares };
+    int seen[SHARES] = {0};
+    for (size_t i = 0; i < KS; i++)
+        for (size_t a = 0; a < 5; a++) {
+            all.routed[i][asked[a]] = some.routed[i][asked[a]] = all.found[i][asked[a]] = 1000000;
+            some.found[i][asked[a]] = 500000 + 100000 * a;
+        }
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &all,
+                       &whole);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &some,
+                       &part);
+    assert_int_equal(part.n, whole.n);
+    for (size_t t = 0; t < part.n; t++)
+        for (size_t i = 0; i < part.n_points[t]; i++) {
+            const struct nlsh__effort_point *p = &part.points[t][i],
+                                            *of = same_effort(&whole, t, p);
+            size_t s = 0;
+            if (of == NULL) continue;
+            double share = (double)p->recall / (double)of->recall;
+            while (s < SHARES && fabs(share - shares[s]) > 1e-5) s++;
+            if (s == SHARES)
+                fail_msg("recall@%zu of %g: a share of %g", part.k[t], of->recall, share);
+            seen[s] = 1;
+        }
+    assert_true(seen[1] && seen[3] && seen[5] && seen[6]);
+}
+
 /* Rows that are the index's own do not find themselves: as if they were asked beside the others. */
 static void own_rows_are_left_out(void **state)
 {
@@ -168,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_add_up),
         cmocka_unit_test(tables_keep_their_word),
+        cmocka_unit_test(efforts_between_those_that_were_asked),
         cmocka_unit_test(own_rows_are_left_out),
     };
     counted_begin();

@@ -219,6 +219,30 @@ static void needs_by_place_count_rows(void **state)
     nlsh_counted_filter_free(by_filter);
 }
 
+/* What codes lose of allowed neighbours is measured, where there are codes: less is lost with a larger margin. And the
+ * cheapest way is taken: the fitted one where half is allowed, all of it where that is little. */
+static void what_codes_lose_is_measured(void **state)
+{
+    (void)state;
+    allow_near(5, N / 2, 0);
+    struct nlsh_counted_filter *by_filter = fitted_of(of_vectors);
+    assert_int_equal(by_filter->allowed.fit->margins.n_ks, 0);
+    nlsh_counted_filter_free(by_filter);
+    by_filter = fitted_of(of_codes);
+    const struct nlsh__margins *margins = &by_filter->allowed.fit->margins;
+    assert_true(margins->n_ks > 0);
+    for (size_t i = 0; i < margins->n_ks; i++) {
+        double much = (double)nlsh__margin_at(margins, margins->k[i], .05),
+               little = (double)nlsh__margin_at(margins, margins->k[i], .01);
+        assert_true(little > 0 && isfinite(little) && much <= little);
+    }
+    struct nlsh__plan plan = {.k = 1, .recall = .8, .allowed = &by_filter->allowed};
+    nlsh__plan_by_content(of_codes, &plan);
+    assert_int_equal(plan.fitted, 1);
+    assert_int_equal(plan.exactly, 0);
+    nlsh_counted_filter_free(by_filter);
+}
+
 /* By the router: what the mean allowed row has over what a row of the bucket has, be the bucket large or small. */
 static void needs_by_router_are_of_a_row(void **state)
 {
@@ -379,6 +403,7 @@ int main(void)
         cmocka_unit_test(what_is_asked_comes_back_for_less),
         cmocka_unit_test(limits_hold_what_was_promised),
         cmocka_unit_test(needs_by_place_count_rows),
+        cmocka_unit_test(what_codes_lose_is_measured),
         cmocka_unit_test(needs_by_router_are_of_a_row),
         cmocka_unit_test(a_point_between_points),
         cmocka_unit_test(beyond_what_was_measured_all_is_scanned),
