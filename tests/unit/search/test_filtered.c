@@ -342,6 +342,28 @@ static void chance_is_told_from_content(void **state)
     }
 }
 
+/* By chance, the nearest allowed row is farther than the x / s nearest of all in exp(-x) of all cases. Twice what may be
+ * missed is taken for that. */
+static void one_neighbour_by_chance_is_so_many_of_all(void **state)
+{
+    (void)state;
+    size_t n_told = 0;
+    for (double wanted = .05; wanted < 1; wanted *= 1.1) {
+        struct nlsh__plan so_many = {.k = 1}, fewer = {.k = 1};
+        allow_by_chance(3, wanted);
+        struct nlsh_counted_filter *counted = counted_of();
+        double share = (double)counted->allowed.n / N;
+        nlsh__plan_recall(of_codes, (size_t)ceil(-log(.1) / share), .95, &so_many);
+        nlsh__plan_recall(of_codes, (size_t)ceil(2 / share), .95, &fewer);
+        n_told += so_many.rule.threshold != fewer.rule.threshold;
+        struct nlsh__plan plan = {.k = 1, .recall = .95, .allowed = &counted->allowed};
+        nlsh__plan_by_chance(of_codes, &plan);
+        assert_true(plan.rule.threshold == so_many.rule.threshold);
+        nlsh_counted_filter_free(counted);
+    }
+    assert_true(n_told > 0); /* or nothing was to be seen */
+}
+
 /* By chance, beyond what was measured: codes do where they are cheaper by far, and the recall can still be reached. */
 static void beyond_what_was_measured_codes_choose(void **state)
 {
@@ -434,6 +456,7 @@ int main(void)
         cmocka_unit_test(what_has_nothing_allowed_is_not_scanned),
         cmocka_unit_test(chance_is_told_from_content),
         cmocka_unit_test(what_is_no_filter),
+        cmocka_unit_test(one_neighbour_by_chance_is_so_many_of_all),
         cmocka_unit_test(beyond_what_was_measured_codes_choose),
         cmocka_unit_test(a_radius_has_all_that_are_allowed),
     };
