@@ -292,6 +292,37 @@ static void test_bytes_are_the_files(void **state)
     free(of_file);
 }
 
+/* ---- what came since it was trained ----------------------------------------------------------- */
+
+static void check_meter(const struct nlsh__meter_header *header, size_t n)
+{
+    const char *path = scratch_path("meter.nlsh");
+    struct nlsh_index *index;
+    struct nlsh__section_data sections[sizeof sample.sections / sizeof *sample.sections + 1];
+    sample_make(&sample, NLSH_U8);
+    memcpy(sections, sample.sections, sample.n_sections * sizeof *sections);
+    sections[sample.n_sections] = (struct nlsh__section_data){
+        NLSH__SECTION_METER, 0, header, sizeof *header + n * sizeof(uint32_t)};
+    assert_int_equal(nlsh__index_write(path, sections, sample.n_sections + 1, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    assert_memory_equal(&index->meter, header, sizeof *header);
+    if (n > 0) assert_memory_equal(index->untaught, header + 1, n * sizeof(uint32_t));
+    nlsh_index_close(index);
+}
+
+/* The section is its header alone where no rows came. */
+static void test_meter(void **state)
+{
+    (void)state;
+    struct {
+        struct nlsh__meter_header header;
+        uint32_t rows[3];
+    } meter = {{.n_trained = 40, .changed = 3, .trained = 5, .now = 7}, {1, 4, 6}};
+    check_meter(&meter.header, 0);
+    meter.header.n = 3;
+    check_meter(&meter.header, 3);
+}
+
 /* ---- what may be changed ---------------------------------------------------------------------- */
 
 static void test_only_what_this_version_writes_is_changed(void **state)
@@ -332,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_killed_half_way),
         cmocka_unit_test(test_replaced_while_open),
         cmocka_unit_test(test_bytes_are_the_files),
+        cmocka_unit_test(test_meter),
         cmocka_unit_test(test_only_what_this_version_writes_is_changed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

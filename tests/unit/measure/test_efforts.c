@@ -194,6 +194,14 @@ static void efforts_between_those_that_were_asked(void **state)
             seen[s] = 1;
         }
     assert_true(seen[1] && seen[3] && seen[5] && seen[6]);
+
+    memset(some.found[1], 0,
+           sizeof some.found[1]); /* k = 2 finds nothing: there is no table of it */
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &some,
+                       &part);
+    assert_int_equal(part.n, whole.n - 1);
+    assert_int_equal(part.k[0], 1);
+    for (size_t t = 1; t < part.n; t++) assert_int_equal(part.k[t], whole.k[t + 1]);
 }
 
 /* Rows that are the index's own do not find themselves: as if they were asked beside the others. */

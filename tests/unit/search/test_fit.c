@@ -219,8 +219,7 @@ static void needs_by_place_count_rows(void **state)
     nlsh_counted_filter_free(by_filter);
 }
 
-/* What codes lose of allowed neighbours is measured, where there are codes: less is lost with a larger margin. And the
- * cheapest way is taken: the fitted one where half is allowed, all of it where that is little. */
+/* Where there are codes: less is lost with a larger margin. */
 static void what_codes_lose_is_measured(void **state)
 {
     (void)state;
@@ -236,11 +235,23 @@ static void what_codes_lose_is_measured(void **state)
                little = (double)nlsh__margin_at(margins, margins->k[i], .01);
         assert_true(little > 0 && isfinite(little) && much <= little);
     }
-    struct nlsh__plan plan = {.k = 1, .recall = .8, .allowed = &by_filter->allowed};
-    nlsh__plan_by_content(of_codes, &plan);
-    assert_int_equal(plan.fitted, 1);
-    assert_int_equal(plan.exactly, 0);
     nlsh_counted_filter_free(by_filter);
+}
+
+static void the_cheapest_way_is_taken(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {60, N / 5, N / 2};
+    for (size_t i = 0; i < 3; i++) {
+        allow_near(5, counts[i], 0);
+        struct nlsh_counted_filter *by_filter = fitted_of(of_codes);
+        assert_non_null(by_filter->allowed.fit);
+        struct nlsh__plan plan = {.k = 1, .recall = .8, .allowed = &by_filter->allowed};
+        nlsh__plan_by_content(of_codes, &plan);
+        assert_int_equal(plan.exactly, i == 0); /* which is all of it */
+        assert_int_equal(plan.fitted, i > 0);
+        nlsh_counted_filter_free(by_filter);
+    }
 }
 
 /* By the router: what the mean allowed row has over what a row of the bucket has, be the bucket large or small. */
@@ -330,6 +341,10 @@ static void what_is_not_fitted(void **state)
         nlsh_counted_filter_free(by_filter);
         allowed[7] = 1;
     }
+    allow_near(5, M - 1, 0); /* fewer than there are buckets */
+    by_filter = fitted_of(of_codes);
+    assert_null(by_filter->allowed.fit);
+    nlsh_counted_filter_free(by_filter);
 }
 
 /* By inner product means tell nothing; the router is asked. */
@@ -404,6 +419,7 @@ int main(void)
         cmocka_unit_test(limits_hold_what_was_promised),
         cmocka_unit_test(needs_by_place_count_rows),
         cmocka_unit_test(what_codes_lose_is_measured),
+        cmocka_unit_test(the_cheapest_way_is_taken),
         cmocka_unit_test(needs_by_router_are_of_a_row),
         cmocka_unit_test(a_point_between_points),
         cmocka_unit_test(beyond_what_was_measured_all_is_scanned),

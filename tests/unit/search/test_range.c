@@ -52,7 +52,10 @@ static size_t find(size_t i, const struct nlsh_search_options *o, double radius)
     const struct nlsh_matrix one = query(i);
     assert_int_equal(
         nlsh_search_range(s, &one, o, radius, found_keys, found_distances, N, &n, NULL), NLSH_OK);
+    static uint8_t is_found[N];
+    memset(is_found, 0, sizeof is_found);
     for (size_t j = 0; j < n; j++) {
+        assert_true(found_keys[j] < N && !is_found[found_keys[j]]++);
         assert_true((double)found_distances[j] <= radius * 1.00001);
         assert_true(j == 0 || found_distances[j] >= found_distances[j - 1]);
     }
@@ -103,6 +106,21 @@ static void many_come_back_whole(void **state)
             assert_true(found_distances[j] == distances[i][j]);
         assert_int_equal(find(i, &o, 1e30), N);
     }
+}
+
+/* The last step may ask for more rows than are left. */
+static void buckets_may_all_be_needed(void **state)
+{
+    (void)state;
+    struct nlsh_search_options o;
+    nlsh_search_options_init(&o, sizeof o);
+    for (o.recall = .9; o.recall < .9995; o.recall += .033)
+        for (size_t i = 0; i < Q; i += 20)
+            for (size_t share = 1; share <= 10; share++) {
+                size_t within = N / 10 * share;
+                size_t n = find(i, &o, (double)distances[i][within - 1]);
+                assert_true((double)n >= .5 * (double)within);
+            }
 }
 
 static void nothing_within_is_nothing_found(void **state)
@@ -168,6 +186,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_recall_is_the_share_of_what_lies_within),
         cmocka_unit_test(many_come_back_whole),
+        cmocka_unit_test(buckets_may_all_be_needed),
         cmocka_unit_test(nothing_within_is_nothing_found),
         cmocka_unit_test(t_stays_t),
         cmocka_unit_test(of_what_a_filter_allows),
