@@ -113,7 +113,7 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
         .held = &held,
         .calibrating = g->taught.calibrating.n_rows > 0 ? &g->taught.calibrating : NULL,
     };
-    int in_folds = ground.calibrating == NULL && nlsh__in_folds(&ground);
+    int in_folds = ground.calibrating == NULL && nlsh__n_folds(rows->n_rows) > 0;
     NLSH_TRY(nlsh__learn(&ground, NULL, &learned, &times, error));
     if (in_folds) {
         start = nlsh__now();

@@ -234,10 +234,16 @@ static void fit_in(size_t n, struct nlsh_build_options *o)
     if (o->groups > o->n_buckets) o->groups = o->n_buckets;
 }
 
-int nlsh__in_folds(const struct nlsh__ground *g)
+/* Of n rows that are enough for folds. */
+static size_t folds_of(size_t n)
 {
-    size_t n = g->data->matrix.n_rows;
-    return n >= FEWEST && n < NLSH__FOLDS_BELOW;
+    size_t fifth = n / FOLDS;
+    return ENOUGH / fifth < FOLDS ? (ENOUGH + fifth - 1) / fifth : FOLDS;
+}
+
+size_t nlsh__n_folds(size_t n)
+{
+    return n >= FEWEST && n < NLSH__FOLDS_BELOW ? folds_of(n) : 0;
 }
 
 enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *g, const struct nlsh__learned *l,
@@ -249,7 +255,7 @@ enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *g, const struc
     struct nlsh_build_options options = *g->options;
     struct fold fold = {.scaled = NULL};
     uint8_t *fold_of = NULL;
-    struct watched_fold watched = {g->job, 0, FOLDS};
+    struct watched_fold watched = {g->job, 0, folds_of(n)};
     struct nlsh__job job = *g->job;
     job.run.cache_dir = NULL;
     job.run.note = NULL;
@@ -262,7 +268,6 @@ enum nlsh_status nlsh__cross_calibrate(const struct nlsh__ground *g, const struc
     struct asked sum = {
         .k = others < NLSH__MOST_K ? others : NLSH__MOST_K, .path = path, .shares = &out->shares};
     out->shares = (struct nlsh__shares){.found = {{0}}};
-    if (ENOUGH / (n / FOLDS) < FOLDS) watched.total = (ENOUGH + n / FOLDS - 1) / (n / FOLDS);
     sum.n_asked = (NLSH__EFFORT_QUERIES + watched.total - 1) / watched.total;
     NLSH_TRY(nlsh__tally_create(sum.k, &sum.tally, error));
     NLSH_TRY(choose_folds(n, options.seed, &fold_of, error));

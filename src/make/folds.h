@@ -9,8 +9,8 @@
  * it took part in: graph, cut, cells. From so many on a twentieth and the correction of measure/unseen.h do. */
 enum { NLSH__FOLDS_BELOW = 10000 };
 
-/* Whether the ground is of so few, and of enough for folds. */
-int nlsh__in_folds(const struct nlsh__ground *ground);
+/* How many fifths of n rows ask, one more or less; 0 where the rows are enough to hold some out, or too few. */
+size_t nlsh__n_folds(size_t n);
 
 /*
  * nlsh__cross_calibrate() - what thresholds reach and searches find, for queries that the whole pipeline never saw.

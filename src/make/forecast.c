@@ -6,8 +6,11 @@
 
 #include <math.h>
 
+#include "make/folds.h"
 #include "make/resolve.h"
 #include "make/speed.h"
+
+enum { MOST_NODES = 512 }; /* of the networks that auto tries */
 
 /* METIS, seconds a neighbour in the graph: it has no wide loops. Fashion-MNIST into 1,024 parts 6.2e-6,
  * 20,000 x 64 floats into 256 parts 9.2e-6. */
@@ -29,7 +32,7 @@ static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_meth
 static double n_weights(const struct nlsh_build_options *o)
 {
     double m = (double)o->n_buckets + (double)o->groups, p = (double)o->components;
-    double nodes = o->nodes == NLSH_AUTO ? 512 : (double)o->nodes;
+    double nodes = o->nodes == NLSH_AUTO ? MOST_NODES : (double)o->nodes;
     return o->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(o->layers - 1));
 }
 
@@ -55,8 +58,9 @@ static double inputs_seconds(const struct nlsh_matrix *base, const struct nlsh_b
            fmin(n / 20, 5000) * n * (speed->pair + dim * speed->pair_dim);
 }
 
-static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
-                            double threads, const struct nlsh__speed *speed)
+/* All but the folds of few rows. */
+static double once_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                           double threads, const struct nlsh__speed *speed)
 {
     double n = (double)base->n_rows, m = (double)o->n_buckets, p = (double)o->components;
     double spread = graph_seconds(base, o->graph, speed) + training_seconds(o, n, speed);
@@ -66,6 +70,20 @@ static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_bu
     double alone = 0.2 + n * 1.5e-5; /* codes and file */
     if (o->partitioner != NLSH_PARTITIONER_KMEANS) alone += n * (double)o->knn * cut_edge;
     return spread / threads + alone;
+}
+
+/* A fold learns from four fifths of the rows, with what was chosen for all (make/folds.h). */
+static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                            double threads, const struct nlsh__speed *speed)
+{
+    struct nlsh_matrix others = *base;
+    struct nlsh_build_options chosen = *o;
+    double folds = o->train_queries == NULL ? (double)nlsh__n_folds(base->n_rows) : 0;
+    others.n_rows -= base->n_rows / 5;
+    if (o->partitioner == NLSH_PARTITIONER_AUTO) chosen.partitioner = NLSH_PARTITIONER_METIS;
+    if (o->nodes == NLSH_AUTO) chosen.nodes = MOST_NODES;
+    return once_seconds(base, o, threads, speed) +
+           folds * once_seconds(&others, &chosen, threads, speed);
 }
 
 void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
