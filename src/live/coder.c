@@ -235,7 +235,7 @@ enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_mat
                                 const struct nlsh__row_form *form, size_t j,
                                 const struct nlsh__log_rows *rows, struct nlsh_error *error)
 {
-    uint32_t choices[NLSH__MOST_CHOICES];
+    uint32_t choices[NLSH__MOST_CHOICES] = {0};
     struct nlsh__row_code code;
     enum nlsh_status status =
         nlsh__take_row(m, vectors, i, i, rows->vectors + j * form->row_bytes, error);

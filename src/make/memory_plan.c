@@ -65,8 +65,8 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
     if (sample < base->n_rows && memory < least) sample = 0;
     size_t wanted = 2 * options->n_buckets < base->n_rows ? 2 * options->n_buckets : base->n_rows;
     if (sample < wanted || sample < 2) {
-        snprintf(hint, sizeof hint, "give it more; %llu MB would begin to do",
-                 (unsigned long long)(least / 1000000 * 5 / 4 + 1));
+        unsigned long long enough = least / 1000000 * 5 / 4 + 1;
+        snprintf(hint, sizeof hint, "give it more; %llu MB would begin to do", enough);
         return nlsh__fail(
             error, NLSH_E_ARG, hint,
             "%llu MB of memory are too little for %zu vectors of %zu values and %zu buckets",

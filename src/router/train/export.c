@@ -162,8 +162,10 @@ static void unpack_outputs(const uint8_t *blob, const struct nlsh__router_layout
         size_t row = p->row + i;
         const int8_t *group = values + row / NLSH__GROUP * n_chunks * 64 + row % NLSH__GROUP * 4;
         float *weights = mlp->weights[l] + (p->output + i) * from;
-        for (size_t d = 0; d < from; d++)
-            weights[d] = (float)group[d / 4 * 64 + d % 4] * scales[row];
+        for (size_t d = 0; d < from; d++) {
+            size_t at = d / 4 * 64 + d % 4;
+            weights[d] = (float)group[at] * scales[row];
+        }
         mlp->biases[l][p->output + i] = biases[row];
     }
 }
