@@ -40,7 +40,8 @@ N_MUTANTS = 400
 ROOMS = ["src/search", "src/index", "src/codes", "src/measure", "src/promise", "src/router",
          "src/kernels/select.c"]
 TESTS = ["search", "index", "codes", "measure", "promise", "router", "evaluate/test_recall",
-         "kernels/test_select", "make/test_learner", "make/test_recalibrate", "base/test_allocator"]
+         "kernels/test_select", "live/test_coder", "make/test_learner", "make/test_recalibrate",
+         "base/test_allocator"]
 # Of seconds each: the quicker ones must do without them, since a change that survives runs all.
 SLOW = ["search/test_recall", "search/test_types", "search/test_metric", "search/test_pool",
         "index/test_forged"]
