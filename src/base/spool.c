@@ -56,7 +56,15 @@ enum nlsh_status nlsh__spool_create(const char *beside, size_t count, size_t siz
             error, NLSH_E_CANT_CREATE, e, "make room on that disk, or write elsewhere",
             "cannot keep %zu MB beside %s while it is made", out->size / 1000000 + 1, beside);
     out->data = data;
+    nlsh__spool_use(out, NLSH__SPOOL_SCATTERED);
     return NLSH_OK;
+}
+
+void nlsh__spool_use(const struct nlsh__spool *spool, enum nlsh__spool_use use)
+{
+    if (spool->data != NULL)
+        (void)madvise(spool->data, spool->size,
+                      use == NLSH__SPOOL_SCATTERED ? MADV_RANDOM : MADV_NORMAL);
 }
 
 enum nlsh_status nlsh__spool_check(const char *beside, uint64_t bytes, struct nlsh_error *error)

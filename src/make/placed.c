@@ -390,6 +390,8 @@ enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nls
     for (size_t b = 0; b < m; b++) out->offsets[b + 1] += out->offsets[b];
     NLSH_TRY(pass(&p, "placing", put, find_places, NULL, error));
     shift_back(out->offsets, m);
+    nlsh__spool_use(&out->vectors, NLSH__SPOOL_IN_ORDER);
+    nlsh__spool_use(&out->inputs, NLSH__SPOOL_IN_ORDER);
     if (index->segments[0].leaves != NULL) NLSH_TRY(order(&p, error));
 out:
     passing_free(&p);
