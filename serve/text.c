@@ -106,7 +106,7 @@ void nlsh__text_whole(struct nlsh__text *text, uint64_t n)
  * server's time. The product below is off by a part in 1e16, nine digits by one in 1e9, and floats differ by one in 1e7. */
 static void add_fixed(struct nlsh__text *text, double number)
 {
-    char digits[16];
+    char digits[16] = {0};
     double whole = floor(number), power = 1;
     int n = 0;
     for (double x = number; n < 13 && power * x < 1e8; n++) power *= 10;

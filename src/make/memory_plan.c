@@ -73,7 +73,8 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
             (unsigned long long)(memory / 1000000), base->n_rows, base->dim, options->n_buckets);
     }
     if (sample < base->n_rows && sample > NLSH__MOST_SAMPLE) sample = NLSH__MOST_SAMPLE;
-    out->teaching_bytes = memory > always ? memory - always : 0;
+    /* Half of what is left: the other half is for pages of the index that is searched meanwhile. */
+    out->teaching_bytes = memory > always ? (memory - always) / 2 : 0;
     uint64_t block = memory > always ? (memory - always) / 2 / passing : 0;
     out->asking = (size_t)(memory / ASKING_SHARE / (NLSH__ASKING_K * 8));
     if (out->asking < NLSH__MOST_ASKING) out->asking = NLSH__MOST_ASKING;
