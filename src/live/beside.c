@@ -84,3 +84,15 @@ enum nlsh_status nlsh__beside_restart(const struct nlsh__beside *beside, const c
 {
     return beside->fd >= 0 ? nlsh__new_log(path, beside->log_path, error) : NLSH_OK;
 }
+
+enum nlsh_status nlsh__beside_check(const char *path, struct nlsh_error *error)
+{
+    struct nlsh__output *probe = NULL;
+    struct nlsh__beside beside;
+    enum nlsh_status status = nlsh__output_open_file(path, &probe, error);
+    nlsh__output_abort(probe);
+    if (status != NLSH_OK) return status;
+    status = nlsh__beside_begin(path, &beside, error);
+    nlsh__beside_end(&beside);
+    return status;
+}

@@ -16,6 +16,9 @@ enum nlsh_status nlsh__beside_begin(const char *path, struct nlsh__beside *out,
                                     struct nlsh_error *error);
 void nlsh__beside_end(struct nlsh__beside *beside);
 
+/* Before hours of work: whether an index could be written to path, whose log nobody writes to. As nlsh__beside_begin(). */
+enum nlsh_status nlsh__beside_check(const char *path, struct nlsh_error *error);
+
 /* What a file in its place says of the log: all of it still counts, as far as it does for file; or nothing of it does any
  * more. */
 struct nlsh__log_taken nlsh__beside_goes_on(const struct nlsh__beside *beside,

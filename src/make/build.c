@@ -14,7 +14,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/output.h"
 #include "base/sized.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
@@ -153,19 +152,11 @@ enum nlsh_status nlsh_build(const struct nlsh_matrix *base,
     struct nlsh__job job = {.pool = NULL};
     struct given g = {.data = {.hash = 0}};
     struct nlsh_build_report ours = {.struct_size = sizeof ours};
-    struct nlsh__output *probe = NULL;
-    struct nlsh__beside beside;
     struct nlsh__map written;
     nlsh__error_clear(error);
     if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
     NLSH_TRY(take(base, options, &g, error));
-    /* An output that cannot be written is found out now and not after the work. */
-    NLSH_TRY(nlsh__output_open_file(path, &probe, error));
-    nlsh__output_abort(probe);
-    /* And so is a log that somebody writes to. */
-    status = nlsh__beside_begin(path, &beside, error);
-    nlsh__beside_end(&beside);
-    if (status != NLSH_OK) goto out;
+    NLSH_TRY(nlsh__beside_check(path, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(run_stages(&g, base, path, &job, &ours, error));
     NLSH_TRY(nlsh__map_open(path, &written, error));

@@ -7,7 +7,6 @@
  * The router names a shard map of the whole, as in Gottesbueren, Dhulipala, Jayaram and Lacki, "Unleashing graph
  * partitioning for large-scale nearest neighbor search", 2024.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -17,7 +16,6 @@
 #include "base/output.h"
 #include "base/rng.h"
 #include "base/sized.h"
-#include "codes/make/encode.h"
 #include "index/layout.h"
 #include "kernels/kernels.h"
 #include "live/beside.h"
@@ -333,23 +331,14 @@ out:
 /* Vectors stand on the disk so often while an index is made: in their places, and in the index that is asked. */
 #define TIMES_ON_DISK 2
 
-/* What would be found out after the work, now: a target that cannot be written, a log that somebody writes to, a full
- * disk. */
+/* What would be found out after the work, now. */
 static enum nlsh_status check_target(const struct streamed *s, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh__output *probe = NULL;
-    struct nlsh__beside beside;
-    size_t row = s->base->dim * nlsh__type_size(s->base->type);
-    if (s->options.metric != NLSH_L2) row = s->base->dim * sizeof(float);
-    NLSH_TRY(nlsh__output_open_file(s->path, &probe, error));
-    nlsh__output_abort(probe);
-    status = nlsh__beside_begin(s->path, &beside, error);
-    nlsh__beside_end(&beside);
-    if (status == NLSH_OK && s->plan.sample < s->base->n_rows)
-        status = nlsh__spool_check(s->path, TIMES_ON_DISK * (uint64_t)row * s->base->n_rows, error);
-out:
-    return status;
+    size_t value = s->options.metric == NLSH_L2 ? nlsh__type_size(s->base->type) : sizeof(float);
+    uint64_t bytes = (uint64_t)s->base->n_rows * s->base->dim * value;
+    enum nlsh_status status = nlsh__beside_check(s->path, error);
+    if (status != NLSH_OK || s->plan.sample == s->base->n_rows) return status;
+    return nlsh__spool_check(s->path, TIMES_ON_DISK * bytes, error);
 }
 
 static enum nlsh_status check(const struct nlsh_rows *base,
