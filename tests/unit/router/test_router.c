@@ -262,6 +262,42 @@ static void forward_of(const struct served *s, size_t dim, size_t m, const float
     nlsh__router_close(router);
 }
 
+/* A network that comes back from its bytes is the same but for rounding; in its old place it gives the old bytes. */
+static void a_network_learns_on(void **state)
+{
+    (void)state;
+    for (size_t hidden = 0; hidden < 3; hidden++)
+        for (size_t n_groups = 0; n_groups < 6; n_groups += 5) {
+            struct served s = served_grouped(12, hidden == 1 ? 0 : 7, hidden, 21, 33, n_groups, 60);
+            struct nlsh__mlp back = {0};
+            struct nlsh__groups groups;
+            void *bytes = NULL;
+            size_t size;
+            assert_int_equal(nlsh__router_import(s.bytes, &back, &groups, NULL), NLSH_OK);
+            assert_int_equal(groups.n, n_groups);
+            assert_int_equal(back.n_layers, s.mlp.n_layers);
+            for (size_t g = 0; n_groups > 0 && g <= n_groups; g++)
+                assert_int_equal(groups.first[g], s.first[g]);
+            for (size_t l = 0; l < back.n_layers; l++) {
+                size_t from = s.mlp.sizes[l], to = s.mlp.sizes[l + 1];
+                assert_true(back.sizes[l] == from && back.sizes[l + 1] == to);
+                assert_memory_equal(back.biases[l], s.mlp.biases[l], to * sizeof(float));
+                for (size_t i = 0; i < to * from; i++) {
+                    const float *row = s.mlp.weights[l] + i / from * from;
+                    double off = fabs((double)back.weights[l][i] - (double)s.mlp.weights[l][i]);
+                    assert_true(off <= largest_of(row, from) / 127 * .5001);
+                }
+            }
+            assert_int_equal(nlsh__router_export_again(s.bytes, &s.mlp, &bytes, &size, NULL),
+                             NLSH_OK);
+            assert_int_equal(size, s.size);
+            assert_memory_equal(bytes, s.bytes, size);
+            nlsh__free(bytes);
+            nlsh__mlp_free(&back);
+            served_free(&s);
+        }
+}
+
 /* Buckets answer as in one layer, to the bit, and groups as a network of their own; one group's
  * logits are the same whichever others are asked for. */
 static void groups_are_parts_of_one_network(void **state)
@@ -725,6 +761,7 @@ static int run(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward_is_the_trained_network),
+        cmocka_unit_test(a_network_learns_on),
         cmocka_unit_test(groups_are_parts_of_one_network),
         cmocka_unit_test(a_block_is_one_by_one),
         cmocka_unit_test(an_asker_asks_as_one_would),
