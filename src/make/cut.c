@@ -40,9 +40,10 @@ static enum nlsh_status compute(const struct nlsh__ground *g, enum nlsh_partitio
     NLSH_TRY(nlsh__job_progress(g->job, "graph partition", 0, 0, error));
     NLSH_TRY(nlsh__ground_csr(g, &csr, error));
     if (partitioner == NLSH_PARTITIONER_METIS)
-        NLSH_TRY(nlsh__partition_metis(csr, o->n_buckets, imbalance, o->seed, bucket_of, error));
+        NLSH_TRY(
+            nlsh__partition_metis(csr, o->n_buckets, imbalance, o->seed, g->job, bucket_of, error));
     else
-        NLSH_TRY(nlsh__partition_kahip(csr, o->n_buckets, imbalance, o->kahip_mode, o->seed,
+        NLSH_TRY(nlsh__partition_kahip(csr, o->n_buckets, imbalance, o->kahip_mode, o->seed, g->job,
                                        bucket_of, error));
     NLSH_TRY(nlsh__job_progress(g->job, "graph partition", 1, 1, error));
 out:

@@ -6,19 +6,15 @@
  *
  *  - Its edge indices are int, or int64_t in a build that says so by kahip_sizeof_idx() = 8; n,
  *    nparts, vwgt and part are int in both.
- *  - suppress_output is ignored by kaffpa(). A usual build prints nothing on its way, but for a
- *    line on stdout in rare places ("buf error improvement < 0"); one built with
- *    OPTIMIZED_OUTPUT prints much. Moving stdout away would move it for every thread of the host,
- *    so it is left alone.
+ *  - suppress_output is ignored by kaffpa(), its random numbers are static, srand() included, and
+ *    where memory runs out it ends the process: it runs in one of its own, apart.h.
  *  - It checks nothing of its input: nlsh__partition_input() does before. Empty parts and parts
  *    over its limit do come: nlsh__partition_repair() after.
- *  - Its random numbers are static, srand() included: calls are held one at a time.
  *  - imbalance = 0 starts another, far slower search for perfect balance: half a vertex more than
  *    the cap is the same limit and never 0.
  */
 #include <dlfcn.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +23,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "partition/apart.h"
 #include "partition/partition.h"
 #include "partition/repair.h"
 
@@ -46,8 +43,6 @@ struct arrays {
     void *offsets, *neighbors, *weights;
     int64_t *wide; /* owns them where they are 64 bits */
 };
-
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const remedy =
     "install libkahip (newer Debian and Ubuntu have it), or build it from github.com/KaHIP/KaHIP "
@@ -135,32 +130,42 @@ static enum nlsh_status make_arrays(const struct nlsh__csr *csr, int idx_bytes,
     return NLSH_OK;
 }
 
-static void run(const struct library *library, const struct arrays *arrays, size_t n_rows, size_t m,
-                size_t cap, int mode, uint64_t seed, uint32_t *bucket_of)
+struct cut {
+    const struct library *library;
+    const struct arrays *arrays;
+    size_t n, m, cap;
+    int mode;
+    uint64_t seed;
+};
+
+/* In a process of its own. */
+static int run(void *ctx, uint32_t *bucket_of)
 {
-    int n = (int)n_rows, n_parts = (int)m;
-    int64_t cut = 0; /* wide enough for either library */
+    const struct cut *c = ctx;
+    int n = (int)c->n, n_parts = (int)c->m;
+    int64_t weight = 0; /* wide enough for either library */
     /* KaHIP's limit is (1 + imbalance) x ceil(n / m), cut to a whole number. */
-    double mean = ceil((double)n_rows / (double)m), imbalance = ((double)cap + 0.5) / mean - 1.0;
+    double mean = ceil((double)n / (double)c->m);
+    double imbalance = ((double)c->cap + 0.5) / mean - 1.0;
     struct nlsh__rng rng;
-    nlsh__rng_init(&rng, seed, 0);
+    nlsh__rng_init(&rng, c->seed, 0);
     /* A part that the library does not write stays out of range and is caught. */
-    for (size_t i = 0; i < n_rows; i++) bucket_of[i] = UINT32_MAX;
-    pthread_mutex_lock(&one_at_a_time);
-    library->kaffpa(&n, NULL, arrays->offsets, arrays->weights, arrays->neighbors, &n_parts,
-                    &imbalance, true, (int)nlsh__rng_below(&rng, INT32_MAX), mode, &cut,
-                    (int *)bucket_of);
-    pthread_mutex_unlock(&one_at_a_time);
+    for (size_t i = 0; i < c->n; i++) bucket_of[i] = UINT32_MAX;
+    c->library->kaffpa(&n, NULL, c->arrays->offsets, c->arrays->weights, c->arrays->neighbors,
+                       &n_parts, &imbalance, true, (int)nlsh__rng_below(&rng, INT32_MAX), c->mode,
+                       &weight, (int *)bucket_of);
+    return 0;
 }
 
 enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                       int mode, uint64_t seed, uint32_t *bucket_of,
-                                       struct nlsh_error *error)
+                                       int mode, uint64_t seed, const struct nlsh__job *job,
+                                       uint32_t *bucket_of, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct library library = {0};
     struct arrays arrays = {0};
-    size_t cap = nlsh__bucket_cap(csr->n, m, imbalance);
+    int answer;
+    size_t n = csr->n, cap = nlsh__bucket_cap(n, m, imbalance);
     if (mode < 0 || mode > 5)
         return nlsh__fail(error, NLSH_E_ARG,
                           "0 fast, 1 eco, 2 strong; 3 to 5 the same for social networks",
@@ -169,9 +174,10 @@ enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, do
     NLSH_TRY(load(&library, error));
     if (nlsh__partition_trivial(csr, m, bucket_of)) goto out;
     NLSH_TRY(make_arrays(csr, library.idx_bytes, &arrays, error));
-    run(&library, &arrays, csr->n, m, cap, mode, seed, bucket_of);
+    struct cut cut = {&library, &arrays, n, m, cap, mode, seed};
+    NLSH_TRY(nlsh__apart("KaHIP", run, &cut, bucket_of, n, job, &answer, error));
     NLSH_TRY(nlsh__partition_repair(csr, m, cap, bucket_of, NULL, error));
-    NLSH_TRY(nlsh__partition_check(bucket_of, csr->n, m, cap, error));
+    NLSH_TRY(nlsh__partition_check(bucket_of, n, m, cap, error));
 out:
     nlsh__free(arrays.wide);
     /* The handle stays open: libgomp, which KaHIP brings along, does not survive being unloaded,

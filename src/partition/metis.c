@@ -10,28 +10,25 @@
  *  - a limit less than a vertex over the mean ruins its answer: it is told ROOM more, and the
  *    repair takes the rest.
  *  - it may leave nothing for half of the parts and then prints "Cannot bisect a graph with 0
- *    vertices!" on stdout. With an imbalance of 100 it did so in 366 of 772 cuts of small ugly
- *    graphs, at 0.3 in one: it is told MAX_EXCESS at most, up to where 2 of 15,000 printed. So it
- *    stays possible and rare. A host to whose stdout two stray lines would matter keeps fd 1 for
- *    itself; a library that moves it moves it for all threads.
- *  - it draws from libc's rand(), one sequence for the whole process: calls are held one at a time,
- *    and the caller's sequence is put back. A host that calls rand() from another thread meanwhile
- *    changes the answer; nothing here does.
- *  - while it runs it handles SIGABRT (out of memory) and SIGTERM (its own errors) to jump out, and
- *    puts the handlers back. So a SIGTERM ends METIS, not the process: NLSH_E_INTERRUPTED. Where memory
- *    runs out in the first cut it says "its own error" too: errno tells the two apart.
+ *    vertices!". With an imbalance of 100 it did so in 366 of 772 cuts of small ugly graphs, at 0.3
+ *    in one: it is told MAX_EXCESS at most, up to where 2 of 15,000 printed.
+ *  - it prints, draws from libc's rand(), one sequence for the whole process, and handles SIGABRT
+ *    (out of memory) and SIGTERM (its own errors) to jump out: it runs in a process of its own,
+ *    apart.h. A SIGTERM from outside would have it free blocks twice: SIGTERM waits meanwhile, and
+ *    who wants it to stop says so to the parent.
+ *  - where memory runs out in the first cut it says "its own error": errno tells the two apart.
  */
 #define _XOPEN_SOURCE 700 /* initstate(), setstate() */
 
 #include <errno.h>
 #include <math.h>
 #include <metis.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/csr.h"
 #include "base/error.h"
 #include "base/rng.h"
+#include "partition/apart.h"
 #include "partition/partition.h"
 #include "partition/repair.h"
 
@@ -73,8 +70,6 @@ _Static_assert(sizeof(idx_t) == sizeof(int32_t), "this METIS is built with anoth
 /* Thousandths. */
 #define MAX_EXCESS 250
 
-static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-
 /* METIS wants the excess over n / m in thousandths; the cap says it better than the imbalance, as
  * it is rounded to whole vertices. Rounded up: a limit of 60.96 would be one of 60. */
 static idx_t excess_per_mille(size_t n, size_t m, size_t cap)
@@ -84,27 +79,32 @@ static idx_t excess_per_mille(size_t n, size_t m, size_t cap)
     return excess > MAX_EXCESS ? MAX_EXCESS : (idx_t)excess;
 }
 
-static int run(const struct nlsh__csr *csr, size_t m, size_t cap, uint64_t seed, idx_t *part)
+struct cut {
+    const struct nlsh__csr *csr;
+    size_t m, cap;
+    uint64_t seed;
+};
+
+/* In a process of its own. */
+static int run(void *ctx, uint32_t *bucket_of)
 {
+    const struct cut *c = ctx;
     char state[64];
-    idx_t options[METIS_NOPTIONS], n = (idx_t)csr->n, one = 1, n_parts = (idx_t)m, cut;
+    idx_t options[METIS_NOPTIONS], n = (idx_t)c->csr->n, one = 1, n_parts = (idx_t)c->m, weight;
     struct nlsh__rng rng;
-    nlsh__rng_init(&rng, seed, 0);
+    nlsh__rng_init(&rng, c->seed, 0);
     METIS_SetDefaultOptions(options);
-    options[METIS_OPTION_NCUTS] = (double)n * (double)m <= MANY_CUTS_UP_TO ? MANY_CUTS : 1;
-    options[METIS_OPTION_NITER] =
-        csr->n <= MANY_ITERATIONS_UP_TO ? MANY_ITERATIONS : FEW_ITERATIONS;
-    options[METIS_OPTION_UFACTOR] = excess_per_mille(csr->n, m, cap);
+    options[METIS_OPTION_NCUTS] = (double)n * (double)c->m <= MANY_CUTS_UP_TO ? MANY_CUTS : 1;
+    options[METIS_OPTION_NITER] = n <= MANY_ITERATIONS_UP_TO ? MANY_ITERATIONS : FEW_ITERATIONS;
+    options[METIS_OPTION_UFACTOR] = excess_per_mille(c->csr->n, c->m, c->cap);
     options[METIS_OPTION_SEED] = (idx_t)nlsh__rng_below(&rng, INT32_MAX);
-    pthread_mutex_lock(&one_at_a_time);
-    char *callers_state = initstate(1, state, sizeof state);
+    initstate(1, state, sizeof state); /* the caller may have set a state of another size */
     errno = 0;
-    int answer = METIS_PartGraphKway(&n, &one, csr->offsets, csr->neighbors, NULL, NULL,
-                                     csr->weights, &n_parts, NULL, NULL, options, &cut, part);
-    if (answer == METIS_ERROR && errno == ENOMEM) answer = METIS_ERROR_MEMORY;
-    setstate(callers_state);
-    pthread_mutex_unlock(&one_at_a_time);
-    return answer;
+    /* A part's number as int32 and as uint32 are the same bytes; a negative one is caught as too large. */
+    int answer = METIS_PartGraphKway(&n, &one, c->csr->offsets, c->csr->neighbors, NULL, NULL,
+                                     c->csr->weights, &n_parts, NULL, NULL, options, &weight,
+                                     (idx_t *)bucket_of);
+    return answer == METIS_ERROR && errno == ENOMEM ? METIS_ERROR_MEMORY : answer;
 }
 
 static enum nlsh_status translate(int answer, struct nlsh_error *error)
@@ -114,8 +114,6 @@ static enum nlsh_status translate(int answer, struct nlsh_error *error)
     case METIS_ERROR_MEMORY:
         return nlsh__fail(error, NLSH_E_NOMEM, "free some memory, or use --partitioner kmeans",
                           "METIS: out of memory");
-    case METIS_ERROR:
-        return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "METIS was stopped by SIGTERM");
     default:
         return nlsh__fail(error, NLSH_E_INTERNAL, "use --partitioner kmeans, and report this",
                           "METIS failed with status %d", answer);
@@ -123,18 +121,21 @@ static enum nlsh_status translate(int answer, struct nlsh_error *error)
 }
 
 enum nlsh_status nlsh__partition_metis(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                       uint64_t seed, uint32_t *bucket_of, struct nlsh_error *error)
+                                       uint64_t seed, const struct nlsh__job *job,
+                                       uint32_t *bucket_of, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    int answer = METIS_OK;
     size_t n = csr->n, cap = nlsh__bucket_cap(n, m, imbalance);
+    struct cut cut = {csr, m, cap, seed};
     NLSH_TRY(nlsh__partition_input(csr, m, imbalance, error));
     if (nlsh__partition_trivial(csr, m, bucket_of)) return NLSH_OK;
-    if (n / m >= MIN_PER_PART)
-        /* A part's number as int32 and as uint32 are the same bytes; a negative one is caught as
-         * too large. */
-        NLSH_TRY(translate(run(csr, m, cap, seed, (idx_t *)bucket_of), error));
-    else
+    if (n / m >= MIN_PER_PART) {
+        NLSH_TRY(nlsh__apart("METIS", run, &cut, bucket_of, n, job, &answer, error));
+        NLSH_TRY(translate(answer, error));
+    } else {
         for (size_t i = 0; i < n; i++) bucket_of[i] = 0;
+    }
     NLSH_TRY(nlsh__partition_repair(csr, m, cap, bucket_of, NULL, error));
     NLSH_TRY(nlsh__partition_check(bucket_of, n, m, cap, error));
 out:

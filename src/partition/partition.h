@@ -16,18 +16,18 @@ size_t nlsh__bucket_cap(size_t n, size_t m, double imbalance);
 
 /* Cuts a symmetric graph with METIS (k-way). NLSH_E_ARG (m = 0 or > n), NLSH_E_DATA (the graph is
  * not symmetric), NLSH_E_UNSUPPORTED (its weights' sum does not fit in int32), NLSH_E_NOMEM,
- * NLSH_E_INTERRUPTED (METIS takes SIGTERM for its own while it runs), NLSH_E_INTERNAL (METIS
- * failed). The answer is repaired to hold no empty part and to keep the cap. Deterministic in seed.
- * Calls from several threads wait for each other: METIS draws from libc's rand(). */
+ * NLSH_E_INTERRUPTED (the job says so), NLSH_E_INTERNAL (METIS failed). The answer is repaired to
+ * hold no empty part and to keep the cap. Deterministic in seed. METIS runs in a process of its own
+ * (apart.h); a job of NULL is not asked. */
 enum nlsh_status nlsh__partition_metis(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                       uint64_t seed, uint32_t *bucket_of,
-                                       struct nlsh_error *error);
+                                       uint64_t seed, const struct nlsh__job *job,
+                                       uint32_t *bucket_of, struct nlsh_error *error);
 
 /* The same with KaHIP's kaffpa() from libkahip, looked for at run time ($NLSH_KAHIP names a file).
  * mode 0 to 5. NLSH_E_UNSUPPORTED with the remedy where it is not installed. */
 enum nlsh_status nlsh__partition_kahip(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                       int mode, uint64_t seed, uint32_t *bucket_of,
-                                       struct nlsh_error *error);
+                                       int mode, uint64_t seed, const struct nlsh__job *job,
+                                       uint32_t *bucket_of, struct nlsh_error *error);
 
 /* NLSH_OK where libkahip is there, else what nlsh__partition_kahip() would say. */
 enum nlsh_status nlsh__kahip_check(struct nlsh_error *error);

@@ -17,7 +17,7 @@ static enum nlsh_status cut(const struct nlsh__csr *csr, size_t m, uint32_t *buc
                             struct nlsh_error *error)
 {
     *error = (struct nlsh_error){0};
-    return nlsh__partition_kahip(csr, m, 0.03, 1, SEED, bucket_of, error);
+    return nlsh__partition_kahip(csr, m, 0.03, 1, SEED, NULL, bucket_of, error);
 }
 
 static void both_widths_are_spoken(void **state)
@@ -104,18 +104,25 @@ static void settings_and_graphs_are_checked_before(void **state)
     uint32_t bucket_of[100];
     struct nlsh_error error = {0};
     use_fake("fake_kahip_32.so", "range"); /* would give NLSH_E_INTERNAL if asked */
-    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, -1, 1, bucket_of, &error), NLSH_E_ARG);
-    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, 6, 1, bucket_of, &error), NLSH_E_ARG);
+    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, -1, 1, NULL, bucket_of, &error),
+                     NLSH_E_ARG);
+    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, 6, 1, NULL, bucket_of, &error),
+                     NLSH_E_ARG);
     assert_non_null(strstr(error.message, "mode 6"));
-    assert_int_equal(nlsh__partition_kahip(&csr, 0, 0.03, 1, 1, bucket_of, &error), NLSH_E_ARG);
-    assert_int_equal(nlsh__partition_kahip(&csr, 101, 0.03, 1, 1, bucket_of, &error), NLSH_E_ARG);
-    assert_int_equal(nlsh__partition_kahip(&csr, 4, -1.0, 1, 1, bucket_of, &error), NLSH_E_ARG);
-    assert_int_equal(nlsh__partition_kahip(&csr, 1, 0.03, 1, 1, bucket_of, &error), NLSH_OK);
+    assert_int_equal(nlsh__partition_kahip(&csr, 0, 0.03, 1, 1, NULL, bucket_of, &error),
+                     NLSH_E_ARG);
+    assert_int_equal(nlsh__partition_kahip(&csr, 101, 0.03, 1, 1, NULL, bucket_of, &error),
+                     NLSH_E_ARG);
+    assert_int_equal(nlsh__partition_kahip(&csr, 4, -1.0, 1, 1, NULL, bucket_of, &error),
+                     NLSH_E_ARG);
+    assert_int_equal(nlsh__partition_kahip(&csr, 1, 0.03, 1, 1, NULL, bucket_of, &error), NLSH_OK);
     assert_valid("m 1", bucket_of, 100, 1, 0.03);
-    assert_int_equal(nlsh__partition_kahip(&csr, 100, 0.03, 1, 1, bucket_of, &error), NLSH_OK);
+    assert_int_equal(nlsh__partition_kahip(&csr, 100, 0.03, 1, 1, NULL, bucket_of, &error),
+                     NLSH_OK);
     assert_valid("m n", bucket_of, 100, 100, 0.03);
     csr.weights[0] = 1;
-    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, 1, 1, bucket_of, &error), NLSH_E_DATA);
+    assert_int_equal(nlsh__partition_kahip(&csr, 4, 0.03, 1, 1, NULL, bucket_of, &error),
+                     NLSH_E_DATA);
     free_csr(&csr);
 }
 
@@ -132,7 +139,7 @@ static int use_real(void)
         setenv("NLSH_KAHIP", real_path, 1);
     else
         unsetenv("NLSH_KAHIP");
-    enum nlsh_status status = nlsh__partition_kahip(&csr, 1, 0.03, 0, 1, bucket_of, NULL);
+    enum nlsh_status status = nlsh__partition_kahip(&csr, 1, 0.03, 0, 1, NULL, bucket_of, NULL);
     free_csr(&csr);
     /* Who names a library wants it tested. */
     if (real_path != NULL) assert_int_equal(status, NLSH_OK);
@@ -156,7 +163,7 @@ static void real_every_graph(void **state)
         for (size_t i = 0; i < sizeof ms / sizeof *ms; i++)
             for (int mode = 0; mode < 4; mode += 3) {
                 for (int turn = 0; turn < 2; turn++)
-                    if (nlsh__partition_kahip(&graphs[g].csr, ms[i], 0.03, mode, SEED,
+                    if (nlsh__partition_kahip(&graphs[g].csr, ms[i], 0.03, mode, SEED, NULL,
                                               turn ? again : bucket_of, &error) != NLSH_OK)
                         fail_msg("%s, m %zu: %s", graphs[g].name, ms[i], error.message);
                 assert_valid(graphs[g].name, bucket_of, n, ms[i], 0.03);
@@ -177,7 +184,8 @@ static void real_cliques_are_found(void **state)
     struct nlsh__csr csr = clique_graph(16, 20, 1);
     uint32_t bucket_of[320];
     for (int mode = 0; mode <= 5; mode++) {
-        assert_int_equal(nlsh__partition_kahip(&csr, 16, 0.03, mode, 1, bucket_of, NULL), NLSH_OK);
+        assert_int_equal(nlsh__partition_kahip(&csr, 16, 0.03, mode, 1, NULL, bucket_of, NULL),
+                         NLSH_OK);
         assert_int_equal(cut_weight(&csr, bucket_of), 16);
     }
     free_csr(&csr);

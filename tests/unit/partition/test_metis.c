@@ -10,7 +10,7 @@ static void metis(const char *what, const struct nlsh__csr *csr, size_t m, doubl
                   uint64_t seed, uint32_t *bucket_of)
 {
     struct nlsh_error error = {0};
-    if (nlsh__partition_metis(csr, m, imbalance, seed, bucket_of, &error) != NLSH_OK)
+    if (nlsh__partition_metis(csr, m, imbalance, seed, NULL, bucket_of, &error) != NLSH_OK)
         fail_msg("%s, m %zu: %s", what, m, error.message);
     assert_valid(what, bucket_of, csr->n, m, imbalance);
 }
@@ -106,9 +106,10 @@ static void expect(enum nlsh_status wanted, const char *word, const struct nlsh_
 {
     uint32_t bucket_of[500];
     struct nlsh_error error = {0};
-    assert_int_equal(nlsh__partition_metis(csr, m, imbalance, SEED, bucket_of, &error), wanted);
+    assert_int_equal(nlsh__partition_metis(csr, m, imbalance, SEED, NULL, bucket_of, &error),
+                     wanted);
     if (strstr(error.message, word) == NULL) fail_msg("no '%s' in '%s'", word, error.message);
-    assert_int_equal(nlsh__partition_metis(csr, m, imbalance, SEED, bucket_of, NULL), wanted);
+    assert_int_equal(nlsh__partition_metis(csr, m, imbalance, SEED, NULL, bucket_of, NULL), wanted);
 }
 
 static void settings_outside_their_meaning(void **state)
@@ -229,7 +230,8 @@ static void *cut_in_thread(void *arg)
     struct one_cut *cut = arg;
     cut->status = NLSH_OK;
     for (int i = 0; i < 5 && cut->status == NLSH_OK; i++)
-        cut->status = nlsh__partition_metis(cut->csr, 16, 0.03, cut->seed, cut->bucket_of, NULL);
+        cut->status =
+            nlsh__partition_metis(cut->csr, 16, 0.03, cut->seed, NULL, cut->bucket_of, NULL);
     return NULL;
 }
 
