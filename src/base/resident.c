@@ -64,3 +64,8 @@ void nlsh__map_scattered(const struct nlsh__map *map, size_t offset, size_t size
     if (map->data != NULL && end > first)
         (void)madvise((void *)(uintptr_t)(map->data + first), end - first, MADV_RANDOM);
 }
+
+void nlsh__map_forget(const struct nlsh__map *map)
+{
+    if (map->data != NULL) (void)madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+}

@@ -13,4 +13,7 @@ enum nlsh_status nlsh__map_anonymous(size_t size, struct nlsh__map *out, struct 
 /* Says that a part of a map is read here and there, so that nothing is read ahead from a disk. */
 void nlsh__map_scattered(const struct nlsh__map *map, size_t offset, size_t size);
 
+/* Takes the pages of a file's map out of the process. They are the system's to keep, and come back when they are read. */
+void nlsh__map_forget(const struct nlsh__map *map);
+
 #endif

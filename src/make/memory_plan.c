@@ -13,7 +13,7 @@ enum {
     LEAST_BLOCK = 1024,
     MOST_BLOCK = 131072,
     MOST_COMPONENTS = 128, /* that auto chooses */
-    MOST_ASKING = 3000,
+    MOST_ASKING = 5000,
     ASKING_SHARE = 10 /* of memory for their true neighbours: a tenth */
 };
 
@@ -58,8 +58,8 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
 {
     char hint[128];
     uint64_t always = FIXED_BYTES + (uint64_t)base->n_rows * ROW_BYTES;
-    /* of a row that passes: as it is read, as it is stored, as a panel of products */
-    size_t passing = base->dim * (2 * nlsh__type_size(base->type) + sizeof(float)) + 64;
+    /* of a row that passes: as it is read, as it is stored, as the router sees it, as a panel of products */
+    size_t passing = base->dim * (2 * nlsh__type_size(base->type) + 2 * sizeof(float)) + 64;
     uint64_t least = always + (uint64_t)LEAST_BLOCK * passing;
     size_t sample = sample_in(base, options, memory);
     if (sample < base->n_rows && memory < least) sample = 0;

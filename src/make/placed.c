@@ -1,7 +1,7 @@
 /*
  * placed.c - see placed.h.
  *
- * The second pass asks the router, and looks for the true neighbours of the rows that ask. Then it is known how large
+ * The second pass asks the router, or the cells, and looks for the true neighbours of the rows that ask. Then it is known how large
  * buckets are, and the third pass writes each row into its place, of a file that is mapped: a block's rows of a bucket
  * lie together there. Last, bucket by bucket, rows are put into the order of leaves.
  */
@@ -15,6 +15,7 @@
 #include "codes/make/leaves.h"
 #include "graph/graph.h"
 #include "live/coder.h"
+#include "partition/kmeans.h"
 #include "router/router.h"
 #include "vectors/data_hash.h"
 
@@ -27,16 +28,19 @@ enum { CHOICES = NLSH__MOST_CHOICES, ROWS = 64 /* of a task */ };
 struct passing {
     const struct nlsh_rows *base;
     const struct nlsh_index *index;
+    const struct nlsh__bucket_cells *cells; /* or NULL: the router says where rows belong */
     const struct nlsh__job *job;
     struct nlsh__placed *to;
     struct nlsh__row_maker *makers; /* [n_workers] */
     struct nlsh_error *errors;      /* [n_workers] */
     size_t *failed; /* [n_workers] the first row that could not be taken; SIZE_MAX: none */
     size_t n_workers, block, row_bytes;
-    void *values;         /* [block] rows as the base has them */
-    uint8_t *stored;      /* [block] as the index stores them */
-    uint32_t *choices;    /* [block][CHOICES] */
-    uint8_t *n_choices;   /* [block] */
+    void *values;       /* [block] rows as the base has them */
+    uint8_t *stored;    /* [block] as the index stores them */
+    float *seen;        /* [block][p] by cells: what the router sees of rows */
+    uint32_t *choices;  /* [block][n_best] */
+    uint8_t *n_choices; /* [block] */
+    size_t n_best;
     uint32_t *places;     /* [block] */
     uint32_t *merged_ids; /* [k + 1] scratch */
     float *merged_l2sq;
@@ -48,7 +52,7 @@ static void passing_free(struct passing *p)
 {
     for (size_t i = 0; p->makers != NULL && i < p->n_workers; i++)
         nlsh__row_maker_free(&p->makers[i]);
-    void *all[] = {p->makers,  p->errors,    p->failed, p->values,     p->stored,
+    void *all[] = {p->makers,  p->errors,    p->failed, p->values,     p->stored,     p->seen,
                    p->choices, p->n_choices, p->places, p->merged_ids, p->merged_l2sq};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) nlsh__free(all[i]);
 }
@@ -66,7 +70,9 @@ static enum nlsh_status passing_create(struct passing *p, struct nlsh_error *err
     NLSH_TRY(
         nlsh__alloc(&p->values, p->block, p->base->dim * nlsh__type_size(p->base->type), error));
     NLSH_TRY(nlsh__alloc(&p->stored, p->block, p->row_bytes, error));
-    NLSH_TRY(nlsh__alloc(&p->choices, p->block, CHOICES * sizeof *p->choices, error));
+    if (p->cells != NULL)
+        NLSH_TRY(nlsh__alloc(&p->seen, p->block, p->to->p * sizeof *p->seen, error));
+    NLSH_TRY(nlsh__alloc(&p->choices, p->block, p->n_best * sizeof *p->choices, error));
     NLSH_TRY(nlsh__alloc(&p->n_choices, p->block, 1, error));
     NLSH_TRY(nlsh__alloc(&p->places, p->block, sizeof *p->places, error));
     NLSH_TRY(nlsh__alloc(&p->merged_ids, p->to->asking.truth.k, sizeof(uint32_t), error));
@@ -221,13 +227,33 @@ static void leave_own_out(struct nlsh__neighbors *truth, const uint32_t *own)
 
 /* ---- the second pass -------------------------------------------------------------------------- */
 
-static void route(void *ctx, size_t task, size_t worker)
+static void ask_router(void *ctx, size_t task, size_t worker)
 {
     struct passing *p = ctx;
     for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < p->n_rows; i++)
         if (take(p, i, worker, p->stored + i * p->row_bytes))
             p->n_choices[i] =
-                (uint8_t)nlsh__row_choices(&p->makers[worker], p->choices + i * CHOICES);
+                (uint8_t)nlsh__row_choices(&p->makers[worker], p->choices + i * p->n_best);
+}
+
+static void see(void *ctx, size_t task, size_t worker)
+{
+    struct passing *p = ctx;
+    size_t n_inputs = p->to->p;
+    for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < p->n_rows; i++)
+        if (take(p, i, worker, p->stored + i * p->row_bytes))
+            memcpy(p->seen + i * n_inputs, nlsh__row_inputs(&p->makers[worker]),
+                   n_inputs * sizeof *p->seen);
+}
+
+static enum nlsh_status ask_cells(struct passing *p, struct nlsh_error *error)
+{
+    const struct nlsh__bucket_cells *c = p->cells;
+    struct nlsh__job quiet = *p->job; /* it is a part of this pass */
+    quiet.run.progress = NULL;
+    memset(p->n_choices, (int)p->n_best, p->n_rows);
+    return nlsh__near_cells(p->seen, p->n_rows, c->dim, c->centroids, c->penalty, c->n, p->n_best,
+                            &quiet, p->choices, NULL, error);
 }
 
 /* In the order of rows, whoever routed them. */
@@ -237,8 +263,12 @@ static enum nlsh_status assign(struct passing *p, struct nlsh_error *error)
     size_t most =
         (size_t)(MOST_OF_MEAN * (double)p->base->n_rows / (double)p->index->meta.n_buckets) + 1;
     uint32_t *sizes = to->offsets + 1;
+    if (p->cells != NULL) {
+        enum nlsh_status status = ask_cells(p, error);
+        if (status != NLSH_OK) return status;
+    }
     for (size_t i = 0; i < p->n_rows; i++) {
-        const uint32_t *choices = p->choices + i * CHOICES;
+        const uint32_t *choices = p->choices + i * p->n_best;
         uint32_t bucket = nlsh__choose_bucket(choices, p->n_choices[i], sizes, most);
         to->bucket_of[p->first + i] = bucket;
         sizes[bucket]++;
@@ -373,18 +403,25 @@ out:
 }
 
 enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
+                                  const struct nlsh__bucket_cells *cells,
                                   const struct nlsh__sampled *sampled, const char *beside,
                                   size_t block, size_t k, const struct nlsh__job *job,
                                   struct nlsh__placed *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t m = index->meta.n_buckets;
-    struct passing p = {.base = base, .index = index, .job = job, .to = out, .block = block};
+    struct passing p = {.base = base,
+                        .index = index,
+                        .cells = cells,
+                        .job = job,
+                        .to = out,
+                        .block = block,
+                        .n_best = cells != NULL && m < CHOICES ? m : CHOICES};
     *out = (struct nlsh__placed){.p = nlsh__router_n_inputs(index->router)};
     NLSH_TRY(placed_create(&p, beside, sampled->asking.n_rows, k, error));
     NLSH_TRY(passing_create(&p, error));
     NLSH_TRY(take_asking(&p, sampled, error));
-    NLSH_TRY(pass(&p, "routing", route, NULL, assign, error));
+    NLSH_TRY(pass(&p, "routing", cells != NULL ? see : ask_router, NULL, assign, error));
     leave_own_out(&out->asking.truth, sampled->asking_rows);
     if (index->metric != NLSH_L2) out->stored_hash = nlsh__data_hash_end(&p.hash);
     for (size_t b = 0; b < m; b++) out->offsets[b + 1] += out->offsets[b];

@@ -5,6 +5,7 @@
 #include "base/neighbors.h"
 #include "base/spool.h"
 #include "index/index.h"
+#include "make/cells.h"
 #include "make/sampled.h"
 
 /* Rows that ask, by the index that the sample made. */
@@ -31,6 +32,7 @@ struct nlsh__placed {
 /*
  * nlsh__place_rows() - routes all rows of a base by the index that a sample of it made, and puts them where they belong.
  *
+ *  cells   say where a row belongs; NULL: the index's router does
  *  beside  the file that will be: its disk takes what does not fit in memory
  *  block   rows that are read at once
  *  k       neighbours that each asking row should find
@@ -39,6 +41,7 @@ struct nlsh__placed {
  * NLSH_E_CANT_CREATE (no room on the disk), NLSH_E_ARG (a row without a direction), what base->read() returns.
  */
 enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
+                                  const struct nlsh__bucket_cells *cells,
                                   const struct nlsh__sampled *sampled, const char *beside,
                                   size_t block, size_t k, const struct nlsh__job *job,
                                   struct nlsh__placed *out, struct nlsh_error *error);

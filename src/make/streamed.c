@@ -20,6 +20,7 @@
 #include "kernels/kernels.h"
 #include "live/beside.h"
 #include "make/asking.h"
+#include "make/cells.h"
 #include "make/keys.h"
 #include "make/placed.h"
 #include "make/relearned.h"
@@ -39,7 +40,8 @@ struct streamed {
     struct nlsh__sampled sampled;
     struct nlsh_index *sample;
     struct nlsh__memory_plan plan;
-    struct nlsh__router *router; /* that learned from all, or NULL */
+    struct nlsh__router *router;     /* that learned from all, or NULL */
+    struct nlsh__bucket_cells cells; /* where the sample was divided by k-means */
     struct nlsh__placed placed;
     struct nlsh__merged sections;
     size_t router_at; /* among the sections */
@@ -56,6 +58,7 @@ static void streamed_free(struct streamed *s)
     nlsh__free(s->relearned.router);
     nlsh__merged_free(&s->sections);
     nlsh__placed_free(&s->placed);
+    nlsh__bucket_cells_free(&s->cells);
     nlsh__index_free(s->sample);
     nlsh__sampled_free(&s->sampled);
 }
@@ -123,12 +126,15 @@ out:
 
 /* ---- the router, once more --------------------------------------------------------------------- */
 
+/* Each has to search first. SIFT-1M's 1,024 buckets need no more. */
+#define MOST_TEACHING 400000
+
 /* Rows that teach: of each there is what the router sees of it, and where its neighbours lie. */
 static size_t n_teaching(const struct streamed *s)
 {
     size_t row = s->placed.p * sizeof(float) + (s->options.label_knn + 2) * sizeof(uint32_t);
     uint64_t rows = s->plan.teaching_bytes / row;
-    return rows < NLSH__MOST_SAMPLE ? (size_t)rows : NLSH__MOST_SAMPLE;
+    return rows < MOST_TEACHING ? (size_t)rows : MOST_TEACHING;
 }
 
 static enum nlsh_status relearn(void *user, const struct nlsh_index *index,
@@ -308,14 +314,28 @@ out:
     return status;
 }
 
+/* Cells know their borders better than the router does; but not where a group of rows is too large for one. */
+static enum nlsh_status find_cells(struct streamed *s, enum nlsh_partitioner partitioner,
+                                   struct nlsh_error *error)
+{
+    double imbalance = nlsh__imbalance(&s->options, partitioner);
+    if (partitioner != NLSH_PARTITIONER_KMEANS || s->sample->metric == NLSH_IP) return NLSH_OK;
+    enum nlsh_status status = nlsh__bucket_cells_of(s->sample, imbalance, s->job, &s->cells, error);
+    if (status == NLSH_OK && s->cells.elsewhere > s->sample->meta.disagreement)
+        nlsh__bucket_cells_free(&s->cells);
+    return status;
+}
+
 static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *report,
                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
     NLSH_TRY(learn(s, report, error));
-    NLSH_TRY(nlsh__place_rows(s->base, s->sample, &s->sampled, s->path, s->plan.block, k, s->job,
-                              &s->placed, error));
+    NLSH_TRY(find_cells(s, report->partitioner, error));
+    const struct nlsh__bucket_cells *cells = s->cells.n > 0 ? &s->cells : NULL;
+    NLSH_TRY(nlsh__place_rows(s->base, s->sample, cells, &s->sampled, s->path, s->plan.block, k,
+                              s->job, &s->placed, error));
     NLSH_TRY(nlsh__job_progress(s->job, "codes", 0, 0, error));
     NLSH_TRY(make_sections(s, error));
     NLSH_TRY(learn_from_all(s, error));

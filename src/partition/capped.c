@@ -239,3 +239,46 @@ out:
     nlsh__free(c.penalty);
     return status;
 }
+
+static void find_means(const float *rows, size_t n, size_t dim, const uint32_t *bucket_of, size_t m,
+                       double *sums, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *sum = sums + bucket_of[i] * (dim + 1);
+        for (size_t d = 0; d < dim; d++) sum[d] += (double)rows[i * dim + d];
+        sum[dim]++;
+    }
+    for (size_t b = 0; b < m; b++) {
+        const double *sum = sums + b * (dim + 1);
+        for (size_t d = 0; d < dim; d++) out[b * dim + d] = (float)(sum[d] / fmax(sum[dim], 1));
+    }
+}
+
+enum nlsh_status nlsh__capped_cells(const float *rows, size_t n, size_t dim, size_t m,
+                                    double imbalance, const uint32_t *bucket_of,
+                                    const struct nlsh__job *job, float *centroids, float *penalty,
+                                    size_t *n_stay, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    double *sums = NULL;
+    struct capped c = {.rows = rows,
+                       .centroids = centroids,
+                       .n = n,
+                       .dim = dim,
+                       .m = m,
+                       .cap = nlsh__bucket_cap(n, m, imbalance),
+                       .penalty = penalty};
+    NLSH_TRY(nlsh__calloc(&sums, m * (dim + 1), sizeof *sums, error));
+    NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
+    NLSH_TRY(nlsh__alloc(&c.bucket_of, n, sizeof *c.bucket_of, error));
+    find_means(rows, n, dim, bucket_of, m, sums, centroids);
+    memset(penalty, 0, m * sizeof *penalty);
+    NLSH_TRY(balance(&c, job, error));
+    *n_stay = 0;
+    for (size_t i = 0; i < n; i++) *n_stay += c.bucket_of[i] == bucket_of[i];
+out:
+    nlsh__free(sums);
+    nlsh__free(c.sizes);
+    nlsh__free(c.bucket_of);
+    return status;
+}

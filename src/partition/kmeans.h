@@ -40,4 +40,18 @@ enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const
                                   const struct nlsh__job *job, uint32_t *best, float *l2sq,
                                   struct nlsh_error *error);
 
+/*
+ * nlsh__capped_cells() - where rows that were not divided belong beside those that were.
+ *
+ *  bucket_of  [n] an answer of nlsh__partition_kmeans() for these rows
+ *  centroids  [m x dim] out: the buckets' means
+ *  penalty    [m] out, for nlsh__near_cells(): under it these rows fill no bucket far over the cap
+ *  n_stay     out: these rows that go where they are. Few where one tight group is more than a bucket
+ * NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
+ */
+enum nlsh_status nlsh__capped_cells(const float *rows, size_t n, size_t dim, size_t m,
+                                    double imbalance, const uint32_t *bucket_of,
+                                    const struct nlsh__job *job, float *centroids, float *penalty,
+                                    size_t *n_stay, struct nlsh_error *error);
+
 #endif

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/resident.h"
 #include "base/sized.h"
 #include "vectors/data_hash.h"
 #include "vectors/hdf5.h"
@@ -97,6 +98,7 @@ static enum nlsh_status read_rows(void *user, size_t first, size_t n, void *valu
                           "%s: rows %zu to %zu were asked for, and row %zu of %zu is next", r->name,
                           first, first + n, r->next, r->layout.n_rows);
     NLSH_TRY(read_settled(r, n, values, error));
+    nlsh__map_forget(&r->map); /* what has passed would be the last to go where memory is scarce */
     r->next += n;
     if (r->next == r->layout.n_rows) NLSH_TRY(nlsh__expect_end(r->file.source, r->name, error));
 out:

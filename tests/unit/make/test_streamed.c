@@ -4,7 +4,7 @@
 #include "make/streamed.h"
 #include "support/built.h"
 
-enum { N = 4000, Q = 300, K = 10, M = 32 };
+enum { N = 4000, Q = 1500, K = 10, M = 32 };
 
 /* ---- rows of a matrix -------------------------------------------------------------------------- */
 

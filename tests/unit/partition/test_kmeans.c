@@ -417,6 +417,43 @@ static void a_cap_costs_little(void **state)
     free(rows);
 }
 
+/* Half of the rows are divided; the others go by cells, and fill buckets as those did. */
+static void others_go_where_such_rows_are(void **state)
+{
+    enum { N = 8000, DIM = 12, M = 40 };
+    static const double imbalances[] = {0.5, 0.05};
+    (void)state;
+    for (int kind = NORMAL; kind <= CLUSTERS; kind++)
+        for (size_t i = 0; i < 2; i++) {
+            float *rows = make_rows((enum kind)kind, 2 * N, DIM);
+            uint32_t bucket_of[N], best[2 * N];
+            float centroids[M * DIM], penalty[M];
+            size_t sizes[M] = {0}, same = 0, over = 0, n_stay = 0,
+                   cap = nlsh__bucket_cap(N, M, imbalances[i]);
+            struct nlsh__job job = job_of(2, NULL, NULL);
+            assert_int_equal(
+                nlsh__partition_kmeans(rows, N, DIM, M, imbalances[i], 1, &job, bucket_of, NULL),
+                NLSH_OK);
+            assert_int_equal(nlsh__capped_cells(rows, N, DIM, M, imbalances[i], bucket_of, &job,
+                                                centroids, penalty, &n_stay, NULL),
+                             NLSH_OK);
+            assert_int_equal(nlsh__near_cells(rows, 2 * N, DIM, centroids, penalty, M, 1, &job,
+                                              best, NULL, NULL),
+                             NLSH_OK);
+            for (size_t r = 0; r < N; r++) same += best[r] == bucket_of[r];
+            for (size_t r = N; r < 2 * N; r++) sizes[best[r]]++;
+            for (size_t b = 0; b < M; b++) over += sizes[b] > cap ? sizes[b] - cap : 0;
+            print_message("kind %d, imbalance %g: %zu of %d rows stay, %zu are over the cap\n",
+                          kind, imbalances[i], same, N, over);
+            assert_true(n_stay <= same + N / 50 && same <= n_stay + N / 50); /* the last step */
+            /* groups that hold several buckets have no borders that penalties could move */
+            if (kind != CLUSTERS) assert_true(same * 100 >= (size_t)N * 95);
+            if (kind != CLUSTERS) assert_true(over * 100 <= (size_t)N * 4);
+            nlsh__job_end(&job);
+            free(rows);
+        }
+}
+
 static void refuses_impossible_numbers(void **state)
 {
     float rows[10] = {0};
@@ -477,6 +514,7 @@ int main(void)
         cmocka_unit_test(same_for_any_number_of_threads),
         cmocka_unit_test(buckets_keep_the_cap),
         cmocka_unit_test(a_cap_costs_little),
+        cmocka_unit_test(others_go_where_such_rows_are),
         cmocka_unit_test(refuses_impossible_numbers),
         cmocka_unit_test(stops_when_asked),
     };
