@@ -1,0 +1,31 @@
+/*
+ * fetch.h - parts of mapped files asked of the system together, before they are read.
+ *
+ * A page that is not in memory comes when it is touched, and the next is touched only then: on a disk that
+ * answers many reads at once, one that has to wait for each is slow. 200 rows of a file that is not in memory, one
+ * after another: 68 ms; asked for together, 5 ms, and 25 us where all are in memory (virtio disk, Linux 6.18;
+ * madvise() row by row 10 ms and 717 us).
+ */
+#ifndef NLSH_BASE_FETCH_H
+#define NLSH_BASE_FETCH_H
+
+#include <stddef.h>
+#include <sys/uio.h>
+
+enum { NLSH__FETCHED_AT_ONCE = 256 };
+
+struct nlsh__fetch {
+    size_t n;
+    struct iovec of[NLSH__FETCHED_AT_ONCE];
+};
+
+static inline void nlsh__fetch_begin(struct nlsh__fetch *fetch)
+{
+    fetch->n = 0;
+}
+/* size bytes at data, in a map of a file; what was added is asked for when there is no more room. */
+void nlsh__fetch_add(struct nlsh__fetch *fetch, const void *data, size_t size);
+/* Asks for what was added; does not wait, and says nothing where the system does not want to. */
+void nlsh__fetch_all(struct nlsh__fetch *fetch);
+
+#endif
