@@ -99,6 +99,7 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
         }
         out->candidates += answers->stats.candidates[i];
         out->probes += answers->stats.probes[i];
+        out->ranked += answers->stats.ranked[i];
     }
     out->recall_1 /= (double)n;
     out->recall_n /= (double)n;
@@ -107,6 +108,7 @@ void score_answers(const struct answers *answers, size_t n, const struct nlsh_ne
     out->factor = n_factor ? out->factor / (double)n_factor : NAN;
     out->candidates /= (double)n;
     out->probes /= (double)n;
+    out->ranked /= (double)n;
 }
 
 void say_likeness(const struct nlsh_likeness *l, const struct nlsh_search_options *options)

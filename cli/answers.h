@@ -13,7 +13,7 @@ struct score {
     double recall_1, recall_n;
     double recall_error; /* standard error of recall_n over the queries; NaN of one query */
     double factor;       /* approximation factor; NaN where no query has one */
-    double candidates, p95, probes;
+    double candidates, p95, probes, ranked;
 };
 
 /* The answers to n queries, k each. */

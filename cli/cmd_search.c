@@ -46,6 +46,19 @@ static void say_goodness(const struct search *s, const struct nlsh_search_option
     say_likeness(&s->answers.likeness, options);
 }
 
+/* What --memory codes comes to. */
+static void say_memory(const struct search *s)
+{
+    char held[32], left[32];
+    uint64_t vectors = 0, others = 0;
+    struct nlsh_section_info section = {.struct_size = sizeof section};
+    if (memory_named(s->args) != NLSH_MEMORY_CODES) return;
+    for (size_t i = 0; nlsh_index_section(s->index, i, &section); i++)
+        *(strcmp(section.name, "vectors") == 0 ? &vectors : &others) += section.size_bytes;
+    talk_say("%s in memory; of %s of vectors on the disk a query reads %.0f vectors",
+             text_bytes(others, held), text_bytes(vectors, left), s->answers.score.ranked);
+}
+
 static void say_times(const struct search *s, const struct nlsh_search_options *options)
 {
     char qps[32], least[32], most[32], a[32], b[32], c[32], d[32];
@@ -81,6 +94,7 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
     if (code == 0) code = results_add(results, s->index, options, &s->answers);
     if (code != 0) return code;
     if (say) say_goodness(s, options);
+    if (say) say_memory(s);
     if (say || s->of.format[0] == 't') say_times(s, options);
     if (!s->summarise) return 0;
     json_t *summary = summary_json(&s->of, options, &s->answers);

@@ -6,9 +6,10 @@
  *   bench_made --rows 2000 --first 3000000000 -o queries.u8bin      others of the same kind
  *   bench_made --measure made.u8bin               local intrinsic dimension and relative contrast
  *
- * A row is a point of one of many curved sheets: a latent point of a few dimensions goes through two layers of random
- * weights with a bend between them, beside the place where its sheet lies, and noise. The sheets' sizes and how far they
- * spread differ by a factor of ten, as those of photographs' patches do.
+ * A row is a point of a curved sheet: a latent point goes through two layers of random weights with a bend between
+ * them, and noise is added. The sheet is wide in a few directions and ever narrower in others, as descriptors are.
+ * --sheets makes it one of many, whose places, sizes and widths differ: then buckets that follow a graph find them, and
+ * cells do not, which real descriptors do not show.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ enum { DIM = 128, BENDS = 48, BLOCK = 4096, ASKED = 500, K = 100 };
 
 struct kind {
     size_t latent, sheets;
-    double noise, spread;
+    double noise, spread, fall;
     uint64_t seed;
 };
 
@@ -36,6 +37,7 @@ struct world {
     float *out;     /* [DIM x BENDS] */
     float *places;  /* [sheets x DIM] */
     float *widths;  /* [sheets] */
+    float *falls;   /* [latent] how wide a sheet is one way, and another */
     double *shares; /* [sheets] running sums of how many rows lie on each */
 };
 
@@ -57,6 +59,9 @@ static void world_make(const struct kind *kind, struct world *w)
     w->places = normals(&rng, kind->sheets * DIM, 1);
     w->widths = room(kind->sheets, sizeof *w->widths);
     w->shares = room(kind->sheets, sizeof *w->shares);
+    w->falls = room(kind->latent, sizeof *w->falls);
+    for (size_t l = 0; l < kind->latent; l++)
+        w->falls[l] = (float)pow((double)(l + 1), -kind->fall);
     for (size_t s = 0; s < kind->sheets; s++) {
         w->widths[s] = (float)exp(log(10) * (nlsh__rng_uniform(&rng) - .5));
         sum += exp(log(10) * nlsh__rng_uniform(&rng));
@@ -67,8 +72,8 @@ static void world_make(const struct kind *kind, struct world *w)
 
 static void world_free(struct world *w)
 {
-    void *all[] = {w->bend, w->out, w->places, w->widths, w->shares};
-    for (size_t i = 0; i < 5; i++) free(all[i]);
+    void *all[] = {w->bend, w->out, w->places, w->widths, w->falls, w->shares};
+    for (size_t i = 0; i < 6; i++) free(all[i]);
 }
 
 static size_t sheet_of(const struct world *w, double share)
@@ -92,7 +97,7 @@ static void make_row(const struct world *w, uint64_t row, uint8_t *out)
     nlsh__rng_init(&rng, w->kind.seed + 0x9e3779b97f4a7c15u * (row + 1), 2);
     size_t sheet = sheet_of(w, nlsh__rng_uniform(&rng));
     for (size_t l = 0; l < w->kind.latent; l++)
-        z[l] = w->widths[sheet] * (float)nlsh__rng_normal(&rng);
+        z[l] = w->widths[sheet] * w->falls[l] * (float)nlsh__rng_normal(&rng);
     for (size_t b = 0; b < BENDS; b++) {
         float sum = 0;
         for (size_t l = 0; l < w->kind.latent; l++) sum += w->bend[b * w->kind.latent + l] * z[l];
@@ -186,7 +191,8 @@ static void measure(const char *path)
 
 int main(int argc, char **argv)
 {
-    struct kind kind = {.latent = 48, .sheets = 4000, .noise = .3, .spread = .8, .seed = 1};
+    struct kind kind = {
+        .latent = 64, .sheets = 1, .noise = .1, .spread = .8, .fall = .75, .seed = 1};
     uint64_t rows = 1000000, first = 0;
     const char *out = NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -203,6 +209,8 @@ int main(int argc, char **argv)
             kind.noise = strtod(value, NULL);
         else if (strcmp(argv[i], "--spread") == 0)
             kind.spread = strtod(value, NULL);
+        else if (strcmp(argv[i], "--fall") == 0)
+            kind.fall = strtod(value, NULL);
         else if (strcmp(argv[i], "--seed") == 0)
             kind.seed = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "-o") == 0)
