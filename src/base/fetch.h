@@ -14,6 +14,10 @@
 
 enum { NLSH__FETCHED_AT_ONCE = 256 };
 
+/* Whether a disk was read for this thread lately: if not, its pages are in memory, and asking for them costs more than
+ * it saves. To be asked once for each set of rows. Cost: a quarter of a microsecond. */
+int nlsh__fetch_pays(void);
+
 struct nlsh__fetch {
     size_t n;
     struct iovec of[NLSH__FETCHED_AT_ONCE];

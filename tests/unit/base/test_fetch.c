@@ -104,11 +104,35 @@ static void rows_of_a_page_are_asked_for_once(void **state)
     close(fd);
 }
 
+/* It pays for a while after a disk was read, and then no more; until one is read again. */
+static void it_pays_while_disks_are_read(void **state)
+{
+    int fd, pays = 0;
+    unsigned char there[PAGES];
+    (void)state;
+    uint8_t *map = map_pages(&fd);
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+        if (resident(map, there, 0) > PAGES / 2) skip();
+        volatile uint8_t sum = 0;
+        for (size_t p = 0; p < PAGES; p += 100) sum = (uint8_t)(sum + map[p * page]);
+        assert_true(nlsh__fetch_pays());
+        pays = 0;
+        for (int i = 0; i < 1000; i++) pays += nlsh__fetch_pays();
+        assert_true(pays > 10 && pays < 500);
+        assert_false(nlsh__fetch_pays());
+        assert_int_equal(madvise(map, PAGES * page, MADV_DONTNEED), 0);
+    }
+    munmap(map, PAGES * page);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_for_comes),
         cmocka_unit_test(rows_of_a_page_are_asked_for_once),
+        cmocka_unit_test(it_pays_while_disks_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
