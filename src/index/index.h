@@ -142,13 +142,14 @@ enum nlsh_status nlsh__index_bytes(const struct nlsh__section_data *sections, si
 
 /*
  * nlsh__index_try() - the same file, opened and handed to use() and then removed: an index is asked before it
- * stands. It lies beside its target as long as use() runs. Statuses are writing's, opening's and use()'s.
+ * stands. It lies beside its target as long as use() runs. resident: 1: all but the vectors is copied into memory.
+ * Statuses are writing's, opening's and use()'s.
  */
 typedef enum nlsh_status nlsh__index_use_fn(void *user, const struct nlsh_index *index,
                                             struct nlsh_error *error);
 enum nlsh_status nlsh__index_try(const char *path, const struct nlsh__section_data *sections,
-                                 size_t n_sections, nlsh__index_use_fn *use, void *user,
-                                 struct nlsh_error *error);
+                                 size_t n_sections, int resident, nlsh__index_use_fn *use,
+                                 void *user, struct nlsh_error *error);
 
 /* Rows that were written together. Pointers into the map, checked. */
 struct nlsh__segment {

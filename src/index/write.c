@@ -148,14 +148,15 @@ out:
 }
 
 enum nlsh_status nlsh__index_try(const char *path, const struct nlsh__section_data *sections,
-                                 size_t n_sections, nlsh__index_use_fn *use, void *user,
-                                 struct nlsh_error *error)
+                                 size_t n_sections, int resident, nlsh__index_use_fn *use,
+                                 void *user, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__output *output = NULL;
     struct nlsh_index *index = NULL;
     NLSH_TRY(write_all(path, sections, n_sections, &output, error));
-    const struct nlsh__source_of_index source = {.name = nlsh__output_temporary(output)};
+    const struct nlsh__source_of_index source = {.name = nlsh__output_temporary(output),
+                                                 .resident = resident};
     NLSH_TRY(nlsh__index_load(&source, &index, error));
     status = use(user, index, error);
 out:

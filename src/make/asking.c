@@ -56,7 +56,7 @@ enum nlsh_status nlsh__ask_merged(const struct nlsh__asking *asking, const char 
     struct measure m = {.asking = asking, .job = job};
     size_t size;
     NLSH_TRY(ask_buckets(&m, router, bucketed, error));
-    NLSH_TRY(nlsh__index_try(path, merged->of, merged->n, ask_index, &m, error));
+    NLSH_TRY(nlsh__index_try(path, merged->of, merged->n, 1, ask_index, &m, error));
     NLSH_TRY(nlsh__pack_efforts(&m.efforts, 0, &merged->efforts, &size, error));
     nlsh__merged_add(merged, NLSH__SECTION_EFFORTS, merged->efforts, size);
     NLSH_TRY(nlsh__pack_outside(&m.efforts, &merged->outside, &size, error));

@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/resident.h"
 #include "base/rng.h"
 #include "kernels/metric.h"
 #include "router/ask.h"
@@ -215,7 +214,6 @@ nlsh__relearn(const struct nlsh_index *index, const void *router, const struct n
     if (t.knn > n - 1) t.knn = n - 1;
     NLSH_TRY(draw(&t, sampled, options->seed, error));
     if (t.n == 0) goto out;
-    nlsh__map_scattered(&index->map, 0, index->map.size); /* little of it may be in memory */
     NLSH_TRY(take_inputs(&t, error));
     NLSH_TRY(find_buckets(&t, job, error));
     NLSH_TRY(learn_on(&t, router, options, job, out, error));

@@ -154,7 +154,7 @@ static enum nlsh_status learn_from_all(struct streamed *s, struct nlsh_error *er
     struct nlsh__merged trial =
         s->sections; /* what the sample promised will do to find most neighbours */
     NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_EFFORTS, &trial, error));
-    NLSH_TRY(nlsh__index_try(s->path, trial.of, trial.n, relearn, s, error));
+    NLSH_TRY(nlsh__index_try(s->path, trial.of, trial.n, 1, relearn, s, error));
     nlsh__spool_free(&s->placed.inputs); /* nobody else looks at them */
     if (s->relearned.router == NULL) goto out;
     router->data = s->relearned.router;

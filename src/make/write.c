@@ -279,7 +279,7 @@ enum nlsh_status nlsh__try_index(const struct nlsh__ground *g, const struct nlsh
 {
     struct sections s;
     enum nlsh_status status = make_sections(g, l, NULL, &s, error);
-    if (status == NLSH_OK) status = nlsh__index_try(path, s.of, s.n, use, user, error);
+    if (status == NLSH_OK) status = nlsh__index_try(path, s.of, s.n, 0, use, user, error);
     sections_free(&s);
     return status;
 }
@@ -303,12 +303,12 @@ enum nlsh_status nlsh__write_index(const struct nlsh__ground *g, const struct nl
         add(&s, NLSH__SECTION_LOG, &taken, sizeof taken);
     }
     if (g->calibrating != NULL) {
-        NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask_sample, &sampling, error));
+        NLSH_TRY(nlsh__index_try(path, s.of, s.n, 0, ask_sample, &sampling, error));
         NLSH_TRY(add_measured(&sampling.efforts, 1, &s, error));
     } else if (evidence != NULL) {
         NLSH_TRY(add_efforts(g, &evidence->calibration, &evidence->shares, &s, error));
     } else if (g->held->n_train < g->data->matrix.n_rows) {
-        NLSH_TRY(nlsh__index_try(path, s.of, s.n, ask, &asking, error));
+        NLSH_TRY(nlsh__index_try(path, s.of, s.n, 0, ask, &asking, error));
         NLSH_TRY(add_efforts(g, &l->calibration, &asking.shares, &s, error));
     } /* else every row was learned from: nothing is promised, and searches are exact */
     NLSH_TRY(

@@ -102,7 +102,7 @@ float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *
 /* Whether vectors may have to come from a disk first. */
 static int on_disk(const struct nlsh__ranking *r)
 {
-    return r->index->memory == NLSH_MEMORY_CODES && !r->index->borrowed && nlsh__fetch_pays();
+    return r->index->resident.data != NULL && !r->index->borrowed && nlsh__fetch_pays();
 }
 
 /* Rows first .. end - 1, which stand together. */
