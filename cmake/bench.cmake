@@ -69,6 +69,9 @@ if(NLSH_BENCH_PEERS)
     find_package(OpenMP REQUIRED COMPONENTS CXX)
     add_peer(faiss ${FAISS_LIBRARY} OpenMP::OpenMP_CXX ${LAPACK_LIBRARY} ${BLAS_LIBRARY}
              -Wl,--exclude-libs,ALL)
+    add_executable(bench_faiss_disk EXCLUDE_FROM_ALL bench/scale/faiss_disk.cpp)
+    target_link_libraries(bench_faiss_disk PRIVATE ${FAISS_LIBRARY} OpenMP::OpenMP_CXX ${LAPACK_LIBRARY}
+                                                   ${BLAS_LIBRARY})
   endif()
 endif()
 if(MICROHTTPD_FOUND AND NOT NLSH_SERVE STREQUAL OFF)
