@@ -61,13 +61,14 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (size < others[i].n || memcmp(bytes, others[i].magic, others[i].n) != 0) continue;
-        snprintf(hint, sizeof hint, "%s %s", others[i].hint, strlen(name) < 200 ? name : "FILE");
+        snprintf(hint, sizeof hint, "%s %s", others[i].hint, nlsh__short_name(name));
         return nlsh__fail(error, NLSH_E_DATA, hint, "%s: compressed by %s, which is not read here",
                           name, others[i].what);
     }
-    if (nlsh__path_is_gz(name))
-        return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",
-                          "%s: named .gz, but not gzipped", name);
+    const char *packed = nlsh__packed_ending(name);
+    if (packed != NULL)
+        return nlsh__fail(error, NLSH_E_DATA, "rename it without that ending, or fetch it again",
+                          "%s: named %s, but not compressed", name, packed);
     return NLSH_OK;
 }
 
@@ -149,8 +150,8 @@ static enum nlsh_status read_block(struct nlsh__source *source, const char *name
     NLSH_TRY(nlsh__source_read(source, *memory, want, &got, error));
     if (got < want)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
-                          "%s: truncated: %llu bytes are missing inside the gzip stream", name,
-                          (unsigned long long)(want - got));
+                          "%s: truncated: %llu bytes are missing inside the compressed stream",
+                          name, (unsigned long long)(want - got));
     NLSH_TRY(nlsh__expect_end(source, name, error));
 out:
     return status;
