@@ -3,8 +3,8 @@
  *
  * The file is mapped; the format comes from the caller, the name or the content; the header is
  * checked against the length; only then is memory asked for and filled in one pass. Where the
- * length is not known beforehand (fvecs and its like, gzipped) the stream is inflated twice: once
- * to count its rows, once into place. What decides is read first: no more is inflated than a header
+ * length is not known beforehand (fvecs and its like, gzipped) the stream is unpacked twice: once
+ * to count its rows, once into place. What decides is read first: no more is unpacked than a header
  * or rows that agree account for. A file that does not read as what it was said to be is looked at
  * again, so that the message can say what it is. A zip file is taken for a .npz: its one member is read in
  * its place.
@@ -24,6 +24,7 @@
 #include "vectors/text.h"
 #include "vectors/values.h"
 #include "vectors/zip.h"
+#include "vectors/zstd_frames.h"
 
 /* ---- compressed files ------------------------------------------------------------------------ */
 
@@ -47,7 +48,6 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         size_t n;
         const char *what, *hint;
     } others[] = {
-        {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d"},
         {"\3757zXZ\0", 6, "xz", "decompress it first: xz -dk"},
         {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk"},
         {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d"},
@@ -57,6 +57,10 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
     if (fits_plain(format, bytes, size)) return NLSH_OK;
     if (size >= 3 && bytes[0] == 0x1f && bytes[1] == 0x8b && bytes[2] == 8) {
         *packing = NLSH__GZIP;
+        return NLSH_OK;
+    }
+    if (nlsh__is_zstd(bytes, size)) {
+        *packing = NLSH__ZSTD;
         return NLSH_OK;
     }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
