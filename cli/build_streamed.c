@@ -122,13 +122,6 @@ static int wrong_with_memory(const struct args *args)
     return 0;
 }
 
-/* To look at its header may take as long as to read it. */
-static int is_gz(const char *path)
-{
-    size_t n = strlen(path);
-    return n > 3 && strcmp(path + n - 3, ".gz") == 0;
-}
-
 static enum nlsh_status open_rows(const struct args *args, struct nlsh_rows *rows,
                                   struct nlsh_error *error)
 {
@@ -169,8 +162,8 @@ int build_streamed(const struct args *args, const struct nlsh_build_options *opt
         code = wrong_with_memory(args);
         if (code != 0) return code;
     } else if (args_given(args, "dry-run") || args_given(args, "train_queries") ||
-               strcmp(path, "-") == 0 || is_gz(path)) {
-        return 0;
+               strcmp(path, "-") == 0 || nlsh__packed_ending(path) != NULL) {
+        return 0; /* to look at a compressed file's header may take as long as to read it */
     }
     nlsh_rows_init(&rows, sizeof rows);
     if (open_rows(args, &rows, &error) != NLSH_OK) return asked ? talk_failed(&error) : 0;

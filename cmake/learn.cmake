@@ -4,6 +4,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(MICROHTTPD IMPORTED_TARGET libmicrohttpd) # of `nlsh serve`; may be absent
+pkg_check_modules(ZSTD IMPORTED_TARGET libzstd) # of vectors in .zst; may be absent
 pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
 # Not find_package(dnnl): Debian's oneDNN asks there for OpenCL, which only a GPU would need.
 find_path(DNNL_INCLUDE dnnl.h REQUIRED)
@@ -16,11 +17,23 @@ find_library(METIS_LIBRARY metis REQUIRED)
 sources_of(learn_sources src/vectors src/linalg src/cache src/graph src/partition src/router/train
            src/codes/make src/measure src/make src/evaluate src/tune/study src/tune/sample
            src/tune/run)
+set(zstd_source stream)
+set(zstd_libraries PkgConfig::ZSTD)
+if(NLSH_ZSTD STREQUAL OFF OR NOT ZSTD_FOUND)
+  if(NLSH_ZSTD STREQUAL ON)
+    message(FATAL_ERROR "NLSH_ZSTD is on, but there is no libzstd (Debian: libzstd-dev)")
+  endif()
+  message(STATUS "without libzstd: .zst files are not read")
+  set(zstd_source absent)
+  set(zstd_libraries)
+endif()
+list(FILTER learn_sources EXCLUDE REGEX "/zstd_(stream|absent)\\.c$")
+list(APPEND learn_sources src/vectors/zstd_${zstd_source}.c)
 add_library(nlsh_learn OBJECT ${learn_sources} src/base/job.c src/base/names.c)
 target_include_directories(nlsh_learn SYSTEM PRIVATE ${METIS_INCLUDE} ${DNNL_INCLUDE}
                            ${XXHASH_INCLUDE})
 set(learn_libraries ${DNNL_LIBRARY} OpenMP::OpenMP_C PkgConfig::LAPACKE PkgConfig::JANSSON
-    PkgConfig::SQLITE ZLIB::ZLIB ${METIS_LIBRARY} m Threads::Threads ${CMAKE_DL_LIBS})
+    PkgConfig::SQLITE ZLIB::ZLIB ${zstd_libraries} ${METIS_LIBRARY} m Threads::Threads ${CMAKE_DL_LIBS})
 target_link_libraries(nlsh_learn PRIVATE nlsh_flags ${learn_libraries})
 add_nlsh_library(nlsh-learn nlsh_learn ${learn_libraries})
 target_link_libraries(nlsh-learn PUBLIC nlsh)

@@ -34,6 +34,9 @@ if(NLSH_SERVE STREQUAL OFF OR NOT MICROHTTPD_FOUND)
   list(FILTER unit_tests EXCLUDE REGEX "/unit/serve/")
   list(FILTER cli_tests EXCLUDE REGEX "/test_serve\\.sh$")
 endif()
+if(NOT zstd_libraries)
+  list(FILTER unit_tests EXCLUDE REGEX "/test_zstd_stream\\.c$")
+endif()
 foreach(source ${unit_tests})
   get_filename_component(name ${source} NAME_WE)
   get_filename_component(folder ${source} DIRECTORY)
@@ -62,6 +65,9 @@ endforeach()
 add_test(NAME unit/index/test_golden_scalar COMMAND index_test_golden)
 set_tests_properties(unit/index/test_golden_scalar PROPERTIES LABELS unit TIMEOUT 600
                      ENVIRONMENT "${environment};NLSH_CPU=scalar")
+
+# What a build without libzstd says, in every build.
+target_sources(vectors_test_zstd_absent PRIVATE ${PROJECT_SOURCE_DIR}/src/vectors/zstd_absent.c)
 
 # Libraries that look like libkahip, for partition/test_kahip: how wide their indices are and what
 # they say of it.

@@ -58,7 +58,7 @@ const struct verb verb_convert = {
     .usage = "IN OUT [flags]",
     .description = "Formats are known by the names' endings: fvecs, bvecs, ivecs, npy, fbin, "
                    "u8bin, i8bin, ibin, idx, and f16bin and text (csv, tsv, txt, vec) to read; an "
-                   "input may be gzipped. Floats "
+                   "input may be compressed (.gz, .zst). Floats "
                    "become bytes only where each is a whole number in range.",
     .examples = {{"MNIST for numpy", "nlsh convert train-images-idx3-ubyte.gz train.npy"},
                  {"names without an ending",

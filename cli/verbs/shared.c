@@ -7,7 +7,7 @@ const struct flag flag_base = {
     .needed = true,
     .argument = "BASE",
     .help = "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin, i8bin or text (CSV, GloVe's), also "
-            ".gz; - for standard input"};
+            ".gz and .zst; - for standard input"};
 
 const struct flag flag_base_of_index = {
     .name = "d",

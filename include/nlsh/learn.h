@@ -37,7 +37,7 @@ NLSH_API void nlsh_run_init(struct nlsh_run *run, size_t size);
 
 enum nlsh_format {
     NLSH_FORMAT_AUTO = 0, /* by name and content */
-    NLSH_FORMAT_IDX,      /* MNIST's, big-endian; plain or .gz */
+    NLSH_FORMAT_IDX,      /* MNIST's, big-endian */
     NLSH_FORMAT_FVECS,    /* TEXMEX: each row its i32 dimension, then f32 */
     NLSH_FORMAT_BVECS,    /* the same with u8 */
     NLSH_FORMAT_IVECS,    /* the same with i32 */
@@ -57,10 +57,11 @@ struct nlsh_vectors;
 /*
  * nlsh_vectors_read() - a file of vectors, whole.
  *
- * Any format may be gzipped. Sizes in the file are checked against its length before memory is
+ * Any format may be compressed by gzip or zstd. Sizes in the file are checked against its length before memory is
  * asked for. Returns NLSH_OK; NLSH_E_ARG; NLSH_E_NO_INPUT; NLSH_E_IO; NLSH_E_DATA (truncated, rows of
  * unequal dimension, no rows, NaN or infinity: the message names the row; a numpy type or order, or a
- * compression, that is not read). Cost: one pass over the file.
+ * compression, that is not read); NLSH_E_UNSUPPORTED (zstd, where nlsh was built without libzstd). Cost: one pass over
+ * the file.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_vectors_read(const char *path, enum nlsh_format format,
                                                           struct nlsh_vectors **out,
@@ -330,8 +331,8 @@ struct nlsh_rows {
 NLSH_API void nlsh_rows_init(struct nlsh_rows *rows, size_t size);
 
 /*
- * nlsh_rows_open() - a file of vectors, plain or gzipped, in every format of nlsh_vectors_read() that has rows one behind
- * the other: not text, HDF5, and arrays in columns, which are NLSH_E_UNSUPPORTED.
+ * nlsh_rows_open() - a file of vectors, plain or compressed, in every format of nlsh_vectors_read() that has rows one
+ * behind the other: not text, HDF5, and arrays in columns, which are NLSH_E_UNSUPPORTED.
  *
  *  out  struct_size is set; closed with nlsh_rows_close() before it is filled again
  * Values are not looked at yet. NLSH_E_NO_INPUT, NLSH_E_IO, NLSH_E_DATA, NLSH_E_NOMEM.

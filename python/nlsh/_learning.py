@@ -35,7 +35,7 @@ def _library():
         raise UnsupportedError(
             f"this nlsh searches only: libnlsh-learn was left out or does not load ({_missing})",
             "install libdnnl-dev libmetis-dev libjansson-dev libsqlite3-dev libxxhash-dev zlib1g-dev "
-            "liblapacke-dev, and then nlsh again")
+            "libzstd-dev liblapacke-dev, and then nlsh again")
     return _learn
 
 
@@ -221,7 +221,7 @@ def read(path: Path, format: str | None = None) -> np.ndarray:
 
     path    or FILE.hdf5:NAME, a dataset of an HDF5 file.
     format  idx, fvecs, bvecs, ivecs, npy, fbin, u8bin, i8bin, ibin, f16bin or text (CSV, TSV, GloVe's); None: by name
-            and content. Any of them may be gzipped.
+            and content. Any of them may be compressed: .gz, .zst.
     """
     return np.asarray(_library().read(path, format))
 

@@ -19,14 +19,14 @@ static const struct {
     {"PK\3\4", 4, "a zip file (.npz)", "rename %s to .npz"},
     {"NLSHKNN", 7, "a graph file of nlsh", "name the file of vectors; --gt takes %s"},
     {"\x89NLSH\r\n\x1a", 8, "an index of nlsh", "name the file of vectors; -i takes %s"},
-    {"\x1f\x8b\x08", 3, "gzipped twice", "gzip -d %s, once"},
+    {"\x1f\x8b\x08", 3, "compressed twice", "gzip -d or zstd -d %s, once"},
+    {"\x28\xb5\x2f\xfd", 4, "compressed twice", "gzip -d or zstd -d %s, once"},
     {"PAR1", 4, "a Parquet file",
      PYTHON("import pandas as p; t = p.read_parquet('%s'); print(t.columns); n.save('base.npy', "
             "n.stack(t.iloc[:, -1]).astype('f4'))")},
 };
 
-/* What a hint calls the file: a long name would leave no room for the rest. */
-static const char *short_name(const char *name)
+const char *nlsh__short_name(const char *name)
 {
     return strlen(name) <= 60 && strpbrk(name, "'\"\\$`") == NULL ? name : "FILE";
 }
@@ -34,7 +34,7 @@ static const char *short_name(const char *name)
 void nlsh__foreign_file(const uint8_t *head, size_t head_size, const char *name,
                         struct nlsh__foreign *out)
 {
-    const char *file = short_name(name);
+    const char *file = nlsh__short_name(name);
     *out = (struct nlsh__foreign){0};
     for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++) {
         if (head_size < magics[i].n || memcmp(head, magics[i].magic, magics[i].n) != 0) continue;

@@ -45,9 +45,12 @@ static int ends_with(const char *s, size_t length, const char *ending)
     return length >= n && strncasecmp(s + length - n, ending, n) == 0;
 }
 
-int nlsh__path_is_gz(const char *path)
+const char *nlsh__packed_ending(const char *path)
 {
-    return ends_with(path, strlen(path), ".gz");
+    static const char *const endings[] = {".gz", ".zst"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (ends_with(path, strlen(path), endings[i])) return endings[i];
+    return NULL;
 }
 
 /* The length without ".crop_nb_10000000". */
@@ -62,8 +65,9 @@ static size_t without_crop(const char *path, size_t length)
 enum nlsh_format nlsh__format_of_path(const char *path)
 {
     size_t length = strlen(path);
+    const char *packed = nlsh__packed_ending(path);
     if (nlsh__hdf5_named(path)) return NLSH_FORMAT_HDF5;
-    if (nlsh__path_is_gz(path)) length -= 3;
+    if (packed != NULL) length -= strlen(packed);
     length = without_crop(path, length);
     if (ends_with(path, length, "-ubyte")) return NLSH_FORMAT_IDX; /* train-images-idx3-ubyte */
     for (size_t i = 0; i < N_FORMATS; i++) {

@@ -40,7 +40,7 @@ static enum nlsh_status check_length(const char *name, const char *format, uint6
     if (need > most && total == NLSH__UNKNOWN)
         return nlsh__fail(error, NLSH_E_DATA, "the header is damaged, or the file is truncated",
                           "%s: the header (%s) claims %zu rows of %zu values, %llu bytes; "
-                          "so small a gzip file inflates to %llu at most",
+                          "so small a compressed file holds %llu at most",
                           name, format, l->n_rows, l->dim, (unsigned long long)need,
                           (unsigned long long)most);
     if (need > most)

@@ -122,7 +122,7 @@ out:
     return status;
 }
 
-/* Through the readers of vectors, which know .gz. A missing neighbour is -1 there, the bits of
+/* Through the readers of vectors, which know .gz and .zst. A missing neighbour is -1 there, the bits of
  * NLSH__NO_ROW; no other id is negative. */
 static enum nlsh_status read_vectors(const char *path, struct nlsh_neighbors *out,
                                      struct nlsh_error *error)
@@ -153,7 +153,7 @@ static enum nlsh_status read_any(const char *path, struct nlsh_neighbors *out,
                                  struct nlsh_error *error)
 {
     struct nlsh__map map;
-    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS || nlsh__path_is_gz(path))
+    if (nlsh__format_of_path(path) == NLSH_FORMAT_IVECS || nlsh__packed_ending(path) != NULL)
         return read_vectors(path, out, error);
     enum nlsh_status status = nlsh__map_open(path, &map, error);
     if (status != NLSH_OK) return status;

@@ -26,8 +26,6 @@ static inline uint32_t nlsh__load32(const void *p)
     return v;
 }
 
-int nlsh__path_is_gz(const char *path);
-
 /* Where the values lie. */
 struct nlsh__layout {
     enum nlsh_type type;
@@ -82,6 +80,9 @@ int nlsh__may_be_rows(const uint8_t *head, size_t head_size, size_t size, size_t
 /* The length that the file has if its first 8 bytes count rows and values of size bytes each; 0
  * where they cannot. */
 uint64_t nlsh__bin_length(const uint8_t *head, size_t head_size, size_t size);
+
+/* What a command in a hint calls the file: FILE where its name is long or a shell would take it apart. */
+const char *nlsh__short_name(const char *name);
 
 /* foreign.c: what a file is that none of our formats explains. */
 struct nlsh__foreign {

@@ -3,8 +3,8 @@
  *
  * The file is mapped; the format comes from the caller, the name or the content; the header is
  * checked against the length; only then is memory asked for and filled in one pass. Where the
- * length is not known beforehand (fvecs and its like, gzipped) the stream is inflated twice: once
- * to count its rows, once into place. What decides is read first: no more is inflated than a header
+ * length is not known beforehand (fvecs and its like, gzipped) the stream is unpacked twice: once
+ * to count its rows, once into place. What decides is read first: no more is unpacked than a header
  * or rows that agree account for. A file that does not read as what it was said to be is looked at
  * again, so that the message can say what it is. A zip file is taken for a .npz: its one member is read in
  * its place.
@@ -24,6 +24,7 @@
 #include "vectors/text.h"
 #include "vectors/values.h"
 #include "vectors/zip.h"
+#include "vectors/zstd_frames.h"
 
 /* ---- compressed files ------------------------------------------------------------------------ */
 
@@ -47,7 +48,6 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         size_t n;
         const char *what, *hint;
     } others[] = {
-        {"\x28\xb5\x2f\xfd", 4, "zstd", "decompress it first: zstd -d"},
         {"\3757zXZ\0", 6, "xz", "decompress it first: xz -dk"},
         {"BZh", 3, "bzip2", "decompress it first: bzip2 -dk"},
         {"\x04\x22\x4d\x18", 4, "lz4", "decompress it first: lz4 -d"},
@@ -59,15 +59,20 @@ static enum nlsh_status find_compression(const uint8_t *bytes, size_t size, cons
         *packing = NLSH__GZIP;
         return NLSH_OK;
     }
+    if (nlsh__is_zstd(bytes, size)) {
+        *packing = NLSH__ZSTD;
+        return NLSH_OK;
+    }
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (size < others[i].n || memcmp(bytes, others[i].magic, others[i].n) != 0) continue;
-        snprintf(hint, sizeof hint, "%s %s", others[i].hint, strlen(name) < 200 ? name : "FILE");
+        snprintf(hint, sizeof hint, "%s %s", others[i].hint, nlsh__short_name(name));
         return nlsh__fail(error, NLSH_E_DATA, hint, "%s: compressed by %s, which is not read here",
                           name, others[i].what);
     }
-    if (nlsh__path_is_gz(name))
-        return nlsh__fail(error, NLSH_E_DATA, "rename it without .gz, or fetch it again",
-                          "%s: named .gz, but not gzipped", name);
+    const char *packed = nlsh__packed_ending(name);
+    if (packed != NULL)
+        return nlsh__fail(error, NLSH_E_DATA, "rename it without that ending, or fetch it again",
+                          "%s: named %s, but not compressed", name, packed);
     return NLSH_OK;
 }
 
@@ -149,8 +154,8 @@ static enum nlsh_status read_block(struct nlsh__source *source, const char *name
     NLSH_TRY(nlsh__source_read(source, *memory, want, &got, error));
     if (got < want)
         return nlsh__fail(error, NLSH_E_DATA, "fetch or write the file again",
-                          "%s: truncated: %llu bytes are missing inside the gzip stream", name,
-                          (unsigned long long)(want - got));
+                          "%s: truncated: %llu bytes are missing inside the compressed stream",
+                          name, (unsigned long long)(want - got));
     NLSH_TRY(nlsh__expect_end(source, name, error));
 out:
     return status;

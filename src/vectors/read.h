@@ -16,8 +16,11 @@ enum nlsh_status nlsh__vectors_read_stream(int fd, const char *name, enum nlsh_f
                                            const struct nlsh_run *run, struct nlsh_vectors **out,
                                            struct nlsh_error *error);
 
-/* The format that a file name's ending says, a ".gz" or ".crop_nb_N" behind it aside (big-ann's
+/* The format that a file name's ending says, a ".gz", ".zst" or ".crop_nb_N" behind it aside (big-ann's
  * name for the first N rows); AUTO where it says none. */
 enum nlsh_format nlsh__format_of_path(const char *path);
+
+/* ".gz" or ".zst" where the name says that the file is compressed, in upper or lower case; else NULL. */
+const char *nlsh__packed_ending(const char *path);
 
 #endif

@@ -2,7 +2,8 @@
  * rows.c - nlsh_rows_open(): a file of vectors block by block.
  *
  * What a header says is checked as read.c does; then rows are read where they are asked for, and settled
- * (settle.h) block by block. A gzipped file without a header is inflated once to count its rows.
+ * (settle.h) block by block. A compressed file without a header that does not say its length is unpacked once to count
+ * its rows.
  */
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /*
- * source.c - bytes of a mapped file, plain or through zlib (RFC 1951, RFC 1952).
+ * source.c - bytes of a mapped file: plain, through zlib (RFC 1951, RFC 1952) or libzstd (RFC 8878).
  *
- * A plain source is one window over the whole file. A gzip source inflates into a window of 256
- * KiB; large reads bypass it. Members that follow each other are one stream, as gzip -d has it;
- * anything else behind a member is an error. Memory is the window and zlib's 40 KiB whatever the
- * stream says, and deflate cannot expand by more than 1032, so a header inside is checked against
- * 1032 x the file before its sizes are believed.
+ * A plain source is one window over the whole file. Others unpack into a window of 256 KiB; large reads
+ * bypass it. Members (frames) that follow each other are one stream, as gzip -d and zstd -d have it;
+ * anything else behind one is an error. Memory is the window, zlib's 40 KiB, libzstd's 128 MiB at most, whatever the
+ * stream says. A header inside is checked against what can come out before its sizes are believed: deflate cannot
+ * expand by more than 1032, and zstd's blocks say it (zstd_frames.h).
  */
 #include "vectors/source.h"
 
@@ -16,10 +16,11 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "vectors/parse.h"
+#include "vectors/zstd_frames.h"
+#include "vectors/zstd_stream.h"
 
 #define WINDOW_BYTES ((size_t)256 << 10)
-#define STEP_BYTES ((uint64_t)4 << 20) /* read between two looks at run: some milliseconds */
-#define MOST_EXPANSION 1032u           /* 258 bytes for two bits: zlib's own figure */
+#define MOST_EXPANSION 1032u /* 258 bytes for two bits: zlib's own figure */
 
 struct nlsh__source {
     const char *name;
@@ -32,9 +33,25 @@ struct nlsh__source {
     int ended, zlib_ready;
     uint64_t position, next_look; /* bytes handed out; where run is asked next */
     uint64_t length;              /* NLSH__UNKNOWN until known */
+    uint64_t bound;               /* what it cannot exceed */
     z_stream z;
+    struct nlsh__zstd_stream *zstd; /* or NULL */
     uint8_t *window;
 };
+
+/* What is known of the length before anything is unpacked. */
+static enum nlsh_status find_length(struct nlsh__source *s, struct nlsh_error *error)
+{
+    struct nlsh__zstd_sizes sizes;
+    s->length = s->packing == NLSH__PLAIN ? s->size : NLSH__UNKNOWN;
+    s->bound = (uint64_t)s->size * MOST_EXPANSION; /* a mapped size is below 2^48 */
+    if (s->packing != NLSH__ZSTD) return NLSH_OK;
+    enum nlsh_status status = nlsh__zstd_sizes(s->bytes, s->size, s->name, s->run, &sizes, error);
+    s->length = sizes.length;
+    s->bound = sizes.bound;
+    if (status == NLSH_OK && sizes.cut) return nlsh__packed_cut(s->name, "zstd", error);
+    return status;
+}
 
 enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, enum nlsh__packing packing,
                                    const char *name, const struct nlsh_run *run,
@@ -49,9 +66,9 @@ enum nlsh_status nlsh__source_open(const uint8_t *bytes, size_t size, enum nlsh_
     s->bytes = bytes;
     s->size = size;
     s->packing = packing;
-    s->length = packing == NLSH__PLAIN ? size : NLSH__UNKNOWN;
     if (packing != NLSH__PLAIN) NLSH_TRY(nlsh__alloc(&s->window, WINDOW_BYTES, 1, error));
     NLSH_TRY(nlsh__source_rewind(s, error));
+    NLSH_TRY(find_length(s, error));
     *out = s;
     return NLSH_OK;
 out:
@@ -63,6 +80,7 @@ void nlsh__source_close(struct nlsh__source *source)
 {
     if (source == NULL) return;
     if (source->zlib_ready) inflateEnd(&source->z);
+    nlsh__zstd_end(source->zstd);
     nlsh__free(source->window);
     nlsh__free(source);
 }
@@ -76,6 +94,10 @@ enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *
         s->ended = 1;
         return NLSH_OK;
     }
+    s->left = 0;
+    s->ended = 0;
+    if (s->packing == NLSH__ZSTD)
+        return nlsh__zstd_begin(&s->zstd, s->bytes, s->size, s->name, error);
     if (s->zlib_ready) inflateEnd(&s->z);
     memset(&s->z, 0, sizeof s->z);
     /* 16: a gzip header is wanted; a negative number: none, and no checksum behind it. */
@@ -83,16 +105,29 @@ enum nlsh_status nlsh__source_rewind(struct nlsh__source *s, struct nlsh_error *
     s->zlib_ready = inflateInit2(&s->z, bits) == Z_OK;
     if (!s->zlib_ready) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "zlib could not be started");
     s->z.next_in = (z_const Bytef *)s->bytes;
-    s->left = 0;
-    s->ended = 0;
     return NLSH_OK;
 }
 
-static enum nlsh_status damaged(const struct nlsh__source *s, const char *what,
-                                struct nlsh_error *error)
+/* ---- unpacking ------------------------------------------------------------------------------- */
+
+static const char again[] = "fetch or compress the file again";
+
+enum nlsh_status nlsh__packed_damaged(const char *name, const char *what, struct nlsh_error *error)
 {
-    return nlsh__fail(error, NLSH_E_DATA, "fetch or compress the file again", "%s: %s", s->name,
-                      what);
+    return nlsh__fail(error, NLSH_E_DATA, again, "%s: %s", name, what);
+}
+
+enum nlsh_status nlsh__packed_cut(const char *name, const char *kind, struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_DATA, again, "%s: the %s stream is cut short", name, kind);
+}
+
+enum nlsh_status nlsh__packed_followed(const char *name, const char *kind, size_t rest,
+                                       struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_DATA, again,
+                      "%s: %zu bytes behind the end of the %s stream are no %s stream", name, rest,
+                      kind, kind);
 }
 
 /* A member has ended: the stream too, or another member begins. */
@@ -104,9 +139,7 @@ static enum nlsh_status member_end(struct nlsh__source *s, size_t rest, struct n
     }
     const uint8_t *p = s->z.next_in;
     if (s->packing == NLSH__DEFLATE || rest < 2 || p[0] != 0x1f || p[1] != 0x8b)
-        return nlsh__fail(error, NLSH_E_DATA, "fetch or compress the file again",
-                          "%s: %zu bytes behind the end of the gzip stream are no gzip stream",
-                          s->name, rest);
+        return nlsh__packed_followed(s->name, "gzip", rest, error);
     inflateReset(&s->z);
     return NLSH_OK;
 }
@@ -131,20 +164,31 @@ static enum nlsh_status inflate_into(struct nlsh__source *s, uint8_t *out, size_
         } else if (code == Z_MEM_ERROR) {
             return nlsh__fail(error, NLSH_E_NOMEM, NULL, "%s: out of memory to inflate", s->name);
         } else if (code != Z_OK && code != Z_BUF_ERROR) {
-            return damaged(s, s->z.msg != NULL ? s->z.msg : "the gzip stream is damaged", error);
+            return nlsh__packed_damaged(
+                s->name, s->z.msg != NULL ? s->z.msg : "the gzip stream is damaged", error);
         } else if ((size_t)(s->z.next_in - s->bytes) == s->size && s->z.avail_out > 0) {
-            return damaged(s, "the gzip stream is cut short", error);
+            return nlsh__packed_cut(s->name, "gzip", error);
         }
     }
 out:
     return status;
 }
 
+/* Up to size bytes into out; fewer only at the end. */
+static enum nlsh_status unpack_into(struct nlsh__source *s, uint8_t *out, size_t size, size_t *got,
+                                    struct nlsh_error *error)
+{
+    return s->packing == NLSH__ZSTD ? nlsh__zstd_read(s->zstd, out, size, got, &s->ended, error)
+                                    : inflate_into(s, out, size, got, error);
+}
+
 static enum nlsh_status refill(struct nlsh__source *s, struct nlsh_error *error)
 {
     s->next = s->window;
-    return inflate_into(s, s->window, WINDOW_BYTES, &s->left, error);
+    return unpack_into(s, s->window, WINDOW_BYTES, &s->left, error);
 }
+
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head, size_t *head_size,
                                    struct nlsh_error *error)
@@ -157,14 +201,19 @@ enum nlsh_status nlsh__source_head(struct nlsh__source *s, const uint8_t **head,
 }
 
 /* How much there is is not known, so it is reported as 0 of 0. */
-static enum nlsh_status look_at_run(struct nlsh__source *s, struct nlsh_error *error)
+enum nlsh_status nlsh__look_at_run(const struct nlsh_run *run, const char *name,
+                                   struct nlsh_error *error)
+{
+    if (run == NULL || run->progress == NULL || run->progress(run->user, "reading", 0, 0) == 0)
+        return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "stopped while reading %s", name);
+}
+
+static enum nlsh_status look_sometimes(struct nlsh__source *s, struct nlsh_error *error)
 {
     if (s->position < s->next_look) return NLSH_OK;
-    s->next_look = s->position + STEP_BYTES;
-    if (s->run == NULL || s->run->progress == NULL ||
-        s->run->progress(s->run->user, "reading", 0, 0) == 0)
-        return NLSH_OK;
-    return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "stopped while reading %s", s->name);
+    s->next_look = s->position + NLSH__LOOK_EVERY;
+    return nlsh__look_at_run(s->run, s->name, error);
 }
 
 enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t size, uint64_t *got,
@@ -178,11 +227,11 @@ enum nlsh_status nlsh__source_read(struct nlsh__source *s, void *out, uint64_t s
             s->length = s->position;
             break;
         }
-        NLSH_TRY(look_at_run(s, error));
-        uint64_t want = size - *got < STEP_BYTES ? size - *got : STEP_BYTES;
+        NLSH_TRY(look_sometimes(s, error));
+        uint64_t want = size - *got < NLSH__LOOK_EVERY ? size - *got : NLSH__LOOK_EVERY;
         size_t n;
         if (s->left == 0 && o != NULL && want >= WINDOW_BYTES) {
-            NLSH_TRY(inflate_into(s, o, (size_t)want, &n, error));
+            NLSH_TRY(unpack_into(s, o, (size_t)want, &n, error));
         } else {
             if (s->left == 0) NLSH_TRY(refill(s, error));
             n = s->left < want ? s->left : (size_t)want;
@@ -205,6 +254,5 @@ uint64_t nlsh__source_length(const struct nlsh__source *source)
 
 uint64_t nlsh__source_bound(const struct nlsh__source *source)
 {
-    if (source->length != NLSH__UNKNOWN) return source->length;
-    return (uint64_t)source->size * MOST_EXPANSION; /* a mapped size is below 2^48 */
+    return source->length != NLSH__UNKNOWN ? source->length : source->bound;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "vectors/parse.h"
+#include "vectors/source.h"
 
 enum { PIECE = 1 << 20 };
 
@@ -34,8 +35,7 @@ static enum nlsh_status read_all(int fd, const char *name, const struct nlsh_run
 {
     enum nlsh_status status;
     for (;;) {
-        if (run != NULL && run->progress != NULL && run->progress(run->user, "reading", 0, 0) != 0)
-            return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "stopped while reading %s", name);
+        NLSH_TRY(nlsh__look_at_run(run, name, error));
         NLSH_TRY(make_room(c, error));
         ssize_t got = read(fd, c->bytes + c->size, PIECE);
         if (got == 0) return NLSH_OK;

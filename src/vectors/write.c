@@ -180,9 +180,10 @@ static enum nlsh_status check_matrix(const char *path, const struct nlsh_matrix 
 static enum nlsh_status choose_format(const char *path, const struct nlsh_matrix *m,
                                       enum nlsh_format *format, struct nlsh_error *error)
 {
-    if (nlsh__path_is_gz(path))
-        return nlsh__fail(error, NLSH_E_ARG, "write it without .gz, then run gzip on it",
-                          "%s: gzip is read, not written", path);
+    const char *packed = nlsh__packed_ending(path);
+    if (packed != NULL)
+        return nlsh__fail(error, NLSH_E_ARG, "write it without that ending, then compress it",
+                          "%s: %s is read, not written", path, packed);
     if (*format == NLSH_FORMAT_AUTO) *format = nlsh__format_of_path(path);
     if (*format < NLSH_FORMAT_IDX || *format > NLSH_FORMAT_IBIN)
         return nlsh__fail(error, NLSH_E_ARG,

@@ -118,6 +118,16 @@ make_data()
     "$nlsh" convert base.u8bin base.fvecs -q && "$nlsh" convert query.u8bin query.fvecs -q || exit 1
 }
 
+# zst FILE: FILE.zst, a zstd frame of one block as it stands; less than 128 KiB.
+zst()
+{
+    wc -c <"$1" | awk '
+        function bytes(v, n) { for (; n > 0; n--) { printf "\\0%03o", v % 256; v = int(v / 256) } }
+        { printf "\\0050\\0265\\0057\\0375\\0240"; bytes($1, 4); bytes($1 * 8 + 1, 3) }' >octal.txt
+    { printf '%b' "$(cat octal.txt)"; cat "$1"; } >"$1.zst"
+    rm octal.txt
+}
+
 # small.nlsh from them, in a moment.
 make_index()
 {

@@ -72,6 +72,43 @@ has err 'standard input' 'empty'
 printf '1 2 3\n' | "$nlsh" search -i small.nlsh -q - >out 2>err
 has err 'have 3 values each'
 
+# Compressed by zstd: the same vectors, index, answers and ground truth; where the build went without, the remedy.
+zst base.fvecs
+zst query.fvecs
+"$nlsh" convert base.fvecs.zst zst.u8bin -q 2>err
+code=$?
+if [ $code -eq 69 ]; then
+    has err 'built without' 'zstd -d base.fvecs.zst'
+else
+    ok "a .zst is read ($code)" cmp zst.u8bin base.u8bin
+    cat base.fvecs.zst | "$nlsh" convert - zst.u8bin -q
+    ok '.zst through a pipe' cmp zst.u8bin base.u8bin
+    for memory in '' '--memory 1G'; do
+        # shellcheck disable=SC2086
+        run 0 build -d base.fvecs.zst -i zst.nlsh -m 8 --epochs 3 --nodes 32 --partitioner kmeans $memory
+        ok "the same index $memory" cmp zst.nlsh small.nlsh
+    done
+    run 0 search -i small.nlsh -q query.fvecs.zst -N 3 -T 2
+    grep -e Nearest -e distance out >got
+    ok 'queries in a .zst' cmp want got
+    run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs -N 10 --quiet
+    zst gt.ivecs
+    run 0 evaluate -i small.nlsh -q query.fvecs --gt gt.ivecs.zst
+    head -c 30000 base.fvecs.zst >cut.fvecs.zst
+    for memory in '' '--memory 1G'; do
+        # shellcheck disable=SC2086
+        run 65 build -d cut.fvecs.zst -i no.nlsh -m 8 $memory
+        has err 'cut.fvecs.zst: the zstd stream is cut short' 'fetch or compress the file again'
+    done
+    { cat base.fvecs.zst; echo; } >more.fvecs.zst
+    run 65 convert more.fvecs.zst zst.u8bin
+    has err '1 bytes behind the end of the zstd stream'
+    run 65 info base.fvecs.zst
+    has err 'zstd data'
+fi
+run 2 convert base.u8bin x.fvecs.zst
+has err '.zst is read, not written'
+
 # Ground truth: ivecs, big-ann's ids with and without distances, numpy's; all the same answer.
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs --distances gt.fvecs -N 10 --quiet
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.npy -N 10 --quiet

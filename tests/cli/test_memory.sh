@@ -86,4 +86,8 @@ survives 'verify --json' verify small.nlsh --json
 run 0 build -d base.fvecs -i y.nlsh -m 8 --epochs 1 --nodes 16 --threads 1 -q --cache kept
 survives 'cache list --json' cache list --json --cache kept
 survives 'cache list' cache list --cache kept
+zst base.fvecs
+if "$nlsh" convert base.fvecs.zst x.npy -q 2>/dev/null; then # a build with libzstd
+    survives 'convert from .zst' convert base.fvecs.zst x.npy
+fi
 finish

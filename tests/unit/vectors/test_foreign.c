@@ -31,7 +31,7 @@ static void each_kind_has_its_line(void **state)
     expect("a.hdf5", "\x89HDF\r\n\x1a\n\0\0\0\0", 12, "HDF5", ":test");
     expect("a.fbin", "PK\3\4\0\0\0\0\0\0\0\0\0", 13, "npz", "rename");
     expect("a.parquet", "PAR1\0\0\0\0\0\0", 10, "Parquet", "read_parquet");
-    expect("a.fbin.zst", "\x28\xb5\x2f\xfd\x04\x00\x00", 7, "zstd", "zstd -d a.fbin.zst");
+    expect("a.fbin.xz", "\3757zXZ\0\0", 7, "xz", "xz -dk a.fbin.xz");
 }
 
 /* A name that a shell would take apart, or that is long, is not put into a command. */

@@ -408,7 +408,7 @@ static void headers_that_lie(void **state)
     expect("a.fbin", billions, sizeof billions, NLSH_FORMAT_FBIN, NLSH_E_DATA, "no file has");
     expect("a.u8bin", billions, sizeof billions, NLSH_FORMAT_U8BIN, NLSH_E_DATA, "missing");
     size_t n = gzip(billions, sizeof billions, packed, sizeof packed);
-    expect("a.u8bin", packed, n, NLSH_FORMAT_U8BIN, NLSH_E_DATA, "inflates to");
+    expect("a.u8bin", packed, n, NLSH_FORMAT_U8BIN, NLSH_E_DATA, "so small a compressed file");
     for (unsigned type = 0; type < 256; type++) { /* IDX's type byte */
         uint8_t bytes[sizeof idx_u8];
         memcpy(bytes, idx_u8, sizeof bytes);
@@ -600,15 +600,15 @@ static void a_name_that_lies_is_told_what_the_content_is(void **state)
 static void other_files_get_a_remedy(void **state)
 {
     (void)state;
-    expect("a.bvecs.zst", "\x28\xb5\x2f\xfd\x04\x00\x00", 7, NLSH_FORMAT_AUTO, NLSH_E_DATA, "zstd");
-    assert_non_null(strstr(error.hint, "zstd -d"));
     expect("a.bvecs", "\3757zXZ\0\0", 7, NLSH_FORMAT_BVECS, NLSH_E_DATA, "xz");
     assert_non_null(strstr(error.hint, "xz -d"));
     expect("a", "\x89HDF\r\n\x1a\n", 8, NLSH_FORMAT_AUTO, NLSH_E_DATA, "HDF5");
     expect("a.npy", "PK\3\4\0\0\0\0\0\0\0\0\0", 13, NLSH_FORMAT_AUTO, NLSH_E_DATA, "npz");
     expect("a", "hello, world", 12, NLSH_FORMAT_AUTO, NLSH_E_DATA, "neither name nor content");
     expect("a.fvecs.gz", fvecs, sizeof fvecs, NLSH_FORMAT_FVECS, NLSH_OK, NULL);
-    expect("a.bvecs.gz", "hello, world", 12, NLSH_FORMAT_AUTO, NLSH_E_DATA, "not gzipped");
+    expect("a.bvecs.gz", "hello, world", 12, NLSH_FORMAT_AUTO, NLSH_E_DATA,
+           "named .gz, but not compressed");
+    expect("a.bvecs.ZST", "hello, world", 12, NLSH_FORMAT_AUTO, NLSH_E_DATA, "named .zst");
     expect("a", fvecs, sizeof fvecs, (enum nlsh_format)99, NLSH_E_ARG, NULL);
 }
 
@@ -646,6 +646,10 @@ static void format_names(void **state)
     assert_int_equal(nlsh__format_of_path("t10k-images-idx3-ubyte.gz"), NLSH_FORMAT_IDX);
     assert_int_equal(nlsh__format_of_path("glove.6B.100d.txt"), NLSH_FORMAT_TEXT);
     assert_int_equal(nlsh__format_of_path("wiki.vec.gz"), NLSH_FORMAT_TEXT);
+    assert_int_equal(nlsh__format_of_path("a.fvecs.zst"), NLSH_FORMAT_FVECS);
+    assert_int_equal(nlsh__format_of_path("a.npy.ZST"), NLSH_FORMAT_NPY);
+    assert_int_equal(nlsh__format_of_path("a.zst"), NLSH_FORMAT_AUTO);
+    assert_int_equal(nlsh__format_of_path("base.u8bin.crop_nb_9.zst"), NLSH_FORMAT_U8BIN);
     assert_int_equal(nlsh__format_of_path("A.CSV"), NLSH_FORMAT_TEXT);
     assert_int_equal(nlsh__format_of_path("a.hdf5:train"), NLSH_FORMAT_HDF5);
     assert_int_equal(nlsh__format_of_path("b/a.h5:x"), NLSH_FORMAT_HDF5);

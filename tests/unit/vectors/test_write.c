@@ -149,7 +149,8 @@ static void arguments(void **state)
     (void)state;
     struct nlsh_matrix m = matrix(u8s, NLSH_U8);
     refuse("a.txt", m, NLSH_E_ARG, "does not tell");
-    refuse("a.bvecs.gz", m, NLSH_E_ARG, "gzip");
+    refuse("a.bvecs.gz", m, NLSH_E_ARG, ".gz is read, not written");
+    refuse("a.bvecs.zst", m, NLSH_E_ARG, ".zst is read, not written");
     m.n_rows = 0;
     refuse("a.bvecs", m, NLSH_E_ARG, "no vectors");
     m.n_rows = SIZE_MAX / 2;
