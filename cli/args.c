@@ -2,9 +2,9 @@
  * args.c - the parser over the tables of verbs and flags.
  *
  * Every flag may be written with one dash or two, with "=" or a space before its value, with "-"
- * or "_" inside its name. A flag that comes twice counts the last time. A word that follows a flag
- * is its value if it is a number, "-", or does not begin with a dash. A choice may be written in any
- * case of letters.
+ * or "_" inside its name. A flag that comes twice counts the last time, but for the one that may be
+ * repeated. A word that follows a flag is its value if it is a number, "-", or does not begin with a
+ * dash. A choice may be written in any case of letters.
  */
 #include "args.h"
 
@@ -213,8 +213,13 @@ static int parse_flag(int argc, char **argv, int *at, struct args *out)
         ++*at;
     }
     int code = check_value(flag, value);
-    if (code == 0) out->values[index] = value;
-    return code;
+    if (code != 0) return code;
+    out->values[index] = value;
+    if (!flag->repeated) return 0;
+    if (out->n_repeated == MAX_REPEATED)
+        return talk_error(EXIT_USAGE, NULL, "%s can be given %d times", dashed, MAX_REPEATED);
+    out->repeated[out->n_repeated++] = value;
+    return 0;
 }
 
 static int check_complete(const struct args *args)
@@ -294,6 +299,24 @@ const char *args_text(const struct args *args, const char *name)
 {
     size_t index = index_of(args, name);
     return args->values[index] ? args->values[index] : args->flags[index]->default_value;
+}
+
+const char *const *args_all(const struct args *args, const char *name, size_t *n)
+{
+    size_t index = index_of(args, name);
+    *n = args->flags[index]->repeated ? args->n_repeated : args->values[index] != NULL;
+    return args->flags[index]->repeated ? args->repeated : &args->values[index];
+}
+
+size_t args_inputs(const struct args *args, const char *out[MAX_INPUTS])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < args->n_flags; i++) {
+        if (args->flags[i]->kind == FLAG_IN && !args->flags[i]->repeated && args->values[i] != NULL)
+            out[n++] = args->values[i];
+    }
+    for (size_t i = 0; i < args->n_repeated; i++) out[n++] = args->repeated[i];
+    return n;
 }
 
 size_t args_count(const struct args *args, const char *name)

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "args.h"
+#include "base.h"
 #include "nlsh/learn.h"
 
 /* total: seconds of all. */
@@ -17,6 +18,14 @@ json_t *build_report_json(const char *path, const struct nlsh_build_options *opt
  * made again. Returns 0 or an exit code after saying why; same() is called where there is an index. */
 int build_check_target(const struct args *args, int (*same)(void *user, uint64_t *hash),
                        void *user);
+
+/* Whether -i can be written, and is no input. 0 or an exit code after saying why. */
+int build_check_output(const struct args *args);
+
+/* --keys, of which there is one a row of all files: *keys are those of the rows that are taken, or NULL. The caller frees
+ * *memory. 0 or an exit code after saying why. */
+int build_read_keys(const struct args *args, const struct span *span, uint64_t **memory,
+                    const uint64_t **keys);
 
 /*
  * build_streamed() - builds block by block where --memory asks for it, or where the build would need more than is free.

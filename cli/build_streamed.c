@@ -8,7 +8,6 @@
 #include "build.h"
 #include "inputs.h"
 #include "json.h"
-#include "keys.h"
 #include "numbers.h"
 #include "output.h"
 #include "talk.h"
@@ -90,24 +89,40 @@ static int build(const struct args *args, const struct nlsh_rows *rows,
     return print_json(build_report_json(path, &options, &report, total));
 }
 
-static int build_with_keys(const struct args *args, struct nlsh_rows *rows,
+static int build_with_keys(const struct args *args, struct base *base,
                            const struct nlsh_build_options *settings, uint64_t memory)
 {
     struct nlsh_build_options options = *settings;
-    const char *inputs[] = {args_text(args, "d"), args_text(args, "config"),
-                            args_text(args, "keys")};
     uint64_t *keys = NULL;
-    int code = output_check_file(args_text(args, "i"), "-i", inputs, 3);
-    if (code == 0) code = build_check_target(args, hash_rows, rows);
-    if (code == 0 && args_given(args, "keys"))
-        code = keys_read(args_text(args, "keys"), rows->n_rows, &keys);
-    options.keys = keys;
-    if (code == 0) code = build(args, rows, &options, memory);
+    int code = build_check_output(args);
+    if (code == 0) code = build_check_target(args, hash_rows, &base->rows);
+    if (code == 0) code = build_read_keys(args, &base->span, &keys, &options.keys);
+    if (code == 0) code = build(args, &base->rows, &options, memory);
     free(keys);
     return code;
 }
 
 /* ---- whether --------------------------------------------------------------------------------- */
+
+static int is_stdin(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* To look at its header may take as long as to read it. */
+static int is_compressed(const char *path)
+{
+    return nlsh__packed_ending(path) != NULL;
+}
+
+static int any_file(const struct args *args, int (*is)(const char *path))
+{
+    size_t n;
+    const char *const *paths = args_all(args, "d", &n);
+    for (size_t i = 0; i < n; i++)
+        if (is(paths[i])) return 1;
+    return 0;
+}
 
 static int wrong_with_memory(const struct args *args)
 {
@@ -116,21 +131,10 @@ static int wrong_with_memory(const struct args *args)
         if (args_given(args, flags[i]))
             return talk_error(EXIT_USAGE, "leave one of them out",
                               "--memory and --%s do not go together", flags[i]);
-    if (strcmp(args_text(args, "d"), "-") == 0)
+    if (any_file(args, is_stdin))
         return talk_error(EXIT_USAGE, "name a file: the vectors are read three times",
                           "--memory and standard input do not go together");
     return 0;
-}
-
-static enum nlsh_status open_rows(const struct args *args, struct nlsh_rows *rows,
-                                  struct nlsh_error *error)
-{
-    enum nlsh_format named = nlsh_format_from_name(vectors_type(args));
-    const char *path = args_text(args, "d");
-    if (named == NLSH_FORMAT_AUTO && strcmp(vectors_type(args), "mnist") == 0)
-        named = NLSH_FORMAT_IDX;
-    if (named == NLSH_FORMAT_AUTO) named = nlsh__format_of_path(path);
-    return nlsh_rows_open(path, named, rows, error);
 }
 
 /* Nobody asked: then a build that fits goes on in memory, and so does what cannot be read block by block. */
@@ -149,10 +153,9 @@ static uint64_t memory_to_choose(const struct nlsh_rows *rows,
 int build_streamed(const struct args *args, const struct nlsh_build_options *options, int *done)
 {
     struct nlsh_error error = {0};
-    struct nlsh_rows rows;
+    struct base base;
     uint64_t memory = 0;
     int asked = args_given(args, "memory"), code = 0;
-    const char *path = args_text(args, "d");
     *done = asked;
     if (asked) {
         memory = parse_size(args_text(args, "memory"));
@@ -162,14 +165,13 @@ int build_streamed(const struct args *args, const struct nlsh_build_options *opt
         code = wrong_with_memory(args);
         if (code != 0) return code;
     } else if (args_given(args, "dry-run") || args_given(args, "train_queries") ||
-               strcmp(path, "-") == 0 || nlsh__packed_ending(path) != NULL) {
-        return 0; /* to look at a compressed file's header may take as long as to read it */
+               any_file(args, is_stdin) || any_file(args, is_compressed)) {
+        return 0;
     }
-    nlsh_rows_init(&rows, sizeof rows);
-    if (open_rows(args, &rows, &error) != NLSH_OK) return asked ? talk_failed(&error) : 0;
-    if (!asked) memory = memory_to_choose(&rows, options);
+    if (base_open(args, false, &base, &error) != NLSH_OK) return asked ? talk_failed(&error) : 0;
+    if (!asked) memory = memory_to_choose(&base.rows, options);
     *done = memory > 0;
-    if (*done) code = build_with_keys(args, &rows, options, memory);
-    nlsh_rows_close(&rows);
+    if (*done) code = build_with_keys(args, &base, options, memory);
+    base_close(&base);
     return code;
 }

@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base.h"
 #include "bench/bench.h"
 #include "near.h"
 #include "output.h"
@@ -86,7 +87,7 @@ static int make_index(struct bench *b)
     const char *directory = getenv("TMPDIR");
     if (directory == NULL || directory[0] == '\0') directory = "/tmp";
     snprintf(path, sizeof path, "%s/nlsh-bench-%ld.nlsh", directory, (long)getpid());
-    int code = load_vectors(args_text(b->args, "d"), vectors_type(b->args), &base);
+    int code = base_load(b->args, &base, NULL);
     if (code != 0) return code;
     nlsh_build_options_init(&options, sizeof options);
     double began = now_seconds();
@@ -122,7 +123,8 @@ static int find_index(struct bench *b, bool needed)
 
 static int load_inputs(struct bench *b)
 {
-    const char *d = args_text(b->args, "d"), *q = args_text(b->args, "q");
+    char buffer[512];
+    const char *d = base_name(b->args, buffer, sizeof buffer), *q = args_text(b->args, "q");
     const char *type = vectors_type(b->args);
     if (b->index != NULL) {
         const char *name = b->index_name ? b->index_name : "made for this table";
@@ -131,10 +133,10 @@ static int load_inputs(struct bench *b)
                               "%s: metric %s, but bench compares with methods of l2 only", name,
                               nlsh_metric_name(b->info.metric));
         }
-        int code = load_base_of(d, type, name, &b->info, &b->base);
+        int code = base_load_of(b->args, name, &b->info, &b->base);
         return code == 0 ? load_queries(q, type, name, &b->info, &b->queries) : code;
     }
-    int code = load_vectors(d, type, &b->base);
+    int code = base_load(b->args, &b->base, NULL);
     if (code != 0) return code;
     /* Floats that are all bytes are scanned as bytes, as an index would have them. */
     if (b->base.matrix.type != NLSH_I8 && !loaded_convert(&b->base, NLSH_U8) &&

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base.h"
 #include "base/names.h"
 #include "build.h"
 #include "inputs.h"
@@ -168,7 +169,24 @@ static int hash_matrix(void *matrix, uint64_t *hash)
     return 0;
 }
 
-static int build_from(const struct args *args, const struct loaded *base,
+int build_read_keys(const struct args *args, const struct span *span, uint64_t **memory,
+                    const uint64_t **keys)
+{
+    *memory = NULL;
+    *keys = NULL;
+    if (!args_given(args, "keys")) return 0;
+    int code = keys_read(args_text(args, "keys"), span->n_all, memory);
+    if (code == 0) *keys = *memory + span->first;
+    return code;
+}
+
+int build_check_output(const struct args *args)
+{
+    const char *inputs[MAX_INPUTS];
+    return output_check_file(args_text(args, "i"), "-i", inputs, args_inputs(args, inputs));
+}
+
+static int build_from(const struct args *args, const struct loaded *base, const struct span *span,
                       const struct nlsh_build_options *settings)
 {
     struct nlsh_build_options options = *settings;
@@ -176,10 +194,7 @@ static int build_from(const struct args *args, const struct loaded *base,
     uint64_t *keys = NULL;
     struct loaded queries = {0};
     int code = args_given(args, "dry-run") ? 0 : build_check_target(args, hash_matrix, &matrix);
-    if (code == 0 && args_given(args, "keys")) {
-        code = keys_read(args_text(args, "keys"), base->matrix.n_rows, &keys);
-    }
-    options.keys = keys;
+    if (code == 0) code = build_read_keys(args, span, &keys, &options.keys);
     if (code == 0 && args_given(args, "train_queries")) {
         code = load_vectors(args_text(args, "train_queries"), vectors_type(args), &queries);
         options.train_queries = &queries.matrix;
@@ -194,9 +209,8 @@ int cmd_build(const struct args *args)
 {
     struct nlsh_build_options options;
     struct loaded base;
+    struct span span;
     int code, streamed;
-    const char *inputs[] = {args_text(args, "d"), args_text(args, "config"),
-                            args_text(args, "keys"), args_text(args, "train_queries")};
     if (strcmp(args_text(args, "mode"), "tune") == 0) {
         const char *wrong = args_given(args, "keys")            ? "keys"
                             : args_given(args, "train_queries") ? "train_queries"
@@ -213,12 +227,10 @@ int cmd_build(const struct args *args)
     code = settings_read(args, &options);
     if (code == 0) code = build_streamed(args, &options, &streamed);
     if (code != 0 || streamed) return code;
-    if (!args_given(args, "dry-run")) {
-        code = output_check_file(args_text(args, "i"), "-i", inputs, 4);
-    }
-    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
+    if (!args_given(args, "dry-run")) code = build_check_output(args);
+    if (code == 0) code = base_load(args, &base, &span);
     if (code != 0) return code;
-    code = build_from(args, &base, &options);
+    code = build_from(args, &base, &span, &options);
     loaded_free(&base);
     return code;
 }

@@ -114,14 +114,10 @@ static int name_beside(struct compare *c, const char *list)
 /* Whether all of it can be written, and none of it over an input. */
 static int check_outputs(const struct compare *c, const char *list)
 {
-    size_t n = 0;
-    const char **inputs = calloc(c->models.n + 4, sizeof *inputs);
+    const char **inputs = calloc(c->models.n + MAX_INPUTS, sizeof *inputs);
     if (inputs == NULL) return no_memory();
+    size_t n = args_inputs(c->args, inputs);
     for (size_t i = 0; i < c->models.n; i++) inputs[n++] = c->models.models[i].path;
-    inputs[n++] = list;
-    inputs[n++] = args_text(c->args, "q");
-    inputs[n++] = args_text(c->args, "d");
-    inputs[n++] = args_text(c->args, "gt");
     int code = output_check(c->csv, list ? "-o" : "--csv", inputs, n);
     for (size_t i = 0; i < c->models.n && c->results != NULL && code == 0; i++) {
         code = output_check(c->results[i], "-o", inputs, n);

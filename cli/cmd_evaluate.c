@@ -135,11 +135,11 @@ int cmd_evaluate(const struct args *args)
     struct loaded queries;
     struct asked asked;
     const char *path = args_text(args, "i");
-    const char *inputs[] = {path, args_text(args, "q"), args_text(args, "gt"),
-                            args_text(args, "d")};
-    int code = output_check(args_text(args, "csv"), "--csv", inputs, 4);
+    const char *inputs[MAX_INPUTS];
+    size_t n = args_inputs(args, inputs);
+    int code = output_check(args_text(args, "csv"), "--csv", inputs, n);
     if (code == 0) code = asked_read(args, &asked);
-    if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, 4);
+    if (code == 0) code = output_check(args_text(args, "reliability"), "--reliability", inputs, n);
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base.h"
 #include "base/names.h"
 #include "inputs.h"
 #include "json.h"
@@ -52,11 +53,9 @@ int cmd_graph(const struct args *args)
     struct nlsh_neighbors found = {.struct_size = sizeof found};
     struct nlsh_run run;
     struct loaded base;
-    const char *inputs[] = {args_text(args, "d")};
-    const char *path = args_text(args, "o");
-
-    int code = output_check(path, "-o", inputs, 1);
-    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
+    const char *inputs[MAX_INPUTS], *path = args_text(args, "o");
+    int code = output_check(path, "-o", inputs, args_inputs(args, inputs));
+    if (code == 0) code = base_load(args, &base, NULL);
     if (code != 0) return code;
     run_init(args, &run);
     double began = now_seconds();
@@ -117,16 +116,19 @@ static int truth_of(const struct args *args, const struct loaded *base,
 int cmd_groundtruth(const struct args *args)
 {
     struct loaded base, queries;
-    const char *inputs[] = {args_text(args, "d"), args_text(args, "q")};
-    int code = output_check(args_text(args, "o"), "-o", inputs, 2);
-    if (code == 0) code = output_check(args_text(args, "distances"), "--distances", inputs, 2);
-    if (code == 0) code = load_vectors(inputs[0], vectors_type(args), &base);
+    const char *inputs[MAX_INPUTS], *q = args_text(args, "q");
+    char buffer[512];
+    size_t n = args_inputs(args, inputs);
+    int code = output_check(args_text(args, "o"), "-o", inputs, n);
+    if (code == 0) code = output_check(args_text(args, "distances"), "--distances", inputs, n);
+    if (code == 0) code = base_load(args, &base, NULL);
     if (code != 0) return code;
-    code = load_vectors(inputs[1], vectors_type(args), &queries);
+    code = load_vectors(q, vectors_type(args), &queries);
     if (code == 0 && base.matrix.dim != queries.matrix.dim) {
-        code = talk_error(EXIT_BAD_DATA, NULL,
-                          "the queries in %s have %zu values each, the vectors in %s have %zu",
-                          inputs[1], queries.matrix.dim, inputs[0], base.matrix.dim);
+        code =
+            talk_error(EXIT_BAD_DATA, NULL,
+                       "the queries in %s have %zu values each, the vectors in %s have %zu", q,
+                       queries.matrix.dim, base_name(args, buffer, sizeof buffer), base.matrix.dim);
         loaded_free(&queries);
     }
     if (code == 0) {

@@ -77,11 +77,11 @@ static int write_page(const char *path, const char *body, size_t n_inputs, const
 
 static int check_flags(const struct args *args)
 {
-    static const char *const with_queries[] = {"d", "gt", "N"};
-    const char *inputs[MAX_WORDS + 3] = {args_text(args, "q"), args_text(args, "d"),
-                                         args_text(args, "gt")};
+    static const char *const with_queries[] = {"d", "rows", "gt", "N"};
+    const char *inputs[MAX_INPUTS];
+    size_t n = args_inputs(args, inputs);
     char dashed[64];
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof with_queries / sizeof *with_queries; i++) {
         if (!args_given(args, with_queries[i]) || args_given(args, "q")) continue;
         return talk_error(EXIT_USAGE, "give -q QUERIES as well, or leave it out",
                           "%s means nothing without queries", flag_dashed(with_queries[i], dashed));
@@ -91,8 +91,8 @@ static int check_flags(const struct args *args)
                           "nlsh report draws with gnuplot, which is not "
                           "here");
     }
-    for (size_t i = 0; i < args->n_words; i++) inputs[3 + i] = args->words[i];
-    return output_check(args_text(args, "o"), "-o", inputs, 3 + args->n_words);
+    for (size_t i = 0; i < args->n_words; i++) inputs[n++] = args->words[i];
+    return output_check(args_text(args, "o"), "-o", inputs, n);
 }
 
 int cmd_report(const struct args *args)

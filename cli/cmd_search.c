@@ -144,15 +144,10 @@ static int search_index(const struct args *args)
     struct nlsh_error error = {0};
     struct search s = {.args = args};
     const char *path = args_text(args, "i");
-    const char *inputs[] = {path,
-                            args_text(args, "q"),
-                            args_text(args, "d"),
-                            args_text(args, "gt"),
-                            args_text(args, "filter"),
-                            args_text(args, "filter-out")};
+    const char *inputs[MAX_INPUTS];
     s.n_points = read_points(args, s.points);
     if (s.n_points == 0) return EXIT_USAGE;
-    int code = output_check(args_text(args, "o"), "-o", inputs, 6);
+    int code = output_check(args_text(args, "o"), "-o", inputs, args_inputs(args, inputs));
     if (code != 0) return code;
     if (open_index(path, memory_named(args), &s.index, &error) != NLSH_OK)
         return talk_failed(&error);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base.h"
 #include "base/names.h"
 #include "inputs.h"
 #include "numbers.h"
@@ -73,7 +74,6 @@ static char *folder_of_run(const struct args *args)
 static void read_options(const struct args *args, struct nlsh_tune_options *o)
 {
     o->study = args_text(args, "study");
-    o->data_file = args_text(args, "d");
     o->space = args_text(args, "space");
     o->objective = args_text(args, "objective");
     o->sampler = (enum nlsh_sampler)nlsh__value(NLSH__SAMPLER, args_text(args, "sampler"));
@@ -165,8 +165,10 @@ int cmd_tune(const struct args *args)
     struct nlsh_tune_options options;
     struct nlsh_build_options build;
     struct loaded base;
+    char name[512];
     nlsh_tune_options_init(&options, sizeof options);
     options.build = &build;
+    options.data_file = base_name(args, name, sizeof name);
     read_options(args, &options);
     if (options.resume && !args_given(args, "i") && options.study == NULL)
         return talk_error(EXIT_USAGE, "give -i NAME, as the run had it, or --study FILE",
@@ -175,7 +177,7 @@ int cmd_tune(const struct args *args)
     char *folder = folder_of_run(args);
     if (code == 0 && folder == NULL) code = no_memory();
     options.folder = folder;
-    if (code == 0) code = load_vectors(options.data_file, vectors_type(args), &base);
+    if (code == 0) code = base_load(args, &base, NULL);
     if (code != 0) {
         free(folder);
         return code;

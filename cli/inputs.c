@@ -4,6 +4,7 @@
 #include "inputs.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,11 +42,21 @@ static bool type_allows(const char *type, enum nlsh_format format)
     return strcmp(type, "mnist") != 0 || format == NLSH_FORMAT_IDX;
 }
 
-static int wrong_type(const char *path, const char *type, enum nlsh_format format)
+enum nlsh_status typed_format(const char *path, const char *type, enum nlsh_format *out,
+                              struct nlsh_error *error)
 {
-    return talk_error(EXIT_BAD_DATA, "leave -type out, or give -type auto",
-                      "%s is %s, but -type %s means %s", path, nlsh_format_name(format), type,
-                      strcmp(type, "sift") == 0 ? "fvecs or bvecs" : "idx");
+    enum nlsh_format named = nlsh_format_from_name(type);
+    *out = named != NLSH_FORMAT_AUTO ? named : nlsh__format_of_path(path);
+    if (named == NLSH_FORMAT_AUTO && *out != NLSH_FORMAT_AUTO && !type_allows(type, *out)) {
+        error->status = NLSH_E_DATA;
+        snprintf(error->message, sizeof error->message, "%s is %s, but -type %s means %s", path,
+                 nlsh_format_name(*out), type,
+                 strcmp(type, "sift") == 0 ? "fvecs or bvecs" : "idx");
+        snprintf(error->hint, sizeof error->hint, "leave -type out, or give -type auto");
+        return NLSH_E_DATA;
+    }
+    if (strcmp(type, "mnist") == 0) *out = NLSH_FORMAT_IDX;
+    return NLSH_OK;
 }
 
 /* -type sift on a name without a known ending: whichever of the two the content fits. */
@@ -58,24 +69,22 @@ static enum nlsh_status read_sift(const char *path, struct nlsh_vectors **out,
     return read_vectors(path, NLSH_FORMAT_BVECS, out, &other) == NLSH_OK ? NLSH_OK : status;
 }
 
+enum nlsh_status read_typed(const char *path, const char *type, struct nlsh_vectors **out,
+                            struct nlsh_error *error)
+{
+    enum nlsh_format format;
+    enum nlsh_status status = typed_format(path, type, &format, error);
+    if (status != NLSH_OK) return status;
+    if (strcmp(type, "sift") == 0 && format == NLSH_FORMAT_AUTO) return read_sift(path, out, error);
+    return read_vectors(path, format, out, error);
+}
+
 int load_vectors(const char *path, const char *type, struct loaded *out)
 {
     struct nlsh_error error = {0};
-    enum nlsh_format named = nlsh_format_from_name(type);
-    enum nlsh_format promised = named != NLSH_FORMAT_AUTO ? named : nlsh__format_of_path(path);
-    enum nlsh_status status;
     memset(out, 0, sizeof *out);
-    if (named == NLSH_FORMAT_AUTO && promised != NLSH_FORMAT_AUTO && !type_allows(type, promised)) {
-        return wrong_type(path, type, promised);
-    }
-    if (strcmp(type, "mnist") == 0) promised = NLSH_FORMAT_IDX;
     talk_progress(NULL, "reading", 0, 0);
-    if (strcmp(type, "sift") == 0 && promised == NLSH_FORMAT_AUTO) {
-        status = read_sift(path, &out->vectors, &error);
-    } else {
-        status = read_vectors(path, promised, &out->vectors, &error);
-    }
-    if (status != NLSH_OK) return talk_failed(&error);
+    if (read_typed(path, type, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);
     talk_stage_end();
     out->matrix = *nlsh_vectors_matrix(out->vectors);
     out->format = nlsh_vectors_format(out->vectors);
@@ -218,27 +227,6 @@ int load_queries(const char *path, const char *type, const char *index_path,
     loaded_free(out);
     return talk_error(EXIT_BAD_DATA, "queries are bytes or 32-bit floats",
                       "the queries in %s hold whole numbers that no 32-bit float can hold", path);
-}
-
-int load_base_of(const char *path, const char *type, const char *index_path,
-                 const struct nlsh_index_info *info, struct loaded *out)
-{
-    int code = load_vectors(path, type, out);
-    if (code != 0) return code;
-    if (out->matrix.n_rows != info->n_rows || out->matrix.dim != info->dim) {
-        code = talk_error(EXIT_BAD_DATA, "give the file that the index was built from",
-                          "%s holds %zu vectors of %zu values, the index %s %zu of %zu", path,
-                          out->matrix.n_rows, out->matrix.dim, index_path, info->n_rows, info->dim);
-    } else if (nlsh_data_hash(&out->matrix) != info->data_hash) {
-        code = talk_error(EXIT_BAD_DATA, "give the file that the index was built from",
-                          "the vectors in %s are not those of the index %s: their content hash "
-                          "differs",
-                          path, index_path);
-    } else if (!loaded_convert(out, info->type) && !loaded_convert(out, NLSH_F32)) {
-        code = talk_error(EXIT_BUG, NULL, "out of memory");
-    }
-    if (code != 0) loaded_free(out);
-    return code;
 }
 
 /* ---- an index -------------------------------------------------------------------------------- */

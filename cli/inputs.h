@@ -21,16 +21,19 @@ enum nlsh_status read_vectors(const char *path, enum nlsh_format format, struct 
 
 /* What --input_format says, or else -type: the `type` of the readers below. */
 const char *vectors_type(const struct args *args);
-/* Reads the file as that says. Returns 0 or an exit code after saying why. */
+/* The format that it means for a file; AUTO: by content. NLSH_E_DATA where the file's name says another. */
+enum nlsh_status typed_format(const char *path, const char *type, enum nlsh_format *out,
+                              struct nlsh_error *error);
+/* Reads the file as that says. */
+enum nlsh_status read_typed(const char *path, const char *type, struct nlsh_vectors **out,
+                            struct nlsh_error *error);
+/* The same. Returns 0 or an exit code after saying why. */
 int load_vectors(const char *path, const char *type, struct loaded *out);
 void loaded_free(struct loaded *loaded);
 /* Converts to type where every value has a place in it; returns whether the matrix is of type. */
 bool loaded_convert(struct loaded *loaded, enum nlsh_type type);
 /* Brings queries to what nlsh_search() takes: the index's type where they fit, else f32. */
 int load_queries(const char *path, const char *type, const char *index_path,
-                 const struct nlsh_index_info *info, struct loaded *out);
-/* Reads the base and compares it with the index by dimension and content hash. */
-int load_base_of(const char *path, const char *type, const char *index_path,
                  const struct nlsh_index_info *info, struct loaded *out);
 
 const char *type_name(enum nlsh_type type);

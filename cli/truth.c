@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base.h"
 #include "exact.h"
 #include "talk.h"
 
@@ -224,7 +225,11 @@ static int load_base(const struct args *args, const struct nlsh_index *index,
 {
     struct nlsh_error error = {0};
     if (args_given(args, "d")) {
-        return load_base_of(args_text(args, "d"), vectors_type(args), index_path, info, out);
+        return base_load_of(args, index_path, info, out);
+    }
+    if (args_given(args, "rows")) {
+        return talk_error(EXIT_USAGE, "give -d BASE as well, or leave it out",
+                          "--rows %s: of which base?", args_text(args, "rows"));
     }
     *out = (struct loaded){0};
     if (nlsh_index_vectors(index, &out->vectors, &error) != NLSH_OK) return talk_failed(&error);

@@ -290,11 +290,12 @@ int bench_write(const struct bench *b, const char *path)
 
 int bench_check_output(const struct args *args, const char *path)
 {
-    const char *inputs[] = {args_text(args, "d"), args_text(args, "q"), args_text(args, "i")};
-    int code = output_check(path, "-o", inputs, 3);
+    const char *inputs[MAX_INPUTS];
+    size_t n = args_inputs(args, inputs);
+    int code = output_check(path, "-o", inputs, n);
     for (size_t i = 0; i < 2 && code == 0; i++) {
         char *name = picture_path(path, pictures[i].name);
-        code = name ? output_check(name, "-o", inputs, 3)
+        code = name ? output_check(name, "-o", inputs, n)
                     : talk_error(EXIT_BUG, NULL, "out of memory");
         free(name);
     }

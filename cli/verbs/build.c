@@ -4,6 +4,7 @@
 
 static const struct flag *const build_flags[] = {
     &flag_base,
+    &flag_rows,
     &(const struct flag){.name = "i",
                          .kind = FLAG_OUT,
                          .argument = "INDEX",
@@ -23,7 +24,8 @@ static const struct flag *const build_flags[] = {
                          .help =
                              "the vectors' keys, which searches then answer with in place of row "
                              "numbers: text with a whole number a line, or .ivecs or .npy of whole "
-                             "numbers"},
+                             "numbers; there is one for each row of all files, and --rows takes of "
+                             "the keys what it takes of the rows"},
     &(const struct flag){.name = "train_queries",
                          .kind = FLAG_IN,
                          .argument = "FILE",
@@ -66,6 +68,10 @@ const struct verb verb_build = {
         "An index promises recall for queries that come from where the base comes from. Where they "
         "come from elsewhere, --train_queries FILE gives some thousands of them, which should not "
         "be those that are asked later.\n"
+        "Several files are one base: -d A -d B, of one dimension and type. --rows takes a part of "
+        "it. What comes out is the index of a file with just these vectors: searches know row A as "
+        "0, unless --keys says otherwise. Verbs that are given the base of such an index need the "
+        "same flags.\n"
         "More vectors than memory holds are taken block by block: --memory 2G says how much there "
         "is. Text, HDF5 and standard input cannot be read so.\n"
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
@@ -77,6 +83,8 @@ const struct verb verb_build = {
                  {"for queries from elsewhere",
                   "nlsh build -d photos.fvecs -i my.nlsh --train_queries sketches.fvecs"},
                  {"more vectors than memory", "nlsh build -d deep.fbin -i my.nlsh --memory 8G"},
+                 {"the first ten million of two files",
+                  "nlsh build -d a.fbin -d b.fbin --rows :10000000 -i my.nlsh"},
                  {"what would it cost?", "nlsh build -d base.fvecs -i my.nlsh -m 1024 --dry-run"},
                  {"settings from a file, one of them changed",
                   "nlsh build -d base.fvecs -i my.nlsh --config best.json --epochs 20"}},

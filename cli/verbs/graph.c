@@ -13,6 +13,7 @@ static const struct flag flag_metric = {
 
 static const struct flag *const graph_flags[] = {
     &flag_base,
+    &flag_rows,
     &(const struct flag){
         .name = "o",
         .kind = FLAG_OUT,
@@ -76,6 +77,7 @@ const struct verb verb_graph = {
 
 static const struct flag *const groundtruth_flags[] = {
     &flag_base,
+    &flag_rows,
     &flag_queries,
     &(const struct flag){
         .name = "o",

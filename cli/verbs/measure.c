@@ -6,6 +6,7 @@
 
 static const struct flag *const evaluate_flags[] = {
     &flag_base_of_index,
+    &flag_rows,
     &flag_queries,
     &(const struct flag){.name = "i",
                          .kind = FLAG_IN,
@@ -110,6 +111,7 @@ const struct verb verb_calibrate = {
 
 static const struct flag *const bench_flags[] = {
     &flag_base,
+    &flag_rows,
     &flag_queries,
     &flag_index,
     &(const struct flag){.name = "o",
@@ -205,6 +207,7 @@ const struct verb verb_bench = {
 
 static const struct flag *const report_flags[] = {
     &flag_base_of_index,
+    &flag_rows,
     &(const struct flag){.name = "q",
                          .kind = FLAG_IN,
                          .argument = "QUERIES",

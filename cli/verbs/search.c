@@ -71,6 +71,7 @@ static const struct flag flag_filter_out = {
 
 static const struct flag *const search_flags[] = {
     &flag_base_of_index,
+    &flag_rows,
     &flag_queries,
     &flag_index,
     &(const struct flag){
@@ -162,6 +163,7 @@ const struct verb verb_search = {
 
 static const struct flag *const compare_flags[] = {
     &flag_base_of_index,
+    &flag_rows,
     &flag_queries,
     &(const struct flag){.name = "o",
                          .kind = FLAG_OUT,

@@ -5,15 +5,25 @@ const struct flag flag_base = {
     .name = "d",
     .kind = FLAG_IN,
     .needed = true,
+    .repeated = true,
     .argument = "BASE",
     .help = "base vectors: fvecs, bvecs, IDX, npy, fbin, u8bin, i8bin or text (CSV, GloVe's), also "
-            ".gz and .zst; - for standard input"};
+            ".gz and .zst; - for standard input; several -d are one base, in this order"};
 
 const struct flag flag_base_of_index = {
     .name = "d",
     .kind = FLAG_IN,
+    .repeated = true,
     .argument = "BASE",
-    .help = "base vectors, checked against the index by content; the index carries them too"};
+    .help = "base vectors, checked against the index by content; the index carries them too; "
+            "several -d are one base"};
+
+const struct flag flag_rows = {
+    .name = "rows",
+    .kind = FLAG_TEXT,
+    .argument = "A:B",
+    .help = "only rows A to B-1 of the base, counted from 0 through all its files; A: to the last, "
+            ":B from the first"};
 
 const struct flag flag_queries = {
     .name = "q",

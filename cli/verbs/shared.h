@@ -10,6 +10,7 @@
 
 extern const struct flag flag_base;          /* -d, needed */
 extern const struct flag flag_base_of_index; /* -d where the index has the vectors too */
+extern const struct flag flag_rows;          /* wherever these two are */
 extern const struct flag flag_queries;
 extern const struct flag flag_index; /* -i, to read */
 extern const struct flag flag_gt;

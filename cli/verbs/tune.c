@@ -93,6 +93,7 @@ const struct flag *const tune_flags[] = {
 
 static const struct flag *const own_flags[] = {
     &flag_base,
+    &flag_rows,
     &(const struct flag){.name = "i",
                          .kind = FLAG_OUT,
                          .argument = "NAME",

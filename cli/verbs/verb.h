@@ -38,13 +38,20 @@ struct flag {
     enum flag_kind kind;
     enum flag_group group;
     bool needed;
+    bool repeated;             /* each time counts; one flag of a verb may be so */
     const char *argument;      /* as help shows it; NULL for a switch */
     const char *default_value; /* as text, or NULL */
     double min, max;           /* of FLAG_COUNT, FLAG_REAL and FLAG_LIST */
     const char *help;          /* one line, no full stop; NULL: help does not show the flag */
 };
 
-enum { MAX_FLAGS = 96, MAX_WORDS = 256, MAX_EXAMPLES = 7 };
+enum {
+    MAX_FLAGS = 96,
+    MAX_WORDS = 256,
+    MAX_REPEATED = 1024,
+    MAX_INPUTS = MAX_FLAGS + MAX_REPEATED + MAX_WORDS,
+    MAX_EXAMPLES = 7
+};
 
 struct example {
     const char *why, *line;

@@ -312,7 +312,7 @@ nlsh_build(const struct nlsh_matrix *base, const struct nlsh_build_options *opti
 
 /* ---- more vectors than memory ----------------------------------------------------------------- */
 
-/* Vectors that are read block by block. A caller fills it, or nlsh_rows_open() does. */
+/* Vectors that are read block by block. A caller fills it, or nlsh_rows_open(), nlsh_rows_join() or nlsh_rows_part(). */
 struct nlsh_rows {
     size_t struct_size;
     size_t n_rows, dim;
@@ -325,6 +325,7 @@ struct nlsh_rows {
      */
     enum nlsh_status (*read)(void *user, size_t first, size_t n, void *values,
                              struct nlsh_error *error);
+    const char *name; /* for messages, the file's for example; borrowed, or NULL */
 };
 
 /* Empty. size is sizeof *rows. */
@@ -340,6 +341,32 @@ NLSH_API void nlsh_rows_init(struct nlsh_rows *rows, size_t size);
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_open(const char *path, enum nlsh_format format,
                                                        struct nlsh_rows *out,
                                                        struct nlsh_error *error);
+
+/*
+ * nlsh_rows_join() - several sets of rows as one, in their order.
+ *
+ *  parts  [n], all with one struct_size; copied. What they read through (user) is borrowed: they are closed after out,
+ *         and nobody reads them meanwhile
+ *  out    struct_size is set; closed with nlsh_rows_close()
+ * NLSH_E_MISMATCH (a dimension or a type that is not the first one's: names both files), NLSH_E_ARG (none, or one that is
+ * not open), NLSH_E_NOMEM. Cost of reading: that of the parts.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_join(const struct nlsh_rows *parts, size_t n,
+                                                       struct nlsh_rows *out,
+                                                       struct nlsh_error *error);
+
+/*
+ * nlsh_rows_part() - rows first .. first + n - 1 of others, as rows 0 .. n - 1. As nlsh_rows_join() besides.
+ *
+ * NLSH_E_ARG: n is 0, or there are not so many. What stands outside is not checked. Cost of reading: whoever begins again
+ * passes by what is before first. That is nothing in a file that is not compressed, but a look at each row in fvecs and
+ * bvecs; a compressed file is unpacked, and a caller's own rows are read.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_part(const struct nlsh_rows *whole, size_t first,
+                                                       size_t n, struct nlsh_rows *out,
+                                                       struct nlsh_error *error);
+
+/* Frees what one of these three opened; of rows that read through others the others stay. */
 NLSH_API void nlsh_rows_close(struct nlsh_rows *rows);
 
 /* nlsh_data_hash() of them: a pass. What read() returns, NLSH_E_NOMEM. */

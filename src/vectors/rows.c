@@ -15,6 +15,7 @@
 #include "vectors/data_hash.h"
 #include "vectors/hdf5.h"
 #include "vectors/parse.h"
+#include "vectors/rows.h"
 #include "vectors/settle.h"
 #include "vectors/source.h"
 
@@ -50,7 +51,7 @@ static enum nlsh_status to_begin(struct reader *r, struct nlsh_error *error)
     return status;
 }
 
-/* As they stand in the file. */
+/* As they stand in the file; out may be NULL: they are not wanted. */
 static enum nlsh_status read_raw(struct reader *r, size_t n, void *out, struct nlsh_error *error)
 {
     uint64_t got, want = (uint64_t)n * r->layout.row_bytes;
@@ -88,20 +89,43 @@ out:
     return status;
 }
 
+enum nlsh_status nlsh__rows_check_order(const char *name, size_t first, size_t n, size_t next,
+                                        size_t n_rows, struct nlsh_error *error)
+{
+    if (first == next && n <= n_rows - first) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "read rows in order, or begin with row 0 again",
+                      "%s: rows %zu to %zu were asked for, and row %zu of %zu is next", name, first,
+                      first + n, next, n_rows);
+}
+
 static enum nlsh_status read_rows(void *user, size_t first, size_t n, void *values,
                                   struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     struct reader *r = user;
     if (first == 0) NLSH_TRY(to_begin(r, error));
-    if (first != r->next || n > r->layout.n_rows - first)
-        return nlsh__fail(error, NLSH_E_ARG, "read rows in order, or begin with row 0 again",
-                          "%s: rows %zu to %zu were asked for, and row %zu of %zu is next", r->name,
-                          first, first + n, r->next, r->layout.n_rows);
+    NLSH_TRY(nlsh__rows_check_order(r->name, first, n, r->next, r->layout.n_rows, error));
     NLSH_TRY(read_settled(r, n, values, error));
     nlsh__map_forget(&r->map); /* what has passed would be the last to go where memory is scarce */
     r->next += n;
     if (r->next == r->layout.n_rows) NLSH_TRY(nlsh__expect_end(r->file.source, r->name, error));
+out:
+    return status;
+}
+
+int nlsh__rows_of_file(const struct nlsh_rows *rows)
+{
+    return rows->read == read_rows;
+}
+
+enum nlsh_status nlsh__rows_pass(const struct nlsh_rows *rows, size_t n, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct reader *r = rows->user;
+    NLSH_TRY(to_begin(r, error));
+    NLSH_TRY(read_raw(r, n, NULL, error));
+    nlsh__map_forget(&r->map);
+    r->next = n;
 out:
     return status;
 }
@@ -168,6 +192,7 @@ enum nlsh_status nlsh__rows_parse(const uint8_t *bytes, size_t size, const char 
     ours.dim = r->layout.dim;
     ours.type = r->layout.type == NLSH_U8 || r->layout.type == NLSH_I8 ? r->layout.type : NLSH_F32;
     ours.user = r;
+    ours.name = r->name;
     nlsh__answer_give(out, &ours, sizeof ours);
     r = NULL;
 out:
@@ -197,10 +222,13 @@ out:
 
 void nlsh_rows_close(struct nlsh_rows *rows)
 {
-    if (rows == NULL || rows->read != read_rows) return;
-    reader_free(rows->user);
-    rows->user = NULL;
-    rows->read = NULL;
+    static const struct nlsh_rows closed = {.read = NULL};
+    if (rows == NULL) return;
+    if (rows->read == read_rows)
+        reader_free(rows->user);
+    else if (!nlsh__composed_free(rows))
+        return;
+    nlsh__answer_give(rows, &closed, sizeof closed);
 }
 
 void nlsh_rows_init(struct nlsh_rows *rows, size_t size)

@@ -156,6 +156,48 @@ static void same_bytes_from_any_threads_and_blocks(void **state)
     matrix_free(&base);
 }
 
+static struct nlsh_matrix rows_from(const struct nlsh_matrix *m, size_t first, size_t n)
+{
+    struct nlsh_matrix rows = *m;
+    rows.data = (const float *)m->data + first * m->dim;
+    rows.n_rows = n;
+    return rows;
+}
+
+/* From the middle of one set of rows into the middle of another: as if there were no others. */
+static void a_part_of_two_streams_as_if_alone(void **state)
+{
+    enum { BEFORE = 301, CUT = 1800, BEHIND = 50 };
+    struct nlsh_build_options o;
+    struct nlsh_rows halves[2], joined, part;
+    struct nlsh_error error;
+    size_t size, again_size;
+    (void)state;
+    settings(&o, NLSH_L2);
+    struct nlsh_matrix all = matrix_new(KIND_F32, BEFORE + N + BEHIND, 19, 40, 30, 8);
+    struct nlsh_matrix base = rows_from(&all, BEFORE, N);
+    struct nlsh_matrix a = rows_from(&all, 0, CUT), b = rows_from(&all, CUT, all.n_rows - CUT);
+    struct of_matrix of[2] = {{.matrix = &a}, {.matrix = &b}};
+    for (int i = 0; i < 2; i++) halves[i] = rows_of(&of[i]);
+    nlsh_rows_init(&joined, sizeof joined);
+    nlsh_rows_init(&part, sizeof part);
+    assert_int_equal(nlsh_rows_join(halves, 2, &joined, NULL), NLSH_OK);
+    assert_int_equal(nlsh_rows_part(&joined, BEFORE, N, &part, NULL), NLSH_OK);
+    if (nlsh__build_planned(&part, &o, &few, test_path("part"), NULL, NULL, &error) != NLSH_OK)
+        fail_msg("%s (%s)", error.message, error.hint);
+    assert_true(of[0].begun == 3 && of[1].begun == 3);
+    nlsh_rows_close(&part);
+    nlsh_rows_close(&joined);
+    stream(&base, &o, &few, 2, test_path("alone"));
+    uint8_t *bytes = test_read_file(test_path("alone"), &size);
+    uint8_t *again = test_read_file(test_path("part"), &again_size);
+    assert_int_equal(size, again_size);
+    assert_memory_equal(bytes, again, size);
+    free(bytes);
+    free(again);
+    matrix_free(&all);
+}
+
 /* What fits is what nlsh_build() makes of it, to the byte. */
 static void what_fits_is_built_as_ever(void **state)
 {
@@ -366,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_comes_back),
         cmocka_unit_test(same_bytes_from_any_threads_and_blocks),
+        cmocka_unit_test(a_part_of_two_streams_as_if_alone),
         cmocka_unit_test(what_fits_is_built_as_ever),
         cmocka_unit_test(keys_are_the_callers),
         cmocka_unit_test(one_odd_row_makes_floats_of_all),
