@@ -120,6 +120,9 @@ static enum nlsh_status no_answer(const char *name, int how, struct nlsh_error *
         return nlsh__fail(error, NLSH_E_INTERNAL, remedy, "%s ended without an answer", name);
     if (WTERMSIG(how) == SIGTERM)
         return nlsh__fail(error, NLSH_E_INTERRUPTED, NULL, "%s was stopped by SIGTERM", name);
+    if (WTERMSIG(how) == SIGKILL) /* not by us */
+        return nlsh__fail(error, NLSH_E_NOMEM, no_room,
+                          "%s was killed: the system ran out of memory, or somebody did it", name);
     return nlsh__fail(error, NLSH_E_INTERNAL, remedy, "%s was ended by signal %d (%s)", name,
                       WTERMSIG(how), strsignal(WTERMSIG(how)));
 }

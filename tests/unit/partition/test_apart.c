@@ -119,6 +119,14 @@ static int is_terminated(void *ctx, uint32_t *bucket_of)
     return 0;
 }
 
+static int is_killed(void *ctx, uint32_t *bucket_of)
+{
+    (void)ctx;
+    (void)bucket_of;
+    raise(SIGKILL); /* as a system without memory does */
+    return 0;
+}
+
 static int leaves(void *ctx, uint32_t *bucket_of)
 {
     (void)ctx;
@@ -135,13 +143,14 @@ static void ends_without_an_answer(void **state)
         const char *word;
     } kinds[] = {{dies, NLSH_E_INTERNAL, "Fake was ended by signal 6"},
                  {is_terminated, NLSH_E_INTERRUPTED, "Fake was stopped by SIGTERM"},
+                 {is_killed, NLSH_E_NOMEM, "Fake was killed"},
                  {leaves, NLSH_E_INTERNAL, "Fake ended without an answer"}};
     uint32_t bucket_of[N] = {5};
     int answer = 9;
     struct nlsh_error error;
     signal(SIGTERM, on_signal); /* the host's: not the child's */
     signal(SIGABRT, on_signal);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         assert_int_equal(apart(kinds[i].fn, NULL, bucket_of, &answer, &error), kinds[i].status);
         if (strstr(error.message, kinds[i].word) == NULL) fail_msg("message: %s", error.message);
         assert_int_equal(answer, 9);
