@@ -16,7 +16,7 @@ typedef int nlsh__apart_fn(void *ctx, uint32_t *bucket_of);
 
 /* Runs fn(ctx, bucket_of[n]) and waits for it; job is asked 50 times a second whether to go on (NULL: it goes on). name: the
  * partitioner's, for errors. Any number of threads at once. The caller's handlers, standard output and rand() are left
- * alone; host programs see one SIGCHLD. Cost: a fork, about 10 ms per GB in use, and 4 n bytes.
+ * alone; host programs see one SIGCHLD. Cost: a fork and 4 n bytes.
  * NLSH_E_INTERRUPTED; NLSH_E_NOMEM (no child, or it was killed); NLSH_E_INTERNAL (the child ended without
  * an answer: the signal is named). */
 enum nlsh_status nlsh__apart(const char *name, nlsh__apart_fn *fn, void *ctx, uint32_t *bucket_of,
