@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/resident.h"
+
 /* Sets of rows, a query's are some, behind the last for which a disk was read. */
 enum { STILL_COLD = 64 };
 
@@ -20,11 +22,6 @@ int nlsh__fetch_pays(void)
     since = usage.ru_inblock != seen ? 0 : since < STILL_COLD ? since + 1 : STILL_COLD;
     seen = usage.ru_inblock;
     return since < STILL_COLD;
-}
-
-static size_t page_size(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 #if defined SYS_process_madvise && defined SYS_pidfd_open
@@ -59,7 +56,7 @@ void nlsh__fetch_all(struct nlsh__fetch *f)
 
 void nlsh__fetch_add(struct nlsh__fetch *f, const void *data, size_t size)
 {
-    size_t page = page_size();
+    size_t page = nlsh__page_size();
     uintptr_t first = (uintptr_t)data / page * page;
     uintptr_t end = ((uintptr_t)data + size + page - 1) / page * page;
     const struct iovec *last = f->n > 0 ? &f->of[f->n - 1] : NULL;

@@ -14,7 +14,7 @@
 
 #define HUGE ((size_t)2 << 20)
 
-static size_t page_size(void)
+size_t nlsh__page_size(void)
 {
     long size = sysconf(_SC_PAGESIZE);
     return size > 0 ? (size_t)size : 4096;
@@ -22,7 +22,7 @@ static size_t page_size(void)
 
 enum nlsh_status nlsh__map_anonymous(size_t size, struct nlsh__map *out, struct nlsh_error *error)
 {
-    size_t page = page_size();
+    size_t page = nlsh__page_size();
     *out = (struct nlsh__map){0};
     if (size == 0) return NLSH_OK;
     uint8_t *at = MAP_FAILED;
@@ -59,7 +59,7 @@ enum nlsh_status nlsh__map_read(const char *path, struct nlsh__map *out, struct 
 
 void nlsh__map_scattered(const struct nlsh__map *map, size_t offset, size_t size)
 {
-    size_t page = page_size(), first = (offset + page - 1) / page * page;
+    size_t page = nlsh__page_size(), first = (offset + page - 1) / page * page;
     size_t end = (offset + size) / page * page;
     if (map->data != NULL && end > first)
         (void)madvise((void *)(uintptr_t)(map->data + first), end - first, MADV_RANDOM);

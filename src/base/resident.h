@@ -10,6 +10,8 @@ enum nlsh_status nlsh__map_read(const char *path, struct nlsh__map *out, struct 
 /* size writable bytes, zeros, aligned to 64 at least; freed by nlsh__map_close(). */
 enum nlsh_status nlsh__map_anonymous(size_t size, struct nlsh__map *out, struct nlsh_error *error);
 
+size_t nlsh__page_size(void);
+
 /* Says that a part of a map is read here and there, so that nothing is read ahead from a disk. */
 void nlsh__map_scattered(const struct nlsh__map *map, size_t offset, size_t size);
 
