@@ -1,8 +1,7 @@
 /* test_composed.c - rows through others: the same values in the same order, and no more read than it takes. */
-#include <zlib.h>
-
 #include "base/matrix.h"
 #include "support/built.h"
+#include "support/gzipped.h"
 
 enum { N = 101, DIM = 12, ROW = DIM * sizeof(float) };
 
@@ -10,17 +9,6 @@ enum { N = 101, DIM = 12, ROW = DIM * sizeof(float) };
 static struct nlsh_matrix all;
 static const size_t cuts[] = {0, 40, 41, N};
 static const char *const names[] = {"0.fvecs", "1.fbin", "2.npy.gz"};
-
-static void gzip(const char *path, const char *to)
-{
-    size_t size;
-    uint8_t *bytes = test_read_file(path, &size);
-    gzFile out = gzopen(to, "wb");
-    assert_non_null(out);
-    assert_int_equal(gzwrite(out, bytes, (unsigned)size), (int)size);
-    assert_int_equal(gzclose(out), Z_OK);
-    free(bytes);
-}
 
 static int write_files(void **state)
 {

@@ -1,8 +1,7 @@
 /* test_rows.c - files of vectors block by block: the same values as at once, and the same refusals. */
-#include <zlib.h>
-
 #include "base/matrix.h"
 #include "support/built.h"
+#include "support/gzipped.h"
 #include "vectors/parse.h"
 
 enum { N = 101, DIM = 12 };
@@ -19,17 +18,6 @@ static const struct {
     {"a.idx", NLSH_FORMAT_IDX, KIND_U8},
 };
 enum { N_FILES = sizeof files / sizeof *files };
-
-static void gzip(const char *path, const char *to)
-{
-    size_t size;
-    uint8_t *bytes = test_read_file(path, &size);
-    gzFile out = gzopen(to, "wb");
-    assert_non_null(out);
-    assert_int_equal(gzwrite(out, bytes, (unsigned)size), (int)size);
-    assert_int_equal(gzclose(out), Z_OK);
-    free(bytes);
-}
 
 /* All rows in blocks of so many; twice, since whoever reads begins again. */
 static void compare(const char *path, size_t block)
