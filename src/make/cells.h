@@ -17,7 +17,7 @@ struct nlsh__bucket_cells {
  * nlsh__bucket_cells_of() - of an index whose buckets are k-means cells, with the imbalance they were given.
  *
  * A router tells a cell's border from a sample less sharply than the cell itself does: SIFT-1M in 400 MB, recall@10
- * .95, needs the buckets of 21,433 vectors where the router says what goes where, and 16,578 by cells (in memory 16,614).
+ * .95, needs the buckets of 21,433 vectors where the router says what goes where, and 17,678 by cells (in memory 16,614).
  * Not for NLSH_IP, whose cells see more than the router does. Memory: 4 dim + 128 bytes a row. NLSH_E_NOMEM,
  * NLSH_E_INTERRUPTED.
  */
