@@ -4,6 +4,10 @@
  * METIS and KaHIP were written to be programs. They print, draw from libc's rand(), end the process where memory runs
  * out, and METIS jumps out of signal handlers, which breaks the heap where the signal came from outside. In a child of
  * their own none of that reaches the caller, and a child can be stopped at any moment.
+ *
+ * The child allocates. So malloc() has to survive a fork() beside other threads, as glibc's, musl's and jemalloc's do;
+ * AddressSanitizer's does only since GCC 14 and LLVM 17: before, a child forked while another thread allocates may wait
+ * for ever.
  */
 #ifndef NLSH_PARTITION_APART_H
 #define NLSH_PARTITION_APART_H
