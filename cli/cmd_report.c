@@ -1,5 +1,5 @@
 /*
- * cmd_report.c - `nlsh report`: what was measured, as one HTML page with pictures.
+ * cmd_report.c - `nlsh report`: what was measured, as one HTML page with figures.
  *
  * What an input is shows in its first bytes: a folder or index.json is a run of nlsh tune, SQLite's
  * magic a study, nlsh's an index, anything else ought to be a CSV. The page is made in memory and
@@ -11,7 +11,6 @@
 
 #include "base/file.h"
 #include "output.h"
-#include "report/plot.h"
 #include "report/report.h"
 #include "talk.h"
 #include "verbs.h"
@@ -49,29 +48,26 @@ static int fill(struct report *report, struct compared *compared)
         const char *path = args->words[i];
         code = kind_of(path, &kind);
         if (code != 0) break;
+        page_input(report, path);
         if (kind == KIND_INDEX) code = report_index(report, path, compared);
         if (kind == KIND_RUN) code = report_run(report, path);
         if (kind == KIND_CSV) code = report_csv(report, path, compared);
     }
+    page_inputs_end(report);
     if (code == 0 && compared->n_curves > 1) {
-        page_heading(report, 2, "Side by side");
-        code = chart_draw(report, &compared->candidates,
-                          "The curves above, each by its threshold on the probability.");
+        fputs("<h2>Side by side</h2>\n", report->to);
+        chart_draw(report, &compared->candidates,
+                   "The curves above, each by its threshold on the probability.");
     }
     return code;
 }
 
-static int write_page(const char *path, const char *body, size_t n_inputs, const char *first)
+static int write_page(const struct report *report, const char *verdicts, const char *body)
 {
     struct output output;
-    const char *slash = strrchr(first, '/');
-    int code = output_open(path, &output);
+    int code = output_open(args_text(report->args, "o"), &output);
     if (code != 0) return code;
-    page_write(output.file,
-               n_inputs == 1 && slash && slash[1] ? slash + 1
-               : n_inputs == 1                    ? first
-                                                  : "nlsh report",
-               body);
+    page_write(output.file, report, report->args->words[0], verdicts, body);
     return output_commit(&output);
 }
 
@@ -86,37 +82,41 @@ static int check_flags(const struct args *args)
         return talk_error(EXIT_USAGE, "give -q QUERIES as well, or leave it out",
                           "%s means nothing without queries", flag_dashed(with_queries[i], dashed));
     }
-    if (!plot_possible()) {
-        return talk_error(EXIT_UNSUPPORTED, plot_hint,
-                          "nlsh report draws with gnuplot, which is not "
-                          "here");
-    }
     for (size_t i = 0; i < args->n_words; i++) inputs[n++] = args->words[i];
     return output_check(args_text(args, "o"), "-o", inputs, n);
 }
 
-int cmd_report(const struct args *args)
+/* Both parts of the page into memory, then out; 0 or an exit code. */
+static int make_page(struct report *report)
 {
-    char *body = NULL;
+    char *body = NULL, *verdicts = NULL;
     size_t size;
-    struct report report = {.args = args};
-    struct compared compared = {{.title = "recall against candidates",
+    struct compared compared = {{.title = "Recall against candidates",
                                  .x_label = "recall",
                                  .y_label = "candidates a query (fewer is better)",
                                  .x_axis = AXIS_RECALL,
                                  .y_axis = AXIS_LOG},
                                 0};
-    int code = check_flags(args);
-    if (code != 0) return code;
-    report.to = open_memstream(&body, &size);
-    if (report.to == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    code = fill(&report, &compared);
+    report->to = open_memstream(&body, &size);
+    report->verdicts = open_memstream(&verdicts, &size);
+    int whole = report->to != NULL && report->verdicts != NULL;
+    int code = whole ? fill(report, &compared) : 0;
     chart_free(&compared.candidates);
-    bool whole = fclose(report.to) == 0 && body != NULL;
-    if (!whole && code == 0) code = talk_error(EXIT_BUG, NULL, "out of memory");
+    if (report->to != NULL) whole = fclose(report->to) == 0 && whole;
+    if (report->verdicts != NULL) whole = fclose(report->verdicts) == 0 && whole;
     talk_stage_end();
-    if (code == 0) code = write_page(args_text(args, "o"), body, args->n_words, args->words[0]);
+    if (code == 0 && !whole) code = talk_error(EXIT_BUG, NULL, "out of memory");
+    if (code == 0) code = write_page(report, verdicts, body);
     free(body);
+    free(verdicts);
+    return code;
+}
+
+int cmd_report(const struct args *args)
+{
+    struct report report = {.args = args, .n_inputs = args->n_words};
+    int code = check_flags(args);
+    if (code == 0) code = make_page(&report);
     if (code == 0 && strcmp(args_text(args, "o"), "-") != 0) {
         talk_say("the report: %s (%zu figures)", args_text(args, "o"), report.n_figures);
     }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 char *text_count(uint64_t n, char buffer[32])
 {
@@ -67,6 +68,31 @@ char *text_rate(double a_second, char buffer[32])
              : a_second < 99.95 ? 1
                                 : 0,
              a_second, units[unit]);
+    return buffer;
+}
+
+char *text_number(double value, char buffer[32])
+{
+    if (isnan(value)) {
+        snprintf(buffer, 32, "\xe2\x80\x93");
+    } else if (fabs(value) >= 999.95 && fabs(value) < 1e15) {
+        buffer[0] = '-';
+        text_count((uint64_t)llround(fabs(value)),
+                   buffer + (value < 0)); /* 20 characters at most */
+    } else {
+        snprintf(buffer, 32, fabs(value) < 1e-4 ? "%.2g" : "%.4g", value);
+    }
+    return buffer;
+}
+
+char *text_recall(double recall, char buffer[32])
+{
+    if (isnan(recall)) return text_number(recall, buffer);
+    snprintf(buffer, 32, "%.4f", recall);
+    size_t n = strlen(buffer);
+    while (buffer[n - 1] == '0') buffer[--n] = '\0';
+    if (buffer[n - 1] == '.') buffer[--n] = '\0';
+    if (strncmp(buffer, "0.", 2) == 0) memmove(buffer, buffer + 1, n);
     return buffer;
 }
 

@@ -9,6 +9,10 @@ char *text_count(uint64_t n, char buffer[32]);
 char *text_bytes(uint64_t n, char buffer[32]);
 char *text_seconds(double seconds, char buffer[32]);
 char *text_rate(double a_second, char buffer[32]);
+/* Any number: "738", "1,234", "0.0012", "1.2e-05"; four digits that count. A dash for NaN. */
+char *text_number(double value, char buffer[32]);
+/* ".9567", ".95", "1"; a dash for NaN. */
+char *text_recall(double recall, char buffer[32]);
 /* Minutes and seconds, or hours too. */
 char *text_clock(double seconds, char buffer[32]);
 

@@ -1,8 +1,5 @@
 /*
- * report_chart.c - charts of lines for the report: points collected, axes chosen, gnuplot's script.
- *
- * An axis of recalls is plot.h's: -log10(1 - recall). A logarithmic axis over less than three
- * decades is marked at 1, 2 and 5, over less than one at more: else there could be no number on it.
+ * chart.c - charts of lines, dots and bars: points collected, axes chosen, drawn by figure.h.
  */
 #include <float.h>
 #include <math.h>
@@ -10,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/plot.h"
+#include "numbers.h"
+#include "report/axis.h"
+#include "report/figure.h"
 #include "report/report.h"
 #include "talk.h"
 #include "text.h"
 
-static const double least_recall = 0.3; /* below nobody wants to be */
-
-struct series *chart_series(struct chart *chart, const char *with, const char *format, ...)
+struct series *chart_series(struct chart *chart, enum drawn drawn, const char *format, ...)
 {
     va_list list;
     if (chart->n_series == chart->capacity) {
@@ -28,7 +25,7 @@ struct series *chart_series(struct chart *chart, const char *with, const char *f
         chart->capacity = capacity;
     }
     struct series *s = &chart->series[chart->n_series];
-    *s = (struct series){.style = (int)(chart->n_series % 8) + 1, .with = with};
+    *s = (struct series){.style = (int)(chart->n_series % FIGURE_STYLES) + 1, .drawn = drawn};
     va_start(list, format);
     vsnprintf(s->name, sizeof s->name, format, list);
     va_end(list);
@@ -37,214 +34,213 @@ struct series *chart_series(struct chart *chart, const char *with, const char *f
     return s;
 }
 
-/* Where the axis has a value; NaN where it has no place for it. */
-static double place(enum axis axis, double value)
+static bool put_point(struct series *s, struct chart_point point)
 {
-    if (axis == AXIS_RECALL) return value < least_recall ? NAN : plot_recall_place(value);
-    if (axis == AXIS_LOG && value <= 0) return NAN;
-    return value;
-}
-
-bool series_add(const struct chart *chart, struct series *s, double x, double y)
-{
-    x = place(chart->x_axis, x);
-    y = place(chart->y_axis, y);
-    if (!isfinite(x) || !isfinite(y)) return true;
     if (s->n == s->capacity) {
         size_t capacity = s->capacity ? 2 * s->capacity : 64;
-        double *xs = realloc(s->x, capacity * sizeof *xs);
-        if (xs != NULL) s->x = xs;
-        double *ys = xs ? realloc(s->y, capacity * sizeof *ys) : NULL;
-        if (ys == NULL) return false;
-        s->y = ys;
+        struct chart_point *larger = realloc(s->points, capacity * sizeof *larger);
+        if (larger == NULL) return false;
+        s->points = larger;
         s->capacity = capacity;
     }
-    s->x[s->n] = x;
-    s->y[s->n++] = y;
+    s->points[s->n++] = point;
     return true;
+}
+
+bool series_add(const struct chart *chart, struct series *s, double x, double y, const char *says)
+{
+    struct chart_point point = {x, y, axis_place(chart->x_axis, x), axis_place(chart->y_axis, y),
+                                NULL};
+    if (!isfinite(point.at_x) || !isfinite(point.at_y)) return true;
+    point.says = says != NULL ? strdup(says) : NULL;
+    if ((says == NULL || point.says != NULL) && put_point(s, point)) return true;
+    free(point.says);
+    return false;
+}
+
+bool series_cut(struct series *s)
+{
+    if (s->n == 0 || isnan(s->points[s->n - 1].at_x)) return true;
+    return put_point(s, (struct chart_point){NAN, NAN, NAN, NAN, NULL});
 }
 
 /* ---- order and fronts ------------------------------------------------------------------------ */
 
-/* By insertion: a line has some hundred points, most of them in order already. */
+static int by_place(const void *a, const void *b)
+{
+    const struct chart_point *p = a, *q = b;
+    int by_x = (p->at_x > q->at_x) - (p->at_x < q->at_x);
+    return by_x != 0 ? by_x : (p->at_y > q->at_y) - (p->at_y < q->at_y);
+}
+
 void series_sort(struct series *s)
 {
-    for (size_t i = 1; i < s->n; i++) {
-        double x = s->x[i], y = s->y[i];
-        size_t j = i;
-        for (; j > 0 && (s->x[j - 1] > x || (s->x[j - 1] == x && s->y[j - 1] > y)); j--) {
-            s->x[j] = s->x[j - 1];
-            s->y[j] = s->y[j - 1];
-        }
-        s->x[j] = x;
-        s->y[j] = y;
-    }
+    if (s->n > 1) qsort(s->points, s->n, sizeof *s->points, by_place);
 }
 
 void series_front(struct series *s, int sign)
 {
-    size_t n = 0;
+    size_t n = s->n;
     double best = DBL_MAX;
     series_sort(s);
     for (size_t i = s->n; i-- > 0;) { /* from the largest x down: what is worse than before goes */
-        if (sign * s->y[i] >= best) {
-            s->x[i] = NAN;
-        } else {
-            best = sign * s->y[i];
-            /* Of one x only the best is kept. */
-            if (i + 1 < s->n && s->x[i + 1] == s->x[i]) s->x[i + 1] = NAN;
+        struct chart_point p = s->points[i];
+        if (sign * p.at_y >= best) {
+            free(p.says);
+            continue;
         }
+        best = sign * p.at_y;
+        /* Of one x only the best is kept. */
+        if (n < s->n && s->points[n].at_x == p.at_x) free(s->points[n++].says);
+        s->points[--n] = p;
     }
-    for (size_t i = 0; i < s->n; i++) {
-        if (isnan(s->x[i])) continue;
-        s->x[n] = s->x[i];
-        s->y[n++] = s->y[i];
-    }
-    s->n = n;
+    s->n -= n;
+    if (n > 0) memmove(s->points, s->points + n, s->n * sizeof *s->points);
 }
 
-/* ---- axes ------------------------------------------------------------------------------------ */
+/* ---- the figure ------------------------------------------------------------------------------ */
 
-static void range_of(const struct chart *chart, bool of_x, double *low, double *high)
+static const double least_length = 290,
+                    most_length = 860; /* of an axis: of a phone's page, of a wide one */
+static const double height = 320;      /* as the style has it */
+
+static struct range range_of(const struct chart *chart, int of_x)
 {
-    *low = DBL_MAX;
-    *high = -DBL_MAX;
+    double low = DBL_MAX, high = -DBL_MAX;
     for (size_t i = 0; i < chart->n_series; i++) {
         const struct series *s = &chart->series[i];
+        double wide = of_x && s->drawn == DRAWN_BARS ? chart->bar_width / 2 : 0;
         for (size_t j = 0; j < s->n; j++) {
-            double v = of_x ? s->x[j] : s->y[j];
-            *low = fmin(*low, v);
-            *high = fmax(*high, v);
+            double v = of_x ? s->points[j].at_x : s->points[j].at_y;
+            low = fmin(low, v - wide);
+            high = fmax(high, v + wide);
+        }
+    }
+    return axis_range(of_x ? chart->x_axis : chart->y_axis, low, high, !of_x && chart->from_ground);
+}
+
+static char *value_text(enum axis axis, double value, char buffer[32])
+{
+    return axis == AXIS_RECALL ? text_recall(value, buffer) : text_number(value, buffer);
+}
+
+/* "recall@10" of "recall@10", "candidates a query" of "candidates a query (fewer is better)". */
+static int label_length(const char *label)
+{
+    const char *end = strstr(label, " (");
+    return end != NULL ? (int)(end - label) : (int)strlen(label);
+}
+
+/* What a point says: whose it is, its setting, both values; a line each. */
+static void describe(const struct chart *chart, const struct series *s, const struct chart_point *p,
+                     char *text, size_t size)
+{
+    char x[32], y[32];
+    snprintf(text, size, "%s%s%.160s\n%.*s: %s\n%.*s: %s", s->name,
+             s->name[0] && p->says ? ", " : "", p->says ? p->says : "",
+             label_length(chart->x_label), chart->x_label, value_text(chart->x_axis, p->x, x),
+             label_length(chart->y_label), chart->y_label, value_text(chart->y_axis, p->y, y));
+    text_make_utf8(text); /* as above */
+}
+
+static int has_line(enum drawn drawn)
+{
+    return drawn != DRAWN_DOTS && drawn != DRAWN_BARS;
+}
+
+/* Of steps each value holds until the next. */
+static void put_line(FILE *to, const struct series *s, const struct range *x, const struct range *y)
+{
+    figure_line_begin(to);
+    for (size_t i = 0; i < s->n; i++) {
+        const struct chart_point *p = &s->points[i];
+        if (s->drawn == DRAWN_STEPS && i > 0) {
+            figure_line_to(to, axis_share(x, p->at_x), axis_share(y, p[-1].at_y));
+        }
+        figure_line_to(to, axis_share(x, p->at_x), axis_share(y, p->at_y));
+    }
+    figure_line_end(to, s->style, -1, NULL);
+}
+
+static void put_points(FILE *to, const struct chart *chart, const struct series *s,
+                       const struct range *x, const struct range *y)
+{
+    char says[512];
+    for (size_t i = 0; i < s->n; i++) {
+        const struct chart_point *p = &s->points[i];
+        if (isnan(p->at_x)) continue;
+        describe(chart, s, p, says, sizeof says);
+        if (s->drawn == DRAWN_BARS) {
+            if (p->y > 0) {
+                figure_bar(to, s->style, axis_share(x, p->at_x - chart->bar_width / 2),
+                           axis_share(x, p->at_x + chart->bar_width / 2), axis_share(y, p->at_y),
+                           p->says ? p->says : says);
+            }
+        } else {
+            figure_dot(to, s->style, s->drawn == DRAWN_LINE || s->drawn == DRAWN_STEPS,
+                       axis_share(x, p->at_x), axis_share(y, p->at_y), says);
         }
     }
 }
 
-/* "0.002", "50", "20k", "1M": three digits at most, as marks are. */
-static void put_mark(FILE *to, double v)
+static void put_keys(FILE *to, const struct chart *chart)
 {
-    if (v >= 1e6) {
-        fprintf(to, "'%gM'", v / 1e6);
-    } else if (v >= 1e4) {
-        fprintf(to, "'%gk'", v / 1e3);
-    } else if (v >= 1e-4) {
-        fprintf(to, "'%g'", v);
-    } else {
-        fprintf(to, "'%.0e'", v);
-    }
-    fprintf(to, " %.9g", v);
-}
-
-static void put_log_axis(FILE *to, char axis, double low, double high)
-{
-    static const double few[] = {1, 2, 5}, many[] = {1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8};
-    low = pow(10, log10(low) - 0.04);
-    high = pow(10, log10(high) + 0.04);
-    double decades = log10(high / low);
-    const bool fine = decades < 0.8;
-    const double *steps = fine ? many : few;
-    int n_steps = fine ? 10 : decades < 3 ? 3 : 1;
-    const char *separator = "";
-    fprintf(to, "set logscale %c\nset %crange [%.9g:%.9g]\nset %ctics (", axis, axis, low, high,
-            axis);
-    for (int e = (int)floor(log10(low)); e <= (int)ceil(log10(high)); e++) {
-        for (int i = 0; i < n_steps; i++) {
-            double v = steps[i] * pow(10, e);
-            if (v < low || v > high) continue;
-            fputs(separator, to);
-            put_mark(to, v);
-            separator = ", ";
-        }
-    }
-    fputs(")\n", to);
-}
-
-static void put_axis(FILE *to, const struct chart *chart, char axis, enum axis kind)
-{
-    double low, high;
-    range_of(chart, axis == 'x', &low, &high);
-    if (kind == AXIS_LOG) {
-        put_log_axis(to, axis, low, high);
-    } else if (kind == AXIS_RECALL) {
-        plot_recall_axis(to, axis, low, high);
-    }
-}
-
-/* ---- the script ------------------------------------------------------------------------------ */
-
-static bool has_points(const struct chart *chart)
-{
+    size_t n_named = 0;
     for (size_t i = 0; i < chart->n_series; i++) {
-        if (chart->series[i].n > 0) return true;
+        n_named += chart->series[i].n > 0 && chart->series[i].name[0] != '\0';
     }
-    return false;
-}
-
-static void put_plot(FILE *to, const struct chart *chart)
-{
-    const char *separator = "plot ";
+    if (n_named < 2) return;
+    figure_keys(to);
     for (size_t i = 0; i < chart->n_series; i++) {
         const struct series *s = &chart->series[i];
-        if (s->n == 0) continue;
-        fprintf(to, "%s$s%zu using 1:2 with %s ls %d ", separator, i, s->with, s->style);
-        if (i >= 8) fputs("dt 2 ", to); /* the eight styles again */
-        fputs("title ", to);
-        plot_quoted(to, s->name);
-        separator = ", ";
+        if (s->n == 0 || s->name[0] == '\0') continue;
+        figure_key(to, s->style, s->drawn, s->name);
     }
-    fputc('\n', to);
+    figure_keys_end(to);
 }
 
-static char *script_of(const struct chart *chart)
+static void put_chart(struct report *report, const struct chart *chart, const char *caption)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
+    FILE *to = report->to;
+    struct tick ticks[MOST_TICKS];
+    struct range x = range_of(chart, 1), y = range_of(chart, 0);
+    struct figure figure = {chart->title, chart->y_label, chart->x_label, caption, 0, 0};
+    figure_begin(report, &figure);
+    figure_ticks(to, 'x', ticks, axis_ticks(&x, most_length, least_length, 0, ticks));
+    figure_ticks(to, 'y', ticks, axis_ticks(&y, height, height, 1, ticks));
+    figure_lines(to);
     for (size_t i = 0; i < chart->n_series; i++) {
         const struct series *s = &chart->series[i];
-        if (s->n == 0) continue;
-        fprintf(to, "$s%zu << END\n", i);
-        for (size_t j = 0; j < s->n; j++) fprintf(to, "%.9g,%.9g\n", s->x[j], s->y[j]);
-        fputs("END\n", to);
+        if (s->n > 0 && has_line(s->drawn)) put_line(to, s, &x, &y);
     }
-    fputs("set title ", to);
-    plot_quoted(to, chart->title);
-    fputs("\nset xlabel ", to);
-    plot_quoted(to, chart->x_label);
-    fputs(" offset 0,0.4\nset ylabel ", to);
-    plot_quoted(to, chart->y_label);
-    fputs("\nset key outside bottom center horizontal\n", to);
-    put_axis(to, chart, 'x', chart->x_axis);
-    put_axis(to, chart, 'y', chart->y_axis);
-    if (chart->extra != NULL) fputs(chart->extra, to);
-    put_plot(to, chart);
-    if (fclose(to) != 0) {
-        free(text);
-        return NULL;
+    figure_lines_end(to);
+    for (size_t i = 0; i < chart->n_series; i++) {
+        const struct series *s = &chart->series[i];
+        if (s->drawn != DRAWN_RULE) put_points(to, chart, s, &x, &y);
     }
-    return text;
+    figure_drawn(report, &figure);
+    put_keys(to, chart);
+    figure_end(report, &figure);
 }
 
-int chart_draw(struct report *report, struct chart *chart, const char *caption)
+void chart_draw(struct report *report, struct chart *chart, const char *caption)
 {
-    int code = 0;
-    if (has_points(chart)) {
-        char *script = script_of(chart);
-        code = script ? page_figure(report, script, 960, 560, caption)
-                      : talk_error(EXIT_BUG, NULL, "out of memory");
-        free(script);
+    size_t n = 0;
+    for (size_t i = 0; i < chart->n_series; i++) n += chart->series[i].n;
+    if (n > 0) {
+        put_chart(report, chart, caption);
     } else {
         page_note(report, "Nothing to draw: %s.", chart->title);
     }
     chart_free(chart);
-    return code;
 }
 
 void chart_free(struct chart *chart)
 {
     for (size_t i = 0; i < chart->n_series; i++) {
-        free(chart->series[i].x);
-        free(chart->series[i].y);
+        struct series *s = &chart->series[i];
+        for (size_t j = 0; j < s->n; j++) free(s->points[j].says);
+        free(s->points);
     }
     free(chart->series);
     chart->series = NULL;

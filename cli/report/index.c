@@ -1,5 +1,5 @@
 /*
- * report_index.c - what an index has to show: what it is, its buckets, and, where queries are given,
+ * index.c - what an index has to show: what it is, its buckets, and, where queries are given,
  * how well and how fast it finds their neighbours and whether its probabilities are calibrated.
  */
 #include <inttypes.h>
@@ -10,8 +10,9 @@
 #include "answers.h"
 #include "inputs.h"
 #include "numbers.h"
-#include "report/plot.h"
+#include "report/figure.h"
 #include "report/report.h"
+#include "settings.h"
 #include "talk.h"
 #include "truth.h"
 
@@ -20,258 +21,130 @@ static int no_memory(void)
     return talk_error(EXIT_BUG, NULL, "out of memory");
 }
 
-/* ---- the curve ------------------------------------------------------------------------------- */
-
-static bool add_rule(struct chart *chart, const struct curve *curve, enum nlsh_rule rule, bool p95,
-                     const char *name)
-{
-    struct series *s = chart_series(chart, "lines", "%s", name);
-    for (size_t i = 0; s != NULL && i < curve->n_points; i++) {
-        const struct nlsh_curve_point *p = &curve->points[i];
-        if (p->rule != rule) continue;
-        if (!series_add(chart, s, p->recall, p95 ? p->candidates_p95 : p->candidates)) return false;
-    }
-    if (s != NULL) series_sort(s);
-    return s != NULL;
-}
-
-static bool add_oracle(struct chart *chart, const struct curve *curve)
-{
-    struct series *s = chart_series(chart, "lines", "oracle, as many buckets as T");
-    for (size_t i = 0; s != NULL && i < curve->n_points; i++) {
-        const struct nlsh_curve_point *p = &curve->points[i];
-        if (p->rule != NLSH_RULE_TOP) continue;
-        if (!series_add(chart, s, p->oracle_recall, p->candidates)) return false;
-    }
-    if (s != NULL) series_front(s, 1); /* more buckets for the same recall: not worth a line */
-    return s != NULL;
-}
-
-/* Candidates where a line of the curve first reaches a recall, between the points around it; NaN
- * where it does not. what: 0 the router's, 1 the 95th percentile, 2 the oracle's. */
-static double at_recall(const struct curve *curve, enum nlsh_rule rule, int what, double wanted)
-{
-    double had_recall = NAN, had = NAN;
-    for (size_t i = 0; i < curve->n_points; i++) {
-        const struct nlsh_curve_point *p = &curve->points[i];
-        if (p->rule != rule) continue;
-        double recall = what == 2 ? p->oracle_recall : p->recall;
-        double y = what == 1 ? p->candidates_p95 : p->candidates;
-        if (recall >= wanted) {
-            if (isnan(had) || recall <= had_recall) return y;
-            return had + (wanted - had_recall) / (recall - had_recall) * (y - had);
-        }
-        had_recall = recall;
-        had = y;
-    }
-    return NAN;
-}
-
-static void curve_table(struct report *report, const struct curve *curve)
-{
-    static const char *const names[] = {"#recall",          "#threshold", "#its 95th percentile",
-                                        "#T most probable", "#oracle",    "#threshold / oracle"};
-    static const double wanted[] = {0.80, 0.90, 0.95, 0.97, 0.99, 0.995};
-    enum { COLUMNS = 6, ROWS = 6 };
-    char text[ROWS * COLUMNS][32];
-    const char *cells[ROWS * COLUMNS];
-    for (size_t r = 0; r < ROWS; r++) {
-        double threshold = at_recall(curve, NLSH_RULE_THRESHOLD, 0, wanted[r]);
-        double oracle = at_recall(curve, NLSH_RULE_TOP, 2, wanted[r]);
-        double values[COLUMNS] = {wanted[r],
-                                  threshold,
-                                  at_recall(curve, NLSH_RULE_THRESHOLD, 1, wanted[r]),
-                                  at_recall(curve, NLSH_RULE_TOP, 0, wanted[r]),
-                                  oracle,
-                                  threshold / oracle};
-        for (size_t c = 0; c < COLUMNS; c++) {
-            char *to = text[r * COLUMNS + c];
-            cells[r * COLUMNS + c] = to;
-            if (!isfinite(values[c])) {
-                snprintf(to, 32, "\xe2\x80\x93");
-            } else if (c == 0 || c == 5) {
-                snprintf(to, 32, c == 0 ? "%.3g" : "%.2f", values[c]);
-            } else {
-                text_count((uint64_t)llround(values[c]), to);
-            }
-        }
-    }
-    page_say(report, "Mean candidates a query at a recall, read off the lines:");
-    page_table(report, names, COLUMNS, cells, ROWS);
-}
-
-/* The name without its folders. */
-static const char *short_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
-int report_curve(struct report *report, const char *name, const struct curve *curve,
-                 struct compared *compared)
-{
-    struct chart chart = {.title = "recall against candidates",
-                          .x_label = "recall",
-                          .y_label = "candidates a query (fewer is better)",
-                          .x_axis = AXIS_RECALL,
-                          .y_axis = AXIS_LOG};
-    bool done = add_rule(&chart, curve, NLSH_RULE_THRESHOLD, false, "threshold, mean") &&
-                add_rule(&chart, curve, NLSH_RULE_TOP, false, "T most probable, mean") &&
-                add_rule(&chart, curve, NLSH_RULE_THRESHOLD, true, "threshold, 95th percentile") &&
-                add_oracle(&chart, curve);
-    done = done &&
-           add_rule(&compared->candidates, curve, NLSH_RULE_THRESHOLD, false, short_name(name));
-    compared->n_curves++;
-    if (!done) {
-        chart_free(&chart);
-        return no_memory();
-    }
-    int code = chart_draw(
-        report, &chart,
-        "Vectors scanned for a recall: every bucket above a threshold of probability, or the T "
-        "most "
-        "probable ones. The oracle knows the answers and takes the buckets that hold most of them, "
-        "as many as T, here at the mean size of those T: what is left between it and the router is "
-        "the router's to win, what lies below it only another partition can.");
-    if (code == 0) curve_table(report, curve);
-    return code;
-}
-
-/* ---- calibration ----------------------------------------------------------------------------- */
-
-static char *reliability_script(const struct reliability *r)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
-    double low = 0.1;
-    fputs("$bins << END\n", to);
-    for (size_t i = 0; i < r->n_bins; i++) {
-        const struct nlsh_reliability_bin *b = &r->bins[i];
-        if (b->predicted <= 0 || b->observed <= 0) continue; /* no place on a logarithm */
-        low = fmin(low, fmin(b->predicted, b->observed));
-        fprintf(to, "%.6g,%.6g,%.6g,%.6g\n", b->predicted, b->observed,
-                fmax(b->observed - 2 * b->error, b->observed * 1e-3), b->observed + 2 * b->error);
-    }
-    low = pow(10, floor(log10(low)));
-    fputs("NaN,NaN,NaN,NaN\nEND\n" /* gnuplot wants a line in a block */
-          "set title 'does a probability mean what it says?'\n"
-          "set xlabel 'probability of the bucket, mean of the bin'\n"
-          "set ylabel 'share of the true neighbours found there'\n"
-          "set logscale xy\nset xtics format '%g'\nset ytics format '%g'\n"
-          "set key bottom right\n",
-          to);
-    fprintf(to,
-            "set xrange [%g:1.2]\nset yrange [%g:1.2]\n"
-            "plot x with lines lc rgb '#999999' dt 2 lw 2 title 'calibrated', "
-            "$bins using 1:2:3:4 with yerrorbars ls 1 lw 1.5 notitle, "
-            "$bins using 1:2 with linespoints ls 1 title 'the router'\n",
-            low, low);
-    if (fclose(to) == 0) return text;
-    free(text);
-    return NULL;
-}
-
-int report_reliability(struct report *report, const struct reliability *r)
-{
-    char *script = reliability_script(r);
-    if (script == NULL) return no_memory();
-    int code = page_figure(
-        report, script, 960, 640,
-        "Calibration. Pairs of query and bucket, in bins of the probability that the router gives "
-        "the bucket; the share of the query's true neighbours that lie in it; bars of two standard "
-        "errors. Above the line the router is too modest, below it too sure. Bins where no "
-        "neighbour "
-        "was found have no place on a logarithm.");
-    free(script);
-    if (code != 0) return code;
-    page_say(report,
-             "Calibration gap %.4f: of a query's true neighbours %.1f %% lie in buckets of another "
-             "probability than the router gave them (0 is perfect).",
-             r->gap, 50 * r->gap);
-    return 0;
-}
-
 /* ---- buckets --------------------------------------------------------------------------------- */
 
-static char *sizes_script(const uint32_t *offsets, const struct nlsh_index_info *info)
+enum { MOST_BARS = 40 };
+
+/* Buckets by size: bars from info->bucket_min on, each so many vectors wide. */
+static void count_sizes(const uint32_t *offsets, const struct nlsh_index_info *info, size_t width,
+                        size_t counts[MOST_BARS + 1])
 {
-    enum { MOST_BARS = 40 };
-    char *text = NULL;
-    size_t size, counts[MOST_BARS + 1] = {0};
-    size_t width = (info->bucket_max - info->bucket_min) / MOST_BARS + 1;
-    double mean = (double)info->n_rows / (double)info->n_buckets;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
     for (size_t b = 0; b < info->n_buckets; b++) {
         size_t n = offsets[b + 1] - offsets[b];
         size_t bar = n < info->bucket_min ? 0 : (n - info->bucket_min) / width;
         counts[bar > MOST_BARS ? MOST_BARS : bar]++;
     }
-    fputs("$sizes << END\n", to);
-    for (size_t i = 0; i <= MOST_BARS; i++) {
-        double from = (double)(info->bucket_min + i * width);
-        if (from > (double)info->bucket_max) break;
-        fprintf(to, "%.1f,%zu\n", from + (double)width / 2, counts[i]);
+}
+
+static void bar_says(size_t n, size_t from, size_t to, char *says, size_t size)
+{
+    int at = snprintf(says, size, "%zu bucket%s of %zu", n, n == 1 ? "" : "s", from);
+    if (to > from && at > 0) at += snprintf(says + at, size - (size_t)at, " to %zu", to);
+    if (at > 0) snprintf(says + at, size - (size_t)at, " vectors");
+}
+
+static bool add_sizes(struct chart *chart, const uint32_t *offsets,
+                      const struct nlsh_index_info *info)
+{
+    size_t width = (info->bucket_max - info->bucket_min) / MOST_BARS + 1;
+    size_t counts[MOST_BARS + 1] = {0}, most = 0;
+    double mean = (double)info->n_rows / (double)info->n_buckets;
+    struct series *s = chart_series(chart, DRAWN_BARS, "buckets");
+    bool done = s != NULL;
+    count_sizes(offsets, info, width, counts);
+    chart->bar_width = (double)width * 0.92;
+    for (size_t i = 0; i <= MOST_BARS && done; i++) {
+        size_t from = info->bucket_min + i * width;
+        char says[96];
+        if (from > info->bucket_max) break;
+        bar_says(counts[i], from, from + width - 1, says, sizeof says);
+        most = counts[i] > most ? counts[i] : most;
+        done =
+            series_add(chart, s, (double)from + (double)(width - 1) / 2, (double)counts[i], says);
     }
-    fprintf(
-        to,
-        "END\nset title 'sizes of the buckets'\nset xlabel 'vectors in a bucket' offset 0,0.4\n"
-        "set ylabel 'buckets'\nset yrange [0:*]\nset boxwidth %zu\n"
-        "set xrange [%.1f:%.1f]\n"
-        "set style fill solid 0.8 border rgb '#ffffff'\nset key outside bottom center horizontal\n"
-        "set arrow from first %.2f, graph 0 to first %.2f, graph 1 nohead lc rgb '#d55e00' lw 2 "
-        "front\n"
-        "plot $sizes using 1:2 with boxes lc rgb '#0072b2' title 'buckets', "
-        "NaN with lines lc rgb '#d55e00' lw 2 title 'mean: %.1f'\n",
-        width, (double)info->bucket_min - (double)width,
-        (double)info->bucket_max + 2 * (double)width, mean, mean, mean);
-    if (fclose(to) == 0) return text;
-    free(text);
-    return NULL;
+    struct series *line = done ? chart_series(chart, DRAWN_RULE, "mean: %.1f vectors", mean) : NULL;
+    if (line == NULL) return false;
+    line->style = STYLE_BEST;
+    return series_add(chart, line, mean, 0, NULL) &&
+           series_add(chart, line, mean, (double)most, NULL);
 }
 
 static int report_sizes(struct report *report, const struct nlsh_index *index,
                         const struct nlsh_index_info *info)
 {
     struct nlsh_segment rows = {.struct_size = sizeof rows};
-    char *script =
-        nlsh_index_segment(index, 0, &rows) ? sizes_script(rows.bucket_offsets, info) : NULL;
-    if (script == NULL) return no_memory();
-    int code = page_figure(report, script, 960, 420,
-                           "How many buckets hold how many vectors. Even buckets make queries cost "
-                           "alike.");
-    free(script);
-    return code;
+    struct chart chart = {.title = "Sizes of the buckets",
+                          .x_label = "vectors in a bucket",
+                          .y_label = "buckets",
+                          .x_axis = AXIS_COUNT,
+                          .y_axis = AXIS_COUNT,
+                          .from_ground = 1};
+    if (!nlsh_index_segment(index, 0, &rows) || !add_sizes(&chart, rows.bucket_offsets, info)) {
+        chart_free(&chart);
+        return no_memory();
+    }
+    chart_draw(report, &chart,
+               "How many buckets hold how many vectors. Even buckets make queries cost alike.");
+    return 0;
 }
 
-static void report_facts(struct report *report, const struct nlsh_index *index,
-                         const struct nlsh_index_info *info)
+static void report_facts(struct report *report, const struct nlsh_index_info *info)
 {
-    struct nlsh_section_info section = {.struct_size = sizeof section};
     char a[32], b[32], c[32];
     page_facts_begin(report);
-    page_fact(report, "vectors", "%s x %zu %s, metric %s, content hash %016" PRIx64,
-              text_count(info->n_rows, a), info->dim, type_name(info->type),
-              nlsh_metric_name(info->metric), info->data_hash);
-    page_fact(report, "buckets", "%s: min %s, mean %.1f, max %s vectors",
+    page_fact(report, "vectors", "%s x %zu %s, metric %s", text_count(info->n_rows, a), info->dim,
+              type_name(info->type), nlsh_metric_name(info->metric));
+    page_fact(report, "content hash", "%016" PRIx64, info->data_hash);
+    page_fact(report, "buckets", "%s, of %s to %s vectors, mean %.1f",
               text_count(info->n_buckets, a), text_count(info->bucket_min, b),
-              (double)info->n_rows / (double)info->n_buckets, text_count(info->bucket_max, c));
+              text_count(info->bucket_max, c), (double)info->n_rows / (double)info->n_buckets);
     page_fact(report, "router", "%s weights", text_count(info->router_weights, a));
     if (isfinite(info->disagreement)) {
         page_fact(report, "disagreement", "the router would put %.1f %% of the vectors elsewhere",
                   100 * info->disagreement);
     }
-    page_fact(report, "settings", "%s", info->settings ? info->settings : "");
     page_fact(report, "file", "%s", text_bytes(info->size_bytes, a));
-    for (size_t i = 0; nlsh_index_section(index, i, &section); i++) {
-        char name[64];
-        snprintf(name, sizeof name, "section %.50s", section.name);
-        page_fact(report, name, "%s, %.1f %%", text_bytes(section.size_bytes, a),
-                  100.0 * (double)section.size_bytes / (double)info->size_bytes);
-    }
     page_facts_end(report);
+}
+
+static int report_sections(struct report *report, const struct nlsh_index *index,
+                           const struct nlsh_index_info *info)
+{
+    static const char *const names[] = {"section", "#size", "#share"};
+    struct nlsh_section_info section = {.struct_size = sizeof section};
+    size_t n = 0;
+    while (nlsh_index_section(index, n, &section)) n++;
+    const char **cells = calloc(3 * n + 1, sizeof *cells);
+    char(*text)[2][32] = calloc(n + 1, sizeof *text);
+    int code = cells && text ? 0 : no_memory();
+    for (size_t i = 0; i < n && code == 0; i++) {
+        (void)nlsh_index_section(index, i, &section);
+        snprintf(text[i][1], 32, "%.1f %%",
+                 100.0 * (double)section.size_bytes / (double)info->size_bytes);
+        cells[3 * i] = section.name;
+        cells[3 * i + 1] = text_bytes(section.size_bytes, text[i][0]);
+        cells[3 * i + 2] = text[i][1];
+    }
+    if (code == 0) {
+        page_fold(report, "Where the bytes go: %zu sections", n);
+        page_table(report, names, 3, cells, n);
+        page_fold_end(report);
+    }
+    free(cells);
+    free(text);
+    return code;
+}
+
+static int report_settings_of(struct report *report, const char *path,
+                              const struct nlsh_index_info *info)
+{
+    json_t *settings;
+    int code = settings_of_index(path, info->settings ? info->settings : "{}", &settings);
+    if (code != 0) return code;
+    page_section(report, "Settings");
+    code = page_settings(report, &path, &settings, 1);
+    json_decref(settings);
+    return code;
 }
 
 /* ---- speed ----------------------------------------------------------------------------------- */
@@ -318,42 +191,85 @@ static int draw_speed(struct report *report, const struct timed *timed, size_t k
 {
     char recall[32];
     snprintf(recall, sizeof recall, "recall@%zu", k);
-    struct chart speed = {.title = "recall against speed",
+    struct chart speed = {.title = "Recall against speed",
                           .x_label = recall,
                           .y_label = "queries a second (more is better)",
                           .x_axis = AXIS_RECALL,
                           .y_axis = AXIS_LOG};
-    struct chart asked = {.title = "the recall that was asked for, and what came",
+    struct chart asked = {.title = "The recall that was asked for, and what came",
                           .x_label = "recall asked for",
                           .y_label = recall,
                           .x_axis = AXIS_RECALL,
                           .y_axis = AXIS_RECALL};
-    struct series *a = chart_series(&speed, "linespoints", "one thread, one query at a time");
-    struct series *b = chart_series(&asked, "linespoints", "reached");
+    struct series *a = chart_series(&speed, DRAWN_LINE_AND_DOTS, "%s", "");
+    struct series *b = chart_series(&asked, DRAWN_LINE_AND_DOTS, "reached");
     bool done = a != NULL && b != NULL;
     for (size_t i = 0; i < N_ASKED && done; i++) {
-        done = series_add(&speed, a, timed[i].recall, timed[i].qps) &&
-               series_add(&asked, b, timed[i].asked, timed[i].recall);
+        char says[96], wanted[32], count[32];
+        snprintf(says, sizeof says, "--recall %s, %s candidates a query",
+                 text_recall(timed[i].asked, wanted),
+                 text_count((uint64_t)llround(timed[i].candidates), count));
+        done = series_add(&speed, a, timed[i].recall, timed[i].qps, says) &&
+               series_add(&asked, b, timed[i].asked, timed[i].recall, NULL);
     }
-    struct series *line = done ? chart_series(&asked, "lines", "as asked") : NULL;
+    struct series *line = done ? chart_series(&asked, DRAWN_RULE, "as asked") : NULL;
     for (size_t i = 0; i < N_ASKED && line != NULL; i++) {
-        done = done && series_add(&asked, line, timed[i].asked, timed[i].asked);
+        line->style = STYLE_IDEAL;
+        done = done && series_add(&asked, line, timed[i].asked, timed[i].asked, NULL);
     }
     int code = done && line ? 0 : no_memory();
-    if (code == 0) series_sort(a);
     if (code == 0) {
-        code = chart_draw(report, &speed,
-                          "Measured here, at the recalls .7 to .999 asked for by --recall, over at "
-                          "most 2,000 of the queries, the median of several passes.");
-    }
-    if (code == 0) {
-        code = chart_draw(report, &asked,
-                          "--recall was calibrated while the index was built, on vectors held out "
-                          "from the base. Above the line there is more than was asked for.");
+        series_sort(a);
+        chart_draw(
+            report, &speed,
+            "Measured here, on one thread, one query at a time, at the recalls .7 to .999 "
+            "asked for by --recall, over at most 2,000 of the queries, the median of several "
+            "passes.");
+        chart_draw(
+            report, &asked,
+            "--recall was calibrated while the index was built, on vectors held out from the "
+            "base. Above the line there is more than was asked for.");
     }
     chart_free(&speed);
     chart_free(&asked);
     return code;
+}
+
+/* What asking for .95 comes to. */
+static void say_timed(struct report *report, const struct nlsh_index_info *info,
+                      const struct timed timed[N_ASKED])
+{
+    for (size_t i = 0; i < N_ASKED; i++) {
+        const struct timed *t = &timed[i];
+        char asked[32], recall[32], candidates[32], rows[32], qps[32];
+        if (t->asked != 0.95) continue;
+        page_verdict(
+            report,
+            "Asked for recall %s, searches reach %s with %s candidates a query, %.2g %% of "
+            "%s vectors: %s queries a second on one thread.",
+            text_recall(t->asked, asked), text_recall(t->recall, recall),
+            text_count((uint64_t)llround(t->candidates), candidates),
+            100 * t->candidates / (double)info->n_rows, text_count(info->n_rows, rows),
+            text_number(t->qps, qps));
+    }
+}
+
+/* What the build measured of recall@10 .95, without any query. */
+static void say_needed(struct report *report, const struct nlsh_index_info *info)
+{
+    char needed[32], rows[32], size[32], buckets[32];
+    double n = info->needed_now > 0 ? info->needed_now : info->needed_trained;
+    text_count(info->n_rows, rows);
+    if (n > 0) {
+        page_verdict(report,
+                     "Recall .95 takes the buckets of %s vectors, %.2g %% of %s, as vectors held "
+                     "out say.",
+                     text_count((uint64_t)llround(n), needed), 100 * n / (double)info->n_rows,
+                     rows);
+    } else {
+        page_verdict(report, "%s vectors in %s buckets, %s.", rows,
+                     text_count(info->n_buckets, buckets), text_bytes(info->size_bytes, size));
+    }
 }
 
 /* ---- the whole ------------------------------------------------------------------------------- */
@@ -407,12 +323,14 @@ static int measure_reliability(struct report *report, const struct nlsh_index *i
 }
 
 static int measure(struct report *report, const char *path, const struct nlsh_index *index,
-                   const struct nlsh_matrix *queries, const struct nlsh_neighbors *truth, size_t k,
-                   const struct nlsh_run *run, struct compared *compared)
+                   const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
+                   const struct nlsh_neighbors *truth, size_t k, const struct nlsh_run *run,
+                   struct compared *compared)
 {
     struct timed timed[N_ASKED];
-    int code = measure_curve(report, path, index, queries, truth, k, run, compared);
-    if (code == 0) code = time_index(index, queries, truth, k, timed);
+    int code = time_index(index, queries, truth, k, timed);
+    if (code == 0) say_timed(report, info, timed);
+    if (code == 0) code = measure_curve(report, path, index, queries, truth, k, run, compared);
     if (code == 0) code = draw_speed(report, timed, k);
     if (code == 0) code = measure_reliability(report, index, queries, truth, k, run);
     return code;
@@ -434,15 +352,26 @@ static int with_queries(struct report *report, const char *path, const struct nl
     int code = load_queries(args_text(args, "q"), vectors_type(args), path, info, &queries);
     if (code != 0) return code;
     run_init(args, &run);
-    page_heading(report, 3, "recall@%zu of the %s queries in %s", k,
+    page_section(report, "Recall@%zu of the %s queries in %s", k,
                  text_count(queries.matrix.n_rows, count), args_text(args, "q"));
     code = truth_find(args, index, path, &queries.matrix, k, &run, &truth);
     if (code == 0) {
-        code = measure(report, path, index, &queries.matrix, &truth, k, &run, compared);
+        code = measure(report, path, index, info, &queries.matrix, &truth, k, &run, compared);
         nlsh_neighbors_free(&truth);
     }
     loaded_free(&queries);
     return code;
+}
+
+/* What it holds. */
+static int report_contents(struct report *report, const char *path, const struct nlsh_index *index,
+                           const struct nlsh_index_info *info)
+{
+    page_section(report, "The index");
+    report_facts(report, info);
+    int code = report_sections(report, index, info);
+    if (code == 0) code = report_sizes(report, index, info);
+    return code == 0 ? report_settings_of(report, path, info) : code;
 }
 
 int report_index(struct report *report, const char *path, struct compared *compared)
@@ -452,16 +381,16 @@ int report_index(struct report *report, const char *path, struct compared *compa
     struct nlsh_index_info info = {.struct_size = sizeof info};
     if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);
-    page_heading(report, 2, "%s", path);
-    report_facts(report, index, &info);
-    int code = report_sizes(report, index, &info);
-    if (code == 0 && args_given(report->args, "q")) {
-        code = with_queries(report, path, index, &info, compared);
-    } else if (code == 0) {
+    int measured = args_given(report->args, "q"), code = 0;
+    if (!measured) {
+        say_needed(report, &info);
         page_note(report,
                   "Recall, speed and calibration need queries: give -q QUERIES, and -d BASE "
                   "or --gt FILE for their true neighbours.");
+    } else {
+        code = with_queries(report, path, index, &info, compared);
     }
+    if (code == 0) code = report_contents(report, path, index, &info);
     nlsh_index_close(index);
     return code;
 }

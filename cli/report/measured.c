@@ -1,5 +1,5 @@
 /*
- * report_csv.c - what the tables of nlsh's other verbs have to show. A table is known by the names
+ * measured.c - what the tables of nlsh's other verbs have to show. A table is known by the names
  * of its columns:
  *
  *   rule,value,recall,candidates,...        nlsh evaluate          the curve, and the oracle's
@@ -34,12 +34,12 @@ struct point {
 static bool add_method(struct chart *chart, const struct point *points, size_t n,
                        const char *method, bool of_speed)
 {
-    struct series *s = chart_series(chart, "linespoints", "%s", method);
+    struct series *s = chart_series(chart, DRAWN_LINE_AND_DOTS, "%s", method);
     if (s == NULL) return false;
     for (size_t i = 0; i < n; i++) {
         if (strcmp(points[i].method, method) != 0) continue;
         double y = of_speed ? points[i].qps : points[i].candidates;
-        if (!series_add(chart, s, points[i].recall, y)) return false;
+        if (!series_add(chart, s, points[i].recall, y, points[i].setting)) return false;
     }
     series_front(s, of_speed ? -1 : 1);
     return true;
@@ -54,9 +54,9 @@ static bool is_first(const struct point *points, size_t i)
 }
 
 static int draw_points(struct report *report, const struct point *points, size_t n,
-                       const char *title, const char *recall, bool of_speed)
+                       const char *recall, bool of_speed)
 {
-    struct chart chart = {.title = title,
+    struct chart chart = {.title = of_speed ? "Recall against speed" : "Recall against candidates",
                           .x_label = recall,
                           .y_label = of_speed ? "queries a second (more is better)"
                                               : "candidates a query (fewer is better)",
@@ -68,20 +68,81 @@ static int draw_points(struct report *report, const struct point *points, size_t
         chart_free(&chart);
         return no_memory();
     }
-    return chart_draw(report, &chart,
-                      of_speed ? "Recall against speed. Of each method the settings that no other "
-                                 "of its own beats in both; up and to the right is better."
-                               : "Recall against vectors scanned. Of each method the settings that "
-                                 "no other of its own beats in both; down and to the right is "
-                                 "better.");
+    chart_draw(report, &chart,
+               of_speed ? "Of each method the settings that no other of its own beats in both; up "
+                          "and to the right is better."
+                        : "Of each method the settings that no other of its own beats in both; "
+                          "down and to the right is better.");
+    return 0;
+}
+
+/* ---- the verdict ----------------------------------------------------------------------------- */
+
+/* The row of a method, or of all but that one, that reaches a recall best: with the most queries a second, or the fewest
+ * candidates. NULL where none does. */
+static const struct point *best_point(const struct point *points, size_t n, double recall,
+                                      const char *method, bool of_others, bool of_speed)
+{
+    const struct point *best = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const struct point *p = &points[i];
+        double value = of_speed ? p->qps : p->candidates;
+        if (p->recall < recall || isnan(value)) continue;
+        if (method != NULL && (strcmp(p->method, method) != 0) != of_others) continue;
+        if (best == NULL || (of_speed ? value > best->qps : value < best->candidates)) best = p;
+    }
+    return best;
+}
+
+/* ", 48 % fewer than B (760)" or ", 2.1 times B's 1,200"; "" where there is no other. */
+static void beside_next(const struct point *best, const struct point *next, bool of_speed,
+                        char *text, size_t size)
+{
+    char number[32];
+    text[0] = '\0';
+    if (next == NULL) return;
+    if (of_speed) {
+        snprintf(text, size, ", %.*f times %.60s's %s", best->qps < 9.95 * next->qps ? 1 : 0,
+                 best->qps / next->qps, next->method, text_number(next->qps, number));
+    } else {
+        snprintf(text, size, ", %.0f %% fewer than %.60s (%s)",
+                 100 * (1 - best->candidates / next->candidates), next->method,
+                 text_count((uint64_t)llround(next->candidates), number));
+    }
+}
+
+/* Who is best at a recall. `of` is what the rows are of, or "". */
+static void say_points(struct report *report, const struct point *points, size_t n, const char *of,
+                       const char *recall)
+{
+    const double wanted = 0.95;
+    const struct point *few = best_point(points, n, wanted, NULL, false, false);
+    const struct point *fast = best_point(points, n, wanted, NULL, false, true);
+    char number[32], beside[160];
+    if (fast == NULL) {
+        page_verdict(report, "%s%sNone reaches %s .95.", of, of[0] ? ": " : "", recall);
+        return;
+    }
+    if (few != NULL) {
+        const struct point *next = best_point(points, n, wanted, few->method, true, false);
+        beside_next(few, next, false, beside, sizeof beside);
+        page_verdict(report, "%s%sAt %s .95 %s needs %s%s candidates a query%s.", of,
+                     of[0] ? ": " : "", recall, few->method, next ? "the fewest, " : "",
+                     text_count((uint64_t)llround(few->candidates), number), beside);
+    }
+    const struct point *next = best_point(points, n, wanted, fast->method, true, true);
+    beside_next(fast, next, true, beside, sizeof beside);
+    page_verdict(report, "%s%sAt %s .95 %s %s%s queries a second%s.", of, of[0] ? ": " : "", recall,
+                 fast->method, next ? "is the fastest with " : "answers ",
+                 text_number(fast->qps, number), beside);
 }
 
 /* For each method and recall the fastest setting that reaches it. */
 static void fastest_table(struct report *report, const struct point *points, size_t n)
 {
     static const double wanted[] = {0.90, 0.95, 0.99};
-    static const char *const names[] = {"method",  "#q/s at .90", "setting", "#q/s at .95",
-                                        "setting", "#q/s at .99", "setting"};
+    static const char *const names[] = {"method",  "#queries/s at .90", "setting", "#at .95",
+                                        "setting", "#at .99",           "setting"};
     enum { COLUMNS = 7 };
     size_t n_rows = 0;
     const char **cells = calloc(n * COLUMNS + 1, sizeof *cells);
@@ -91,12 +152,8 @@ static void fastest_table(struct report *report, const struct point *points, siz
         const char **row = cells + n_rows++ * COLUMNS;
         row[0] = points[i].method;
         for (size_t w = 0; w < 3; w++) {
-            const struct point *best = NULL;
-            for (size_t j = i; j < n; j++) {
-                bool same = strcmp(points[j].method, points[i].method) == 0;
-                if (!same || points[j].recall < wanted[w]) continue;
-                if (best == NULL || points[j].qps > best->qps) best = &points[j];
-            }
+            const struct point *best =
+                best_point(points, n, wanted[w], points[i].method, false, true);
             row[1 + 2 * w] = best ? text_count((uint64_t)llround(best->qps), numbers[3 * i + w])
                                   : "\xe2\x80\x93";
             row[2 + 2 * w] = best ? best->setting : NULL;
@@ -145,27 +202,109 @@ static int recall_column(const struct csv *csv)
 
 /* ---- indexes compared ------------------------------------------------------------------------ */
 
-static void compare_table(struct report *report, const struct csv *csv)
+/* A column of the CSV as the table shows it. */
+struct column {
+    const char *name, *title;
+    char *(*text)(double value, char buffer[32]); /* NULL: as it stands */
+};
+
+static char *text_whole(double value, char buffer[32])
 {
-    static const char *const wanted[] = {"model",      "T",   "recall_at_1", "recall",  "af",
-                                         "candidates", "qps", "speedup",     "settings"};
-    enum { COLUMNS = 9 };
-    char recall[32];
-    const char *names[COLUMNS] = {"model",       "T",    "#recall@1", recall,    "#AF",
-                                  "#candidates", "#q/s", "#speed-up", "settings"};
-    int columns[COLUMNS], r = recall_column(csv);
-    snprintf(recall, sizeof recall, "#recall@%.12s", csv_name(csv, r) + strlen("recall_at_"));
-    for (size_t c = 0; c < COLUMNS; c++) columns[c] = csv_column(csv, wanted[c]);
-    columns[3] = r;
-    const char **cells = calloc(csv->n_rows * COLUMNS, sizeof *cells);
-    if (cells == NULL) return;
-    for (size_t i = 0; i < csv->n_rows; i++) {
-        for (size_t c = 0; c < COLUMNS; c++) {
-            if (columns[c] != CSV_NONE) cells[i * COLUMNS + c] = csv_at(csv, i, columns[c]);
-        }
+    return isnan(value) ? text_number(value, buffer)
+                        : text_count((uint64_t)llround(fmax(fmin(value, 1e18), 0)), buffer);
+}
+
+/* Recalls and factors below each other. */
+static char *text_four(double value, char buffer[32])
+{
+    if (isnan(value)) return text_number(value, buffer);
+    snprintf(buffer, 32, "%.4f", fmax(fmin(value, 1e9), -1e9));
+    return buffer;
+}
+
+static char *text_times(double value, char buffer[32])
+{
+    char number[32];
+    if (isfinite(value)) value = round(10 * value) / 10;
+    snprintf(buffer, 32, "%.27s\xc3\x97", text_number(value, number)); /* the sign of times */
+    return buffer;
+}
+
+enum { COLUMNS = 8 };
+
+/* A row's cells; the model stands only where it is another than above. */
+static int compare_row(const struct csv *csv, size_t row, const struct column *columns,
+                       const int *places, const char **cells, char text[COLUMNS][32])
+{
+    for (size_t c = 0; c < COLUMNS; c++) {
+        double value;
+        if (places[c] == CSV_NONE) continue;
+        cells[c] = csv_at(csv, row, places[c]);
+        if (columns[c].text == NULL) continue;
+        int code = csv_number_or_none(csv, row, places[c], &value);
+        if (code != 0) return code;
+        cells[c] = columns[c].text(value, text[c]);
     }
-    page_table(report, names, COLUMNS, cells, csv->n_rows);
+    if (row > 0 && strcmp(cells[0], csv_at(csv, row - 1, places[0])) == 0) cells[0] = NULL;
+    return 0;
+}
+
+static int compare_table(struct report *report, const struct csv *csv)
+{
+    int places[COLUMNS], r = recall_column(csv), code = 0;
+    char recall[32];
+    snprintf(recall, sizeof recall, "#recall@%.12s", csv_name(csv, r) + strlen("recall_at_"));
+    const struct column columns[COLUMNS] = {{"model", "model", NULL},
+                                            {"T", "T", NULL},
+                                            {"recall_at_1", "#recall@1", text_four},
+                                            {csv_name(csv, r), recall, text_four},
+                                            {"af", "#AF", text_four},
+                                            {"candidates", "#candidates", text_whole},
+                                            {"qps", "#queries/s", text_number},
+                                            {"speedup", "#times faster", text_times}};
+    const char *titles[COLUMNS];
+    const char **cells = calloc(csv->n_rows * COLUMNS, sizeof *cells);
+    char(*text)[COLUMNS][32] = calloc(csv->n_rows, sizeof *text);
+    if (cells == NULL || text == NULL) code = no_memory();
+    for (size_t c = 0; c < COLUMNS; c++) {
+        places[c] = csv_column(csv, columns[c].name);
+        titles[c] = columns[c].title;
+    }
+    for (size_t i = 0; i < csv->n_rows && code == 0; i++) {
+        code = compare_row(csv, i, columns, places, cells + i * COLUMNS, text[i]);
+    }
+    if (code == 0) page_table(report, titles, COLUMNS, cells, csv->n_rows);
     free(cells);
+    free(text);
+    return code;
+}
+
+/* The settings of the models beside each other, where the table has any; what is no JSON object is left out. */
+static int compare_settings(struct report *report, const struct csv *csv)
+{
+    int model = csv_column(csv, "model"), settings = csv_column(csv, "settings"), code = 0;
+    const char **names = calloc(csv->n_rows, sizeof *names);
+    json_t **objects = calloc(csv->n_rows, sizeof *objects);
+    size_t n = 0, n_known = 0;
+    if (names == NULL || objects == NULL) code = no_memory();
+    for (size_t i = 0; i < csv->n_rows && code == 0 && settings != CSV_NONE; i++) {
+        const char *name = csv_at(csv, i, model);
+        size_t j = 0;
+        while (j < n && strcmp(names[j], name) != 0) j++;
+        if (j < n) continue;
+        names[n] = name;
+        objects[n] = json_loads(csv_at(csv, i, settings), 0, NULL);
+        n_known += json_is_object(objects[n]);
+        n++;
+    }
+    if (code == 0 && n_known > 0) {
+        page_section(report, "Settings");
+        code = page_settings(report, names, objects, n);
+    }
+    for (size_t i = 0; i < n; i++) json_decref(objects[i]);
+    free(names);
+    free(objects);
+    return code;
 }
 
 /* A table of nlsh bench or, where models is true, of nlsh compare: both pictures, then numbers. */
@@ -179,11 +318,11 @@ static int report_settings(struct report *report, const struct csv *csv, bool mo
     recall_title(csv, column, recall, sizeof recall);
     page_say(report, models ? "Indexes compared by nlsh on one set of queries."
                             : "A table of nlsh bench: one thread, one query at a time.");
-    code = draw_points(report, points, csv->n_rows, "recall against candidates", recall, false);
-    if (code == 0) {
-        code = draw_points(report, points, csv->n_rows, "recall against speed", recall, true);
-    }
-    if (code == 0 && models) compare_table(report, csv);
+    say_points(report, points, csv->n_rows, "", recall);
+    code = draw_points(report, points, csv->n_rows, recall, false);
+    if (code == 0) code = draw_points(report, points, csv->n_rows, recall, true);
+    if (code == 0 && models) code = compare_table(report, csv);
+    if (code == 0 && models) code = compare_settings(report, csv);
     if (code == 0 && !models) fastest_table(report, points, csv->n_rows);
     free(points);
     return code;
@@ -215,8 +354,9 @@ static int report_piece(struct report *report, const struct csv *csv, const stru
     }
     snprintf(title, sizeof title, "%.60s, %.30s", piece->dataset, piece->mode);
     snprintf(recall, sizeof recall, "recall@%.12s", piece->k);
-    page_heading(report, 3, "%s, recall@%s", title, piece->k);
-    int code = draw_points(report, some, n, title, recall, true);
+    page_section(report, "%s, %s", title, recall);
+    say_points(report, some, n, title, recall);
+    int code = draw_points(report, some, n, recall, true);
     if (code == 0) fastest_table(report, some, n);
     free(some);
     return code;
@@ -343,7 +483,6 @@ int report_csv(struct report *report, const char *path, struct compared *compare
     struct csv csv;
     int code = csv_read(path, &csv);
     if (code != 0) return code;
-    page_heading(report, 2, "%s", path);
     code = report_table(report, &csv, compared);
     csv_free(&csv);
     return code;

@@ -65,7 +65,7 @@ void plot_quoted(FILE *to, const char *text)
 
 double plot_recall_place(double recall)
 {
-    return -log10(1 - fmin(recall, 0.9995));
+    return -log10(1 - fmin(recall, PLOT_MOST_RECALL));
 }
 
 void plot_recall_axis(FILE *to, char axis, double low, double high)

@@ -29,9 +29,10 @@ int plot_svg(const char *script, size_t width, size_t height, char **out);
 int plot_svg_file(const char *script, size_t width, size_t height, const char *path);
 
 /*
- * An axis of recalls: -log10(1 - recall), or .99 and .999 would be one point. A recall above .9995,
+ * An axis of recalls: -log10(1 - recall), or .99 and .999 would be one point. A recall above PLOT_MOST_RECALL,
  * which 10,000 queries can hardly tell from 1, stands at the edge.
  */
+#define PLOT_MOST_RECALL 0.9995
 double plot_recall_place(double recall);
 /* Range and marks of such an axis ('x' or 'y') for data from one place to another. */
 void plot_recall_axis(FILE *to, char axis, double low, double high);

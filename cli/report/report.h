@@ -1,10 +1,11 @@
 /*
- * report.h - the page that `nlsh report` writes: its parts (report_page.c), its charts
- * (report_chart.c), and what each kind of input has to show (report_*.c).
+ * report.h - the page that `nlsh report` writes: its parts (page.c, settings.c), its charts (chart.c), and what each
+ * kind of input has to show (index.c, measured.c, run.c, studies.c).
  */
 #ifndef NLSH_CLI_REPORT_REPORT_H
 #define NLSH_CLI_REPORT_REPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,19 +18,40 @@
 
 struct report {
     const struct args *args;
-    FILE *to;         /* the body, in memory until all of it is there */
-    size_t n_figures; /* also what keeps the pictures' ids apart */
+    FILE *to;        /* the body, in memory until all of it is there */
+    FILE *verdicts;  /* what stands above it: what matters, in words */
+    size_t n_inputs; /* that the page is of */
+    size_t n_begun;  /* of them */
+    size_t n_figures;
 };
 
-/* The whole page: a head, then the body that was written to report->to. */
-void page_write(FILE *to, const char *title, const char *body);
+/* The whole page: the name of what it is of, the verdicts, then the body. */
+void page_write(FILE *to, const struct report *report, const char *input, const char *verdicts,
+                const char *body);
 
-/* A heading (level 2 or 3), a paragraph, a note for what is missing; printf's way, and escaped. */
-void page_heading(struct report *report, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* A path without its folders. */
+const char *page_name(const char *path);
+
+/* What follows is of this input; all verdicts are ended by page_inputs_end(). An input that is alone is the page's
+ * title. */
+void page_input(struct report *report, const char *path);
+void page_inputs_end(struct report *report);
+
+/* What the input comes to: a sentence with its numbers, printf's way, and escaped. The first is the largest. */
+void page_verdict(struct report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The heading of a part of an input, a paragraph, a note for what is missing. */
+void page_section(struct report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void page_say(struct report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void page_note(struct report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* What is folded until it is wanted. */
+void page_fold(struct report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void page_fold_end(struct report *report);
 
 /* Facts, one a row: page_facts_begin(), page_fact() for each, page_facts_end(). */
 void page_facts_begin(struct report *report);
@@ -38,47 +60,74 @@ void page_fact(struct report *report, const char *name, const char *format, ...)
 void page_facts_end(struct report *report);
 
 /* A table: the names, then the cells row by row; a name that begins with "#" is of a column of
- * numbers (without the "#"). A cell may be NULL: nothing. */
+ * numbers (without the "#"). A cell may be NULL: nothing. Wider than the page it scrolls in its own box. */
 void page_table(struct report *report, const char *const *names, size_t n_columns,
                 const char *const *cells, size_t n_rows);
 
-/* A picture by gnuplot (plot.h) with words below it; 0 or an exit code. */
-int page_figure(struct report *report, const char *script, size_t width, size_t height,
-                const char *caption);
+/*
+ * page_settings() - settings as a table: a row each, a column for each of the objects.
+ *
+ *  names    [n] what the objects are called
+ *  objects  [n] json_t objects, or NULL for one that is not known
+ * Those that are equal in all objects are folded away; of a single object those at their defaults are. A value that
+ * is an object or a list stands as JSON. 0 or an exit code.
+ */
+int page_settings(struct report *report, const char *const *names, json_t *const *objects,
+                  size_t n);
+
+/* One object as a table of names and values: an object in it by its names, "data.rows". 0 or an exit code. */
+int page_object(struct report *report, json_t *object);
 
 /* ---- charts ---------------------------------------------------------------------------------- */
 
-/* One line of a chart. */
-struct series {
-    char name[96];
-    double *x, *y;
-    size_t n, capacity;
-    int style;        /* plot.h's line style, from 1 */
-    const char *with; /* gnuplot's: "linespoints", "lines", "points" */
+/* COUNT: of whole numbers. */
+enum axis { AXIS_LINEAR, AXIS_COUNT, AXIS_LOG, AXIS_RECALL };
+
+/* LINE: its points are seen only under the mouse. RULE: it has none, and stands for what is ideal. */
+enum drawn { DRAWN_LINE, DRAWN_LINE_AND_DOTS, DRAWN_DOTS, DRAWN_STEPS, DRAWN_BARS, DRAWN_RULE };
+
+struct chart_point {
+    double x, y;
+    double at_x, at_y; /* in the axes' units (axis.h); NaN where the line is cut */
+    char *says;        /* the setting that it is of, or NULL */
 };
 
-enum axis { AXIS_LINEAR, AXIS_LOG, AXIS_RECALL };
+/* One line of a chart. */
+struct series {
+    char name[96]; /* "" : of no name in the key */
+    struct chart_point *points;
+    size_t n, capacity;
+    int style; /* figure.h's */
+    enum drawn drawn;
+};
 
 struct chart {
-    const char *title, *x_label, *y_label;
+    const char *title;
+    /* What a value is, then in brackets what is said once only: "candidates a query (fewer is better)". */
+    const char *x_label, *y_label;
     enum axis x_axis, y_axis;
     struct series *series;
     size_t n_series, capacity;
-    const char *extra; /* further commands before `plot`; or NULL */
+    double bar_width; /* of DRAWN_BARS */
+    int from_ground;  /* 1: the axis of y begins at 0 */
 };
 
 /* A new line of the chart; NULL without memory. The pointer holds until the next one is made. */
-struct series *chart_series(struct chart *chart, const char *with, const char *format, ...)
+struct series *chart_series(struct chart *chart, enum drawn drawn, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A point; false without memory. Points that the axes cannot show are left out. */
-bool series_add(const struct chart *chart, struct series *series, double x, double y);
+/* A point, and what it says of itself beside its values (or NULL); false without memory. Points that the axes cannot
+ * show are left out. */
+bool series_add(const struct chart *chart, struct series *series, double x, double y,
+                const char *says);
+/* What comes next is not joined to what came before; false without memory. */
+bool series_cut(struct series *series);
 /* Sorts the points of a line by x. */
 void series_sort(struct series *series);
 /* Keeps the points that no other of the line beats: y small (sign 1) or large (-1) is good, x
  * large is. */
 void series_front(struct series *series, int sign);
-/* Draws the chart, where any line has a point, and frees it; 0 or an exit code. */
-int chart_draw(struct report *report, struct chart *chart, const char *caption);
+/* Draws the chart, where any line has a point, and frees it. */
+void chart_draw(struct report *report, struct chart *chart, const char *caption);
 void chart_free(struct chart *chart);
 
 /* ---- what there is to show ------------------------------------------------------------------- */
@@ -103,6 +152,7 @@ struct curve {
 };
 int report_curve(struct report *report, const char *name, const struct curve *curve,
                  struct compared *compared);
+
 struct reliability {
     struct nlsh_reliability_bin *bins;
     size_t n_bins;

@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "numbers.h"
 #include "report/report.h"
 #include "talk.h"
 
@@ -40,29 +42,50 @@ static char *beside(const char *folder, const char *name)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-enum { COLUMNS = 7, NUMBERS = 4 };
+enum { COLUMNS = 6, NUMBERS = 4 };
 
-/* A model's numbers and names; the settings' text is freed by the caller. */
+/* A model's numbers and names. */
 static void model_row(const json_t *model, const char *cells[COLUMNS], char text[NUMBERS][32])
 {
     static const char *const numbers[NUMBERS] = {"held_out_candidates", "score", "trial",
                                                  "build_seconds"};
-    const json_t *settings = json_object_get(model, "settings");
     cells[0] = json_string_value(json_object_get(model, "file"));
     for (size_t i = 0; i < NUMBERS; i++) {
         const json_t *value = json_object_get(model, numbers[i]);
         if (!json_is_number(value)) continue;
-        snprintf(text[i], 32, "%.6g", json_number_value(value));
-        cells[i + 1] = text[i];
+        double number = json_number_value(value);
+        cells[i + 1] = i == 3 ? text_seconds(number, text[i]) : text_number(number, text[i]);
     }
     cells[5] = json_string_value(json_object_get(model, "stage"));
-    cells[6] = settings ? json_dumps(settings, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+}
+
+/* The settings of all models beside each other. */
+static int list_settings(struct report *report, const json_t *models)
+{
+    size_t n = json_array_size(models);
+    const char **names = calloc(n + 1, sizeof *names);
+    json_t **settings = calloc(n + 1, sizeof *settings);
+    int code = names && settings ? 0 : no_memory();
+    for (size_t i = 0; i < n && code == 0; i++) {
+        const json_t *model = json_array_get(models, i);
+        const char *name = json_string_value(json_object_get(model, "file"));
+        names[i] = name != NULL ? name : "\xe2\x80\x93";
+        settings[i] = json_object_get(model, "settings");
+        if (!json_is_object(settings[i])) settings[i] = NULL;
+    }
+    if (code == 0 && n > 0) {
+        page_section(report, "Their settings");
+        code = page_settings(report, names, settings, n);
+    }
+    free(names);
+    free(settings);
+    return code;
 }
 
 static int list_table(struct report *report, const json_t *root)
 {
     static const char *const names[COLUMNS] = {
-        "model", "#held-out candidates", "#score", "#trial", "#built in s", "stage", "settings"};
+        "model", "#held-out candidates", "#score", "#trial", "#built in", "stage"};
     const json_t *models = json_object_get(root, "models");
     const json_t *defaults = json_object_get(root, "defaults");
     size_t n = json_array_size(models) + (defaults != NULL);
@@ -74,12 +97,59 @@ static int list_table(struct report *report, const json_t *root)
         model_row(model, cells + COLUMNS * i, text[i]);
     }
     if (code == 0) page_table(report, names, COLUMNS, cells, n);
-    for (size_t i = 0; i < n && cells != NULL; i++) {
-        free((void *)(uintptr_t)cells[COLUMNS * i + COLUMNS - 1]);
-    }
     free(cells);
     free(text);
-    return code;
+    return code == 0 ? list_settings(report, models) : code;
+}
+
+/* Of a model of the list; NaN where it does not say. */
+static double held_out_of(const json_t *model)
+{
+    const json_t *value = json_object_get(model, "held_out_candidates");
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* The model with the fewest held-out candidates; NULL where none has any. */
+static const json_t *best_model(const json_t *models)
+{
+    const json_t *best = NULL, *model;
+    size_t i;
+    json_array_foreach((json_t *)(uintptr_t)models, i, model)
+    {
+        double n = held_out_of(model);
+        if (!isnan(n) && (best == NULL || n < held_out_of(best))) best = model;
+    }
+    return best;
+}
+
+/* "788 -> 738 candidates at .95": what the search was worth. Held-out candidates are counted at recall@10 .95, whatever
+ * the objective (nlsh_build_report). */
+static void say_list(struct report *report, const json_t *root)
+{
+    const json_t *best = best_model(json_object_get(root, "models"));
+    double defaults = held_out_of(json_object_get(root, "defaults")), found = held_out_of(best);
+    const char *name = json_string_value(json_object_get(best, "file"));
+    char a[32], b[32];
+    text_count(isnan(defaults) ? 0 : (uint64_t)llround(defaults), a);
+    text_count(isnan(found) ? 0 : (uint64_t)llround(found), b);
+    int stand = json_is_true(json_object_get(root, "defaults_stand"));
+    if (isnan(defaults) && isnan(found)) return;
+    if (isnan(defaults)) {
+        page_verdict(report, "%s needs the fewest candidates at .95: %s.", name ? name : "", b);
+    } else if (isnan(found)) {
+        page_verdict(report, "%s candidates at .95: %s.", a,
+                     stand ? "the defaults stand" : "what the defaults need");
+    } else if (stand || found >= defaults) {
+        page_verdict(
+            report,
+            "%s candidates at .95: the defaults stand. The best model found, %s, needs %s, "
+            "%.2g %% more.",
+            a, name ? name : "", b, 100 * (found / defaults - 1));
+    } else {
+        page_verdict(report,
+                     "%s \xe2\x86\x92 %s candidates at .95, %.2g %% better than the defaults: %s.",
+                     a, b, 100 * (1 - found / defaults), name ? name : "");
+    }
 }
 
 /* *study: the name of the study's file where the list has one; freed by the caller. */
@@ -94,22 +164,17 @@ static int report_list(struct report *report, const char *path, char **study)
     if (root == NULL) return bad_list(path, at.text);
     const char *format = json_string_value(json_object_get(root, "format"));
     const char *objective = json_string_value(json_object_get(root, "objective"));
-    const char *best = json_string_value(json_object_get(root, "best"));
     const char *name = json_string_value(json_object_get(root, "study"));
-    const json_t *stand = json_object_get(root, "defaults_stand");
     int code = 0;
     if (format == NULL || strcmp(format, "nlsh-models") != 0 ||
         !json_is_array(json_object_get(root, "models"))) {
         code = bad_list(path, "it is no list of models (\"format\": \"nlsh-models\")");
     }
     if (code == 0) {
-        page_heading(report, 3, "The models that were kept");
+        say_list(report, root);
+        page_section(report, "The models that were kept");
         if (objective != NULL) page_say(report, "Chosen by %s.", objective);
         code = list_table(report, root);
-    }
-    if (code == 0 && best != NULL) {
-        page_say(report, "%s needs the fewest candidates on vectors held out%s.", best,
-                 json_is_true(stand) ? ": the defaults stand" : "");
     }
     if (code == 0 && name != NULL) *study = strdup(name);
     json_decref(root);
@@ -124,7 +189,6 @@ static int report_folder(struct report *report, const char *folder)
     char *name = NULL, *list = beside(folder, "index.json"),
          *table = beside(folder, "models_compare.csv");
     int code = 0;
-    page_heading(report, 2, "%s", folder);
     if (list != NULL) code = report_list(report, list, &name);
     char *study = beside(folder, name ? name : "study.db");
     if (study == NULL && name != NULL && access(name, F_OK) == 0) study = strdup(name);
@@ -135,7 +199,10 @@ static int report_folder(struct report *report, const char *folder)
     if (code == 0 && study == NULL) {
         page_note(report, "The study is not there: %s.", name ? name : "study.db");
     }
-    if (code == 0 && table != NULL) code = report_csv(report, table, &none);
+    if (code == 0 && table != NULL) {
+        page_section(report, "%s", page_name(table));
+        code = report_csv(report, table, &none);
+    }
     chart_free(&none.candidates);
     free(name);
     free(list);
@@ -159,6 +226,5 @@ int report_run(struct report *report, const char *path)
         free(folder);
         return code;
     }
-    page_heading(report, 2, "%s", path);
     return report_studies(report, path);
 }

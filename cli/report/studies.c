@@ -6,10 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/plot.h"
+#include "numbers.h"
+#include "report/figure.h"
 #include "report/report.h"
 #include "report/study.h"
 #include "talk.h"
+#include "text.h"
+
+enum { SAYS = 400 }; /* letters of what a trial says of itself */
 
 static int no_memory(void)
 {
@@ -17,13 +21,6 @@ static int no_memory(void)
 }
 
 /* ---- history --------------------------------------------------------------------------------- */
-
-static size_t n_counting(const struct study *s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s->of->trials.n; i++) n += trial_counts(&s->of->trials.trials[i]);
-    return n;
-}
 
 /* The last that the trial reported; NaN where it has nothing. */
 static double last_value(const struct nlsh__trial *t)
@@ -33,11 +30,6 @@ static double last_value(const struct nlsh__trial *t)
         if (!isnan(t->steps[i].value)) last = t->steps[i].value;
     }
     return last;
-}
-
-static bool better(const struct study *s, double a, double b)
-{
-    return s->of->maximize ? a > b : a < b;
 }
 
 /* Values of whole trials set the range: a trial that went astray would flatten all others. */
@@ -52,64 +44,95 @@ static enum axis value_axis(const struct study *s)
     return low > 0 && high > 4 * low ? AXIS_LOG : AXIS_LINEAR;
 }
 
+/* "trial 12: layers 2, nodes 256 ...", as much as there is room for. */
+static void trial_says(const struct study *s, size_t trial, char *text, size_t size)
+{
+    int at =
+        snprintf(text, size, "trial %llu", (unsigned long long)s->of->trials.trials[trial].number);
+    for (size_t p = 0; p < s->n_parameters && at >= 0 && (size_t)at < size; p++) {
+        const struct parameter *q = &s->parameters[p];
+        char value[64];
+        if (isnan(q->values[trial])) continue;
+        parameter_text(q, q->values[trial], value, sizeof value);
+        at += snprintf(text + at, size - (size_t)at, "%s%s %s", p ? ", " : ": ", q->name, value);
+    }
+    text_make_utf8(text); /* the cut may have gone through a character */
+}
+
+/* Whole trials, or those that were stopped at their last value. */
+static bool add_trials(struct chart *chart, const struct study *s, bool whole, const char *name)
+{
+    struct series *line = chart_series(chart, DRAWN_DOTS, "%s", name);
+    bool done = line != NULL;
+    for (size_t i = 0; i < s->of->trials.n && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        char says[SAYS];
+        if (whole ? !trial_counts(t) : t->state != NLSH__TRIAL_PRUNED) continue;
+        trial_says(s, i, says, sizeof says);
+        done = series_add(chart, line, (double)t->number,
+                          whole || !isnan(t->value) ? t->value : last_value(t), says);
+    }
+    return done;
+}
+
+static bool add_best(struct chart *chart, const struct study *s)
+{
+    double best = NAN;
+    struct series *line = chart_series(chart, DRAWN_STEPS, "best so far");
+    bool done = line != NULL;
+    for (size_t i = 0; i < s->of->trials.n && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        if (trial_counts(t) && (isnan(best) || study_better(s, t->value, best))) best = t->value;
+        if (!isnan(best)) done = series_add(chart, line, (double)t->number, best, NULL);
+    }
+    return done;
+}
+
+static const char *value_label(const struct study *s)
+{
+    return s->of->maximize ? "value (more is better)" : "value (less is better)";
+}
+
 static int draw_history(struct report *report, const struct study *s)
 {
-    struct chart chart = {.title = "best value so far",
+    struct chart chart = {.title = "Best value so far",
                           .x_label = "trial",
-                          .y_label =
-                              s->of->maximize ? "value (more is better)" : "value (less is better)",
-                          .y_axis = value_axis(s),
-                          .extra = "set autoscale xfix\nset offsets 0.6, 0.6, 0, 0\n"};
-    double best = NAN;
-    bool done = true;
-    struct series *whole = chart_series(&chart, "points", "whole trials");
-    for (size_t i = 0; i < s->of->trials.n && whole != NULL && done; i++) {
-        const struct nlsh__trial *t = &s->of->trials.trials[i];
-        if (trial_counts(t)) done = series_add(&chart, whole, (double)t->number, t->value);
-    }
-    struct series *line = done ? chart_series(&chart, "steps", "best so far") : NULL;
-    for (size_t i = 0; i < s->of->trials.n && line != NULL && done; i++) {
-        const struct nlsh__trial *t = &s->of->trials.trials[i];
-        if (trial_counts(t) && (isnan(best) || better(s, t->value, best))) best = t->value;
-        if (!isnan(best)) done = series_add(&chart, line, (double)t->number, best);
-    }
-    struct series *pruned =
-        done ? chart_series(&chart, "points", "stopped early, last value") : NULL;
-    for (size_t i = 0; i < s->of->trials.n && pruned != NULL && done; i++) {
-        const struct nlsh__trial *t = &s->of->trials.trials[i];
-        if (t->state != NLSH__TRIAL_PRUNED) continue;
-        done = series_add(&chart, pruned, (double)t->number,
-                          isnan(t->value) ? last_value(t) : t->value);
-    }
-    if (pruned == NULL || !done) {
+                          .x_axis = AXIS_COUNT,
+                          .y_label = value_label(s),
+                          .y_axis = value_axis(s)};
+    if (!add_best(&chart, s) || !add_trials(&chart, s, true, "whole trials") ||
+        !add_trials(&chart, s, false, "stopped early, last value")) {
         chart_free(&chart);
         return no_memory();
     }
-    pruned->style = 8;
-    return chart_draw(report, &chart,
-                      "Each trial's value, in the order they were begun, and the best of all whole "
-                      "trials so far.");
+    chart.series[0].style = 2;
+    chart.series[1].style = 1;
+    chart.series[2].style = 8;
+    chart_draw(report, &chart,
+               "Each trial's value, in the order they were begun, and the best of all whole trials "
+               "so far.");
+    return 0;
 }
 
 /* ---- the way there --------------------------------------------------------------------------- */
 
-/* The steps of whole trials, or of the others, as a block of gnuplot's. Returns the last step. */
-static double put_steps(FILE *to, const struct nlsh__trials *trials, bool whole)
+/* A line a trial: whole ones, or the others. */
+static bool add_steps(struct chart *chart, const struct study *s, bool whole, const char *name)
 {
-    double last = 0;
-    fprintf(to, "$t%d << END\n", whole);
-    for (size_t i = 0; i < trials->n; i++) {
-        const struct nlsh__trial *t = &trials->trials[i];
+    struct series *line = chart_series(chart, DRAWN_LINE, "%s", name);
+    bool done = line != NULL;
+    for (size_t i = 0; i < s->of->trials.n && done; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[i];
+        char says[SAYS];
         if (trial_counts(t) != whole) continue;
-        for (size_t j = 0; j < t->n_steps; j++) {
+        trial_says(s, i, says, sizeof says);
+        done = series_cut(line);
+        for (size_t j = 0; j < t->n_steps && done; j++) {
             if (isnan(t->steps[j].value)) continue;
-            last = fmax(last, (double)t->steps[j].step);
-            fprintf(to, "%lld,%.9g\n", (long long)t->steps[j].step, t->steps[j].value);
+            done = series_add(chart, line, (double)t->steps[j].step, t->steps[j].value, says);
         }
-        fputc('\n', to);
     }
-    fputs("NaN,NaN\nEND\n", to); /* gnuplot wants a line in a block */
-    return last;
+    return done;
 }
 
 static bool has_steps(const struct nlsh__trials *trials)
@@ -122,30 +145,22 @@ static bool has_steps(const struct nlsh__trials *trials)
 
 static int draw_steps(struct report *report, const struct study *s)
 {
-    char *text = NULL;
-    size_t size;
+    struct chart chart = {.title = "Values on the way",
+                          .x_label = "step",
+                          .x_axis = AXIS_COUNT,
+                          .y_label = value_label(s),
+                          .y_axis = value_axis(s)};
     if (!has_steps(&s->of->trials)) return 0;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return no_memory();
-    double last = put_steps(to, &s->of->trials, true);
-    last = fmax(last, put_steps(to, &s->of->trials, false));
-    fprintf(
-        to,
-        "set title 'values on the way'\nset xlabel 'step' offset 0,0.4\nset ylabel '%s'\n"
-        "set key outside bottom center horizontal\nset autoscale xfix\n"
-        "set offsets graph 0.02, graph 0.02, 0, 0\n%s"
-        "plot $t0 using 1:2 with linespoints lc rgb '#aaaaaa' pt 7 ps 0.3 title 'stopped early', "
-        "$t1 using 1:2 with linespoints lc rgb '#0072b2' pt 7 ps 0.3 title 'whole'\n",
-        s->of->maximize ? "value (more is better)" : "value (less is better)",
-        last <= 20 ? "set xtics 1\n" : "");
-    int code =
-        fclose(to) == 0
-            ? page_figure(report, text, 960, 440,
-                          "The values that trials reported before they ended; those that were "
-                          "no better than others at the same step were stopped.")
-            : no_memory();
-    free(text);
-    return code;
+    if (!add_steps(&chart, s, false, "stopped early") || !add_steps(&chart, s, true, "whole")) {
+        chart_free(&chart);
+        return no_memory();
+    }
+    chart.series[0].style = 8;
+    chart.series[1].style = 1;
+    chart_draw(report, &chart,
+               "The values that trials reported before they ended; those that were no better than "
+               "others at the same step were stopped.");
+    return 0;
 }
 
 /* ---- importance ------------------------------------------------------------------------------ */
@@ -161,31 +176,18 @@ static int by_share(const void *a, const void *b)
     return (x->share > y->share) - (x->share < y->share);
 }
 
-static char *importance_script(const struct weighed *w, size_t n)
+/* A bar a parameter, the longest first; n is not 0. */
+static void put_bars(struct report *report, const struct weighed *w, size_t n)
 {
-    char *text = NULL;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
-    fputs("$w << END\n", to);
-    for (size_t i = 0; i < n; i++) fprintf(to, "%zu,%.6f\n", i, w[i].share);
-    fputs("END\nset ytics (", to);
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0) fputs(", ", to);
-        plot_quoted(to, w[i].name);
-        fprintf(to, " %zu", i);
+    fputs("<table class=\"bars\">\n", report->to);
+    for (size_t i = n; i-- > 0;) {
+        fputs("<tr><th scope=\"row\">", report->to);
+        text_html(report->to, w[i].name);
+        fprintf(report->to,
+                "</th><td><div style=\"width:%.1f%%\"></div></td><td class=\"n\">%.2f</td></tr>\n",
+                100 * w[i].share / fmax(w[n - 1].share, 0.1), w[i].share);
     }
-    fprintf(to,
-            ")\nset title 'importance of the parameters'\n"
-            "set xlabel 'share of the variance of ranks that the parameter alone explains'\n"
-            "set xrange [0:%.3f]\nset yrange [-0.6:%zu-0.4]\nset style fill solid 0.8\n"
-            "unset key\nset grid noytics\nset ytics scale 0\n"
-            "plot $w using ($2/2):1:($2/2):(0.3) with boxxyerror lc rgb '#0072b2', "
-            "$w using 2:1:(sprintf('%%.2f', $2)) with labels left offset 0.4,0\n",
-            fmin(1.02, fmax(0.1, w[n - 1].share * 1.15)), n);
-    if (fclose(to) == 0) return text;
-    free(text);
-    return NULL;
+    fputs("</table>\n", report->to);
 }
 
 static int draw_importance(struct report *report, const struct study *s)
@@ -197,179 +199,25 @@ static int draw_importance(struct report *report, const struct study *s)
         double share = parameter_importance(s, i);
         if (!isnan(share)) w[n++] = (struct weighed){s->parameters[i].name, share};
     }
-    int code = 0;
     if (n == 0) {
         page_note(report, "Importance of the parameters needs more whole trials.");
     } else {
+        struct figure figure = {
+            .title = "Importance of the parameters",
+            .caption =
+                "The share of the variance of ranks that the parameter alone explains. Whole "
+                "trials are ranked by value and grouped by the parameter (a group a choice, "
+                "or fifths of its numbers); the bar is the correlation ratio of ranks and "
+                "groups (Kruskal and Wallis 1952) with Kelley's correction for chance "
+                "(1935): 0 explains nothing, 1 all. What parameters do together is not in "
+                "it, and a sampler that tries good values more often makes bars shorter."};
         qsort(w, n, sizeof *w, by_share);
-        char *script = importance_script(w, n);
-        code = script == NULL
-                   ? no_memory()
-                   : page_figure(report, script, 960, 140 + 34 * n,
-                                 "Whole trials are ranked by value and grouped by the "
-                                 "parameter (a group a choice, or fifths of its numbers); "
-                                 "the bar is the correlation ratio of ranks and groups "
-                                 "(Kruskal and Wallis 1952) with Kelley's correction for "
-                                 "chance (1935): 0 explains nothing, 1 all. What "
-                                 "parameters do together is not in it, and a sampler that "
-                                 "tries good values more often makes bars shorter.");
-        free(script);
+        figure_title(report, &figure);
+        put_bars(report, w, n);
+        figure_end(report, &figure);
     }
     free(w);
-    return code;
-}
-
-/* ---- all trials at once ---------------------------------------------------------------------- */
-
-/* Where a value stands on its axis, 0 to 1; below it where the trial has none. */
-static double height(const struct parameter *p, double value)
-{
-    if (isnan(value)) return -0.1;
-    if (p->drawn->choices != NULL) {
-        size_t n = json_array_size(p->drawn->choices);
-        return n > 1 ? value / (double)(n - 1) : 0.5;
-    }
-    double low = p->drawn->low, high = p->drawn->high;
-    if (p->drawn->log) {
-        low = log(low);
-        high = log(high);
-        value = log(fmax(value, p->drawn->low));
-    }
-    return high > low ? (value - low) / (high - low) : 0.5;
-}
-
-/* How many marks an axis has: each choice, each of a few whole numbers, else both ends and the
- * middle. */
-static size_t n_marks(const struct parameter *p)
-{
-    if (p->drawn->choices != NULL) return json_array_size(p->drawn->choices);
-    return p->drawn->kind == NLSH__DRAWN_INT && !p->drawn->log &&
-                   p->drawn->high - p->drawn->low <= 8
-               ? (size_t)(p->drawn->high - p->drawn->low) + 1
-               : 3;
-}
-
-static void put_axis_marks(FILE *to, const struct parameter *p, size_t axis)
-{
-    char text[64];
-    size_t n = n_marks(p);
-    for (size_t i = 0; i < n; i++) {
-        double part = n > 1 ? (double)i / (double)(n - 1) : 0.5;
-        double value =
-            p->drawn->choices ? (double)i
-            : p->drawn->log
-                ? exp(log(p->drawn->low) + part * (log(p->drawn->high) - log(p->drawn->low)))
-                : p->drawn->low + part * (p->drawn->high - p->drawn->low);
-        parameter_text(p, value, text, sizeof text);
-        if (p->drawn->choices == NULL)
-            snprintf(text, sizeof text, value < 1e4 ? "%.3g" : "%g", value);
-        if (p->drawn->kind == NLSH__DRAWN_INT && value < 1e6)
-            snprintf(text, sizeof text, "%.0f", value);
-        fputs("set label ", to);
-        plot_quoted(to, text);
-        fprintf(to, " at %zu,%.4f left offset 0.4,0 front boxed font ',12'\n", axis, part);
-    }
-}
-
-/* Best first; the line of each is coloured by its place. */
-static size_t *order_of(const struct study *s, size_t *n)
-{
-    size_t *order = calloc(s->of->trials.n ? s->of->trials.n : 1, sizeof *order);
-    *n = 0;
-    for (size_t i = 0; i < s->of->trials.n && order != NULL; i++) {
-        if (!trial_counts(&s->of->trials.trials[i])) continue;
-        size_t at = (*n)++;
-        for (; at > 0 &&
-               better(s, s->of->trials.trials[i].value, s->of->trials.trials[order[at - 1]].value);
-             at--) {
-            order[at] = order[at - 1];
-        }
-        order[at] = i;
-    }
-    return order;
-}
-
-/* The worst first, so that good ones are drawn over them; the best again, as a block of its own. */
-static void put_lines(FILE *to, const struct study *s, const size_t *order, size_t n)
-{
-    for (int best = 0; best < 2; best++) {
-        fprintf(to, "$%s << END\n", best ? "best" : "all");
-        for (size_t place = best ? 1 : n; place-- > 0;) {
-            for (size_t p = 0; p < s->n_parameters; p++) {
-                const struct parameter *q = &s->parameters[p];
-                /* lines of one choice lie side by side */
-                double shift = q->drawn->choices ? 0.05 * ((double)place / (double)n - 0.5) : 0;
-                fprintf(to, "%zu,%.5f,%zu\n", p,
-                        height(q, q->values[order[place]]) + (best ? 0 : shift), place + 1);
-            }
-            double part = n > 1 ? 1 - (double)place / (double)(n - 1) : 1;
-            fprintf(to, "%zu,%.5f,%zu\n\n", s->n_parameters, part, place + 1);
-        }
-        fputs("END\n", to);
-    }
-}
-
-static char *parallel_script(const struct study *s, const size_t *order, size_t n)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
-    put_lines(to, s, order, n);
-    fputs("set title 'all whole trials'\nset style textbox opaque noborder fillcolor rgb '#ffffff' "
-          "margins 0.3, 0.3\nset border 0\nunset ytics\nset grid noxtics noytics\nset xtics (",
-          to);
-    for (size_t p = 0; p < s->n_parameters; p++) {
-        plot_quoted(to, s->parameters[p].name);
-        fprintf(to, " %zu, ", p);
-    }
-    fprintf(to,
-            "'value' %zu) rotate by -20 left scale 0\nset xrange [-0.15:%zu.6]\n"
-            "set yrange [-0.16:1.06]\n",
-            s->n_parameters, s->n_parameters);
-    for (size_t p = 0; p <= s->n_parameters; p++) {
-        fprintf(to, "set arrow from %zu,0 to %zu,1 nohead lc rgb '#333333' lw 1.5 front\n", p, p);
-        if (p < s->n_parameters) put_axis_marks(to, &s->parameters[p], p);
-    }
-    fprintf(to,
-            "set label 'best %.4g' at %zu,1 left offset 0.4,0 front boxed font ',12'\n"
-            "set label 'worst %.4g' at %zu,0 left offset 0.4,0 front boxed font ',12'\n"
-            "set label 'not set' at -0.13,-0.1 left front font ',12' tc rgb '#666666'\n",
-            s->of->trials.trials[order[0]].value, s->n_parameters,
-            s->of->trials.trials[order[n - 1]].value, s->n_parameters);
-    /* From cividis, which colour-blind people read too (Nunez, Anderton, Renslow 2018). */
-    fprintf(
-        to,
-        "set palette defined (0 '#00224e', 0.35 '#575d6d', 0.7 '#a69d75', 1 '#d9d2b0')\n"
-        "set cblabel 'rank of the trial (1 is best)'\nset cbrange [1:%zu]\nset cbtics (1, %zu)\n"
-        "set key outside bottom center horizontal\n"
-        "plot $all using 1:2:3 with lines lc palette lw 1.3 notitle, "
-        "$best using 1:2 with lines lc rgb '#d55e00' lw 3 title 'the best trial'\n",
-        n > 1 ? n : 2, n > 1 ? n : 2);
-    if (fclose(to) == 0) return text;
-    free(text);
-    return NULL;
-}
-
-static int draw_parallel(struct report *report, const struct study *s)
-{
-    size_t n;
-    size_t *order = order_of(s, &n);
-    if (order == NULL) return no_memory();
-    int code = 0;
-    if (n > 0 && s->n_parameters > 0) {
-        char *script = parallel_script(s, order, n);
-        code = script == NULL
-                   ? no_memory()
-                   : page_figure(report, script, 1100, 560,
-                                 "A line a trial, through its parameters to its place "
-                                 "among all by value; dark lines are good ones. Axes that "
-                                 "were searched on a logarithm are drawn on one; a line "
-                                 "below an axis has no such parameter.");
-        free(script);
-    }
-    free(order);
-    return code;
+    return 0;
 }
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -396,24 +244,56 @@ static void count_states(const struct nlsh__trials *trials, char *line, size_t s
     }
 }
 
-static void study_facts(struct report *report, const struct study *s)
+/* What an attribute is in words, freed by the caller: nlsh keeps some settings as JSON in a string. */
+static json_t *attribute_object(const json_t *value)
+{
+    json_t *inner = json_is_string(value) ? json_loads(json_string_value(value), 0, NULL) : NULL;
+    if (json_is_object(inner)) return inner;
+    json_decref(inner);
+    return json_is_object(value) ? json_incref((json_t *)(uintptr_t)value) : NULL;
+}
+
+/* Those that are objects, a table each, folded: they are what the run was given, not what came of it. */
+static int attribute_tables(struct report *report, const struct study *s)
+{
+    const char *key;
+    json_t *value;
+    int code = 0;
+    json_object_foreach(s->attributes, key, value)
+    {
+        json_t *object = attribute_object(value);
+        if (object != NULL && code == 0) {
+            page_fold(report, "%s", key);
+            code = page_object(report, object);
+            page_fold_end(report);
+        }
+        json_decref(object);
+    }
+    return code;
+}
+
+static int study_facts(struct report *report, const struct study *s)
 {
     const char *key;
     json_t *value;
     char line[160];
+    page_section(report, "How %s was run", s->name);
     count_states(&s->of->trials, line, sizeof line);
     page_facts_begin(report);
     page_fact(report, "trials", "%s", line);
     page_fact(report, "direction", "%s", s->of->maximize ? "more is better" : "less is better");
     json_object_foreach(s->attributes, key, value)
     {
-        char *text = json_is_string(value)
-                         ? NULL
-                         : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-        page_fact(report, key, "%.500s", text ? text : json_string_value(value));
+        json_t *object = attribute_object(value);
+        char *text = object == NULL && !json_is_string(value)
+                         ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6))
+                         : NULL;
+        if (object == NULL) page_fact(report, key, "%s", text ? text : json_string_value(value));
+        json_decref(object);
         free(text);
     }
     page_facts_end(report);
+    return attribute_tables(report, s);
 }
 
 /* The ten best trials. */
@@ -421,7 +301,7 @@ static int best_table(struct report *report, const struct study *s)
 {
     enum { MOST = 10, WIDTH = 64 };
     size_t n, columns = s->n_parameters + 2, n_cells = 0;
-    size_t *order = order_of(s, &n);
+    size_t *order = study_order(s, &n);
     if (n > MOST) n = MOST;
     const char **names = calloc(columns, sizeof *names);
     const char **cells = calloc(n * columns + 1, sizeof *cells);
@@ -434,14 +314,14 @@ static int best_table(struct report *report, const struct study *s)
         for (size_t i = 0; i < n; i++) {
             const struct nlsh__trial *t = &s->of->trials.trials[order[i]];
             snprintf(text[n_cells++], WIDTH, "%llu", (unsigned long long)t->number);
-            snprintf(text[n_cells++], WIDTH, "%.6g", t->value);
+            text_number(t->value, text[n_cells++]);
             for (size_t p = 0; p < s->n_parameters; p++) {
                 const struct parameter *q = &s->parameters[p];
                 parameter_text(q, q->values[order[i]], text[n_cells++], WIDTH);
             }
         }
         for (size_t i = 0; i < n_cells; i++) cells[i] = text[i];
-        page_heading(report, 3, "The best trials");
+        page_section(report, "The best trials");
         page_table(report, names, columns, cells, n);
     }
     free(order);
@@ -451,19 +331,43 @@ static int best_table(struct report *report, const struct study *s)
     return code;
 }
 
-static int one_study(struct report *report, const struct study *s)
+/* The best of all, beside the first, which is what the search began with. order: best first. */
+static void say_best(struct report *report, const struct study *s, const size_t *order, size_t n)
 {
-    page_heading(report, 3, "Study %s", s->name);
-    study_facts(report, s);
-    if (n_counting(s) == 0) {
-        page_note(report, "No trial has been completed: there is nothing to draw.");
-        return 0;
+    const struct nlsh__trial *best = &s->of->trials.trials[order[0]], *first = best;
+    char value[32], began[32], beside[128] = "";
+    for (size_t i = 0; i < n; i++) {
+        const struct nlsh__trial *t = &s->of->trials.trials[order[i]];
+        if (t->number < first->number) first = t;
     }
+    if (first != best && first->value != 0) {
+        double percent = 100 * fabs(best->value - first->value) / fabs(first->value);
+        snprintf(beside, sizeof beside,
+                 ", %.2g %% better than trial %llu's %s, which was the first", percent,
+                 (unsigned long long)first->number, text_number(first->value, began));
+    }
+    page_verdict(report, "Trial %llu is the best of %zu: %s%s.", (unsigned long long)best->number,
+                 n, text_number(best->value, value), beside);
+}
+
+static int draw_study(struct report *report, const struct study *s)
+{
+    size_t n;
+    size_t *order = study_order(s, &n);
+    if (order == NULL) return no_memory();
+    if (n == 0) {
+        page_note(report, "No trial has been completed: there is nothing to draw.");
+        free(order);
+        return study_facts(report, s);
+    }
+    say_best(report, s, order, n);
+    free(order);
     int code = draw_history(report, s);
     if (code == 0) code = draw_steps(report, s);
     if (code == 0) code = draw_importance(report, s);
     if (code == 0) code = draw_parallel(report, s);
-    return code == 0 ? best_table(report, s) : code;
+    if (code == 0) code = best_table(report, s);
+    return code == 0 ? study_facts(report, s) : code;
 }
 
 int report_studies(struct report *report, const char *path)
@@ -476,7 +380,8 @@ int report_studies(struct report *report, const char *path)
         struct study study;
         code = study_of(path, &studies.studies[i], &study);
         if (code != 0) break;
-        code = one_study(report, &study);
+        if (studies.n > 1) page_section(report, "Study %s", study.name);
+        code = draw_study(report, &study);
         study_free(&study);
     }
     nlsh__studies_free(&studies);

@@ -137,6 +137,27 @@ bool trial_counts(const struct nlsh__trial *trial)
     return trial->state == NLSH__TRIAL_COMPLETE && !isnan(trial->value);
 }
 
+bool study_better(const struct study *s, double a, double b)
+{
+    return s->of->maximize ? a > b : a < b;
+}
+
+size_t *study_order(const struct study *s, size_t *n)
+{
+    const struct nlsh__trial *trials = s->of->trials.trials;
+    size_t *order = calloc(s->of->trials.n ? s->of->trials.n : 1, sizeof *order);
+    *n = 0;
+    for (size_t i = 0; i < s->of->trials.n && order != NULL; i++) {
+        if (!trial_counts(&trials[i])) continue;
+        size_t at = (*n)++;
+        for (; at > 0 && study_better(s, trials[i].value, trials[order[at - 1]].value); at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
+    return order;
+}
+
 const char *parameter_text(const struct parameter *p, double value, char *buffer, size_t size)
 {
     if (isnan(value)) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "report/report.h"
 #include "tune/study/studies.h"
 
 /* A parameter with its values in all trials: of the distributions that it was drawn from, the first. */
@@ -29,6 +30,14 @@ void study_free(struct study *study);
 
 /* "0.0012", "512", "cosine": a value of a parameter in words. */
 const char *parameter_text(const struct parameter *p, double value, char *buffer, size_t size);
+
+/* Whether a value is better than another. */
+bool study_better(const struct study *study, double a, double b);
+/* The whole trials that have a value by their places among all, the best first; freed by the caller, NULL without
+ * memory. */
+size_t *study_order(const struct study *study, size_t *n);
+/* All trials at once, in parallel coordinates; 0 or an exit code. */
+int draw_parallel(struct report *report, const struct study *study);
 
 /* A whole trial with a value. */
 bool trial_counts(const struct nlsh__trial *trial);

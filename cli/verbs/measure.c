@@ -236,8 +236,9 @@ const struct verb verb_report = {
     .summary = "what was measured, as one page with pictures",
     .usage = "RUN|INDEX|CSV... -o PAGE.html [flags]",
     .description =
-        "Writes one HTML file that opens offline. What it shows depends on what is given, in any "
-        "number and mixture:\n"
+        "Writes one HTML file that opens offline, in light and dark, on a screen as on a phone. "
+        "What was measured comes first in words; what a dot stands for shows under the mouse.\n"
+        "What it shows depends on what is given, in any number and mixture:\n"
         "An index: what it holds and the sizes of its buckets; with -q also recall against "
         "candidates beside the oracle's, recall against speed, the recall asked for against the "
         "one reached, and whether the router's probabilities are calibrated.\n"
@@ -247,8 +248,7 @@ const struct verb verb_report = {
         "the models, the history of the study, the importance of the parameters, all trials in "
         "parallel coordinates. Importance is the share of the variance of the trials' ranks that a "
         "parameter alone explains: Kruskal and Wallis's correlation ratio (1952) with Kelley's "
-        "correction (1935).\n"
-        "gnuplot draws.",
+        "correction (1935).",
     .examples = {{"an index, measured with queries",
                   "nlsh report my.nlsh -d base.fvecs -q query.fvecs -o report.html"},
                  {"two curves side by side", "nlsh report a.curve.csv b.curve.csv -o curves.html"},
