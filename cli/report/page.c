@@ -21,25 +21,35 @@ const char *page_name(const char *path)
     return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
+/* Text from files, that may hold anything. */
+static void put_clean(FILE *to, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy == NULL) return; /* what memory has no room for is left out, as in put() */
+    text_make_utf8(copy);
+    text_html(to, copy);
+    free(copy);
+}
+
 /* What is above the body of a page: what it is of, and what that comes to. */
 static void put_head(FILE *to, const struct report *report, const char *input, const char *verdicts)
 {
     const char *name = page_name(input);
     fputs("<title>", to);
-    if (report->n_inputs == 1) text_html(to, name);
+    if (report->n_inputs == 1) put_clean(to, name);
     fprintf(to, "%s</title>\n<style>\n%s</style>\n</head>\n<body>\n",
             report->n_inputs == 1 ? " - nlsh report" : "nlsh report", page_style);
     figure_shapes(to);
     fputs("<h1>", to);
     if (report->n_inputs == 1) {
-        text_html(to, name);
+        put_clean(to, name);
     } else {
         fprintf(to, "Report on %zu inputs", report->n_inputs);
     }
     fputs("</h1>\n", to);
     if (report->n_inputs == 1 && name != input) {
         fputs("<p class=\"path\">", to);
-        text_html(to, input);
+        put_clean(to, input);
         fputs("</p>\n", to);
     }
     fputs(verdicts, to);
@@ -74,10 +84,10 @@ void page_input(struct report *report, const char *path)
     }
     fprintf(report->verdicts, "%s<dt><a href=\"#input%zu\">",
             number == 1 ? "<dl class=\"verdict\">\n" : "</dd>\n", number);
-    text_html(report->verdicts, path);
+    put_clean(report->verdicts, path);
     fputs("</a></dt><dd>", report->verdicts);
     fprintf(report->to, "<h2 id=\"input%zu\">", number);
-    text_html(report->to, path);
+    put_clean(report->to, path);
     fputs("</h2>\n", report->to);
 }
 
@@ -172,7 +182,7 @@ void page_fact(struct report *report, const char *name, const char *format, ...)
     va_list list;
     va_start(list, format);
     fputs("<tr><th scope=\"row\">", report->to);
-    text_html(report->to, name);
+    put_clean(report->to, name);
     fputs("</th><td>", report->to);
     put(report->to, format, list);
     fputs("</td></tr>\n", report->to);
@@ -190,7 +200,7 @@ static void put_cell(FILE *to, size_t column, bool number, const char *text)
     bool is_long = text != NULL && strlen(text) > 60; /* a path: may be broken anywhere */
     const char *class = number ? " class=\"n\"" : is_long ? " class=\"long\"" : "";
     fprintf(to, column == 0 ? "<th scope=\"row\"%s>" : "<td%s>", class);
-    if (text != NULL) text_html(to, text);
+    if (text != NULL) put_clean(to, text);
     fputs(column == 0 ? "</th>" : "</td>", to);
 }
 
@@ -202,7 +212,7 @@ void page_table(struct report *report, const char *const *names, size_t n_column
     for (size_t c = 0; c < n_columns; c++) {
         bool number = names[c][0] == '#';
         fputs(number ? "<th class=\"n\">" : "<th>", to);
-        text_html(to, names[c] + number);
+        put_clean(to, names[c] + number);
         fputs("</th>", to);
     }
     fputs("</tr></thead>\n<tbody>\n", to);

@@ -75,6 +75,8 @@ void page_table(struct report *report, const char *const *names, size_t n_column
 int page_settings(struct report *report, const char *const *names, json_t *const *objects,
                   size_t n);
 
+/* A new reference to the object that a value is, or that it holds as JSON in a string; NULL for any other value. */
+json_t *page_object_in(const json_t *value);
 /* One object as a table of names and values: an object in it by its names, "data.rows". 0 or an exit code. */
 int page_object(struct report *report, json_t *object);
 

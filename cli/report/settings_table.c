@@ -18,6 +18,32 @@ static int no_memory(void)
     return talk_error(EXIT_BUG, NULL, "out of memory");
 }
 
+static char *value_words(const json_t *value);
+
+/* "256, 512, 1024": words or numbers in a row. */
+static char *list_words(const json_t *list)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL) return NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char *word = value_words(json_array_get(list, i));
+        fprintf(to, "%s%s", i ? ", " : "", word ? word : "");
+        free(word);
+    }
+    return fclose(to) == 0 ? text : NULL;
+}
+
+static int is_plain_list(const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *one = json_array_get(value, i);
+        if (json_is_array(one) || json_is_object(one)) return 0;
+    }
+    return json_is_array(value);
+}
+
 /* A value in words, freed by the caller; NULL without memory, and for none. Whole numbers have no commas: they are
  * to be typed again. */
 static char *value_words(const json_t *value)
@@ -25,6 +51,7 @@ static char *value_words(const json_t *value)
     char text[32];
     if (value == NULL) return NULL;
     if (json_is_string(value)) return strdup(json_string_value(value));
+    if (is_plain_list(value)) return list_words(value);
     if (!json_is_real(value)) return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
     return snprintf(text, sizeof text, "%.4g", json_real_value(value)) > 0 ? strdup(text) : NULL;
 }
@@ -150,6 +177,14 @@ static int is_nested(const json_t *value)
     return json_object_size(value) > 0 || json_array_size(value) > 0;
 }
 
+json_t *page_object_in(const json_t *value)
+{
+    json_t *inner = json_is_string(value) ? json_loads(json_string_value(value), 0, NULL) : NULL;
+    if (json_is_object(inner)) return inner;
+    json_decref(inner);
+    return json_is_object(value) ? json_incref((json_t *)(uintptr_t)value) : NULL;
+}
+
 /* Objects inside the object become names with a dot. An object of a list is called by its own "name", or else by its
  * number. */
 static void flatten(const char *prefix, json_t *from, int depth, json_t **into)
@@ -158,6 +193,12 @@ static void flatten(const char *prefix, json_t *from, int depth, json_t **into)
     json_t *value;
     size_t i;
     char name[256], number[24];
+    json_t *inner = json_is_string(from) ? page_object_in(from) : NULL;
+    if (inner != NULL) {
+        flatten(prefix, inner, depth, into);
+        json_decref(inner);
+        return;
+    }
     if (depth == 0 || !is_nested(from)) {
         json_set(into, prefix, json_incref(from));
         return;

@@ -244,15 +244,6 @@ static void count_states(const struct nlsh__trials *trials, char *line, size_t s
     }
 }
 
-/* What an attribute is in words, freed by the caller: nlsh keeps some settings as JSON in a string. */
-static json_t *attribute_object(const json_t *value)
-{
-    json_t *inner = json_is_string(value) ? json_loads(json_string_value(value), 0, NULL) : NULL;
-    if (json_is_object(inner)) return inner;
-    json_decref(inner);
-    return json_is_object(value) ? json_incref((json_t *)(uintptr_t)value) : NULL;
-}
-
 /* Those that are objects, a table each, folded: they are what the run was given, not what came of it. */
 static int attribute_tables(struct report *report, const struct study *s)
 {
@@ -261,7 +252,7 @@ static int attribute_tables(struct report *report, const struct study *s)
     int code = 0;
     json_object_foreach(s->attributes, key, value)
     {
-        json_t *object = attribute_object(value);
+        json_t *object = page_object_in(value);
         if (object != NULL && code == 0) {
             page_fold(report, "%s", key);
             code = page_object(report, object);
@@ -284,7 +275,7 @@ static int study_facts(struct report *report, const struct study *s)
     page_fact(report, "direction", "%s", s->of->maximize ? "more is better" : "less is better");
     json_object_foreach(s->attributes, key, value)
     {
-        json_t *object = attribute_object(value);
+        json_t *object = page_object_in(value);
         char *text = object == NULL && !json_is_string(value)
                          ? json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6))
                          : NULL;

@@ -97,6 +97,7 @@ CREATE TABLE trial_intermediate_values (trial_intermediate_value_id INTEGER PRIM
 db.execute("INSERT INTO studies VALUES (1, '<i>first</i>'), (2, 'empty')")
 db.execute("INSERT INTO study_directions VALUES (1, 'MAXIMIZE', 1, 0), (2, 'MINIMIZE', 2, 0)")
 db.execute("INSERT INTO study_user_attributes VALUES (1, 1, 'data_hash', '\"0123456789abcdef\"')")
+db.execute("INSERT INTO study_user_attributes VALUES (2, 1, 'odd', ?)", (json.dumps({"<b>k": "v\x01<i>", "in": {"list": [1, "two"]}, "text": json.dumps({"deep": "4"})}),))
 choice = json.dumps({"name": "CategoricalDistribution", "attributes": {"choices": ["soft", "hard", None]}})
 real = json.dumps({"name": "FloatDistribution", "attributes": {"low": 1e-4, "high": 1.0, "log": True, "step": None}})
 whole = json.dumps({"name": "IntDistribution", "attributes": {"low": 1, "high": 4, "log": False, "step": 1}})
@@ -130,6 +131,8 @@ if command -v python3 >/dev/null && python3 study.py >expected; then
     page study.html 4
     has study.html '&lt;i&gt;first&lt;/i&gt;' 'data_hash' '0123456789abcdef' '1 failed' \
         'more is better' 'parameters' 'No trial has been completed' 'null'
+    has study.html '&lt;b&gt;k</th><td>v?&lt;i&gt;' '>in.list</th><td>1, two<' '>text.deep</th><td>4<'
+    ok 'no control character' test -z "$(tr -d '\n' <study.html | tr -d '[:print:]\200-\377')"
     has study.html "$(sed 's/.*best=//' expected)" "$(sed 's/labels=\([^ ]*\).*/>\1</' expected)" \
         "$(sed 's/.*layers=\([^ ]*\).*/>\1</' expected)"
     # The folder of a run: the list, the study, the comparison.
