@@ -45,7 +45,7 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
                          const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
 {
     const struct nlsh_setting *setting;
-    char text[64], a[32], b[32];
+    char text[64], a[32], b[32], line[128];
     if (args_given(args, "json")) {
         return print_json(json_pack("{s:o, s:{s:f, s:I, s:I}}", "settings", settings_json(options),
                                     "forecast", "seconds", forecast->seconds, "peak_bytes",
@@ -59,9 +59,11 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
             print_setting(setting, text);
         }
     }
-    printf("%-14s about %s, %s of memory, an index of %s\n", "forecast",
-           text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
-           text_bytes(forecast->index_bytes, b));
+    snprintf(line, sizeof line, "about %s, %s of memory, an index of %s",
+             text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
+             text_bytes(forecast->index_bytes, b));
+    printf("%-14s ", "forecast");
+    layout_wrapped(stdout, line, 15, 15, layout_columns(stdout));
     return finish_stdout();
 }
 

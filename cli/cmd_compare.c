@@ -16,11 +16,13 @@
 #include "answers.h"
 #include "inputs.h"
 #include "json.h"
+#include "layout.h"
 #include "models.h"
 #include "numbers.h"
 #include "output.h"
 #include "results.h"
 #include "settings.h"
+#include "table.h"
 #include "talk.h"
 #include "text.h"
 #include "truth.h"
@@ -253,14 +255,41 @@ static int write_csv(const struct compare *c)
     return output_commit(&output);
 }
 
-/* What is said once of a model, above its rows. */
-static void print_model(const struct model *m)
+/* The settings of all models, NULL for one whose cannot be read; NULL without memory. */
+static json_t **read_settings(const struct models *models)
 {
-    char size[32], build[32], name[256];
-    printf("\n%s: %s", text_shown(m->name, name, sizeof name),
-           text_bytes(m->info.size_bytes, size));
-    if (isfinite(m->build_seconds)) printf(", built in %s", text_seconds(m->build_seconds, build));
-    putchar('\n');
+    json_t **settings = calloc(models->n, sizeof *settings);
+    for (size_t i = 0; i < models->n && settings != NULL; i++) {
+        json_t *read = json_loads(models->models[i].settings, 0, NULL);
+        settings[i] = json_is_object(read) ? json_incref(read) : NULL;
+        json_decref(read);
+    }
+    return settings;
+}
+
+static void free_settings(json_t **settings, size_t n)
+{
+    for (size_t i = 0; i < n && settings != NULL; i++) json_decref(settings[i]);
+    free(settings);
+}
+
+/* What is said once of a model, above its rows: also which of its settings others have not. */
+static void add_model(struct table *table, const struct compare *c, const struct model *m,
+                      json_t **settings)
+{
+    char size[32], build[32], name[256], line[1200];
+    size_t which = (size_t)(m - c->models.models);
+    char *differ = settings ? settings_differing(settings, c->models.n, which) : NULL;
+    int at = snprintf(line, sizeof line, "%s: %s%s%s", text_shown(m->name, name, sizeof name),
+                      text_bytes(m->info.size_bytes, size),
+                      isfinite(m->build_seconds) ? ", built in " : "",
+                      isfinite(m->build_seconds) ? text_seconds(m->build_seconds, build) : "");
+    if (differ != NULL && differ[0] != '\0') {
+        snprintf(line + at, sizeof line - (size_t)at, "; %s", text_clean(differ));
+    }
+    table_line(table, "");
+    table_line(table, line);
+    free(differ);
 }
 
 static const char *spread_text(const struct timing *t, char buffer[16])
@@ -270,43 +299,57 @@ static const char *spread_text(const struct timing *t, char buffer[16])
     return buffer;
 }
 
-/* Eight characters at most. */
-static const char *rate_text(double rate, char buffer[32])
+static void add_row(struct table *table, const struct compare *c, const struct row *r)
 {
-    if (rate < 999999.5) return text_count((uint64_t)llround(rate), buffer);
-    snprintf(buffer, 32, "%.2f M", rate / 1e6);
-    return buffer;
-}
-
-static void print_row(const struct compare *c, const struct row *r)
-{
-    char point[32], mean[32], p95[32], qps[32], spread[16];
+    char point[32], first[32], recall[32], factor[32], mean[32], p95[32], qps[32], spread[16],
+        faster[32];
     const struct timing *t = &r->timing;
-    printf("%-11s %8.4f %10.4f %6.4f %8s %9s %8s %6s %5.1fx\n", point_text(r->asked, point),
-           r->score.recall_1, r->score.recall_n, r->score.factor,
-           text_count((uint64_t)llround(r->score.candidates), mean),
-           text_count((uint64_t)r->score.p95, p95), rate_text(1 / t->median, qps),
-           spread_text(t, spread), c->of.exact.median / t->median);
+    snprintf(first, sizeof first, "%.4f", r->score.recall_1);
+    snprintf(recall, sizeof recall, "%.4f", r->score.recall_n);
+    snprintf(factor, sizeof factor, "%.4f", r->score.factor);
+    snprintf(faster, sizeof faster, "%.1fx", c->of.exact.median / t->median);
+    const char *const cells[] = {point_text(r->asked, point),
+                                 first,
+                                 recall,
+                                 factor,
+                                 text_short(r->score.candidates, mean),
+                                 text_short(r->score.p95, p95),
+                                 text_short(1 / t->median, qps),
+                                 spread_text(t, spread),
+                                 faster};
+    table_row(table, cells);
 }
 
-/* 80 columns, as long as numbers have the usual lengths. */
 static int print_table(const struct compare *c)
 {
-    char recall[24], queries[32], exact[32];
-    size_t n_threads = args_count(c->args, "threads");
-    printf("%s queries on %zu thread%s; an exact scan takes %s a query\n\n",
-           text_count(c->answers.n, queries), n_threads, n_threads == 1 ? "" : "s",
-           text_seconds(c->of.exact.median, exact));
+    char recall[24], queries[32], exact[32], line[128];
+    size_t n_threads = args_count(c->args, "threads"), room = layout_columns(stdout);
     snprintf(recall, sizeof recall, "recall@%zu", c->answers.k);
-    printf("%-11s %8s %10s %6s %18s %8s %6s %6s\n", "", "", "", "", "candidates a query", "queries",
-           "", "times");
-    printf("%-11s %8s %10s %6s %8s %9s %8s %6s %6s\n", "T", "recall@1", recall, "AF", "mean", "p95",
-           "a second", "spread", "faster");
+    const struct table_column columns[] = {{"T", 0},         {"recall@1", 3},   {recall, 0},
+                                           {"AF", 2},        {"candidates", 0}, {"p95", 4},
+                                           {"queries/s", 6}, {"spread", 1},     {"faster", 5}};
+    struct table table;
+    snprintf(line, sizeof line, "%s queries on %zu thread%s; an exact scan takes %s a query",
+             text_count(c->answers.n, queries), n_threads, n_threads == 1 ? "" : "s",
+             text_seconds(c->of.exact.median, exact));
+    layout_wrapped(stdout, line, 0, 0, room);
+    putchar('\n');
+    json_t **settings = read_settings(&c->models);
+    table_begin(&table, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < c->n_rows; i++) {
-        if (i == 0 || c->rows[i].model != c->rows[i - 1].model) print_model(c->rows[i].model);
-        print_row(c, &c->rows[i]);
+        if (i == 0 || c->rows[i].model != c->rows[i - 1].model) {
+            add_model(&table, c, c->rows[i].model, settings);
+        }
+        add_row(&table, c, &c->rows[i]);
     }
-    puts("\nspread: slowest pass less fastest, of the median; faster: than the exact scan.");
+    free_settings(settings, c->models.n);
+    int code = table_print(&table, stdout, room);
+    if (code != 0) return code;
+    putchar('\n');
+    layout_wrapped(stdout,
+                   "candidates: mean a query, and the 95th percentile; spread: slowest pass less "
+                   "fastest, of the median; faster: than the exact scan.",
+                   0, 0, room);
     return finish_stdout();
 }
 

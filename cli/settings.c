@@ -77,3 +77,70 @@ int settings_of_index(const char *path, const char *text, json_t **out)
     return talk_error(EXIT_BAD_DATA, "nlsh verify says whether the file is damaged",
                       "%s: its settings cannot be read as a JSON object: %s", path, error.text);
 }
+
+/* ---- in words -------------------------------------------------------------------------------- */
+
+/* "256, 512, 1024": words or numbers in a row. */
+static char *list_words(const json_t *list)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL) return NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char *word = settings_words(json_array_get(list, i));
+        fprintf(to, "%s%s", i ? ", " : "", word ? word : "");
+        free(word);
+    }
+    return fclose(to) == 0 ? text : NULL;
+}
+
+static int is_plain_list(const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *one = json_array_get(value, i);
+        if (json_is_array(one) || json_is_object(one)) return 0;
+    }
+    return json_is_array(value);
+}
+
+char *settings_words(const json_t *value)
+{
+    char text[32];
+    if (value == NULL) return NULL;
+    if (json_is_string(value)) return strdup(json_string_value(value));
+    if (is_plain_list(value)) return list_words(value);
+    if (!json_is_real(value)) return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    return snprintf(text, sizeof text, "%.4g", json_real_value(value)) > 0 ? strdup(text) : NULL;
+}
+
+/* Whether a value is another one, to who reads it, in any of the objects. */
+static int differs(const char *key, const char *words, json_t *const *objects, size_t n)
+{
+    int is_other = 0;
+    for (size_t i = 0; i < n && !is_other; i++) {
+        char *others = settings_words(json_object_get(objects[i], key));
+        is_other = objects[i] != NULL && (others == NULL || strcmp(others, words) != 0);
+        free(others);
+    }
+    return is_other;
+}
+
+char *settings_differing(json_t *const *objects, size_t n, size_t which)
+{
+    char *text = NULL;
+    size_t size, n_put = 0;
+    const char *key;
+    json_t *value;
+    FILE *to = open_memstream(&text, &size);
+    if (to == NULL) return NULL;
+    json_object_foreach(objects[which], key, value)
+    {
+        char *words = settings_words(value);
+        if (words != NULL && differs(key, words, objects, n)) {
+            fprintf(to, "%s%s %s", n_put++ ? ", " : "", key, words);
+        }
+        free(words);
+    }
+    return fclose(to) == 0 ? text : NULL;
+}

@@ -166,6 +166,17 @@ int talk_failed(const struct nlsh_error *error)
     return say_error(exit_code(error->status), message, hint);
 }
 
+/* On a terminal between words and within its width; elsewhere as it is, for who reads it by lines. What stands
+ * before it takes `at` columns. */
+static void put_line(const char *line, size_t at, size_t indent)
+{
+    if (talk.terminal) {
+        layout_wrapped(stderr, line, at, indent, layout_columns(stderr));
+    } else {
+        fprintf(stderr, "%s\n", line);
+    }
+}
+
 static void say_line_locked(const char *line)
 {
     if (talk.progress == PROGRESS_JSON) {
@@ -174,7 +185,7 @@ static void say_line_locked(const char *line)
         return;
     }
     bar_hide();
-    fprintf(stderr, "%s\n", line);
+    put_line(line, 0, strspn(line, " ") + 2);
 }
 
 static void say_line(const char *raw)

@@ -15,31 +15,27 @@
 #include "numbers.h"
 #include "output.h"
 #include "report/plot.h"
+#include "table.h"
 #include "talk.h"
 #include "text.h"
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static void print_head(const struct bench *b)
+static void print_head(const struct bench *b, size_t room)
 {
-    char rows[32], queries[32], buckets[32], size[32], recall[24], name[256], line[128];
-    printf("%s x %zu %s, %s queries, one thread, one query at a time (%s)\n",
-           text_count(b->base.matrix.n_rows, rows), b->base.matrix.dim,
-           type_name(b->base.matrix.type), text_count(b->queries.matrix.n_rows, queries),
-           nlsh_cpu());
+    char rows[32], queries[32], buckets[32], size[32], name[256], line[400];
+    snprintf(line, sizeof line, "%s x %zu %s, %s queries, one thread, one query at a time (%s)",
+             text_count(b->base.matrix.n_rows, rows), b->base.matrix.dim,
+             type_name(b->base.matrix.type), text_count(b->queries.matrix.n_rows, queries),
+             nlsh_cpu());
+    layout_wrapped(stdout, line, 0, 0, room);
     if (b->index != NULL) {
         text_shown(b->index_name ? b->index_name : "made for this table", name, sizeof name);
-        printf("index: %s, %s buckets, %s\n", name, text_count(b->info.n_buckets, buckets),
-               text_bytes(b->info.size_bytes, size));
+        snprintf(line, sizeof line, "index: %s, %s buckets, %s", name,
+                 text_count(b->info.n_buckets, buckets), text_bytes(b->info.size_bytes, size));
+        layout_wrapped(stdout, line, 0, 0, room);
     }
-    snprintf(recall, sizeof recall, "recall@%zu", b->k);
     putchar('\n');
-    snprintf(line, sizeof line, "%-17s %8s %10s %18s %8s %13s", "", "", "", "candidates a query",
-             "queries", "times faster");
-    layout_heading(stdout, line);
-    snprintf(line, sizeof line, "%-17s %8s %10s %9s %8s %8s %6s %6s", "", "recall@1", recall,
-             "mean", "p95", "a second", "exact", "plain");
-    layout_heading(stdout, line);
 }
 
 static char *text_times(double times, char buffer[32])
@@ -53,24 +49,55 @@ static bool same_group(const struct bench_row *a, const struct bench_row *b)
     return strcmp(a->method, b->method) == 0 && strcmp(a->group, b->group) == 0;
 }
 
-/* 80 columns, as long as numbers have the usual lengths. */
+static void add_group(struct table *table, const struct bench_row *r)
+{
+    char line[160];
+    snprintf(line, sizeof line, "%.60s%s%s", r->method, r->group[0] ? ": " : "", r->group);
+    table_line(table, "");
+    table_line(table, line);
+}
+
+static void add_row(struct table *table, const struct bench *b, const struct bench_row *r)
+{
+    char setting[64], first[32], recall[32], mean[32], p95[32], qps[32], best[32], plain[32];
+    snprintf(setting, sizeof setting, "  %s", r->setting);
+    snprintf(first, sizeof first, "%.4f", r->score.recall_1);
+    snprintf(recall, sizeof recall, "%.4f", r->score.recall_n);
+    const char *const cells[] = {setting,
+                                 first,
+                                 recall,
+                                 text_short(r->score.candidates, mean),
+                                 text_short(r->score.p95, p95),
+                                 text_short(1 / r->seconds, qps),
+                                 text_times(b->best_seconds / r->seconds, best),
+                                 text_times(b->plain_seconds / r->seconds, plain)};
+    table_row(table, cells);
+}
+
 static int print_table(const struct bench *b)
 {
-    char mean[32], p95[32], qps[32], best[32], plain[32];
-    print_head(b);
+    char recall[24];
+    size_t room = layout_columns(stdout);
+    snprintf(recall, sizeof recall, "recall@%zu", b->k);
+    const struct table_column columns[] = {{"", 0},           {"recall@1", 2}, {recall, 0},
+                                           {"candidates", 0}, {"p95", 3},      {"queries/s", 6},
+                                           {"exact", 4},      {"plain", 1}};
+    struct table table;
+    print_head(b, room);
+    table_begin(&table, columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < b->n_rows; i++) {
         const struct bench_row *r = &b->rows[i];
-        if (i == 0 || !same_group(r, r - 1)) {
-            printf("\n%s%s%s\n", r->method, r->group[0] ? ": " : "", r->group);
-        }
-        printf("  %-15s %8.4f %10.4f %9s %8s %8s %6s %6s\n", r->setting, r->score.recall_1,
-               r->score.recall_n, text_count((uint64_t)llround(r->score.candidates), mean),
-               text_count((uint64_t)r->score.p95, p95),
-               text_count((uint64_t)llround(1 / r->seconds), qps),
-               text_times(b->best_seconds / r->seconds, best),
-               text_times(b->plain_seconds / r->seconds, plain));
+        if (i == 0 || !same_group(r, r - 1)) add_group(&table, r);
+        add_row(&table, b, r);
     }
-    puts("\nexact: than our best exact scan of the same data; plain: than a float loop in C.");
+    int code = table_print(&table, stdout, room);
+    if (code != 0) return code;
+    putchar('\n');
+    layout_wrapped(
+        stdout,
+        "candidates: mean a query, and the 95th percentile; exact: times faster than our "
+        "best exact scan of the same data; plain: than a float loop in C.",
+        0, 0, room);
     return finish_stdout();
 }
 

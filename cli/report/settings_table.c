@@ -18,44 +18,6 @@ static int no_memory(void)
     return talk_error(EXIT_BUG, NULL, "out of memory");
 }
 
-static char *value_words(const json_t *value);
-
-/* "256, 512, 1024": words or numbers in a row. */
-static char *list_words(const json_t *list)
-{
-    char *text = NULL;
-    size_t size;
-    FILE *to = open_memstream(&text, &size);
-    if (to == NULL) return NULL;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        char *word = value_words(json_array_get(list, i));
-        fprintf(to, "%s%s", i ? ", " : "", word ? word : "");
-        free(word);
-    }
-    return fclose(to) == 0 ? text : NULL;
-}
-
-static int is_plain_list(const json_t *value)
-{
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const json_t *one = json_array_get(value, i);
-        if (json_is_array(one) || json_is_object(one)) return 0;
-    }
-    return json_is_array(value);
-}
-
-/* A value in words, freed by the caller; NULL without memory, and for none. Whole numbers have no commas: they are
- * to be typed again. */
-static char *value_words(const json_t *value)
-{
-    char text[32];
-    if (value == NULL) return NULL;
-    if (json_is_string(value)) return strdup(json_string_value(value));
-    if (is_plain_list(value)) return list_words(value);
-    if (!json_is_real(value)) return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-    return snprintf(text, sizeof text, "%.4g", json_real_value(value)) > 0 ? strdup(text) : NULL;
-}
-
 /* All names, in the order that they are met; NULL without memory. */
 static json_t *all_keys(json_t *const *objects, size_t n)
 {
@@ -77,7 +39,7 @@ static int put_row(const char *key, json_t *const *objects, size_t n, char **cel
     int differ = 0, met = 0;
     const char *first = NULL;
     for (size_t i = 0; i < n; i++) {
-        cells[i] = value_words(json_object_get(objects[i], key));
+        cells[i] = settings_words(json_object_get(objects[i], key));
         if (objects[i] == NULL) continue; /* not known: no difference */
         if (met++ == 0) first = cells[i];
         differ |= (first == NULL) != (cells[i] == NULL) ||
@@ -235,7 +197,7 @@ int page_object(struct report *report, json_t *object)
     json_object_foreach(flat, key, value)
     {
         cells[2 * row] = (char *)(uintptr_t)key;
-        cells[2 * row++ + 1] = value_words(value);
+        cells[2 * row++ + 1] = settings_words(value);
     }
     page_table(report, names, 2, (const char *const *)cells, n);
     for (size_t i = 0; i < n; i++) free(cells[2 * i + 1]);

@@ -371,7 +371,7 @@ int report_studies(struct report *report, const char *path)
         struct study study;
         code = study_of(path, &studies.studies[i], &study);
         if (code != 0) break;
-        if (studies.n > 1) page_section(report, "Study %s", study.name);
+        page_section(report, studies.n > 1 ? "The search %s" : "The search", study.name);
         code = draw_study(report, &study);
         study_free(&study);
     }

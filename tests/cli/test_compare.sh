@@ -100,6 +100,25 @@ has err 'cache'
 run 0 compare small.nlsh run/models/b.nlsh -d base.fvecs -q query.fvecs -T 1,8 --csv c.csv
 has out 'small: ' 'b: ' 'recall@10'
 ok 'the table fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
+has out 'spread  faster'
+lacks out 'no room for'
+"$nlsh" build -d base.fvecs -i finer.nlsh -m 12 --epochs 2 --nodes 32 --partitioner kmeans -q || exit 1
+run 0 compare small.nlsh finer.nlsh -q query.fvecs -T 1
+has out '; m 8, epochs 3' '; m 12, epochs 2'
+# A narrow terminal: columns go, lines do not wrap.
+if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; then
+    for columns in 40 44 60 80; do
+        for verb in 'compare small.nlsh finer.nlsh' 'bench -d base.fvecs -i small.nlsh --seconds 0.01'; do
+            script -qec "stty cols $columns; NO_COLOR=1 '$nlsh' $verb -q query.fvecs -T 1 --progress never" /dev/null \
+                </dev/null 2>&1 | tr -d '\r' >seen
+            has seen 'recall@10'
+            ok "$verb in $columns columns" awk -v n=$columns 'length > n { bad = 1; print } END { exit bad }' seen
+        done
+    done
+    script -qec "stty cols 44; '$nlsh' compare small.nlsh finer.nlsh -q query.fvecs -T 1" /dev/null </dev/null >seen 2>&1
+    has seen 'no room for: recall@1, AF,' 'queries/s'
+    lacks seen 'spread  faster'
+fi
 ok 'two indexes at two T' awk -F, 'END { exit NR != 5 }' c.csv
 ok 'nobody wrote down how long the build took' awk -F, 'NR == 2 && $(NF - 2) != "" { exit 1 }' c.csv
 ok 'the median of several passes lies within their spread' awk -F, '

@@ -52,6 +52,12 @@ if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; t
     lacks seen 'ETA'
     on_terminal "'$nlsh' $long --progress never"
     lacks seen 'ETA'
+    # What is said ends its lines between words; elsewhere each stays a line.
+    on_terminal "stty cols 44; '$nlsh' search -i small.nlsh -q query.fvecs -o r.txt --progress never"
+    has seen 'queries a second on 1 thread'
+    ok 'lines of a terminal' awk '{ sub("\r", "") } length > 44 { bad = 1; print } END { exit bad }' seen
+    run 0 search -i small.nlsh -q query.fvecs -o r.txt
+    ok 'lines of a file' grep -q 'queries a second on 1 thread: the median of .* to ' err
     on_terminal "'$nlsh' $long -q"
     ok 'quiet on a terminal' test ! -s seen
 fi
