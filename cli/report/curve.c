@@ -71,7 +71,7 @@ static double at_recall(const struct curve *curve, enum nlsh_rule rule, enum lin
 
 static void curve_table(struct report *report, const struct curve *curve)
 {
-    static const char *const names[] = {"#recall",          "#threshold", "#its 95th percentile",
+    static const char *const names[] = {"recall",           "#threshold", "#its 95th percentile",
                                         "#T most probable", "#oracle",    "#threshold / oracle"};
     static const double wanted[] = {0.80, 0.90, 0.95, 0.97, 0.99, 0.995};
     enum { COLUMNS = 6, ROWS = 6 };
