@@ -71,9 +71,15 @@ char *text_rate(double a_second, char buffer[32])
     return buffer;
 }
 
+char *text_whole(double n, char buffer[32])
+{
+    if (isnan(n)) return text_number(n, buffer);
+    return text_count((uint64_t)llround(fmax(fmin(n, 1e18), 0)), buffer);
+}
+
 char *text_short(double n, char buffer[32])
 {
-    if (!(n >= 999999.5)) return text_count(n > 0 ? (uint64_t)llround(n) : 0, buffer);
+    if (!(n >= 999999.5)) return text_whole(n, buffer);
     const int giga = n >= 999.5e6;
     n /= giga ? 1e9 : 1e6;
     snprintf(buffer, 32, "%.*f %s", n < 9.995 ? 2 : n < 99.95 ? 1 : 0, n, giga ? "G" : "M");

@@ -9,6 +9,8 @@ char *text_count(uint64_t n, char buffer[32]);
 char *text_bytes(uint64_t n, char buffer[32]);
 char *text_seconds(double seconds, char buffer[32]);
 char *text_rate(double a_second, char buffer[32]);
+/* The nearest whole number that is not negative; a dash for NaN. */
+char *text_whole(double n, char buffer[32]);
 /* "738", "52,437", "1.58 M", "12.3 G": seven letters at most, for tables. */
 char *text_short(double n, char buffer[32]);
 /* Any number: "738", "1,234", "0.0012", "1.2e-05"; four digits that count. A dash for NaN. */

@@ -103,10 +103,12 @@ static size_t linear_ticks(const struct range *range, struct tick *out)
                                       : 10 * unit;
     size_t n = 0;
     if (range->axis == AXIS_COUNT) step = fmax(step, 1);
-    for (double i = ceil(range->low / step); i <= floor(range->high / step); i++) {
+    double first = ceil(range->low / step), last = floor(range->high / step);
+    for (int i = 0; i <= MOST_TICKS && first + i <= last; i++) {
         char text[24];
-        mark_text(i == 0 ? 0 : i * step, text, sizeof text); /* there is a -0 */
-        add(range, i * step, text, out, &n);
+        double v = first + i == 0 ? 0 : (first + i) * step; /* there is a -0 */
+        mark_text(v, text, sizeof text);
+        add(range, v, text, out, &n);
     }
     return n;
 }

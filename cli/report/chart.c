@@ -154,6 +154,7 @@ static void put_line(FILE *to, const struct series *s, const struct range *x, co
     figure_line_begin(to);
     for (size_t i = 0; i < s->n; i++) {
         const struct chart_point *p = &s->points[i];
+        if (isnan(p->at_x) && (i + 1 == s->n || isnan(p[1].at_x))) continue; /* nothing follows */
         if (s->drawn == DRAWN_STEPS && i > 0) {
             figure_line_to(to, axis_share(x, p->at_x), axis_share(y, p[-1].at_y));
         }

@@ -94,7 +94,7 @@ static void curve_table(struct report *report, const struct curve *curve)
             } else if (!isfinite(values[c]) || c == 5) {
                 text_number(isfinite(values[c]) ? round(100 * values[c]) / 100 : NAN, to);
             } else {
-                text_count((uint64_t)llround(values[c]), to);
+                text_whole(values[c], to);
             }
         }
     }
@@ -112,11 +112,11 @@ static void say_curve(struct report *report, const struct curve *curve)
     if (isfinite(oracle) && oracle > 0) {
         snprintf(times, sizeof times,
                  ", %.2f times what an oracle with the same T for all needs (%s)", mean / oracle,
-                 text_count((uint64_t)llround(oracle), of_oracle));
+                 text_whole(oracle, of_oracle));
     }
     if (isfinite(mean)) {
-        page_verdict(report, "Recall .95 takes %s candidates a query%s.",
-                     text_count((uint64_t)llround(mean), count), times);
+        page_verdict(report, "Recall .95 takes %s candidates a query%s.", text_whole(mean, count),
+                     times);
         return;
     }
     double most = 0;

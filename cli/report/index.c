@@ -207,8 +207,7 @@ static int draw_speed(struct report *report, const struct timed *timed, size_t k
     for (size_t i = 0; i < N_ASKED && done; i++) {
         char says[96], wanted[32], count[32];
         snprintf(says, sizeof says, "--recall %s, %s candidates a query",
-                 text_recall(timed[i].asked, wanted),
-                 text_count((uint64_t)llround(timed[i].candidates), count));
+                 text_recall(timed[i].asked, wanted), text_whole(timed[i].candidates, count));
         done = series_add(&speed, a, timed[i].recall, timed[i].qps, says) &&
                series_add(&asked, b, timed[i].asked, timed[i].recall, NULL);
     }
@@ -248,9 +247,8 @@ static void say_timed(struct report *report, const struct nlsh_index_info *info,
             "Asked for recall %s, searches reach %s with %s candidates a query, %.2g %% of "
             "%s vectors: %s queries a second on one thread.",
             text_recall(t->asked, asked), text_recall(t->recall, recall),
-            text_count((uint64_t)llround(t->candidates), candidates),
-            100 * t->candidates / (double)info->n_rows, text_count(info->n_rows, rows),
-            text_number(t->qps, qps));
+            text_whole(t->candidates, candidates), 100 * t->candidates / (double)info->n_rows,
+            text_count(info->n_rows, rows), text_number(t->qps, qps));
     }
 }
 
@@ -264,8 +262,7 @@ static void say_needed(struct report *report, const struct nlsh_index_info *info
         page_verdict(report,
                      "Recall .95 takes the buckets of %s vectors, %.2g %% of %s, as vectors held "
                      "out say.",
-                     text_count((uint64_t)llround(n), needed), 100 * n / (double)info->n_rows,
-                     rows);
+                     text_whole(n, needed), 100 * n / (double)info->n_rows, rows);
     } else {
         page_verdict(report, "%s vectors in %s buckets, %s.", rows,
                      text_count(info->n_buckets, buckets), text_bytes(info->size_bytes, size));

@@ -100,14 +100,14 @@ static void beside_next(const struct point *best, const struct point *next, bool
 {
     char number[32];
     text[0] = '\0';
-    if (next == NULL) return;
+    if (next == NULL || !((of_speed ? next->qps : next->candidates) > 0)) return;
     if (of_speed) {
         snprintf(text, size, ", %.*f times %.60s's %s", best->qps < 9.95 * next->qps ? 1 : 0,
                  best->qps / next->qps, next->method, text_number(next->qps, number));
     } else {
         snprintf(text, size, ", %.0f %% fewer than %.60s (%s)",
                  100 * (1 - best->candidates / next->candidates), next->method,
-                 text_count((uint64_t)llround(next->candidates), number));
+                 text_whole(next->candidates, number));
     }
 }
 
@@ -128,7 +128,7 @@ static void say_points(struct report *report, const struct point *points, size_t
         beside_next(few, next, false, beside, sizeof beside);
         page_verdict(report, "%s%sAt %s .95 %s needs %s%s candidates a query%s.", of,
                      of[0] ? ": " : "", recall, few->method, next ? "the fewest, " : "",
-                     text_count((uint64_t)llround(few->candidates), number), beside);
+                     text_whole(few->candidates, number), beside);
     }
     const struct point *next = best_point(points, n, wanted, fast->method, true, true);
     beside_next(fast, next, true, beside, sizeof beside);
@@ -154,8 +154,7 @@ static void fastest_table(struct report *report, const struct point *points, siz
         for (size_t w = 0; w < 3; w++) {
             const struct point *best =
                 best_point(points, n, wanted[w], points[i].method, false, true);
-            row[1 + 2 * w] = best ? text_count((uint64_t)llround(best->qps), numbers[3 * i + w])
-                                  : "\xe2\x80\x93";
+            row[1 + 2 * w] = best ? text_whole(best->qps, numbers[3 * i + w]) : "\xe2\x80\x93";
             row[2 + 2 * w] = best ? best->setting : NULL;
         }
     }
@@ -208,12 +207,6 @@ struct column {
     char *(*text)(double value, char buffer[32]); /* NULL: as it stands */
 };
 
-static char *text_whole(double value, char buffer[32])
-{
-    return isnan(value) ? text_number(value, buffer)
-                        : text_count((uint64_t)llround(fmax(fmin(value, 1e18), 0)), buffer);
-}
-
 /* Recalls and factors below each other. */
 static char *text_four(double value, char buffer[32])
 {
@@ -232,7 +225,7 @@ static char *text_times(double value, char buffer[32])
 
 enum { COLUMNS = 8 };
 
-/* A row's cells; the model stands only where it is another than above. */
+/* A row's cells. */
 static int compare_row(const struct csv *csv, size_t row, const struct column *columns,
                        const int *places, const char **cells, char text[COLUMNS][32])
 {
@@ -245,7 +238,6 @@ static int compare_row(const struct csv *csv, size_t row, const struct column *c
         if (code != 0) return code;
         cells[c] = columns[c].text(value, text[c]);
     }
-    if (row > 0 && strcmp(cells[0], csv_at(csv, row - 1, places[0])) == 0) cells[0] = NULL;
     return 0;
 }
 

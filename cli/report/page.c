@@ -40,7 +40,7 @@ static void put_head(FILE *to, const struct report *report, const char *input, c
     fprintf(to, "%s</title>\n<style>\n%s</style>\n</head>\n<body>\n",
             report->n_inputs == 1 ? " - nlsh report" : "nlsh report", page_style);
     figure_shapes(to);
-    fputs("<h1>", to);
+    fputs("<main>\n<h1>", to);
     if (report->n_inputs == 1) {
         put_clean(to, name);
     } else {
@@ -68,7 +68,7 @@ void page_write(FILE *to, const struct report *report, const char *input, const 
           "style-src 'unsafe-inline'\">\n",
           to);
     put_head(to, report, input, verdicts);
-    fprintf(to, "<main>\n%s</main>\n<footer><p>Written by nlsh %s, %s.</p></footer>\n", body,
+    fprintf(to, "%s</main>\n<footer><p>Written by nlsh %s, %s.</p></footer>\n", body,
             nlsh_version(), date);
     fputs("</body>\n</html>\n", to);
 }

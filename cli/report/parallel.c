@@ -13,7 +13,7 @@
 static const double none_at = 0.02,
                     ground = 0.12; /* of lines without the parameter; where axes begin */
 
-enum { AXIS_WIDTH = 88, SAYS = 400 }; /* pixels an axis; letters of what a line says */
+enum { AXIS_WIDTH = 88, SAYS = 128 }; /* pixels an axis; letters of what a line says */
 
 static double above_ground(double part)
 {

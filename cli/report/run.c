@@ -106,7 +106,8 @@ static int list_table(struct report *report, const json_t *root)
 static double held_out_of(const json_t *model)
 {
     const json_t *value = json_object_get(model, "held_out_candidates");
-    return json_is_number(value) ? json_number_value(value) : NAN;
+    double n = json_is_number(value) ? json_number_value(value) : NAN;
+    return n > 0 ? n : NAN;
 }
 
 /* The model with the fewest held-out candidates; NULL where none has any. */
@@ -130,8 +131,8 @@ static void say_list(struct report *report, const json_t *root)
     double defaults = held_out_of(json_object_get(root, "defaults")), found = held_out_of(best);
     const char *name = json_string_value(json_object_get(best, "file"));
     char a[32], b[32];
-    text_count(isnan(defaults) ? 0 : (uint64_t)llround(defaults), a);
-    text_count(isnan(found) ? 0 : (uint64_t)llround(found), b);
+    text_whole(defaults, a);
+    text_whole(found, b);
     int stand = json_is_true(json_object_get(root, "defaults_stand"));
     if (isnan(defaults) && isnan(found)) return;
     if (isnan(defaults)) {

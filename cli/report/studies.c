@@ -123,9 +123,9 @@ static bool add_steps(struct chart *chart, const struct study *s, bool whole, co
     bool done = line != NULL;
     for (size_t i = 0; i < s->of->trials.n && done; i++) {
         const struct nlsh__trial *t = &s->of->trials.trials[i];
-        char says[SAYS];
+        char says[40];
         if (trial_counts(t) != whole) continue;
-        trial_says(s, i, says, sizeof says);
+        snprintf(says, sizeof says, "trial %llu", (unsigned long long)t->number);
         done = series_cut(line);
         for (size_t j = 0; j < t->n_steps && done; j++) {
             if (isnan(t->steps[j].value)) continue;
@@ -331,7 +331,7 @@ static void say_best(struct report *report, const struct study *s, const size_t 
         const struct nlsh__trial *t = &s->of->trials.trials[order[i]];
         if (t->number < first->number) first = t;
     }
-    if (first != best && first->value != 0) {
+    if (first != best && first->value != 0 && isfinite(first->value) && isfinite(best->value)) {
         double percent = 100 * fabs(best->value - first->value) / fabs(first->value);
         snprintf(beside, sizeof beside,
                  ", %.2g %% better than trial %llu's %s, which was the first", percent,
