@@ -111,7 +111,7 @@ char *settings_words(const json_t *value)
     if (json_is_string(value)) return strdup(json_string_value(value));
     if (is_plain_list(value)) return list_words(value);
     if (!json_is_real(value)) return json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
-    return snprintf(text, sizeof text, "%.4g", json_real_value(value)) > 0 ? strdup(text) : NULL;
+    return snprintf(text, sizeof text, "%.6g", json_real_value(value)) > 0 ? strdup(text) : NULL;
 }
 
 /* Whether a value is another one, to who reads it, in any of the objects. */

@@ -39,7 +39,7 @@ double axis_share(const struct range *range, double place)
 
 /* ---- marks ----------------------------------------------------------------------------------- */
 
-/* "0.002", "50", "20k", "1M": three digits at most, as marks are. */
+/* "0.002", "50", "20k", "1M", "1e-5": three digits at most, as marks are. */
 static void mark_text(double v, char *text, size_t size)
 {
     double a = fabs(v);
@@ -50,7 +50,8 @@ static void mark_text(double v, char *text, size_t size)
     } else if (a >= 1e-4 || a == 0) {
         snprintf(text, size, "%.4g", v);
     } else {
-        snprintf(text, size, "%.0e", v);
+        int exponent = (int)floor(log10(a) + 1e-9);
+        snprintf(text, size, "%.2ge%d", v / pow(10, exponent), exponent);
     }
 }
 

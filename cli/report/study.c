@@ -163,7 +163,7 @@ const char *parameter_text(const struct parameter *p, double value, char *buffer
     if (isnan(value)) {
         snprintf(buffer, size, "\xe2\x80\x93");
     } else if (p->drawn->choices == NULL) {
-        snprintf(buffer, size, "%.4g", value);
+        snprintf(buffer, size, "%.*g", p->drawn->kind == NLSH__DRAWN_INT ? 15 : 4, value);
     } else {
         const json_t *choice = json_array_get(p->drawn->choices, (size_t)value);
         char *text = json_is_string(choice)

@@ -64,6 +64,18 @@ has peers.html 'small, single' 'small, batch2' '1,000' \
     'small, single: At recall@10 .95 other is the fastest with 700 queries a second, 1.4 times nlsh&#39;s 500.' \
     'small, batch2: None reaches recall@10 .95.'
 
+# Numbers that no file of nlsh's has.
+cat >strange.csv <<'END'
+model,settings,T,recall_at_1,recall_at_10,af,candidates,qps,speedup
+a,"{""lr"": 0.00123, ""m"": 12345}",1,1,0.99,1,1e300,5,
+b,"[1]",1,1,0.99,,0,0,1e300
+c,no JSON,1,1,0.99,-1e300,-5,-1,-0.0
+END
+run 0 report strange.csv -o strange.html
+page strange.html 2
+ok 'numbers of a strange table' test -z "$(grep -w -e nan -e inf -e -9,223,372,036,854,775,808 strange.html)"
+has strange.html '>0.00123<' '>12345<'
+
 # ---- names that try to be code -------------------------------------------------------------------
 cat >evil.csv <<'END'
 method,setting,recall_at_1,recall_at_10,candidates,qps
@@ -111,7 +123,7 @@ for t in range(24):
         if name == "lr" and t % 3 == 0: continue
         n += 1
         db.execute("INSERT INTO trial_params VALUES (?, ?, ?, ?, ?)", (n, t + 1, name, v, d))
-    db.execute("INSERT INTO trial_intermediate_values VALUES (?, ?, 0, ?, 'FINITE')", (t + 1, t + 1, value / 2))
+    if t < 23: db.execute("INSERT INTO trial_intermediate_values VALUES (?, ?, 0, ?, 'FINITE')", (t + 1, t + 1, value / 2))
     if state == "COMPLETE":
         db.execute("INSERT INTO trial_values VALUES (?, ?, 0, ?, 'FINITE')", (t + 1, t + 1, value))
         rows.append((value, labels, layers))
@@ -132,6 +144,7 @@ if command -v python3 >/dev/null && python3 study.py >expected; then
     has study.html '&lt;i&gt;first&lt;/i&gt;' 'data_hash' '0123456789abcdef' '1 failed' \
         'more is better' 'parameters' 'No trial has been completed' 'null'
     has study.html '&lt;b&gt;k</th><td>v?&lt;i&gt;' '>in.list</th><td>1, two<' '>text.deep</th><td>4<'
+    ok 'no line ends with a cut' test -z "$(grep 'M" class' study.html)"
     ok 'no control character' test -z "$(tr -d '\n' <study.html | tr -d '[:print:]\200-\377')"
     has study.html "$(sed 's/.*best=//' expected)" "$(sed 's/labels=\([^ ]*\).*/>\1</' expected)" \
         "$(sed 's/.*layers=\([^ ]*\).*/>\1</' expected)"
@@ -151,6 +164,9 @@ if command -v python3 >/dev/null && python3 study.py >expected; then
     sed -e 's/712/788/' -e 's/"score": 0.9/"score": 0.9, "held_out_candidates": 738/' -e 's/"defaults_stand": true/"defaults_stand": false/' \
         run/index.json >better.json && mkdir better && mv better.json better/index.json && cp run/study.db better
     run 0 report better -o better.html
+    mkdir free && sed 's/788/0/' better/index.json >free/index.json && cp run/study.db free
+    run 0 report free -o free.html
+    has free.html '<p>m1.nlsh needs the fewest candidates at .95: 738.</p>'
     has better.html '<p>788 → 738 candidates at .95, 6.3 % better than the defaults: m1.nlsh.</p>'
     # Damage: an error or, where what is read was not touched, a page; never a crash.
     for at in 100 1000 5000 9000 14000; do
