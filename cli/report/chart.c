@@ -25,7 +25,10 @@ struct series *chart_series(struct chart *chart, enum drawn drawn, const char *f
         chart->capacity = capacity;
     }
     struct series *s = &chart->series[chart->n_series];
-    *s = (struct series){.style = (int)(chart->n_series % FIGURE_STYLES) + 1, .drawn = drawn};
+    size_t i = chart->n_series, round = i / FIGURE_STYLES; /* styles come again with other shapes */
+    *s = (struct series){.style = (int)(i % FIGURE_STYLES) + 1,
+                         .shape = (int)((i + round) % FIGURE_SHAPES) + 1,
+                         .drawn = drawn};
     va_start(list, format);
     vsnprintf(s->name, sizeof s->name, format, list);
     va_end(list);
@@ -178,7 +181,7 @@ static void put_points(FILE *to, const struct chart *chart, const struct series 
                            p->says ? p->says : says);
             }
         } else {
-            figure_dot(to, s->style, s->drawn == DRAWN_LINE || s->drawn == DRAWN_STEPS,
+            figure_dot(to, s->style, s->shape, s->drawn == DRAWN_LINE || s->drawn == DRAWN_STEPS,
                        axis_share(x, p->at_x), axis_share(y, p->at_y), says);
         }
     }
@@ -195,7 +198,7 @@ static void put_keys(FILE *to, const struct chart *chart)
     for (size_t i = 0; i < chart->n_series; i++) {
         const struct series *s = &chart->series[i];
         if (s->n == 0 || s->name[0] == '\0') continue;
-        figure_key(to, s->style, s->drawn, s->name);
+        figure_key(to, s->style, s->shape, s->drawn, s->name);
     }
     figure_keys_end(to);
 }

@@ -171,7 +171,7 @@ static bool add_bins(struct chart *chart, const struct reliability *r)
     }
     struct series *s = done ? chart_series(chart, DRAWN_LINE_AND_DOTS, "the router") : NULL;
     if (s == NULL) return false;
-    chart->series[0].style = s->style = 1;
+    chart->series[0].style = s->style = s->shape = 1;
     for (size_t i = 0; i < r->n_bins && done; i++) {
         const struct nlsh_reliability_bin *b = &r->bins[i];
         char says[96], pairs[32];

@@ -148,17 +148,12 @@ void figure_lines_end(FILE *to)
     fputs("</svg>\n", to);
 }
 
-static int shape_of(int style)
-{
-    return (style - 1) % FIGURE_SHAPES + 1;
-}
-
 /* ---- dots and bars --------------------------------------------------------------------------- */
 
-void figure_dot(FILE *to, int style, int is_bare, double x, double y, const char *says)
+void figure_dot(FILE *to, int style, int shape, int is_bare, double x, double y, const char *says)
 {
-    fprintf(to, "<use href=\"#dot%d\" class=\"s%d%s\" x=\"%.2f%%\" y=\"%.2f%%\"><title>",
-            shape_of(style), style, is_bare ? " bare" : "", percent(x), from_top(y));
+    fprintf(to, "<use href=\"#dot%d\" class=\"s%d%s\" x=\"%.2f%%\" y=\"%.2f%%\"><title>", shape,
+            style, is_bare ? " bare" : "", percent(x), from_top(y));
     text_html(to, says);
     fputs("</title></use>\n", to);
 }
@@ -194,7 +189,7 @@ void figure_keys(FILE *to)
     fputs("<ul class=\"key\">\n", to);
 }
 
-void figure_key(FILE *to, int style, enum drawn drawn, const char *name)
+void figure_key(FILE *to, int style, int shape, enum drawn drawn, const char *name)
 {
     fputs("<li><svg class=\"sign\" aria-hidden=\"true\">", to);
     if (drawn == DRAWN_BARS) {
@@ -203,8 +198,7 @@ void figure_key(FILE *to, int style, enum drawn drawn, const char *name)
         fprintf(to, "<path class=\"s%d\" d=\"M1 7H31\"/>", style);
     }
     if (drawn == DRAWN_DOTS || drawn == DRAWN_LINE_AND_DOTS) {
-        fprintf(to, "<use href=\"#dot%d\" class=\"s%d\" x=\"16\" y=\"7\"/>", shape_of(style),
-                style);
+        fprintf(to, "<use href=\"#dot%d\" class=\"s%d\" x=\"16\" y=\"7\"/>", shape, style);
     }
     fputs("</svg>", to);
     text_html(to, name);

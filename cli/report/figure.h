@@ -13,7 +13,8 @@
 
 #include "report/report.h"
 
-/* Of lines and dots: 1 to FIGURE_STYLES; the first FIGURE_SHAPES differ in shape, the others in dashes too. */
+/* Of lines and dots: styles are colours, 1 to FIGURE_STYLES, the second half of dashed lines; dots have shapes, 1 to
+ * FIGURE_SHAPES. */
 enum { FIGURE_STYLES = 8, FIGURE_SHAPES = 4 };
 /* The line of what would be ideal, or the mean; and the best of all. */
 enum { STYLE_IDEAL = 9, STYLE_BEST = 10 };
@@ -59,13 +60,13 @@ void figure_line_end(FILE *to, int style, double shade, const char *says);
 void figure_lines_end(FILE *to);
 
 /* A dot that says something; is_bare: none is seen until the mouse is over it. */
-void figure_dot(FILE *to, int style, int is_bare, double x, double y, const char *says);
+void figure_dot(FILE *to, int style, int shape, int is_bare, double x, double y, const char *says);
 /* A bar from the ground up. */
 void figure_bar(FILE *to, int style, double left, double right, double height, const char *says);
 
 /* What the styles stand for, one after another between the two. */
 void figure_keys(FILE *to);
-void figure_key(FILE *to, int style, enum drawn drawn, const char *name);
+void figure_key(FILE *to, int style, int shape, enum drawn drawn, const char *name);
 void figure_keys_end(FILE *to);
 
 /* The shapes of all dots, once a page. */

@@ -102,10 +102,10 @@ static void beside_next(const struct point *best, const struct point *next, bool
     text[0] = '\0';
     if (next == NULL || !((of_speed ? next->qps : next->candidates) > 0)) return;
     if (of_speed) {
-        snprintf(text, size, ", %.*f times %.60s's %s", best->qps < 9.95 * next->qps ? 1 : 0,
+        snprintf(text, size, ", %.*f times %.100s's %s", best->qps < 9.95 * next->qps ? 1 : 0,
                  best->qps / next->qps, next->method, text_number(next->qps, number));
     } else {
-        snprintf(text, size, ", %.0f %% fewer than %.60s (%s)",
+        snprintf(text, size, ", %.0f %% fewer than %.100s (%s)",
                  100 * (1 - best->candidates / next->candidates), next->method,
                  text_whole(next->candidates, number));
     }
@@ -118,7 +118,7 @@ static void say_points(struct report *report, const struct point *points, size_t
     const double wanted = 0.95;
     const struct point *few = best_point(points, n, wanted, NULL, false, false);
     const struct point *fast = best_point(points, n, wanted, NULL, false, true);
-    char number[32], beside[160];
+    char number[32], beside[200];
     if (fast == NULL) {
         page_verdict(report, "%s%sNone reaches %s .95.", of, of[0] ? ": " : "", recall);
         return;

@@ -197,7 +197,8 @@ void page_facts_end(struct report *report)
 /* The first of a row names it. */
 static void put_cell(FILE *to, size_t column, bool number, const char *text)
 {
-    bool is_long = text != NULL && strlen(text) > 60; /* a path: may be broken anywhere */
+    /* A path may be broken anywhere; a name that stays while the others scroll leaves them room. */
+    bool is_long = text != NULL && strlen(text) > (column == 0 ? 24 : 60);
     const char *class = number ? " class=\"n\"" : is_long ? " class=\"long\"" : "";
     fprintf(to, column == 0 ? "<th scope=\"row\"%s>" : "<td%s>", class);
     if (text != NULL) put_clean(to, text);

@@ -160,7 +160,7 @@ int draw_parallel(struct report *report, const struct study *s)
         if (lacks_any(s, order, n)) figure_text(report->to, "at", 0, none_at, "not set");
         figure_drawn(report, &figure);
         figure_keys(report->to);
-        figure_key(report->to, STYLE_BEST, DRAWN_LINE, "the best trial");
+        figure_key(report->to, STYLE_BEST, 1, DRAWN_LINE, "the best trial");
         figure_keys_end(report->to);
         figure_end(report, &figure);
     }

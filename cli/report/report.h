@@ -99,7 +99,7 @@ struct series {
     char name[96]; /* "" : of no name in the key */
     struct chart_point *points;
     size_t n, capacity;
-    int style; /* figure.h's */
+    int style, shape; /* figure.h's */
     enum drawn drawn;
 };
 

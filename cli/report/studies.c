@@ -106,7 +106,7 @@ static int draw_history(struct report *report, const struct study *s)
         return no_memory();
     }
     chart.series[0].style = 2;
-    chart.series[1].style = 1;
+    chart.series[1].style = chart.series[1].shape = 1;
     chart.series[2].style = 8;
     chart_draw(report, &chart,
                "Each trial's value, in the order they were begun, and the best of all whole trials "

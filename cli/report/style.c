@@ -80,6 +80,8 @@ const char page_style[] =
     "td{overflow-wrap:anywhere}\n"
     ".scroll th,.scroll td{white-space:nowrap}\n"
     ".scroll td.long{white-space:normal;min-width:16rem}\n"
+    ".scroll th.long{white-space:normal;overflow-wrap:break-word;min-width:9rem;"
+    "max-width:min(45vw,24rem)}\n"
     ".scroll>table tr>:first-child{position:sticky;left:0;background:var(--paper)}\n"
     ".scroll tbody th[scope=row]{color:var(--ink)}\n"
     "th.n,td.n{text-align:right}\n"

@@ -63,6 +63,7 @@ broken faint 'lines and dots have a contrast of 4.5' 's/--c1:#0067b1/--c1:#62b4f
 broken json 'no JSON is left' 's|</h1>|&<p>{"m": 8}</p>|'
 broken silent 'every dot and bar says what it is' 's|<title>plain, 4|<desc>plain, 4|'
 broken crowded 'numbers of an axis are apart' 's/font-size:12.5px/font-size:36px/'
+broken narrow 'what scrolls has room beside what stays' 's|<th scope="row">plain|<th scope="row">a_name_that_is_as_wide_as_a_phone_has_pixels|'
 broken twice 'a title comes once' 's|<main>|&<h2>models.csv</h2>|'
 broken mute 'the verdict has numbers' '/class="verdict"/s|[0-9]||g'
 broken blind 'a dot is met by the mouse' 's|</style>|use{pointer-events:none}&|'

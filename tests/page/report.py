@@ -4,7 +4,7 @@
 
 Of each page in each shape: nothing sticks out sideways, no letter is smaller than 11 pixels, all words and lines stand
 out against what is behind them, numbers of an axis are apart, every dot and bar says what it is, no title comes twice, no
-JSON is left, and the browser complains of nothing and loads nothing. Of a page that KEPT has a picture of (NAME-SCHEME-WIDTH.png)
+JSON is left, what scrolls has room, and the browser complains of nothing and loads nothing. Of a page that KEPT has a picture of (NAME-SCHEME-WIDTH.png)
 the first drawing must look like it, block by block: inside a drawing there are no letters, so that fonts do not matter.
 --accept writes those pictures; --shots writes the whole pages, to be looked at.
 
@@ -242,6 +242,10 @@ for (const plot of document.querySelectorAll('.plot')) {
       if (axis === 'x' ? q.left < p.right + 2 : q.bottom > p.top + 3) tell('numbers of an axis are apart', a + ' ' + b);
     }
   }
+}
+for (const box of document.querySelectorAll('.scroll')) {
+  const first = box.querySelector('tbody > tr > :first-child');
+  if (first && first.getBoundingClientRect().width > 0.6 * box.clientWidth) tell('what scrolls has room beside what stays', first.textContent.slice(0, 60));
 }
 const titles = [...document.querySelectorAll('h1, h2, h3')].map((h) => h.textContent);
 if (document.querySelectorAll('h1').length !== 1) tell('there is one title', titles);
