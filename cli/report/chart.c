@@ -139,7 +139,7 @@ static void describe(const struct chart *chart, const struct series *s, const st
                      char *text, size_t size)
 {
     char x[32], y[32];
-    snprintf(text, size, "%s%s%.160s\n%.*s: %s\n%.*s: %s", s->name,
+    snprintf(text, size, "%s%s%.400s\n%.*s: %s\n%.*s: %s", s->name,
              s->name[0] && p->says ? ", " : "", p->says ? p->says : "",
              label_length(chart->x_label), chart->x_label, value_text(chart->x_axis, p->x, x),
              label_length(chart->y_label), chart->y_label, value_text(chart->y_axis, p->y, y));
@@ -169,7 +169,7 @@ static void put_line(FILE *to, const struct series *s, const struct range *x, co
 static void put_points(FILE *to, const struct chart *chart, const struct series *s,
                        const struct range *x, const struct range *y)
 {
-    char says[512];
+    char says[768];
     for (size_t i = 0; i < s->n; i++) {
         const struct chart_point *p = &s->points[i];
         if (isnan(p->at_x)) continue;

@@ -24,9 +24,8 @@ struct figure {
     const char *y_label; /* above the drawing; "" for none */
     const char *x_label; /* below it */
     const char *caption;
-    size_t
-        least_width; /* in pixels: a narrower screen scrolls the figure in its own box. 0: it fits any */
-    int is_parallel; /* 1: its axes stand upright, and have their names above */
+    size_t least_width; /* pixels, below which it scrolls in its own box; 0: it fits any screen */
+    int is_parallel;    /* 1: its axes stand upright, and have their names above */
 };
 
 /* A mark of an axis. */

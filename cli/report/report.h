@@ -1,6 +1,6 @@
 /*
- * report.h - the page that `nlsh report` writes: its parts (page.c, settings.c), its charts (chart.c), and what each
- * kind of input has to show (index.c, measured.c, run.c, studies.c).
+ * report.h - the page that `nlsh report` writes: its parts (page.c, settings_table.c), its charts (chart.c), and
+ * what each kind of input has to show (index.c, curve.c, measured.c, run.c, studies.c).
  */
 #ifndef NLSH_CLI_REPORT_REPORT_H
 #define NLSH_CLI_REPORT_REPORT_H
@@ -69,8 +69,8 @@ void page_table(struct report *report, const char *const *names, size_t n_column
  *
  *  names    [n] what the objects are called
  *  objects  [n] json_t objects, or NULL for one that is not known
- * Those that are equal in all objects are folded away; of a single object those at their defaults are. A value that
- * is an object or a list stands as JSON. 0 or an exit code.
+ * Those that are equal in all objects are folded away; of a single object those at their defaults are. Values
+ * are in words (settings.h). 0 or an exit code.
  */
 int page_settings(struct report *report, const char *const *names, json_t *const *objects,
                   size_t n);

@@ -49,12 +49,14 @@ static void trial_says(const struct study *s, size_t trial, char *text, size_t s
 {
     int at =
         snprintf(text, size, "trial %llu", (unsigned long long)s->of->trials.trials[trial].number);
+    const char *separator = ": ";
     for (size_t p = 0; p < s->n_parameters && at >= 0 && (size_t)at < size; p++) {
         const struct parameter *q = &s->parameters[p];
         char value[64];
         if (isnan(q->values[trial])) continue;
         parameter_text(q, q->values[trial], value, sizeof value);
-        at += snprintf(text + at, size - (size_t)at, "%s%s %s", p ? ", " : ": ", q->name, value);
+        at += snprintf(text + at, size - (size_t)at, "%s%s %s", separator, q->name, value);
+        separator = ", ";
     }
     text_make_utf8(text); /* the cut may have gone through a character */
 }
@@ -323,7 +325,8 @@ static int best_table(struct report *report, const struct study *s)
 }
 
 /* The best of all, beside the first, which is what the search began with. order: best first. */
-static void say_best(struct report *report, const struct study *s, const size_t *order, size_t n)
+static void say_best(struct report *report, const struct study *s, const char *of,
+                     const size_t *order, size_t n)
 {
     const struct nlsh__trial *best = &s->of->trials.trials[order[0]], *first = best;
     char value[32], began[32], beside[128] = "";
@@ -337,21 +340,23 @@ static void say_best(struct report *report, const struct study *s, const size_t 
                  ", %.2g %% better than trial %llu's %s, which was the first", percent,
                  (unsigned long long)first->number, text_number(first->value, began));
     }
-    page_verdict(report, "Trial %llu is the best of %zu: %s%s.", (unsigned long long)best->number,
-                 n, text_number(best->value, value), beside);
+    page_verdict(report, "%s%sTrial %llu is the best of %zu: %s%s.", of, of[0] ? ": " : "",
+                 (unsigned long long)best->number, n, text_number(best->value, value), beside);
 }
 
-static int draw_study(struct report *report, const struct study *s)
+/* of: the study's name where there are others, or "". */
+static int draw_study(struct report *report, const struct study *s, const char *of)
 {
     size_t n;
     size_t *order = study_order(s, &n);
     if (order == NULL) return no_memory();
     if (n == 0) {
+        page_verdict(report, "%s%sNo trial has been completed.", of, of[0] ? ": " : "");
         page_note(report, "No trial has been completed: there is nothing to draw.");
         free(order);
         return study_facts(report, s);
     }
-    say_best(report, s, order, n);
+    say_best(report, s, of, order, n);
     free(order);
     int code = draw_history(report, s);
     if (code == 0) code = draw_steps(report, s);
@@ -372,7 +377,7 @@ int report_studies(struct report *report, const char *path)
         code = study_of(path, &studies.studies[i], &study);
         if (code != 0) break;
         page_section(report, studies.n > 1 ? "The search %s" : "The search", study.name);
-        code = draw_study(report, &study);
+        code = draw_study(report, &study, studies.n > 1 ? study.name : "");
         study_free(&study);
     }
     nlsh__studies_free(&studies);

@@ -143,7 +143,9 @@ if command -v python3 >/dev/null && python3 study.py >expected; then
     page study.html 4
     has study.html '&lt;i&gt;first&lt;/i&gt;' 'data_hash' '0123456789abcdef' '1 failed' \
         'more is better' 'parameters' 'No trial has been completed' 'null'
+    has study.html '<p>&lt;i&gt;first&lt;/i&gt;: Trial ' '<p>empty: No trial has been completed.</p>'
     has study.html '&lt;b&gt;k</th><td>v?&lt;i&gt;' '>in.list</th><td>1, two<' '>text.deep</th><td>4<'
+    has study.html 'whole trials, trial 4: labels soft, layers 1, lr 0.' 'whole trials, trial 3: labels hard, layers 2'
     ok 'no line ends with a cut' test -z "$(grep 'M" class' study.html)"
     ok 'no control character' test -z "$(tr -d '\n' <study.html | tr -d '[:print:]\200-\377')"
     has study.html "$(sed 's/.*best=//' expected)" "$(sed 's/labels=\([^ ]*\).*/>\1</' expected)" \
