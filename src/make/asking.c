@@ -37,8 +37,7 @@ static enum nlsh_status ask_index(void *user, const struct nlsh_index *index,
     struct measure *m = user;
     const struct nlsh__asking *a = m->asking;
     struct nlsh__shares shares = {{{0}}, {{0}}};
-    struct nlsh__known known = {index, a->queries, &a->truth, a->rows};
-    if (known.queries.n_rows > NLSH__EFFORT_QUERIES) known.queries.n_rows = NLSH__EFFORT_QUERIES;
+    const struct nlsh__known known = {index, a->queries, &a->truth, a->rows, NLSH__EFFORT_QUERIES};
     enum nlsh_status status = nlsh__shares_add(&known, &m->calibration, m->job, &shares, error);
     if (status != NLSH_OK) return status;
     nlsh__efforts_from(&m->calibration, &index->row_margins, &index->leaf_margins, &shares,

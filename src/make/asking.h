@@ -9,7 +9,6 @@
 /* At most so many rows ask, for at most so many neighbours; with fewer, nothing is measured. */
 enum { NLSH__MOST_ASKING = 1000, NLSH__LEAST_ASKING = 50, NLSH__ASKING_K = 1000 };
 
-/* They are in no order of their own: the first of them ask the index, and stand for all. */
 struct nlsh__asking {
     size_t n;
     const uint32_t

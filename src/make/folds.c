@@ -132,13 +132,11 @@ static enum nlsh_status ask(const struct nlsh__ground *g, const struct nlsh__gro
     NLSH_TRY(nlsh__tally_add(sum->tally, l->router, &played, &bucketed, buckets, job, error));
     struct asking asking = {
         .sum = sum,
-        .known = {.queries = f->asking, .truth = &truth},
+        .known = {.queries = f->asking, .truth = &truth, .n_asking = sum->n_asked},
         .calibration = &l->calibration,
         .job = job,
     };
-    struct nlsh_matrix *asked = &asking.known.queries;
-    if (asked->n_rows > sum->n_asked) asked->n_rows = sum->n_asked;
-    nlsh__as_queries(g->data, asked);
+    nlsh__as_queries(g->data, &asking.known.queries);
     NLSH_TRY(nlsh__try_index(others, l, sum->path, ask_index, &asking, error));
 out:
     nlsh__neighbors_free(&truth);

@@ -199,8 +199,11 @@ static enum nlsh_status ask(void *user, const struct nlsh_index *index, struct n
     struct asking *a = user;
     const struct nlsh__held *held = a->ground->held;
     const struct nlsh_matrix *rows = &a->ground->data->matrix;
-    size_t n = held->n_asked < NLSH__EFFORT_QUERIES ? held->n_asked : NLSH__EFFORT_QUERIES;
-    struct nlsh__known known = {.index = index, .truth = &held->truth, .own = held->held_rows};
+    size_t n = held->n_asked;
+    struct nlsh__known known = {.index = index,
+                                .truth = &held->truth,
+                                .own = held->held_rows,
+                                .n_asking = NLSH__EFFORT_QUERIES};
     struct nlsh_matrix sample = *rows;
     uint8_t *bytes = NULL;
     sample.n_rows = n;

@@ -44,6 +44,7 @@ struct measure {
     struct nlsh__plan plans[KS][RUNGS]; /* k is 0 where there is none */
     struct worker *workers;
     size_t n_workers;
+    size_t n;                  /* queries that ask */
     struct found *found;       /* [n][KS][RUNGS] */
     struct nlsh_error *errors; /* [n] */
 };
@@ -146,7 +147,8 @@ static size_t count_hits(const struct nlsh_searcher *s, const struct nlsh__plan 
     return n;
 }
 
-static void ask_k(const struct measure *m, struct worker *w, size_t query, size_t i)
+static void ask_k(const struct measure *m, struct worker *w, size_t query, size_t i,
+                  struct found found[RUNGS])
 {
     const struct nlsh__known *of = m->of;
     struct nlsh_searcher *s = w->searcher;
@@ -157,7 +159,6 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
     for (size_t r = 0; r < RUNGS; r++) {
         const struct nlsh__plan *plan = &m->plans[i][r];
         if (plan->k == 0) continue;
-        struct found *out = &m->found[(query * KS + i) * RUNGS + r];
         size_t routed = 0;
         struct nlsh__routed by;
         struct nlsh__cost cost;
@@ -166,26 +167,27 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
         for (size_t b = 0; b < by.n_buckets; b++) w->stamps[s->buckets[b]] = w->stamp;
         for (size_t j = 0; j < k; j++) routed += w->stamps[m->places[truth[j]].bucket] == w->stamp;
         size_t hits = count_hits(s, plan, limit, own);
-        *out = (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
+        found[r] = (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
     }
 }
 
 /* Large numbers of neighbours are asked of fewer queries: each of them tells more, and costs more. */
-static size_t n_asked(const struct measure *m, size_t k)
+static int asks(size_t task, size_t k)
 {
-    size_t n = m->of->queries.n_rows;
-    return k > LARGE_K ? (n + LARGE_K_SHARE - 1) / LARGE_K_SHARE : n;
+    return k <= LARGE_K || task % LARGE_K_SHARE == 0;
 }
 
-static void ask_task(void *ctx, size_t query, size_t worker)
+static void ask_task(void *ctx, size_t task, size_t worker)
 {
     const struct measure *m = ctx;
     struct worker *w = &m->workers[worker];
-    struct nlsh_error *error = &m->errors[query];
+    struct nlsh_error *error = &m->errors[task];
+    size_t query = task * m->of->queries.n_rows / m->n;
     error->status =
         nlsh__query_set(&w->searcher->query, m->of->index, &m->of->queries, query, error);
     for (size_t i = 0; i < KS && error->status == NLSH_OK; i++)
-        if (query < n_asked(m, nlsh__calibration_ks[i])) ask_k(m, w, query, i);
+        if (asks(task, nlsh__calibration_ks[i]))
+            ask_k(m, w, query, i, &m->found[(task * KS + i) * RUNGS]);
 }
 
 static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job *job,
@@ -193,7 +195,7 @@ static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job
 {
     enum nlsh_status status;
     const struct nlsh_index *index = m->of->index;
-    size_t n = m->of->queries.n_rows, n_threads = nlsh__pool_n_threads(job->pool);
+    size_t n_threads = nlsh__pool_n_threads(job->pool);
     NLSH_TRY(nlsh__alloc(&m->places, (size_t)index->meta.n_rows, sizeof *m->places, error));
     find_places(index, m->places);
     NLSH_TRY(nlsh__calloc(&m->workers, n_threads, sizeof *m->workers, error));
@@ -204,8 +206,8 @@ static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job
         NLSH_TRY(nlsh__reserve_best(w->searcher, m->of->truth->k + 1, error));
         NLSH_TRY(nlsh__calloc(&w->stamps, index->meta.n_buckets, sizeof *w->stamps, error));
     }
-    NLSH_TRY(nlsh__calloc(&m->found, n * KS * RUNGS, sizeof *m->found, error));
-    NLSH_TRY(nlsh__calloc(&m->errors, n, sizeof *m->errors, error));
+    NLSH_TRY(nlsh__calloc(&m->found, m->n * KS * RUNGS, sizeof *m->found, error));
+    NLSH_TRY(nlsh__calloc(&m->errors, m->n, sizeof *m->errors, error));
 out:
     return status;
 }
@@ -227,23 +229,23 @@ nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *c
                  const struct nlsh__job *job, struct nlsh__shares *shares, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct measure m = {.of = of};
-    size_t n = of->queries.n_rows;
+    struct measure m = {.of = of, .n = of->queries.n_rows};
+    if (m.n > of->n_asking) m.n = of->n_asking;
     NLSH_TRY(measure_create(&m, job, error));
     for (size_t t = 0; t < calibration->n; t++)
         if (calibration->k[t] <= of->truth->k &&
             calibration->k[t] + (of->own != NULL) <= of->index->meta.n_rows)
             make_plans(&m, calibration, t);
-    NLSH_TRY(nlsh__job_tasks(job, "what searches reach", n, ask_task, &m, error));
-    for (size_t query = 0; query < n; query++) {
-        if (m.errors[query].status != NLSH_OK) {
-            if (error != NULL) *error = m.errors[query];
-            status = m.errors[query].status;
+    NLSH_TRY(nlsh__job_tasks(job, "what searches reach", m.n, ask_task, &m, error));
+    for (size_t task = 0; task < m.n; task++) {
+        if (m.errors[task].status != NLSH_OK) {
+            if (error != NULL) *error = m.errors[task];
+            status = m.errors[task].status;
             goto out;
         }
         for (size_t i = 0; i < KS * RUNGS; i++) {
-            (&shares->found[0][0])[i] += m.found[query * KS * RUNGS + i].of_all;
-            (&shares->routed[0][0])[i] += m.found[query * KS * RUNGS + i].routed;
+            (&shares->found[0][0])[i] += m.found[task * KS * RUNGS + i].of_all;
+            (&shares->routed[0][0])[i] += m.found[task * KS * RUNGS + i].routed;
         }
     }
 out:

@@ -14,10 +14,12 @@ enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 200, NLSH__RUNGS_ASKED = 5 };
 struct nlsh__known {
     const struct nlsh_index *index;
     struct nlsh_matrix queries; /* as a caller of nlsh_search() has them */
-    /* The first queries.n_rows of its rows: their neighbours, by row numbers of the index. */
+    /* Of the first queries.n_rows of its rows: their neighbours, by row numbers of the index. */
     const struct nlsh__neighbors *truth;
     const uint32_t
         *own; /* [queries.n_rows] rows of the index that they are, and do not find; or NULL */
+    /* So many of them ask, or all, where they are fewer: evenly spaced, since their order may mean something. */
+    size_t n_asking;
 };
 
 /* Of the neighbours in the buckets that searches scanned, those that they found: for each number of neighbours
@@ -36,8 +38,8 @@ struct nlsh__evidence {
  * nlsh__shares_add() - asks an index, and adds what it found.
  *
  * Where a query's neighbours are to be found, buckets say, which is measured with many queries (calibrate.h).
- * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: at most
- * NLSH__EFFORT_QUERIES, a third of them for more than 100 neighbours, and a few of the efforts. Efforts are tried along the split of
+ * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: n_asking of them, NLSH__EFFORT_QUERIES in all, a third of those for more than 100 neighbours, and a few of the
+ * efforts. Efforts are tried along the split of
  * promise/budget.h, with the buckets that calibration names. The same for any number of threads.
  * NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
  */

@@ -7,7 +7,7 @@
 /*
  * nlsh__measure_sample() - the efforts of an index for queries like these.
  *
- *  queries  as a caller of nlsh_search() has them; the first NLSH__EFFORT_QUERIES of them search, all are routed
+ *  queries  as a caller of nlsh_search() has them; NLSH__EFFORT_QUERIES of them search, all are routed
  *  most_k   efforts are for up to so many neighbours
  * Their true neighbours are found by an exact search of the index, which leaves out what was deleted. The same for
  * any number of threads. NLSH_E_ARG (a value of a query), NLSH_E_NOMEM, NLSH_E_INTERRUPTED. Cost: that of an

@@ -3,6 +3,7 @@
 #include "measure/efforts.h"
 
 #include "base/job.h"
+#include "base/matrix.h"
 #include "search/plan.h"
 #include "support/built.h"
 #include "support/counting.h"
@@ -69,7 +70,7 @@ static int tear_down(void **state)
 
 static void add(const struct fixture *f, struct nlsh__shares *shares)
 {
-    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL};
+    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL, f->queries.n_rows};
     assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, shares, NULL), NLSH_OK);
 }
 
@@ -219,7 +220,7 @@ static void own_rows_are_left_out(void **state)
     struct nlsh_matrix first = f->base;
     first.n_rows = Q;
     const struct nlsh__neighbors truth = {Q, 10, ids, NULL};
-    const struct nlsh__known known = {f->index, first, &truth, own};
+    const struct nlsh__known known = {f->index, first, &truth, own, first.n_rows};
     assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, &shares, NULL), NLSH_OK);
     for (size_t i = 0; i < 4;
          i++) /* k = 1, 2, 5, 10: nearly all that lies in the buckets is found */
@@ -232,10 +233,36 @@ static void own_rows_are_left_out(void **state)
     nlsh_neighbors_free(&graph);
 }
 
+/* A file may be sorted: those that ask stand for all of it. */
+static void who_asks_is_spread_over_all(void **state)
+{
+    const struct fixture *f = *state;
+    static struct nlsh__shares some, others;
+    struct nlsh_matrix second = matrix_new(KIND_F32, Q / 2, DIM, 60, 22, 5);
+    uint32_t *ids = malloc(sizeof *ids * (Q / 2) * K);
+    size_t row_bytes = nlsh__row_bytes(&f->queries);
+    assert_non_null(ids);
+    for (size_t i = 0; i < Q / 2; i++) {
+        memcpy((uint8_t *)(uintptr_t)second.data + i * row_bytes, nlsh__row(&f->queries, 2 * i),
+               row_bytes);
+        memcpy(ids + i * K, f->known.ids + 2 * i * K, K * sizeof *ids);
+    }
+    const struct nlsh__neighbors truth = {Q / 2, K, ids, NULL};
+    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL, Q / 2};
+    const struct nlsh__known alone = {f->index, second, &truth, NULL, Q};
+    assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, &some, NULL), NLSH_OK);
+    assert_int_equal(nlsh__shares_add(&alone, &f->calibration, &f->job, &others, NULL), NLSH_OK);
+    assert_true(some.routed[3][7] > 0);
+    assert_memory_equal(&some, &others, sizeof some);
+    free(ids);
+    matrix_free(&second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shares_add_up),
+        cmocka_unit_test(who_asks_is_spread_over_all),
         cmocka_unit_test(tables_keep_their_word),
         cmocka_unit_test(efforts_between_those_that_were_asked),
         cmocka_unit_test(own_rows_are_left_out),
