@@ -229,6 +229,15 @@ static void sorted_groups(struct draw *d, float *x)
     for (size_t j = 0; j < d->dim; j++) x[j] = c[j] + (float)(.4 * normal(d));
 }
 
+/* A file that begins with what codes describe well and ends with what they do not, as one of words by how frequent they
+ * are does. Queries are of all of it. */
+static void easy_first(struct draw *d, float *x)
+{
+    double t = d->row < d->n_rows ? (double)d->row / (double)d->n_rows : uniform(d);
+    for (size_t j = 0; j < d->dim; j++)
+        x[j] = (float)((j < 4 || t > .3 ? 1 : .02) * normal(d)) + (t > .3 ? 6.f : 0.f);
+}
+
 /* ---- few values ------------------------------------------------------------------------------ */
 
 static void sparse(struct draw *d, float *x)
@@ -310,6 +319,7 @@ static const struct kind {
     {"outliers", NLSH_L2, 24, outliers},
     {"along-the-file", NLSH_L2, 16, along_the_file},
     {"sorted-groups", NLSH_L2, 32, sorted_groups},
+    {"easy-first", NLSH_L2, 96, easy_first},
     {"sparse-100", NLSH_L2, 100, sparse},
     {"zeros-and-ones", NLSH_L2, 64, zeros_and_ones},
     {"few-steps", NLSH_L2, 8, few_steps},
