@@ -15,6 +15,10 @@ set(environment
     "ASAN_OPTIONS=allocator_may_return_null=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=allocator_may_return_null=1 suppressions='${PROJECT_SOURCE_DIR}/tests/tsan.supp'")
+if(CMAKE_CROSSCOMPILING) # a test that runs itself again asks the emulator for it (tests/support/child.h)
+  list(GET CMAKE_CROSSCOMPILING_EMULATOR 0 emulator)
+  list(APPEND environment "NLSH_EMULATOR=${emulator}" "QEMU_LD_PREFIX=${CMAKE_FIND_ROOT_PATH}")
+endif()
 
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
 file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)

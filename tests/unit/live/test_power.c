@@ -159,15 +159,15 @@ static void forget_file(const char *path)
 int unlink(const char *path)
 {
     if (record.on) forget_file(path);
-    return (int)syscall(SYS_unlink, path);
+    return (int)syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
 
 int rename(const char *from, const char *to)
 {
-    if (!record.on) return (int)syscall(SYS_rename, from, to);
+    if (!record.on) return (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
     pthread_mutex_lock(&record.lock);
     forget_file(to);
-    int failed = (int)syscall(SYS_rename, from, to);
+    int failed = (int)syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
     if (failed == 0) {
         struct event *e = new_event(RENAME, 0);
         snprintf(e->name, sizeof e->name, "%.127s", last_part(from));
