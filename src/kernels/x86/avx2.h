@@ -10,7 +10,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/x86/simd.h"
+#include "kernels/simd.h"
 
 #ifndef AND_MORE
 #define AND_MORE ""

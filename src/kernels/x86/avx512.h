@@ -9,7 +9,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/x86/simd.h"
+#include "kernels/simd.h"
 
 #ifndef AND_MORE
 #define AND_MORE ""

@@ -1,6 +1,6 @@
-/* simd.h - what every file of x86's kernels shares. A file says its TARGET first. */
-#ifndef NLSH_KERNELS_X86_SIMD_H
-#define NLSH_KERNELS_X86_SIMD_H
+/* simd.h - what every file of SIMD kernels shares. A file says its TARGET first. */
+#ifndef NLSH_KERNELS_SIMD_H
+#define NLSH_KERNELS_SIMD_H
 
 /* A piece of a kernel. It must be inlined: its counts are constants only then. */
 #define INLINE TARGET static inline __attribute__((always_inline))
