@@ -39,7 +39,9 @@ static const struct {
 } environment[] = {
     {"NLSH_CACHE", "the cache directory"},
     {"NLSH_TOKEN", "what `nlsh serve` asks of all requests, in place of --token_file"},
-    {"NLSH_CPU", "caps the instruction set: scalar, avx2, avx512, avx512vnni, avx512bf16 or amx"},
+    {"NLSH_CPU",
+     "caps the instruction set: scalar, avx2, avxvnni, avx512, avx512vnni, avx512bf16 or amx; "
+     "on ARM scalar, neon, neondot or neoni8mm"},
     {"NO_COLOR", "no colours where it is set and not empty"},
     {"TERM", "dumb: no colours and no progress bar"},
 };

@@ -6,7 +6,7 @@ endif()
 # clang takes minutes over UBSan's checks of the SIMD kernels' inlined loops; ASan watches them here, and UBSan
 # in the preset asan, whose gcc is quick.
 set(simd ${core_sources})
-list(FILTER simd INCLUDE REGEX "/kernels/x86/")
+list(FILTER simd INCLUDE REGEX "/kernels/(x86|arm)/")
 set_source_files_properties(${simd} PROPERTIES COMPILE_OPTIONS -fno-sanitize=undefined)
 add_custom_target(fuzzers)
 file(GLOB fuzzers CONFIGURE_DEPENDS fuzz/fuzz_*.c)

@@ -28,6 +28,9 @@ struct nlsh__bf16;
  * Values 0 and 1 of a row are a pair, 2 and 3 the next one, and so on. Pairs fit where the two values of
  * each add up to -NLSH__MOST_PAIR .. NLSH__MOST_PAIR: then a pair's products with any two bytes add up to
  * what 16 bits hold. Some kernels are faster there; the answer is the same.
+ *
+ * Where a damaged file has other sums than those of the values, every table gives some answer, and not the
+ * same one: some take a part of the product from them.
  */
 struct nlsh__layer_i8 {
     size_t n_groups, n_chunks;

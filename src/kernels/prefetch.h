@@ -11,6 +11,8 @@ static inline void nlsh__prefetch(const void *at)
 {
 #if defined(__x86_64__)
     __asm__ volatile("prefetcht0 %0" : : "m"(*(const char *)at));
+#elif defined(__aarch64__)
+    __asm__ volatile("prfm pldl1keep, %0" : : "Q"(*(const char *)at));
 #else
     __builtin_prefetch(at);
 #endif

@@ -16,6 +16,12 @@
 #if defined(__x86_64__)
 #define NLSH__SETS(SET)                                                                            \
     SET(scalar) SET(avx2) SET(avxvnni) SET(avx512) SET(avx512vnni) SET(avx512bf16) SET(amx)
+#elif defined(__aarch64__) && defined(__clang__) && __clang_major__ < 17
+#define NLSH__SETS(SET) SET(scalar) SET(neon)
+#elif defined(__aarch64__)
+/* The sets above neon. Older clangs (14 is what was tried) have their intrinsics for whole files only. */
+#define NLSH__ARM_PRODUCTS
+#define NLSH__SETS(SET) SET(scalar) SET(neon) SET(neondot) SET(neoni8mm)
 #else
 #define NLSH__SETS(SET) SET(scalar)
 #endif

@@ -156,7 +156,9 @@ static void check_many(size_t n_groups, size_t n_chunks, size_t n)
     for (size_t i = 0; i < n_rows; i++) {
         aligned[0][i] = (float)nlsh__rng_uniform(&rng);
         aligned[1][i] = (float)nlsh__rng_normal(&rng);
-        sums[i] = (int32_t)nlsh__rng_below(&rng, 1000) - 500;
+        sums[i] = 0;
+        for (size_t d = 0; d < dim; d++)
+            sums[i] += values[(i / 16 * n_chunks + d / 4) * 64 + i % 16 * 4 + d % 4];
     }
     struct nlsh__layer_i8 layer = {n_groups,   n_chunks, values,         aligned[0],
                                    aligned[1], sums,     kind == FITTING};

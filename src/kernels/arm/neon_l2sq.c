@@ -1,0 +1,155 @@
+/* neon_l2sq.c - distances, dot products and panels of floats with NEON. */
+#if defined(__aarch64__)
+#include "kernels/arm/arm.h"
+#include "kernels/arm/neon_rows.h"
+
+/* A square of a byte fits in 16 bits, two in 32. */
+INLINE uint32x4_t add_squares(uint32x4_t sum, uint8x16_t d)
+{
+    sum = vpadalq_u16(sum, vmull_u8(vget_low_u8(d), vget_low_u8(d)));
+    return vpadalq_u16(sum, vmull_high_u8(d, d));
+}
+
+/* ---- floats ---------------------------------------------------------------------------------- */
+
+/* Chains: a multiply-add takes four cycles, and wide cores do two or more in one. */
+enum { CHAINS = 8 };
+
+INLINE void clear(float32x4_t *s)
+{
+    UNROLL
+    for (size_t j = 0; j < CHAINS; j++) s[j] = vdupq_n_f32(0);
+}
+
+INLINE float sum_chains(const float32x4_t *s)
+{
+    float32x4_t halves[4];
+    UNROLL
+    for (size_t j = 0; j < 4; j++) halves[j] = vaddq_f32(s[j], s[j + 4]);
+    return sum_in_order(halves);
+}
+
+INLINE float32x4_t add_square(float32x4_t sum, float32x4_t d)
+{
+    return vfmaq_f32(sum, d, d);
+}
+
+TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++)
+            s[j] = add_square(s[j], vsubq_f32(vld1q_f32(a + i + 4 * j), vld1q_f32(b + i + 4 * j)));
+    }
+    for (; i + 4 <= dim; i += 4)
+        s[0] = add_square(s[0], vsubq_f32(vld1q_f32(a + i), vld1q_f32(b + i)));
+    if (i < dim)
+        s[1] = add_square(s[1], vsubq_f32(load_first(a + i, dim - i), load_first(b + i, dim - i)));
+    return sum_chains(s);
+}
+
+TARGET static float dot_f32(const float *a, const float *b, size_t dim)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++)
+            s[j] = vfmaq_f32(s[j], vld1q_f32(a + i + 4 * j), vld1q_f32(b + i + 4 * j));
+    }
+    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], vld1q_f32(a + i), vld1q_f32(b + i));
+    if (i < dim) s[1] = vfmaq_f32(s[1], load_first(a + i, dim - i), load_first(b + i, dim - i));
+    return sum_chains(s);
+}
+
+/* 8 floats less 8 bytes, squared, into two chains. */
+INLINE void add_squares8(float32x4_t *s, const float *a, const uint8_t *b)
+{
+    uint16x8_t words = vmovl_u8(vld1_u8(b));
+    float32x4_t low = vcvtq_f32_u32(vmovl_u16(vget_low_u16(words)));
+    float32x4_t high = vcvtq_f32_u32(vmovl_high_u16(words));
+    s[0] = add_square(s[0], vsubq_f32(vld1q_f32(a), low));
+    s[1] = add_square(s[1], vsubq_f32(vld1q_f32(a + 4), high));
+}
+
+TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j += 2) add_squares8(s + j, a + i + 4 * j, b + i + 4 * j);
+    }
+    for (; i + 8 <= dim; i += 8) add_squares8(s, a + i, b + i);
+    float total = sum_chains(s);
+    for (; i < dim; i++) total += (a[i] - (float)b[i]) * (a[i] - (float)b[i]);
+    return total;
+}
+
+/* ---- panels of floats ------------------------------------------------------------------------ */
+
+/* nq queries with a group: 6 x 4 sums and the 4 quarters of the group fill 28 of 32 registers. */
+INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
+                     size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq)
+{
+    size_t dim = panel->dim;
+    const float *x = panel->values + group * dim * NLSH__GROUP, *y = queries + q0 * dim;
+    float32x4_t dots[6][4];
+    UNROLL
+    for (int q = 0; q < nq; q++) {
+        UNROLL
+        for (int i = 0; i < 4; i++) dots[q][i] = vdupq_n_f32(0);
+    }
+    for (size_t d = 0; d < dim; d++) {
+        float32x4_t row[4];
+        UNROLL
+        for (size_t i = 0; i < 4; i++) row[i] = vld1q_f32(x + 16 * d + 4 * i);
+        UNROLL
+        for (int q = 0; q < nq; q++) {
+            UNROLL
+            for (int i = 0; i < 4; i++)
+                dots[q][i] = vfmaq_n_f32(dots[q][i], row[i], y[(size_t)q * dim + d]);
+        }
+    }
+    UNROLL
+    for (size_t q = 0; q < (size_t)nq; q++) {
+        uint32x4_t near[4], scores[4];
+        size_t first = group * NLSH__GROUP;
+        UNROLL
+        for (size_t i = 0; i < 4; i++) {
+            float32x4_t bias = vld1q_f32(panel->bias + first + 4 * i);
+            float32x4_t score = vfmsq_n_f32(bias, dots[q][i], 2);
+            near[i] = vcltq_f32(score, vdupq_n_f32(thresholds[q0 + q]));
+            scores[i] = vreinterpretq_u32_f32(score);
+        }
+        add_hits(hits, q0 + q, first, near, scores);
+    }
+}
+
+TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group,
+                             size_t n_groups, const float *queries, size_t n_queries,
+                             const float *thresholds, struct nlsh__hits *hits)
+{
+    for (size_t g = first_group; g < first_group + n_groups; g++) {
+        size_t q = 0;
+        for (; q + 6 <= n_queries; q += 6) tile_f32(panel, g, queries, q, thresholds, hits, 6);
+        for (; q + 2 <= n_queries; q += 2) tile_f32(panel, g, queries, q, thresholds, hits, 2);
+        if (q < n_queries) tile_f32(panel, g, queries, q, thresholds, hits, 1);
+    }
+}
+
+void nlsh__neon_l2sq(struct nlsh__kernels *table)
+{
+    table->l2sq_u8 = l2sq_u8;
+    table->l2sq_f32 = l2sq_f32;
+    table->l2sq_f32_u8 = l2sq_f32_u8;
+    table->dot_f32 = dot_f32;
+    table->l2sq_u8_rows = l2sq_u8_rows;
+    table->panel_f32 = panel_f32;
+}
+#endif
