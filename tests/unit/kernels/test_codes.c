@@ -199,6 +199,10 @@ static void check_near(size_t n, float unit)
         scores[i] = i % 13 == 5 ? INFINITY : i % 17 == 3 ? NAN : any(50);
         errors[i] = (uint8_t)nlsh__rng_below(&rng, 256);
     }
+    /* a row at the limit is near, one at the other end is not */
+    size_t edge = nlsh__rng_below(&rng, n), other = nlsh__rng_below(&rng, n);
+    if (isfinite(scores[edge])) limit = scores[edge] - unit * (float)errors[edge];
+    if (isfinite(scores[other]) && scores[other] < limit) above = scores[other];
     for (size_t i = n; i < padded; i++) scores[i] = (above + limit) / 2;
     size_t want = 0;
     for (size_t i = 0; i < n; i++) {
