@@ -15,7 +15,7 @@ set(environment
     "ASAN_OPTIONS=allocator_may_return_null=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=allocator_may_return_null=1 suppressions='${PROJECT_SOURCE_DIR}/tests/tsan.supp'")
-if(CMAKE_CROSSCOMPILING) # a test that runs itself again asks the emulator for it (tests/support/child.h)
+if(CMAKE_CROSSCOMPILING_EMULATOR) # a test that runs itself again asks the emulator for it (tests/support/child.h)
   list(GET CMAKE_CROSSCOMPILING_EMULATOR 0 emulator)
   list(APPEND environment "NLSH_EMULATOR=${emulator}" "QEMU_LD_PREFIX=${CMAKE_FIND_ROOT_PATH}")
 endif()
@@ -50,6 +50,7 @@ foreach(source ${unit_tests})
   add_executable(${target} EXCLUDE_FROM_ALL ${source})
   add_dependencies(tests ${target})
   target_compile_options(${target} PRIVATE -O1) # the compiler's time counts more than theirs
+  target_compile_definitions(${target} PRIVATE $<$<BOOL:${CMAKE_CROSSCOMPILING_EMULATOR}>:NLSH_EMULATED>)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_include_directories(${target} SYSTEM PRIVATE ${XXHASH_INCLUDE})
   target_link_libraries(${target} PRIVATE nlsh_internal ${CMOCKA_LIBRARY})
@@ -68,8 +69,38 @@ foreach(name index_test_golden make_test_recalibrate)
   target_compile_definitions(${name} PRIVATE GOLDEN="${PROJECT_SOURCE_DIR}/tests/golden")
 endforeach()
 add_test(NAME unit/index/test_golden_scalar COMMAND index_test_golden)
-set_tests_properties(unit/index/test_golden_scalar PROPERTIES LABELS unit TIMEOUT 600
+set_tests_properties(unit/index/test_golden_scalar PROPERTIES LABELS "unit;emulated" TIMEOUT 600
                      ENVIRONMENT "${environment};NLSH_CPU=scalar")
+
+# Under an emulator: what depends on the processor, and is quick there. The kernels, and what files of older versions
+# answer, are asked of emulated processors that have no more than a set needs: an instruction of a wider set ends the test.
+if(CMAKE_CROSSCOMPILING_EMULATOR)
+  add_custom_target(emulated_tests)
+  set(emulated baselines/test_brute base/test_file base/test_hash base/test_matrix base/test_memory base/test_output
+      base/test_rng base/test_sized base/test_spool cache/test_cache codes/test_encode codes/test_score
+      evaluate/test_curve evaluate/test_evaluate evaluate/test_recall graph/test_csr index/test_golden
+      index/test_memory_open index/test_metric index/test_open index/test_verify index/test_write linalg/test_gemm
+      linalg/test_pca linalg/test_short_memory live/test_coder live/test_damage live/test_threads
+      measure/test_calibrate partition/test_check partition/test_kahip partition/test_repair router/test_mlp
+      search/test_memory search/test_plan search/test_round search/test_route)
+  foreach(source ${unit_tests})
+    string(REGEX REPLACE ".*/([^/]*/[^/]*)\\.c$" "\\1" name ${source})
+    string(REPLACE / _ target ${name})
+    if(NOT name MATCHES "^(kernels|promise|vectors)/" AND NOT name IN_LIST emulated OR name MATCHES "/test_foreign$")
+      continue()
+    endif()
+    add_dependencies(emulated_tests ${target})
+    set_property(TEST unit/${name} APPEND PROPERTY LABELS emulated)
+    if(NOT name MATCHES "^kernels/test_(codes|kernels|l2sq|matvec|panel|quantise|softmax)$|/test_golden$")
+      continue()
+    endif()
+    foreach(processor cortex-a57 neoverse-n1) # NEON alone; with products of four bytes
+      add_test(NAME unit/${name}_${processor} COMMAND ${target})
+      set_tests_properties(unit/${name}_${processor} PROPERTIES LABELS "unit;emulated" TIMEOUT 600
+                           SKIP_RETURN_CODE 77 ENVIRONMENT "${environment};QEMU_CPU=${processor}")
+    endforeach()
+  endforeach()
+endif()
 
 # What a build without libzstd says, in every build.
 target_sources(vectors_test_zstd_absent PRIVATE ${PROJECT_SOURCE_DIR}/src/vectors/zstd_absent.c)

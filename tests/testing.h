@@ -20,8 +20,9 @@
 
 #include "base/rng.h"
 
-/* A sanitizer makes a test several times slower: of what is the same again with another number it gets one in three. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+/* A sanitizer makes a test several times slower, and so does an emulator: of what is the same again with another number
+ * it gets one in three. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ || defined NLSH_EMULATED
 enum { TEST_STRIDE = 3 };
 #else
 enum { TEST_STRIDE = 1 };
