@@ -14,6 +14,7 @@ struct nlsh__keys {
     uint64_t *keys; /* [room], NLSH_NO_KEY where nothing is */
     uint32_t *rows;
     size_t n, room;
+    uint64_t seed; /* of the places; drawn with the first room */
 };
 
 void nlsh__keys_free(struct nlsh__keys *keys);
