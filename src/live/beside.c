@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "index/layout.h"
+#include "live/logfile.h"
 #include "live/open.h"
 #include "live/writer.h"
 

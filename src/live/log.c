@@ -1,11 +1,4 @@
-/*
- * log.c - see log.h.
- *
- * Behind a record that is not whole, another one may stand that is. Two things make this. Power was lost
- * before a sync, and the disk wrote later blocks first: then nobody was told that the record is durable, and
- * it never was there. Or a byte that was durable changed: that is damage. The later record says which: it
- * knows how much of the log was durable when it was written.
- */
+/* log.c - see log.h. */
 #include "live/log.h"
 
 #include <string.h>
@@ -124,36 +117,43 @@ void nlsh__record_seal(struct nlsh__record_header *h, uint64_t durable, struct n
     at->position += sizeof *h + h->size;
 }
 
-/* A record of this log that is as it was written; NULL where these bytes are none. */
-static const struct nlsh__record_header *record_at(const uint8_t *bytes, size_t size,
-                                                   const struct nlsh__row_form *form, uint64_t log)
+/* Whether a record of this log may begin so. */
+static int may_begin(const struct nlsh__record_header *h, const struct nlsh__row_form *form,
+                     uint64_t log)
 {
-    const struct nlsh__record_header *h = (const void *)bytes;
-    if (size < sizeof *h || h->magic != NLSH__RECORD_MAGIC || h->log != log) return NULL;
-    if (h->size > NLSH__MOST_RECORD || h->size > size - sizeof *h || h->n > NLSH__MOST_RECORD)
-        return NULL;
+    if (h->magic != NLSH__RECORD_MAGIC || h->log != log) return 0;
+    if (h->n == 0 || h->n > NLSH__MOST_RECORD) return 0;
     size_t wanted = h->kind == NLSH__RECORD_PUT      ? nlsh__put_size(form, (size_t)h->n)
                     : h->kind == NLSH__RECORD_DELETE ? nlsh__delete_size((size_t)h->n)
                                                      : 0;
-    if (h->n == 0 || wanted == 0 || wanted != h->size) return NULL;
-    return h->checksum == record_checksum(h) ? h : NULL;
+    return wanted > 0 && wanted == h->size;
 }
 
 enum nlsh__record_state
 nlsh__record_next(const uint8_t *bytes, size_t size, const struct nlsh__row_form *form,
                   struct nlsh__log_at *at, const struct nlsh__record_header **out)
 {
-    const struct nlsh__record_header *h = record_at(bytes, size, form, at->log);
-    *out = h;
-    if (h != NULL && h->previous == at->previous && h->number == at->number) {
-        *at = (struct nlsh__log_at){at->log, at->position + sizeof *h + h->size, h->checksum,
-                                    h->number + 1};
-        return NLSH__RECORD_WHOLE;
-    }
+    const struct nlsh__record_header *h = (const void *)bytes;
     *out = NULL;
-    for (size_t i = h != NULL ? 0 : NLSH__LOG_ALIGN; i < size; i += NLSH__LOG_ALIGN) {
-        h = record_at(bytes + i, size - i, form, at->log);
-        if (h != NULL && h->durable > at->position) return NLSH__RECORD_BAD;
-    }
-    return NLSH__RECORD_NONE;
+    if (size < sizeof *h) return NLSH__RECORD_SHORT;
+    if (!may_begin(h, form, at->log) || h->previous != at->previous || h->number != at->number)
+        return NLSH__RECORD_NONE;
+    if (h->size > size - sizeof *h) return NLSH__RECORD_SHORT;
+    if (h->checksum != record_checksum(h)) return NLSH__RECORD_NONE;
+    *at = (struct nlsh__log_at){at->log, at->position + sizeof *h + h->size, h->checksum,
+                                h->number + 1};
+    *out = h;
+    return NLSH__RECORD_WHOLE;
+}
+
+int nlsh__record_is_seal(const struct nlsh__record_header *h)
+{
+    const uint64_t *keys = (const uint64_t *)(const void *)(h + 1);
+    return h->kind == NLSH__RECORD_DELETE && h->n == 1 && keys[0] == NLSH_NO_KEY;
+}
+
+int nlsh__record_may_tell(const struct nlsh__record_header *h, const struct nlsh__row_form *form,
+                          const struct nlsh__log_at *at)
+{
+    return may_begin(h, form, at->log) && h->number > at->number && h->durable > at->position;
 }

@@ -2,7 +2,7 @@
  * log.h - the bytes of an index's log (docs/log-format.md): a header, and records one behind the other.
  *
  * A record is what one call put or deleted. It says which record was before it, and how much of the log was
- * durable when it was written: so a torn end, which nobody was promised, is told from damage.
+ * durable when it was written: so a torn end, which nobody was promised, is told from damage (live/rest.h).
  */
 #ifndef NLSH_LIVE_LOG_H
 #define NLSH_LIVE_LOG_H
@@ -97,18 +97,27 @@ void nlsh__record_seal(struct nlsh__record_header *header, uint64_t durable,
 
 enum nlsh__record_state {
     NLSH__RECORD_WHOLE, /* it is there */
-    NLSH__RECORD_NONE,  /* nothing, or the beginning of one: the log ends here */
-    NLSH__RECORD_BAD    /* damage: bytes that were durable are not what was written */
+    NLSH__RECORD_SHORT, /* the beginning of one may be: it ends behind these bytes */
+    NLSH__RECORD_SEAL,  /* nothing but what a writer left that closed: nlsh__record_is_seal() */
+    NLSH__RECORD_NONE   /* nothing, or what is no record that may stand here */
 };
 
 /*
- * nlsh__record_next() - the record at *at, in bytes [size] that begin at that position and end with the log.
+ * nlsh__record_next() - the record at *at, in bytes [size] that begin at that position.
  *
- * Where it is whole *out views it and *at is moved behind it. Cost: a look at the record; where it is not
- * whole, at all bytes.
+ * Where it is whole *out views it and *at is moved behind it. Cost: a look at that record's bytes, once.
  */
 enum nlsh__record_state
 nlsh__record_next(const uint8_t *bytes, size_t size, const struct nlsh__row_form *form,
                   struct nlsh__log_at *at, const struct nlsh__record_header **out);
+
+/* Whether a whole record is a seal: a deletion of the key that nothing has. As the last of a log it says that all before it
+ * is durable, and the next record takes its place. */
+int nlsh__record_is_seal(const struct nlsh__record_header *record);
+
+/* Whether a header could be a later record's of this log which knows that byte at->position was durable. Whether it is a
+ * record its checksum says. */
+int nlsh__record_may_tell(const struct nlsh__record_header *header,
+                          const struct nlsh__row_form *form, const struct nlsh__log_at *at);
 
 #endif

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,7 @@
 #include "base/resident.h"
 #include "base/sized.h"
 #include "index/layout.h"
+#include "live/logfile.h"
 #include "live/state.h"
 
 /* How often an index is opened again when it was replaced between its file and its log. */
@@ -92,14 +94,6 @@ enum nlsh_status nlsh__log_path(const char *path, char **out, struct nlsh_error 
     if (status == NLSH_OK) snprintf(*out, size, "%s%s", of, NLSH__LOG_SUFFIX);
     free(real);
     return status;
-}
-
-int nlsh__log_begun(int fd, uint64_t size)
-{
-    static const struct nlsh__log_header zeros;
-    struct nlsh__log_header h;
-    return size > sizeof h || (size == sizeof h && (pread(fd, &h, sizeof h, 0) != sizeof h ||
-                                                    memcmp(&h, &zeros, sizeof h) != 0));
 }
 
 /* *fd is -1 where there is no log: none, or one whose writer has not begun. */
@@ -301,7 +295,7 @@ static enum nlsh_status verify_log(struct nlsh_index *file, const char *log_path
         return status;
     }
     NLSH_TRY(nlsh__live_create(file, log_path, fd, &live, error));
-    if (live->damaged)
+    if (live->rest.damaged)
         status = nlsh__log_damaged(live, error);
     else
         status = check_values(live, error);
@@ -312,11 +306,17 @@ out:
 
 enum nlsh_status nlsh__log_damaged(const struct nlsh__live *live, struct nlsh_error *error)
 {
+    const struct nlsh__log_rest *rest = &live->rest;
+    char again[96] = "";
+    if (rest->again > 0)
+        snprintf(again, sizeof again, "; record %llu, at byte %llu, is whole again",
+                 (unsigned long long)rest->number, (unsigned long long)rest->again);
     return nlsh__fail(
         error, NLSH_E_DATA,
         "nlsh compact --drop_damaged keeps what is before; then put again what is lost",
-        "%s: damaged at byte %llu: %llu bytes from there on are not read", live->log_path,
-        (unsigned long long)live->at.position, (unsigned long long)live->left);
+        "%s: damaged at byte %llu, in record %llu: %llu bytes from there on are not read%s",
+        live->log_path, (unsigned long long)live->at.position, (unsigned long long)live->at.number,
+        (unsigned long long)rest->left, again);
 }
 
 enum nlsh_status nlsh_index_verify(const char *path, struct nlsh_error *error)

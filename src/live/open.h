@@ -10,10 +10,6 @@
 /* The log of an index file, whose symbolic links are followed. Freed with nlsh__free(). NLSH_E_NOMEM. */
 enum nlsh_status nlsh__log_path(const char *path, char **out, struct nlsh_error *error);
 
-/* Whether a log of so many bytes has its header. One whose first writer was killed may have none, or, where power was
- * lost too, zeros. */
-int nlsh__log_begun(int fd, uint64_t size);
-
 /* An index file without its log. */
 enum nlsh_status nlsh__open_file(const char *path, enum nlsh_memory memory, struct nlsh_index **out,
                                  struct nlsh_error *error);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -17,9 +16,6 @@
 #include "index/layout.h"
 #include "promise/weights.h"
 #include "router/router.h"
-
-/* So much of a log is read at once, where its records are no larger. */
-#define PIECE ((size_t)16 << 20)
 
 /* ---- make, and free -------------------------------------------------------------------------- */
 
@@ -292,72 +288,6 @@ int nlsh__live_apply(struct nlsh__live *live, const struct nlsh__record_header *
     return 1;
 }
 
-/* Records in bytes [size], the log's end with them where last; returns how many bytes were records. */
-static enum nlsh_status apply_all(struct nlsh__live *live, const uint8_t *bytes, size_t size,
-                                  size_t *done, enum nlsh__record_state *state,
-                                  struct nlsh_error *error)
-{
-    const struct nlsh__record_header *record;
-    for (*done = 0;;) {
-        struct nlsh__log_at at = live->at;
-        *state = nlsh__record_next(bytes + *done, size - *done, &live->store.form, &at, &record);
-        if (*state != NLSH__RECORD_WHOLE) return NLSH_OK;
-        size_t rows = record->kind == NLSH__RECORD_PUT ? (size_t)record->n : 0;
-        enum nlsh_status status = nlsh__live_reserve(live, rows, error);
-        if (status != NLSH_OK) return status;
-        if (!nlsh__live_apply(live, record)) {
-            *state = NLSH__RECORD_BAD;
-            return NLSH_OK;
-        }
-        live->at = at;
-        *done += sizeof *record + (size_t)record->size;
-    }
-}
-
-static enum nlsh_status read_piece(const struct nlsh__live *live, uint8_t *bytes, size_t size,
-                                   size_t *got, struct nlsh_error *error)
-{
-    for (*got = 0; *got < size;) {
-        ssize_t n = pread(live->fd, bytes + *got, size - *got, (off_t)(live->at.position + *got));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return nlsh__fail_errno(error, NLSH_E_IO, errno, NULL, "%s", live->log_path);
-        if (n == 0) break;
-        *got += (size_t)n;
-    }
-    return NLSH_OK;
-}
-
-enum nlsh_status nlsh__live_read(struct nlsh__live *live, struct nlsh_error *error)
-{
-    enum nlsh_status status = NLSH_OK;
-    uint8_t *bytes = NULL;
-    size_t room = 0, piece = PIECE;
-    enum nlsh__record_state state = NLSH__RECORD_NONE;
-    struct stat st;
-    if (fstat(live->fd, &st) != 0)
-        return nlsh__fail_errno(error, NLSH_E_IO, errno, NULL, "%s", live->log_path);
-    for (uint64_t size = (uint64_t)st.st_size; size > live->at.position;) {
-        uint64_t left = size - live->at.position;
-        size_t got, done, wanted = left < piece ? (size_t)left : piece;
-        if (wanted > room) {
-            nlsh__free(bytes);
-            bytes = NULL;
-            NLSH_TRY(nlsh__alloc(&bytes, wanted, 1, error));
-            room = wanted;
-        }
-        NLSH_TRY(read_piece(live, bytes, wanted, &got, error));
-        NLSH_TRY(apply_all(live, bytes, got, &done, &state, error));
-        if (got < wanted || wanted == left) break; /* the end was seen */
-        if (done == 0) piece *= 2;                 /* a record may be larger than this */
-    }
-    live->left =
-        (uint64_t)st.st_size > live->at.position ? (uint64_t)st.st_size - live->at.position : 0;
-    live->damaged = live->left > 0 && state == NLSH__RECORD_BAD;
-out:
-    nlsh__free(bytes);
-    return status;
-}
-
 /* ---- states ---------------------------------------------------------------------------------- */
 
 static void keep(struct nlsh__state *state, void *block)
@@ -470,8 +400,8 @@ enum nlsh_status nlsh__live_publish(struct nlsh__live *live, struct nlsh_index *
         return status;
     }
     *index->state = (struct nlsh__state){.live = nlsh__live_keep(live), .number = live->at.number};
-    index->log_now =
-        (struct nlsh__log_read){live->store.rows.n, live->at.position, live->left, live->damaged};
+    index->log_now = (struct nlsh__log_read){live->store.rows.n, live->at.position, live->rest.left,
+                                             live->rest.damaged};
     index->meta.n_rows += live->store.rows.n;
     index->n_deleted += live->n_dead;
     index->thinned = thinned(live->file, index);

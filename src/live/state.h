@@ -10,6 +10,7 @@
 
 #include "index/layout.h"
 #include "live/keys.h"
+#include "live/rest.h"
 #include "live/store.h"
 
 /* Tombstones of a segment, or of the whole log. */
@@ -36,8 +37,7 @@ struct nlsh__live {
     float *weights;          /* shared: of buckets [m], then of groups */
     size_t weighed;          /* chunks of rows that weights are of, + 1 */
     uint64_t next_key;       /* larger than every key so far */
-    uint64_t left;           /* bytes behind the last record that are no record */
-    int damaged;             /* 1: they were durable once */
+    struct nlsh__log_rest rest;
 };
 
 /* What of a state is shared with others. */

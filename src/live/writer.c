@@ -9,20 +9,16 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "base/output.h"
 #include "base/sized.h"
-#include "index/layout.h"
 #include "live/coder.h"
+#include "live/logfile.h"
 #include "live/open.h"
 #include "live/writer.h"
 
@@ -44,7 +40,8 @@ struct nlsh_writer {
     int stale;        /* 1: there was no memory for the state that follows it */
     uint64_t durable; /* bytes of the log that are known to be */
     uint64_t written;
-    int broken; /* errno of a sync that failed, or of a cut: 0 */
+    int broken;   /* errno of a sync that failed, or of a cut: 0 */
+    int unsealed; /* 1: there are records, and no seal behind them */
     int ending, has_thread;
     pthread_t thread;
 };
@@ -102,6 +99,117 @@ static void *sync_now_and_then(void *user)
     return NULL;
 }
 
+/* ---- records --------------------------------------------------------------------------------- */
+
+/* A record's header, and room for what follows it: zeros. */
+static enum nlsh_status new_record(struct nlsh_writer *w, enum nlsh__record_kind kind, size_t n,
+                                   size_t size, struct nlsh__record_header **out,
+                                   struct nlsh_error *error)
+{
+    size_t whole = sizeof **out + size;
+    if (whole > w->room) {
+        nlsh__free(w->record);
+        w->record = NULL;
+        w->room = 0;
+        enum nlsh_status status = nlsh__alloc(&w->record, whole, 1, error);
+        if (status != NLSH_OK) return status;
+        w->room = whole;
+    }
+    memset(w->record, 0, whole);
+    *out = (struct nlsh__record_header *)(void *)w->record;
+    (*out)->kind = (uint16_t)kind;
+    (*out)->size = size;
+    (*out)->n = n;
+    return NLSH_OK;
+}
+
+/* The log as it was before a record that could not be written or synced. */
+static void take_back(struct nlsh_writer *w)
+{
+    int failed = ftruncate(w->fd, (off_t)w->live->at.position) != 0 ? errno : 0;
+    pthread_mutex_lock(&w->lock);
+    w->unsealed = w->live->at.number > 1;
+    w->written = w->live->at.position;
+    if (w->durable > w->written) w->durable = w->written;
+    if (failed != 0 && w->broken == 0) w->broken = failed;
+    pthread_mutex_unlock(&w->lock);
+}
+
+static enum nlsh_status write_record(struct nlsh_writer *w, struct nlsh__record_header *record,
+                                     struct nlsh__log_at *at, struct nlsh_error *error)
+{
+    const struct nlsh__live *live = w->live;
+    pthread_mutex_lock(&w->lock);
+    uint64_t durable = w->durable;
+    pthread_mutex_unlock(&w->lock);
+    nlsh__record_seal(record, durable, at);
+    int e =
+        nlsh__log_pwrite(w->fd, record, sizeof *record + (size_t)record->size, live->at.position);
+    if (e != 0) {
+        take_back(w);
+        return nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e,
+                                e == ENOSPC || e == EDQUOT ? "make room on that disk" : NULL,
+                                "cannot write %s", live->log_path);
+    }
+    pthread_mutex_lock(&w->lock);
+    w->written = at->position;
+    pthread_mutex_unlock(&w->lock);
+    if (w->options.sync != NLSH_SYNC_ALWAYS) return NLSH_OK;
+    enum nlsh_status status = sync_log(w, error);
+    if (status != NLSH_OK) take_back(w);
+    return status;
+}
+
+/* A last record says that all before it is durable: damage of those can then be told from a write that was interrupted.
+ * The next writer's first record takes its place. Without it nothing is lost. */
+static void seal_log(struct nlsh_writer *w)
+{
+    struct nlsh__record_header *record;
+    const uint64_t none = NLSH_NO_KEY;
+    pthread_mutex_lock(&w->live->lock);
+    struct nlsh__log_at at = w->live->at;
+    w->options.sync = NLSH_SYNC_FLUSH;
+    if (new_record(w, NLSH__RECORD_DELETE, 1, nlsh__delete_size(1), &record, NULL) == NLSH_OK) {
+        memcpy(record + 1, &none, sizeof none);
+        (void)write_record(w, record, &at, NULL);
+    }
+    pthread_mutex_unlock(&w->live->lock);
+}
+
+/* The state that follows, for readers. live is locked. */
+static enum nlsh_status publish(struct nlsh_writer *w, struct nlsh_error *error)
+{
+    struct nlsh_index *state, *before = NULL;
+    enum nlsh_status status = nlsh__live_publish(w->live, &state, error);
+    pthread_mutex_lock(&w->lock);
+    w->stale = status != NLSH_OK;
+    if (status == NLSH_OK) {
+        before = w->state;
+        w->state = state;
+    }
+    pthread_mutex_unlock(&w->lock);
+    nlsh_index_close(before);
+    return status;
+}
+
+/* A record that is made, for which there is room. live is locked: a reader of this process may refresh. */
+static enum nlsh_status finish(struct nlsh_writer *w, struct nlsh__record_header *record,
+                               struct nlsh_error *error)
+{
+    struct nlsh__live *live = w->live;
+    struct nlsh__log_at at = live->at;
+    enum nlsh_status status = write_record(w, record, &at, error);
+    if (status != NLSH_OK) return status;
+    live->at = at;
+    w->unsealed = 1;
+    if (!nlsh__live_apply(live, record))
+        return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
+                          "%s: a record was written that cannot be read", live->log_path);
+    /* What is written is there: without memory for its state, the next snapshot makes that. */
+    if (publish(w, error) != NLSH_OK) nlsh__error_clear(error);
+    return NLSH_OK;
+}
+
 /* ---- open and close -------------------------------------------------------------------------- */
 
 void nlsh_writer_options_init(struct nlsh_writer_options *options, size_t size)
@@ -127,101 +235,19 @@ static enum nlsh_status take_options(const struct nlsh_writer_options *given,
     return NLSH_OK;
 }
 
-static enum nlsh_status cannot_open(const char *log_path, int e, struct nlsh_error *error)
-{
-    return nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e,
-                            "check that the index's directory may be written to", "cannot write %s",
-                            log_path);
-}
-
-enum nlsh_status nlsh__log_lock(const char *log_path, int create, int *out,
-                                struct nlsh_error *error)
-{
-    const int flags = O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | (create ? O_CREAT : 0);
-    for (*out = -1;;) {
-        struct stat ours, named;
-        int fd = open(log_path, flags, 0666);
-        if (fd < 0 && errno == ENOENT && !create) return NLSH_OK;
-        if (fd < 0) return cannot_open(log_path, errno, error);
-        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-            int e = errno;
-            close(fd);
-            if (e == EINTR) continue;
-            if (e != EWOULDBLOCK) return cannot_open(log_path, e, error);
-            return nlsh__fail(error, NLSH_E_BUSY, "wait for it to end, or end it",
-                              "%s: another writer has it open", log_path);
-        }
-        if (fstat(fd, &ours) == 0 && stat(log_path, &named) == 0 && ours.st_ino == named.st_ino &&
-            ours.st_dev == named.st_dev) {
-            *out = fd;
-            return NLSH_OK;
-        }
-        close(fd); /* it was replaced meanwhile */
-    }
-}
-
-/* Of the directory that a file lies in; returns errno or 0. */
-static int sync_name(const char *path)
-{
-    char directory[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    size_t n = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
-    if (n >= sizeof directory) return ENAMETOOLONG;
-    memcpy(directory, slash == NULL ? "." : path, n);
-    directory[n] = '\0';
-    return nlsh__sync_directory(directory) == 0 ? 0 : errno;
-}
-
-/* Writes all of it at a place; returns errno or 0. */
-static int write_at(int fd, const void *bytes, size_t size, uint64_t at)
-{
-    const char *from = bytes;
-    while (size > 0) {
-        ssize_t n = pwrite(fd, from, size, (off_t)at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return n < 0 ? errno : ENOSPC;
-        from += n;
-        at += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-/* The header of a log that has none: a new file, or one whose first writer was killed. */
-static enum nlsh_status begin_log(int fd, const char *log_path, const struct nlsh_index *file,
-                                  struct nlsh_error *error)
-{
-    struct stat st;
-    struct nlsh__log_header h;
-    struct nlsh__index_header of_file;
-    struct nlsh__store store;
-    if (fstat(fd, &st) != 0) return cannot_open(log_path, errno, error);
-    if (!S_ISREG(st.st_mode))
-        return nlsh__fail(error, NLSH_E_CANT_CREATE, "move it away", "%s: not a regular file",
-                          log_path);
-    if (nlsh__log_begun(fd, (uint64_t)st.st_size)) return NLSH_OK;
-    nlsh__store_init(file, &store);
-    memcpy(&of_file, file->map.data, sizeof of_file);
-    nlsh__log_header_make(of_file.checksum, &store.form, &h);
-    int e = write_at(fd, &h, sizeof h, 0);
-    if (e == 0) return NLSH_OK;
-    if (ftruncate(fd, 0) != 0) return cannot_open(log_path, errno, error);
-    return cannot_open(log_path, e, error);
-}
-
 /* What an interrupted write left is cut off, so that the next record follows the last. Then all that was read is made
  * durable, the log's name too: a writer that was killed may have left it to the system. */
 static enum nlsh_status settle_log(struct nlsh_writer *w, int drop_damaged,
                                    struct nlsh_error *error)
 {
     struct nlsh__live *live = w->live;
-    if (live->damaged && !drop_damaged) return nlsh__log_damaged(live, error);
-    if (live->left > 0 && ftruncate(w->fd, (off_t)live->at.position) != 0)
-        return cannot_open(live->log_path, errno, error);
-    int e = fsync(w->fd) != 0 ? errno : sync_name(live->log_path);
-    if (e != 0) return cannot_open(live->log_path, e, error);
-    live->left = 0;
-    live->damaged = 0;
+    if (live->rest.damaged && !drop_damaged) return nlsh__log_damaged(live, error);
+    if (live->rest.left > 0 && ftruncate(w->fd, (off_t)live->at.position) != 0)
+        return nlsh__log_cannot_open(live->log_path, errno, error);
+    int e = fsync(w->fd) != 0 ? errno : nlsh__log_sync_name(live->log_path);
+    if (e != 0) return nlsh__log_cannot_open(live->log_path, e, error);
+    w->unsealed = !live->rest.sealed && live->at.number > 1;
+    live->rest = (struct nlsh__log_rest){.left = 0};
     w->written = w->durable = live->at.position;
     return NLSH_OK;
 }
@@ -252,10 +278,10 @@ static enum nlsh_status load(struct nlsh_writer *w, const char *path, const char
     enum nlsh_status status;
     struct nlsh_index *file = NULL;
     NLSH_TRY(nlsh__open_file(path, w->options.memory, &file, error));
-    NLSH_TRY(begin_log(w->fd, log_path, file, error));
+    NLSH_TRY(nlsh__log_start(w->fd, log_path, file, error));
     int fd = open(log_path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        status = cannot_open(log_path, errno, error);
+        status = nlsh__log_cannot_open(log_path, errno, error);
         goto out;
     }
     status = nlsh__live_create(file, log_path, fd, &w->live, error);
@@ -319,7 +345,10 @@ enum nlsh_status nlsh_writer_close(struct nlsh_writer *w, struct nlsh_error *err
         pthread_mutex_unlock(&w->lock);
         pthread_join(w->thread, NULL);
     }
-    if (w->live != NULL) status = sync_log(w, error);
+    if (w->live != NULL) {
+        status = sync_log(w, error);
+        if (status == NLSH_OK && w->unsealed) seal_log(w);
+    }
     nlsh_index_close(w->state);
     nlsh__row_maker_free(&w->maker);
     nlsh__live_drop(w->live);
@@ -330,98 +359,6 @@ enum nlsh_status nlsh_writer_close(struct nlsh_writer *w, struct nlsh_error *err
     pthread_mutex_destroy(&w->lock);
     nlsh__free(w);
     return status;
-}
-
-/* ---- records --------------------------------------------------------------------------------- */
-
-/* A record's header, and room for what follows it: zeros. */
-static enum nlsh_status new_record(struct nlsh_writer *w, enum nlsh__record_kind kind, size_t n,
-                                   size_t size, struct nlsh__record_header **out,
-                                   struct nlsh_error *error)
-{
-    size_t whole = sizeof **out + size;
-    if (whole > w->room) {
-        nlsh__free(w->record);
-        w->record = NULL;
-        w->room = 0;
-        enum nlsh_status status = nlsh__alloc(&w->record, whole, 1, error);
-        if (status != NLSH_OK) return status;
-        w->room = whole;
-    }
-    memset(w->record, 0, whole);
-    *out = (struct nlsh__record_header *)(void *)w->record;
-    (*out)->kind = (uint16_t)kind;
-    (*out)->size = size;
-    (*out)->n = n;
-    return NLSH_OK;
-}
-
-/* The log as it was before a record that could not be written or synced. */
-static void take_back(struct nlsh_writer *w)
-{
-    int failed = ftruncate(w->fd, (off_t)w->live->at.position) != 0 ? errno : 0;
-    pthread_mutex_lock(&w->lock);
-    w->written = w->live->at.position;
-    if (w->durable > w->written) w->durable = w->written;
-    if (failed != 0 && w->broken == 0) w->broken = failed;
-    pthread_mutex_unlock(&w->lock);
-}
-
-static enum nlsh_status write_record(struct nlsh_writer *w, struct nlsh__record_header *record,
-                                     struct nlsh__log_at *at, struct nlsh_error *error)
-{
-    const struct nlsh__live *live = w->live;
-    pthread_mutex_lock(&w->lock);
-    uint64_t durable = w->durable;
-    pthread_mutex_unlock(&w->lock);
-    nlsh__record_seal(record, durable, at);
-    int e = write_at(w->fd, record, sizeof *record + (size_t)record->size, live->at.position);
-    if (e != 0) {
-        take_back(w);
-        return nlsh__fail_errno(error, NLSH_E_CANT_CREATE, e,
-                                e == ENOSPC || e == EDQUOT ? "make room on that disk" : NULL,
-                                "cannot write %s", live->log_path);
-    }
-    pthread_mutex_lock(&w->lock);
-    w->written = at->position;
-    pthread_mutex_unlock(&w->lock);
-    if (w->options.sync != NLSH_SYNC_ALWAYS) return NLSH_OK;
-    enum nlsh_status status = sync_log(w, error);
-    if (status != NLSH_OK) take_back(w);
-    return status;
-}
-
-/* The state that follows, for readers. live is locked. */
-static enum nlsh_status publish(struct nlsh_writer *w, struct nlsh_error *error)
-{
-    struct nlsh_index *state, *before = NULL;
-    enum nlsh_status status = nlsh__live_publish(w->live, &state, error);
-    pthread_mutex_lock(&w->lock);
-    w->stale = status != NLSH_OK;
-    if (status == NLSH_OK) {
-        before = w->state;
-        w->state = state;
-    }
-    pthread_mutex_unlock(&w->lock);
-    nlsh_index_close(before);
-    return status;
-}
-
-/* A record that is made, for which there is room. live is locked: a reader of this process may refresh. */
-static enum nlsh_status finish(struct nlsh_writer *w, struct nlsh__record_header *record,
-                               struct nlsh_error *error)
-{
-    struct nlsh__live *live = w->live;
-    struct nlsh__log_at at = live->at;
-    enum nlsh_status status = write_record(w, record, &at, error);
-    if (status != NLSH_OK) return status;
-    live->at = at;
-    if (!nlsh__live_apply(live, record))
-        return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
-                          "%s: a record was written that cannot be read", live->log_path);
-    /* What is written is there: without memory for its state, the next snapshot makes that. */
-    if (publish(w, error) != NLSH_OK) nlsh__error_clear(error);
-    return NLSH_OK;
 }
 
 /* ---- put, delete ----------------------------------------------------------------------------- */

@@ -4,10 +4,6 @@
 
 #include "live/state.h"
 
-/* A log, open for writing and locked: the one that has the name when the lock is had. *fd is -1 where there is none and
- * create is 0. NLSH_E_BUSY, NLSH_E_CANT_CREATE. */
-enum nlsh_status nlsh__log_lock(const char *log_path, int create, int *fd,
-                                struct nlsh_error *error);
 /* An empty log of the file at path, in place of the one at log_path. */
 enum nlsh_status nlsh__new_log(const char *path, const char *log_path, struct nlsh_error *error);
 

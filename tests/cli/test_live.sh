@@ -100,8 +100,14 @@ run 65 add -i small.nlsh -d new.u8bin --keys keys.txt
 has err 'keys.txt'
 holds 600 'refused'
 run 0 add -i small.nlsh -d new.u8bin
+cp small.nlsh-log whole
 printf 'x' | dd of=small.nlsh-log bs=1 seek=200 conv=notrunc 2>/dev/null
-run 0 add -i small.nlsh -d new.u8bin # a changed end of the log is a torn one
+run 65 add -i small.nlsh -d new.u8bin # the writer that closed said that it was durable
+has err 'damaged at byte 64, in record 1' 'is whole again'
+head -c 1000 whole >small.nlsh-log
+run 0 info small.nlsh
+has out 'of a put that was interrupted'
+run 0 add -i small.nlsh -d new.u8bin # a torn end
 run 0 add -i small.nlsh -d new.u8bin
 printf 'y' | dd of=small.nlsh-log bs=1 seek=200 conv=notrunc 2>/dev/null
 run 1 verify small.nlsh

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "support/forge_log.h"
 #include "support/live.h"
@@ -14,10 +15,11 @@ enum { RECORDS = 14 };
 static struct nlsh_matrix pool;
 static char path[512], log_path[600];
 
-/* A base, a log of RECORDS records, and what there is after each. */
+/* A base, a log of RECORDS records, and what there is after each. Behind them a writer that closes says that they are
+ * durable: sealed bytes in all. One that is killed does not. */
 static struct {
     uint8_t *base, *log;
-    size_t base_size, log_size;
+    size_t base_size, log_size, sealed;
     struct model after[RECORDS + 1];
     size_t ends[RECORDS + 1]; /* bytes of the log then */
 } was;
@@ -60,8 +62,9 @@ static int set_up(void **state)
         assert_true(was.ends[i] > was.ends[i - 1]);
     }
     assert_int_equal(nlsh_writer_close(w, NULL), NLSH_OK);
-    was.log = test_read_file(log_path, &was.log_size);
-    assert_int_equal(was.log_size, was.ends[RECORDS]);
+    was.log = test_read_file(log_path, &was.sealed);
+    was.log_size = was.ends[RECORDS];
+    assert_int_equal(was.sealed, was.log_size + 128);
     return 0;
 }
 
@@ -158,30 +161,48 @@ static void check_damaged(size_t i, size_t size, int mend)
     if (mend) mended(&was.after[i]);
 }
 
-/* But those of the last record: nothing behind them says that they were durable. */
 static void every_byte_that_was_durable_is_missed(void **state)
 {
-    uint8_t *log = malloc(was.log_size);
+    uint8_t *log = malloc(was.sealed);
     size_t i = 0, n = 0;
     (void)state;
-    memcpy(log, was.log, was.log_size);
-    for (size_t at = was.ends[0]; at < was.ends[RECORDS - 1]; at++) {
+    memcpy(log, was.log, was.sealed);
+    for (size_t at = was.ends[0]; at < was.ends[RECORDS]; at++) {
         while (at >= was.ends[i + 1]) i++;
         log[at] ^= (uint8_t)(1u << at % 8);
         if (at % 3 == 0 || at - was.ends[i] < 64) {
-            put_back(log, was.log_size);
-            check_damaged(i, was.log_size, n++ % 100 == 0);
+            put_back(log, was.sealed);
+            check_damaged(i, was.sealed, n++ % 100 == 0);
         }
         log[at] = was.log[at];
     }
     /* a block of zeros, as a disk gives that lost one */
-    for (size_t at = 512; at + 512 < was.ends[RECORDS - 1]; at += 512) {
+    for (size_t at = 512; at + 512 < was.ends[RECORDS]; at += 512) {
         memset(log + at, 0, 512);
-        put_back(log, was.log_size);
+        put_back(log, was.sealed);
         for (i = 0; was.ends[i + 1] <= at;) i++;
-        check_damaged(i, was.log_size, 0);
+        check_damaged(i, was.sealed, 0);
         memcpy(log + at, was.log + at, 512);
     }
+    free(log);
+}
+
+static void what_is_whole_behind_damage_is_named(void **state)
+{
+    uint8_t *log = malloc(was.sealed);
+    struct nlsh_error error;
+    char place[96];
+    (void)state;
+    memcpy(log, was.log, was.sealed);
+    log[was.ends[2] + 70] ^= 1; /* in the third record */
+    log[was.ends[3] + 8] ^= 1;
+    put_back(log, was.sealed);
+    assert_int_equal(nlsh_index_verify(path, &error), NLSH_E_DATA);
+    snprintf(place, sizeof place, "damaged at byte %zu, in record 3: %zu bytes", was.ends[2],
+             was.sealed - was.ends[2]);
+    if (strstr(error.message, place) == NULL) fail_msg("%s, not %s", error.message, place);
+    snprintf(place, sizeof place, "record 5, at byte %zu, is whole again", was.ends[4]);
+    if (strstr(error.message, place) == NULL) fail_msg("%s, not %s", error.message, place);
     free(log);
 }
 
@@ -228,7 +249,7 @@ static void a_torn_end_is_no_damage(void **state)
         assert_int_equal(nlsh_index_verify(path, NULL), NLSH_OK);
         if (size < 66 || size % 5 == 0) goes_on(&m);
     }
-    /* the last record, changed: nobody can say that it was whole */
+    /* the last record, changed, and no writer closed behind it: nobody can say that it was whole */
     uint8_t *log = malloc(was.log_size);
     memcpy(log, was.log, was.log_size);
     log[was.log_size - 1] ^= 1;
@@ -236,7 +257,51 @@ static void a_torn_end_is_no_damage(void **state)
     model_copy(&m, &was.after[RECORDS - 1]);
     goes_on(&m);
     free(log);
+    /* what a writer says as it closes, changed or torn: with it nothing is lost */
+    log = malloc(was.sealed);
+    memcpy(log, was.log, was.sealed);
+    log[was.sealed - 20] ^= 1;
+    for (size_t size = was.log_size + 1; size <= was.sealed; size++) {
+        put_back(log, size);
+        struct nlsh_index *index = index_opened(path);
+        check_holds(&was.after[RECORDS], index, &pool);
+        assert_int_equal(index->log_now.damaged, 0);
+        nlsh_index_close(index);
+    }
+    free(log);
     model_free(&m);
+}
+
+/* Who opens a log and closes it leaves one seal, be there one before or none; a record takes its place. */
+static void a_log_has_one_seal(void **state)
+{
+    size_t size;
+    (void)state;
+    for (int sealed = 0; sealed < 2; sealed++) {
+        put_back(was.log, sealed ? was.sealed : was.log_size);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(nlsh_writer_close(writer_opened(path, NULL), NULL), NLSH_OK);
+        uint8_t *log = test_read_file(log_path, &size);
+        assert_int_equal(size, was.sealed);
+        assert_memory_equal(log, was.log, size);
+        struct nlsh_index *index = index_opened(path);
+        assert_int_equal(index->log_now.bytes, was.log_size);
+        assert_int_equal(index->log_now.left, 0);
+        nlsh_index_close(index);
+        free(log);
+    }
+    /* one that a reader did not know of, and wrote behind, is a record like any other */
+    uint8_t *log = malloc(2 * was.sealed);
+    memcpy(log, was.log, was.sealed);
+    memcpy(log + was.sealed, was.log + was.log_size, 128);
+    assert_int_equal(forge_log_seal(log, was.sealed + 128), was.sealed + 128);
+    put_back(log, was.sealed + 128);
+    struct nlsh_index *index = index_opened(path);
+    check_holds(&was.after[RECORDS], index, &pool);
+    assert_int_equal(index->log_now.bytes, was.sealed);
+    assert_int_equal(index->log_now.left, 0);
+    nlsh_index_close(index);
+    free(log);
 }
 
 /* ---- what is no log of this index --------------------------------------------------------------- */
@@ -376,15 +441,51 @@ static void a_hostile_log_ends_where_it_cannot_be(void **state)
     }
 }
 
+/* Headers that each claim all the rest of the log, one every 64 bytes; all checksums but the log's are wrong. Of the
+ * first record a byte is wrong, so they all are behind it. */
+static void a_log_of_nested_headers_is_opened_in_linear_time(void **state)
+{
+    size_t size = (size_t)8 << 20, at = was.ends[1];
+    uint8_t *log = calloc(size, 1);
+    (void)state;
+    assert_non_null(log);
+    memcpy(log, was.log, was.ends[1]);
+    struct nlsh__record_header first;
+    memcpy(&first, log + was.ends[0], sizeof first);
+    for (at += 64; at + 128 <= size; at += 64) {
+        struct nlsh__record_header h = first;
+        h.kind = NLSH__RECORD_DELETE;
+        h.size = size - at - 64;
+        h.n = h.size / 8;
+        h.number = 3 + at / 64;
+        h.durable = size;
+        memcpy(log + at, &h, sizeof h);
+    }
+    put_back(log, size);
+    clock_t begin = clock();
+    struct nlsh_index *index = index_opened(path);
+    double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
+    /* .01 s; with each header's bytes looked at they would be 5e11 bytes */
+    if (seconds > 3) fail_msg("%g s", seconds);
+    check_holds(&was.after[1], index, &pool);
+    assert_int_equal(index->log_now.damaged,
+                     1); /* no interrupted write leaves this: nothing may be cut off */
+    nlsh_index_close(index);
+    free(log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_that_was_durable_is_missed),
+        cmocka_unit_test(what_is_whole_behind_damage_is_named),
         cmocka_unit_test(a_changed_header_is_refused),
         cmocka_unit_test(a_torn_end_is_no_damage),
+        cmocka_unit_test(a_log_has_one_seal),
         cmocka_unit_test(what_is_no_log_of_the_index_is_refused),
         cmocka_unit_test(what_is_no_file_is_refused),
         cmocka_unit_test(a_hostile_log_ends_where_it_cannot_be),
+        cmocka_unit_test(a_log_of_nested_headers_is_opened_in_linear_time),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
