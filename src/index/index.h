@@ -113,7 +113,9 @@ struct nlsh__meter_header {
      * last measured; 0: not known. */
     double trained, now;
     uint32_t n_trained; /* rows that there were when it was trained */
-    uint8_t reserved[36];
+    uint32_t
+        seen; /* rows of the file and its log that had come or gone when promises were measured with both */
+    uint8_t reserved[32];
 };
 
 /* A log that was made for a file before this one, and still serves: what of it this file does not hold. */
@@ -215,6 +217,9 @@ struct nlsh_index {
 
 /* The index that a file holds, without its log; closed when nobody owns it any more. */
 void nlsh__index_free(struct nlsh_index *index);
+
+/* Rows that came or went since promises were measured. */
+size_t nlsh__index_changed(const struct nlsh_index *index);
 
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);

@@ -6,6 +6,12 @@
 #include "index/layout.h"
 #include "router/router.h"
 
+size_t nlsh__index_changed(const struct nlsh_index *index)
+{
+    size_t all = index->n_deleted + index->log_now.rows, seen = index->meter.seen;
+    return index->meter.changed + (all > seen ? all - seen : 0);
+}
+
 enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_index_info *out,
                                  struct nlsh_error *error)
 {
@@ -31,7 +37,7 @@ enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_ind
         .log_bytes = index->log_now.bytes,
         .log_left = index->log_now.left,
         .log_damaged = index->log_now.damaged,
-        .n_changed = index->meter.changed + index->n_deleted + index->log_now.rows,
+        .n_changed = nlsh__index_changed(index),
         .needed_trained = index->meter.trained,
         .needed_now = index->meter.now,
     };

@@ -363,7 +363,8 @@ static enum nlsh_status compact(struct work *w, const struct nlsh_compact_option
     report->n_dropped = gone;
     w->meter = w->file->meter;
     w->meter.n = (uint32_t)w->rows.n_untaught;
-    w->meter.changed += (uint32_t)(gone + came);
+    w->meter.changed = (uint32_t)nlsh__index_changed(w->state);
+    w->meter.seen = 0;
     if (!retrain) NLSH_TRY(prepare(w, error));
     if (how->automatic && w->measured) retrain |= is_stale(&w->meter);
     NLSH_TRY(retrain ? nlsh__retrain(w->writer, &w->rows, w->job, error)

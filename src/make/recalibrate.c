@@ -84,7 +84,17 @@ out:
 static int is_measured(uint16_t kind)
 {
     return kind == NLSH__SECTION_TARGETS || kind == NLSH__SECTION_EFFORTS ||
-           kind == NLSH__SECTION_OUTSIDE;
+           kind == NLSH__SECTION_OUTSIDE || kind == NLSH__SECTION_METER ||
+           kind == NLSH__SECTION_LOG;
+}
+
+/* The meter of a file whose promises were measured with all that is there by now, log and all. */
+static struct nlsh__meter_header meter_now(const struct nlsh_index *index)
+{
+    struct nlsh__meter_header meter = index->meter;
+    meter.changed = 0;
+    meter.seen = (uint32_t)(index->n_deleted + index->log_now.rows);
+    return meter;
 }
 
 /* The index with other efforts, whole or not at all. */
@@ -94,26 +104,33 @@ write_with(const struct nlsh_index *index, const struct nlsh__measured_efforts *
 {
     enum nlsh_status status;
     struct nlsh__section_data efforts = {.kind = NLSH__SECTION_EFFORTS},
-                              outside = {.kind = NLSH__SECTION_OUTSIDE};
-    void *efforts_bytes = NULL, *outside_bytes = NULL;
+                              outside = {.kind = NLSH__SECTION_OUTSIDE},
+                              meter = {.kind = NLSH__SECTION_METER};
+    const struct nlsh__meter_header header = meter_now(index);
+    void *efforts_bytes = NULL, *outside_bytes = NULL, *meter_bytes = NULL;
+    int metered = header.seen > 0;
     struct nlsh__index_table table;
     struct nlsh__section_data *sections = NULL;
     size_t n = 0;
     NLSH_TRY(nlsh__index_read_table(index->path, &index->map, &table, error));
     NLSH_TRY(nlsh__index_check_current(index->path, &table, error));
-    NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 3, sizeof *sections, error));
+    NLSH_TRY(nlsh__alloc(&sections, table.n_entries + 4, sizeof *sections, error));
     for (size_t i = 0; i < table.n_entries; i++) {
         const struct nlsh__index_entry *e = &table.entries[i];
-        if (is_measured(e->kind) || e->kind == NLSH__SECTION_LOG) continue;
+        metered |= e->kind == NLSH__SECTION_METER;
+        if (is_measured(e->kind)) continue;
         sections[n++] = (struct nlsh__section_data){(enum nlsh__section_kind)e->kind, e->segment,
                                                     index->map.data + e->offset, (size_t)e->size};
     }
     NLSH_TRY(nlsh__pack_efforts(measured, 1, &efforts_bytes, &efforts.size, error));
     NLSH_TRY(nlsh__pack_outside(measured, &outside_bytes, &outside.size, error));
+    NLSH_TRY(nlsh__pack_meter(&header, index->untaught, &meter_bytes, &meter.size, error));
     efforts.data = efforts_bytes;
     outside.data = outside_bytes;
+    meter.data = meter_bytes;
     sections[n++] = efforts;
     sections[n++] = outside;
+    if (metered) sections[n++] = meter;
     if (log != NULL)
         sections[n++] = (struct nlsh__section_data){NLSH__SECTION_LOG, 0, log, sizeof *log};
     NLSH_TRY(nlsh__index_write(path, sections, n, error));
@@ -121,6 +138,7 @@ out:
     nlsh__free(sections);
     nlsh__free(efforts_bytes);
     nlsh__free(outside_bytes);
+    nlsh__free(meter_bytes);
     return status;
 }
 

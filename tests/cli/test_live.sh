@@ -60,8 +60,11 @@ ok 'what was put is found' grep -q '"recall":\(1\.0\|0\.9[5-9]\)' out
 run 65 evaluate -i small.nlsh -d base.u8bin -q query.u8bin
 has err 'base.u8bin holds 600 vectors' '695'
 u8bin sample.u8bin 100 16 9
+run 0 info small.nlsh --json
+ok 'changes are counted' test "$(number since_measured)" = 205
 run 0 calibrate -i small.nlsh -q sample.u8bin
 holds 695 'calibrated'
+ok 'calibrated: no change since' test "$(number since_measured)" = 0
 run 0 compact -i small.nlsh
 has err 'one file of 695 vectors'
 holds 695 'compacted'

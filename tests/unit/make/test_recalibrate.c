@@ -126,6 +126,68 @@ static void what_is_asked_comes_back(void **state)
     matrix_free(&queries);
 }
 
+static size_t changed(const char *path, size_t *n_rows)
+{
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
+    nlsh_index_close(index);
+    *n_rows = info.n_rows;
+    return info.n_changed;
+}
+
+static void change_some(const char *path, const struct nlsh_matrix *rows, size_t n_put,
+                        uint64_t gone, size_t n_gone)
+{
+    uint64_t keys[1000];
+    struct nlsh_writer *w;
+    struct nlsh_matrix some = *rows;
+    some.n_rows = n_put;
+    assert_int_equal(nlsh_writer_open(path, NULL, &w, NULL), NLSH_OK);
+    for (size_t i = 0; i < n_put; i++) keys[i] = nlsh_writer_next_key(w) + i;
+    assert_int_equal(nlsh_writer_put(w, keys, &some, NULL), NLSH_OK);
+    for (size_t i = 0; i < n_gone; i++) keys[i] = gone + i;
+    assert_int_equal(nlsh_writer_delete(w, keys, n_gone, NULL, NULL), NLSH_OK);
+    assert_int_equal(nlsh_writer_close(w, NULL), NLSH_OK);
+}
+
+/* Promises that were measured with the log count no change of it; later ones do, also once they are in one file. */
+static void calibration_counts_changes_anew(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, DIM, 60, 22, 1);
+    struct nlsh_matrix sample = strange_queries(&base, SAMPLE, 5);
+    struct nlsh_error error;
+    char path[512];
+    size_t n_rows;
+    small_options(&o, M);
+    strcpy(path, test_path("changing"));
+    assert_int_equal(nlsh_build(&base, &o, path, NULL, NULL, &error), NLSH_OK);
+    change_some(path, &base, 700, 100, 300);
+    assert_int_equal(changed(path, &n_rows), 1000);
+    assert_int_equal(nlsh_calibrate(path, &sample, NULL, NULL, NULL, &error), NLSH_OK);
+    assert_int_equal(changed(path, &n_rows), 0);
+    assert_int_equal(n_rows, N + 400);
+    change_some(path, &base, 20, 1000, 5);
+    assert_int_equal(changed(path, &n_rows), 25);
+    struct nlsh_compact_report report = {.struct_size = sizeof report};
+    assert_int_equal(nlsh_compact(path, NULL, NULL, &report, &error), NLSH_OK);
+    /* they are too few to measure for: what was measured with the queries stays */
+    assert_int_equal(report.measured, 0);
+    assert_int_equal(changed(path, &n_rows), 25);
+    assert_int_equal(n_rows, N + 415);
+    struct nlsh_promise p = {.struct_size = sizeof p};
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_promise(index, 0, &p), 1);
+    assert_int_equal(p.sampled, 1);
+    nlsh_index_close(index);
+    matrix_free(&base);
+    matrix_free(&sample);
+}
+
 /* Where every row had to teach, nothing was measured: a search for a recall compares everything. */
 static void few_rows_are_searched_exactly(void **state)
 {
@@ -210,6 +272,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_comes_back),
+        cmocka_unit_test(calibration_counts_changes_anew),
         cmocka_unit_test(few_rows_are_searched_exactly),
         cmocka_unit_test(refusals_leave_the_file),
     };
