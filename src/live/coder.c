@@ -218,11 +218,33 @@ size_t nlsh__row_choices(struct nlsh__row_maker *m, uint32_t *out)
     return n;
 }
 
+size_t nlsh__bucket_full(size_t n, size_t m, double most_of_mean)
+{
+    return (size_t)(most_of_mean * (double)n / (double)m) + 1;
+}
+
 uint32_t nlsh__choose_bucket(const uint32_t *choices, size_t n, const uint32_t *sizes, size_t most)
 {
     for (size_t i = 0; i < n; i++)
         if (sizes[choices[i]] < most) return choices[i];
-    return choices[0];
+    return NLSH__NO_BUCKET;
+}
+
+uint32_t nlsh__best_not_full(const float *probabilities, size_t m, const uint32_t *sizes,
+                             size_t most)
+{
+    uint32_t best = NLSH__NO_BUCKET;
+    for (uint32_t b = 0; b < m; b++)
+        if (sizes[b] < most && (best == NLSH__NO_BUCKET || probabilities[b] > probabilities[best]))
+            best = b;
+    return best;
+}
+
+uint32_t nlsh__look_further(struct nlsh__row_maker *m, const uint32_t *sizes, size_t most)
+{
+    (void)nlsh__ask_inputs(&m->asker, m->query.routed, m->query.as_bytes ? m->query.bytes : NULL);
+    return nlsh__best_not_full(nlsh__ask_probabilities(&m->asker), m->index->meta.n_buckets, sizes,
+                               most);
 }
 
 const float *nlsh__row_inputs(struct nlsh__row_maker *m)
@@ -242,6 +264,7 @@ enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_mat
     if (status != NLSH_OK) return status;
     size_t n = nlsh__row_choices(m, choices);
     uint32_t bucket = nlsh__choose_bucket(choices, n, sizes, most);
+    if (bucket == NLSH__NO_BUCKET) bucket = nlsh__look_further(m, sizes, most);
     rows->buckets[j] = bucket;
     if (form->code_bytes == 0) return NLSH_OK;
     nlsh__code_row(&m->coder, m->query.floats, nlsh__row_inputs(m), bucket,

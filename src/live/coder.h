@@ -7,8 +7,12 @@
 #include "router/ask.h"
 #include "search/query.h"
 
-/* The most buckets that are looked at for one that is not full. */
+/* The most buckets that are looked at first for one that is not full. */
 #define NLSH__MOST_CHOICES 8
+/* None. */
+#define NLSH__NO_BUCKET UINT32_MAX
+/* A bucket takes rows until it holds so many times the mean of all. */
+#define NLSH__MOST_OF_MEAN 1.5
 
 /* Scratch of one thread. */
 struct nlsh__row_maker {
@@ -42,8 +46,17 @@ enum nlsh_status nlsh__take_row(struct nlsh__row_maker *maker, const struct nlsh
 
 /* Its buckets by the router's probability, the most probable first: out [NLSH__MOST_CHOICES]. Returns how many. */
 size_t nlsh__row_choices(struct nlsh__row_maker *maker, uint32_t *out);
-/* The first of n choices that is not full, or else the first: sizes [m], and most rows fill a bucket. */
+/* So many rows fill one of m buckets that hold n rows together. */
+size_t nlsh__bucket_full(size_t n, size_t m, double most_of_mean);
+/* The first of n choices that is not full, or NLSH__NO_BUCKET: sizes [m], and most rows fill a bucket. */
 uint32_t nlsh__choose_bucket(const uint32_t *choices, size_t n, const uint32_t *sizes, size_t most);
+
+/* Of all buckets that are not full the one that the router holds most probable: where all its choices are full. Not all of
+ * them may be. */
+uint32_t nlsh__look_further(struct nlsh__row_maker *maker, const uint32_t *sizes, size_t most);
+/* The same, of probabilities [m]. */
+uint32_t nlsh__best_not_full(const float *probabilities, size_t m, const uint32_t *sizes,
+                             size_t most);
 
 /* What the router sees of it, as of a row of the index: [n_inputs], until the maker is asked again. */
 const float *nlsh__row_inputs(struct nlsh__row_maker *maker);
@@ -52,7 +65,7 @@ const float *nlsh__row_inputs(struct nlsh__row_maker *maker);
  * nlsh__make_row() - vector i of a caller's as row j of rows, but for its key.
  *
  *  sizes  [m] rows in each bucket; most: so many rows fill a bucket
- * Its bucket is the router's most probable one that is not full, of the first NLSH__MOST_CHOICES. As
+ * Its bucket is the router's most probable one that is not full. As
  * nlsh__take_row(); the message counts vectors from 0.
  */
 enum nlsh_status nlsh__make_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,

@@ -22,9 +22,6 @@
 #include "live/open.h"
 #include "live/writer.h"
 
-/* A bucket that holds so many times the mean takes no more rows where another will do. */
-#define MOST_OF_MEAN 1.5
-
 struct nlsh_writer {
     struct nlsh__live *live;
     struct nlsh_writer_options options;
@@ -389,7 +386,7 @@ static enum nlsh_status make_rows(struct nlsh_writer *w, const struct nlsh_matri
     const struct nlsh__live *live = w->live;
     size_t m = live->file->meta.n_buckets;
     size_t n = (size_t)live->file->meta.n_rows + live->store.rows.n + vectors->n_rows;
-    size_t most = (size_t)(MOST_OF_MEAN * (double)n / (double)m) + 1;
+    size_t most = nlsh__bucket_full(n, m, NLSH__MOST_OF_MEAN);
     memcpy(w->sizes, live->sizes, m * sizeof *w->sizes);
     for (size_t i = 0; i < vectors->n_rows; i++) {
         enum nlsh_status status = nlsh__make_row(&w->maker, vectors, i, w->sizes, most,

@@ -21,9 +21,6 @@
 
 enum { CHOICES = NLSH__MOST_CHOICES, ROWS = 64 /* of a task */ };
 
-/* A bucket holds at most so many times the mean of all. */
-#define MOST_OF_MEAN 1.5
-
 /* What passes are made with. */
 struct passing {
     const struct nlsh_rows *base;
@@ -256,12 +253,34 @@ static enum nlsh_status ask_cells(struct passing *p, struct nlsh_error *error)
                             &quiet, p->choices, NULL, error);
 }
 
+/* Row i of the block at hand goes to the best of all buckets that are not full. */
+static enum nlsh_status look_further(struct passing *p, size_t i, const uint32_t *sizes,
+                                     size_t most, uint32_t *bucket, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const struct nlsh__bucket_cells *c = p->cells;
+    struct nlsh__job quiet = *p->job;
+    uint32_t *choices = NULL;
+    size_t n_inputs = p->to->p;
+    quiet.run.progress = NULL;
+    if (c == NULL) {
+        if (take(p, i, 0, NULL)) *bucket = nlsh__look_further(&p->makers[0], sizes, most);
+        return NLSH_OK;
+    }
+    NLSH_TRY(nlsh__alloc(&choices, c->n, sizeof *choices, error));
+    NLSH_TRY(nlsh__near_cells(p->seen + i * n_inputs, 1, c->dim, c->centroids, c->penalty, c->n,
+                              c->n, &quiet, choices, NULL, error));
+    *bucket = nlsh__choose_bucket(choices, c->n, sizes, most);
+out:
+    nlsh__free(choices);
+    return status;
+}
+
 /* In the order of rows, whoever routed them. */
 static enum nlsh_status assign(struct passing *p, struct nlsh_error *error)
 {
     struct nlsh__placed *to = p->to;
-    size_t most =
-        (size_t)(MOST_OF_MEAN * (double)p->base->n_rows / (double)p->index->meta.n_buckets) + 1;
+    size_t most = nlsh__bucket_full(p->base->n_rows, p->index->meta.n_buckets, NLSH__MOST_OF_MEAN);
     uint32_t *sizes = to->offsets + 1;
     if (p->cells != NULL) {
         enum nlsh_status status = ask_cells(p, error);
@@ -270,6 +289,10 @@ static enum nlsh_status assign(struct passing *p, struct nlsh_error *error)
     for (size_t i = 0; i < p->n_rows; i++) {
         const uint32_t *choices = p->choices + i * p->n_best;
         uint32_t bucket = nlsh__choose_bucket(choices, p->n_choices[i], sizes, most);
+        if (bucket == NLSH__NO_BUCKET) {
+            enum nlsh_status status = look_further(p, i, sizes, most, &bucket, error);
+            if (status != NLSH_OK) return status;
+        }
         to->bucket_of[p->first + i] = bucket;
         sizes[bucket]++;
     }

@@ -36,7 +36,7 @@ struct nlsh__placed {
  *  beside  the file that will be: its disk takes what does not fit in memory
  *  block   rows that are read at once
  *  k       neighbours that each asking row should find
- * A bucket takes 1.5 times the mean; a row whose first bucket is full goes to its next. In each bucket rows stand in the
+ * A bucket takes 1.5 times the mean and no more; a row whose first bucket is full goes to its next. In each bucket rows stand in the
  * order of leaves where the index has any, else ascending. The same for any number of threads. NLSH_E_NOMEM,
  * NLSH_E_CANT_CREATE (no room on the disk), NLSH_E_ARG (a row without a direction), what base->read() returns.
  */
