@@ -136,6 +136,26 @@ static void what_is_asked_comes_back(void **state)
     }
 }
 
+/* Most rows are one vector: the eight buckets that it may go to first do not hold them. */
+static void rows_that_are_alike_fill_no_bucket_beyond_the_limit(void **state)
+{
+    (void)state;
+    struct nlsh_build_options o;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 22, 1);
+    float *rows = (float *)(uintptr_t)base.data;
+    struct nlsh_index *index;
+    char path[512];
+    for (size_t i = 0; i < N; i++)
+        if (i % 8 > 0) memcpy(rows + i * 24, rows, 24 * sizeof *rows);
+    settings(&o, NLSH_L2);
+    snprintf(path, sizeof path, "%s", test_path("alike"));
+    stream(&base, &o, &few, 2, path);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    check_rows(index, &base);
+    nlsh_index_close(index);
+    matrix_free(&base);
+}
+
 static void same_bytes_from_any_threads_and_blocks(void **state)
 {
     struct nlsh_build_options o;
@@ -407,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_comes_back),
+        cmocka_unit_test(rows_that_are_alike_fill_no_bucket_beyond_the_limit),
         cmocka_unit_test(same_bytes_from_any_threads_and_blocks),
         cmocka_unit_test(a_part_of_two_streams_as_if_alone),
         cmocka_unit_test(what_fits_is_built_as_ever),
