@@ -6,6 +6,7 @@
  * measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The new file says
  * that it holds the log so far; so it takes the old one's place in one step, and the log is emptied behind it.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/buckets.h"
@@ -17,11 +18,14 @@
 #include "base/sized.h"
 #include "codes/make/leaves.h"
 #include "kernels/metric.h"
+#include "live/coder.h"
 #include "live/writer.h"
 #include "make/asking.h"
+#include "make/balanced.h"
 #include "make/gathered.h"
 #include "make/merged.h"
 #include "make/retrain.h"
+#include "make/settings.h"
 #include "make/stages.h"
 #include "measure/askers.h"
 #include "router/router.h"
@@ -309,6 +313,22 @@ static void work_free(struct work *w)
     nlsh__gathered_free(&w->rows);
 }
 
+/* A bucket that holds too many of what is left gives some away; but what was built with larger ones keeps them. */
+static enum nlsh_status balance(const struct work *w, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_build_options options;
+    size_t n = w->rows.rows.n_rows, m = w->file->meta.n_buckets, n_moved;
+    const struct nlsh__in_buckets rows = {w->seen.query_inputs, n, m, w->rows.bucket_of};
+    nlsh_build_options_init(&options, sizeof options);
+    NLSH_TRY(nlsh__settings_of(w->file->path, w->file->settings, &options, error));
+    double most = fmax(NLSH__MOST_OF_MEAN, 1 + options.imbalance);
+    NLSH_TRY(nlsh__balance_rows(w->file->router, &rows, nlsh__bucket_full(n, m, most), w->job,
+                                &n_moved, error));
+out:
+    return status;
+}
+
 /* All that the new file says. */
 static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
 {
@@ -316,6 +336,7 @@ static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
     struct nlsh__merged *sections = &w->compacted.sections;
     const struct nlsh__gathered *g = &w->rows;
     NLSH_TRY(see_rows(w->file, &g->asked, w->job, &w->seen, error));
+    NLSH_TRY(balance(w, error));
     NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, &w->compacted, error));
     w->measured = (double)w->meter.changed > FEW_CHANGES * (double)g->rows.n_rows &&
                   g->n_untaught >= NLSH__LEAST_ASKING && w->file->efforts.n > 0;
