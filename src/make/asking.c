@@ -42,7 +42,7 @@ static enum nlsh_status ask_index(void *user, const struct nlsh_index *index,
     if (status != NLSH_OK) return status;
     nlsh__efforts_from(&m->calibration, &index->row_margins, &index->leaf_margins, &shares,
                        &m->efforts);
-    return NLSH_OK;
+    return nlsh__far_of(&a->truth, a->n, index->metric, &m->efforts.far, error);
 }
 
 enum nlsh_status nlsh__ask_merged(const struct nlsh__asking *asking, const char *path,

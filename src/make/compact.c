@@ -2,8 +2,10 @@
  * compact.c - nlsh_compact(): one file of an index and its log.
  *
  * Rows that are not deleted are gathered in the order of their numbers. They keep their buckets and the router;
- * centroids, codes and leaves are made anew of what the buckets hold now. Where many rows came or went, promises are
- * measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The new file says
+ * centroids, codes and leaves are made anew of what the buckets hold now. But of a bucket that holds too many of what is
+ * left, some go elsewhere (make/balanced.h). Where many rows came or went, or others than were there (make/changes.h),
+ * promises are measured anew as well, with rows that the router did not learn from: they ask for their neighbours. The
+ * new file says
  * that it holds the log so far; so it takes the old one's place in one step, and the log is emptied behind it.
  */
 #include <math.h>
@@ -18,10 +20,12 @@
 #include "base/sized.h"
 #include "codes/make/leaves.h"
 #include "kernels/metric.h"
+#include "kernels/select.h"
 #include "live/coder.h"
 #include "live/writer.h"
 #include "make/asking.h"
 #include "make/balanced.h"
+#include "make/changes.h"
 #include "make/gathered.h"
 #include "make/merged.h"
 #include "make/retrain.h"
@@ -32,16 +36,21 @@
 #include "vectors/values.h"
 
 enum {
-    BLOCK = 64,   /* rows of a task */
-    ENOUGH = 1000 /* rows to learn the first buckets from */
+    BLOCK = 64,    /* rows of a task */
+    ENOUGH = 1000, /* rows to learn the first buckets from */
+    ROUTED = 4000  /* rows that are asked about: .8 % is the standard error of a share then */
 };
 
 /* Where fewer rows than this share came and went since promises were measured, they stay. */
 #define FEW_CHANGES 0.02
+/* So they do below this share where what came is like what was there, and what went is spread as all are: with half of the
+ * rows replaced so, recall .944 is left of .95 (docs/live.md). */
+#define LIKE_CHANGES 0.2
 /* What an index compacts by itself for: with a tenth of the rows in the log, searches lose a quarter (docs/live.md). */
 #define MANY_CHANGES 0.1
-/* Where a query needs so many times the vectors that it needed when the router was trained, it is trained again. */
-#define STALE 1.4
+/* Where a query needs so many times the vectors that it needed when the router was trained, it is trained again. What is
+ * scanned for a promise grows faster: with 1.28 times it was 1.6 times that of a fresh build (docs/live.md). */
+#define STALE 1.25
 
 /* ---- what the network sees of the rows ---------------------------------------------------------- */
 
@@ -53,7 +62,8 @@ struct seen {
     size_t p;
     float *inputs, *query_inputs; /* [n x p]; but for NLSH_IP the same */
     float *queries;               /* [n x dim], or NULL: the rows */
-    uint32_t *best;               /* [n] the bucket that the router would take */
+    size_t step;                  /* of rows that the router is asked about */
+    uint32_t *best;               /* [n / step + 1] the bucket that it would take */
 };
 
 static void see_row(const struct seen *s, struct nlsh__asker *asker, size_t row, float *floats)
@@ -68,11 +78,9 @@ static void see_row(const struct seen *s, struct nlsh__asker *asker, size_t row,
         memcpy(s->query_inputs + row * s->p, nlsh__ask_inputs(asker, q, NULL),
                s->p * sizeof(float));
     }
+    if (row % s->step != 0) return;
     const float *probabilities = nlsh__ask_probabilities(asker);
-    uint32_t best = 0;
-    for (uint32_t b = 1; b < s->index->meta.n_buckets; b++)
-        if (probabilities[b] > probabilities[best]) best = b;
-    s->best[row] = best;
+    s->best[row / s->step] = (uint32_t)nlsh__argmax(probabilities, s->index->meta.n_buckets);
 }
 
 static void see_block(void *ctx, size_t task, size_t worker)
@@ -98,9 +106,12 @@ static enum nlsh_status see_rows(const struct nlsh_index *index, const struct nl
 {
     enum nlsh_status status;
     size_t n = rows->n_rows, dim = rows->dim;
-    *out = (struct seen){.index = index, .rows = rows, .p = nlsh__router_n_inputs(index->router)};
+    *out = (struct seen){.index = index,
+                         .rows = rows,
+                         .p = nlsh__router_n_inputs(index->router),
+                         .step = n / ROUTED + 1};
     NLSH_TRY(nlsh__askers_create(index->router, job, &out->askers, error));
-    NLSH_TRY(nlsh__alloc(&out->best, n, sizeof *out->best, error));
+    NLSH_TRY(nlsh__alloc(&out->best, n / out->step + 1, sizeof *out->best, error));
     NLSH_TRY(nlsh__alloc(&out->inputs, n * out->p, sizeof(float), error));
     out->query_inputs = out->inputs;
     if (index->metric == NLSH_IP) {
@@ -155,10 +166,11 @@ static enum nlsh_status encode(const struct nlsh_index *file, const struct nlsh_
 static void describe(const struct nlsh_index *file, const struct nlsh__gathered *g,
                      const struct seen *seen, struct compacted *c)
 {
-    size_t n = g->rows.n_rows, elsewhere = 0;
+    size_t n = g->rows.n_rows, elsewhere = 0, asked = 0;
     struct nlsh_matrix as_given = g->rows;
     uint64_t hash;
-    for (size_t i = 0; i < n; i++) elsewhere += seen->best[i] != g->bucket_of[i];
+    for (size_t i = 0; i < n; i += seen->step, asked++)
+        elsewhere += seen->best[asked] != g->bucket_of[i];
     if (file->meta.source_type == NLSH_I8) {
         uint8_t *bytes = g->memory;
         nlsh__flip_sign(bytes, n * g->rows.dim, bytes);
@@ -172,7 +184,7 @@ static void describe(const struct nlsh_index *file, const struct nlsh__gathered 
     c->meta.n_rows = n;
     c->meta.data_hash = hash;
     c->meta.n_segments = 1;
-    c->meta.disagreement = (double)elsewhere / (double)n;
+    c->meta.disagreement = (double)elsewhere / (double)asked;
     c->segment = (struct nlsh__segment_meta){
         .n_rows = n, .data_hash = hash, .stored_hash = file->metric != NLSH_L2 ? hash : 0};
 }
@@ -303,6 +315,7 @@ struct work {
     struct seen seen;
     struct compacted compacted;
     struct nlsh__meter_header meter; /* of the new file */
+    struct nlsh__changes changes;
     int measured;
 };
 
@@ -329,6 +342,15 @@ out:
     return status;
 }
 
+/* Whether promises are to be measured: what came and went may have made others true. */
+static int is_due(const struct work *w)
+{
+    double changed = (double)w->meter.changed, n = (double)w->rows.rows.n_rows;
+    if (w->rows.n_untaught < NLSH__LEAST_ASKING || w->file->efforts.n == 0) return 0;
+    if (w->changes.unlike || w->changes.uneven) return changed > FEW_CHANGES * n;
+    return changed > LIKE_CHANGES * n;
+}
+
 /* All that the new file says. */
 static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
 {
@@ -338,8 +360,7 @@ static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
     NLSH_TRY(see_rows(w->file, &g->asked, w->job, &w->seen, error));
     NLSH_TRY(balance(w, error));
     NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, &w->compacted, error));
-    w->measured = (double)w->meter.changed > FEW_CHANGES * (double)g->rows.n_rows &&
-                  g->n_untaught >= NLSH__LEAST_ASKING && w->file->efforts.n > 0;
+    w->measured = is_due(w);
     if (w->measured) {
         NLSH_TRY(measure(w->file, g, &w->seen, w->job, sections, &w->meter.now, error));
         w->meter.changed = 0;
@@ -376,16 +397,20 @@ static enum nlsh_status compact(struct work *w, const struct nlsh_compact_option
     size_t alive = (size_t)w->state->meta.n_rows - w->state->n_deleted;
     size_t gone = w->state->n_deleted, came = w->state->log_now.rows;
     int retrain = how->retrain;
+    double few = FEW_CHANGES * (double)alive, many = MANY_CHANGES * (double)alive;
     report->n_rows = alive;
-    if (how->automatic && w->file->meta.n_buckets == 1 && alive >= ENOUGH) retrain = 1;
-    if (how->automatic && !retrain && (double)(gone + came) < MANY_CHANGES * (double)alive)
-        return NLSH_OK;
-    NLSH_TRY(nlsh__gather_rows(w->state, (size_t)w->file->meta.n_rows, &w->rows, error));
-    report->n_dropped = gone;
     w->meter = w->file->meter;
-    w->meter.n = (uint32_t)w->rows.n_untaught;
     w->meter.changed = (uint32_t)nlsh__index_changed(w->state);
     w->meter.seen = 0;
+    if (how->automatic && w->file->meta.n_buckets == 1 && alive >= ENOUGH) retrain = 1;
+    if (how->automatic && !retrain && (double)(gone + came) < few) return NLSH_OK;
+    if (!retrain && (double)w->meter.changed > few)
+        NLSH_TRY(nlsh__judge_changes(w->file, w->state, w->job, &w->changes, error));
+    int other = w->changes.unlike || w->changes.uneven;
+    if (how->automatic && !retrain && !other && (double)(gone + came) < many) return NLSH_OK;
+    NLSH_TRY(nlsh__gather_rows(w->state, (size_t)w->file->meta.n_rows, &w->rows, error));
+    report->n_dropped = gone;
+    w->meter.n = (uint32_t)w->rows.n_untaught;
     if (!retrain) NLSH_TRY(prepare(w, error));
     if (how->automatic && w->measured) retrain |= is_stale(&w->meter);
     NLSH_TRY(retrain ? nlsh__retrain(w->writer, &w->rows, w->job, error)

@@ -228,25 +228,6 @@ out:
     return status;
 }
 
-/* How far held-out rows' nearest are. Products depend on a query's length as well. */
-static enum nlsh_status far_of(const struct nlsh__ground *g, float *out, struct nlsh_error *error)
-{
-    const struct nlsh__held *held = g->held;
-    float *distances = NULL;
-    *out = 0;
-    if (g->options->metric == NLSH_IP) return NLSH_OK;
-    enum nlsh_status status = nlsh__alloc(&distances, held->n_asked, sizeof *distances, error);
-    if (status != NLSH_OK) return status;
-    for (size_t i = 0; i < held->n_asked; i++) {
-        /* squared, of unit vectors where the metric is cosine */
-        float score = held->truth.l2sq[i * held->truth.k];
-        distances[i] = g->options->metric == NLSH_L2 ? sqrtf(score) : score / 2;
-    }
-    *out = nlsh__far(distances, held->n_asked);
-    nlsh__free(distances);
-    return NLSH_OK;
-}
-
 static enum nlsh_status
 add_efforts(const struct nlsh__ground *g, const struct nlsh__calibration *calibration,
             const struct nlsh__shares *shares, struct sections *s, struct nlsh_error *error)
@@ -256,7 +237,8 @@ add_efforts(const struct nlsh__ground *g, const struct nlsh__calibration *calibr
     if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
     if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
     nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
-    enum nlsh_status status = far_of(g, &efforts.far, error);
+    enum nlsh_status status =
+        nlsh__far_of(&g->held->truth, g->held->n_asked, g->options->metric, &efforts.far, error);
     return status != NLSH_OK ? status : add_measured(&efforts, 0, s, error);
 }
 

@@ -266,6 +266,24 @@ float nlsh__far(float *distances, size_t n)
     return distances[(99 * n + 99) / 100 - 1];
 }
 
+enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
+                              enum nlsh_metric metric, float *out, struct nlsh_error *error)
+{
+    float *distances = NULL;
+    *out = 0;
+    if (metric == NLSH_IP || truth->l2sq == NULL) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(&distances, n, sizeof *distances, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < n; i++) {
+        /* squared, of unit vectors where the metric is cosine */
+        float score = truth->l2sq[i * truth->k];
+        distances[i] = metric == NLSH_L2 ? sqrtf(score) : score / 2;
+    }
+    *out = nlsh__far(distances, n);
+    nlsh__free(distances);
+    return NLSH_OK;
+}
+
 /* ---- the tables ------------------------------------------------------------------------------ */
 
 static double share_of(const struct nlsh__shares *s, size_t i, size_t r)

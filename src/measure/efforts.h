@@ -60,6 +60,10 @@ struct nlsh__measured_efforts {
 
 /* Of n distances to queries' nearest neighbours, which it orders: what 99 of 100 are within. */
 float nlsh__far(float *distances, size_t n);
+/* The same of the first n queries with these true neighbours; 0 by inner product, where products depend on a query's length
+ * as well. NLSH_E_NOMEM. */
+enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
+                              enum nlsh_metric metric, float *out, struct nlsh_error *error);
 
 /* Which effort surely reaches which recall: what buckets surely hold, times the share of it that is found. The
  * margins are those of the index; n_ks is 0 where it has no codes, or no leaves. */

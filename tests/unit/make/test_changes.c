@@ -1,0 +1,246 @@
+/*
+ * test_changes.c - when a compaction measures promises again, and when it leaves them: of vectors that come and go by chance
+ * they still hold; of others they are measured, and hold then.
+ */
+#include "index/index.h"
+#include "nlsh/learn.h"
+#include "support/built.h"
+
+/* So many rows that some are held out of training. */
+enum { N = 10000, DIM = 24, M = 40, POOL = 3000, Q = 500, K = 10 };
+
+static struct nlsh_matrix base, more, other; /* other: from where none of the base is */
+static uint8_t *built;
+static size_t built_size;
+static char path[512], log_path[600];
+
+/* What the index holds: rows of all three, under their places here. */
+static struct {
+    float *rows; /* [n x DIM], those that went too */
+    uint8_t *gone;
+    size_t n;
+} held;
+
+static int set_up(void **state)
+{
+    struct nlsh_build_options o;
+    (void)state;
+    base = matrix_new(KIND_F32, N, DIM, 60, 22, 1);
+    more = matrix_new(KIND_F32, POOL, DIM, 60, 22, 2);
+    other = matrix_new(KIND_F32, POOL, DIM, 60, 22, 3);
+    float *rows = (float *)(uintptr_t)other.data;
+    for (size_t i = 0; i < (size_t)POOL * DIM; i++) rows[i] = -rows[i];
+    small_options(&o, M);
+    o.epochs = 10;
+    o.nodes = 64;
+    nlsh_index_close(built_index(&base, &o, "changes"));
+    snprintf(path, sizeof path, "%s", test_path("changes"));
+    snprintf(log_path, sizeof log_path, "%s-log", path);
+    built = test_read_file(path, &built_size);
+    held.rows = malloc((N + 2 * POOL) * DIM * sizeof *held.rows);
+    held.gone = malloc(N + 2 * POOL);
+    return held.rows == NULL || held.gone == NULL;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    free(built);
+    free(held.rows);
+    free(held.gone);
+    matrix_free(&base);
+    matrix_free(&more);
+    matrix_free(&other);
+    return unlink(path);
+}
+
+/* The index as it was built. */
+static void fresh(void)
+{
+    (void)unlink(log_path);
+    test_write_file(path, built, built_size);
+    memcpy(held.rows, base.data, (size_t)N * DIM * sizeof *held.rows);
+    memset(held.gone, 0, N + 2 * POOL);
+    held.n = N;
+}
+
+static struct nlsh_writer *opened(void)
+{
+    struct nlsh_writer *w;
+    struct nlsh_error error;
+    if (nlsh_writer_open(path, NULL, &w, &error) != NLSH_OK) fail_msg("%s", error.message);
+    return w;
+}
+
+static void put(const struct nlsh_matrix *from, size_t first, size_t n)
+{
+    static uint64_t keys[POOL];
+    struct nlsh_writer *w = opened();
+    const struct nlsh_matrix some = {(const float *)from->data + first * DIM, n, DIM, NLSH_F32, 0};
+    for (size_t i = 0; i < n; i++) keys[i] = held.n + i;
+    memcpy(held.rows + held.n * DIM, some.data, n * DIM * sizeof *held.rows);
+    held.n += n;
+    assert_int_equal(nlsh_writer_put(w, keys, &some, NULL), NLSH_OK);
+    assert_int_equal(nlsh_writer_close(w, NULL), NLSH_OK);
+}
+
+static void delete (const uint64_t *keys, size_t n)
+{
+    struct nlsh_writer *w = opened();
+    for (size_t i = 0; i < n; i++) held.gone[keys[i]] = 1;
+    assert_int_equal(nlsh_writer_delete(w, keys, n, NULL, NULL), NLSH_OK);
+    assert_int_equal(nlsh_writer_close(w, NULL), NLSH_OK);
+}
+
+/* Every so many-th of the base: rows lie there by chance. */
+static void delete_each(size_t step)
+{
+    static uint64_t keys[N];
+    size_t n = 0;
+    for (size_t i = 0; i < N; i += step) keys[n++] = i;
+    delete (keys, n);
+}
+
+static struct nlsh_compact_report compacted(int automatic)
+{
+    struct nlsh_compact_report report = {.struct_size = sizeof report};
+    struct nlsh_compact_options how;
+    struct nlsh_error error;
+    nlsh_compact_options_init(&how, sizeof how);
+    how.automatic = automatic;
+    if (nlsh_compact(path, &how, NULL, &report, &error) != NLSH_OK) fail_msg("%s", error.message);
+    return report;
+}
+
+static size_t n_changed(void)
+{
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
+    nlsh_index_close(index);
+    return info.n_changed;
+}
+
+/* The share of the K nearest that comes back where .95 is asked for, of queries: n_other of them from elsewhere. */
+static double reached(size_t n_other)
+{
+    static uint64_t keys[Q * K], true_keys[Q * K];
+    static float distances[Q * K], true_distances[Q * K];
+    static float rows[Q * DIM];
+    struct nlsh_search_options o, all;
+    struct nlsh_index *index;
+    double sum = 0;
+    for (size_t i = 0; i < Q; i++) { /* the last rows are put nowhere */
+        const struct nlsh_matrix *from = i < n_other ? &other : &more;
+        memcpy(rows + i * DIM, (const float *)from->data + (POOL - 1 - i) * DIM,
+               sizeof(float[DIM]));
+    }
+    const struct nlsh_matrix queries = {rows, Q, DIM, NLSH_F32, 0};
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    nlsh_search_options_init(&o, sizeof o);
+    o.k = K;
+    all = o;
+    o.recall = .95;
+    all.probes = M;
+    assert_int_equal(nlsh_search_batch(index, &queries, &o, keys, distances, NULL, NULL), NLSH_OK);
+    assert_int_equal(
+        nlsh_search_batch(index, &queries, &all, true_keys, true_distances, NULL, NULL), NLSH_OK);
+    for (size_t i = 0; i < Q * K; i++) assert_false(held.gone[true_keys[i]]);
+    for (size_t i = 0; i < Q; i++)
+        sum += nlsh_recall(keys + i * K, distances + i * K, true_keys + i * K,
+                           true_distances + i * K, K);
+    nlsh_index_close(index);
+    return sum / Q;
+}
+
+/* Two standard errors of what 500 queries say are .01. */
+static void check_promise(size_t n_other)
+{
+    double now = reached(n_other);
+    print_message("%.4f\n", now);
+    if (now < .93) fail_msg("asked .95, reached %g", now);
+}
+
+static void what_comes_and_goes_by_chance_leaves_promises(void **state)
+{
+    (void)state;
+    fresh();
+    check_promise(0);
+    put(&more, 0, 900);
+    delete_each(11);
+    assert_int_equal(n_changed(), 1810);
+    struct nlsh_compact_report report = compacted(0);
+    assert_int_equal(report.done, NLSH_COMPACT_MERGED);
+    assert_int_equal(report.measured, 0);
+    assert_int_equal(n_changed(), 1810); /* they count on */
+    check_promise(0);
+    put(&more, 900, 400); /* together more than a fifth */
+    assert_int_equal(compacted(0).measured, 1);
+    assert_int_equal(n_changed(), 0);
+    check_promise(0);
+}
+
+static void what_comes_from_elsewhere_is_measured_for(void **state)
+{
+    (void)state;
+    fresh();
+    put(&other, 0, 500);
+    assert_int_equal(compacted(0).measured, 1);
+    check_promise(Q / 20);
+    /* in small lots, none of which alone is much */
+    fresh();
+    put(&other, 0, 150);
+    assert_int_equal(compacted(0).measured, 0);
+    check_promise(Q / 60);
+    put(&other, 150, 150);
+    assert_int_equal(compacted(0).measured, 1);
+    check_promise(Q / 30);
+}
+
+static void what_goes_from_one_place_is_measured_for(void **state)
+{
+    static uint64_t keys[N];
+    size_t n = 0;
+    (void)state;
+    fresh();
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    const struct nlsh__segment *s = &index->segments[0];
+    for (size_t place = s->bucket_offsets[2]; place < s->bucket_offsets[5]; place++)
+        keys[n++] = s->rows[place];
+    nlsh_index_close(index);
+    assert_true(n > N / 40 && n < N / 8);
+    delete (keys, n);
+    assert_int_equal(compacted(0).measured, 1);
+    check_promise(0);
+}
+
+static void it_compacts_by_itself_for_what_is_unlike(void **state)
+{
+    (void)state;
+    fresh();
+    put(&more, 0, 500);
+    assert_int_equal(compacted(1).done, NLSH_COMPACT_NOTHING);
+    fresh();
+    put(&other, 0, 500);
+    struct nlsh_compact_report report = compacted(1);
+    assert_int_not_equal(report.done, NLSH_COMPACT_NOTHING);
+    assert_int_equal(report.measured, 1);
+    check_promise(Q / 20);
+    /* so few that they do not matter */
+    fresh();
+    put(&other, 0, 100);
+    assert_int_equal(compacted(1).done, NLSH_COMPACT_NOTHING);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_comes_and_goes_by_chance_leaves_promises),
+        cmocka_unit_test(what_comes_from_elsewhere_is_measured_for),
+        cmocka_unit_test(what_goes_from_one_place_is_measured_for),
+        cmocka_unit_test(it_compacts_by_itself_for_what_is_unlike),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
