@@ -162,9 +162,10 @@ const struct verb verb_compact = {
     .summary = "make one file of an index and its log",
     .usage = "-i INDEX [flags]",
     .description =
-        "Vectors keep their keys and their buckets; those that were deleted or replaced are gone. "
-        "Nothing is trained unless --retrain says so. Where more than 2 % of the vectors came or "
-        "went, what a recall takes is measured anew.\n"
+        "Vectors keep their keys; those that were deleted or replaced are gone. Nothing is trained "
+        "unless --retrain says so, or --auto finds it due. Where more than a fifth of the vectors "
+        "came or went, or more than 2 % and they are unlike the others, what a recall takes is "
+        "measured anew.\n"
         "The new file takes the old one's place in one step, and searches go on meanwhile: stopped "
         "at any moment, one of the two is there, whole.",
     .examples = {{"after many changes", "nlsh compact -i my.nlsh"},

@@ -431,9 +431,10 @@ struct nlsh_compact_options {
     size_t struct_size;
     int retrain; /* 1: buckets and router are learned anew, from what the index holds, by its settings */
     int drop_damaged; /* 1: of a damaged log what is before the damage counts, and the rest is lost */
-    /* 1: does what is due. Nothing, where fewer than a tenth of the vectors came or went since the file was made; one
-     * file of file and log, where more did; and training, where a query then needs 1.4 times the vectors that it
-     * needed when the router was trained, or where an index that began empty holds 1,000. */
+    /* 1: does what is due. Nothing, where fewer than a tenth of the vectors came or went since the file was made, or
+     * fewer than 2 % where they are unlike the others; one file of file and log, where more did; and training, where a
+     * query then needs 1.25 times the vectors that it needed when the router was trained, or where an index that began
+     * empty holds 1,000. */
     int automatic;
 };
 
@@ -464,8 +465,10 @@ struct nlsh_compact_report {
  *  options  or NULL: the defaults
  *  run      or NULL: all processors, silent
  *  report   or NULL
- * Nothing is trained unless retrain or automatic says so. Vectors keep their keys and their buckets. Where more than 2 % of them came
- * or went, promises are measured anew with vectors that the router has not learned from. Searches go on meanwhile, and
+ * Nothing is trained unless retrain or automatic says so. Vectors keep their keys, and their buckets but where one holds
+ * more than 1.5 times the mean of what is left. Promises are measured anew, with vectors that the router has not learned
+ * from, where more than a fifth of them came or went since they were measured; more than 2 %, where what came is unlike
+ * what was there, or what came or went was so of a few buckets. Searches go on meanwhile, and
  * nlsh_index_refresh() finds the new file. Killed at any moment, the old state is there or the new one. The same bytes
  * for the same calls in the same order, and for any number of threads. Statuses: those of nlsh_writer_open() and
  * nlsh_build(); NLSH_E_ARG where all vectors were deleted. Cost: reading and writing the index, its codes, and
