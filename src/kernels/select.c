@@ -4,7 +4,9 @@
  * First a histogram over the keys' upper halves finds, without a branch that depends on a key,
  * nearly the n smallest: keys are counted in BINS equal ranges between the least and the greatest,
  * and those up to the bin in which the n-th lies move to the front. What is left, a little more
- * than n, goes to quickselect (Hoare, "Algorithm 65: FIND", 1961).
+ * than n, goes to quickselect (Hoare, "Algorithm 65: FIND", 1961). There are orders of keys in which a median of three is
+ * a bad pivot each time (Musser, "Introspective sorting and selection algorithms", 1997), and a log from a stranger may
+ * hold one: where pivots were bad, the range of values is halved instead, which ends after 64 times.
  */
 #include "kernels/select.h"
 
@@ -12,14 +14,36 @@
 
 #include "kernels/topk.h"
 
-enum { BINS = 256, FEW = 48 /* below this quickselect alone is quicker */ };
+enum {
+    BINS = 256,
+    FEW = 48, /* below this quickselect alone is quicker */
+    LOOKS = 8 /* at a key, on average, before pivots are bad: of keys in any usual order 3 */
+};
+
+static uint64_t median_of_three(const uint64_t *keys, size_t low, size_t high)
+{
+    uint64_t a = keys[low], b = keys[low + (high - low) / 2], c = keys[high - 1];
+    return a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+}
+
+/* Of values, not of keys: above the least, and not above the greatest. */
+static uint64_t middle(const uint64_t *keys, size_t low, size_t high)
+{
+    uint64_t least = keys[low], most = keys[low];
+    for (size_t i = low; i < high; i++) {
+        least = keys[i] < least ? keys[i] : least;
+        most = keys[i] > most ? keys[i] : most;
+    }
+    return least + (most - least) / 2 + (most - least) % 2;
+}
 
 static void quickselect(uint64_t *keys, size_t size, size_t n)
 {
-    size_t low = 0, high = size;
+    size_t low = 0, high = size, left = LOOKS * size;
     while (high - low > 1 && n > low && n < high) {
-        uint64_t a = keys[low], b = keys[low + (high - low) / 2], c = keys[high - 1];
-        uint64_t pivot = a < b ? (b < c ? b : a < c ? c : a) : (a < c ? a : b < c ? c : b);
+        int bad = high - low > left;
+        uint64_t pivot = bad ? middle(keys, low, high) : median_of_three(keys, low, high);
+        left -= bad ? left : high - low;
         size_t i = low, j = high;
         for (;;) {
             while (keys[i] < pivot) i++;
