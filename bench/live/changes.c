@@ -2,12 +2,13 @@
  * changes.c - what is asked and what comes back while an index changes, for docs/live.md.
  *
  *   ninja -C build/release bench_live_changes
- *   build/release/bench_live_changes SCENARIO BASE QUERIES [--labels FILE --query_labels FILE] [--metric M]
+ *   build/release/bench_live_changes SCENARIO BASE QUERIES [--labels FILE --query_labels FILE] [--metric M] [--rows N]
  *
  * Scenarios: more (built of two thirds, the others inserted), fewer (half deleted, by chance), without (with labels:
  * all of label 0 deleted), replaced (built of one half, which the other replaces in 20 rounds; compacted after
  * each fifth), drift (built of what has labels 0 to 4, the others inserted by tenths; without labels: of the first
- * tenth, the rest in order). A line for each step and number of neighbours: recall that was asked for, reached, its
+ * tenth, the rest in order), auto (the same, but compacted by nlsh_compact's `automatic`, which may train; and
+ * beside a fresh build of the same rows at each tenth). A line for each step and number of neighbours: recall that was asked for, reached, its
  * standard error, candidates; with the log, and again once it is compacted, from which the next step goes on.
  * At the end the same of a fresh build of the same rows. Missed: less than asked less .01 (drift: .02).
  */
@@ -153,6 +154,19 @@ static void change(const uint32_t *put, size_t n_put, const uint32_t *gone, size
     free(some);
 }
 
+static void compact_by_itself(const char *step)
+{
+    static const char *const words[] = {"nothing", "one file", "trained"};
+    struct nlsh_error error = {0};
+    struct nlsh_compact_options options;
+    struct nlsh_compact_report report = {.struct_size = sizeof report};
+    nlsh_compact_options_init(&options, sizeof options);
+    options.automatic = 1;
+    must(nlsh_compact(g.path, &options, NULL, &report, &error), &error);
+    printf("# %s: %s%s\n", step, words[report.done],
+           report.done == NLSH_COMPACT_MERGED && report.measured ? ", measured" : "");
+}
+
 static void compact(int retrain)
 {
     struct nlsh_error error = {0};
@@ -277,34 +291,69 @@ static void take_queries(double share)
     g.queries = (struct nlsh_matrix){memory, n, g.all_queries.dim, g.all_queries.type, 0};
 }
 
-static void drift(void)
+/* What is there first, and what comes later, in order. */
+struct drifting {
+    uint32_t *all; /* [n] first those of which the index is built */
+    size_t first, n;
+};
+
+static struct drifting drifting(void)
 {
-    enum { TENTHS = 10 };
-    char step[32];
     size_t n = g.base.n_rows, first = 0, later = 0;
-    uint32_t *old = room(n, 4), *new = room(n, 4), *all = shuffled(n);
+    uint32_t *chance = shuffled(n), *new = room(n, 4);
+    struct drifting out = {room(n, 4), 0, n};
     for (size_t i = 0; i < n; i++) {
-        uint32_t row = g.labels != NULL ? all[i] : (uint32_t)i;
+        uint32_t row = g.labels != NULL ? chance[i] : (uint32_t)i;
         if (g.labels != NULL ? g.labels[row] < 5 : i < n / 10)
-            old[first++] = row;
+            out.all[first++] = row;
         else
             new[later++] = row;
     }
+    memcpy(out.all + first, new, later * sizeof *new);
+    out.first = first;
+    free(chance);
+    free(new);
+    return out;
+}
+
+static void drift_by(int automatic)
+{
+    enum { TENTHS = 10 };
+    char step[32];
+    struct drifting d = drifting();
+    size_t n = d.first;
     g.within = .02;
     take_queries(0);
-    build(g.path, old, first);
+    build(g.path, d.all, n);
     ask_file(g.path, "built", "file", 1);
-    for (size_t i = 0; i < TENTHS; i++) {
-        size_t at = later * i / TENTHS;
-        change(new + at, later * (i + 1) / TENTHS - at, NULL, 0);
-        snprintf(step, sizeof step, "tenth %zu", i + 1);
-        take_queries((double)(i + 1) / TENTHS);
-        ask_both(step);
+    for (size_t i = 1; i <= TENTHS; i++) {
+        size_t end = d.first + (d.n - d.first) * i / TENTHS;
+        change(d.all + n, end - n, NULL, 0);
+        n = end;
+        snprintf(step, sizeof step, "tenth %zu", i);
+        take_queries((double)i / TENTHS);
+        if (!automatic) {
+            ask_both(step);
+            continue;
+        }
+        ask_file(g.path, step, "log", 1);
+        compact_by_itself(step);
+        ask_file(g.path, step, "behind", 1);
+        build(g.fresh, d.all, n);
+        ask_file(g.fresh, step, "fresh", 0);
     }
-    end(all, n);
-    free(old);
-    free(new);
-    free(all);
+    if (!automatic) end(d.all, d.n);
+    free(d.all);
+}
+
+static void drift(void)
+{
+    drift_by(0);
+}
+
+static void by_itself(void)
+{
+    drift_by(1);
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
@@ -314,21 +363,17 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } scenarios[] = {{"more", more},
-                     {"fewer", fewer},
-                     {"without", without},
-                     {"replaced", replaced},
-                     {"drift", drift}};
-    static const struct option options[] = {{"labels", 1, NULL, 'l'},
-                                            {"query_labels", 1, NULL, 'Q'},
-                                            {"metric", 1, NULL, 'm'},
-                                            {"queries", 1, NULL, 'q'},
-                                            {0}};
+    } scenarios[] = {{"more", more},         {"fewer", fewer}, {"without", without},
+                     {"replaced", replaced}, {"drift", drift}, {"auto", by_itself}};
+    static const struct option options[] = {
+        {"labels", 1, NULL, 'l'},  {"query_labels", 1, NULL, 'Q'}, {"metric", 1, NULL, 'm'},
+        {"queries", 1, NULL, 'q'}, {"rows", 1, NULL, 'r'},         {0}};
     const char *labels = NULL, *query_labels = NULL;
-    size_t n_queries = MOST_QUERIES;
+    size_t n_queries = MOST_QUERIES, n_rows = SIZE_MAX;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'l') labels = optarg;
         if (o == 'Q') query_labels = optarg;
+        if (o == 'r') n_rows = strtoul(optarg, NULL, 10);
         if (o == 'q') n_queries = strtoul(optarg, NULL, 10);
         if (o == 'm') g.metric = strcmp(optarg, "cosine") == 0 ? NLSH_COSINE : NLSH_IP;
     }
@@ -342,6 +387,7 @@ int main(int argc, char **argv)
     if (query_labels != NULL) g.query_labels = read_labels(query_labels, g.all_queries.n_rows);
     if (g.queries.n_rows > n_queries) g.queries.n_rows = n_queries;
     if (labels != NULL) g.labels = read_labels(labels, g.base.n_rows);
+    if (g.base.n_rows > n_rows) g.base.n_rows = n_rows;
     snprintf(g.path, sizeof g.path, "bench-live-%d.nlsh", (int)getpid());
     snprintf(g.log, sizeof g.log, "%s-log", g.path);
     snprintf(g.fresh, sizeof g.fresh, "bench-live-%d-fresh.nlsh", (int)getpid());
