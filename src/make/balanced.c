@@ -49,8 +49,8 @@ static void rank_block(void *ctx, size_t task, size_t worker)
         struct going *g = &b->going[i];
         const float *p = ask(b, g->row, worker);
         uint32_t other = nlsh__best_not_full(p, b->rows->m, b->sizes, b->most);
-        float own = p[b->rows->bucket_of[g->row]];
-        g->kept = own > 0 ? p[other] / own : 1;
+        float kept = p[other] / p[b->rows->bucket_of[g->row]];
+        g->kept = kept >= 0 ? kept : 1; /* where there are no numbers */
     }
 }
 

@@ -181,6 +181,16 @@ static void what_comes_and_goes_by_chance_leaves_promises(void **state)
     check_promise(0);
 }
 
+/* Of every seventh row fewer the ten nearest are about the twelve nearest of before. */
+static void what_goes_by_chance_leaves_promises(void **state)
+{
+    (void)state;
+    fresh();
+    delete_each(7);
+    assert_int_equal(compacted(0).measured, 0);
+    check_promise(0);
+}
+
 static void what_comes_from_elsewhere_is_measured_for(void **state)
 {
     (void)state;
@@ -238,6 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_comes_and_goes_by_chance_leaves_promises),
+        cmocka_unit_test(what_goes_by_chance_leaves_promises),
         cmocka_unit_test(what_comes_from_elsewhere_is_measured_for),
         cmocka_unit_test(what_goes_from_one_place_is_measured_for),
         cmocka_unit_test(it_compacts_by_itself_for_what_is_unlike),
