@@ -27,6 +27,7 @@ struct search {
     struct loaded queries;
     struct nlsh_search_options points[MAX_POINTS];
     struct filter filter;
+    struct words words;
     size_t n_points;
     struct nlsh_neighbors truth;
     struct results_of of;
@@ -156,6 +157,10 @@ static int search_index(const struct args *args)
     s.of.metric = s.info.metric;
     code = load_queries(args_text(args, "q"), vectors_type(args), path, &s.info, &s.queries);
     if (code == 0) code = read_range(args, &s.queries, &s.of);
+    if (code == 0 && args_given(args, "words")) {
+        code = words_read(args_text(args, "words"), &s.words);
+        s.of.words = &s.words;
+    }
     if (code == 0) code = filter_read(args, s.index, path, &s.filter);
     if (code == 0) code = fit_filter(&s);
     size_t k = args_count(args, "N");
@@ -169,6 +174,7 @@ static int search_index(const struct args *args)
     answers_free(&s.answers);
     nlsh_neighbors_free(&s.truth);
     filter_free(&s.filter);
+    words_free(&s.words);
     loaded_free(&s.queries);
     nlsh_index_close(s.index);
     return code;
@@ -191,5 +197,8 @@ int cmd_search(const struct args *args)
                           "nlsh search: a filter goes with one index, and --gt is not of what it "
                           "allows");
     }
+    if (many && args_given(args, "words"))
+        return talk_error(EXIT_USAGE, "search one index with -i",
+                          "nlsh search: --words goes with one index");
     return one ? search_index(args) : compare_models(args, args_text(args, "models_index"));
 }

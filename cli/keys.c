@@ -10,7 +10,9 @@
 #include <string.h>
 
 #include "nlsh/learn.h"
+#include "order.h"
 #include "talk.h"
+#include "words.h"
 
 /* Keys as they are read. place is what a person counts: lines or values from 1. */
 struct reading {
@@ -18,10 +20,12 @@ struct reading {
     const char *place; /* "line" or "value" */
     uint64_t *keys;
     size_t n, capacity;
+    struct words words; /* of .words: what the keys are of */
 };
 
 static const char *const keys_hint =
-    "keys are whole numbers from 0 to 18446744073709551614, one a vector, none twice";
+    "keys are whole numbers from 0 to 18446744073709551614, or the words of a file .words; one a "
+    "vector, none twice";
 
 static int no_memory(void)
 {
@@ -179,36 +183,35 @@ static int read_ivecs(struct reading *r)
     return code;
 }
 
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static int read_words(struct reading *r)
+{
+    r->place = "line";
+    int code = words_read(r->path, &r->words);
+    for (size_t i = 0; code == 0 && i < r->words.n; i++) code = add_key(r, r->words.keys[i]);
+    return code;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------- */
 
-struct placed {
-    uint64_t key;
-    size_t place;
-};
-
-static int by_key(const void *a, const void *b)
+static int is_twice(const struct reading *r, size_t first, size_t second)
 {
-    const struct placed *x = a, *y = b;
-    if (x->key != y->key) return x->key < y->key ? -1 : 1;
-    return (x->place > y->place) - (x->place < y->place);
+    char text[24], what[64];
+    snprintf(what, sizeof what, "is there twice, first on %s %zu", r->place, first + 1);
+    snprintf(text, sizeof text, "%" PRIu64, r->keys[second]);
+    return bad_key(r, second + 1, r->words.n > 0 ? r->words.words[second] : text, what);
 }
 
 static int check_twice(const struct reading *r)
 {
-    char text[24], what[64];
-    struct placed *sorted = calloc(r->n ? r->n : 1, sizeof *sorted);
-    int code = 0;
-    if (sorted == NULL) return no_memory();
-    for (size_t i = 0; i < r->n; i++) sorted[i] = (struct placed){r->keys[i], i + 1};
-    qsort(sorted, r->n, sizeof *sorted, by_key);
-    for (size_t i = 1; code == 0 && i < r->n; i++) {
-        if (sorted[i].key != sorted[i - 1].key) continue;
-        snprintf(text, sizeof text, "%" PRIu64, sorted[i].key);
-        snprintf(what, sizeof what, "is there twice, first on %s %zu", r->place,
-                 sorted[i - 1].place);
-        code = bad_key(r, sorted[i].place, text, what);
-    }
-    free(sorted);
+    size_t *places = calloc(r->n ? r->n : 1, sizeof *places);
+    if (places == NULL) return no_memory();
+    int code = order_by_key(r->keys, r->n, places);
+    for (size_t i = 1; code == 0 && i < r->n; i++)
+        if (r->keys[places[i]] == r->keys[places[i - 1]])
+            code = is_twice(r, places[i - 1], places[i]);
+    free(places);
     return code;
 }
 
@@ -221,6 +224,7 @@ static bool ends_with(const char *path, const char *ending)
 static int read_file(struct reading *r)
 {
     if (ends_with(r->path, ".ivecs")) return read_ivecs(r);
+    if (ends_with(r->path, ".words")) return read_words(r);
     FILE *file = fopen(r->path, "rb");
     if (file == NULL) {
         return talk_error(EXIT_NO_INPUT, NULL, "cannot open %s: %s", r->path, strerror(errno));
@@ -234,6 +238,7 @@ int keys_list(const char *path, uint64_t **out, size_t *n)
 {
     struct reading r = {.path = path};
     int code = read_file(&r);
+    words_free(&r.words);
     *out = code == 0 ? r.keys : NULL;
     *n = r.n;
     if (code != 0) free(r.keys);
@@ -249,6 +254,7 @@ int keys_read(const char *path, size_t n_rows, uint64_t **out)
                           r.n, n_rows);
     }
     if (code == 0) code = check_twice(&r);
+    words_free(&r.words);
     *out = code == 0 ? r.keys : NULL;
     if (code != 0) free(r.keys);
     return code;

@@ -9,7 +9,7 @@
  * keys_read() - one key a vector.
  *
  *  path    text with a whole number on each line; or .ivecs or .npy of whole numbers (numpy's i4, u4, i8
- *          or u8), as one row or one column
+ *          or u8), as one row or one column; or .words, whose words' keys they are (words.h)
  *  n_rows  how many there must be
  *  out     [n_rows], freed by the caller; NULL on error
  * A negative number, NLSH_NO_KEY, a key that is there twice or another count is an error that names the

@@ -15,6 +15,7 @@
 
 #include "json.h"
 #include "talk.h"
+#include "text.h"
 
 static int no_memory(void)
 {
@@ -76,22 +77,56 @@ static int find_near(struct results *r, struct nlsh_searcher *searcher,
 
 /* ---- a query --------------------------------------------------------------------------------- */
 
+/* How an answer is called: its word, or its key's digits. */
+static const char *name_of(const struct results *r, uint64_t key, char digits[24])
+{
+    if (r->of->words != NULL) return words_find(r->of->words, key);
+    snprintf(digits, 24, "%" PRIu64, key);
+    return digits;
+}
+
+/* All of them have words where words are wanted. */
+static int check_named(const struct results *r, const uint64_t *keys, size_t n)
+{
+    for (size_t i = 0; r->of->words != NULL && i < n; i++) {
+        if (keys[i] == NLSH_NO_KEY || words_find(r->of->words, keys[i]) != NULL) continue;
+        return talk_error(EXIT_BAD_DATA,
+                          "give the file .words that the index was built with (nlsh build --keys)",
+                          "--words: no word has the key %" PRIu64, keys[i]);
+    }
+    return 0;
+}
+
+static void write_cell(const struct results *r, uint64_t key, FILE *to)
+{
+    char digits[24];
+    const char *name = name_of(r, key, digits);
+    if (name == digits)
+        fputs(digits, to);
+    else
+        text_csv(to, name);
+}
+
+static json_t *name_json(const struct results *r, uint64_t key)
+{
+    return r->of->words != NULL && key != NLSH_NO_KEY ? json_name(words_find(r->of->words, key))
+                                                      : json_key(key);
+}
+
 static void write_text(const struct results *r, const struct answers *a, size_t i, FILE *to)
 {
+    char digits[24];
     fprintf(to, "METHOD NAME: Neural LSH\nQuery: %zu\n", i);
     for (size_t j = 0; j < a->k; j++) {
         uint64_t key = a->keys[i * a->k + j];
-        if (key == NLSH_NO_KEY) {
-            fprintf(to, "Nearest neighbor-%zu: none\n", j + 1);
-        } else {
-            fprintf(to, "Nearest neighbor-%zu: %" PRIu64 "\n", j + 1, key);
-        }
+        fprintf(to, "Nearest neighbor-%zu: %s\n", j + 1,
+                key == NLSH_NO_KEY ? "none" : name_of(r, key, digits));
         fprintf(to, "distanceApproximate: %.7g\n", a->distances[i * a->k + j]);
         fprintf(to, "distanceTrue: %.7g\n", r->of->truth->distances[i * a->k + j]);
     }
     if (r->of->range) fputs("R-near neighbors:\n", to);
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
-        fprintf(to, "%" PRIu64 "\n", r->near_keys[j]);
+        fprintf(to, "%s\n", name_of(r, r->near_keys[j], digits));
     }
     fputc('\n', to);
 }
@@ -106,13 +141,15 @@ static void write_csv(const struct results *r, const struct answers *a, size_t i
         if (key == NLSH_NO_KEY) {
             fprintf(to, "%s%zu,nearest,%zu,,,%.7g\n", point, i, j + 1, exact);
         } else {
-            fprintf(to, "%s%zu,nearest,%zu,%" PRIu64 ",%.7g,%.7g\n", point, i, j + 1, key,
-                    a->distances[i * a->k + j], exact);
+            fprintf(to, "%s%zu,nearest,%zu,", point, i, j + 1);
+            write_cell(r, key, to);
+            fprintf(to, ",%.7g,%.7g\n", a->distances[i * a->k + j], exact);
         }
     }
     for (size_t j = 0; r->of->range && j < r->n_near; j++) {
-        fprintf(to, "%s%zu,r-near,%zu,%" PRIu64 ",%.7g,\n", point, i, j + 1, r->near_keys[j],
-                r->near_distances[j]);
+        fprintf(to, "%s%zu,r-near,%zu,", point, i, j + 1);
+        write_cell(r, r->near_keys[j], to);
+        fprintf(to, ",%.7g,\n", r->near_distances[j]);
     }
 }
 
@@ -121,7 +158,7 @@ static json_t *query_json(const struct results *r, const struct answers *a, size
     json_t *nearest = json_array();
     for (size_t j = 0; j < a->k; j++) {
         size_t at = i * a->k + j;
-        json_add(&nearest, json_pack("{s:o, s:o, s:f}", "id", json_key(a->keys[at]),
+        json_add(&nearest, json_pack("{s:o, s:o, s:f}", "id", name_json(r, a->keys[at]),
                                      "distanceApproximate", json_number_or_null(a->distances[at]),
                                      "distanceTrue", r->of->truth->distances[at]));
     }
@@ -130,7 +167,7 @@ static json_t *query_json(const struct results *r, const struct answers *a, size
                               (json_int_t)a->stats.probes[i], "nearest", nearest);
     if (!r->of->range) return query;
     json_t *near = json_array();
-    for (size_t j = 0; j < r->n_near; j++) json_add(&near, json_key(r->near_keys[j]));
+    for (size_t j = 0; j < r->n_near; j++) json_add(&near, name_json(r, r->near_keys[j]));
     json_set(&query, "rNear", near);
     return query;
 }
@@ -224,6 +261,8 @@ static int write_queries(struct results *r, struct nlsh_searcher *searcher,
     int code = 0;
     for (size_t i = 0; i < a->n && code == 0 && !ferror(to); i++) {
         if (r->of->range) code = find_near(r, searcher, options, i);
+        if (code == 0) code = check_named(r, a->keys + i * a->k, a->k);
+        if (code == 0 && r->of->range) code = check_named(r, r->near_keys, r->n_near);
         if (code != 0) break;
         if (r->of->format[0] == 't') write_text(r, a, i, to);
         if (r->of->format[0] == 'c') write_csv(r, a, i, column, to);

@@ -5,6 +5,7 @@
 #include "answers.h"
 #include "inputs.h"
 #include "output.h"
+#include "words.h"
 
 /* What stays the same for all results of a run. */
 struct results_of {
@@ -15,7 +16,8 @@ struct results_of {
     double radius;
     const struct nlsh_matrix *queries;
     const struct nlsh_neighbors *truth;
-    struct timing exact; /* of an exact search */
+    struct timing exact;       /* of an exact search */
+    const struct words *words; /* said in place of keys, or NULL */
 };
 
 /* A results file under way. */

@@ -75,7 +75,7 @@ for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
     for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
         case $included in
         nlsh/*.h | baselines/*.h | verbs/*.h | report/*.h | bench/*.h) ;;
-        base/file.h | base/output.h | base/matrix.h | base/names.h | vectors/read.h | \
+        base/file.h | base/hash.h | base/output.h | base/matrix.h | base/names.h | vectors/read.h | \
             cache/directory.h | tune/run/plan.h | tune/study/studies.h | serve/serve.h) ;;
         */*)
             echo "$file: includes $included, which is not open to it"

@@ -23,8 +23,9 @@ static const struct flag *const build_flags[] = {
                          .argument = "FILE",
                          .help =
                              "the vectors' keys, which searches then answer with in place of row "
-                             "numbers: text with a whole number a line, or .ivecs or .npy of whole "
-                             "numbers; there is one for each row of all files, and --rows takes of "
+                             "numbers: text with a whole number a line, .ivecs or .npy of whole "
+                             "numbers, or .words with a word a line; there is one for each row of "
+                             "all files, and --rows takes of "
                              "the keys what it takes of the rows"},
     &(const struct flag){.name = "train_queries",
                          .kind = FLAG_IN,

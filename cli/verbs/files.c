@@ -46,6 +46,12 @@ static const struct flag *const convert_flags[] = {
                          .argument = "{auto," WRITTEN_FORMATS "}",
                          .default_value = "auto",
                          .help = "format of OUT; auto: by its ending"},
+    &(const struct flag){
+        .name = "keys-out",
+        .kind = FLAG_OUT,
+        .argument = "FILE.words",
+        .help = "write the words before the numbers of text (GloVe's, fastText's), one a line, as "
+                "`build --keys` and `search --words` take them"},
     &flag_quiet,
     &flag_json,
     &flag_help,
@@ -61,8 +67,9 @@ const struct verb verb_convert = {
                    "input may be compressed (.gz, .zst). Floats "
                    "become bytes only where each is a whole number in range.",
     .examples = {{"MNIST for numpy", "nlsh convert train-images-idx3-ubyte.gz train.npy"},
-                 {"names without an ending",
-                  "nlsh convert in.dat out.dat --from fvecs --to u8bin"}},
+                 {"names without an ending", "nlsh convert in.dat out.dat --from fvecs --to u8bin"},
+                 {"GloVe's words beside its vectors",
+                  "nlsh convert glove.6B.100d.txt glove.fvecs --keys-out glove.words"}},
     .min_words = 2,
     .max_words = 2,
     .run = cmd_convert,

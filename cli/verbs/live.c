@@ -58,7 +58,7 @@ static const struct flag *const add_flags[] = {
     &(const struct flag){.name = "keys",
                          .kind = FLAG_IN,
                          .argument = "FILE",
-                         .help = "one key a vector: whole numbers as text, or .ivecs or .npy; "
+                         .help = "one key a vector: whole numbers as text, .ivecs, .npy or .words; "
                                  "default: the next numbers that are free"},
     &(const struct flag){.name = "batch",
                          .kind = FLAG_COUNT,
@@ -105,7 +105,7 @@ static const struct flag *const delete_flags[] = {
     &(const struct flag){.name = "keys",
                          .kind = FLAG_IN,
                          .argument = "FILE",
-                         .help = "the keys, one a line, or as .ivecs or .npy"},
+                         .help = "the keys, one a line, or as .ivecs, .npy or .words"},
     &flag_quiet,
     &flag_json,
     &flag_help,

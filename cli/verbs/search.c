@@ -60,7 +60,8 @@ static const struct flag flag_filter = {
     .kind = FLAG_IN,
     .group = GROUP_SEARCH,
     .argument = "FILE",
-    .help = "keys of the vectors that an answer may hold: text, one a line, .ivecs or .npy"};
+    .help =
+        "keys of the vectors that an answer may hold: text, one a line, .ivecs, .npy or .words"};
 
 static const struct flag flag_filter_out = {
     .name = "filter-out",
@@ -68,6 +69,14 @@ static const struct flag flag_filter_out = {
     .group = GROUP_SEARCH,
     .argument = "FILE",
     .help = "keys of the vectors that it may not hold, also of those that --filter allows"};
+
+static const struct flag flag_words = {
+    .name = "words",
+    .kind = FLAG_IN,
+    .group = GROUP_SEARCH,
+    .argument = "FILE.words",
+    .help =
+        "answer with words in place of keys, of an index that was built with --keys FILE.words"};
 
 static const struct flag *const search_flags[] = {
     &flag_base_of_index,
@@ -95,6 +104,7 @@ static const struct flag *const search_flags[] = {
     &flag_range,
     &flag_filter,
     &flag_filter_out,
+    &flag_words,
     &flag_format,
     &flag_search_threads,
     &flag_memory,
@@ -135,7 +145,9 @@ const struct verb verb_search = {
         "more where it is so. `nlsh calibrate` measures anew.\n"
         "With --filter or --filter-out recall, AF and the exact search are those of the "
         "vectors that are allowed, and N come back wherever so many are. Keys are what "
-        "the answers have: row numbers, or those of `nlsh build --keys`.\n"
+        "the answers have: row numbers, or those of `nlsh build --keys`. A file of keys may be one "
+        "of "
+        "words too, if they were the keys of the build; --words says them in the answers.\n"
         "With a list (-T 1,5,0.05) the file has all this once for each value, behind a "
         "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
         "With --models_index every model of a tuning run answers the same queries. Each "
@@ -152,6 +164,8 @@ const struct verb verb_search = {
                   "nlsh search -i my.nlsh -q query.fvecs -T 0.05"},
                  {"only among the vectors whose keys a file lists",
                   "nlsh search -i my.nlsh -q query.fvecs --filter allowed.txt"},
+                 {"words, where words are the keys",
+                  "nlsh search -i glove.nlsh -q query.fvecs --words glove.words"},
                  {"all models of a tuning run in one pass",
                   "nlsh search --models_index outputs/tuning/run/index.json -d base.fvecs -q "
                   "query.fvecs -T 1,5,0.05"},

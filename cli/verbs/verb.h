@@ -50,7 +50,7 @@ enum {
     MAX_WORDS = 256,
     MAX_REPEATED = 1024,
     MAX_INPUTS = MAX_FLAGS + MAX_REPEATED + MAX_WORDS,
-    MAX_EXAMPLES = 7
+    MAX_EXAMPLES = 8
 };
 
 struct example {

@@ -172,6 +172,7 @@ struct lines {
     size_t capacity, begin, end; /* what is unread lies between */
     int ended;
     size_t number; /* of the line that was given last, from 1 */
+    locale_t plain, before;
 };
 
 static enum nlsh_status make_room(struct lines *l, struct nlsh_error *error)
@@ -292,27 +293,47 @@ static enum nlsh_status restart(struct lines *l, struct nlsh_error *error)
     return nlsh__source_rewind(l->source, error);
 }
 
+/* Looks at the head of a source that is at its beginning. From here to lines_end() numbers have a point, whatever
+ * the locale; that is called where this fails, too. */
+static enum nlsh_status lines_begin(struct lines *l, struct nlsh__source *source, const char *name,
+                                    struct nlsh__text *form, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const uint8_t *head;
+    size_t head_size;
+    *l = (struct lines){.source = source, .name = name, .capacity = (size_t)2 * PIECE};
+    l->plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    if (l->plain == (locale_t)0)
+        return nlsh__fail(error, NLSH_E_NOMEM, NULL, "no memory for a locale");
+    l->before = uselocale(l->plain);
+    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
+    if (!nlsh__text_look(head, head_size, form))
+        return nlsh__fail(error, NLSH_E_DATA, "give one vector a line: 0.1,0.2,0.3",
+                          "%s: no text of vectors: its second line has no numbers", name);
+    NLSH_TRY(nlsh__alloc(&l->buffer, l->capacity, 1, error));
+out:
+    return status;
+}
+
+static void lines_end(struct lines *l)
+{
+    if (l->plain != (locale_t)0) {
+        uselocale(l->before);
+        freelocale(l->plain);
+    }
+    nlsh__free(l->buffer);
+}
+
 enum nlsh_status nlsh__text_read(struct nlsh__source *source, const char *name,
                                  struct nlsh_vectors *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct lines l = {.source = source, .name = name, .capacity = (size_t)2 * PIECE};
+    struct lines l;
     struct nlsh__text form;
     struct line line;
-    const uint8_t *head;
-    size_t head_size, n_rows;
+    size_t n_rows;
     int more;
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = (locale_t)0;
-    if (plain == (locale_t)0)
-        return nlsh__fail(error, NLSH_E_NOMEM, NULL, "no memory for a locale");
-    before = uselocale(plain);
-    NLSH_TRY(nlsh__source_head(source, &head, &head_size, error));
-    if (!nlsh__text_look(head, head_size, &form)) {
-        status = nlsh__fail(error, NLSH_E_DATA, "give one vector a line: 0.1,0.2,0.3",
-                            "%s: no text of vectors: its second line has no numbers", name);
-        goto out;
-    }
-    NLSH_TRY(nlsh__alloc(&l.buffer, l.capacity, 1, error));
+    NLSH_TRY(lines_begin(&l, source, name, &form, error));
     NLSH_TRY(count_rows(&l, &form, &n_rows, error));
     NLSH_TRY(restart(&l, error));
     NLSH_TRY(nlsh__alloc_large(&out->memory, n_rows, form.dim * sizeof(float), error));
@@ -326,8 +347,47 @@ enum nlsh_status nlsh__text_read(struct nlsh__source *source, const char *name,
     }
     out->matrix = (struct nlsh_matrix){out->memory, n_rows, form.dim, NLSH_F32, 0};
 out:
-    uselocale(before);
-    freelocale(plain);
-    nlsh__free(l.buffer);
+    lines_end(&l);
+    return status;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+/* What stands before a line's numbers, without the spaces around it; empty where nothing does. */
+static struct line word_of(const struct nlsh__text *form, struct line line)
+{
+    struct line field, none = {"", 0}, word = line;
+    size_t left = line.size;
+    for (size_t d = 0; d < form->dim; d++)
+        if (!last_field(form, line.text, &left, &field)) return none;
+    if (left == SIZE_MAX) return none;
+    word.size = trimmed(line.text, left);
+    while (word.size > 0 && (word.text[0] == ' ' || word.text[0] == '\t')) word.text++, word.size--;
+    return word;
+}
+
+enum nlsh_status nlsh__text_words(struct nlsh__source *source, const char *name, nlsh__word_fn give,
+                                  void *user, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct lines l;
+    struct nlsh__text form;
+    struct line line, word;
+    int more;
+    NLSH_TRY(lines_begin(&l, source, name, &form, error));
+    for (;;) {
+        NLSH_TRY(rows_next(&l, &form, &line, &more, error));
+        if (!more) break;
+        word = form.words ? word_of(&form, line) : (struct line){"", 0};
+        if (word.size == 0) {
+            status = nlsh__fail(error, NLSH_E_DATA,
+                                "words are what GloVe's and fastText's files have: king 0.1 0.2",
+                                "%s: line %zu has no word before its numbers", name, l.number);
+            goto out;
+        }
+        give(user, word.text, word.size);
+    }
+out:
+    lines_end(&l);
     return status;
 }

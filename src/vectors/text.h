@@ -2,6 +2,7 @@
 #ifndef NLSH_VECTORS_TEXT_H
 #define NLSH_VECTORS_TEXT_H
 
+#include "vectors/read.h"
 #include "vectors/source.h"
 #include "vectors/vectors.h"
 
@@ -28,5 +29,15 @@ int nlsh__text_look(const uint8_t *head, size_t head_size, struct nlsh__text *ou
  */
 enum nlsh_status nlsh__text_read(struct nlsh__source *source, const char *name,
                                  struct nlsh_vectors *out, struct nlsh_error *error);
+
+/*
+ * nlsh__text_words() - what stands before the numbers of each line that nlsh__text_read() takes, in its order.
+ *
+ *  source  at its beginning
+ * Spaces around a word do not belong to it, those inside do. NLSH_E_DATA where a line has none; the words before
+ * it have been given then.
+ */
+enum nlsh_status nlsh__text_words(struct nlsh__source *source, const char *name, nlsh__word_fn give,
+                                  void *user, struct nlsh_error *error);
 
 #endif

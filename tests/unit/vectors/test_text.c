@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "vectors/parse.h"
+#include "vectors/text.h"
 
 static struct nlsh_error error;
 
@@ -163,6 +164,54 @@ static void numbers_do_not_depend_on_the_locale(void **state)
     setlocale(LC_ALL, "C");
 }
 
+struct joined {
+    char text[64];
+};
+
+static void join(void *user, const char *word, size_t size)
+{
+    struct joined *j = user;
+    size_t used = strlen(j->text);
+    snprintf(j->text + used, sizeof j->text - used, "%.*s|", (int)size, word);
+}
+
+static enum nlsh_status words_of(const char *text, struct joined *out)
+{
+    struct nlsh__source *source;
+    *out = (struct joined){""};
+    assert_int_equal(nlsh__source_open((const uint8_t *)text, strlen(text), NLSH__PLAIN, "a.txt",
+                                       NULL, &source, &error),
+                     NLSH_OK);
+    enum nlsh_status status = nlsh__text_words(source, "a.txt", join, out, &error);
+    nlsh__source_close(source);
+    return status;
+}
+
+static void words_are_what_stands_before_the_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"the 1 2.5 -3e-2\nof 4 5 6\n", "the|of|"},
+        {". . . 1 2.5 -3e-2\r\n\nof 4 5 6", ". . .|of|"},
+        {"2 3\n2008 1 2.5 -3e-2\n 2009 4 5 6\n", "2008|2009|"},
+        {"id,a,b,c\nfirst, 1,2.5,-3e-2\n7,4,5,6\n", "first|7|"},
+        {"the\t1\t2\t3\n# of\t4\t5\t6\n", "the|# of|"},
+    };
+    struct joined found;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (words_of(cases[i].text, &found) != NLSH_OK)
+            fail_msg("'%s': %s", cases[i].text, error.message);
+        assert_string_equal(found.text, cases[i].words);
+    }
+    assert_int_equal(words_of("1 2 3\n4 5 6\n", &found), NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "line 1 has no word"));
+    assert_int_equal(words_of("the 1 2 3\nof 4 5 6\n7 8 9\n", &found), NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "line 3 has no word"));
+    assert_string_equal(found.text, "the|of|");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +221,7 @@ int main(void)
         cmocka_unit_test(long_lines_of_a_gzip_stream),
         cmocka_unit_test(sizes_are_checked_before_memory_is_asked_for),
         cmocka_unit_test(numbers_do_not_depend_on_the_locale),
+        cmocka_unit_test(words_are_what_stands_before_the_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
