@@ -9,7 +9,9 @@ endif()
 install(TARGETS ${installed_libraries} EXPORT nlshTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+file(GLOB installed_docs CONFIGURE_DEPENDS docs/*.md)
+install(FILES LICENSE CHANGELOG.md README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES ${installed_docs} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 
 set(nlsh_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/nlsh)
 if(BUILD_SHARED_LIBS)
@@ -26,15 +28,21 @@ if(NLSH_LEARN)
   set_target_properties(nlsh-learn PROPERTIES INSTALL_RPATH "$ORIGIN")
 endif()
 
-# pkg-config: paths from the .pc file's own place, so that --prefix and DESTDIR both hold.
-file(RELATIVE_PATH pc_prefix /root/${CMAKE_INSTALL_LIBDIR}/pkgconfig /root)
-string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
+# make_pkg_config_files(LIBDIR FOLDER): the .pc files for libraries in LIBDIR, in the build's FOLDER. Their paths are from
+# the file's own place, so that --prefix and DESTDIR both hold.
 set(pc_zstd)
 if(zstd_libraries)
   set(pc_zstd " -lzstd")
 endif()
+function(make_pkg_config_files pc_libdir folder)
+  file(RELATIVE_PATH pc_prefix /root/${pc_libdir}/pkgconfig /root)
+  string(REGEX REPLACE "/$" "" pc_prefix ${pc_prefix})
+  foreach(lib ${installed_libraries})
+    configure_file(cmake/${lib}.pc.in ${folder}/${lib}.pc @ONLY)
+  endforeach()
+endfunction()
+make_pkg_config_files(${CMAKE_INSTALL_LIBDIR} .)
 foreach(lib ${installed_libraries})
-  configure_file(cmake/${lib}.pc.in ${lib}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${lib}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endforeach()
 

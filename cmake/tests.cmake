@@ -149,6 +149,9 @@ if(NOT NLSH_SANITIZE)
     add_test(NAME install/consumer COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/run.sh
              ${CMAKE_COMMAND} ${PROJECT_BINARY_DIR} ${CMAKE_INSTALL_LIBDIR})
     set_tests_properties(install/consumer PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+    add_test(NAME install/deb COMMAND sh ${PROJECT_SOURCE_DIR}/tests/install/deb.sh ${CMAKE_CPACK_COMMAND}
+             ${PROJECT_BINARY_DIR})
+    set_tests_properties(install/deb PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
   endif()
 endif()
 

@@ -9,6 +9,8 @@
 
 #include "vectors/dataset.h"
 #include "vectors/parse.h"
+#include "vectors/source.h"
+#include "vectors/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,6 +55,26 @@ static void read_in_blocks(const uint8_t *bytes, size_t size, const char *name,
     nlsh_rows_close(&rows);
 }
 
+static void count_word(void *user, const char *word, size_t size)
+{
+    if (size == 0 || memchr(word, '\n', size) != NULL) abort();
+    ++*(size_t *)user;
+}
+
+/* Text that is read has a word for each row, or an error. */
+static void words_in(const uint8_t *data, size_t size, const char *name, enum nlsh_format format,
+                     size_t n_rows)
+{
+    struct nlsh__opened o;
+    struct nlsh_error error = {0};
+    size_t n = 0;
+    if (nlsh__opened_begin(data, size, name, format, NULL, &o, &error) == NLSH_OK &&
+        o.format == NLSH_FORMAT_TEXT &&
+        nlsh__text_words(o.source, name, count_word, &n, &error) == NLSH_OK && n != n_rows)
+        abort();
+    nlsh__source_close(o.source);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct nlsh_vectors v;
@@ -71,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     volatile unsigned sink = sum(&v.matrix);
     (void)sink;
     read_in_blocks(data + 1, size - 1, name, format, &v.matrix);
+    words_in(data + 1, size - 1, name, format, v.matrix.n_rows);
     struct nlsh__dataset d;
     if (nlsh__dataset_init(&v.matrix, &d, &error) == NLSH_OK) {
         if (d.hash != nlsh_data_hash(&v.matrix)) abort();
