@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "layout.h"
 #include "near.h"
 #include "talk.h"
 
@@ -222,6 +223,22 @@ static int parse_flag(int argc, char **argv, int *at, struct args *out)
     return 0;
 }
 
+/* An INDEX that stands without -i, as the last argument. */
+static int take_bare(struct args *args)
+{
+    size_t index;
+    const char *bare = args->verb->bare;
+    if (bare == NULL || args->n_words <= args->verb->max_words ||
+        !find_flag(args, bare, strlen(bare), &index))
+        return 0;
+    const char *word = args->words[--args->n_words];
+    if (args->values[index] != NULL)
+        return talk_error(EXIT_USAGE, "leave one of them out", "two indexes are named, %s and -%s",
+                          word, bare);
+    args->values[index] = word;
+    return 0;
+}
+
 static int check_complete(const struct args *args)
 {
     char dashed[64], hint[256];
@@ -241,6 +258,23 @@ static int check_complete(const struct args *args)
     return 0;
 }
 
+/* --help anywhere, and --color, which help and what is said of wrong flags mind. */
+static int look_ahead(int argc, char **argv, struct args *out, bool *wants_help)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *name = argv[i] + strspn(argv[i], "-");
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-help") == 0 ||
+            strcmp(argv[i], "-h") == 0) {
+            *wants_help = true;
+        } else if (argv[i][0] == '-' && strncmp(name, "color", 5) == 0) {
+            int code = parse_flag(argc, argv, &i, out);
+            if (code != 0) return code;
+        }
+    }
+    layout_set_colours(args_text(out, "color"));
+    return 0;
+}
+
 int args_parse(const struct verb *verb, int argc, char **argv, struct args *out, bool *wants_help)
 {
     bool only_words = false;
@@ -248,20 +282,15 @@ int args_parse(const struct verb *verb, int argc, char **argv, struct args *out,
     *wants_help = false;
     out->verb = verb;
     out->n_flags = verb_flags(verb, out->flags);
-    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-help") == 0 ||
-            strcmp(argv[i], "-h") == 0) {
-            *wants_help = true;
-            return 0;
-        }
-    }
+    int code = look_ahead(argc, argv, out, wants_help);
+    if (code != 0 || *wants_help) return code;
     for (int i = 0; i < argc; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
         } else if (!only_words && argv[i][0] == '-' && argv[i][1] != '\0') {
-            int code = parse_flag(argc, argv, &i, out);
+            code = parse_flag(argc, argv, &i, out);
             if (code != 0) return code;
-        } else if (out->n_words < verb->max_words) {
+        } else if (out->n_words < verb->max_words + (verb->bare != NULL)) {
             out->words[out->n_words++] = argv[i];
         } else {
             char hint[256];
@@ -269,7 +298,8 @@ int args_parse(const struct verb *verb, int argc, char **argv, struct args *out,
             return talk_error(EXIT_USAGE, hint, "nlsh %s: what is %s for?", verb->name, argv[i]);
         }
     }
-    return check_complete(out);
+    code = take_bare(out);
+    return code == 0 ? check_complete(out) : code;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

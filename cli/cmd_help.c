@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "args.h"
+#include "complete.h"
 #include "help.h"
 #include "near.h"
 #include "nlsh/nlsh.h"
@@ -14,7 +15,10 @@ int cmd_help(const struct args *args)
     if (args_given(args, "man")) {
         help_man(stdout);
     } else if (args_given(args, "completion")) {
-        help_completion(stdout);
+        const char *shell = args->n_words > 0 ? args->words[0] : "bash";
+        if (!complete_for(shell, stdout))
+            return talk_error(EXIT_USAGE, "it is made for bash, zsh and fish",
+                              "there is no completion for %s", shell);
     } else if (args->n_words == 0) {
         help_overview(stdout);
     } else {

@@ -16,16 +16,13 @@
 #include "text.h"
 #include "verbs.h"
 
-/* INDEX or -i INDEX; one of them, not both. NULL after saying what is wrong. */
+/* INDEX or -i INDEX. NULL after saying that neither is there. */
 static const char *index_path(const struct args *args)
 {
-    bool flag = args_given(args, "i");
-    if (flag != (args->n_words > 0)) return flag ? args_text(args, "i") : args->words[0];
-    (void)talk_error(EXIT_USAGE,
-                     flag ? "leave one of them out" : "name the file behind the command",
-                     flag ? "two indexes are named, %s and -i" : "nlsh %s needs an INDEX",
-                     flag ? args->words[0] : args->verb->name);
-    return NULL;
+    if (!args_given(args, "i"))
+        (void)talk_error(EXIT_USAGE, "name the file behind the command", "nlsh %s needs an INDEX",
+                         args->verb->name);
+    return args_text(args, "i");
 }
 
 /* ---- as JSON --------------------------------------------------------------------------------- */

@@ -188,7 +188,7 @@ int cmd_search(const struct args *args)
                           "nlsh search: -i names one index, --models_index many");
     }
     if (!one && !many) {
-        return talk_error(EXIT_USAGE, "usage: nlsh search -i INDEX -q QUERIES [flags]",
+        return talk_error(EXIT_USAGE, "usage: nlsh search [-i] INDEX -q QUERIES [flags]",
                           "nlsh search needs -i INDEX");
     }
     bool filtered = args_given(args, "filter") || args_given(args, "filter-out");

@@ -1,5 +1,5 @@
 /*
- * help.c - --help, the man page and the bash completion, all from the tables in verbs/.
+ * help.c - --help and the man page, from the tables in verbs/.
  *
  * Help begins with examples, because that is what most come for.
  */
@@ -144,7 +144,9 @@ void help_overview(FILE *to)
     for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
         fprintf(to, "  %-13s%s\n", verb->name, verb->summary);
     }
-    fputs("\n`nlsh COMMAND --help` explains one. Flags take one dash or two.\n", to);
+    fputs("\n`nlsh COMMAND --help` explains one. Flags take one dash or two,\n"
+          "and INDEX may stand without -i.\n",
+          to);
 }
 
 /* ---- man page -------------------------------------------------------------------------------- */
@@ -236,7 +238,7 @@ static void man_verb(FILE *to, const struct verb *verb)
 }
 
 /* Of the last change that a reader of the manual would notice. */
-static const char manual_date[] = "2026-11-23";
+static const char manual_date[] = "2026-11-30";
 
 void help_man(FILE *to)
 {
@@ -266,73 +268,5 @@ void help_man(FILE *to)
     }
     fputs(".SH SEE ALSO\nY. Dong, P. Indyk, I. Razenshteyn, T. Wagner,\n\\fILearning Space "
           "Partitions for Nearest Neighbor Search\\fR, ICLR 2020.\n",
-          to);
-}
-
-/* ---- bash completion ------------------------------------------------------------------------- */
-
-static void completion_values(FILE *to, const struct verb *verb)
-{
-    const struct flag *flags[MAX_FLAGS];
-    size_t n = verb_flags(verb, flags);
-    for (size_t i = 0; i < n; i++) {
-        char word[64];
-        if (!choice_at(flags[i]->argument, 0, word, sizeof word)) continue;
-        fprintf(to, "        %s:-%s|%s:--%s) words=\"", verb->name, flags[i]->name, verb->name,
-                flags[i]->name);
-        for (size_t c = 0; choice_at(flags[i]->argument, c, word, sizeof word); c++) {
-            fprintf(to, "%s%s", c ? " " : "", word);
-        }
-        fputs("\" ;;\n", to);
-    }
-    for (size_t i = 0; i < n; i++) {
-        enum flag_kind kind = flags[i]->kind;
-        if (kind != FLAG_COUNT && kind != FLAG_REAL && kind != FLAG_LIST && kind != FLAG_SETTING) {
-            continue;
-        }
-        char word[64];
-        if (choice_at(flags[i]->argument, 0, word, sizeof word)) continue;
-        /* A number follows: offer nothing, least of all a file. */
-        fprintf(to, "        %s:-%s|%s:--%s) compopt +o default; return ;;\n", verb->name,
-                flags[i]->name, verb->name, flags[i]->name);
-    }
-}
-
-void help_completion(FILE *to)
-{
-    const struct verb *verb;
-    fputs("# bash completion for nlsh; made by `nlsh help --completion`\n"
-          "_nlsh()\n{\n"
-          "    local current=\"${COMP_WORDS[COMP_CWORD]}\" previous=\"\" verb=\"\" words=\"\"\n"
-          "    COMPREPLY=()\n"
-          "    if [ \"$COMP_CWORD\" -gt 1 ]; then\n"
-          "        verb=\"${COMP_WORDS[1]}\"\n"
-          "        previous=\"${COMP_WORDS[COMP_CWORD - 1]}\"\n"
-          "    else\n"
-          "        COMPREPLY=($(compgen -W \"",
-          to);
-    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
-        fprintf(to, "%s%s", i ? " " : "", verb->name);
-    }
-    fputs("\" -- \"$current\"))\n        return\n    fi\n    case \"$verb:$previous\" in\n", to);
-    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) completion_values(to, verb);
-    fputs("    esac\n    if [ -z \"$words\" ]; then\n        case \"$verb:$current\" in\n", to);
-    for (size_t i = 0; (verb = verb_at(i)) != NULL; i++) {
-        const struct flag *flags[MAX_FLAGS];
-        size_t n = verb_flags(verb, flags);
-        char name[64];
-        fprintf(to, "        %s:-*) words=\"", verb->name);
-        for (size_t f = 0; f < n; f++) {
-            fprintf(to, "%s%s", f ? " " : "", flag_dashed(flags[f]->name, name));
-        }
-        fputs("\" ;;\n", to);
-        if (verb->words != NULL) {
-            fprintf(to, "        %s:*) words=\"%s\" ;;\n", verb->name, verb->words);
-        }
-    }
-    fputs("        esac\n    fi\n"
-          "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
-          "}\n"
-          "complete -o default -F _nlsh nlsh\n",
           to);
 }

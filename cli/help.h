@@ -1,4 +1,4 @@
-/* help.h - --help, the man page and the completion, from the tables of verbs. */
+/* help.h - --help and the man page, from the tables of verbs. */
 #ifndef NLSH_CLI_HELP_H
 #define NLSH_CLI_HELP_H
 
@@ -9,6 +9,5 @@
 void help_overview(FILE *to);
 void help_verb(const struct verb *verb, FILE *to);
 void help_man(FILE *to);
-void help_completion(FILE *to);
 
 #endif

@@ -13,16 +13,24 @@ size_t layout_columns(FILE *to)
     return 80;
 }
 
-bool layout_bold(FILE *to)
+static const char *colours = "auto";
+
+void layout_set_colours(const char *mode)
+{
+    colours = mode;
+}
+
+bool layout_colours(FILE *to)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+    if (strcmp(colours, "auto") != 0) return strcmp(colours, "always") == 0;
     return isatty(fileno(to)) && (no_color == NULL || no_color[0] == '\0') && term != NULL &&
-           strcmp(term, "dumb") != 0;
+           term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
 void layout_heading(FILE *to, const char *text)
 {
-    fprintf(to, layout_bold(to) ? "\033[1m%s\033[0m\n" : "%s\n", text);
+    fprintf(to, layout_colours(to) ? "\033[1m%s\033[0m\n" : "%s\n", text);
 }
 
 void layout_wrapped(FILE *to, const char *text, size_t at, size_t indent, size_t columns)

@@ -7,8 +7,10 @@
 
 /* How many columns a line of the stream may have: the terminal's, or 80 where it is none. */
 size_t layout_columns(FILE *to);
-/* Whether bold letters are wanted there: on a terminal, unless NO_COLOR or TERM says otherwise. */
-bool layout_bold(FILE *to);
+/* What --color says: "always", "never", or "auto", which is how it begins. */
+void layout_set_colours(const char *mode);
+/* Whether colours and bold letters are wanted there; auto: on a terminal, unless NO_COLOR or TERM says otherwise. */
+bool layout_colours(FILE *to);
 /* A line in bold where that is wanted. */
 void layout_heading(FILE *to, const char *text);
 /* Prints text from column `at` on and ends the line. What would go beyond `columns` stands on further

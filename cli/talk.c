@@ -28,7 +28,7 @@
 enum progress_mode { PROGRESS_NEVER, PROGRESS_BAR, PROGRESS_JSON };
 
 static struct {
-    bool quiet, colour, terminal, dumb, utf8;
+    bool quiet, terminal, dumb, utf8;
     enum progress_mode progress;
 } talk;
 
@@ -66,10 +66,8 @@ static bool locale_is_utf8(void)
 void talk_begin(void)
 {
     const char *term = getenv("TERM");
-    const char *no_color = getenv("NO_COLOR");
     talk.terminal = isatty(STDERR_FILENO) == 1;
     talk.dumb = term == NULL || strcmp(term, "dumb") == 0 || term[0] == '\0';
-    talk.colour = talk.terminal && !talk.dumb && (no_color == NULL || no_color[0] == '\0');
     talk.utf8 = locale_is_utf8();
     talk.progress = talk.terminal && !talk.dumb ? PROGRESS_BAR : PROGRESS_NEVER;
 }
@@ -107,7 +105,7 @@ static void bar_hide(void)
 
 static void labelled(const char *label, const char *colour, const char *text)
 {
-    if (talk.colour) {
+    if (layout_colours(stderr)) {
         fprintf(stderr, "\033[%sm%s:\033[0m %s\n", colour, label, text);
     } else {
         fprintf(stderr, "%s: %s\n", label, text);
@@ -246,7 +244,8 @@ static void bar_draw(double now)
     double share = bar.total ? fmin(1.0, (double)bar.done / (double)bar.total) : 0;
     double a_second = elapsed > 0 ? (double)(bar.done - bar.first) / elapsed : 0;
     bool counts = strchr(bar.stage, ':') != NULL; /* in its text, and better than we can */
-    const char *on = talk.colour ? "\033[32m" : "", *off = talk.colour ? "\033[0m" : "";
+    bool colours = layout_colours(stderr);
+    const char *on = colours ? "\033[32m" : "", *off = colours ? "\033[0m" : "";
     const char *wipe = talk.terminal && !talk.dumb ? "\033[K" : "";
     size_t columns = layout_columns(stderr);
 

@@ -7,7 +7,7 @@
 
 #include "exits.h"
 
-/* Reads the environment (NO_COLOR, TERM, the locale) and whether stderr is a terminal. */
+/* Reads the environment (TERM, the locale) and whether stderr is a terminal. */
 void talk_begin(void);
 /* --quiet, and what --progress says or NULL. */
 void talk_configure(bool quiet, const char *progress);

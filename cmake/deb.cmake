@@ -59,6 +59,9 @@ deb_without_rpath(command bin/nlsh)
 deb_gzip(command ${PROJECT_BINARY_DIR}/nlsh.1 share/man/man1 nlsh.1)
 deb_install(command FILES ${PROJECT_BINARY_DIR}/nlsh.bash RENAME nlsh
             DESTINATION share/bash-completion/completions)
+deb_install(command FILES ${PROJECT_BINARY_DIR}/nlsh.zsh RENAME _nlsh
+            DESTINATION share/zsh/vendor-completions)
+deb_install(command FILES ${PROJECT_BINARY_DIR}/nlsh.fish DESTINATION share/fish/vendor_completions.d)
 deb_install(command FILES README.md DESTINATION share/doc/${deb_command})
 deb_install(command FILES ${installed_docs} DESTINATION share/doc/${deb_command}/docs)
 if(TARGET nlsh0)

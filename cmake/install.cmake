@@ -1,4 +1,4 @@
-# What `cmake --install` puts where: headers, libraries, the command with its man page and completion,
+# What `cmake --install` puts where: headers, libraries, the command with its man page and completions,
 # and what find_package(nlsh) and pkg-config need. All of it may be moved afterwards.
 set(installed_libraries nlsh)
 install(FILES include/nlsh/nlsh.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/nlsh)
@@ -56,13 +56,19 @@ if(TARGET nlsh-cli)
 
   # The command knows its own options: it writes both. A cross build cannot run it.
   if(NOT CMAKE_CROSSCOMPILING AND NOT NLSH_SANITIZE)
-    add_custom_command(OUTPUT nlsh.1 nlsh.bash
+    add_custom_command(OUTPUT nlsh.1 nlsh.bash nlsh.zsh nlsh.fish
                        COMMAND nlsh-cli help --man > nlsh.1
-                       COMMAND nlsh-cli help --completion > nlsh.bash
+                       COMMAND nlsh-cli help --completion bash > nlsh.bash
+                       COMMAND nlsh-cli help --completion zsh > nlsh.zsh
+                       COMMAND nlsh-cli help --completion fish > nlsh.fish
                        DEPENDS nlsh-cli VERBATIM)
-    add_custom_target(nlsh_pages ALL DEPENDS nlsh.1 nlsh.bash)
+    add_custom_target(nlsh_pages ALL DEPENDS nlsh.1 nlsh.bash nlsh.zsh nlsh.fish)
     install(FILES ${PROJECT_BINARY_DIR}/nlsh.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
     install(FILES ${PROJECT_BINARY_DIR}/nlsh.bash RENAME nlsh
             DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${PROJECT_BINARY_DIR}/nlsh.zsh RENAME _nlsh
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${PROJECT_BINARY_DIR}/nlsh.fish
+            DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
   endif()
 endif()

@@ -14,7 +14,7 @@ const struct verb verb_info = {
                    "sizes of the buckets, and where the bytes go.",
     .examples = {{"in words", "nlsh info my.nlsh"},
                  {"one value, for a script", "nlsh info my.nlsh --json | jq .buckets.count"}},
-    .max_words = 1,
+    .bare = "i",
     .run = cmd_info,
     .flags = info_flags,
 };
@@ -30,7 +30,7 @@ const struct verb verb_verify = {
     .description =
         "Exit code 0: every section agrees with its checksum. 1: one does not; stderr says which.",
     .examples = {{"is the copy whole?", "nlsh verify my.nlsh"}},
-    .max_words = 1,
+    .bare = "i",
     .run = cmd_verify,
     .flags = verify_flags,
 };

@@ -15,13 +15,14 @@ const struct verb verb_help = {
     .summary = "explain a command",
     .usage = "[COMMAND]",
     .description =
-        "Without a command: all of them. --man and --completion print what packages install.",
+        "Without a command: all of them. --man and --completion, of bash, zsh or fish, print what "
+        "packages install.",
     .examples = {{"the flags of build", "nlsh help build"},
                  {"read the manual", "nlsh help --man | man -l -"},
-                 {"completion in this shell", "eval \"$(nlsh help --completion)\""}},
+                 {"completion in this bash", "eval \"$(nlsh help --completion bash)\""},
+                 {"in this zsh", "eval \"$(nlsh help --completion zsh)\""},
+                 {"in this fish", "nlsh help --completion fish | source"}},
     .max_words = 1,
-    .words = "build search graph groundtruth info verify evaluate cache convert compare bench "
-             "report tune version",
     .run = cmd_help,
     .flags = help_flags,
 };

@@ -87,7 +87,7 @@ static const struct flag *const add_flags[] = {
 const struct verb verb_add = {
     .name = "add",
     .summary = "put vectors into an index, or replace some",
-    .usage = "-i INDEX -d VECTORS [flags]",
+    .usage = "[-i] INDEX -d VECTORS [flags]",
     .description =
         "The vectors go to the buckets that the router names; nothing is trained. A vector whose "
         "key is there already takes its place. They are written to INDEX-log, which every search "
@@ -96,6 +96,7 @@ const struct verb verb_add = {
         "process at a time may write: exit code 75 says that another one does.",
     .examples = {{"under the next free keys", "nlsh add -i my.nlsh -d new.fvecs"},
                  {"under keys of your own", "nlsh add -i my.nlsh -d new.npy --keys ids.txt"}},
+    .bare = "i",
     .run = cmd_add,
     .flags = add_flags,
 };
@@ -160,7 +161,7 @@ static const struct flag *const compact_flags[] = {
 const struct verb verb_compact = {
     .name = "compact",
     .summary = "make one file of an index and its log",
-    .usage = "-i INDEX [flags]",
+    .usage = "[-i] INDEX [flags]",
     .description =
         "Vectors keep their keys; those that were deleted or replaced are gone. Nothing is trained "
         "unless --retrain says so, or --auto finds it due. Where more than a fifth of the vectors "
@@ -171,6 +172,7 @@ const struct verb verb_compact = {
     .examples = {{"after many changes", "nlsh compact -i my.nlsh"},
                  {"each night", "nlsh compact -i my.nlsh --auto"},
                  {"when the data is of another kind now", "nlsh compact -i my.nlsh --retrain"}},
+    .bare = "i",
     .run = cmd_compact,
     .flags = compact_flags,
 };

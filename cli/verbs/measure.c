@@ -49,7 +49,7 @@ static const struct flag *const evaluate_flags[] = {
 const struct verb verb_evaluate = {
     .name = "evaluate",
     .summary = "the whole curve of recall against candidates",
-    .usage = "-i INDEX -q QUERIES [flags]",
+    .usage = "[-i] INDEX -q QUERIES [flags]",
     .description =
         "One pass over the queries gives recall and scanned vectors for every T, both as a number "
         "of buckets (rule top) and as a threshold, and beside each what the best order of the same "
@@ -66,6 +66,7 @@ const struct verb verb_evaluate = {
                   "nlsh evaluate -i my.nlsh -q query.fvecs --gt gt.ivecs --csv curve.csv"},
                  {"recall@100, true neighbours from the base",
                   "nlsh evaluate -i my.nlsh -q query.fvecs -d base.fvecs -N 100"}},
+    .bare = "i",
     .run = cmd_evaluate,
     .flags = evaluate_flags,
 };
@@ -94,7 +95,7 @@ static const struct flag *const calibrate_flags[] = {
 const struct verb verb_calibrate = {
     .name = "calibrate",
     .summary = "promise recall for queries like those of a sample",
-    .usage = "-i INDEX -q SAMPLE [flags]",
+    .usage = "[-i] INDEX -q SAMPLE [flags]",
     .description =
         "An index promises the recall that --recall asks for, measured on vectors of its own base. "
         "Queries from elsewhere may reach less. This measures anew with a sample of them, some "
@@ -105,6 +106,7 @@ const struct verb verb_calibrate = {
     .examples = {{"in place", "nlsh calibrate -i my.nlsh -q sample.fvecs"},
                  {"into another file",
                   "nlsh calibrate -i my.nlsh -q sample.fvecs -o my-photos.nlsh"}},
+    .bare = "i",
     .run = cmd_calibrate,
     .flags = calibrate_flags,
 };
@@ -184,7 +186,7 @@ static const struct flag *const bench_flags[] = {
 const struct verb verb_bench = {
     .name = "bench",
     .summary = "a table of recall and speed beside other methods",
-    .usage = "-d BASE -q QUERIES [flags]",
+    .usage = "-d BASE -q QUERIES [[-i] INDEX] [flags]",
     .description =
         "One thread, one query at a time, each method at the settings of its sweep: two exact "
         "scans (brute), p-stable LSH (lsh), random bits (hypercube), k-means cells (ivfflat), "
@@ -201,6 +203,7 @@ const struct verb verb_bench = {
                   "brute,lsh,hypercube,ivfflat,ivfpq,routed,nlsh -o methods.csv"},
                  {"chosen points, for a spreadsheet",
                   "nlsh bench -d base.fvecs -q query.fvecs -i my.nlsh -T 1,2,5,0.05 --csv"}},
+    .bare = "i",
     .run = cmd_bench,
     .flags = bench_flags,
 };

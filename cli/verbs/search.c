@@ -122,7 +122,7 @@ static const struct flag *const search_flags[] = {
 const struct verb verb_search = {
     .name = "search",
     .summary = "find the nearest neighbours of queries",
-    .usage = "-i INDEX -q QUERIES [flags]",
+    .usage = "[-i] INDEX -q QUERIES [flags]",
     .description =
         "Answers every query from the buckets that the network names, and says how good "
         "and how fast that was: recall, approximation factor, queries a second.\n"
@@ -171,6 +171,7 @@ const struct verb verb_search = {
                   "query.fvecs -T 1,5,0.05"},
                  {"neighbours within a radius besides, as JSON",
                   "nlsh search -i my.nlsh -q query.fvecs -R 250 --format json -o results.json"}},
+    .bare = "i",
     .run = cmd_search,
     .flags = search_flags,
 };

@@ -110,7 +110,7 @@ static const struct flag *const serve_flags[] = {
 const struct verb verb_serve = {
     .name = "serve",
     .summary = "answer over HTTP, with a page to look into a search",
-    .usage = "-i INDEX [flags]",
+    .usage = "[-i] INDEX [flags]",
     .description =
         "Answers POST /v1/search, /v1/add and /v1/delete, GET /v1/info and /metrics, in JSON, and "
         "shows a page: draw or pick a vector, and see its neighbours, the buckets that the network "
@@ -125,6 +125,7 @@ const struct verb verb_serve = {
                               "application/json' -d '{\"vector\": [1, 2, 3], \"k\": 5}'"},
                  {"for other machines, with changes",
                   "nlsh serve -i my.nlsh --listen 0.0.0.0 --token_file token.txt --write"}},
+    .bare = "i",
     .run = cmd_serve,
     .flags = serve_flags,
 };

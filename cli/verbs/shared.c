@@ -62,6 +62,7 @@ const struct flag flag_config = {
     .help = "JSON object with settings by name, e.g. {\"m\": 256, \"labels\": \"soft\"}"};
 
 const struct flag flag_n = {.name = "N",
+                            .alias = "k",
                             .kind = FLAG_COUNT,
                             .group = GROUP_SEARCH,
                             .argument = "N",

@@ -27,6 +27,14 @@ const struct verb *verb_named(const char *name)
     return NULL;
 }
 
+/* Every verb has it. */
+static const struct flag flag_color = {.name = "color",
+                                       .kind = FLAG_CHOICE,
+                                       .group = GROUP_TALK,
+                                       .argument = "{auto,always,never}",
+                                       .default_value = "auto",
+                                       .help = "colours and bold letters; auto: on a terminal"};
+
 /* The library's settings as flags; filled on first use. */
 static const struct flag *settings(size_t *n)
 {
@@ -60,6 +68,7 @@ size_t verb_flags(const struct verb *verb, const struct flag *out[MAX_FLAGS])
     size_t n = 0, n_settings = 0;
     const struct flag *from_library = verb->settings ? settings(&n_settings) : NULL;
     for (int group = 0; group < N_GROUPS; group++) {
+        if (group == GROUP_TALK && n < MAX_FLAGS) out[n++] = &flag_color;
         n = add_group(verb->flags, group, n, out);
         n = add_group(verb->more_flags, group, n, out);
         for (size_t i = 0; i < n_settings && group == GROUP_SETTINGS && n < MAX_FLAGS; i++) {

@@ -67,6 +67,7 @@ struct verb {
     struct example examples[MAX_EXAMPLES]; /* up to the first without a line */
     size_t min_words, max_words;           /* arguments that are not flags */
     const char *words;               /* what the first of them may be, for completion; or NULL */
+    const char *bare;                /* the flag that one more argument stands for, or NULL */
     const struct flag *const *flags; /* up to NULL */
     const struct flag *const *more_flags; /* the same, or NULL */
     bool settings;                        /* the library's settings are flags too */

@@ -63,5 +63,43 @@ if command -v bash >/dev/null; then
     ok 'choices complete' test "$(complete_as nlsh build --labels s)" = soft
     ok 'words complete' test "$(complete_as nlsh cache c)" = clear
     ok 'the one-dash spelling completes' test "$(complete_as nlsh search -ty)" = -type
+    ok 'a second name completes' test "$(complete_as nlsh search -k)" = -k
+    ok 'commands complete behind help' test "$(complete_as nlsh help ev)" = evaluate
 fi
+# Of zsh and fish, too; every flag of help is in both.
+run 0 help --completion zsh
+cp out nlsh.zsh
+run 0 help --completion fish
+cp out nlsh.fish
+run 2 help --completion tcsh
+has err 'no completion for tcsh' 'bash, zsh and fish'
+for flag in $(sed -n 's/^  -[-a-zA-Z_]*, \(-[-a-zA-Z_]*\).*/\1/p; s/^  \(-[-a-zA-Z_]*\).*/\1/p' "help.search"); do
+    has nlsh.zsh "'$flag["
+    name=${flag#-}
+    has nlsh.fish " ${name#-}"
+done
+if command -v zsh >/dev/null; then
+    ok 'completion is valid zsh' zsh -n nlsh.zsh
+fi
+if command -v fish >/dev/null; then
+    fish_completes()
+    {
+        HOME=$work fish -c "source nlsh.fish; complete -C '$1'" | sed 's/\t.*//'
+    }
+    ok 'fish: verbs complete' test "$(fish_completes 'nlsh ev')" = evaluate
+    ok 'fish: choices complete' test "$(fish_completes 'nlsh build --labels s')" = soft
+    ok 'fish: the one-dash spelling completes' test "$(fish_completes 'nlsh search -ty')" = -type
+fi
+# Bold headings on a terminal only, unless --color says otherwise.
+bold=$(printf '\033[1m')
+for line in 'help search' 'search --help'; do
+    # shellcheck disable=SC2086
+    run 0 $line
+    lacks out "$bold"
+    # shellcheck disable=SC2086
+    run 0 $line --color always
+    has out "${bold}Usage"
+done
+NO_COLOR=1 run 0 help search --color=always
+has out "${bold}Usage"
 finish

@@ -47,6 +47,11 @@ if command -v script >/dev/null && script -qec true /dev/null >/dev/null 2>&1; t
     lacks seen "$escape["
     on_terminal "NO_COLOR= '$nlsh' info nothing"
     has seen "$escape[1;31m"
+    on_terminal "'$nlsh' info nothing --color never"
+    has seen 'error: nothing'
+    lacks seen "$escape["
+    on_terminal "NO_COLOR=1 '$nlsh' info --colour --color always nothing"
+    has seen "$escape[1;31merror:"
     on_terminal "TERM=dumb '$nlsh' $long"
     lacks seen "$escape["
     lacks seen 'ETA'

@@ -44,6 +44,8 @@ bench -d x -q y -T 1,2,x
 bench -d x -q y -T 1,2.5
 info
 info x -i y
+search x -q y -i z
+search x y -q z
 verify x y
 cache
 cache lst
@@ -73,4 +75,18 @@ ok 'a file named -x.npy' test -f ./-x.npy
 run 66 info -- --nothing
 has err '--nothing'
 run 66 search -q=-odd -i small.nlsh
+# INDEX without -i, wherever it stands; -k is -N.
+make_index
+run 0 search -i small.nlsh -q query.fvecs -N 3 -T 2 --format csv
+cp out wanted
+run 0 search small.nlsh -q query.fvecs -k 3 -T 2 --format csv
+ok 'a bare INDEX and -k' cmp wanted out
+run 0 search -q query.fvecs --k=3 -T 2 --format csv small.nlsh
+ok 'at the end, too' cmp wanted out
+run 0 evaluate small.nlsh -q query.fvecs -k 3 --csv -
+run 0 bench -d base.fvecs -q query.fvecs small.nlsh --methods nlsh -T 1 --seconds 0.01
+has out 'index: small.nlsh'
+run 0 add small.nlsh -d query.fvecs
+run 0 compact small.nlsh
+run 0 verify small.nlsh
 finish

@@ -49,6 +49,8 @@ if [ -x "$prefix/bin/nlsh" ]; then
     "$prefix/bin/nlsh" --version
     test -s "$prefix/share/man/man1/nlsh.1"
     bash -n "$prefix/share/bash-completion/completions/nlsh"
+    test -s "$prefix/share/zsh/site-functions/_nlsh"
+    test -s "$prefix/share/fish/vendor_completions.d/nlsh.fish"
     if command -v man >/dev/null; then
         # A page that man finds fault with is a fault of ours.
         LC_ALL=C MANWIDTH=80 man --warnings -l "$prefix/share/man/man1/nlsh.1" 2>&1 >/dev/null |
