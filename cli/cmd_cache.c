@@ -9,6 +9,7 @@
 #include "args.h"
 #include "cache/directory.h"
 #include "json.h"
+#include "layout.h"
 #include "near.h"
 #include "nlsh/learn.h"
 #include "numbers.h"
@@ -42,9 +43,10 @@ static int list_text(const char *dir, const struct nlsh__cache_file *entries, si
             strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local) == 0) {
             snprintf(when, sizeof when, "-");
         }
-        printf("%9s  %s  %s%s\n", text_bytes(entries[i].size_bytes, size), when,
-               text_shown(entries[i].what, what, sizeof what),
-               entries[i].damaged ? "  (damaged: it will be made anew)" : "");
+        int column = printf("%9s  %s  ", text_bytes(entries[i].size_bytes, size), when);
+        int more = entries[i].damaged ? printf("(damaged: it will be made anew) ") : 0;
+        layout_wrapped(stdout, text_shown(entries[i].what, what, sizeof what),
+                       (size_t)(column + more), (size_t)column, layout_columns(stdout));
     }
     talk_say("%s: %zu entr%s, %s", dir, n, n == 1 ? "y" : "ies", text_bytes(total, size));
     return finish_stdout();

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,12 +113,29 @@ static char *settings_text(const json_t *settings)
     return NULL;
 }
 
+/* A label and its text, which goes on below where the line is full. */
+static void print_line(const char *label, const char *text)
+{
+    enum { column = 14 };
+    printf("%-*s", column, label);
+    layout_wrapped(stdout, text, column, column, layout_columns(stdout));
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const char *label, const char *format, ...)
+{
+    char text[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    print_line(label, text);
+}
+
 static int print_settings(const json_t *settings)
 {
     char *text = settings_text(settings);
     if (text == NULL) return talk_error(EXIT_BUG, NULL, "out of memory");
-    fputs("settings      ", stdout);
-    layout_wrapped(stdout, text, 14, 14, layout_columns(stdout));
+    print_line("settings", text);
     free(text);
     return 0;
 }
@@ -153,15 +171,17 @@ static void print_promises(const struct nlsh_index *index, unsigned format)
         if (p.most < least) least = p.most;
     }
     if (n == 0) {
-        puts(format < 3 ? "promises      none of this kind: --recall goes by thresholds of nlsh 0.1"
-                        : "promises      none: the vectors are too few, and with --recall all are "
-                          "compared");
+        print_line("promises", format < 3
+                                   ? "none of this kind: --recall goes by thresholds of nlsh 0.1"
+                                   : "none: the vectors are too few, and with --recall all are "
+                                     "compared");
         return;
     }
-    printf("promises      recall of 1 to %s neighbours, as %s %s found it,\n"
-           "              with two standard errors; above %.4f a search is exact\n",
-           text_count(p.k, a), text_count(first.n_queries, b),
-           first.sampled ? "queries of a sample" : "held-out vectors", least);
+    say("promises",
+        "recall of 1 to %s neighbours, as %s %s found it, with two standard errors; above %.4f a "
+        "search is exact",
+        text_count(p.k, a), text_count(first.n_queries, b),
+        first.sampled ? "queries of a sample" : "held-out vectors", least);
 }
 
 /* What came since the file was made, and how well its promises and its router still serve. */
@@ -170,19 +190,19 @@ static void print_changes(const struct nlsh_index_info *info)
     char a[32], b[32], c[32];
     double all = info->n_rows > 0 ? (double)info->n_rows : 1;
     if (info->log_rows > 0 || info->n_deleted > 0 || info->log_left > 0)
-        printf("log           %s vectors put since the file was made, %s deleted or replaced; %s\n",
-               text_count(info->log_rows, a), text_count(info->n_deleted, b),
-               text_bytes(info->log_bytes, c));
+        say("log", "%s vectors put since the file was made, %s deleted or replaced; %s",
+            text_count(info->log_rows, a), text_count(info->n_deleted, b),
+            text_bytes(info->log_bytes, c));
     if (info->log_left > 0)
-        printf("              %s at its end are no record: %s\n", text_bytes(info->log_left, a),
-               info->log_damaged ? "DAMAGED, and not read" : "of a put that was interrupted");
+        say("", "%s at its end are no record: %s", text_bytes(info->log_left, a),
+            info->log_damaged ? "DAMAGED, and not read" : "of a put that was interrupted");
     if (info->n_changed > 0)
-        printf("changes       %s vectors, %.1f %%, came or went since promises were measured\n",
-               text_count(info->n_changed, a), 100 * (double)info->n_changed / all);
+        say("changes", "%s vectors, %.1f %%, came or went since promises were measured",
+            text_count(info->n_changed, a), 100 * (double)info->n_changed / all);
     if (info->needed_trained > 0 && info->needed_now != info->needed_trained)
-        printf(
-            "training      a query for recall .95 needs the buckets of %.0f vectors; of %.0f when "
-            "the\n              router was trained\n",
+        say("training",
+            "a query for recall .95 needs the buckets of %.0f vectors; of %.0f when the router "
+            "was trained",
             info->needed_now, info->needed_trained);
 }
 

@@ -123,6 +123,8 @@ ok 'two indexes at two T' awk -F, 'END { exit NR != 5 }' c.csv
 ok 'nobody wrote down how long the build took' awk -F, 'NR == 2 && $(NF - 2) != "" { exit 1 }' c.csv
 ok 'the median of several passes lies within their spread' awk -F, '
     NR > 1 { q = NF - 7; if (!($(q + 1) <= $q && $q <= $(q + 2) && $(q + 3) >= 3)) exit 1 }' c.csv
+run 0 compare small.nlsh -q query.fvecs --recall 0.5,0.9
+ok 'the table fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 run 0 compare small.nlsh -q query.fvecs --csv - --recall 0.5,0.9
 has out 'recall 0.5,' 'recall 0.9,'
 lacks out 'times'

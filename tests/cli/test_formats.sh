@@ -47,6 +47,7 @@ run 0 info small.nlsh --json
 valid_json out
 has out '"m": 8' '"kmeans"' '"count": 600' '"count": 8'
 run 0 info small.nlsh
+ok 'info fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 has out '600 x 16 u8' 'settings' 'min' 'mean 75.0' 'max' 'sections'
 ok 'info fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 run 0 build -d base.fvecs -i x.nlsh --dry-run
@@ -118,6 +119,7 @@ valid_json out
 
 run 0 cache list
 has out 'k-NN graph'
+ok 'the cache fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 run 0 cache list --json
 valid_json out
 touch cache/mine.txt

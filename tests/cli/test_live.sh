@@ -118,6 +118,7 @@ has err 'small.nlsh-log' 'damaged at byte 64' 'drop_damaged'
 run 65 add -i small.nlsh -d new.u8bin
 has err 'damaged at byte 64'
 run 0 info small.nlsh
+ok 'what info says of a log fits 80 columns' awk 'length > 80 { bad = 1; print } END { exit bad }' out
 has out 'DAMAGED'
 run 65 compact -i small.nlsh
 has err 'drop_damaged'
