@@ -14,6 +14,7 @@ def build(
     path: bytes,
     settings: dict[str, str],
     keys: npt.NDArray[np.uint64] | None,
+    train_queries: npt.ArrayLike | None,
     progress: _Tell,
     threads: int | None,
     cache: bytes | None,

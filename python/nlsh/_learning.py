@@ -56,7 +56,7 @@ def _cache(folder: Path | bool | None) -> bytes | None:
 
 
 def build(X: Any, metric: str = "l2", buckets: int | None = None, seed: int = 1,
-          progress: Progress = True, *, path: Path | None = None, keys: Any = None,
+          progress: Progress = True, *, path: Path | None = None, keys: Any = None, train_queries: Any = None,
           threads: int | None = None, cache: Path | bool | None = None, **settings: Any) -> Index:
     """An index of the rows of X.
 
@@ -70,6 +70,9 @@ def build(X: Any, metric: str = "l2", buckets: int | None = None, seed: int = 1,
               Something true from it stops the build with StoppedError.
     path      the file to write; None: a temporary one, without a name; index.save() writes it elsewhere.
     keys      whole numbers [n], from 0 to 2^64 - 2, none twice: what ids are then; None: row numbers.
+    train_queries
+              array [n_queries, dim] of some thousands of queries like those that will be asked, where they come from
+              elsewhere than X: half of them teach, half calibrate. None: X itself does both.
     threads   None: all processors. The index does not depend on it.
     cache     a folder to keep graphs and partitions in for the next build; True: the command's.
     settings  by the command's names (nlsh.settings() lists them): knn=20, partitioner="metis", epochs=10 ...
@@ -83,7 +86,7 @@ def build(X: Any, metric: str = "l2", buckets: int | None = None, seed: int = 1,
 
     with reporter(progress, "build") as tell:
         def make(to: Path) -> dict[str, Any]:
-            return learn.build(X, os.fsencode(to), given, keys, tell, threads, _cache(cache))
+            return learn.build(X, os.fsencode(to), given, keys, train_queries, tell, threads, _cache(cache))
 
         report: dict[str, Any] = {}
         if path is None:

@@ -14,7 +14,7 @@
 /* ---- build ----------------------------------------------------------------------------------- */
 
 struct build {
-    struct vectors base;
+    struct vectors base, queries; /* queries: all zeros where there are none */
     struct nlsh_build_options options;
     PyObject *path; /* bytes */
     Py_buffer keys; /* keys.obj is NULL: none */
@@ -25,6 +25,7 @@ static void build_free(void *user)
 {
     struct build *build = user;
     vectors_release(&build->base);
+    vectors_release(&build->queries);
     if (build->keys.obj != NULL) PyBuffer_Release(&build->keys);
     Py_XDECREF(build->path);
     free(build);
@@ -50,6 +51,14 @@ static int keys_take(PyObject *keys, struct build *build)
     return 0;
 }
 
+static int queries_take(PyObject *queries, struct build *build)
+{
+    if (queries == Py_None) return 0;
+    if (vectors_take(queries, "train_queries", 0, &build->queries) != 0) return -1;
+    build->options.train_queries = &build->queries.matrix;
+    return 0;
+}
+
 static PyObject *report_dict(const struct nlsh_build_report *r)
 {
     static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans"};
@@ -65,9 +74,9 @@ static PyObject *report_dict(const struct nlsh_build_report *r)
 static PyObject *build_index(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *base, *path, *settings, *keys, *progress, *threads, *cache;
-    if (!PyArg_ParseTuple(args, "OSO!OOOO", &base, &path, &PyDict_Type, &settings, &keys, &progress,
-                          &threads, &cache))
+    PyObject *base, *path, *settings, *keys, *queries, *progress, *threads, *cache;
+    if (!PyArg_ParseTuple(args, "OSO!OOOOO", &base, &path, &PyDict_Type, &settings, &keys, &queries,
+                          &progress, &threads, &cache))
         return NULL;
     struct build *build = calloc(1, sizeof *build);
     if (build == NULL) return PyErr_NoMemory();
@@ -75,7 +84,8 @@ static PyObject *build_index(PyObject *self, PyObject *args)
     Py_INCREF(path);
     build->path = path;
     if (settings_take(settings, &build->options) != 0 ||
-        vectors_take(base, "base", 0, &build->base) != 0 || keys_take(keys, build) != 0) {
+        vectors_take(base, "base", 0, &build->base) != 0 || keys_take(keys, build) != 0 ||
+        queries_take(queries, build) != 0) {
         build_free(build);
         return NULL;
     }
@@ -203,8 +213,8 @@ static PyObject *cache_dir(PyObject *self, PyObject *unused)
 
 PyMethodDef build_functions[] = {
     {"build", build_index, METH_VARARGS,
-     "build(base, path, settings, keys, progress, threads, cache): see nlsh.build(). Returns a "
-     "dict."},
+     "build(base, path, settings, keys, train_queries, progress, threads, cache): see "
+     "nlsh.build(). Returns a dict."},
     {"ground_truth", ground_truth, METH_VARARGS,
      "ground_truth(base, queries, metric, k, progress, threads, cache): see nlsh.ground_truth()."},
     {"recall", recall, METH_VARARGS,

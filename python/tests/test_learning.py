@@ -48,6 +48,23 @@ class Build(unittest.TestCase):
             self.assertEqual(nlsh.build(X.astype(dtype), **QUICK).info.dtype, name)
         self.assertEqual(nlsh.build((X - 128).astype("i1"), **QUICK).info.dtype, "int8")
 
+    def test_queries_from_elsewhere_teach_and_calibrate(self):
+        elsewhere = queries().mean(0) + 3 * np.random.default_rng(2).normal(size=(200, base().shape[1])).astype("f4")
+        with Folder() as path_of:
+            nlsh.build(base(), path=path_of("taught"), train_queries=elsewhere, **QUICK)
+            nlsh.build(base(), path=path_of("plain"), **QUICK)
+            nlsh.calibrate(path_of("plain"), elsewhere[1::2], progress=False)
+            # Promises are of the half that calibrates, so both need about as much for it.
+            needed = [nlsh.open(path_of(name)).search(elsewhere[1::2], 10, recall=.95)[0]
+                      for name in ("taught", "plain")]
+        truth = nlsh.ground_truth(base(), elsewhere[1::2], 10)[0]
+        for ids in needed:
+            self.assertGreater(nlsh.recall(ids, truth), .9)
+        with self.assertRaisesRegex(nlsh.ArgumentError, "9 queries are too few"):
+            nlsh.build(base(), train_queries=elsewhere[:9], **QUICK)
+        with self.assertRaises(nlsh.MismatchError):
+            nlsh.build(base(), train_queries=elsewhere[:, 1:], **QUICK)
+
     def test_keys_are_what_ids_are(self):
         keys = np.arange(1000, dtype="u8") * 10**15 + 7
         made = nlsh.build(base(), keys=keys, **QUICK)
