@@ -59,7 +59,8 @@ Made by \`./dev bench\` (bench/run.sh, bench/page.sh), $(date -u +%Y-%m-%d), on
 $(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo) ($("$nlsh" version --json | tr ',{}' '\n\n\n' |
     awk -F'"' '/cpu/ { print $4; exit }'), $(nproc) cores). The machine is shared and noisy: read ratios within the
 run, not absolute times. Test queries choose nothing of ours but the point on the curve, as they do
-for every other method; the calibration comes from held-out base vectors.${absent:+ Not here when this was measured:$absent.}
+for every other method; the calibration comes from held-out base vectors. SIFT-1M are
+1,000,000 SIFT descriptors of photographs in Debian's packages (\`./dev data sift\`), not TEXMEX's set.${absent:+ Not here when this was measured:$absent.}
 END
 
 if [ -s "$rows" ]; then

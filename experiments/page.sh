@@ -324,14 +324,14 @@ title_of() {
     case $1 in
     mnist) echo 'MNIST (60,000 x 784 bytes)' ;;
     fashion-mnist) echo 'Fashion-MNIST (60,000 x 784 bytes)' ;;
-    sift1m) echo 'SIFT-1M (1,000,000 x 128 bytes)' ;;
+    sift1m) echo "SIFT-1M (1,000,000 x 128 bytes, Debian's photographs)" ;;
     esac
 }
 cat <<END
 # Experiments
 
 What the predecessor of this project found on MNIST, looked at again; then the same on Fashion-MNIST and on a
-million SIFT vectors, which the predecessor never finished. Made by \`./dev experiments\` (experiments/run.sh,
+million SIFT vectors (of Debian's photographs, not TEXMEX's set), which the predecessor never finished. Made by \`./dev experiments\` (experiments/run.sh,
 experiments/page.sh), $(date -u +%Y-%m-%d), on $(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo) ($("$nlsh" version --json |
     sed -n 's/.*"cpu": "\([^"]*\)".*/\1/p'), $(nproc) cores). A second run takes every step from
 out/experiments and says so.
