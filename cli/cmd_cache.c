@@ -46,7 +46,7 @@ static int list_text(const char *dir, const struct nlsh__cache_file *entries, si
         int column = printf("%9s  %s  ", text_bytes(entries[i].size_bytes, size), when);
         int more = entries[i].damaged ? printf("(damaged: it will be made anew) ") : 0;
         layout_wrapped(stdout, text_shown(entries[i].what, what, sizeof what),
-                       (size_t)(column + more), (size_t)column, layout_columns(stdout));
+                       (size_t)column + (size_t)more, (size_t)column, layout_columns(stdout));
     }
     talk_say("%s: %zu entr%s, %s", dir, n, n == 1 ? "y" : "ies", text_bytes(total, size));
     return finish_stdout();

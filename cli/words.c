@@ -40,7 +40,7 @@ static int read_all(const char *path, char **out, size_t *size)
     int failed = ferror(file), whole = feof(file);
     fclose(file);
     if (failed) return talk_error(EXIT_IO, NULL, "cannot read %s", path);
-    if (!whole) return no_memory();
+    if (!whole || *out == NULL) return no_memory();
     (*out)[*size] = '\0';
     return 0;
 }

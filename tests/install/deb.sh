@@ -69,6 +69,7 @@ for program in "$root/usr/bin/nlsh" "$lib"/libnlsh*.so.1 "$lib/nlsh/nlsh0.so"; d
     if readelf -S "$program" | grep -q '\.debug_info'; then complain "$program is not stripped"; fi
 done
 gzip -dc "$root/usr/share/man/man1/nlsh.1.gz" | grep -q '^.TH' || complain "no manual page"
+# shellcheck disable=SC2013
 for link in $(sed -n 's/.*](\(docs\/[a-z-]*\.md\)).*/\1/p' "$root/usr/share/doc/nlsh/README.md"); do
     test -r "$root/usr/share/doc/nlsh/$link" || complain "README.md names $link, which is not there"
 done
