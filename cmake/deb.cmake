@@ -63,7 +63,8 @@ deb_install(command FILES ${PROJECT_BINARY_DIR}/nlsh.zsh RENAME _nlsh
             DESTINATION share/zsh/vendor-completions)
 deb_install(command FILES ${PROJECT_BINARY_DIR}/nlsh.fish DESTINATION share/fish/vendor_completions.d)
 deb_install(command FILES README.md DESTINATION share/doc/${deb_command})
-deb_install(command FILES ${installed_docs} DESTINATION share/doc/${deb_command}/docs)
+install(DIRECTORY docs DESTINATION share/doc/${deb_command} COMPONENT command EXCLUDE_FROM_ALL
+        FILES_MATCHING PATTERN *.md PATTERN *.svg)
 if(TARGET nlsh0)
   deb_install(sqlite TARGETS nlsh0 LIBRARY DESTINATION ${deb_lib}/nlsh)
   deb_without_rpath(sqlite ${deb_lib}/nlsh/nlsh0.so)

@@ -70,7 +70,7 @@ for program in "$root/usr/bin/nlsh" "$lib"/libnlsh*.so.1 "$lib/nlsh/nlsh0.so"; d
 done
 gzip -dc "$root/usr/share/man/man1/nlsh.1.gz" | grep -q '^.TH' || complain "no manual page"
 # shellcheck disable=SC2013
-for link in $(sed -n 's/.*](\(docs\/[a-z-]*\.md\)).*/\1/p' "$root/usr/share/doc/nlsh/README.md"); do
+for link in $(sed -n 's/.*](\(docs\/[a-z/-]*\.[a-z]*\)).*/\1/p' "$root/usr/share/doc/nlsh/README.md"); do
     test -r "$root/usr/share/doc/nlsh/$link" || complain "README.md names $link, which is not there"
 done
 
