@@ -10,7 +10,8 @@ set(deb_packages core learn dev command)
 if(TARGET nlsh0)
   list(APPEND deb_packages sqlite)
 endif()
-set(deb_version ${PROJECT_VERSION}-1)
+set(deb_release 1)
+set(deb_version ${PROJECT_VERSION}-${deb_release})
 set(deb_lib lib/${CMAKE_LIBRARY_ARCHITECTURE})
 
 # deb_install(PACKAGE ARGUMENT...): install() for one package only.
@@ -136,7 +137,7 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME nlsh)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "") # else it would stand above each package's own
-set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_RELEASE ${deb_release})
 set(CPACK_DEBIAN_PACKAGE_SOURCE nlsh)
 set(CPACK_DEBIAN_PACKAGE_MAINTAINER "${deb_name} <${deb_mail}>")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
