@@ -11,7 +11,9 @@
 #include "search/plan.h"
 #include "search/search.h"
 
-enum { RUNGS = NLSH__RUNGS, KS = NLSH__CALIBRATION_KS, LARGE_K = 100, LARGE_K_SHARE = 3 };
+enum { RUNGS = NLSH__RUNGS, KS = NLSH__CALIBRATION_KS };
+/* One in so many asks for more than so many neighbours. */
+enum { SMALL_K = 10, LARGE_K = 100, LARGE_SHARE = 5, LARGEST_SHARE = 15 };
 
 /* What the budget is made for, rung by rung: what is asked is found between the recalls they reach. */
 static const double rungs[RUNGS] = {.5,  .6,  .7,   .8,  .85,  .9,   .925, .95,
@@ -174,7 +176,7 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
 /* Large numbers of neighbours are asked of fewer queries: each of them tells more, and costs more. */
 static int asks(size_t task, size_t k)
 {
-    return k <= LARGE_K || task % LARGE_K_SHARE == 0;
+    return task % (k <= SMALL_K ? 1 : k <= LARGE_K ? LARGE_SHARE : LARGEST_SHARE) == 0;
 }
 
 static void ask_task(void *ctx, size_t task, size_t worker)

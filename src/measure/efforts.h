@@ -8,7 +8,7 @@
 #include "promise/margins.h"
 
 /* Efforts that are tried for each number of neighbours. */
-enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 200, NLSH__RUNGS_ASKED = 5 };
+enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 1000, NLSH__RUNGS_ASKED = 5 };
 
 /* Queries of which the answers are known. */
 struct nlsh__known {
@@ -38,8 +38,9 @@ struct nlsh__evidence {
  * nlsh__shares_add() - asks an index, and adds what it found.
  *
  * Where a query's neighbours are to be found, buckets say, which is measured with many queries (calibrate.h).
- * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: n_asking of them, NLSH__EFFORT_QUERIES in all, a third of those for more than 100 neighbours, and a few of the
- * efforts. Efforts are tried along the split of
+ * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: n_asking of them,
+ * NLSH__EFFORT_QUERIES in all; a fifth of those for more than 10 neighbours, a 15th for more than 100; and a few of the
+ * efforts. They are tried along the split of
  * promise/budget.h, with the buckets that calibration names. The same for any number of threads.
  * NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
  */
