@@ -37,7 +37,8 @@ enum nlsh__section_kind {
     NLSH__SECTION_EFFORTS = 17, /* struct nlsh__efforts_header and its tables */
     NLSH__SECTION_OUTSIDE = 18, /* struct nlsh__outside_header and its points */
     NLSH__SECTION_LOG = 19,     /* struct nlsh__log_taken; absent: no log but one of its own */
-    NLSH__SECTION_METER = 20    /* struct nlsh__meter_header and its rows */
+    NLSH__SECTION_METER = 20,   /* struct nlsh__meter_header and its rows */
+    NLSH__SECTION_SHARD = 21 /* struct nlsh__shard_header and its tables; absent: a whole index */
 };
 
 /* Little-endian, no padding. */
@@ -127,6 +128,16 @@ struct nlsh__log_taken {
     uint8_t reserved[32];
 };
 
+/* Which buckets of an index a file holds. Behind it, from byte 64 on, u32 [n_buckets] the size of each bucket of the whole;
+ * u32 [n_buckets] the number of the shard that holds it; u32 [n_rows of the file], ascending: which row of the whole each is. */
+struct nlsh__shard_header {
+    uint32_t number, n; /* this shard, of how many */
+    uint64_t n_rows;    /* of the whole */
+    uint64_t data_hash; /* of the whole's segment */
+    uint64_t set;       /* the same in shards that were made together, and in no others */
+    uint8_t reserved[32];
+};
+
 struct nlsh__section_data {
     enum nlsh__section_kind kind;
     uint32_t segment;
@@ -165,6 +176,13 @@ struct nlsh__segment {
     const uint64_t *tombstones;  /* bits by row, or NULL */
     struct nlsh__codes *codes;   /* or NULL */
     struct nlsh__leaves *leaves; /* or NULL; never without codes */
+};
+
+/* What a file is a part of. Pointers into the map, checked. */
+struct nlsh__shard {
+    struct nlsh__shard_header header; /* n 0: of nothing, it is whole */
+    const uint32_t *sizes, *owners;   /* [n_buckets] */
+    const uint32_t *rows;             /* [n_rows of the file] */
 };
 
 struct nlsh__state;
@@ -213,6 +231,7 @@ struct nlsh_index {
     struct nlsh__log_read log_now;
     struct nlsh__meter_header meter;
     const uint32_t *untaught; /* [meter.n] */
+    struct nlsh__shard shard;
 };
 
 /* The index that a file holds, without its log; closed when nobody owns it any more. */
@@ -220,6 +239,10 @@ void nlsh__index_free(struct nlsh_index *index);
 
 /* Rows that came or went since promises were measured. */
 size_t nlsh__index_changed(const struct nlsh_index *index);
+
+/* Refuses what a part of an index cannot do, such as `what`: "a search". NLSH_E_UNSUPPORTED. */
+enum nlsh_status nlsh__whole_check(const struct nlsh_index *index, const char *what,
+                                   struct nlsh_error *error);
 
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);

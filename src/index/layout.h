@@ -55,9 +55,10 @@ _Static_assert(sizeof(struct nlsh__effort_point) == 16, "no padding");
 _Static_assert(sizeof(struct nlsh__margins_header) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__log_taken) == 64, "no padding");
 _Static_assert(sizeof(struct nlsh__meter_header) == 64, "no padding");
+_Static_assert(sizeof(struct nlsh__shard_header) == 64, "no padding");
 
 /* Kinds 1 to NLSH__N_KNOWN - 1 are known. */
-#define NLSH__N_KNOWN 21
+#define NLSH__N_KNOWN 22
 
 struct nlsh__known_section {
     const char *name;
@@ -108,6 +109,12 @@ enum nlsh_status nlsh__index_check_bytes(const char *path, const struct nlsh__ma
  * made of, and no key of a row that was not deleted is there twice. O(rows x dim). */
 enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error);
 
+/* nlsh_data_hash() of a segment's base, put together again: by row, signed bytes shifted back. Under another metric than
+ * L2, of the rows that are stored. place_of [n_rows] by row. Of the index only meta and metric count. */
+enum nlsh_status nlsh__hash_rows(const struct nlsh_index *index,
+                                 const struct nlsh__segment *segment, const uint32_t *place_of,
+                                 uint64_t *out, struct nlsh_error *error);
+
 /* Where an index comes from, and how much of it is read. */
 struct nlsh__source_of_index {
     const char *name; /* the file, or only a name */
@@ -138,7 +145,8 @@ enum nlsh_status nlsh__section_blob(const struct nlsh_index *index,
                                     enum nlsh__section_kind kind, size_t segment, const void **out,
                                     size_t *size, unsigned *version, struct nlsh_error *error);
 
-/* Into index: meta, metric and settings; targets, efforts and margins; the i-th segment, behind the router. */
+/* Into index: meta, metric and settings; targets, efforts and margins; the i-th segment, behind the router; and behind the
+ * segments what the file is a part of. */
 enum nlsh_status nlsh__take_meta(struct nlsh_index *index, const struct nlsh__sections *sections,
                                  struct nlsh_error *error);
 enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
@@ -146,6 +154,8 @@ enum nlsh_status nlsh__take_promises(struct nlsh_index *index,
                                      struct nlsh_error *error);
 enum nlsh_status nlsh__take_segment(struct nlsh_index *index, const struct nlsh__sections *sections,
                                     size_t i, struct nlsh_error *error);
+enum nlsh_status nlsh__take_shard(struct nlsh_index *index, const struct nlsh__sections *sections,
+                                  struct nlsh_error *error);
 
 #define NLSH__INDEX_REMEDY "copy the index again, or build it again"
 

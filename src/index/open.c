@@ -35,11 +35,25 @@ static enum nlsh_status take_router(struct nlsh_index *index, const struct nlsh_
                       "%s: %s", index->path, inner.message);
 }
 
-/* Behind router and segments: what a bucket's probability is worth, and the sizes of buckets. */
+/* Of all segments; of a shard, the whole's. */
+static size_t bucket_size(const struct nlsh_index *index, size_t b)
+{
+    size_t size = 0;
+    if (index->shard.header.n > 0) return index->shard.sizes[b];
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const uint32_t *offsets = index->segments[i].bucket_offsets;
+        size += offsets[b + 1] - offsets[b];
+    }
+    return size;
+}
+
+/* Behind router, segments and shard: what a bucket's probability is worth, and the sizes of buckets. */
 static enum nlsh_status weigh_buckets(struct nlsh_index *index, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = index->meta.n_buckets, n = (size_t)index->meta.n_rows;
+    size_t m = index->meta.n_buckets;
+    size_t n =
+        (size_t)(index->shard.header.n > 0 ? index->shard.header.n_rows : index->meta.n_rows);
     const struct nlsh__groups *groups = nlsh__router_groups(index->router);
     NLSH_TRY(nlsh__alloc(&index->weights, m, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&index->group_weights, groups->n, sizeof(float), error));
@@ -47,11 +61,7 @@ static enum nlsh_status weigh_buckets(struct nlsh_index *index, struct nlsh_erro
     index->bucket_max = 0;
     for (size_t g = 0; g < groups->n; g++)
         for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++) {
-            size_t size = 0;
-            for (size_t i = 0; i < index->n_segments; i++) {
-                const uint32_t *offsets = index->segments[i].bucket_offsets;
-                size += offsets[b + 1] - offsets[b];
-            }
+            size_t size = bucket_size(index, b);
             float weight = nlsh__bucket_weight(n, m, size);
             index->weights[b] = weight;
             if (weight > index->group_weights[g]) index->group_weights[g] = weight;
@@ -126,6 +136,7 @@ static enum nlsh_status take_all(struct nlsh_index *index, const struct nlsh__se
     NLSH_TRY(nlsh__take_promises(index, sections, error));
     NLSH_TRY(take_router(index, sections, error));
     NLSH_TRY(take_segments(index, sections, error));
+    NLSH_TRY(nlsh__take_shard(index, sections, error));
     NLSH_TRY(weigh_buckets(index, error));
 out:
     return status;

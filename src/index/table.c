@@ -35,6 +35,7 @@ const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
     [NLSH__SECTION_OUTSIDE] = {"outside", 0, 0, 0, 1},
     [NLSH__SECTION_LOG] = {"log", 0, 0, 0, 1},
     [NLSH__SECTION_METER] = {"meter", 0, 0, 0, 1},
+    [NLSH__SECTION_SHARD] = {"shard", REQUIRED, 0, 0, 1},
 };
 
 static const char *const remedy = NLSH__INDEX_REMEDY;

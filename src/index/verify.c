@@ -40,10 +40,8 @@ static int all_bytes(const struct nlsh_index *index, const struct nlsh__segment 
     return i == n;
 }
 
-/* nlsh_data_hash() of the base, put together again: by row, signed bytes shifted back. Under
- * another metric than L2, of the rows that are stored. */
-static enum nlsh_status hash_rows(const struct nlsh_index *index, const struct nlsh__segment *s,
-                                  const uint32_t *place_of, uint64_t *out, struct nlsh_error *error)
+enum nlsh_status nlsh__hash_rows(const struct nlsh_index *index, const struct nlsh__segment *s,
+                                 const uint32_t *place_of, uint64_t *out, struct nlsh_error *error)
 {
     const struct nlsh__meta *meta = &index->meta;
     int is_signed = meta->source_type == NLSH_I8, narrow = all_bytes(index, s);
@@ -78,7 +76,7 @@ static enum nlsh_status check_hash(const struct nlsh_index *index, const struct 
     uint32_t *place_of = NULL;
     NLSH_TRY(nlsh__alloc(&place_of, s->n_rows, sizeof *place_of, error));
     for (size_t i = 0; i < s->n_rows; i++) place_of[s->rows[i]] = (uint32_t)i;
-    NLSH_TRY(hash_rows(index, s, place_of, &hash, error));
+    NLSH_TRY(nlsh__hash_rows(index, s, place_of, &hash, error));
     if (hash != expected)
         status = nlsh__fail(error, NLSH_E_DATA, remedy,
                             "%s: its vectors are not those it says: data hash %016llx, not %016llx",

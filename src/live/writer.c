@@ -307,6 +307,7 @@ enum nlsh_status nlsh__writer_open(const char *path, const struct nlsh_writer_op
     NLSH_TRY(take_options(options, &w->options, error));
     /* No log is made beside what is no index. */
     NLSH_TRY(nlsh__open_file(path, NLSH_MEMORY_MAP, &probe, error));
+    NLSH_TRY(nlsh__whole_check(probe, "a change", error));
     NLSH_TRY(nlsh__log_path(path, &log_path, error));
     NLSH_TRY(nlsh__log_lock(log_path, 1, &w->fd, error));
     NLSH_TRY(load(w, path, log_path, error));

@@ -24,10 +24,12 @@
 
 enum { AHEAD = 3 }; /* buckets whose leaves are fetched */
 
-/* Leaves scanned for a first limit, at most the 16 that bound_f32() takes. For k = 10, --recall .98: with 8
+const float nlsh__leaf_shares[NLSH__LEAF_SHARES] = {0.8f, 1};
+
+/* For k = 10, --recall .98: with 8
  * in place of 16 Fashion-MNIST has recall .983 from 456 vectors in place of .984 from 495, SIFT-1M the same
  * from as many. */
-static size_t n_first(size_t k)
+size_t nlsh__first_leaves(size_t k)
 {
     size_t n = 8 + k / 12;
     return n < 16 ? n : 16;
@@ -172,7 +174,7 @@ static void choose(struct nlsh__leaf_scan *l, float share, float limit)
 
 void nlsh__leaves_first(struct nlsh__leaf_scan *l, size_t k)
 {
-    choose(l, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, n_first(k)));
+    choose(l, 0, nlsh__kernels()->bound_f32(l->scores, l->n_scores, nlsh__first_leaves(k)));
 }
 
 void nlsh__leaves_within(struct nlsh__leaf_scan *l, float share, float limit)

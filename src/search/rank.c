@@ -9,7 +9,7 @@
 #include "kernels/prefetch.h"
 #include "kernels/topk.h"
 
-enum { BATCH = 16 }; /* rows ranked at the same limit */
+enum { BATCH = NLSH__RANK_BATCH };
 
 /* ---- which rows ------------------------------------------------------------------------------ */
 
@@ -46,24 +46,26 @@ static uint32_t product_score(float product)
     return nlsh__ordered_f32(isnan(product) ? NAN : -product);
 }
 
-static void rank_one(const struct nlsh__ranking *r, size_t place)
+uint64_t nlsh__exact_key(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                         const struct nlsh__query *q, size_t place)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
-    const struct nlsh__query *q = r->query;
-    size_t dim = r->index->meta.dim;
-    uint32_t row = r->segment->first_row + r->segment->rows[place];
-    uint64_t key;
-    if (r->index->meta.storage_type == NLSH_F32) {
-        const float *x = (const float *)r->segment->vectors + place * dim;
-        key = r->index->metric == NLSH_IP
-                  ? nlsh__key_u32(product_score(kernels->dot_f32(q->floats, x, dim)), row)
-                  : nlsh__key_f32(kernels->l2sq_f32(q->floats, x, dim), row);
-    } else {
-        const uint8_t *x = (const uint8_t *)r->segment->vectors + place * dim;
-        key = q->as_bytes ? nlsh__key_u32(kernels->l2sq_u8(q->bytes, x, dim), row)
-                          : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
+    size_t dim = index->meta.dim;
+    uint32_t row = segment->first_row + segment->rows[place];
+    if (index->meta.storage_type == NLSH_F32) {
+        const float *x = (const float *)segment->vectors + place * dim;
+        return index->metric == NLSH_IP
+                   ? nlsh__key_u32(product_score(kernels->dot_f32(q->floats, x, dim)), row)
+                   : nlsh__key_f32(kernels->l2sq_f32(q->floats, x, dim), row);
     }
-    nlsh__topk_push(r->best, r->k, key);
+    const uint8_t *x = (const uint8_t *)segment->vectors + place * dim;
+    return q->as_bytes ? nlsh__key_u32(kernels->l2sq_u8(q->bytes, x, dim), row)
+                       : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
+}
+
+static void rank_one(const struct nlsh__ranking *r, size_t place)
+{
+    nlsh__topk_push(r->best, r->k, nlsh__exact_key(r->index, r->segment, r->query, place));
 }
 
 double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__query *query,

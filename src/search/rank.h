@@ -31,6 +31,13 @@ void nlsh__rank_all(const struct nlsh__ranking *r, const uint32_t *places, size_
 size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units *units,
                          const uint32_t *places, const float *least, size_t n);
 
+/* Rows that nlsh__rank_places() ranks at one limit. */
+#define NLSH__RANK_BATCH 16
+
+/* The key of best that the row at a place of a segment has. */
+uint64_t nlsh__exact_key(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                         const struct nlsh__query *query, size_t place);
+
 /* The k-th exact score as a code's score; +infinity where there are not k yet. */
 float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *units);
 

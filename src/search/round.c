@@ -19,7 +19,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
-#include "kernels/panel.h"
 #include "kernels/select.h"
 #include "kernels/topk.h"
 #include "promise/budget.h"
@@ -27,7 +26,8 @@
 
 enum {
     ROUND = NLSH__ROUND,
-    MOST_QUICK = 16, /* rows that bound_f32() counts at most */
+    MOST_QUICK = 16,    /* rows that bound_f32() counts at most */
+    QUICK_COLUMNS = 64, /* its columns */
     MOST_COLUMNS = 4096
 };
 
@@ -67,13 +67,6 @@ void nlsh__chooser_free(struct nlsh__chooser *c)
     *c = (struct nlsh__chooser){.n_kept = 0};
 }
 
-static uint32_t place_of(const struct nlsh__piece *piece, uint32_t score)
-{
-    return piece->places == NULL
-               ? piece->first_place + score
-               : piece->places[score / NLSH__GROUP] + score % (uint32_t)NLSH__GROUP;
-}
-
 /* Of n scores, at most a group's, those whose bit is 0 become +infinity. */
 static void hide_group(uint32_t bits, uint32_t n, float *scores)
 {
@@ -94,12 +87,12 @@ void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *pi
 {
     if (r->allowed == NULL) {
         for (uint32_t i = 0; i < piece->n_rows; i++)
-            if (scores[i] < INFINITY && nlsh__is_hidden(r, place_of(piece, i)))
+            if (scores[i] < INFINITY && nlsh__is_hidden(r, nlsh__place_of(piece, i)))
                 scores[i] = INFINITY;
         return;
     }
     for (uint32_t i = 0; i < piece->n_rows; i += NLSH__GROUP) {
-        size_t first = place_of(piece, i), n = piece->n_rows - i;
+        size_t first = nlsh__place_of(piece, i), n = piece->n_rows - i;
         if (n > NLSH__GROUP) n = NLSH__GROUP;
         /* the last leaf may be short */
         if (n > r->segment->n_rows - first) n = r->segment->n_rows - first;
@@ -107,16 +100,20 @@ void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *pi
     }
 }
 
-/* A score that at least n of the round have or are below; +infinity where there are not so many. */
-static float bound(struct nlsh__chooser *c, const struct nlsh__round *round, size_t n)
+size_t nlsh__bound_columns(size_t n_scores, size_t n)
 {
-    const float *scores = round->scores;
-    size_t n_scores = round->n_scores;
-    if (n <= MOST_QUICK) return nlsh__kernels()->bound_f32(scores, n_scores, n);
-    /* The same as bound_f32() with more columns: their least, of which the n-th is selected. */
+    if (n <= MOST_QUICK) return QUICK_COLUMNS;
     size_t columns = (4 * n + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
     if (columns > n_scores) columns = n_scores;
-    if (n > columns || columns > MOST_COLUMNS) return INFINITY;
+    return n > columns || columns > MOST_COLUMNS ? 0 : columns;
+}
+
+float nlsh__bound(struct nlsh__chooser *c, const float *scores, size_t n_scores, size_t n)
+{
+    if (n <= MOST_QUICK) return nlsh__kernels()->bound_f32(scores, n_scores, n);
+    /* The same as bound_f32() with more columns: their least, of which the n-th is selected. */
+    size_t columns = nlsh__bound_columns(n_scores, n);
+    if (columns == 0) return INFINITY;
     memcpy(c->columns, scores, columns * sizeof *scores);
     for (size_t first = columns; first < n_scores; first += columns) {
         size_t end = n_scores - first < columns ? n_scores - first : columns;
@@ -146,7 +143,7 @@ static size_t near_rows(struct nlsh__chooser *c, const struct nlsh__round *round
             round->scores + piece->first_score, piece->errors, piece->n_rows, margin * piece->unit,
             above, fminf(limit, FLT_MAX), piece->first_place, places, c->least + n);
         for (size_t i = 0; i < found && piece->places != NULL; i++)
-            places[i] = place_of(piece, places[i]);
+            places[i] = nlsh__place_of(piece, places[i]);
         n += found;
     }
     return n;
@@ -159,7 +156,8 @@ size_t nlsh__finish_round(struct nlsh__chooser *c, const struct nlsh__round *rou
     size_t ranked = 0, n;
     float done = -INFINITY;
     if (r->best[r->k - 1] == UINT64_MAX) {
-        done = fminf(bound(c, round, nlsh__first_rows(r->k)), FLT_MAX);
+        done =
+            fminf(nlsh__bound(c, round->scores, round->n_scores, nlsh__first_rows(r->k)), FLT_MAX);
         n = near_rows(c, round, 0, -INFINITY, done);
         for (size_t i = 0; i < n; i++) c->least[i] = -INFINITY;
         ranked = nlsh__rank_places(r, units, c->places, c->least, n);

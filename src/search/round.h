@@ -7,6 +7,7 @@
 #ifndef NLSH_SEARCH_ROUND_H
 #define NLSH_SEARCH_ROUND_H
 
+#include "kernels/panel.h"
 #include "search/rank.h"
 
 /* Scores of a round: 64 KiB of them stay in the cache. */
@@ -23,6 +24,14 @@ struct nlsh__piece {
     const uint8_t *errors; /* [n_rows] */
     float unit;            /* of the errors, for this query */
 };
+
+/* Where the row of a piece's score stands. */
+static inline uint32_t nlsh__place_of(const struct nlsh__piece *piece, uint32_t score)
+{
+    return piece->places == NULL
+               ? piece->first_place + score
+               : piece->places[score / NLSH__GROUP] + score % (uint32_t)NLSH__GROUP;
+}
 
 struct nlsh__round {
     float *scores; /* aligned to 64 */
@@ -49,6 +58,12 @@ void nlsh__chooser_free(struct nlsh__chooser *chooser);
 
 /* Gives hidden rows of a piece the score +infinity. */
 void nlsh__hide_rows(const struct nlsh__ranking *r, const struct nlsh__piece *piece, float *scores);
+
+/* A score that at least n of the scores [n_scores] have or are below; +infinity where there are not so many. Scores are
+ * dealt out to columns, and only each column's least counts: nlsh__bound_columns() says how many there are, 0 where the
+ * bound is +infinity whatever the scores are. */
+float nlsh__bound(struct nlsh__chooser *c, const float *scores, size_t n_scores, size_t n);
+size_t nlsh__bound_columns(size_t n_scores, size_t n);
 
 /* The rows of a round that can be among the k best, margin errors off, ranked; returns how many. */
 size_t nlsh__finish_round(struct nlsh__chooser *c, const struct nlsh__round *round,

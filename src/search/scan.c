@@ -18,10 +18,6 @@
 #include "kernels/prefetch.h"
 #include "kernels/topk.h"
 
-/* Shares of the margin with which leaves are chosen one after another. SIFT-1M at --recall .95: with the
- * whole margin at once 8,694 vectors are scanned for recall .9652, with these 6,300 for .9576. */
-static const float margin_shares[] = {0.8f, 1};
-
 enum {
     ROUND = NLSH__ROUND,
     MOST_BETWEEN = 2,   /* groups without an allowed row: scored sooner than a run is begun anew */
@@ -244,40 +240,48 @@ static void scan_by_codes(const struct pass *p)
 
 /* ---- leaf by leaf ---------------------------------------------------------------------------- */
 
-/* n leaves of one part, from first on, as a piece. */
-static void add_leaves(const struct pass *p, struct nlsh__round *round,
-                       const struct nlsh__leaf_part *part, size_t first, size_t n)
+size_t nlsh__score_leaves(struct nlsh__scan *scan, const struct nlsh__leaf_part *part, size_t first,
+                          size_t n, size_t at, struct nlsh__piece *out)
 {
-    const struct nlsh__leaf_scan *l = &p->scan->leaves;
+    const struct nlsh__leaf_scan *l = &scan->leaves;
     const struct nlsh__leaf_probe *probe = &l->probes[part->probe];
     const struct nlsh__segment *segment = probe->segment;
     const struct nlsh__codes *codes = segment->codes;
-    size_t at = round->n_scores;
+    size_t n_rows = 0;
     uint32_t first_place = segment->bucket_offsets[probe->bucket];
     uint32_t end = segment->bucket_offsets[probe->bucket + 1];
     uint32_t first_group = codes->group_offsets[probe->bucket];
     const uint32_t *groups = l->chosen + first;
-    float *scores = round->scores + at;
+    float *scores = scan->scores + at;
     for (size_t i = 0; i < n; i++) /* are wanted when the scores are there */
         nlsh__prefetch(codes->rows.errors + groups[i] * (size_t)NLSH__GROUP);
     nlsh__score_groups_at(&codes->rows, &probe->probe, probe->weights, groups, n,
                           l->n_chosen - first - n, scores);
     for (size_t i = 0; i < n; i++) {
         uint32_t place = first_place + (groups[i] - first_group) * (uint32_t)NLSH__GROUP;
-        p->scan->places[at / NLSH__GROUP + i] = place;
-        memcpy(p->scan->errors + at + i * NLSH__GROUP,
+        scan->places[at / NLSH__GROUP + i] = place;
+        memcpy(scan->errors + at + i * NLSH__GROUP,
                codes->rows.errors + groups[i] * (size_t)NLSH__GROUP, NLSH__GROUP);
         /* behind the bucket's last row nothing is, whatever a file says */
         size_t left = end - place;
         for (size_t j = left; j < NLSH__GROUP; j++) scores[i * NLSH__GROUP + j] = INFINITY;
-        p->cost->candidates += left < NLSH__GROUP ? left : NLSH__GROUP;
+        n_rows += left < NLSH__GROUP ? left : NLSH__GROUP;
     }
-    const struct nlsh__piece piece = {
+    *out = (struct nlsh__piece){
         .n_rows = (uint32_t)(n * NLSH__GROUP),
-        .places = p->scan->places + at / NLSH__GROUP,
-        .errors = p->scan->errors + at,
+        .places = scan->places + at / NLSH__GROUP,
+        .errors = scan->errors + at,
         .unit = codes->error_unit * probe->probe.length,
     };
+    return n_rows;
+}
+
+/* n leaves of one part, from first on, as a piece. */
+static void add_leaves(const struct pass *p, struct nlsh__round *round,
+                       const struct nlsh__leaf_part *part, size_t first, size_t n)
+{
+    struct nlsh__piece piece;
+    p->cost->candidates += nlsh__score_leaves(p->scan, part, first, n, round->n_scores, &piece);
     add_piece(p, round, &piece, n * NLSH__GROUP);
 }
 
@@ -350,8 +354,8 @@ static void scan_by_leaves(struct pass *p, size_t i)
     score_leaves(p, i);
     nlsh__leaves_first(l, p->plan->k);
     scan_chosen(p);
-    for (size_t s = 0; s < sizeof margin_shares / sizeof *margin_shares; s++) {
-        nlsh__leaves_within(l, margin_shares[s], nlsh__rank_limit(&p->ranking, &p->units));
+    for (size_t s = 0; s < NLSH__LEAF_SHARES; s++) {
+        nlsh__leaves_within(l, nlsh__leaf_shares[s], nlsh__rank_limit(&p->ranking, &p->units));
         scan_chosen(p);
     }
 }

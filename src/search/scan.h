@@ -65,6 +65,11 @@ void nlsh__score_piece(struct nlsh__scan *scan, const struct nlsh_index *index,
                        const struct nlsh__groups_of *groups, float *scores,
                        struct nlsh__piece *out);
 
+/* Scores of n chosen leaves of a part, from chosen[first] on, into the scan's scores from `at` on, a multiple of 16; and
+ * what belongs to them but for its first_score. Returns how many rows they have. */
+size_t nlsh__score_leaves(struct nlsh__scan *scan, const struct nlsh__leaf_part *part, size_t first,
+                          size_t n, size_t at, struct nlsh__piece *out);
+
 /* What follows when all rounds but this one are done: its rows ranked, or kept and then ranked. Returns how
  * many. */
 size_t nlsh__finish_last(struct nlsh__chooser *chooser, const struct nlsh__round *round,

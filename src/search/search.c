@@ -35,11 +35,19 @@ out:
 enum nlsh_status nlsh_searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
                                       struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh_searcher *s = NULL;
     nlsh__error_clear(error);
     *out = NULL;
     if (index == NULL) return nlsh__fail(error, NLSH_E_ARG, NULL, "no index");
+    enum nlsh_status status = nlsh__whole_check(index, "a search", error);
+    return status != NLSH_OK ? status : nlsh__searcher_create(index, out, error);
+}
+
+enum nlsh_status nlsh__searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
+                                       struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh_searcher *s = NULL;
+    *out = NULL;
     size_t dim = index->meta.dim, m = index->meta.n_buckets;
     NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
     s->index = index;

@@ -28,6 +28,10 @@ struct nlsh_searcher {
     struct nlsh__scan scan;
 };
 
+/* nlsh_searcher_create(), of a part of an index too: whoever searches all of them together knows what it does. */
+enum nlsh_status nlsh__searcher_create(const struct nlsh_index *index, struct nlsh_searcher **out,
+                                       struct nlsh_error *error);
+
 /* A caller's wishes, whatever the size of their structs. */
 struct nlsh__wanted {
     struct nlsh_search_options options;
