@@ -16,6 +16,7 @@
 #include "numbers.h"
 #include "output.h"
 #include "results.h"
+#include "shards.h"
 #include "talk.h"
 #include "truth.h"
 #include "verbs.h"
@@ -200,5 +201,13 @@ int cmd_search(const struct args *args)
     if (many && args_given(args, "words"))
         return talk_error(EXIT_USAGE, "search one index with -i",
                           "nlsh search: --words goes with one index");
+    if (one && is_shards(args_text(args, "i"))) return search_shards(args);
+    if (!shards_alone()) {
+        return talk_error(EXIT_USAGE, "cut it with `nlsh shard`, or leave mpirun out",
+                          "%s is no index in shards: one process searches it",
+                          args_text(args, one ? "i" : "models_index"));
+    }
+    if (args_given(args, "partial"))
+        return talk_error(EXIT_USAGE, "leave it out", "--partial is for an index in shards");
     return one ? search_index(args) : compare_models(args, args_text(args, "models_index"));
 }

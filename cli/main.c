@@ -8,6 +8,7 @@
 #include "help.h"
 #include "near.h"
 #include "output.h"
+#include "shards.h"
 #include "signals.h"
 #include "talk.h"
 
@@ -37,6 +38,29 @@ static const char *verb_for(const char *word)
     return word;
 }
 
+/* Of the processes that mpirun starts the first one speaks. */
+static int run(const struct verb *verb, const struct args *args)
+{
+    const struct nlsh__ranks ranks = ranks_begin();
+    int speaks = ranks.own == 0, code = 0;
+    talk_configure(args_given(args, "quiet") || !speaks, !speaks ? "never"
+                                                         : args_has(args, "progress")
+                                                             ? args_text(args, "progress")
+                                                             : NULL);
+    shards_ranks(&ranks);
+    if (ranks.n > 1 && strcmp(verb->name, "search") != 0) {
+        if (speaks)
+            code = talk_error(EXIT_USAGE, "leave mpirun out",
+                              "nlsh %s runs in one process, and mpirun started %zu", verb->name,
+                              ranks.n);
+    } else {
+        code = verb->run(args);
+    }
+    talk_stage_end();
+    ranks_end(&ranks);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct args args;
@@ -55,9 +79,5 @@ int main(int argc, char **argv)
         help_verb(verb, stdout);
         return finish_stdout();
     }
-    talk_configure(args_given(&args, "quiet"),
-                   args_has(&args, "progress") ? args_text(&args, "progress") : NULL);
-    code = verb->run(&args);
-    talk_stage_end();
-    return code;
+    return run(verb, &args);
 }

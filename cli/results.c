@@ -185,16 +185,18 @@ json_t *summary_json(const struct results_of *of, const struct nlsh_search_optio
                      const struct answers *a)
 {
     const struct timing *t = &a->timing;
-    return json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, "
-                     "s:f, s:I, s:b}",
-                     "method", "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k,
-                     "averageAF", json_number_or_null(a->score.factor), "recall", a->score.recall_n,
-                     "qps", 1 / t->median, "qpsMin", 1 / t->slowest, "qpsMax", 1 / t->fastest,
-                     "passes", (json_int_t)t->n_passes, "tApproximateAverage", t->median,
-                     "tTrueAverage", of->exact.median, "tTrueMin", of->exact.fastest, "tTrueMax",
-                     of->exact.slowest, "candidates", a->score.candidates, "ranked",
-                     a->score.ranked, "buckets", a->score.probes, "threads",
-                     (json_int_t)options->n_threads, "unlike", a->likeness.unlike);
+    json_t *summary = json_pack(
+        "{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, "
+        "s:f, s:I, s:b}",
+        "method", "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k, "averageAF",
+        json_number_or_null(a->score.factor), "recall", a->score.recall_n, "qps", 1 / t->median,
+        "qpsMin", 1 / t->slowest, "qpsMax", 1 / t->fastest, "passes", (json_int_t)t->n_passes,
+        "tApproximateAverage", t->median, "tTrueAverage", of->exact.median, "tTrueMin",
+        of->exact.fastest, "tTrueMax", of->exact.slowest, "candidates", a->score.candidates,
+        "ranked", a->score.ranked, "buckets", a->score.probes, "threads",
+        (json_int_t)options->n_threads, "unlike", a->likeness.unlike);
+    if (of->shards != NULL) json_set(&summary, "shards", json_incref(of->shards));
+    return summary;
 }
 
 static int write_point(const struct nlsh_search_options *options, FILE *to)
@@ -233,6 +235,8 @@ static int write_tail(const struct results *r, const struct nlsh_search_options 
                 a->score.recall_n, 1 / a->timing.median);
         fprintf(to, "tApproximateAverage: %.9f\ntTrueAverage: %.9f\n", a->timing.median,
                 r->of->exact.median);
+        if (r->of->not_searched > 0)
+            fprintf(to, "Buckets not searched: %.6f\n", r->of->not_searched);
         if (r->of->many) fputc('\n', to);
     } else if (r->of->format[0] == 'j') {
         fputs("\n  ],\n  \"summary\": ", to);

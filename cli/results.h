@@ -18,6 +18,9 @@ struct results_of {
     const struct nlsh_neighbors *truth;
     struct timing exact;       /* of an exact search */
     const struct words *words; /* said in place of keys, or NULL */
+    json_t *shards;            /* what searching in shards cost, or NULL: it was an index */
+    double
+        not_searched; /* the share of the buckets that queries asked for, where shards are missing */
 };
 
 /* A results file under way. */

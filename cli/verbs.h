@@ -22,6 +22,7 @@ int cmd_compare(const struct args *args);
 int cmd_bench(const struct args *args);
 int cmd_report(const struct args *args);
 int cmd_tune(const struct args *args);
+int cmd_shard(const struct args *args);
 int cmd_sqlite(const struct args *args);
 int cmd_serve(const struct args *args);
 int cmd_help(const struct args *args);

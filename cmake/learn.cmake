@@ -16,7 +16,7 @@ find_library(METIS_LIBRARY metis REQUIRED)
 
 sources_of(learn_sources src/vectors src/linalg src/cache src/graph src/partition src/router/train
            src/codes/make src/measure src/make src/evaluate src/tune/study src/tune/sample
-           src/tune/run)
+           src/tune/run src/shards)
 set(zstd_source stream)
 set(zstd_libraries PkgConfig::ZSTD)
 if(NLSH_ZSTD STREQUAL OFF OR NOT ZSTD_FOUND)
@@ -44,11 +44,19 @@ add_library(nlsh_baselines OBJECT ${baseline_sources})
 target_link_libraries(nlsh_baselines PRIVATE nlsh_flags)
 target_include_directories(nlsh_baselines PRIVATE ${PROJECT_SOURCE_DIR})
 sources_of(cli_sources cli cli/verbs cli/report cli/bench)
-add_executable(nlsh-cli ${cli_sources} $<TARGET_OBJECTS:nlsh_baselines>)
+set(ranks_source alone) # one process; or, by MPI, several
+if(NLSH_MPI)
+  find_package(MPI REQUIRED COMPONENTS C)
+  set(ranks_source mpi)
+endif()
+add_executable(nlsh-cli ${cli_sources} ranks/${ranks_source}.c $<TARGET_OBJECTS:nlsh_baselines>)
 set_target_properties(nlsh-cli PROPERTIES OUTPUT_NAME nlsh)
 target_include_directories(nlsh-cli PRIVATE cli ${PROJECT_SOURCE_DIR})
 target_link_libraries(nlsh-cli PRIVATE nlsh_flags nlsh-learn PkgConfig::JANSSON PkgConfig::SQLITE
                       m Threads::Threads)
+if(NLSH_MPI)
+  target_link_libraries(nlsh-cli PRIVATE MPI::MPI_C)
+endif()
 
 # ---- the examples --------------------------------------------------------------------------------
 file(GLOB examples CONFIGURE_DEPENDS examples/*.c)

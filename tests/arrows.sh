@@ -34,6 +34,8 @@ allowed() {
     # where they meet.
     tune/study | tune/sample) echo base tune ;;
     tune/run) echo base vectors cache evaluate measure make tune tune/sample tune/study ;;
+    # An index in shards: cut, and searched in step.
+    shards) echo base kernels promise codes index search live ;;
     baselines) echo base kernels vectors linalg partition/kmeans.h ;;
     *) echo "arrows.sh does not know $1" >&2; return 1 ;;
     esac
@@ -76,7 +78,8 @@ for file in $(find cli examples -name '*.[ch]' 2>/dev/null | sort); do
         case $included in
         nlsh/*.h | baselines/*.h | verbs/*.h | report/*.h | bench/*.h) ;;
         base/file.h | base/hash.h | base/output.h | base/matrix.h | base/names.h | vectors/read.h | \
-            cache/directory.h | tune/run/plan.h | tune/study/studies.h | serve/serve.h) ;;
+            cache/directory.h | tune/run/plan.h | tune/study/studies.h | serve/serve.h | \
+            ranks/ranks.h | shards/cut.h | shards/shards.h) ;;
         */*)
             echo "$file: includes $included, which is not open to it"
             n_wrong=$((n_wrong + 1))
@@ -119,6 +122,23 @@ for file in $(find serve -name '*.[ch]' | sort); do
             ;;
         esac
     done
+done
+
+# Ranks speak with each other; what about is the library's business. No other file knows MPI.
+for file in $(find ranks -name '*.[ch]' | sort); do
+    for included in $(sed -n 's/^#include "\([^"]*\)".*/\1/p' "$file"); do
+        case $included in
+        ranks/ranks.h | shards/ranks.h) ;;
+        *)
+            echo "$file: includes $included, which is not open to it"
+            n_wrong=$((n_wrong + 1))
+            ;;
+        esac
+    done
+done
+for file in $(grep -rl --include='*.[ch]' '<mpi\.h>' src cli serve sqlite baselines || true); do
+    echo "$file: includes <mpi.h>, which only ranks/ may"
+    n_wrong=$((n_wrong + 1))
 done
 
 # The Python modules stand on the public headers alone, and what opens and searches on nlsh.h alone.

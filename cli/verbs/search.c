@@ -78,6 +78,11 @@ static const struct flag flag_words = {
     .help =
         "answer with words in place of keys, of an index that was built with --keys FILE.words"};
 
+static const struct flag flag_partial = {
+    .name = "partial",
+    .group = GROUP_SEARCH,
+    .help = "of an index in shards: search those that are there, and say how much is missing"};
+
 static const struct flag *const search_flags[] = {
     &flag_base_of_index,
     &flag_rows,
@@ -105,6 +110,7 @@ static const struct flag *const search_flags[] = {
     &flag_filter,
     &flag_filter_out,
     &flag_words,
+    &flag_partial,
     &flag_format,
     &flag_search_threads,
     &flag_memory,
@@ -150,6 +156,10 @@ const struct verb verb_search = {
         "words too, if they were the keys of the build; --words says them in the answers.\n"
         "With a list (-T 1,5,0.05) the file has all this once for each value, behind a "
         "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
+        "-i also takes what `nlsh shard` wrote, and under mpirun (a build with MPI) all ranks "
+        "search their shards together: `mpirun -n 4 nlsh search -i my.shards -q query.fvecs`. "
+        "Answers are those of the index that was cut. -d, --gt, -R and filters do not go with "
+        "it.\n"
         "With --models_index every model of a tuning run answers the same queries. Each "
         "has a results file beside -o, results.NAME.txt for -o results.txt and the "
         "model NAME.nlsh, and models_compare.csv beside them has a row for each model "

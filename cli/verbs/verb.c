@@ -10,7 +10,7 @@ static const struct verb *const verbs[] = {
     &verb_build,    &verb_search,    &verb_graph,   &verb_groundtruth, &verb_info,   &verb_verify,
     &verb_evaluate, &verb_calibrate, &verb_create,  &verb_add,         &verb_delete, &verb_compact,
     &verb_cache,    &verb_convert,   &verb_compare, &verb_bench,       &verb_report, &verb_tune,
-    &verb_sqlite,   &verb_serve,     &verb_help,    &verb_version};
+    &verb_shard,    &verb_sqlite,    &verb_serve,   &verb_help,        &verb_version};
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0], MAX_SETTINGS = 40 };
 

@@ -1,0 +1,99 @@
+/*
+ * mpi.c - ranks.h by MPI.
+ *
+ * mpirun starts each process with a variable that says how many there are; a process without one is alone and does not
+ * wait for MPI to begin. Errors of MPI end all ranks: that is its default, and no rank can go on without the others.
+ */
+#include <limits.h>
+#include <mpi.h>
+#include <stdlib.h>
+
+#include "ranks/ranks.h"
+
+/* Of Open MPI, of MPICH and its like, of Slurm's launcher. */
+static int started_by_mpirun(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]) != NULL) return 1;
+    return 0;
+}
+
+static enum nlsh_status too_large(size_t size, struct nlsh_error *error)
+{
+    return nlsh__fail(error, NLSH_E_UNSUPPORTED, "ask for fewer neighbours with -N",
+                      "a message of %zu bytes: MPI takes 2 GB at most", size);
+}
+
+static enum nlsh_status reserve(struct nlsh__bytes *bytes, size_t size, struct nlsh_error *error)
+{
+    bytes->n = 0;
+    if (size > bytes->room) {
+        nlsh__bytes_free(bytes);
+        enum nlsh_status status = nlsh__alloc(&bytes->at, size, 1, error);
+        if (status != NLSH_OK) return status;
+        bytes->room = size;
+    }
+    bytes->n = size;
+    return NLSH_OK;
+}
+
+static enum nlsh_status gather(void *user, const struct nlsh__bytes *own, struct nlsh__bytes *all,
+                               size_t *ends, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const struct nlsh__ranks *ranks = user;
+    int size = own->n <= INT_MAX ? (int)own->n : -1, *sizes = NULL, *begins = NULL;
+    size_t n = 0;
+    NLSH_TRY(nlsh__alloc(&sizes, ranks->n, sizeof *sizes, error));
+    NLSH_TRY(nlsh__alloc(&begins, ranks->n, sizeof *begins, error));
+    if (size < 0) return too_large(own->n, error);
+    MPI_Gather(&size, 1, MPI_INT, sizes, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    for (size_t i = 0; i < ranks->n && ranks->own == 0; i++) {
+        begins[i] = (int)n;
+        ends[i] = n += (size_t)sizes[i];
+        if (n > INT_MAX) return too_large(n, error);
+    }
+    if (ranks->own == 0) NLSH_TRY(reserve(all, n, error));
+    MPI_Gatherv(own->at, size, MPI_BYTE, all->at, sizes, begins, MPI_BYTE, 0, MPI_COMM_WORLD);
+out:
+    nlsh__free(sizes);
+    nlsh__free(begins);
+    return status;
+}
+
+static enum nlsh_status tell(void *user, struct nlsh__bytes *bytes, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const struct nlsh__ranks *ranks = user;
+    int size = (int)bytes->n;
+    if (ranks->own == 0 && bytes->n > INT_MAX) return too_large(bytes->n, error);
+    MPI_Bcast(&size, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    if (ranks->own != 0) NLSH_TRY(reserve(bytes, (size_t)size, error));
+    MPI_Bcast(bytes->at, size, MPI_BYTE, 0, MPI_COMM_WORLD);
+out:
+    return status;
+}
+
+struct nlsh__ranks ranks_begin(void)
+{
+    static struct nlsh__ranks ranks;
+    int n, own, level;
+    ranks = NLSH__ALONE;
+    if (!started_by_mpirun()) return ranks;
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+    MPI_Comm_size(MPI_COMM_WORLD, &n);
+    MPI_Comm_rank(MPI_COMM_WORLD, &own);
+    ranks = (struct nlsh__ranks){(size_t)n, (size_t)own, &ranks, gather, tell};
+    return ranks;
+}
+
+void ranks_end(const struct nlsh__ranks *ranks)
+{
+    if (ranks->user != NULL) MPI_Finalize();
+}
+
+void ranks_abort(const struct nlsh__ranks *ranks, int code)
+{
+    if (ranks->user != NULL) MPI_Abort(MPI_COMM_WORLD, code);
+}

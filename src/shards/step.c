@@ -1,0 +1,285 @@
+/* step.c - a block of queries through all shards in step: see walk.h. The way is the same on every rank; what only rank 0
+ * does is marked by s->ranks.own == 0. */
+#include <math.h>
+#include <string.h>
+
+#include "base/pool.h"
+#include "shards/merge.h"
+#include "shards/shards.h"
+
+struct nlsh__shards_block {
+    struct nlsh__pool *pool;
+    size_t n_own;                                        /* shards of this rank that are here */
+    uint32_t *own;                                       /* [n_own] their numbers */
+    struct nlsh_searcher *searchers[NLSH__SHARDS_BLOCK]; /* of lead: each asks the router */
+    struct nlsh__walker *walkers;                        /* [n_own][NLSH__SHARDS_BLOCK] */
+    struct nlsh__walk walks[NLSH__SHARDS_BLOCK];
+    struct nlsh__merge merges[NLSH__SHARDS_BLOCK]; /* of rank 0; of others best alone */
+    struct nlsh__bytes answers[NLSH__SHARDS_BLOCK];
+    struct nlsh__bytes mine, all, reply;
+    struct nlsh__reader *from; /* [ranks] */
+    size_t *ends;              /* [ranks] */
+    struct nlsh__plan plan;
+    size_t n; /* queries of the block */
+};
+
+/* ---- scratch ----------------------------------------------------------------------------------- */
+
+static enum nlsh_status create_walkers(struct nlsh__shards *s, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh__shards_block *b = s->block;
+    NLSH_TRY(nlsh__alloc(&b->own, s->manifest.n, sizeof *b->own, error));
+    for (size_t i = 0; i < s->manifest.n; i++)
+        if (s->own[i] != NULL && !s->whole.missing[i]) b->own[b->n_own++] = (uint32_t)i;
+    NLSH_TRY(nlsh__calloc(&b->walkers, b->n_own * NLSH__SHARDS_BLOCK, sizeof *b->walkers, error));
+    for (size_t i = 0; i < b->n_own; i++) {
+        struct nlsh_index *index = s->own[b->own[i]];
+        for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++)
+            NLSH_TRY(nlsh__walker_create(index, index->shard.rows, b->own[i],
+                                         &b->walkers[i * NLSH__SHARDS_BLOCK + q], error));
+    }
+out:
+    return status;
+}
+
+enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *s, size_t n_threads,
+                                           struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__shards_block *b = NULL;
+    NLSH_TRY(nlsh__calloc(&b, 1, sizeof *b, error));
+    s->block = b;
+    NLSH_TRY(nlsh__pool_create(n_threads, &b->pool, error));
+    NLSH_TRY(nlsh__calloc(&b->from, s->ranks.n, sizeof *b->from, error));
+    NLSH_TRY(nlsh__calloc(&b->ends, s->ranks.n, sizeof *b->ends, error));
+    for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++) {
+        NLSH_TRY(nlsh__searcher_create(s->lead, &b->searchers[q], error));
+        NLSH_TRY(nlsh__alloc(&b->walks[q].counts, s->whole.n_buckets, sizeof(uint16_t), error));
+    }
+    NLSH_TRY(create_walkers(s, error));
+out:
+    return status;
+}
+
+void nlsh__shards_block_free(struct nlsh__shards *s)
+{
+    struct nlsh__shards_block *b = s->block;
+    if (b == NULL) return;
+    nlsh__pool_free(b->pool);
+    for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++) {
+        nlsh_searcher_free(b->searchers[q]);
+        nlsh__free(b->walks[q].counts);
+        nlsh__merge_free(&b->merges[q]);
+        nlsh__bytes_free(&b->answers[q]);
+    }
+    for (size_t i = 0; b->walkers != NULL && i < b->n_own * NLSH__SHARDS_BLOCK; i++)
+        nlsh__walker_free(&b->walkers[i]);
+    nlsh__free(b->walkers);
+    nlsh__free(b->own);
+    nlsh__free(b->from);
+    nlsh__free(b->ends);
+    nlsh__bytes_free(&b->mine);
+    nlsh__bytes_free(&b->all);
+    nlsh__bytes_free(&b->reply);
+    nlsh__free(b);
+}
+
+/* ---- the beginning ----------------------------------------------------------------------------- */
+
+static void route(void *ctx, size_t q, size_t worker)
+{
+    struct nlsh__shards *s = ctx;
+    struct nlsh__shards_block *b = s->block;
+    struct nlsh_searcher *searcher = b->searchers[q];
+    const struct nlsh__segment *segment = &s->lead->segments[0];
+    struct nlsh__plan own = b->plan;
+    const struct nlsh__routed routed = nlsh__route_query(searcher, &own);
+    (void)worker;
+    nlsh__walk_begin(&b->walks[q], &s->whole, &b->plan, &routed, segment->codes != NULL,
+                     segment->leaves != NULL);
+    if (b->walks[q].ask != NLSH__ASK_ALL)
+        nlsh__query_units(s->lead, segment, &searcher->query, routed.inputs,
+                          nlsh__query_whole(s->lead, segment, &searcher->query),
+                          &b->walks[q].units);
+}
+
+/* What is wrong with the queries or options is wrong on every rank, before anything is said. */
+static enum nlsh_status begin(struct nlsh__shards *s, const struct nlsh_matrix *queries,
+                              const struct nlsh_search_options *options, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__shards_block *b = s->block;
+    b->n = queries->n_rows;
+    NLSH_TRY(nlsh__plan_from_options(s->lead, options, &b->plan, error));
+    for (size_t q = 0; q < b->n; q++) {
+        NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
+        NLSH_TRY(nlsh__merge_begin(&b->merges[q], options->k, error));
+        for (size_t i = 0; i < b->n_own; i++)
+            NLSH_TRY(
+                nlsh__walker_begin(&b->walkers[i * NLSH__SHARDS_BLOCK + q], options->k, error));
+    }
+    nlsh__pool_run(b->pool, b->n, route, s);
+    for (size_t q = 0; q < b->n && s->ranks.own == 0; q++)
+        NLSH_TRY(nlsh__merge_ask(&b->merges[q], &b->walks[q], error));
+out:
+    return status;
+}
+
+/* ---- a question, its answers, the reply -------------------------------------------------------- */
+
+static void answer(void *ctx, size_t q, size_t worker)
+{
+    struct nlsh__shards_block *b = ctx;
+    (void)worker;
+    b->answers[q].n = 0;
+    if (b->walks[q].ask == NLSH__ASK_NOTHING) return;
+    for (size_t i = 0; i < b->n_own; i++)
+        nlsh__walker_answer(&b->walkers[i * NLSH__SHARDS_BLOCK + q], &b->walks[q],
+                            &b->searchers[q]->query, b->merges[q].best, &b->answers[q]);
+}
+
+/* Rank 0 reads what each rank has to say of a query, shard by shard. */
+static enum nlsh_status take_answers(struct nlsh__shards *s, size_t q, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh__shards_block *b = s->block;
+    for (size_t r = 0; r < s->ranks.n; r++)
+        for (size_t i = r; i < s->manifest.n; i += s->ranks.n)
+            if (!s->whole.missing[i])
+                NLSH_TRY(nlsh__merge_take(&b->merges[q], &b->walks[q], (uint32_t)i, &b->from[r],
+                                          s->work.candidates, error));
+out:
+    return status;
+}
+
+/* The reply to a query's question, and what belongs to the next. */
+static enum nlsh_status decide(struct nlsh__shards *s, size_t q, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__shards_block *b = s->block;
+    struct nlsh__walk *walk = &b->walks[q];
+    struct nlsh_searcher *searcher = b->searchers[q];
+    struct nlsh__reply reply;
+    NLSH_TRY(take_answers(s, q, error));
+    nlsh__merge_reply(&b->merges[q], walk, s->lead, &searcher->query, &searcher->scan.chooser,
+                      &reply);
+    nlsh__bytes_add(&b->reply, &reply, sizeof reply);
+    if (walk->ask == NLSH__ASK_COUNTS)
+        nlsh__bytes_add(&b->reply, walk->counts, walk->routed.n_buckets * sizeof *walk->counts);
+    nlsh__walk_on(walk, &reply);
+    NLSH_TRY(nlsh__merge_ask(&b->merges[q], walk, error));
+    if (walk->ask == NLSH__ASK_KEYS && s->lead->segments[0].keys != NULL)
+        nlsh__bytes_add(&b->reply, b->merges[q].best, walk->plan->k * sizeof(uint64_t));
+out:
+    return status;
+}
+
+/* The other ranks hear it. */
+static void hear(struct nlsh__shards *s, size_t q, struct nlsh__reader *from)
+{
+    struct nlsh__shards_block *b = s->block;
+    struct nlsh__walk *walk = &b->walks[q];
+    struct nlsh__reply reply;
+    nlsh__bytes_take(from, &reply, sizeof reply);
+    if (walk->ask == NLSH__ASK_COUNTS)
+        nlsh__bytes_take(from, walk->counts, walk->routed.n_buckets * sizeof *walk->counts);
+    nlsh__walk_on(walk, &reply);
+    if (walk->ask == NLSH__ASK_KEYS && s->lead->segments[0].keys != NULL)
+        nlsh__bytes_take(from, b->merges[q].best, walk->plan->k * sizeof(uint64_t));
+}
+
+static enum nlsh_status say(struct nlsh__shards *s, struct nlsh_error *error)
+{
+    struct nlsh__shards_block *b = s->block;
+    b->mine.n = 0;
+    for (size_t q = 0; q < b->n; q++) {
+        nlsh__bytes_add(&b->mine, b->answers[q].at, b->answers[q].n);
+        b->mine.failed |= b->answers[q].failed;
+    }
+    if (b->mine.failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    return nlsh__shards_gather(s, &b->mine, &b->all, b->ends, error);
+}
+
+/* One step of all queries that are under way. */
+static enum nlsh_status step(struct nlsh__shards *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__shards_block *b = s->block;
+    nlsh__pool_run(b->pool, b->n, answer, b);
+    NLSH_TRY(say(s, error));
+    b->reply.n = 0;
+    for (size_t r = 0; r < s->ranks.n && s->ranks.own == 0; r++) {
+        size_t begin_at = r > 0 ? b->ends[r - 1] : 0;
+        b->from[r] = (struct nlsh__reader){b->all.at + begin_at, b->ends[r] - begin_at, 0};
+    }
+    for (size_t q = 0; q < b->n && s->ranks.own == 0; q++)
+        if (b->walks[q].ask != NLSH__ASK_NOTHING) NLSH_TRY(decide(s, q, error));
+    if (b->reply.failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    NLSH_TRY(nlsh__shards_tell(s, &b->reply, error));
+    struct nlsh__reader from = {b->reply.at, b->reply.n, 0};
+    for (size_t q = 0; q < b->n && s->ranks.own != 0; q++)
+        if (b->walks[q].ask != NLSH__ASK_NOTHING) hear(s, q, &from);
+    if (from.failed)
+        return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
+                          "rank 0 said less than it had to");
+out:
+    return status;
+}
+
+static int under_way(const struct nlsh__shards_block *b)
+{
+    for (size_t q = 0; q < b->n; q++)
+        if (b->walks[q].ask != NLSH__ASK_NOTHING) return 1;
+    return 0;
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+/* Buckets that are not here, of those that the query asked for. */
+static void count_missing(struct nlsh__shards *s, const struct nlsh__walk *walk)
+{
+    for (size_t i = 0; i < walk->routed.n_buckets; i++) {
+        uint32_t b = walk->routed.buckets[i];
+        if (!s->whole.missing[s->whole.owners[b]]) continue;
+        s->work.buckets_missing++;
+        s->work.candidates_missing += s->whole.sizes[b];
+    }
+    s->work.buckets += walk->routed.n_buckets;
+}
+
+static void give(struct nlsh__shards *s, size_t q, const struct nlsh__answers *out, size_t i)
+{
+    const struct nlsh__merge *m = &s->block->merges[q];
+    const struct nlsh__walk *walk = &s->block->walks[q];
+    const struct nlsh__query *query = &s->block->searchers[q]->query;
+    size_t k = walk->plan->k;
+    memcpy(out->keys + i * k, m->keys, k * sizeof *m->keys);
+    for (size_t j = 0; j < k && out->distances != NULL; j++)
+        out->distances[i * k + j] =
+            m->best[j] == UINT64_MAX ? INFINITY : nlsh__exact_distance(s->lead, query, m->best[j]);
+    if (out->stats.probes != NULL) out->stats.probes[i] = (uint32_t)walk->routed.n_buckets;
+    if (out->stats.candidates != NULL) out->stats.candidates[i] = (uint32_t)m->candidates;
+    if (out->stats.ranked != NULL) out->stats.ranked[i] = (uint32_t)m->ranked;
+    if (out->stats.outside != NULL) out->stats.outside[i] = walk->routed.outside;
+    count_missing(s, walk);
+    s->work.queries++;
+}
+
+enum nlsh_status nlsh__shards_block_run(struct nlsh__shards *s, const struct nlsh_matrix *queries,
+                                        const struct nlsh_search_options *options,
+                                        const struct nlsh__answers *out, size_t first,
+                                        struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(begin(s, queries, options, error));
+    s->in_step = 0;
+    while (under_way(s->block)) {
+        NLSH_TRY(step(s, error));
+        s->work.messages++;
+    }
+    s->in_step = 1;
+    for (size_t q = 0; q < queries->n_rows && out != NULL; q++) give(s, q, out, first + q);
+out:
+    return status;
+}
