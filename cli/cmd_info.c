@@ -13,6 +13,8 @@
 #include "numbers.h"
 #include "output.h"
 #include "settings.h"
+#include "shards.h"
+#include "shards/cut.h"
 #include "talk.h"
 #include "text.h"
 #include "verbs.h"
@@ -72,7 +74,7 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
 {
     char hash[32];
     snprintf(hash, sizeof hash, "%016" PRIx64, info->data_hash);
-    return json_pack(
+    json_t *all = json_pack(
         "{s:o, s:I, s:i, s:{s:I, s:I, s:s, s:s, s:s, s:b}, s:{s:I, s:I, s:f, s:I}, s:{s:I, s:o}, "
         "s:o, s:o, s:O, s:o}",
         "file", json_name(path), "bytes", (json_int_t)info->size_bytes, "format", (int)info->format,
@@ -83,6 +85,12 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
         (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
         "disagreement", json_number_or_null(info->disagreement), "promises", promises_json(index),
         "changes", changes_json(info), "settings", settings, "sections", sections_json(index));
+    const struct nlsh__shard_header *shard = &index->shard.header;
+    if (shard->n > 0)
+        json_set(&all, "shard",
+                 json_pack("{s:I, s:I, s:I}", "number", (json_int_t)shard->number, "of",
+                           (json_int_t)shard->n, "vectors", (json_int_t)shard->n_rows));
+    return all;
 }
 
 /* ---- as text --------------------------------------------------------------------------------- */
@@ -215,9 +223,14 @@ static int print_info(const char *path, const struct nlsh_index *index,
     printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
            text_count(info->n_rows, a), info->dim, type_name(info->type),
            nlsh_metric_name(info->metric), info->data_hash);
+    const struct nlsh__shard_header *shard = &index->shard.header;
+    if (shard->n > 0)
+        printf("shard         %u of %u, of an index of %s vectors, whose buckets these are\n",
+               shard->number, shard->n, text_count(shard->n_rows, a));
     if (info->has_keys) puts("keys          given with the vectors");
     printf("buckets       %s: min %s, mean %.1f, max %s vectors\n", text_count(info->n_buckets, a),
-           text_count(info->bucket_min, b), (double)info->n_rows / (double)info->n_buckets,
+           text_count(info->bucket_min, b),
+           (double)(shard->n > 0 ? shard->n_rows : info->n_rows) / (double)info->n_buckets,
            text_count(info->bucket_max, c));
     printf("router        %s weights", text_count(info->router_weights, a));
     if (isfinite(info->disagreement)) {
@@ -241,6 +254,7 @@ int cmd_info(const struct args *args)
     struct nlsh_index_info info = {.struct_size = sizeof info};
     const char *path = index_path(args);
     if (path == NULL) return EXIT_USAGE;
+    if (is_shards(path)) return info_shards(path, args_given(args, "json"));
     if (nlsh_index_open(path, NULL, &index, &error) != NLSH_OK) return talk_failed(&error);
     (void)!nlsh_index_info(index, &info, NULL);
     json_t *settings;
@@ -259,7 +273,8 @@ int cmd_verify(const struct args *args)
     struct nlsh_error error = {0};
     const char *path = index_path(args);
     if (path == NULL) return EXIT_USAGE;
-    enum nlsh_status status = nlsh_index_verify(path, &error);
+    enum nlsh_status status =
+        is_shards(path) ? nlsh__shards_verify(path, &error) : nlsh_index_verify(path, &error);
     bool damaged = status == NLSH_E_DATA;
     if (status != NLSH_OK && !damaged) return talk_failed(&error);
     if (damaged) {

@@ -15,6 +15,9 @@ bool shards_alone(void);
 /* Whether a file names shards, and is no index. */
 bool is_shards(const char *path);
 
+/* `nlsh info` of these. */
+int info_shards(const char *path, bool json);
+
 /* `nlsh search` of these. */
 int search_shards(const struct args *args);
 

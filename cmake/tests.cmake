@@ -134,6 +134,20 @@ if(NLSH_SANITIZE) # when a process dies matters there, not to a sanitizer
   set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=40")
 endif()
 
+# The command under mpirun, where Debian's libopenmpi-dev is.
+if(NOT NLSH_SANITIZE)
+  if(MPI_C_FOUND)
+    add_command(nlsh-ranks nlsh-ranks ON)
+    set_target_properties(nlsh-ranks PROPERTIES EXCLUDE_FROM_ALL ON)
+    add_dependencies(tests nlsh-ranks)
+    add_test(NAME ranks/test_mpi COMMAND sh ${PROJECT_SOURCE_DIR}/tests/ranks/test_mpi.sh
+             $<TARGET_FILE:nlsh-ranks>)
+    set_tests_properties(ranks/test_mpi PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+  else()
+    message(STATUS "no MPI: the command in ranks is not tested")
+  endif()
+endif()
+
 # What concerns the tree and the shared libraries is asked once, not of every sanitizer's build.
 if(NOT NLSH_SANITIZE)
   add_test(NAME tree/arrows COMMAND sh ${PROJECT_SOURCE_DIR}/tests/arrows.sh ${PROJECT_SOURCE_DIR})

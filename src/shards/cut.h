@@ -25,6 +25,10 @@ enum nlsh_status nlsh__cut_index(const struct nlsh_index *index, uint32_t n, con
                                  nlsh_progress_fn *progress, struct nlsh__manifest *out,
                                  struct nlsh_error *error);
 
+/* Reads all shards of a manifest, every byte, as nlsh_index_verify() does; and whether they are its. NLSH_E_DATA, and what
+ * opening them returns. */
+enum nlsh_status nlsh__shards_verify(const char *path, struct nlsh_error *error);
+
 /* What a manifest says of the index, without its shards. */
 void nlsh__manifest_of(const struct nlsh_index *index, const uint32_t *owners, uint32_t n,
                        struct nlsh__manifest *out);

@@ -6,6 +6,7 @@
 
 #include "base/matrix.h"
 #include "live/open.h"
+#include "shards/cut.h"
 
 /* ---- speaking ---------------------------------------------------------------------------------- */
 
@@ -51,6 +52,25 @@ static enum nlsh_status check_shard(const struct nlsh__manifest *m, size_t i,
         return NLSH_OK;
     return nlsh__fail(error, NLSH_E_MISMATCH, "cut the index again with `nlsh shard`",
                       "%s is not the file that its manifest was written with", index->path);
+}
+
+enum nlsh_status nlsh__shards_verify(const char *path, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__manifest m;
+    nlsh__error_clear(error);
+    NLSH_TRY(nlsh__manifest_read(path, &m, error));
+    for (size_t i = 0; i < m.n; i++) {
+        struct nlsh_index *index;
+        NLSH_TRY(nlsh_index_verify(m.shards[i].path, error));
+        NLSH_TRY(nlsh__open_file(m.shards[i].path, NLSH_MEMORY_MAP, &index, error));
+        status = check_shard(&m, i, index, error);
+        nlsh_index_close(index);
+        if (status != NLSH_OK) goto out;
+    }
+out:
+    nlsh__manifest_free(&m);
+    return status;
 }
 
 static enum nlsh_status open_shard(const struct nlsh__manifest *m, size_t i,

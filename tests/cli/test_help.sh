@@ -1,6 +1,6 @@
 # Help, man page and completion: they render, agree with each other and fit a terminal.
 . "$(dirname "$0")/lib.sh"
-verbs='build search graph groundtruth info verify evaluate calibrate create add delete compact cache convert compare bench report sqlite serve help version'
+verbs='build search graph groundtruth info verify evaluate calibrate create add delete compact cache convert compare bench report shard sqlite serve help version'
 
 run 0 help
 same out overview.txt
