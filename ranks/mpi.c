@@ -75,6 +75,40 @@ out:
     return status;
 }
 
+/* Sizes first; then what each has for each. */
+static enum nlsh_status swap(void *user, const struct nlsh__bytes *to, struct nlsh__bytes *from,
+                             size_t *ends, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__ranks *ranks = user;
+    struct nlsh__bytes all = {0};
+    int *numbers = NULL; /* sizes and begins, of what goes and of what comes */
+    size_t n_from = 0, n = ranks->n;
+    NLSH_TRY(nlsh__calloc(&numbers, 4 * n, sizeof *numbers, error));
+    int *sizes = numbers, *begins = numbers + n, *come = begins + n, *come_at = come + n;
+    for (size_t i = 0; i < n; i++) {
+        if (to[i].failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+        begins[i] = (int)all.n;
+        sizes[i] = (int)to[i].n;
+        nlsh__bytes_add(&all, to[i].at, to[i].n);
+        if (all.n > INT_MAX) return too_large(all.n, error);
+    }
+    if (all.failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+    MPI_Alltoall(sizes, 1, MPI_INT, come, 1, MPI_INT, MPI_COMM_WORLD);
+    for (size_t i = 0; i < n; i++) {
+        come_at[i] = (int)n_from;
+        ends[i] = n_from += (size_t)come[i];
+        if (n_from > INT_MAX) return too_large(n_from, error);
+    }
+    NLSH_TRY(reserve(from, n_from, error));
+    MPI_Alltoallv(all.at, sizes, begins, MPI_BYTE, from->at, come, come_at, MPI_BYTE,
+                  MPI_COMM_WORLD);
+out:
+    nlsh__bytes_free(&all);
+    nlsh__free(numbers);
+    return status;
+}
+
 struct nlsh__ranks ranks_begin(void)
 {
     static struct nlsh__ranks ranks;
@@ -84,7 +118,7 @@ struct nlsh__ranks ranks_begin(void)
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
     MPI_Comm_size(MPI_COMM_WORLD, &n);
     MPI_Comm_rank(MPI_COMM_WORLD, &own);
-    ranks = (struct nlsh__ranks){(size_t)n, (size_t)own, &ranks, gather, tell};
+    ranks = (struct nlsh__ranks){(size_t)n, (size_t)own, &ranks, gather, tell, swap};
     return ranks;
 }
 

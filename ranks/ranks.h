@@ -2,7 +2,7 @@
 #ifndef NLSH_RANKS_RANKS_H
 #define NLSH_RANKS_RANKS_H
 
-#include "shards/ranks.h"
+#include "base/ranks.h"
 
 /* Joins the others that mpirun started; without mpirun, or in a build without MPI, this process is alone. */
 struct nlsh__ranks ranks_begin(void);

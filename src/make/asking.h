@@ -5,6 +5,7 @@
 #include "base/neighbors.h"
 #include "make/merged.h"
 #include "measure/calibrate.h"
+#include "measure/efforts.h"
 
 /* At most so many rows ask, for at most so many neighbours; with fewer, nothing is measured. */
 enum { NLSH__MOST_ASKING = 1000, NLSH__LEAST_ASKING = 50, NLSH__ASKING_K = 1000 };
@@ -18,6 +19,25 @@ struct nlsh__asking {
     struct nlsh__neighbors
         truth; /* [n][k] of the index, without themselves; k the least of NLSH__ASKING_K and all others */
 };
+
+/* What was measured of an index. */
+struct nlsh__asked {
+    struct nlsh__calibration calibration;
+    struct nlsh__measured_efforts efforts;
+};
+/* What its buckets hold of their neighbours: into the calibration. */
+enum nlsh_status
+nlsh__ask_buckets(const struct nlsh__asking *asking, const struct nlsh__router *router,
+                  const struct nlsh__bucketed *bucketed, const struct nlsh__job *job,
+                  struct nlsh__asked *out, struct nlsh_error *error);
+/* Behind that: what codes and leaves lose of them, by searching the index: into the efforts. by: struct nlsh__known. */
+enum nlsh_status nlsh__ask_index(const struct nlsh__asking *asking, const struct nlsh_index *index,
+                                 const struct nlsh__known_by *by, size_t n_rows,
+                                 const struct nlsh__job *job, struct nlsh__asked *out,
+                                 struct nlsh_error *error);
+/* As sections. */
+enum nlsh_status nlsh__asked_add(const struct nlsh__asked *asked, struct nlsh__merged *merged,
+                                 struct nlsh_error *error);
 
 /*
  * nlsh__ask_merged() - measures, and adds the sections that promise.

@@ -57,6 +57,7 @@ enum nlsh_status nlsh__merged_encode(const struct nlsh__merging *of, const struc
         .bucket_offsets = of->bucket_offsets,
         .n_buckets = n_buckets,
         .ids = of->ids,
+        .others = of->others,
     };
     const struct nlsh__codes_of shape = {of->bucket_offsets, n_buckets, of->p, dim};
     NLSH_TRY(nlsh__encode_rows(&encode, job, &m->codes, &m->codes_size, error));

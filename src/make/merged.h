@@ -3,6 +3,7 @@
 #define NLSH_MAKE_MERGED_H
 
 #include "base/job.h"
+#include "codes/make/encode.h"
 #include "index/index.h"
 
 enum { NLSH__MERGED_SECTIONS = 24 };
@@ -34,6 +35,7 @@ struct nlsh__merging {
     const struct nlsh_matrix *queries; /* rows as they come as queries */
     const uint32_t *bucket_offsets;    /* [m + 1] */
     const uint32_t *ids; /* [n_rows] rows in bucket order; in that of leaves where there are any */
+    const struct nlsh__encode_others *others; /* or NULL: codes/make/encode.h */
 };
 
 /* Codes and leaves, where the file has them, in the lengths that they have there; added as sections. NLSH_E_NOMEM. */

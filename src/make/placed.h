@@ -3,6 +3,7 @@
 #define NLSH_MAKE_PLACED_H
 
 #include "base/neighbors.h"
+#include "base/ranks.h"
 #include "base/spool.h"
 #include "index/index.h"
 #include "make/cells.h"
@@ -22,12 +23,26 @@ struct nlsh__placed {
     size_t p;            /* of the router's inputs */
     uint32_t *bucket_of; /* [n] by row */
     uint32_t *offsets;   /* [m + 1] */
-    uint32_t *rows;      /* [n] by place */
+    uint32_t *rows;      /* [n] by place: of the base */
     uint64_t
         stored_hash; /* nlsh_data_hash() of stored rows in the base's order; 0 where the metric is L2 */
     struct nlsh__askers_of asking;
     struct nlsh__spool vectors, inputs; /* [n] stored rows and [n x p], by place */
 };
+
+/* Ranks that place rows together: each reads a part of the base, and keeps the rows of some buckets. */
+struct nlsh__apart {
+    const struct nlsh__ranks *ranks;
+    uint32_t *sizes;  /* [m] out: of the whole */
+    uint32_t *owners; /* [m] out: the rank that keeps each bucket */
+    /* Says that by sizes, the same on all ranks. */
+    enum nlsh_status (*deal)(void *user, const uint32_t *sizes, uint32_t *owners,
+                             struct nlsh_error *error);
+    void *user;
+};
+
+/* Where rank i's part of n rows begins, in whole blocks; the last one's ends at n. */
+size_t nlsh__part_begins(size_t n, size_t block, size_t n_ranks, size_t i);
 
 /*
  * nlsh__place_rows() - routes all rows of a base by the index that a sample of it made, and puts them where they belong.
@@ -45,6 +60,17 @@ enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nls
                                   const struct nlsh__sampled *sampled, const char *beside,
                                   size_t block, size_t k, const struct nlsh__job *job,
                                   struct nlsh__placed *out, struct nlsh_error *error);
+
+/*
+ * The same by ranks, all of which come here. Of *out offsets, rows, vectors and inputs are those of this rank's buckets,
+ * and others are empty; bucket_of is of all; truth is rank 0's, stored_hash nobody's. Rows have the places that they would
+ * have among all, but for buckets that are elsewhere.
+ */
+enum nlsh_status
+nlsh__place_apart(const struct nlsh_rows *base, const struct nlsh_index *index,
+                  const struct nlsh__bucket_cells *cells, const struct nlsh__sampled *sampled,
+                  const char *beside, size_t block, size_t k, const struct nlsh__apart *apart,
+                  const struct nlsh__job *job, struct nlsh__placed *out, struct nlsh_error *error);
 void nlsh__placed_free(struct nlsh__placed *placed);
 
 #endif

@@ -23,21 +23,18 @@ enum {
  * with .9 in place of .99 SIFT-1M in 400 MB needs the buckets of 17,678 vectors in place of 16,578 for .95. */
 #define ENOUGH_FOUND 0.99
 
-/* Rows that teach, and where their neighbours lie. */
-struct teaching {
-    const struct nlsh_index *index;
-    const struct nlsh__placed *placed;
-    size_t n, knn;
-    uint32_t *places;  /* [n] ascending */
-    float *inputs;     /* [n x p] as queries */
-    uint32_t *buckets; /* [n x knn] */
-};
-
-static void teaching_free(struct teaching *t)
+/* Evenly. */
+void nlsh__draw_teachers(size_t n, size_t n_teach, uint64_t seed,
+                         void (*use)(void *user, uint32_t place), void *user)
 {
-    nlsh__free(t->places);
-    nlsh__free(t->inputs);
-    nlsh__free(t->buckets);
+    struct nlsh__rng rng;
+    size_t left = n_teach < n ? n_teach : n;
+    nlsh__rng_init(&rng, seed, 0x74656163);
+    for (size_t place = 0; place < n && left > 0; place++) {
+        if (nlsh__rng_below(&rng, n - place) >= left) continue;
+        left--;
+        use(user, (uint32_t)place);
+    }
 }
 
 static int compare_rows(const void *a, const void *b)
@@ -46,69 +43,41 @@ static int compare_rows(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Evenly, but for rows that ask: who learned from a row cannot say what it would have found. */
-static enum nlsh_status draw(struct teaching *t, const struct nlsh__sampled *sampled, uint64_t seed,
-                             struct nlsh_error *error)
+/* Who learned from a row cannot say what it would have found. */
+int nlsh__may_teach(const struct nlsh__sampled *sampled, uint32_t row)
 {
-    struct nlsh__rng rng;
-    size_t n = (size_t)t->index->meta.n_rows, left = t->n, kept = 0;
-    enum nlsh_status status = nlsh__alloc(&t->places, t->n, sizeof *t->places, error);
-    if (status != NLSH_OK) return status;
-    nlsh__rng_init(&rng, seed, 0x74656163);
-    for (size_t place = 0; place < n && left > 0; place++) {
-        if (nlsh__rng_below(&rng, n - place) >= left) continue;
-        left--;
-        if (bsearch(&t->placed->rows[place], sampled->asking_rows, sampled->asking.n_rows,
-                    sizeof(uint32_t), compare_rows) == NULL)
-            t->places[kept++] = (uint32_t)place;
-    }
-    t->n = kept;
-    return NLSH_OK;
+    return bsearch(&row, sampled->asking_rows, sampled->asking.n_rows, sizeof row, compare_rows) ==
+           NULL;
 }
 
-/* ---- what they are asked ----------------------------------------------------------------------- */
-
-/* By inner product a row comes as a query of another length. */
-static enum nlsh_status take_inputs(struct teaching *t, struct nlsh_error *error)
+const float *nlsh__teacher_inputs(const struct nlsh_index *index, struct nlsh__asker *asker,
+                                  const float *inputs, const void *stored, float *scaled)
 {
-    enum nlsh_status status;
-    const struct nlsh_index *index = t->index;
-    size_t p = t->placed->p, dim = index->meta.dim;
-    struct nlsh__asker asker = {.router = NULL};
-    float *scaled = NULL;
-    int inner = index->metric == NLSH_IP;
-    NLSH_TRY(nlsh__alloc(&t->inputs, t->n, p * sizeof(float), error));
-    NLSH_TRY(nlsh__alloc(&scaled, dim, sizeof *scaled, error));
-    NLSH_TRY(nlsh__asker_create(index->router, &asker, error));
-    for (size_t i = 0; i < t->n; i++) {
-        const float *inputs = (const float *)t->placed->inputs.data + t->places[i] * p;
-        if (inner) {
-            (void)nlsh__scale_to((const float *)t->placed->vectors.data + t->places[i] * dim, dim,
-                                 (double)index->query_norm, scaled);
-            inputs = nlsh__ask_inputs(&asker, scaled, NULL);
-        }
-        memcpy(t->inputs + i * p, inputs, p * sizeof *inputs);
-    }
-out:
-    nlsh__asker_free(&asker);
-    nlsh__free(scaled);
-    return status;
+    if (index->metric != NLSH_IP) return inputs;
+    /* by inner product a row comes as a query of another length */
+    (void)nlsh__scale_to(stored, index->meta.dim, (double)index->query_norm, scaled);
+    return nlsh__ask_inputs(asker, scaled, NULL);
 }
 
 /* ---- what they should answer ------------------------------------------------------------------- */
 
-/* The vectors of places first .. first + n - 1 of those that teach, as a caller would ask them. */
+/* Rows that teach, and where their neighbours lie. */
+struct teaching {
+    const struct nlsh__teachers *teachers;
+    const struct nlsh_index *index;
+    const uint32_t *bucket_of;
+    size_t knn;
+    uint32_t *buckets; /* [n x knn] */
+};
+
+/* The vectors of n of those that teach, from the first-th on, as a caller would ask them. */
 static struct nlsh_matrix as_queries(const struct teaching *t, size_t first, size_t n, uint8_t *to)
 {
     const struct nlsh_index *index = t->index;
-    size_t row_bytes = nlsh__index_row_bytes(index);
     enum nlsh_type type = index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
-    for (size_t i = 0; i < n; i++)
-        memcpy(to + i * row_bytes,
-               (const uint8_t *)index->segments[0].vectors + t->places[first + i] * row_bytes,
-               row_bytes);
+    t->teachers->vectors(t->teachers->user, first, n, to);
     if (index->meta.source_type == NLSH_I8 && type == NLSH_U8) {
-        nlsh__flip_sign(to, n * row_bytes, to);
+        nlsh__flip_sign(to, n * nlsh__index_row_bytes(index), to);
         type = NLSH_I8;
     }
     return (struct nlsh_matrix){to, n, index->meta.dim, type, 0};
@@ -118,11 +87,11 @@ static struct nlsh_matrix as_queries(const struct teaching *t, size_t first, siz
 static void keep_buckets(const struct teaching *t, size_t i, const uint64_t *keys)
 {
     uint32_t *to = t->buckets + i * t->knn;
-    uint32_t own = t->placed->rows[t->places[i]];
+    uint32_t own = t->teachers->rows[i];
     size_t n = 0;
     for (size_t j = 0; j <= t->knn && n < t->knn; j++)
-        if (keys[j] != own && keys[j] != NLSH_NO_KEY) to[n++] = t->placed->bucket_of[keys[j]];
-    if (n == 0) to[n++] = t->placed->bucket_of[own];
+        if (keys[j] != own && keys[j] != NLSH_NO_KEY) to[n++] = t->bucket_of[keys[j]];
+    if (n == 0) to[n++] = t->bucket_of[own];
     for (size_t j = n; j < t->knn; j++) to[j] = to[j % n];
 }
 
@@ -130,29 +99,26 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
                                      struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_searcher_pool *pool = NULL;
     struct nlsh_search_options options;
     uint8_t *rows = NULL;
     uint64_t *keys = NULL;
-    size_t m = t->index->meta.n_buckets;
+    size_t m = t->index->meta.n_buckets, n_teach = t->teachers->n;
     nlsh_search_options_init(&options, sizeof options);
     options.k = t->knn + 1;
     options.recall = ENOUGH_FOUND;
     if (t->index->efforts.n == 0) options.probes = m < PROBES ? (double)m : PROBES;
-    NLSH_TRY(nlsh__alloc(&t->buckets, t->n, t->knn * sizeof *t->buckets, error));
+    NLSH_TRY(nlsh__alloc(&t->buckets, n_teach, t->knn * sizeof *t->buckets, error));
     NLSH_TRY(nlsh__alloc(&rows, BLOCK, nlsh__index_row_bytes(t->index), error));
     NLSH_TRY(nlsh__alloc(&keys, BLOCK, options.k * sizeof *keys, error));
-    NLSH_TRY(nlsh_searcher_pool_create(t->index, nlsh__pool_n_threads(job->pool), &pool, error));
-    for (size_t first = 0; first < t->n; first += BLOCK) {
-        size_t n = t->n - first < BLOCK ? t->n - first : BLOCK;
-        NLSH_TRY(nlsh__job_progress(job, "neighbours of all", first, t->n, error));
+    for (size_t first = 0; first < n_teach; first += BLOCK) {
+        size_t n = n_teach - first < BLOCK ? n_teach - first : BLOCK;
+        NLSH_TRY(nlsh__job_progress(job, "neighbours of all", first, n_teach, error));
         const struct nlsh_matrix queries = as_queries(t, first, n, rows);
-        NLSH_TRY(nlsh_searcher_pool_search(pool, &queries, &options, keys, NULL, NULL, error));
+        NLSH_TRY(t->teachers->search(t->teachers->user, &queries, &options, keys, error));
         for (size_t i = 0; i < n; i++) keep_buckets(t, first + i, keys + i * options.k);
     }
-    NLSH_TRY(nlsh__job_progress(job, "neighbours of all", t->n, t->n, error));
+    NLSH_TRY(nlsh__job_progress(job, "neighbours of all", n_teach, n_teach, error));
 out:
-    nlsh_searcher_pool_free(pool);
     nlsh__free(rows);
     nlsh__free(keys);
     return status;
@@ -165,7 +131,7 @@ static enum nlsh_status learn_on(const struct teaching *t, const void *router,
                                  struct nlsh__relearned *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = t->index->meta.n_buckets, epochs = (VISITS + t->n - 1) / t->n;
+    size_t n = t->teachers->n, m = t->index->meta.n_buckets, epochs = (VISITS + n - 1) / n;
     struct nlsh__mlp mlp = {0};
     uint32_t *itself = NULL, *group_of = NULL, *rows = NULL;
     double held_loss;
@@ -180,17 +146,17 @@ static enum nlsh_status learn_on(const struct teaching *t, const void *router,
     NLSH_TRY(nlsh__router_import(router, &mlp, &labels.groups, error));
     NLSH_TRY(nlsh__alloc(&itself, m, sizeof *itself, error));
     NLSH_TRY(nlsh__alloc(&group_of, m, sizeof *group_of, error));
-    NLSH_TRY(nlsh__alloc(&rows, t->n, sizeof *rows, error));
+    NLSH_TRY(nlsh__alloc(&rows, n, sizeof *rows, error));
     for (size_t b = 0, g = 0; b < m; b++) {
         while (labels.groups.n > 0 && b >= labels.groups.first[g + 1]) g++;
         itself[b] = (uint32_t)b; /* labels name buckets in place of rows */
         group_of[b] = (uint32_t)g;
     }
-    for (size_t i = 0; i < t->n; i++) rows[i] = (uint32_t)i;
+    for (size_t i = 0; i < n; i++) rows[i] = (uint32_t)i;
     labels.bucket_of = itself;
     labels.group_of = group_of;
-    NLSH_TRY(nlsh__train(&mlp, t->inputs, rows, t->n, NULL, 0, &labels, &options, job, &out->loss,
-                         &held_loss, error));
+    NLSH_TRY(nlsh__train(&mlp, t->teachers->inputs, rows, n, NULL, 0, &labels, &options, job,
+                         &out->loss, &held_loss, error));
     NLSH_TRY(nlsh__router_export_again(router, &mlp, &out->router, &out->size, error));
 out:
     nlsh__mlp_free(&mlp);
@@ -201,6 +167,86 @@ out:
 }
 
 enum nlsh_status
+nlsh__learn_from(const struct nlsh__teachers *teachers, const struct nlsh_index *index,
+                 size_t n_rows, const void *router, const uint32_t *bucket_of,
+                 const struct nlsh_build_options *options, const struct nlsh__job *job,
+                 struct nlsh__relearned *out, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct teaching t = {
+        .teachers = teachers, .index = index, .bucket_of = bucket_of, .knn = options->label_knn};
+    *out = (struct nlsh__relearned){.router = NULL};
+    if (t.knn > n_rows - 1) t.knn = n_rows - 1;
+    if (teachers->n == 0) return NLSH_OK;
+    NLSH_TRY(find_buckets(&t, job, error));
+    NLSH_TRY(learn_on(&t, router, options, job, out, error));
+out:
+    nlsh__free(t.buckets);
+    return status;
+}
+
+/* ---- in one process ---------------------------------------------------------------------------- */
+
+struct own_rows {
+    const struct nlsh_index *index;
+    const struct nlsh__placed *placed;
+    const struct nlsh__sampled *sampled;
+    struct nlsh_searcher_pool *pool;
+    size_t n;
+    uint32_t *places, *rows; /* [n] places ascending */
+    float *inputs;           /* [n x p] */
+};
+
+static void take_place(void *user, uint32_t place)
+{
+    struct own_rows *o = user;
+    uint32_t row = o->placed->rows[place];
+    if (!nlsh__may_teach(o->sampled, row)) return;
+    o->places[o->n] = place;
+    o->rows[o->n++] = row;
+}
+
+static enum nlsh_status take_inputs(struct own_rows *o, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t p = o->placed->p, row_bytes = nlsh__index_row_bytes(o->index);
+    struct nlsh__asker asker = {.router = NULL};
+    float *scaled = NULL;
+    NLSH_TRY(nlsh__alloc(&o->inputs, o->n, p * sizeof(float), error));
+    NLSH_TRY(nlsh__alloc(&scaled, o->index->meta.dim, sizeof *scaled, error));
+    NLSH_TRY(nlsh__asker_create(o->index->router, &asker, error));
+    for (size_t i = 0; i < o->n; i++) {
+        size_t place = o->places[i];
+        const float *inputs = (const float *)o->placed->inputs.data + place * p;
+        const uint8_t *stored = (const uint8_t *)o->placed->vectors.data + place * row_bytes;
+        memcpy(o->inputs + i * p, nlsh__teacher_inputs(o->index, &asker, inputs, stored, scaled),
+               p * sizeof(float));
+    }
+out:
+    nlsh__asker_free(&asker);
+    nlsh__free(scaled);
+    return status;
+}
+
+static void own_vectors(void *user, size_t first, size_t n, uint8_t *to)
+{
+    const struct own_rows *o = user;
+    size_t row_bytes = nlsh__index_row_bytes(o->index);
+    for (size_t i = 0; i < n; i++)
+        memcpy(to + i * row_bytes,
+               (const uint8_t *)o->index->segments[0].vectors + o->places[first + i] * row_bytes,
+               row_bytes);
+}
+
+static enum nlsh_status own_search(void *user, const struct nlsh_matrix *queries,
+                                   const struct nlsh_search_options *options, uint64_t *keys,
+                                   struct nlsh_error *error)
+{
+    const struct own_rows *o = user;
+    return nlsh_searcher_pool_search(o->pool, queries, options, keys, NULL, NULL, error);
+}
+
+enum nlsh_status
 nlsh__relearn(const struct nlsh_index *index, const void *router, const struct nlsh__placed *placed,
               const struct nlsh__sampled *sampled, size_t n_teach,
               const struct nlsh_build_options *options, const struct nlsh__job *job,
@@ -208,16 +254,25 @@ nlsh__relearn(const struct nlsh_index *index, const void *router, const struct n
 {
     enum nlsh_status status;
     size_t n = (size_t)index->meta.n_rows;
-    struct teaching t = {.index = index, .placed = placed, .knn = options->label_knn};
+    struct own_rows o = {.index = index, .placed = placed, .sampled = sampled};
     *out = (struct nlsh__relearned){.router = NULL};
-    t.n = n_teach < n ? n_teach : n;
-    if (t.knn > n - 1) t.knn = n - 1;
-    NLSH_TRY(draw(&t, sampled, options->seed, error));
-    if (t.n == 0) goto out;
-    NLSH_TRY(take_inputs(&t, error));
-    NLSH_TRY(find_buckets(&t, job, error));
-    NLSH_TRY(learn_on(&t, router, options, job, out, error));
+    NLSH_TRY(nlsh__alloc(&o.places, n_teach < n ? n_teach : n, sizeof *o.places, error));
+    NLSH_TRY(nlsh__alloc(&o.rows, n_teach < n ? n_teach : n, sizeof *o.rows, error));
+    nlsh__draw_teachers(n, n_teach, options->seed, take_place, &o);
+    NLSH_TRY(take_inputs(&o, error));
+    NLSH_TRY(nlsh_searcher_pool_create(index, nlsh__pool_n_threads(job->pool), &o.pool, error));
+    const struct nlsh__teachers teachers = {.n = o.n,
+                                            .rows = o.rows,
+                                            .inputs = o.inputs,
+                                            .user = &o,
+                                            .vectors = own_vectors,
+                                            .search = own_search};
+    NLSH_TRY(
+        nlsh__learn_from(&teachers, index, n, router, placed->bucket_of, options, job, out, error));
 out:
-    teaching_free(&t);
+    nlsh_searcher_pool_free(o.pool);
+    nlsh__free(o.places);
+    nlsh__free(o.rows);
+    nlsh__free(o.inputs);
     return status;
 }

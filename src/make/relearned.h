@@ -3,12 +3,44 @@
 #define NLSH_MAKE_RELEARNED_H
 
 #include "make/placed.h"
+#include "router/ask.h"
 
 struct nlsh__relearned {
     void *router; /* owned; the section's bytes */
     size_t size;
     double loss; /* of the last epoch, nats */
 };
+
+/* Rows that teach, and who finds their neighbours. */
+struct nlsh__teachers {
+    size_t n;
+    const uint32_t *rows; /* [n] of the base */
+    const float *inputs;  /* [n x p] what the router sees of them as queries */
+    void *user;
+    /* Stored vectors of n of them, from the first-th on. */
+    void (*vectors)(void *user, size_t first, size_t n, uint8_t *to);
+    /* nlsh_search() of all rows, whose keys are row numbers. */
+    enum nlsh_status (*search)(void *user, const struct nlsh_matrix *queries,
+                               const struct nlsh_search_options *options, uint64_t *keys,
+                               struct nlsh_error *error);
+};
+
+/* Those that teach, of n places: use() gets them ascending. Drawn by seed. */
+void nlsh__draw_teachers(size_t n, size_t n_teach, uint64_t seed,
+                         void (*use)(void *user, uint32_t place), void *user);
+/* Whether a row may teach: it does not ask. */
+int nlsh__may_teach(const struct nlsh__sampled *sampled, uint32_t row);
+/* What the router sees of a row, as a query: inputs [p] of it as a row, and by inner product its vector; scaled [dim] is
+ * scratch. */
+const float *nlsh__teacher_inputs(const struct nlsh_index *index, struct nlsh__asker *asker,
+                                  const float *inputs, const void *stored, float *scaled);
+
+/* Finds their neighbours' buckets, and trains. index: meta, efforts and metric count. */
+enum nlsh_status
+nlsh__learn_from(const struct nlsh__teachers *teachers, const struct nlsh_index *index,
+                 size_t n_rows, const void *router, const uint32_t *bucket_of,
+                 const struct nlsh_build_options *options, const struct nlsh__job *job,
+                 struct nlsh__relearned *out, struct nlsh_error *error);
 
 /*
  * nlsh__relearn() - finds the neighbours of some rows by searching the index of all, and trains.

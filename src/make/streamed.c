@@ -14,7 +14,6 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/output.h"
-#include "base/rng.h"
 #include "base/sized.h"
 #include "index/layout.h"
 #include "kernels/kernels.h"
@@ -22,6 +21,7 @@
 #include "make/asking.h"
 #include "make/cells.h"
 #include "make/keys.h"
+#include "make/of_sample.h"
 #include "make/placed.h"
 #include "make/relearned.h"
 #include "make/resolve.h"
@@ -167,88 +167,21 @@ out:
 
 /* ---- promises ---------------------------------------------------------------------------------- */
 
-/* Rows come in the order of the base, and the first that ask stand for all: they are mixed. */
-static void shuffle(const struct nlsh__askers_of *from, uint64_t seed, uint32_t *order)
-{
-    struct nlsh__rng rng;
-    size_t n = from->stored.n_rows;
-    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
-    nlsh__rng_init(&rng, seed, 0x61736b73);
-    nlsh__rng_shuffle(&rng, order, n);
-}
-
-struct mixed {
-    uint32_t *order, *rows;
-    void *queries;
-    struct nlsh__neighbors truth;
-};
-
-static void mixed_free(struct mixed *x)
-{
-    nlsh__free(x->order);
-    nlsh__free(x->rows);
-    nlsh__free(x->queries);
-    nlsh__neighbors_free(&x->truth);
-}
-
-static enum nlsh_status mix(const struct streamed *s, struct mixed *x, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    const struct nlsh__askers_of *from = &s->placed.asking;
-    const struct nlsh_matrix *queries = &s->sampled.asking;
-    size_t n = queries->n_rows, k = from->truth.k;
-    size_t row_bytes = queries->dim * nlsh__type_size(queries->type);
-    x->truth = (struct nlsh__neighbors){.n_rows = n, .k = k};
-    NLSH_TRY(nlsh__alloc(&x->order, n, sizeof *x->order, error));
-    NLSH_TRY(nlsh__alloc(&x->rows, n, sizeof *x->rows, error));
-    NLSH_TRY(nlsh__alloc(&x->queries, n, row_bytes, error));
-    NLSH_TRY(nlsh__alloc(&x->truth.ids, n * k, sizeof(uint32_t), error));
-    NLSH_TRY(nlsh__alloc(&x->truth.l2sq, n * k, sizeof(float), error));
-    shuffle(from, s->options.seed, x->order);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = x->order[i];
-        x->rows[i] = s->sampled.asking_rows[at];
-        memcpy((uint8_t *)x->queries + i * row_bytes,
-               (const uint8_t *)queries->data + at * row_bytes, row_bytes);
-        memcpy(x->truth.ids + i * k, from->truth.ids + at * k, k * sizeof(uint32_t));
-        memcpy(x->truth.l2sq + i * k, from->truth.l2sq + at * k, k * sizeof(float));
-    }
-out:
-    return status;
-}
-
 static const struct nlsh__router *router_of(const struct streamed *s)
 {
     return s->router != NULL ? s->router : s->sample->router;
 }
 
-/* The rows that ask stand for all: how many of them the router would put elsewhere by now. */
-static enum nlsh_status estimate_elsewhere(struct streamed *s, const uint32_t *order,
-                                           struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n = s->sampled.asking.n_rows, elsewhere = 0;
-    const struct nlsh__played played = {&s->placed.asking.routed, order, n};
-    uint32_t *best = NULL;
-    NLSH_TRY(nlsh__alloc(&best, n, sizeof *best, error));
-    NLSH_TRY(nlsh__best_buckets(router_of(s), &played, s->job, best, error));
-    for (size_t i = 0; i < n; i++)
-        elsewhere += best[i] != s->placed.bucket_of[s->sampled.asking_rows[order[i]]];
-    s->meta.disagreement = (double)elsewhere / (double)n;
-out:
-    nlsh__free(best);
-    return status;
-}
-
 static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct mixed x = {.order = NULL};
+    struct nlsh__mixed x = {.order = NULL};
     struct nlsh_matrix queries = s->sampled.asking;
     const struct nlsh__bucketed bucketed = {s->placed.bucket_of, s->base->n_rows,
                                             s->sample->meta.n_buckets};
-    NLSH_TRY(mix(s, &x, error));
-    NLSH_TRY(estimate_elsewhere(s, x.order, error));
+    NLSH_TRY(nlsh__mix(&s->sampled, &s->placed.asking, s->options.seed, &x, error));
+    NLSH_TRY(nlsh__estimate_elsewhere(router_of(s), &s->placed.asking.routed, &x,
+                                      s->placed.bucket_of, s->job, &s->meta.disagreement, error));
     queries.data = x.queries;
     const struct nlsh__asking asking = {
         .n = queries.n_rows,
@@ -263,35 +196,11 @@ static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
     s->meter.n_trained = (uint32_t)s->sampled.rows.n_rows;
     NLSH_TRY(nlsh__merged_meter(&s->meter, s->sampled.asking_rows, &s->sections, error));
 out:
-    mixed_free(&x);
+    nlsh__mixed_free(&x);
     return status;
 }
 
 /* ---- all of it --------------------------------------------------------------------------------- */
-
-/* The index of the sample: it lies under a name that nobody else has for as long as it takes to open it. */
-static enum nlsh_status learn(struct streamed *s, struct nlsh_build_report *report,
-                              struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh_build_options o = s->options;
-    struct nlsh__output *place = NULL;
-    o.keys = NULL;
-    NLSH_TRY(nlsh__output_open_file(s->path, &place, error));
-    const char *name = nlsh__output_temporary(place);
-    if (name == NULL) {
-        status = nlsh__fail(error, NLSH_E_CANT_CREATE, "name a regular file",
-                            "cannot write %s: it is an open descriptor", s->path);
-        goto out;
-    }
-    NLSH_TRY(nlsh_build(&s->sampled.rows, &o, name, &s->job->run, report, error));
-    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = name}, &s->sample, error));
-    nlsh__free(s->sampled.memory); /* nobody else looks at it */
-    s->sampled.memory = NULL;
-out:
-    nlsh__output_abort(place);
-    return status;
-}
 
 /* In its place; where an index with a log was there, over with that. */
 static enum nlsh_status write_file(struct streamed *s, struct nlsh_error *error)
@@ -314,25 +223,15 @@ out:
     return status;
 }
 
-/* Cells know their borders better than the router does; but not where a group of rows is too large for one. */
-static enum nlsh_status find_cells(struct streamed *s, enum nlsh_partitioner partitioner,
-                                   struct nlsh_error *error)
-{
-    double imbalance = nlsh__imbalance(&s->options, partitioner);
-    if (partitioner != NLSH_PARTITIONER_KMEANS || s->sample->metric == NLSH_IP) return NLSH_OK;
-    enum nlsh_status status = nlsh__bucket_cells_of(s->sample, imbalance, s->job, &s->cells, error);
-    if (status == NLSH_OK && s->cells.elsewhere > s->sample->meta.disagreement)
-        nlsh__bucket_cells_free(&s->cells);
-    return status;
-}
-
 static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *report,
                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
-    NLSH_TRY(learn(s, report, error));
-    NLSH_TRY(find_cells(s, report->partitioner, error));
+    NLSH_TRY(
+        nlsh__learn_sample(&s->sampled, &s->options, s->path, s->job, &s->sample, report, error));
+    NLSH_TRY(nlsh__cells_of_sample(s->sample, &s->options, report->partitioner, s->job, &s->cells,
+                                   error));
     const struct nlsh__bucket_cells *cells = s->cells.n > 0 ? &s->cells : NULL;
     NLSH_TRY(nlsh__place_rows(s->base, s->sample, cells, &s->sampled, s->path, s->plan.block, k,
                               s->job, &s->placed, error));

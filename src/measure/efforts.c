@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "promise/budget.h"
 #include "search/plan.h"
@@ -138,14 +139,14 @@ static uint32_t score_of(const struct measure *m, const struct nlsh_searcher *s,
     return (uint32_t)(best >> 32);
 }
 
-/* Of the searcher's best those as near as the k-th true neighbour, which are true ones or as good. */
-static size_t count_hits(const struct nlsh_searcher *s, const struct nlsh__plan *plan,
-                         uint32_t limit, uint32_t own)
+/* Of best [plan->k] those as near as the k-th true neighbour, which are true ones or as good. */
+static size_t count_best(const uint64_t *best, const struct nlsh__plan *plan, uint32_t limit,
+                         uint32_t own)
 {
     size_t n = 0;
     for (size_t j = 0; j < plan->k; j++)
-        n += s->best[j] != UINT64_MAX && (uint32_t)(s->best[j] >> 32) <= limit &&
-             (uint32_t)s->best[j] != own;
+        n +=
+            best[j] != UINT64_MAX && (uint32_t)(best[j] >> 32) <= limit && (uint32_t)best[j] != own;
     return n;
 }
 
@@ -168,7 +169,7 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
         w->stamp++;
         for (size_t b = 0; b < by.n_buckets; b++) w->stamps[s->buckets[b]] = w->stamp;
         for (size_t j = 0; j < k; j++) routed += w->stamps[m->places[truth[j]].bucket] == w->stamp;
-        size_t hits = count_hits(s, plan, limit, own);
+        size_t hits = count_best(s->best, plan, limit, own);
         found[r] = (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
     }
 }
@@ -179,17 +180,32 @@ static int asks(size_t task, size_t k)
     return task % (k <= SMALL_K ? 1 : k <= LARGE_K ? LARGE_SHARE : LARGEST_SHARE) == 0;
 }
 
+/* The query of a task: they are spread over all. */
+static size_t query_of(const struct measure *m, size_t task)
+{
+    return task * m->of->queries.n_rows / m->n;
+}
+
 static void ask_task(void *ctx, size_t task, size_t worker)
 {
     const struct measure *m = ctx;
     struct worker *w = &m->workers[worker];
     struct nlsh_error *error = &m->errors[task];
-    size_t query = task * m->of->queries.n_rows / m->n;
+    size_t query = query_of(m, task);
     error->status =
         nlsh__query_set(&w->searcher->query, m->of->index, &m->of->queries, query, error);
     for (size_t i = 0; i < KS && error->status == NLSH_OK; i++)
         if (asks(task, nlsh__calibration_ks[i]))
             ask_k(m, w, query, i, &m->found[(task * KS + i) * RUNGS]);
+}
+
+static enum nlsh_status answers_create(struct measure *m, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    NLSH_TRY(nlsh__calloc(&m->found, m->n * KS * RUNGS, sizeof *m->found, error));
+    NLSH_TRY(nlsh__calloc(&m->errors, m->n, sizeof *m->errors, error));
+out:
+    return status;
 }
 
 static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job *job,
@@ -208,8 +224,7 @@ static enum nlsh_status measure_create(struct measure *m, const struct nlsh__job
         NLSH_TRY(nlsh__reserve_best(w->searcher, m->of->truth->k + 1, error));
         NLSH_TRY(nlsh__calloc(&w->stamps, index->meta.n_buckets, sizeof *w->stamps, error));
     }
-    NLSH_TRY(nlsh__calloc(&m->found, m->n * KS * RUNGS, sizeof *m->found, error));
-    NLSH_TRY(nlsh__calloc(&m->errors, m->n, sizeof *m->errors, error));
+    NLSH_TRY(answers_create(m, error));
 out:
     return status;
 }
@@ -226,19 +241,117 @@ static void measure_free(struct measure *m)
     nlsh__free(m->errors);
 }
 
+/* ---- by others --------------------------------------------------------------------------------- */
+
+struct by_others {
+    size_t n;
+    uint32_t *tasks;            /* [n] of the queries */
+    struct nlsh_matrix queries; /* [n] */
+    uint8_t *bytes;             /* of these */
+    uint64_t *best;             /* [n x most k] */
+    uint8_t *scanned;           /* [n x m] */
+    uint32_t *rows, *limits;    /* [n] */
+};
+
+static enum nlsh_status by_others_create(const struct measure *m, struct by_others *o,
+                                         struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__known *of = m->of;
+    NLSH_TRY(nlsh__alloc(&o->tasks, m->n, sizeof *o->tasks, error));
+    NLSH_TRY(nlsh__alloc(&o->bytes, m->n, nlsh__row_bytes(&of->queries), error));
+    NLSH_TRY(nlsh__alloc(&o->best, m->n, (of->truth->k + 1) * sizeof *o->best, error));
+    NLSH_TRY(nlsh__alloc(&o->scanned, m->n, of->index->meta.n_buckets, error));
+    NLSH_TRY(nlsh__alloc(&o->rows, m->n, sizeof *o->rows, error));
+    NLSH_TRY(nlsh__alloc(&o->limits, m->n, sizeof *o->limits, error));
+out:
+    return status;
+}
+
+static void by_others_free(struct by_others *o)
+{
+    nlsh__free(o->tasks);
+    nlsh__free(o->bytes);
+    nlsh__free(o->best);
+    nlsh__free(o->scanned);
+    nlsh__free(o->rows);
+    nlsh__free(o->limits);
+}
+
+/* The queries that ask for k neighbours, and their k-th. */
+static void take_queries(const struct measure *m, size_t k, struct by_others *o)
+{
+    const struct nlsh__known *of = m->of;
+    size_t row_bytes = nlsh__row_bytes(&of->queries);
+    o->n = 0;
+    for (size_t task = 0; task < m->n; task++) {
+        if (!asks(task, k)) continue;
+        size_t query = query_of(m, task);
+        memcpy(o->bytes + o->n * row_bytes, nlsh__row(&of->queries, query), row_bytes);
+        o->rows[o->n] = of->truth->ids[query * of->truth->k + k - 1];
+        o->tasks[o->n++] = (uint32_t)task;
+    }
+    o->queries = (struct nlsh_matrix){o->bytes, o->n, of->queries.dim, of->queries.type, 0};
+}
+
+/* What they found by one plan. */
+static void count_found(const struct measure *m, const struct by_others *o, size_t i, size_t r)
+{
+    const struct nlsh__known *of = m->of;
+    const struct nlsh__plan *plan = &m->plans[i][r];
+    size_t k = nlsh__calibration_ks[i], n_buckets = of->index->meta.n_buckets;
+    for (size_t j = 0; j < o->n; j++) {
+        size_t query = query_of(m, o->tasks[j]), routed = 0;
+        const uint32_t *truth = of->truth->ids + query * of->truth->k;
+        uint32_t own = of->own != NULL ? of->own[query] : NLSH__NO_ROW;
+        size_t hits = count_best(o->best + j * plan->k, plan, o->limits[j], own);
+        for (size_t t = 0; t < k; t++)
+            routed += o->scanned[j * n_buckets + of->by->bucket_of[truth[t]]];
+        m->found[(o->tasks[j] * KS + i) * RUNGS + r] =
+            (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
+    }
+}
+
+static enum nlsh_status ask_others(const struct measure *m, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__known_by *by = m->of->by;
+    struct by_others o = {.n = 0};
+    NLSH_TRY(by_others_create(m, &o, error));
+    for (size_t i = 0; i < KS; i++) {
+        size_t r = 0;
+        while (r < RUNGS && m->plans[i][r].k == 0) r++;
+        if (r == RUNGS) continue;
+        take_queries(m, nlsh__calibration_ks[i], &o);
+        NLSH_TRY(by->scores(by->user, &o.queries, o.rows, o.limits, error));
+        for (; r < RUNGS; r++) {
+            if (m->plans[i][r].k == 0) continue;
+            NLSH_TRY(by->search(by->user, &m->plans[i][r], &o.queries, o.best, o.scanned, error));
+            count_found(m, &o, i, r);
+        }
+    }
+out:
+    by_others_free(&o);
+    return status;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------- */
+
 enum nlsh_status
 nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *calibration,
                  const struct nlsh__job *job, struct nlsh__shares *shares, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct measure m = {.of = of, .n = of->queries.n_rows};
+    size_t n_rows = of->by != NULL ? of->n_rows : (size_t)of->index->meta.n_rows;
     if (m.n > of->n_asking) m.n = of->n_asking;
-    NLSH_TRY(measure_create(&m, job, error));
+    NLSH_TRY(of->by != NULL ? answers_create(&m, error) : measure_create(&m, job, error));
     for (size_t t = 0; t < calibration->n; t++)
-        if (calibration->k[t] <= of->truth->k &&
-            calibration->k[t] + (of->own != NULL) <= of->index->meta.n_rows)
+        if (calibration->k[t] <= of->truth->k && calibration->k[t] + (of->own != NULL) <= n_rows)
             make_plans(&m, calibration, t);
-    NLSH_TRY(nlsh__job_tasks(job, "what searches reach", m.n, ask_task, &m, error));
+    NLSH_TRY(of->by != NULL
+                 ? ask_others(&m, error)
+                 : nlsh__job_tasks(job, "what searches reach", m.n, ask_task, &m, error));
     for (size_t task = 0; task < m.n; task++) {
         if (m.errors[task].status != NLSH_OK) {
             if (error != NULL) *error = m.errors[task];

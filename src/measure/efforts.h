@@ -6,9 +6,24 @@
 #include "index/index.h"
 #include "measure/calibrate.h"
 #include "promise/margins.h"
+#include "search/plan.h"
 
 /* Efforts that are tried for each number of neighbours. */
 enum { NLSH__RUNGS = 16, NLSH__EFFORT_QUERIES = 1000, NLSH__RUNGS_ASKED = 5 };
+
+/* Who searches an index that is not in one place. */
+struct nlsh__known_by {
+    void *user;
+    const uint32_t *bucket_of; /* [n_rows] */
+    /* Queries [n] by a plan: best [n x plan->k] as a search has them, of rows of the index; scanned [n x n_buckets]
+     * 1 where a bucket was. */
+    enum nlsh_status (*search)(void *user, const struct nlsh__plan *plan,
+                               const struct nlsh_matrix *queries, uint64_t *best, uint8_t *scanned,
+                               struct nlsh_error *error);
+    /* The exact scores of rows [n], one for each query, as best has them. */
+    enum nlsh_status (*scores)(void *user, const struct nlsh_matrix *queries, const uint32_t *rows,
+                               uint32_t *scores, struct nlsh_error *error);
+};
 
 /* Queries of which the answers are known. */
 struct nlsh__known {
@@ -20,6 +35,9 @@ struct nlsh__known {
         *own; /* [queries.n_rows] rows of the index that they are, and do not find; or NULL */
     /* So many of them ask, or all, where they are fewer: evenly spaced, since their order may mean something. */
     size_t n_asking;
+    const struct nlsh__known_by
+        *by;       /* or NULL: all of the index is here. Else it has what plans need */
+    size_t n_rows; /* of all, where by is not NULL */
 };
 
 /* Of the neighbours in the buckets that searches scanned, those that they found: for each number of neighbours

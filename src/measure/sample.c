@@ -167,7 +167,8 @@ enum nlsh_status nlsh__measure_sample(const struct nlsh_index *index,
         nlsh__job_tasks(job, "exact neighbours", (s.n + BLOCK - 1) / BLOCK, find_task, &s, error));
     NLSH_TRY(first_error(&s, error));
     NLSH_TRY(calibrate(&s, job, &calibration, error));
-    const struct nlsh__known known = {index, *queries, &s.truth, NULL, NLSH__EFFORT_QUERIES};
+    const struct nlsh__known known = {
+        .index = index, .queries = *queries, .truth = &s.truth, .n_asking = NLSH__EFFORT_QUERIES};
     NLSH_TRY(nlsh__shares_add(&known, &calibration, job, &shares, error));
     nlsh__efforts_from(&calibration, &index->row_margins, &index->leaf_margins, &shares, out);
     if (index->metric != NLSH_IP) out->far = nlsh__far(s.nearest, s.n);

@@ -14,26 +14,16 @@ enum nlsh_status nlsh__shards_gather(struct nlsh__shards *s, const struct nlsh__
                                      struct nlsh__bytes *all, size_t *ends,
                                      struct nlsh_error *error)
 {
-    enum nlsh_status status = NLSH_OK;
-    all->n = 0;
-    if (s->ranks.n > 1) {
-        NLSH_TRY(s->ranks.gather(s->ranks.user, own, all, ends, error));
-        if (s->ranks.own == 0) s->work.sent += all->n - ends[0];
-        return NLSH_OK;
-    }
-    nlsh__bytes_add(all, own->at, own->n);
-    ends[0] = own->n;
-    if (all->failed) status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-out:
+    enum nlsh_status status = nlsh__ranks_gather(&s->ranks, own, all, ends, error);
+    if (status == NLSH_OK && s->ranks.own == 0) s->work.sent += all->n - ends[0];
     return status;
 }
 
 enum nlsh_status nlsh__shards_tell(struct nlsh__shards *s, struct nlsh__bytes *bytes,
                                    struct nlsh_error *error)
 {
-    if (s->ranks.n == 1) return NLSH_OK;
     if (s->ranks.own == 0) s->work.sent += bytes->n * (s->ranks.n - 1);
-    return s->ranks.tell(s->ranks.user, bytes, error);
+    return nlsh__ranks_tell(&s->ranks, bytes, error);
 }
 
 /* ---- opening ----------------------------------------------------------------------------------- */
@@ -88,8 +78,11 @@ static enum nlsh_status open_shard(const struct nlsh__manifest *m, size_t i,
 /* Those of this rank. What is wrong with one stands in its error. */
 static void open_own(struct nlsh__shards *s, enum nlsh_memory memory, struct nlsh_error *errors)
 {
-    for (size_t i = s->ranks.own; i < s->manifest.n; i += s->ranks.n)
-        errors[i].status = open_shard(&s->manifest, i, memory, &s->own[i], &errors[i]);
+    for (size_t i = s->ranks.own; i < s->manifest.n; i += s->ranks.n) {
+        struct nlsh_index *own;
+        errors[i].status = open_shard(&s->manifest, i, memory, &own, &errors[i]);
+        s->own[i] = own;
+    }
 }
 
 /* Of which the router is asked. */
@@ -241,111 +234,34 @@ out:
     return status;
 }
 
-/* ---- searching --------------------------------------------------------------------------------- */
+/* ---- opened by others -------------------------------------------------------------------------- */
 
-/* What rank 0 tells the others to do: a block of queries, whose rows follow; or n_queries 0, to go. */
-struct task {
-    uint64_t n_queries, k;
-    double probes, recall;
-    uint32_t type, cautious;
-};
-
-static enum nlsh_status send_task(struct nlsh__shards *s, const struct task *task,
-                                  const struct nlsh_matrix *rows, struct nlsh_error *error)
-{
-    struct nlsh__bytes bytes = {0};
-    if (s->ranks.n == 1) return NLSH_OK;
-    nlsh__bytes_add(&bytes, task, sizeof *task);
-    for (size_t i = 0; i < task->n_queries; i++)
-        nlsh__bytes_add(&bytes, nlsh__row(rows, i), rows->dim * nlsh__type_size(rows->type));
-    enum nlsh_status status = bytes.failed ? nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory")
-                                           : nlsh__shards_tell(s, &bytes, error);
-    nlsh__bytes_free(&bytes);
-    return status;
-}
-
-static enum nlsh_status check_call(const struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                                   const struct nlsh_search_options *options,
+enum nlsh_status nlsh__shards_join(const struct nlsh_index *own, size_t n_threads,
+                                   const struct nlsh__ranks *ranks, struct nlsh__shards **out,
                                    struct nlsh_error *error)
 {
-    enum nlsh_status status = nlsh__queries_check(s->lead, queries, error);
-    if (status != NLSH_OK) return status;
-    if (options->k < 1 || options->k > s->whole.n_rows)
-        return nlsh__fail(error, NLSH_E_ARG, "ask for at least 1 and at most all vectors",
-                          "k is %zu for an index of %zu vectors", options->k, s->whole.n_rows);
-    if (options->filter != NULL || options->counted != NULL || options->rerank > 0)
-        return nlsh__fail(error, NLSH_E_UNSUPPORTED, "search the index that the shards were cut of",
-                          "an index in shards is searched without filters and rerank");
-    return NLSH_OK;
-}
-
-static enum nlsh_status search_block(struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                                     const struct nlsh_search_options *options, size_t first,
-                                     const struct nlsh__answers *out, struct nlsh_error *error)
-{
     enum nlsh_status status;
-    struct nlsh_matrix some = *queries;
-    size_t left = queries->n_rows - first;
-    some.data = nlsh__row(queries, first);
-    some.n_rows = left < NLSH__SHARDS_BLOCK ? left : NLSH__SHARDS_BLOCK;
-    const struct task task = {.n_queries = some.n_rows,
-                              .k = options->k,
-                              .probes = options->probes,
-                              .recall = options->recall,
-                              .type = (uint32_t)some.type,
-                              .cautious = options->cautious != 0};
-    NLSH_TRY(send_task(s, &task, &some, error));
-    NLSH_TRY(nlsh__shards_block_run(s, &some, options, out, first, error));
+    struct nlsh__shards *s = NULL;
+    *out = NULL;
+    NLSH_TRY(nlsh__calloc(&s, 1, sizeof *s, error));
+    s->ranks = *ranks;
+    s->borrowed = 1;
+    NLSH_TRY(nlsh__calloc(&s->manifest.shards, ranks->n, sizeof *s->manifest.shards, error));
+    s->manifest.n = ranks->n;
+    s->manifest.n_rows = own->shard.header.n > 0 ? own->shard.header.n_rows : own->meta.n_rows;
+    s->manifest.dim = own->meta.dim;
+    s->manifest.n_buckets = own->meta.n_buckets;
+    NLSH_TRY(nlsh__calloc(&s->own, ranks->n, sizeof *s->own, error));
+    NLSH_TRY(nlsh__calloc(&s->whole.missing, ranks->n, 1, error));
+    s->own[ranks->own] = own;
+    s->lead = own;
+    NLSH_TRY(take_whole(s, error));
+    NLSH_TRY(nlsh__shards_block_create(s, n_threads, error));
+    s->in_step = 1;
+    *out = s;
+    s = NULL;
 out:
-    return status;
-}
-
-enum nlsh_status nlsh__shards_search(struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                                     const struct nlsh_search_options *options, uint64_t *keys,
-                                     float *distances, struct nlsh_search_stats *stats,
-                                     struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh__wanted wanted;
-    nlsh__error_clear(error);
-    NLSH_TRY(nlsh__take_search(options, stats, &wanted, error));
-    NLSH_TRY(check_call(s, queries, &wanted.options, error));
-    const struct nlsh__answers out = {keys, distances, wanted.stats};
-    for (size_t i = 0; i < queries->n_rows; i += NLSH__SHARDS_BLOCK)
-        NLSH_TRY(search_block(s, queries, &wanted.options, i, &out, error));
-out:
-    return status;
-}
-
-/* A block of another rank's queries. What is wrong with them rank 0 says, and goes on or not. */
-static enum nlsh_status serve_block(struct nlsh__shards *s, const struct task *task,
-                                    struct nlsh__reader *from, struct nlsh_error *error)
-{
-    struct nlsh_search_options options;
-    const struct nlsh_matrix rows = {from->at, (size_t)task->n_queries, s->manifest.dim,
-                                     (enum nlsh_type)task->type, 0};
-    nlsh_search_options_init(&options, sizeof options);
-    options.k = (size_t)task->k;
-    options.probes = task->probes;
-    options.recall = task->recall;
-    options.cautious = (int)task->cautious;
-    enum nlsh_status status = nlsh__shards_block_run(s, &rows, &options, NULL, 0, error);
-    return s->in_step ? NLSH_OK : status;
-}
-
-enum nlsh_status nlsh__shards_serve(struct nlsh__shards *s, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    struct nlsh__bytes bytes = {0};
-    struct task task;
-    do {
-        NLSH_TRY(nlsh__shards_tell(s, &bytes, error));
-        struct nlsh__reader from = {bytes.at, bytes.n, 0};
-        nlsh__bytes_take(&from, &task, sizeof task);
-        if (task.n_queries > 0) NLSH_TRY(serve_block(s, &task, &from, error));
-    } while (task.n_queries > 0);
-out:
-    nlsh__bytes_free(&bytes);
+    nlsh__shards_close(s);
     return status;
 }
 
@@ -354,10 +270,10 @@ out:
 void nlsh__shards_close(struct nlsh__shards *s)
 {
     if (s == NULL) return;
-    const struct task go = {.n_queries = 0};
-    if (s->ranks.own == 0 && s->in_step) (void)!send_task(s, &go, NULL, NULL);
+    if (s->ranks.own == 0 && s->in_step) nlsh__shards_let_go(s);
     nlsh__shards_block_free(s);
-    for (size_t i = 0; s->own != NULL && i < s->manifest.n; i++) nlsh_index_close(s->own[i]);
+    for (size_t i = 0; s->own != NULL && !s->borrowed && i < s->manifest.n; i++)
+        nlsh_index_close((struct nlsh_index *)(uintptr_t)s->own[i]);
     nlsh_index_close(s->other);
     nlsh__free(s->own);
     nlsh__free(s->why);

@@ -7,8 +7,8 @@
 #ifndef NLSH_SHARDS_SHARDS_H
 #define NLSH_SHARDS_SHARDS_H
 
+#include "base/ranks.h"
 #include "shards/manifest.h"
-#include "shards/ranks.h"
 #include "shards/walk.h"
 
 struct nlsh__shards_options {
@@ -32,7 +32,8 @@ struct nlsh__shards {
     struct nlsh__whole whole;
     size_t n_missing;
     struct nlsh_error *why;        /* [n] of rank 0: what is wrong with those that are missing */
-    struct nlsh_index **own;       /* [n] those of this rank, i % ranks.n; else NULL */
+    const struct nlsh_index **own; /* [n] those of this rank, i % ranks.n; else NULL */
+    int borrowed;                  /* 1: who joined them closes them */
     const struct nlsh_index *lead; /* one of any shard: whose router is asked */
     struct nlsh_index *other;      /* lead, where it is of another rank */
     struct nlsh__shards_block *block;
@@ -51,10 +52,24 @@ enum nlsh_status nlsh__shards_open(const char *path, const struct nlsh__shards_o
 /* Rank 0 lets the others go. NULL is fine. */
 void nlsh__shards_close(struct nlsh__shards *shards);
 
+/* The same of shards that are open: each rank has one, that of its number, which outlives *out. NLSH_E_NOMEM. */
+enum nlsh_status nlsh__shards_join(const struct nlsh_index *own, size_t n_threads,
+                                   const struct nlsh__ranks *ranks, struct nlsh__shards **out,
+                                   struct nlsh_error *error);
+
 /* By rank 0: as nlsh_search(). Where in_step is 0 behind an error, the other ranks wait in vain: end them. */
 enum nlsh_status nlsh__shards_search(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
                                      const struct nlsh_search_options *options, uint64_t *keys,
                                      float *distances, struct nlsh_search_stats *stats,
+                                     struct nlsh_error *error);
+/* By rank 0, for who measures: by a plan; best [n x k] of the whole's rows, scanned [n x n_buckets] 1 where a bucket was. */
+enum nlsh_status nlsh__shards_search_plan(struct nlsh__shards *shards,
+                                          const struct nlsh_matrix *queries,
+                                          const struct nlsh__plan *plan, uint64_t *best,
+                                          uint8_t *scanned, struct nlsh_error *error);
+/* By rank 0: the exact scores of rows of the whole [n], one a query, as best has them. */
+enum nlsh_status nlsh__shards_scores(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
+                                     const uint32_t *rows, uint32_t *scores,
                                      struct nlsh_error *error);
 /* By the others: answers until rank 0 closes. An error is to end all ranks. */
 enum nlsh_status nlsh__shards_serve(struct nlsh__shards *shards, struct nlsh_error *error);
@@ -69,13 +84,26 @@ enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *shards, size_t n
                                            struct nlsh_error *error);
 void nlsh__shards_block_free(struct nlsh__shards *shards);
 
+/* Where what rank 0 found goes; each may be NULL. */
+struct nlsh__shards_found {
+    struct nlsh__answers answers; /* keys NULL: none of these */
+    uint64_t *best;               /* [n x k] */
+    uint8_t *scanned;             /* [n x n_buckets] */
+};
+
 /* By all ranks: the answers to at most a block of queries. out: of rank 0, from query `first` on; NULL of others. */
 enum nlsh_status
 nlsh__shards_block_run(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
-                       const struct nlsh_search_options *options, const struct nlsh__answers *out,
+                       const struct nlsh__plan *plan, const struct nlsh__shards_found *out,
                        size_t first, struct nlsh_error *error);
+/* By all ranks: exact scores of rows [n], for as many queries, no more than a block. scores of rank 0. */
+enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *shards,
+                                           const struct nlsh_matrix *queries, const uint32_t *rows,
+                                           uint32_t *scores, struct nlsh_error *error);
+/* The others need not wait any more. */
+void nlsh__shards_let_go(struct nlsh__shards *shards);
 
-/* All ranks' bytes, shard by shard of each rank; rank 0's bytes to all. Of one rank alone: nothing but a copy. */
+/* nlsh__ranks_gather() and nlsh__ranks_tell(), counted. */
 enum nlsh_status nlsh__shards_gather(struct nlsh__shards *shards, const struct nlsh__bytes *own,
                                      struct nlsh__bytes *all, size_t *ends,
                                      struct nlsh_error *error);

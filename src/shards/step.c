@@ -34,7 +34,7 @@ static enum nlsh_status create_walkers(struct nlsh__shards *s, struct nlsh_error
         if (s->own[i] != NULL && !s->whole.missing[i]) b->own[b->n_own++] = (uint32_t)i;
     NLSH_TRY(nlsh__calloc(&b->walkers, b->n_own * NLSH__SHARDS_BLOCK, sizeof *b->walkers, error));
     for (size_t i = 0; i < b->n_own; i++) {
-        struct nlsh_index *index = s->own[b->own[i]];
+        const struct nlsh_index *index = s->own[b->own[i]];
         for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++)
             NLSH_TRY(nlsh__walker_create(index, index->shard.rows, b->own[i],
                                          &b->walkers[i * NLSH__SHARDS_BLOCK + q], error));
@@ -106,18 +106,17 @@ static void route(void *ctx, size_t q, size_t worker)
 
 /* What is wrong with the queries or options is wrong on every rank, before anything is said. */
 static enum nlsh_status begin(struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                              const struct nlsh_search_options *options, struct nlsh_error *error)
+                              const struct nlsh__plan *plan, struct nlsh_error *error)
 {
-    enum nlsh_status status;
+    enum nlsh_status status = NLSH_OK;
     struct nlsh__shards_block *b = s->block;
     b->n = queries->n_rows;
-    NLSH_TRY(nlsh__plan_from_options(s->lead, options, &b->plan, error));
+    b->plan = *plan;
     for (size_t q = 0; q < b->n; q++) {
         NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
-        NLSH_TRY(nlsh__merge_begin(&b->merges[q], options->k, error));
+        NLSH_TRY(nlsh__merge_begin(&b->merges[q], plan->k, error));
         for (size_t i = 0; i < b->n_own; i++)
-            NLSH_TRY(
-                nlsh__walker_begin(&b->walkers[i * NLSH__SHARDS_BLOCK + q], options->k, error));
+            NLSH_TRY(nlsh__walker_begin(&b->walkers[i * NLSH__SHARDS_BLOCK + q], plan->k, error));
     }
     nlsh__pool_run(b->pool, b->n, route, s);
     for (size_t q = 0; q < b->n && s->ranks.own == 0; q++)
@@ -248,7 +247,7 @@ static void count_missing(struct nlsh__shards *s, const struct nlsh__walk *walk)
     s->work.buckets += walk->routed.n_buckets;
 }
 
-static void give(struct nlsh__shards *s, size_t q, const struct nlsh__answers *out, size_t i)
+static void give_answer(struct nlsh__shards *s, size_t q, const struct nlsh__answers *out, size_t i)
 {
     const struct nlsh__merge *m = &s->block->merges[q];
     const struct nlsh__walk *walk = &s->block->walks[q];
@@ -262,17 +261,31 @@ static void give(struct nlsh__shards *s, size_t q, const struct nlsh__answers *o
     if (out->stats.candidates != NULL) out->stats.candidates[i] = (uint32_t)m->candidates;
     if (out->stats.ranked != NULL) out->stats.ranked[i] = (uint32_t)m->ranked;
     if (out->stats.outside != NULL) out->stats.outside[i] = walk->routed.outside;
+}
+
+static void give(struct nlsh__shards *s, size_t q, const struct nlsh__shards_found *out, size_t i)
+{
+    const struct nlsh__walk *walk = &s->block->walks[q];
+    size_t k = walk->plan->k, m = s->whole.n_buckets;
+    if (out->answers.keys != NULL) give_answer(s, q, &out->answers, i);
+    if (out->best != NULL)
+        memcpy(out->best + i * k, s->block->merges[q].best, k * sizeof *out->best);
+    if (out->scanned != NULL) {
+        memset(out->scanned + i * m, 0, m);
+        for (size_t j = 0; j < walk->routed.n_buckets; j++)
+            out->scanned[i * m + walk->routed.buckets[j]] = 1;
+    }
     count_missing(s, walk);
     s->work.queries++;
 }
 
 enum nlsh_status nlsh__shards_block_run(struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                                        const struct nlsh_search_options *options,
-                                        const struct nlsh__answers *out, size_t first,
+                                        const struct nlsh__plan *plan,
+                                        const struct nlsh__shards_found *out, size_t first,
                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
-    NLSH_TRY(begin(s, queries, options, error));
+    NLSH_TRY(begin(s, queries, plan, error));
     s->in_step = 0;
     while (under_way(s->block)) {
         NLSH_TRY(step(s, error));
@@ -280,6 +293,54 @@ enum nlsh_status nlsh__shards_block_run(struct nlsh__shards *s, const struct nls
     }
     s->in_step = 1;
     for (size_t q = 0; q < queries->n_rows && out != NULL; q++) give(s, q, out, first + q);
+out:
+    return status;
+}
+
+/* ---- exact scores of known rows ---------------------------------------------------------------- */
+
+/* One of a block's rows that stands in a shard, and its score. */
+struct scored {
+    uint32_t query, score;
+};
+
+/* Those that a shard has: its places are gone through once. */
+static void score_own(struct nlsh__shards *s, const struct nlsh_index *index, size_t n,
+                      const uint32_t *rows)
+{
+    struct nlsh__shards_block *b = s->block;
+    const struct nlsh__segment *segment = &index->segments[0];
+    for (size_t place = 0; place < segment->n_rows; place++) {
+        uint32_t row = segment->rows[place];
+        if (index->shard.header.n > 0) row = index->shard.rows[row];
+        for (size_t q = 0; q < n; q++) {
+            if (rows[q] != row) continue;
+            uint64_t key = nlsh__exact_key(index, segment, &b->searchers[q]->query, place);
+            const struct scored one = {(uint32_t)q, (uint32_t)(key >> 32)};
+            nlsh__bytes_add(&b->mine, &one, sizeof one);
+        }
+    }
+}
+
+enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *s,
+                                           const struct nlsh_matrix *queries, const uint32_t *rows,
+                                           uint32_t *scores, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__shards_block *b = s->block;
+    b->mine.n = 0;
+    for (size_t q = 0; q < queries->n_rows; q++)
+        NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
+    s->in_step = 0;
+    for (size_t i = 0; i < b->n_own; i++) score_own(s, s->own[b->own[i]], queries->n_rows, rows);
+    NLSH_TRY(nlsh__shards_gather(s, &b->mine, &b->all, b->ends, error));
+    s->in_step = 1;
+    struct nlsh__reader from = {b->all.at, b->all.n, 0};
+    while (scores != NULL && from.left > 0) {
+        struct scored one;
+        nlsh__bytes_take(&from, &one, sizeof one);
+        if (one.query < queries->n_rows) scores[one.query] = one.score;
+    }
 out:
     return status;
 }

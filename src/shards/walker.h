@@ -2,7 +2,7 @@
 #ifndef NLSH_SHARDS_WALKER_H
 #define NLSH_SHARDS_WALKER_H
 
-#include "shards/bytes.h"
+#include "base/bytes.h"
 #include "shards/walk.h"
 
 /* A scored piece of a round, and where in the whole round it stands. */

@@ -38,7 +38,29 @@ struct encode {
     float *inside, *outside; /* [n_rows] squared lengths of e, in index order */
     double *lengths;         /* [m x 2] sums of |x - c|^2 inside and of |x|^2 outside */
     float *errors;           /* [n_rows] */
+    float *most;             /* [m] the largest of a bucket's */
 };
+
+static size_t n_all(const struct nlsh__encode *in)
+{
+    return in->others != NULL ? in->others->n_rows : in->base->n_rows;
+}
+
+static enum nlsh_status fill(const struct nlsh__encode *in, void *table, size_t row_bytes,
+                             struct nlsh_error *error)
+{
+    return in->others != NULL ? in->others->fill(in->others->user, table, row_bytes, error)
+                              : NLSH_OK;
+}
+
+enum nlsh_status nlsh__encode_most(const struct nlsh__encode *in, float *of_buckets, float *out,
+                                   struct nlsh_error *error)
+{
+    enum nlsh_status status = fill(in, of_buckets, sizeof *of_buckets, error);
+    *out = 0;
+    for (size_t b = 0; b < in->n_buckets; b++) *out = fmaxf(*out, of_buckets[b]);
+    return status;
+}
 
 static float *floats(const struct encode *e, size_t offset)
 {
@@ -83,7 +105,7 @@ static void set_steps(const struct encode *e)
     for (size_t c = 0; c < e->in->n_components; c++) {
         double sum = 0;
         for (size_t b = 0; b < m; b++) sum += e->variances[b * stride + c];
-        steps[c] = step_share * (float)sqrt(sum / (double)e->in->base->n_rows);
+        steps[c] = step_share * (float)sqrt(sum / (double)n_all(e->in));
     }
 }
 
@@ -179,8 +201,8 @@ static void mean_lengths(const struct encode *e, double *inside, double *outside
     *inside = *outside = 0;
     if (!in->inner) {
         for (size_t b = 0; b < in->n_buckets; b++) {
-            *inside += e->lengths[2 * b] / (double)in->base->n_rows;
-            *outside += e->lengths[2 * b + 1] / (double)in->base->n_rows;
+            *inside += e->lengths[2 * b] / (double)n_all(in);
+            *outside += e->lengths[2 * b + 1] / (double)n_all(in);
         }
         return;
     }
@@ -196,21 +218,24 @@ static void mean_lengths(const struct encode *e, double *inside, double *outside
 }
 
 /* A row's error, for a query of length 1 whose parts inside and outside are as in the mean. */
-static void set_errors(const struct encode *e)
+static enum nlsh_status set_errors(const struct encode *e, struct nlsh_error *error)
 {
     const struct nlsh__encode *in = e->in;
-    size_t n = in->base->n_rows, dim = in->base->dim;
+    size_t dim = in->base->dim;
     double inside, outside, p = (double)in->n_components, rest = (double)dim - p;
     uint8_t *errors = e->bytes + e->layout.errors;
-    float most = 0;
+    float most;
     mean_lengths(e, &inside, &outside);
     double sum = inside + outside > 0 ? inside + outside : 1, factor = in->inner ? 1 : 2;
-    for (size_t r = 0; r < n; r++) {
-        double square = inside / sum * (double)e->inside[r] / p +
-                        (rest > 0 ? outside / sum * (double)e->outside[r] / rest : 0);
-        e->errors[r] = (float)(factor * sqrt(square));
-        most = fmaxf(most, e->errors[r]);
-    }
+    for (size_t b = 0; b < in->n_buckets; b++)
+        for (size_t r = in->bucket_offsets[b]; r < in->bucket_offsets[b + 1]; r++) {
+            double square = inside / sum * (double)e->inside[r] / p +
+                            (rest > 0 ? outside / sum * (double)e->outside[r] / rest : 0);
+            e->errors[r] = (float)(factor * sqrt(square));
+            e->most[b] = fmaxf(e->most[b], e->errors[r]);
+        }
+    enum nlsh_status status = nlsh__encode_most(in, e->most, &most, error);
+    if (status != NLSH_OK) return status;
     e->header->error_unit = most / 255;
     for (size_t b = 0; b < in->n_buckets && most > 0; b++) {
         size_t first = in->bucket_offsets[b], lane = e->group_offsets[b] * NLSH__GROUP;
@@ -219,6 +244,7 @@ static void set_errors(const struct encode *e)
             errors[lane + r - first] = (uint8_t)fminf(code, 255);
         }
     }
+    return NLSH_OK;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -232,6 +258,7 @@ static void encode_free(struct encode *e)
     nlsh__free(e->outside);
     nlsh__free(e->lengths);
     nlsh__free(e->errors);
+    nlsh__free(e->most);
 }
 
 static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t *size,
@@ -258,6 +285,7 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
     NLSH_TRY(nlsh__alloc(&e->outside, n, sizeof *e->outside, error));
     NLSH_TRY(nlsh__alloc(&e->errors, n, sizeof *e->errors, error));
     NLSH_TRY(nlsh__calloc(&e->lengths, m, 2 * sizeof *e->lengths, error));
+    NLSH_TRY(nlsh__calloc(&e->most, m, sizeof *e->most, error));
 out:
     return status;
 }
@@ -266,18 +294,22 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
                                    void **bytes, size_t *size, struct nlsh_error *error)
 {
     struct encode e = {.in = in};
+    enum nlsh_status status;
     *bytes = NULL;
-    enum nlsh_status status = encode_create(&e, nlsh__pool_n_threads(job->pool), size, error);
-    if (status == NLSH_OK) {
-        memcpy(floats(&e, e.layout.mean), in->projection->mean, in->base->dim * sizeof(float));
-        nlsh__pool_run(job->pool, in->n_buckets, centre_bucket, &e);
-        set_steps(&e);
-        nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
-        set_errors(&e);
-        *bytes = e.bytes;
-    } else {
-        nlsh__free(e.bytes);
-    }
+    NLSH_TRY(encode_create(&e, nlsh__pool_n_threads(job->pool), size, error));
+    size_t stride = e.layout.stride;
+    memcpy(floats(&e, e.layout.mean), in->projection->mean, in->base->dim * sizeof(float));
+    nlsh__pool_run(job->pool, in->n_buckets, centre_bucket, &e);
+    NLSH_TRY(fill(in, floats(&e, e.layout.centroids), stride * sizeof(float), error));
+    NLSH_TRY(fill(in, e.variances, stride * sizeof *e.variances, error));
+    set_steps(&e);
+    nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
+    NLSH_TRY(fill(in, e.lengths, 2 * sizeof *e.lengths, error));
+    NLSH_TRY(set_errors(&e, error));
+    *bytes = e.bytes;
+    e.bytes = NULL;
+out:
+    nlsh__free(e.bytes);
     encode_free(&e);
     return status;
 }

@@ -6,6 +6,14 @@
 #include "codes/row.h"
 #include "linalg/pca.h"
 
+/* Others code the rows of other buckets, and some numbers are of all. */
+struct nlsh__encode_others {
+    size_t n_rows; /* of all */
+    void *user;
+    /* Fills in the rows of a table by bucket, each of row_bytes, that others have made. */
+    enum nlsh_status (*fill)(void *user, void *table, size_t row_bytes, struct nlsh_error *error);
+};
+
 /* What the codes are made of. */
 struct nlsh__encode {
     const struct nlsh_matrix *base;
@@ -17,8 +25,13 @@ struct nlsh__encode {
     int inner;                 /* 1: scores are by inner product */
     const uint32_t *bucket_offsets; /* [m + 1] */
     size_t n_buckets;
-    const uint32_t *ids; /* [n_rows] base rows in bucket order */
+    const uint32_t *ids;                      /* [n_rows] base rows in bucket order */
+    const struct nlsh__encode_others *others; /* or NULL: these rows are all */
 };
+
+/* The largest number of buckets' [n_buckets], of all of them. */
+enum nlsh_status nlsh__encode_most(const struct nlsh__encode *encode, float *of_buckets, float *out,
+                                   struct nlsh_error *error);
 
 /* The section's bytes (codes/codes.h), freed with nlsh__free(). NLSH_E_NOMEM. */
 enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *encode, const struct nlsh__job *job,

@@ -57,6 +57,7 @@ struct encode {
     uint32_t *group_offsets; /* [m + 1] */
     double *sums;            /* [n_threads x dim] */
     float *radii;            /* [16 n_groups] */
+    float *most;             /* [m] the largest of a bucket's */
 };
 
 static double value(const struct nlsh_matrix *m, size_t row, size_t d)
@@ -121,15 +122,21 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
     for (; lane < end_lane; lane++) bias[lane] = INFINITY;
 }
 
-static void set_errors(const struct encode *e)
+static enum nlsh_status set_errors(const struct encode *e, struct nlsh_error *error)
 {
     size_t n = e->header->n_groups * (size_t)LEAF;
     uint8_t *errors = e->bytes + e->layout.errors;
-    float most = 0;
-    for (size_t i = 0; i < n; i++) most = fmaxf(most, e->radii[i]);
+    float most;
+    for (size_t b = 0; b < e->in->n_buckets; b++)
+        for (size_t i = e->group_offsets[b] * (size_t)LEAF;
+             i < e->group_offsets[b + 1] * (size_t)LEAF; i++)
+            e->most[b] = fmaxf(e->most[b], e->radii[i]);
+    enum nlsh_status status = nlsh__encode_most(e->in, e->most, &most, error);
+    if (status != NLSH_OK) return status;
     e->header->error_unit = most / 255;
     for (size_t i = 0; i < n && most > 0; i++)
         errors[i] = (uint8_t)fminf(ceilf(e->radii[i] / e->header->error_unit), 255);
+    return NLSH_OK;
 }
 
 static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t *size,
@@ -149,6 +156,7 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
     memcpy(e->header->magic, NLSH__LEAVES_MAGIC, sizeof e->header->magic);
     NLSH_TRY(nlsh__alloc(&e->sums, n_threads * e->in->base->dim, sizeof *e->sums, error));
     NLSH_TRY(nlsh__calloc(&e->radii, n_groups * LEAF, sizeof *e->radii, error));
+    NLSH_TRY(nlsh__calloc(&e->most, m, sizeof *e->most, error));
 out:
     return status;
 }
@@ -158,17 +166,18 @@ enum nlsh_status nlsh__encode_leaves(const struct nlsh__encode *in, const struct
                                      struct nlsh_error *error)
 {
     struct encode e = {.in = in, .codes = codes};
+    enum nlsh_status status;
     *bytes = NULL;
-    enum nlsh_status status = encode_create(&e, nlsh__pool_n_threads(job->pool), size, error);
-    if (status == NLSH_OK) {
-        nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
-        set_errors(&e);
-        *bytes = e.bytes;
-    } else {
-        nlsh__free(e.bytes);
-    }
+    NLSH_TRY(encode_create(&e, nlsh__pool_n_threads(job->pool), size, error));
+    nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
+    NLSH_TRY(set_errors(&e, error));
+    *bytes = e.bytes;
+    e.bytes = NULL;
+out:
+    nlsh__free(e.bytes);
     nlsh__free(e.group_offsets);
     nlsh__free(e.sums);
     nlsh__free(e.radii);
+    nlsh__free(e.most);
     return status;
 }

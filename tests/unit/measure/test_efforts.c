@@ -70,7 +70,10 @@ static int tear_down(void **state)
 
 static void add(const struct fixture *f, struct nlsh__shares *shares)
 {
-    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL, f->queries.n_rows};
+    const struct nlsh__known known = {.index = f->index,
+                                      .queries = f->queries,
+                                      .truth = &f->known,
+                                      .n_asking = f->queries.n_rows};
     assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, shares, NULL), NLSH_OK);
 }
 
@@ -220,7 +223,8 @@ static void own_rows_are_left_out(void **state)
     struct nlsh_matrix first = f->base;
     first.n_rows = Q;
     const struct nlsh__neighbors truth = {Q, 10, ids, NULL};
-    const struct nlsh__known known = {f->index, first, &truth, own, first.n_rows};
+    const struct nlsh__known known = {
+        .index = f->index, .queries = first, .truth = &truth, .own = own, .n_asking = first.n_rows};
     assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, &shares, NULL), NLSH_OK);
     for (size_t i = 0; i < 4;
          i++) /* k = 1, 2, 5, 10: nearly all that lies in the buckets is found */
@@ -248,8 +252,10 @@ static void who_asks_is_spread_over_all(void **state)
         memcpy(ids + i * K, f->known.ids + 2 * i * K, K * sizeof *ids);
     }
     const struct nlsh__neighbors truth = {Q / 2, K, ids, NULL};
-    const struct nlsh__known known = {f->index, f->queries, &f->known, NULL, Q / 2};
-    const struct nlsh__known alone = {f->index, second, &truth, NULL, Q};
+    const struct nlsh__known known = {
+        .index = f->index, .queries = f->queries, .truth = &f->known, .n_asking = Q / 2};
+    const struct nlsh__known alone = {
+        .index = f->index, .queries = second, .truth = &truth, .n_asking = Q};
     assert_int_equal(nlsh__shares_add(&known, &f->calibration, &f->job, &some, NULL), NLSH_OK);
     assert_int_equal(nlsh__shares_add(&alone, &f->calibration, &f->job, &others, NULL), NLSH_OK);
     assert_true(some.routed[3][7] > 0);

@@ -52,6 +52,24 @@ static enum nlsh_status meeting_tell(void *user, struct nlsh__bytes *bytes,
     return NLSH_OK;
 }
 
+static enum nlsh_status meeting_swap(void *user, const struct nlsh__bytes *to,
+                                     struct nlsh__bytes *from, size_t *ends,
+                                     struct nlsh_error *error)
+{
+    const struct attendant *a = user;
+    (void)error;
+    a->meeting->own[a->ranks.own] = to;
+    pthread_barrier_wait(&a->meeting->barrier);
+    from->n = 0;
+    for (size_t i = 0; i < a->meeting->n; i++) {
+        const struct nlsh__bytes *for_this = &a->meeting->own[i][a->ranks.own];
+        nlsh__bytes_add(from, for_this->at, for_this->n);
+        ends[i] = from->n;
+    }
+    pthread_barrier_wait(&a->meeting->barrier);
+    return NLSH_OK;
+}
+
 /* All ranks run; rank 0 in the caller's thread. */
 static inline void meet(size_t n, void *(*run)(void *), struct attendant *attendants)
 {
@@ -61,7 +79,7 @@ static inline void meet(size_t n, void *(*run)(void *), struct attendant *attend
     for (size_t i = 0; i < n; i++) {
         attendants[i].meeting = &meeting;
         attendants[i].ranks =
-            (struct nlsh__ranks){n, i, &attendants[i], meeting_gather, meeting_tell};
+            (struct nlsh__ranks){n, i, &attendants[i], meeting_gather, meeting_tell, meeting_swap};
         if (i > 0) assert_int_equal(pthread_create(&threads[i], NULL, run, &attendants[i]), 0);
     }
     run(&attendants[0]);

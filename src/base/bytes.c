@@ -1,5 +1,5 @@
 /* bytes.c - see bytes.h. */
-#include "shards/bytes.h"
+#include "base/bytes.h"
 
 void nlsh__bytes_add(struct nlsh__bytes *b, const void *values, size_t size)
 {

@@ -1,6 +1,6 @@
 /* bytes.h - a message on its way: values behind one another, as they lie in memory. */
-#ifndef NLSH_SHARDS_BYTES_H
-#define NLSH_SHARDS_BYTES_H
+#ifndef NLSH_BASE_BYTES_H
+#define NLSH_BASE_BYTES_H
 
 #include <string.h>
 

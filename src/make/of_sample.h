@@ -1,0 +1,39 @@
+/* of_sample.h - steps of a build of more vectors than memory holds, between the passes: the index of the sample, and what
+ * the rows that ask are brought into the form for. */
+#ifndef NLSH_MAKE_OF_SAMPLE_H
+#define NLSH_MAKE_OF_SAMPLE_H
+
+#include "make/cells.h"
+#include "make/placed.h"
+#include "measure/calibrate.h"
+
+/* The index of the sample, whose rows are freed. path: of the file that is to be; the sample's lies beside it for a
+ * moment. */
+enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
+                                    const struct nlsh_build_options *options, const char *path,
+                                    const struct nlsh__job *job, struct nlsh_index **out,
+                                    struct nlsh_build_report *report, struct nlsh_error *error);
+
+/* Its cells, where it was divided by k-means and they know borders better than the router does; else none. */
+enum nlsh_status
+nlsh__cells_of_sample(const struct nlsh_index *sample, const struct nlsh_build_options *options,
+                      enum nlsh_partitioner partitioner, const struct nlsh__job *job,
+                      struct nlsh__bucket_cells *out, struct nlsh_error *error);
+
+/* The rows that ask, in an order of their own: the first of them stand for all. */
+struct nlsh__mixed {
+    uint32_t *order, *rows; /* [n] their places among those that ask; in the base */
+    void *queries;          /* [n] as the base has them */
+    struct nlsh__neighbors truth;
+};
+enum nlsh_status nlsh__mix(const struct nlsh__sampled *sampled, const struct nlsh__askers_of *from,
+                           uint64_t seed, struct nlsh__mixed *out, struct nlsh_error *error);
+void nlsh__mixed_free(struct nlsh__mixed *mixed);
+
+/* The share of them that the router would put elsewhere by now. */
+enum nlsh_status
+nlsh__estimate_elsewhere(const struct nlsh__router *router, const struct nlsh_matrix *routed,
+                         const struct nlsh__mixed *mixed, const uint32_t *bucket_of,
+                         const struct nlsh__job *job, double *out, struct nlsh_error *error);
+
+#endif
