@@ -27,6 +27,9 @@ int build_check_output(const struct args *args);
 int build_read_keys(const struct args *args, const struct span *span, uint64_t **memory,
                     const uint64_t **keys);
 
+/* "2G", "400M", "1.5G" or bytes; 0 where it is none of these. */
+uint64_t build_parse_size(const char *text);
+
 /*
  * build_streamed() - builds block by block where --memory asks for it, or where the build would need more than is free.
  * *done is 0 where it is not for this function: nothing happened, and the code is 0.

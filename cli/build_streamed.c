@@ -17,8 +17,7 @@
 /* Of what is free, a build that chose for itself takes this share. */
 #define SHARE_OF_FREE 0.8
 
-/* "2G", "400M", "1.5G" or bytes; 0 where it is none of these. */
-static uint64_t parse_size(const char *text)
+uint64_t build_parse_size(const char *text)
 {
     char *end;
     double value = strtod(text, &end);
@@ -158,7 +157,7 @@ int build_streamed(const struct args *args, const struct nlsh_build_options *opt
     int asked = args_given(args, "memory"), code = 0;
     *done = asked;
     if (asked) {
-        memory = parse_size(args_text(args, "memory"));
+        memory = build_parse_size(args_text(args, "memory"));
         if (memory == 0)
             return talk_error(EXIT_USAGE, "give bytes, or a number with K, M, G or T: --memory 2G",
                               "--memory %s is no size", args_text(args, "memory"));

@@ -20,6 +20,7 @@
 #include "numbers.h"
 #include "output.h"
 #include "settings.h"
+#include "shards.h"
 #include "talk.h"
 #include "timing.h"
 #include "tune.h"
@@ -226,6 +227,7 @@ int cmd_build(const struct args *args)
         return talk_error(EXIT_USAGE, "usage: nlsh build -d BASE -i INDEX [flags]",
                           "nlsh build needs -i INDEX");
     }
+    if (shards_in_ranks()) return build_shards(args);
     code = settings_read(args, &options);
     if (code == 0) code = build_streamed(args, &options, &streamed);
     if (code != 0 || streamed) return code;

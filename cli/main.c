@@ -48,7 +48,7 @@ static int run(const struct verb *verb, const struct args *args)
                                                              ? args_text(args, "progress")
                                                              : NULL);
     shards_ranks(&ranks);
-    if (ranks.n > 1 && strcmp(verb->name, "search") != 0) {
+    if (ranks.n > 1 && strcmp(verb->name, "search") != 0 && strcmp(verb->name, "build") != 0) {
         if (speaks)
             code = talk_error(EXIT_USAGE, "leave mpirun out",
                               "nlsh %s runs in one process, and mpirun started %zu", verb->name,

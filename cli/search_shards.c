@@ -31,6 +31,16 @@ bool shards_alone(void)
     return ranks.n == 1;
 }
 
+bool shards_in_ranks(void)
+{
+    return ranks.user != NULL;
+}
+
+const struct nlsh__ranks *shards_all(void)
+{
+    return &ranks;
+}
+
 bool is_shards(const char *path)
 {
     return nlsh__is_manifest(path);

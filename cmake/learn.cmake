@@ -16,7 +16,7 @@ find_library(METIS_LIBRARY metis REQUIRED)
 
 sources_of(learn_sources src/vectors src/linalg src/cache src/graph src/partition src/router/train
            src/codes/make src/measure src/make src/evaluate src/tune/study src/tune/sample
-           src/tune/run src/shards)
+           src/tune/run src/shards src/shards/make)
 set(zstd_source stream)
 set(zstd_libraries PkgConfig::ZSTD)
 if(NLSH_ZSTD STREQUAL OFF OR NOT ZSTD_FOUND)

@@ -23,6 +23,7 @@ struct apart {
     uint8_t *n_choices;
     uint32_t *local_sizes;  /* [m] */
     uint32_t *numbers;      /* [block] */
+    struct nlsh_rows part;  /* what is read */
     struct nlsh__bytes *to; /* [ranks] */
     struct nlsh__bytes from;
     size_t *ends; /* [ranks] */
@@ -49,6 +50,7 @@ static void apart_free(struct apart *a)
     nlsh__free(a->n_choices);
     nlsh__free(a->local_sizes);
     nlsh__free(a->numbers);
+    if (a->part.read != NULL) nlsh_rows_close(&a->part);
     nlsh__passing_free(&a->p);
 }
 
@@ -57,6 +59,9 @@ static enum nlsh_status apart_create(struct apart *a, struct nlsh_error *error)
     enum nlsh_status status;
     size_t n = a->p.end - a->p.begin;
     NLSH_TRY(nlsh__passing_create(&a->p, error));
+    a->part = (struct nlsh_rows){.struct_size = sizeof a->part};
+    a->p.part = &a->part;
+    if (n > 0) NLSH_TRY(nlsh_rows_part(a->p.base, a->p.begin, n, &a->part, error));
     NLSH_TRY(nlsh__alloc(&a->choices, n, a->p.n_best * sizeof *a->choices, error));
     NLSH_TRY(nlsh__alloc(&a->n_choices, n, 1, error));
     NLSH_TRY(nlsh__alloc(&a->local_sizes, a->m, sizeof *a->local_sizes, error));
@@ -198,7 +203,7 @@ static enum nlsh_status send_block(struct apart *a, size_t first, size_t n,
     size_t size = p->base->dim * nlsh__type_size(p->base->type);
     for (size_t r = 0; r < a->ranks->n; r++) a->to[r].n = 0;
     if (n == 0) return NLSH_OK;
-    enum nlsh_status status = p->base->read(p->base->user, first, n, p->values, error);
+    enum nlsh_status status = p->part->read(p->part->user, first - p->begin, n, p->values, error);
     for (size_t i = 0; i < n && status == NLSH_OK; i++) {
         uint32_t row = (uint32_t)(first + i);
         struct nlsh__bytes *to = &a->to[a->with->owners[p->to->bucket_of[row]]];

@@ -13,14 +13,15 @@
 
 /* The index of the sample: it lies under a name that nobody else has for as long as it takes to open it. */
 enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
-                                    const struct nlsh_build_options *options, const char *path,
-                                    const struct nlsh__job *job, struct nlsh_index **out,
-                                    struct nlsh_build_report *report, struct nlsh_error *error)
+                                    const struct nlsh_build_options *options, const uint64_t *keys,
+                                    const char *path, const struct nlsh__job *job,
+                                    struct nlsh_index **out, struct nlsh_build_report *report,
+                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_build_options o = *options;
     struct nlsh__output *place = NULL;
-    o.keys = NULL;
+    o.keys = keys;
     NLSH_TRY(nlsh__output_open_file(path, &place, error));
     const char *name = nlsh__output_temporary(place);
     if (name == NULL) {

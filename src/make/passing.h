@@ -9,7 +9,8 @@
 /* What passes are made with. */
 struct nlsh__passing {
     const struct nlsh_rows *base;
-    size_t begin, end; /* rows of it that pass */
+    size_t begin, end;            /* rows of it that pass */
+    const struct nlsh_rows *part; /* these, as they are read: from 0 on */
     const struct nlsh_index *index;
     const struct nlsh__bucket_cells *cells; /* or NULL: the router says where rows belong */
     const struct nlsh__job *job;

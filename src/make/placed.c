@@ -80,6 +80,7 @@ enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nls
     enum nlsh_status status;
     size_t m = index->meta.n_buckets;
     struct nlsh__passing p = {.base = base,
+                              .part = base,
                               .end = base->n_rows,
                               .index = index,
                               .cells = cells,

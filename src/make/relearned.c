@@ -23,6 +23,16 @@ enum {
  * with .9 in place of .99 SIFT-1M in 400 MB needs the buckets of 17,678 vectors in place of 16,578 for .95. */
 #define ENOUGH_FOUND 0.99
 
+/* Each has to search first. SIFT-1M's 1,024 buckets need no more. */
+#define MOST_TEACHING 400000
+
+size_t nlsh__n_teaching(const struct nlsh__memory_plan *plan, size_t p, size_t label_knn)
+{
+    size_t row = p * sizeof(float) + (label_knn + 2) * sizeof(uint32_t);
+    uint64_t rows = plan->teaching_bytes / row;
+    return rows < MOST_TEACHING ? (size_t)rows : MOST_TEACHING;
+}
+
 /* Evenly. */
 void nlsh__draw_teachers(size_t n, size_t n_teach, uint64_t seed,
                          void (*use)(void *user, uint32_t place), void *user)

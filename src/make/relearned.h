@@ -2,6 +2,7 @@
 #ifndef NLSH_MAKE_RELEARNED_H
 #define NLSH_MAKE_RELEARNED_H
 
+#include "make/memory_plan.h"
 #include "make/placed.h"
 #include "router/ask.h"
 
@@ -10,6 +11,10 @@ struct nlsh__relearned {
     size_t size;
     double loss; /* of the last epoch, nats */
 };
+
+/* How many rows teach, in the memory that a plan leaves for them: of each there is what the router sees of it, p numbers, and
+ * where its neighbours lie. */
+size_t nlsh__n_teaching(const struct nlsh__memory_plan *plan, size_t p, size_t label_knn);
 
 /* Rows that teach, and who finds their neighbours. */
 struct nlsh__teachers {

@@ -126,23 +126,13 @@ out:
 
 /* ---- the router, once more --------------------------------------------------------------------- */
 
-/* Each has to search first. SIFT-1M's 1,024 buckets need no more. */
-#define MOST_TEACHING 400000
-
-/* Rows that teach: of each there is what the router sees of it, and where its neighbours lie. */
-static size_t n_teaching(const struct streamed *s)
-{
-    size_t row = s->placed.p * sizeof(float) + (s->options.label_knn + 2) * sizeof(uint32_t);
-    uint64_t rows = s->plan.teaching_bytes / row;
-    return rows < MOST_TEACHING ? (size_t)rows : MOST_TEACHING;
-}
-
 static enum nlsh_status relearn(void *user, const struct nlsh_index *index,
                                 struct nlsh_error *error)
 {
     struct streamed *s = user;
     const struct nlsh__section_data *router = &s->sections.of[s->router_at];
-    return nlsh__relearn(index, router->data, &s->placed, &s->sampled, n_teaching(s), &s->options,
+    return nlsh__relearn(index, router->data, &s->placed, &s->sampled,
+                         nlsh__n_teaching(&s->plan, s->placed.p, s->options.label_knn), &s->options,
                          s->job, &s->relearned, error);
 }
 
@@ -228,8 +218,8 @@ static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *rep
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
-    NLSH_TRY(
-        nlsh__learn_sample(&s->sampled, &s->options, s->path, s->job, &s->sample, report, error));
+    NLSH_TRY(nlsh__learn_sample(&s->sampled, &s->options, NULL, s->path, s->job, &s->sample, report,
+                                error));
     NLSH_TRY(nlsh__cells_of_sample(s->sample, &s->options, report->partitioner, s->job, &s->cells,
                                    error));
     const struct nlsh__bucket_cells *cells = s->cells.n > 0 ? &s->cells : NULL;
@@ -260,8 +250,9 @@ static enum nlsh_status check_target(const struct streamed *s, struct nlsh_error
     return nlsh__spool_check(s->path, TIMES_ON_DISK * bytes, error);
 }
 
-static enum nlsh_status check(const struct nlsh_rows *base,
-                              const struct nlsh_build_options *options, struct nlsh_error *error)
+enum nlsh_status nlsh__check_rows(const struct nlsh_rows *base,
+                                  const struct nlsh_build_options *options,
+                                  struct nlsh_error *error)
 {
     if (base->type != NLSH_U8 && base->type != NLSH_I8 && base->type != NLSH_F32)
         return nlsh__fail(error, NLSH_E_ARG, "take NLSH_U8, NLSH_I8 or NLSH_F32",
@@ -321,7 +312,7 @@ build(const struct nlsh_rows *base, const struct nlsh_build_options *options,
     if (report != NULL) NLSH_TRY(nlsh__answer_check(report, "nlsh_build_report", error));
     NLSH_TRY(nlsh__options_take(&rows, sizeof rows, base, "nlsh_rows", error));
     NLSH_TRY(nlsh__take_settings(options, &s.options, error));
-    NLSH_TRY(check(&rows, &s.options, error));
+    NLSH_TRY(nlsh__check_rows(&rows, &s.options, error));
     NLSH_TRY(nlsh__settings_check(&s.options, error));
     NLSH_TRY(nlsh__kernels_check(error));
     if (s.options.n_buckets == NLSH_AUTO) s.options.n_buckets = nlsh__auto_buckets(rows.n_rows);
@@ -368,7 +359,7 @@ enum nlsh_status nlsh_build_memory(const struct nlsh_rows *theirs,
     nlsh__error_clear(error);
     NLSH_TRY(nlsh__options_take(&rows, sizeof rows, theirs, "nlsh_rows", error));
     NLSH_TRY(nlsh__take_settings(options, &o, error));
-    NLSH_TRY(check(&rows, &o, error));
+    NLSH_TRY(nlsh__check_rows(&rows, &o, error));
     NLSH_TRY(nlsh__settings_check(&o, error));
     if (o.n_buckets == NLSH_AUTO) o.n_buckets = nlsh__auto_buckets(rows.n_rows);
     *out = nlsh__bytes_of_build(&rows, &o, rows.n_rows);

@@ -10,4 +10,9 @@ enum nlsh_status nlsh__build_planned(const struct nlsh_rows *base,
                                      const struct nlsh_run *run, struct nlsh_build_report *report,
                                      struct nlsh_error *error);
 
+/* What a base and settings must be for that. NLSH_E_ARG, NLSH_E_UNSUPPORTED. */
+enum nlsh_status nlsh__check_rows(const struct nlsh_rows *base,
+                                  const struct nlsh_build_options *options,
+                                  struct nlsh_error *error);
+
 #endif

@@ -1,6 +1,7 @@
 /* cut.c - see cut.h. docs/index-format.md has the sections. */
 #include "shards/cut.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -79,46 +80,61 @@ static enum nlsh_status count_rows(struct cut *c, struct nlsh_error *error)
     return NLSH_OK;
 }
 
-/* The section: rows of the whole, ascending, are the shard's rows 0, 1, 2 ... */
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+enum nlsh_status nlsh__shard_section(const struct nlsh__shard_header *header, const uint32_t *sizes,
+                                     const uint32_t *owners, size_t m, const uint32_t *rows,
+                                     size_t n, uint8_t **out, size_t *size, uint32_t *numbers,
+                                     struct nlsh_error *error)
+{
+    size_t table = m * sizeof *sizes;
+    *size = sizeof *header + 2 * table + n * sizeof *rows;
+    enum nlsh_status status = nlsh__alloc(out, *size, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(*out, header, sizeof *header);
+    memcpy(*out + sizeof *header, sizes, table);
+    memcpy(*out + sizeof *header + table, owners, table);
+    uint32_t *of_whole = (uint32_t *)(void *)(*out + sizeof *header + 2 * table);
+    memcpy(of_whole, rows, n * sizeof *rows);
+    qsort(of_whole, n, sizeof *of_whole, ascending);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *at = bsearch(&rows[i], of_whole, n, sizeof *at, ascending);
+        numbers[i] = (uint32_t)(at - of_whole);
+    }
+    return NLSH_OK;
+}
+
 static enum nlsh_status make_shard_section(struct cut *c, uint64_t set, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = c->index->meta.n_buckets, all = c->index->segments[0].n_rows;
+    size_t m = c->index->meta.n_buckets, place = 0;
     const struct nlsh__segment *s = &c->index->segments[0];
     const struct nlsh__shard_header header = {.number = c->number,
                                               .n = c->n,
-                                              .n_rows = all,
+                                              .n_rows = s->n_rows,
                                               .data_hash = c->index->meta.data_hash,
                                               .set = set};
-    uint32_t *own = NULL; /* by row of the whole: 1 more than the shard's row, or 0 */
-    c->shard_size = sizeof header + (2 * m + c->n_rows) * sizeof(uint32_t);
-    NLSH_TRY(nlsh__alloc(&c->shard, c->shard_size, 1, error));
+    uint32_t *sizes = NULL, *rows = NULL;
+    NLSH_TRY(nlsh__alloc(&sizes, m, sizeof *sizes, error));
+    NLSH_TRY(nlsh__alloc(&rows, c->n_rows, sizeof *rows, error));
     NLSH_TRY(nlsh__alloc(&c->rows, c->n_rows, sizeof *c->rows, error));
     NLSH_TRY(nlsh__alloc(&c->place_of, c->n_rows, sizeof *c->place_of, error));
-    NLSH_TRY(nlsh__calloc(&own, all, sizeof *own, error));
-    memcpy(c->shard, &header, sizeof header);
-    uint32_t *sizes = (uint32_t *)(void *)(c->shard + sizeof header), *owners = sizes + m;
-    c->rows_of_whole = owners + m;
-    memcpy(owners, c->owners, m * sizeof *owners);
     for (size_t b = 0; b < m; b++) {
         sizes[b] = s->bucket_offsets[b + 1] - s->bucket_offsets[b];
         for (size_t i = 0; i < sizes[b] && is_own(c, b); i++)
-            own[s->rows[s->bucket_offsets[b] + i]] = 1;
+            rows[place++] = s->rows[s->bucket_offsets[b] + i];
     }
-    uint32_t n = 0;
-    for (size_t row = 0; row < all; row++) {
-        if (own[row] == 0) continue;
-        c->rows_of_whole[n] = (uint32_t)row;
-        own[row] = ++n;
-    }
-    uint32_t place = 0;
-    for (size_t b = 0; b < m; b++)
-        for (size_t i = 0; i < sizes[b] && is_own(c, b); i++, place++) {
-            c->rows[place] = own[s->rows[s->bucket_offsets[b] + i]] - 1;
-            c->place_of[c->rows[place]] = place;
-        }
+    NLSH_TRY(nlsh__shard_section(&header, sizes, c->owners, m, rows, c->n_rows, &c->shard,
+                                 &c->shard_size, c->rows, error));
+    for (size_t i = 0; i < c->n_rows; i++) c->place_of[c->rows[i]] = (uint32_t)i;
+    c->rows_of_whole = (uint32_t *)(void *)(c->shard + sizeof header) + 2 * m;
 out:
-    nlsh__free(own);
+    nlsh__free(sizes);
+    nlsh__free(rows);
     return status;
 }
 
@@ -305,12 +321,13 @@ static uint64_t set_of(const struct nlsh_index *index, const uint32_t *owners, u
 {
     struct nlsh__hash hash;
     struct nlsh__named_shard whole;
+    if (n == 1) return 0;
     nlsh__shard_name(index, &whole);
     nlsh__hash_begin(&hash);
     nlsh__hash_add(&hash, &whole.checksum, sizeof whole.checksum);
     nlsh__hash_add(&hash, &n, sizeof n);
     nlsh__hash_add(&hash, owners, index->meta.n_buckets * sizeof *owners);
-    return n > 1 ? nlsh__hash_end(&hash) : 0;
+    return nlsh__hash_end(&hash);
 }
 
 enum nlsh_status nlsh__cut_shard(const struct nlsh_index *index, const uint32_t *owners,

@@ -20,6 +20,18 @@ enum nlsh_status nlsh__cut_shard(const struct nlsh_index *index, const uint32_t 
                                  uint32_t number, uint32_t n, const char *path,
                                  struct nlsh__named_shard *out, struct nlsh_error *error);
 
+/*
+ * nlsh__shard_section() - the section that says which part of an index a file is (struct nlsh__shard_header).
+ *
+ *  rows     [n] of the whole, by place
+ *  numbers  [n] out: the file's own number of each, by place
+ * NLSH_E_NOMEM.
+ */
+enum nlsh_status nlsh__shard_section(const struct nlsh__shard_header *header, const uint32_t *sizes,
+                                     const uint32_t *owners, size_t m, const uint32_t *rows,
+                                     size_t n, uint8_t **out, size_t *size, uint32_t *numbers,
+                                     struct nlsh_error *error);
+
 /* All shards and, last, the manifest at path; *out is what it says. progress may be NULL. */
 enum nlsh_status nlsh__cut_index(const struct nlsh_index *index, uint32_t n, const char *path,
                                  nlsh_progress_fn *progress, struct nlsh__manifest *out,
@@ -29,7 +41,7 @@ enum nlsh_status nlsh__cut_index(const struct nlsh_index *index, uint32_t n, con
  * opening them returns. */
 enum nlsh_status nlsh__shards_verify(const char *path, struct nlsh_error *error);
 
-/* What a manifest says of the index, without its shards. */
+/* What a manifest says of the index, without its shards; of one shard owners may be NULL. */
 void nlsh__manifest_of(const struct nlsh_index *index, const uint32_t *owners, uint32_t n,
                        struct nlsh__manifest *out);
 

@@ -26,9 +26,8 @@ static int heaviest_first(const void *a, const void *b)
                          : (x->bucket > y->bucket) - (x->bucket < y->bucket);
 }
 
-/* How many of the rows that the router did not learn from would scan each bucket. */
-static enum nlsh_status count_asked(const struct nlsh_index *index, uint32_t *asked,
-                                    struct nlsh_error *error)
+enum nlsh_status nlsh__count_asked(const struct nlsh_index *index, uint32_t *asked,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh__segment *segment = &index->segments[0];
@@ -54,14 +53,15 @@ out:
 }
 
 /* Where nobody asks, rows are work. */
-static void weigh(const struct nlsh_index *index, const uint32_t *asked, struct load *loads)
+static void weigh(const uint32_t *sizes, const uint32_t *asked, size_t m, struct load *loads)
 {
-    const uint32_t *offsets = index->segments[0].bucket_offsets;
-    double n = (double)index->meta.n_rows, work = 0;
-    size_t m = index->meta.n_buckets;
-    for (size_t b = 0; b < m; b++) work += (double)(offsets[b + 1] - offsets[b]) * asked[b];
+    double n = 0, work = 0;
     for (size_t b = 0; b < m; b++) {
-        double rows = (double)(offsets[b + 1] - offsets[b]);
+        n += (double)sizes[b];
+        work += (double)sizes[b] * asked[b];
+    }
+    for (size_t b = 0; b < m; b++) {
+        double rows = (double)sizes[b];
         loads[b] =
             (struct load){rows / n, work > 0 ? rows * asked[b] / work : rows / n, (uint32_t)b};
     }
@@ -85,28 +85,41 @@ static void deal(const struct load *loads, size_t m, size_t n, struct load *full
     }
 }
 
+enum nlsh_status nlsh__spread_by(const uint32_t *sizes, const uint32_t *asked, size_t m, size_t n,
+                                 uint32_t *owners, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n_filled = 0;
+    struct load *loads = NULL, *full = NULL;
+    for (size_t b = 0; b < m; b++) n_filled += sizes[b] > 0;
+    if (n < 1 || n > n_filled)
+        return nlsh__fail(error, NLSH_E_ARG, "take fewer shards",
+                          "%zu shards of %zu buckets with vectors", n, n_filled);
+    NLSH_TRY(nlsh__alloc(&loads, m, sizeof *loads, error));
+    NLSH_TRY(nlsh__calloc(&full, n, sizeof *full, error));
+    weigh(sizes, asked, m, loads);
+    qsort(loads, m, sizeof *loads, heaviest_first);
+    deal(loads, m, n, full, owners);
+out:
+    nlsh__free(loads);
+    nlsh__free(full);
+    return status;
+}
+
 enum nlsh_status nlsh__spread_buckets(const struct nlsh_index *index, size_t n, uint32_t *owners,
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t m = index->meta.n_buckets, n_filled = 0;
+    size_t m = index->meta.n_buckets;
     const uint32_t *offsets = index->segments[0].bucket_offsets;
-    uint32_t *asked = NULL;
-    struct load *loads = NULL, *full = NULL;
-    for (size_t b = 0; b < m; b++) n_filled += offsets[b + 1] > offsets[b];
-    if (n < 1 || n > n_filled)
-        return nlsh__fail(error, NLSH_E_ARG, "take fewer shards",
-                          "%zu shards of %zu buckets with vectors", n, n_filled);
+    uint32_t *asked = NULL, *sizes = NULL;
     NLSH_TRY(nlsh__calloc(&asked, m, sizeof *asked, error));
-    NLSH_TRY(nlsh__alloc(&loads, m, sizeof *loads, error));
-    NLSH_TRY(nlsh__calloc(&full, n, sizeof *full, error));
-    NLSH_TRY(count_asked(index, asked, error));
-    weigh(index, asked, loads);
-    qsort(loads, m, sizeof *loads, heaviest_first);
-    deal(loads, m, n, full, owners);
+    NLSH_TRY(nlsh__alloc(&sizes, m, sizeof *sizes, error));
+    for (size_t b = 0; b < m; b++) sizes[b] = offsets[b + 1] - offsets[b];
+    NLSH_TRY(nlsh__count_asked(index, asked, error));
+    NLSH_TRY(nlsh__spread_by(sizes, asked, m, n, owners, error));
 out:
     nlsh__free(asked);
-    nlsh__free(loads);
-    nlsh__free(full);
+    nlsh__free(sizes);
     return status;
 }

@@ -14,4 +14,11 @@
 enum nlsh_status nlsh__spread_buckets(const struct nlsh_index *index, size_t n, uint32_t *owners,
                                       struct nlsh_error *error);
 
+/* The same by the sizes of buckets [m], and how often each is asked for. */
+enum nlsh_status nlsh__spread_by(const uint32_t *sizes, const uint32_t *asked, size_t m, size_t n,
+                                 uint32_t *owners, struct nlsh_error *error);
+/* How many of the rows that an index's router did not learn from would scan each bucket: asked [m], zeros at first. */
+enum nlsh_status nlsh__count_asked(const struct nlsh_index *index, uint32_t *asked,
+                                   struct nlsh_error *error);
+
 #endif
