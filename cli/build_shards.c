@@ -1,6 +1,7 @@
 /* build_shards.c - `nlsh build` under mpirun: each rank reads a part of the base and writes a shard. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "build.h"
 #include "inputs.h"
@@ -52,6 +53,25 @@ static int say(const struct args *args, const struct nlsh_build_options *options
     return print_json(build_report_json(path, &settled, &shown, total));
 }
 
+/* What stands there is replaced only where it names shards of the same vectors, or with --force. */
+static int check_target(const struct args *args, struct base *base)
+{
+    struct nlsh_error error = {0};
+    struct nlsh__manifest m;
+    uint64_t hash;
+    const char *path = args_text(args, "i"),
+               *hint = "give another name, or --force to overwrite it";
+    if (args_given(args, "force") || access(path, F_OK) != 0) return 0;
+    if (!is_shards(path) || nlsh__manifest_read(path, &m, &error) != NLSH_OK)
+        return talk_error(EXIT_CANNOT_WRITE, hint, "%s is there, and names no shards", path);
+    uint64_t was = m.data_hash;
+    nlsh__manifest_free(&m);
+    if (nlsh_rows_hash(&base->rows, &hash, &error) != NLSH_OK) return talk_failed(&error);
+    return was == hash
+               ? 0
+               : talk_error(EXIT_CANNOT_WRITE, hint, "%s names shards of other vectors", path);
+}
+
 static int build(const struct args *args, struct base *base,
                  const struct nlsh_build_options *settings, uint64_t memory)
 {
@@ -67,7 +87,7 @@ static int build(const struct args *args, struct base *base,
     if (code != 0) return code;
     run_init(args, &run);
     enum nlsh_status status =
-        nlsh__build_in_ranks(&base->rows, &options, memory, args_text(args, "i"), &run, ranks,
+        nlsh__build_in_ranks(&base->rows, &options, NULL, memory, args_text(args, "i"), &run, ranks,
                              &report, &in_step, &error);
     free(keys);
     if (status == NLSH_OK)
@@ -93,6 +113,7 @@ int build_shards(const struct args *args)
                           "--memory %s is no size", args_text(args, "memory"));
     if (base_open(args, false, &base, &error) != NLSH_OK) code = talk_failed(&error);
     if (code == 0 && ranks->own == 0) code = build_check_output(args);
+    if (code == 0 && ranks->own == 0) code = check_target(args, &base);
     if (code != 0) {
         ranks_abort(ranks, code); /* others may be further */
         return code;

@@ -6,7 +6,9 @@
  */
 #include <limits.h>
 #include <mpi.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "ranks/ranks.h"
 
@@ -17,6 +19,23 @@ static int started_by_mpirun(void)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (getenv(names[i]) != NULL) return 1;
     return 0;
+}
+
+/* The end of a call that all ranks make. MPI's own way to wait takes a whole core, which rank 0 may need for minutes while
+ * it trains: whoever waits long looks less and less often, at last every millisecond. */
+static void wait_for(MPI_Request *request)
+{
+    enum { AT_ONCE = 2000, MOST_NS = 1000000 };
+    long ns = 1000;
+    int done = 0;
+    for (size_t i = 0; MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done; i++) {
+        if (i < AT_ONCE) {
+            sched_yield();
+            continue;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
+        if (ns < MOST_NS) ns += ns / 4;
+    }
 }
 
 static enum nlsh_status too_large(size_t size, struct nlsh_error *error)
@@ -48,14 +67,18 @@ static enum nlsh_status gather(void *user, const struct nlsh__bytes *own, struct
     NLSH_TRY(nlsh__alloc(&sizes, ranks->n, sizeof *sizes, error));
     NLSH_TRY(nlsh__alloc(&begins, ranks->n, sizeof *begins, error));
     if (size < 0) return too_large(own->n, error);
-    MPI_Gather(&size, 1, MPI_INT, sizes, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    MPI_Request request;
+    MPI_Igather(&size, 1, MPI_INT, sizes, 1, MPI_INT, 0, MPI_COMM_WORLD, &request);
+    wait_for(&request);
     for (size_t i = 0; i < ranks->n && ranks->own == 0; i++) {
         begins[i] = (int)n;
         ends[i] = n += (size_t)sizes[i];
         if (n > INT_MAX) return too_large(n, error);
     }
     if (ranks->own == 0) NLSH_TRY(reserve(all, n, error));
-    MPI_Gatherv(own->at, size, MPI_BYTE, all->at, sizes, begins, MPI_BYTE, 0, MPI_COMM_WORLD);
+    MPI_Igatherv(own->at, size, MPI_BYTE, all->at, sizes, begins, MPI_BYTE, 0, MPI_COMM_WORLD,
+                 &request);
+    wait_for(&request);
 out:
     nlsh__free(sizes);
     nlsh__free(begins);
@@ -68,9 +91,12 @@ static enum nlsh_status tell(void *user, struct nlsh__bytes *bytes, struct nlsh_
     const struct nlsh__ranks *ranks = user;
     int size = (int)bytes->n;
     if (ranks->own == 0 && bytes->n > INT_MAX) return too_large(bytes->n, error);
-    MPI_Bcast(&size, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    MPI_Request request;
+    MPI_Ibcast(&size, 1, MPI_INT, 0, MPI_COMM_WORLD, &request);
+    wait_for(&request);
     if (ranks->own != 0) NLSH_TRY(reserve(bytes, (size_t)size, error));
-    MPI_Bcast(bytes->at, size, MPI_BYTE, 0, MPI_COMM_WORLD);
+    MPI_Ibcast(bytes->at, size, MPI_BYTE, 0, MPI_COMM_WORLD, &request);
+    wait_for(&request);
 out:
     return status;
 }
@@ -94,15 +120,18 @@ static enum nlsh_status swap(void *user, const struct nlsh__bytes *to, struct nl
         if (all.n > INT_MAX) return too_large(all.n, error);
     }
     if (all.failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
-    MPI_Alltoall(sizes, 1, MPI_INT, come, 1, MPI_INT, MPI_COMM_WORLD);
+    MPI_Request request;
+    MPI_Ialltoall(sizes, 1, MPI_INT, come, 1, MPI_INT, MPI_COMM_WORLD, &request);
+    wait_for(&request);
     for (size_t i = 0; i < n; i++) {
         come_at[i] = (int)n_from;
         ends[i] = n_from += (size_t)come[i];
         if (n_from > INT_MAX) return too_large(n_from, error);
     }
     NLSH_TRY(reserve(from, n_from, error));
-    MPI_Alltoallv(all.at, sizes, begins, MPI_BYTE, from->at, come, come_at, MPI_BYTE,
-                  MPI_COMM_WORLD);
+    MPI_Ialltoallv(all.at, sizes, begins, MPI_BYTE, from->at, come, come_at, MPI_BYTE,
+                   MPI_COMM_WORLD, &request);
+    wait_for(&request);
 out:
     nlsh__bytes_free(&all);
     nlsh__free(numbers);

@@ -38,6 +38,39 @@ for n in 1 2 3 4; do
     has err "3 shards on $n rank"
 done
 
+# Built by ranks: one writes the bytes of one process; several the same index in parts, whether it fits in memory or not.
+quick='-m 24 --epochs 3 --nodes 32 --partitioner kmeans --leaves 1 --no-cache'
+ok 'alone' "$nlsh" build -d base.fvecs -i alone.nlsh $quick --memory 1G -q
+for n in 1 3; do
+    ranks 0 $n build -d base.fvecs -i b.shards $quick --memory 1G
+    has err "b.shards names $n shard"
+    run 0 verify b.shards
+    run 0 search -i alone.nlsh -q query.fvecs --format csv -o alone.csv --recall .5,.9,.99
+    run 0 search -i b.shards -q query.fvecs --format csv -o b.csv --recall .5,.9,.99
+    ok "$n ranks build what one process does" cmp alone.csv b.csv
+    [ $n != 1 ] || ok 'one rank writes its bytes' cmp alone.nlsh b.shards.0.nlsh
+done
+u8bin large.u8bin 40000 16 5
+quick='-m 24 --epochs 1 --nodes 32 --partitioner kmeans --leaves 1 --knn 60 --no-cache'
+ok 'alone, in a part of the memory' "$nlsh" build -d large.u8bin -i alone2.nlsh $quick --memory 70M >/dev/null 2>err
+has err 'of 40000 vectors'
+ranks 0 3 build -d large.u8bin -i c.shards $quick --memory 70M
+has err 'of 40000 vectors, on rank 0'
+run 0 search -i alone2.nlsh -q query.u8bin --format csv -o alone.csv --recall .5,.9,.99
+ranks 0 2 search -i c.shards -q query.u8bin --format csv -o c.csv --recall .5,.9,.99
+ok 'ranks build what one process does of rows that stream' cmp alone.csv c.csv
+no_leftovers
+ranks 2 2 build -d base.fvecs -i none.shards $quick
+has err 'needs --memory'
+cp b.shards kept.shards
+ranks 73 2 build -d large.u8bin -i b.shards $quick --memory 1G
+has err 'b.shards names shards of other vectors'
+cmp b.shards kept.shards || fail 'it was replaced'
+ranks 66 2 build -d nowhere.fvecs -i none.shards $quick --memory 1G
+ranks 2 2 build -d base.fvecs -i none.shards $quick --memory 1M
+has err 'are too little'
+ok 'nothing of what failed' test ! -e none.shards
+
 # What is wrong is said once, and nobody waits.
 mv x.shards.2.nlsh away
 ranks 66 3 search -i x.shards -q query.fvecs --format csv -o none.csv
@@ -52,27 +85,41 @@ has err 'mpirun started 2'
 ranks 66 3 search -i x.shards -q nowhere.fvecs -o none.csv
 has err 'nowhere.fvecs'
 
-# A rank that is killed: the others end too, and no results stand. Queries without end keep them at work.
+# A rank that is killed: the others end too, and nothing stands that is half done. Work without end keeps them at it.
+# victim TEXT: one of the ranks whose command has the text, not mpirun itself.
+victim()
+{
+    tries=0 child=
+    while [ $tries -lt 200 ] && [ -z "$child" ]; do
+        child=$(for p in /proc/[0-9]*; do
+            if [ "$(readlink "$p/exe")" = "$nlsh" ] && grep -q "$1" "$p/cmdline"; then
+                echo "${p#/proc/}"
+            fi
+        done 2>/dev/null | tail -n 1)
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+}
+
+# killed TEXT ARGUMENT...: three ranks, one of which is killed while it is at work.
+killed()
+{
+    text=$1
+    shift
+    mpirun -n 3 "$nlsh" "$@" >out 2>err </dev/null &
+    pid=$!
+    victim "$text"
+    ok "a rank was found: $text" test -n "$child"
+    sleep 0.5
+    [ -n "$child" ] && kill -KILL "$child"
+    wait $pid
+    code=$?
+    ok "mpirun says that it failed: $text" test $code -ne 0
+    has err 'exited on signal 9'
+}
 u8bin many.u8bin 4000 16 3
-mpirun -n 3 "$nlsh" search -i x.shards -q many.u8bin -o none.csv -N 100 -T 23,22,21,20,19,18,17,16 >out 2>err </dev/null &
-pid=$!
-tries=0
-while [ $tries -lt 100 ]; do # a child of mpirun that is no longer mpirun itself
-    child=$(for p in /proc/[0-9]*; do
-        if [ "$(readlink "$p/exe")" = "$nlsh" ] &&
-            grep -q x.shards "$p/cmdline" 2>/dev/null && grep -q many.u8bin "$p/cmdline" 2>/dev/null; then
-            echo "${p#/proc/}"
-        fi
-    done 2>/dev/null | tail -n 1)
-    [ -n "$child" ] && break
-    tries=$((tries + 1))
-    sleep 0.05
-done
-ok 'a rank was found' test -n "$child"
-[ -n "$child" ] && kill -KILL "$child"
-wait $pid
-code=$?
-ok 'mpirun says that it failed' test $code -ne 0
-has err 'exited on signal 9'
+killed many.u8bin search -i x.shards -q many.u8bin -o none.csv -N 100 -T 23,22,21,20,19,18,17,16
 ok 'no results' test ! -e none.csv
+killed none.shards build -d large.u8bin -i none.shards -m 24 --epochs 50 --no-cache --memory 70M
+ok 'no index' test ! -e none.shards -a ! -e none.shards.0.nlsh -a ! -e none.shards.1.nlsh
 finish

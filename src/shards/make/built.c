@@ -428,25 +428,26 @@ static enum nlsh_status build(struct nlsh__build_apart *b, struct nlsh_build_rep
     NLSH_TRY(nlsh__ranks_agree(b->ranks, make_sections(b, error), error));
     NLSH_TRY(encode(b, b->placed.offsets[b->sample->meta.n_buckets], error));
     NLSH_TRY(learn_from_all(b, error));
-    NLSH_TRY(nlsh__promise_apart(b, error));
+    NLSH_TRY(nlsh__promise_apart(b, &report->held_out_candidates, error));
+    report->held_out_scanned = report->held_out_candidates;
     NLSH_TRY(write_shard(b, error));
-    report->index_bytes = 0;
 out:
     return status;
 }
 
 /* One rank has all buckets: its shard is the index. */
-static enum nlsh_status build_alone(const struct nlsh_rows *base,
-                                    const struct nlsh_build_options *options, uint64_t memory,
-                                    const char *path, const struct nlsh_run *run,
-                                    struct nlsh_build_report *report, struct nlsh_error *error)
+static enum nlsh_status
+build_alone(const struct nlsh_rows *base, const struct nlsh_build_options *options,
+            const struct nlsh__memory_plan *plan, uint64_t memory, const char *path,
+            const struct nlsh_run *run, struct nlsh_build_report *report, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__named_shard named = {.path = NULL};
     struct nlsh__manifest m;
     struct nlsh_index *index = NULL;
     NLSH_TRY(nlsh__shard_path(path, 0, &named.path, error));
-    NLSH_TRY(nlsh_build_rows(base, options, memory, named.path, run, report, error));
+    NLSH_TRY(plan != NULL ? nlsh__build_planned(base, options, plan, named.path, run, report, error)
+                          : nlsh_build_rows(base, options, memory, named.path, run, report, error));
     NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = named.path}, &index, error));
     nlsh__shard_name(index, &named);
     named.n_buckets = index->meta.n_buckets;
@@ -461,9 +462,9 @@ out:
 
 enum nlsh_status
 nlsh__build_in_ranks(const struct nlsh_rows *base, const struct nlsh_build_options *options,
-                     uint64_t memory, const char *path, const struct nlsh_run *run,
-                     const struct nlsh__ranks *ranks, struct nlsh_build_report *report,
-                     int *in_step, struct nlsh_error *error)
+                     const struct nlsh__memory_plan *plan, uint64_t memory, const char *path,
+                     const struct nlsh_run *run, const struct nlsh__ranks *ranks,
+                     struct nlsh_build_report *report, int *in_step, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__job job = {.pool = NULL};
@@ -473,7 +474,7 @@ nlsh__build_in_ranks(const struct nlsh_rows *base, const struct nlsh_build_optio
     nlsh__error_clear(error);
     if (ranks->n == 1) {
         *in_step = 1;
-        return build_alone(base, options, memory, path, run, report, error);
+        return build_alone(base, options, plan, memory, path, run, report, error);
     }
     NLSH_TRY(nlsh__options_take(&rows, sizeof rows, base, "nlsh_rows", error));
     NLSH_TRY(nlsh__take_settings(options, &b.options, error));
@@ -481,7 +482,10 @@ nlsh__build_in_ranks(const struct nlsh_rows *base, const struct nlsh_build_optio
     NLSH_TRY(nlsh__settings_check(&b.options, error));
     NLSH_TRY(nlsh__kernels_check(error));
     if (b.options.n_buckets == NLSH_AUTO) b.options.n_buckets = nlsh__auto_buckets(rows.n_rows);
-    NLSH_TRY(nlsh__plan_memory(&rows, &b.options, memory, &b.plan, error));
+    if (plan != NULL)
+        b.plan = *plan;
+    else
+        NLSH_TRY(nlsh__plan_memory(&rows, &b.options, memory, &b.plan, error));
     NLSH_TRY(nlsh__job_begin(run, &job, error));
     NLSH_TRY(build(&b, report, error));
 out:

@@ -17,7 +17,7 @@
 /*
  * nlsh__build_in_ranks() - by all ranks with the same arguments: nlsh_build_rows() into the shards of a manifest.
  *
- *  memory  of each rank
+ *  plan    of memory; or NULL: by memory, of each rank
  *  path    of the manifest, which rank 0 writes last; shard i is rank i's file
  * The shards hold the rows, codes, router and promises of the index that nlsh_build_rows() makes with the same memory; of
  * one rank the file has its bytes. All ranks return the same status, and rank 0's error counts. Where *in_step is 0 behind
@@ -25,9 +25,9 @@
  */
 enum nlsh_status
 nlsh__build_in_ranks(const struct nlsh_rows *base, const struct nlsh_build_options *options,
-                     uint64_t memory, const char *path, const struct nlsh_run *run,
-                     const struct nlsh__ranks *ranks, struct nlsh_build_report *report,
-                     int *in_step, struct nlsh_error *error);
+                     const struct nlsh__memory_plan *plan, uint64_t memory, const char *path,
+                     const struct nlsh_run *run, const struct nlsh__ranks *ranks,
+                     struct nlsh_build_report *report, int *in_step, struct nlsh_error *error);
 
 /* ---- inside ------------------------------------------------------------------------------------ */
 
@@ -65,7 +65,8 @@ struct nlsh__build_apart {
 /* By all ranks, of a shard that was written to try it: nlsh__relearn(), on rank 0 with the rows of all. */
 enum nlsh_status nlsh__teach_apart(void *build, const struct nlsh_index *index,
                                    struct nlsh_error *error);
-/* By all ranks: sections that promise. Rank 0's rows ask all shards. */
-enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *build, struct nlsh_error *error);
+/* By all ranks: sections that promise. Rank 0's rows ask all shards. candidates: as nlsh__ask_merged() has them. */
+enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *build, double *candidates,
+                                     struct nlsh_error *error);
 
 #endif

@@ -76,7 +76,8 @@ out:
     return status;
 }
 
-enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *b, struct nlsh_error *error)
+enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *b, double *candidates,
+                                     struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     struct nlsh__mixed x = {.order = NULL};
@@ -95,6 +96,7 @@ enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *b, struct nlsh_er
     NLSH_TRY(nlsh__ranks_tell_values(b->ranks, &b->meta.disagreement, sizeof b->meta.disagreement,
                                      error));
     NLSH_TRY(nlsh__asked_add(&p->asked, &b->sections, error));
+    *candidates = p->asked.calibration.candidates_95;
 out:
     nlsh__mixed_free(&x);
     nlsh__free(p);
