@@ -40,8 +40,10 @@ static void wait_for(MPI_Request *request)
 
 static enum nlsh_status too_large(size_t size, struct nlsh_error *error)
 {
-    return nlsh__fail(error, NLSH_E_UNSUPPORTED, "ask for fewer neighbours with -N",
-                      "a message of %zu bytes: MPI takes 2 GB at most", size);
+    return nlsh__fail(
+        error, NLSH_E_UNSUPPORTED,
+        "search for fewer neighbours; build with less --memory, which makes blocks smaller",
+        "a message of %zu bytes: MPI takes 2 GB at most", size);
 }
 
 static enum nlsh_status reserve(struct nlsh__bytes *bytes, size_t size, struct nlsh_error *error)

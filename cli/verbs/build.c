@@ -75,6 +75,9 @@ const struct verb verb_build = {
         "same flags.\n"
         "More vectors than memory holds are taken block by block: --memory 2G says how much there "
         "is. Text, HDF5 and standard input cannot be read so.\n"
+        "Under mpirun (a build with MPI) each rank reads a part of the base and writes a shard, "
+        "and -i names the manifest: `mpirun -n 4 nlsh build -d base.fbin -i my.shards --memory "
+        "8G`, of each rank. `nlsh search -i my.shards` answers as the index of one process.\n"
         "Settings are taken from their defaults, then from --config FILE, then from the flags.",
     .examples = {{"an index with the settings that measure best",
                   "nlsh build -d base.fvecs -i my.nlsh"},

@@ -134,28 +134,37 @@ static enum nlsh_status assign_all(struct apart *a, struct nlsh_error *error)
     return spoken != NLSH_OK ? spoken : nlsh__ranks_agree(a->ranks, status, error);
 }
 
-/* Rank 0's neighbours, and those that the other parts have, part after part. */
+/* Into rank 0's neighbours those of rank r's part, which come behind. */
+static void merge_part(struct apart *a, size_t r)
+{
+    struct nlsh__neighbors *to = &a->p.to->asking.truth;
+    size_t n = to->n_rows, k = to->k, first = part_begins(a, r);
+    size_t rows = part_begins(a, r + 1) - first, k_part = rows < k ? rows : k;
+    uint32_t *ids = (uint32_t *)(void *)a->from.at;
+    float *l2sq = (float *)(void *)(a->from.at + n * k * sizeof *ids);
+    for (size_t i = 0; i < n && k_part > 0; i++) {
+        /* a part's lists have room for k, whatever they hold */
+        const struct nlsh__neighbors one = {1, k_part, ids + i * k, l2sq + i * k};
+        nlsh__merge_truth(&one, 0, 0, first < k ? first : k, k, to->ids + i * k, to->l2sq + i * k,
+                          a->p.merged_ids, a->p.merged_l2sq);
+    }
+}
+
+/* One part after another: all together would not fit. */
 static enum nlsh_status merge_truths(struct apart *a, struct nlsh_error *error)
 {
-    enum nlsh_status status;
-    struct nlsh__neighbors *to = &a->p.to->asking.truth;
-    size_t n = to->n_rows, k = to->k, size = n * k * (sizeof *to->ids + sizeof *to->l2sq);
+    enum nlsh_status status = NLSH_OK;
+    const struct nlsh__neighbors *truth = &a->p.to->asking.truth;
+    size_t n = truth->n_rows * truth->k;
     struct nlsh__bytes own = {0};
-    nlsh__bytes_add(&own, to->ids, n * k * sizeof *to->ids);
-    nlsh__bytes_add(&own, to->l2sq, n * k * sizeof *to->l2sq);
-    NLSH_TRY(nlsh__ranks_gather(a->ranks, &own, &a->from, a->ends, error));
-    for (size_t r = 1; r < a->ranks->n && a->ranks->own == 0; r++) {
-        size_t first = part_begins(a, r), rows = part_begins(a, r + 1) - first;
-        uint8_t *at = a->from.at + r * size;
-        struct nlsh__neighbors part = {.n_rows = n, .k = rows < k ? rows : k};
-        part.ids = (uint32_t *)(void *)at;
-        part.l2sq = (float *)(void *)(at + n * k * sizeof *part.ids);
-        for (size_t i = 0; i < n && part.k > 0; i++) {
-            /* a part's lists have room for k, whatever they hold */
-            const struct nlsh__neighbors one = {1, part.k, part.ids + i * k, part.l2sq + i * k};
-            nlsh__merge_truth(&one, 0, 0, first < k ? first : k, k, to->ids + i * k,
-                              to->l2sq + i * k, a->p.merged_ids, a->p.merged_l2sq);
+    for (size_t r = 1; r < a->ranks->n; r++) {
+        own.n = 0;
+        if (r == a->ranks->own) {
+            nlsh__bytes_add(&own, truth->ids, n * sizeof *truth->ids);
+            nlsh__bytes_add(&own, truth->l2sq, n * sizeof *truth->l2sq);
         }
+        NLSH_TRY(nlsh__ranks_gather(a->ranks, &own, &a->from, a->ends, error));
+        if (a->ranks->own == 0) merge_part(a, r);
     }
 out:
     nlsh__bytes_free(&own);

@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "shards/make/built.h"
 
+#define PIECE ((size_t)64 << 20)
+
 /* A rank's rows that teach, on their way to rank 0: place among all, row, what the router sees, the vector. */
 struct drawing {
     const struct nlsh__build_apart *build;
@@ -126,6 +128,33 @@ out:
     return status;
 }
 
+/* All ranks' records to rank 0, some at a time: a message has a largest size. */
+static enum nlsh_status gather(const struct drawing *d, struct nlsh__bytes *all,
+                               struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__ranks *ranks = d->build->ranks;
+    size_t piece = PIECE / record_bytes(d) * record_bytes(d), at = 0, *ends = NULL;
+    struct nlsh__bytes some = {0};
+    uint32_t more = 1;
+    if (piece == 0) piece = record_bytes(d);
+    NLSH_TRY(nlsh__alloc(&ends, ranks->n, sizeof *ends, error));
+    while (more) {
+        size_t left = d->own.n - at, n = left < piece ? left : piece;
+        const struct nlsh__bytes now = {.at = d->own.at + at, .n = n};
+        NLSH_TRY(nlsh__ranks_gather(ranks, &now, &some, ends, error));
+        if (ranks->own == 0) nlsh__bytes_add(all, some.at, some.n);
+        at += n;
+        more = some.n > 0; /* nobody had any: that was the end */
+        NLSH_TRY(nlsh__ranks_tell_values(ranks, &more, sizeof more, error));
+    }
+    if (all->failed) status = nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
+out:
+    nlsh__bytes_free(&some);
+    nlsh__free(ends);
+    return status;
+}
+
 /* ---- all ---------------------------------------------------------------------------------------- */
 
 static enum nlsh_status draw(struct drawing *d, struct nlsh_error *error)
@@ -150,9 +179,7 @@ enum nlsh_status nlsh__teach_apart(void *user, const struct nlsh_index *index,
     struct drawing d = {.build = b, .index = index};
     struct nlsh__bytes all = {0};
     struct nlsh__shards *shards = NULL;
-    size_t *ends = NULL;
-    status = nlsh__alloc(&ends, b->ranks->n, sizeof *ends, error);
-    if (status == NLSH_OK) status = draw(&d, error);
+    status = draw(&d, error);
     if (status == NLSH_OK)
         status =
             nlsh__shards_join(index, nlsh__pool_n_threads(b->job->pool), b->ranks, &shards, error);
@@ -162,7 +189,7 @@ enum nlsh_status nlsh__teach_apart(void *user, const struct nlsh_index *index,
         goto out;
     }
     b->in_step = 0;
-    NLSH_TRY(nlsh__ranks_gather(b->ranks, &d.own, &all, ends, error));
+    NLSH_TRY(gather(&d, &all, error));
     status =
         b->ranks->own == 0 ? teach(b, &d, &all, shards, error) : nlsh__shards_serve(shards, error);
     b->in_step = shards->in_step;
@@ -172,6 +199,5 @@ out:
     nlsh__free(d.scaled);
     nlsh__bytes_free(&d.own);
     nlsh__bytes_free(&all);
-    nlsh__free(ends);
     return status;
 }
