@@ -5,6 +5,7 @@
 #include "meeting.h"
 #include "shards/cut.h"
 #include "support/counts.h"
+#include "support/refused.h"
 
 enum { MOST_K = 80, QUERIES = 150 };
 
@@ -370,6 +371,30 @@ static void what_is_wrong_is_said_and_the_ranks_go_on(void **state)
     set_free(&s);
 }
 
+static enum nlsh_status open_and_search(void *ctx, struct nlsh_error *error)
+{
+    const struct set *s = ctx;
+    struct nlsh__shards *shards;
+    enum nlsh_status status = open_alone(s, 0, &shards, error);
+    if (status != NLSH_OK) return status;
+    status = nlsh__shards_search(shards, &s->queries, &s->how, is.keys, is.distances, NULL, error);
+    nlsh__shards_close(shards);
+    return status;
+}
+
+static void memory_that_is_refused(void **state)
+{
+    struct set s;
+    (void)state;
+    set_create(&s, KIND_U8, NLSH_L2, 600, 4, NULL);
+    s.queries.n_rows = 3;
+    cut(&s, 2);
+    nlsh_search_options_init(&s.how, sizeof s.how);
+    assert_true(refuse_places(open_and_search, &s) > 20);
+    remove_shards(&s, 2);
+    set_free(&s);
+}
+
 static void a_manifest_that_is_wrong_is_refused(void **state)
 {
     struct set s;
@@ -414,6 +439,8 @@ int main(void)
         cmocka_unit_test(a_missing_or_damaged_shard_is_an_error_or_left_out),
         cmocka_unit_test(what_is_wrong_is_said_and_the_ranks_go_on),
         cmocka_unit_test(a_manifest_that_is_wrong_is_refused),
+        cmocka_unit_test(memory_that_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    counted_begin();
+    return counted_end(cmocka_run_group_tests(tests, NULL, NULL));
 }
