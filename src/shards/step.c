@@ -20,24 +20,29 @@ struct nlsh__shards_block {
     struct nlsh__reader *from; /* [ranks] */
     size_t *ends;              /* [ranks] */
     struct nlsh__plan plan;
-    size_t n; /* queries of the block */
+    size_t n;          /* queries of the block */
+    size_t n_reserved; /* that there is scratch for */
 };
 
 /* ---- scratch ----------------------------------------------------------------------------------- */
 
-static enum nlsh_status create_walkers(struct nlsh__shards *s, struct nlsh_error *error)
+/* A megabyte or so for each query and shard, once there are so many queries. */
+static enum nlsh_status reserve(struct nlsh__shards *s, size_t n, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     struct nlsh__shards_block *b = s->block;
-    NLSH_TRY(nlsh__alloc(&b->own, s->manifest.n, sizeof *b->own, error));
-    for (size_t i = 0; i < s->manifest.n; i++)
-        if (s->own[i] != NULL && !s->whole.missing[i]) b->own[b->n_own++] = (uint32_t)i;
-    NLSH_TRY(nlsh__calloc(&b->walkers, b->n_own * NLSH__SHARDS_BLOCK, sizeof *b->walkers, error));
-    for (size_t i = 0; i < b->n_own; i++) {
-        const struct nlsh_index *index = s->own[b->own[i]];
-        for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++)
-            NLSH_TRY(nlsh__walker_create(index, index->shard.rows, b->own[i],
-                                         &b->walkers[i * NLSH__SHARDS_BLOCK + q], error));
+    for (; b->n_reserved < n; b->n_reserved++) {
+        size_t q = b->n_reserved;
+        if (b->searchers[q] == NULL)
+            NLSH_TRY(nlsh__searcher_create(s->lead, &b->searchers[q], error));
+        if (b->walks[q].counts == NULL)
+            NLSH_TRY(nlsh__alloc(&b->walks[q].counts, s->whole.n_buckets, sizeof(uint16_t), error));
+        for (size_t i = 0; i < b->n_own; i++) {
+            const struct nlsh_index *index = s->own[b->own[i]];
+            struct nlsh__walker *walker = &b->walkers[i * NLSH__SHARDS_BLOCK + q];
+            nlsh__walker_free(walker);
+            NLSH_TRY(nlsh__walker_create(index, index->shard.rows, b->own[i], walker, error));
+        }
     }
 out:
     return status;
@@ -53,11 +58,10 @@ enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *s, size_t n_thre
     NLSH_TRY(nlsh__pool_create(n_threads, &b->pool, error));
     NLSH_TRY(nlsh__calloc(&b->from, s->ranks.n, sizeof *b->from, error));
     NLSH_TRY(nlsh__calloc(&b->ends, s->ranks.n, sizeof *b->ends, error));
-    for (size_t q = 0; q < NLSH__SHARDS_BLOCK; q++) {
-        NLSH_TRY(nlsh__searcher_create(s->lead, &b->searchers[q], error));
-        NLSH_TRY(nlsh__alloc(&b->walks[q].counts, s->whole.n_buckets, sizeof(uint16_t), error));
-    }
-    NLSH_TRY(create_walkers(s, error));
+    NLSH_TRY(nlsh__alloc(&b->own, s->manifest.n, sizeof *b->own, error));
+    for (size_t i = 0; i < s->manifest.n; i++)
+        if (s->own[i] != NULL && !s->whole.missing[i]) b->own[b->n_own++] = (uint32_t)i;
+    NLSH_TRY(nlsh__calloc(&b->walkers, b->n_own * NLSH__SHARDS_BLOCK, sizeof *b->walkers, error));
 out:
     return status;
 }
@@ -104,7 +108,8 @@ static void route(void *ctx, size_t q, size_t worker)
                           &b->walks[q].units);
 }
 
-/* What is wrong with the queries or options is wrong on every rank, before anything is said. */
+/* What is wrong with the queries is wrong on every rank, before anything is said. Where one rank has no memory, others
+ * wait. */
 static enum nlsh_status begin(struct nlsh__shards *s, const struct nlsh_matrix *queries,
                               const struct nlsh__plan *plan, struct nlsh_error *error)
 {
@@ -112,8 +117,13 @@ static enum nlsh_status begin(struct nlsh__shards *s, const struct nlsh_matrix *
     struct nlsh__shards_block *b = s->block;
     b->n = queries->n_rows;
     b->plan = *plan;
-    for (size_t q = 0; q < b->n; q++) {
+    s->in_step = 0;
+    NLSH_TRY(reserve(s, b->n, error));
+    s->in_step = 1;
+    for (size_t q = 0; q < b->n; q++)
         NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
+    s->in_step = 0;
+    for (size_t q = 0; q < b->n; q++) {
         NLSH_TRY(nlsh__merge_begin(&b->merges[q], plan->k, error));
         for (size_t i = 0; i < b->n_own; i++)
             NLSH_TRY(nlsh__walker_begin(&b->walkers[i * NLSH__SHARDS_BLOCK + q], plan->k, error));
@@ -286,7 +296,6 @@ enum nlsh_status nlsh__shards_block_run(struct nlsh__shards *s, const struct nls
 {
     enum nlsh_status status;
     NLSH_TRY(begin(s, queries, plan, error));
-    s->in_step = 0;
     while (under_way(s->block)) {
         NLSH_TRY(step(s, error));
         s->work.messages++;
@@ -329,9 +338,10 @@ enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *s,
     enum nlsh_status status;
     struct nlsh__shards_block *b = s->block;
     b->mine.n = 0;
+    s->in_step = 0;
+    NLSH_TRY(reserve(s, queries->n_rows, error));
     for (size_t q = 0; q < queries->n_rows; q++)
         NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
-    s->in_step = 0;
     for (size_t i = 0; i < b->n_own; i++) score_own(s, s->own[b->own[i]], queries->n_rows, rows);
     NLSH_TRY(nlsh__shards_gather(s, &b->mine, &b->all, b->ends, error));
     s->in_step = 1;

@@ -26,6 +26,7 @@ void nlsh__walker_free(struct nlsh__walker *w)
     nlsh__scan_free(&w->scan);
     nlsh__free(w->pieces);
     nlsh__free(w->best);
+    *w = (struct nlsh__walker){.index = NULL};
 }
 
 enum nlsh_status nlsh__walker_begin(struct nlsh__walker *w, size_t k, struct nlsh_error *error)

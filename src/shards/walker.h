@@ -36,7 +36,7 @@ enum nlsh_status nlsh__walker_create(const struct nlsh_index *index, const uint3
                                      uint32_t number, struct nlsh__walker *out,
                                      struct nlsh_error *error);
 void nlsh__walker_free(struct nlsh__walker *walker);
-/* Another query comes. Room for k. NLSH_E_NOMEM. */
+/* Zeros are fine. Another query comes; room for k. NLSH_E_NOMEM. */
 enum nlsh_status nlsh__walker_begin(struct nlsh__walker *walker, size_t k,
                                     struct nlsh_error *error);
 

@@ -76,40 +76,12 @@ static void remove_shards(const struct set *s, size_t n)
 
 /* ---- the same answers -------------------------------------------------------------------------- */
 
-static const struct set *searched; /* of the ranks that run */
-
-static void *run_rank(void *ctx)
-{
-    const struct attendant *a = ctx;
-    const struct nlsh__shards_options options = {.n_threads = 1 + a->ranks.own % 2};
-    struct nlsh__shards *shards;
-    struct nlsh_error error;
-    if (nlsh__shards_open(searched->manifest, &options, &a->ranks, &shards, &error) != NLSH_OK)
-        fail_msg("%s (%s)", error.message, error.hint);
-    enum nlsh_status status =
-        a->ranks.own == 0 ? nlsh__shards_search(shards, &searched->queries, &searched->how, is.keys,
-                                                is.distances, COUNT_INTO(&is.counts), &error)
-                          : nlsh__shards_serve(shards, &error);
-    if (status != NLSH_OK) fail_msg("%s (%s)", error.message, error.hint);
-    nlsh__shards_close(shards);
-    return NULL;
-}
-
-static void compare(const struct set *s, size_t n_ranks)
-{
-    struct attendant attendants[MOST_RANKS];
-    size_t n = s->queries.n_rows * s->how.k;
-    memset(&is, 0x11, sizeof is);
-    searched = s;
-    meet(n_ranks, run_rank, attendants);
-    assert_memory_equal(is.keys, want.keys, n * sizeof *is.keys);
-    assert_memory_equal(is.distances, want.distances, n * sizeof *is.distances);
-    for (size_t i = 0; i < s->queries.n_rows; i++) {
-        assert_int_equal(is.counts.probes[i], want.counts.probes[i]);
-        assert_int_equal(is.counts.candidates[i], want.counts.candidates[i]);
-        assert_int_equal(is.counts.ranked[i], want.counts.ranked[i]);
-    }
-}
+/* By recall, by buckets, by probability, and all; k that leaves columns by 64 and by others. */
+static const struct way {
+    double recall, probes;
+    size_t k;
+} ways[] = {{.5, 0, 10}, {.95, 0, 1},  {.99, 0, MOST_K}, {0, 1, 30},
+            {0, 3, 10},  {0, .05, 70}, {0, 1000, 10},    {0, 4, 10}};
 
 static void search_whole(const struct set *s)
 {
@@ -122,20 +94,52 @@ static void search_whole(const struct set *s)
     nlsh_searcher_free(searcher);
 }
 
-/* By recall, by buckets, by probability, and all; k that leaves columns by 64 and by others. */
+/* One way, by rank 0. */
+static void compare(struct set *s, struct nlsh__shards *shards, const struct way *way)
+{
+    struct nlsh_error error;
+    size_t n = s->queries.n_rows * way->k;
+    nlsh_search_options_init(&s->how, sizeof s->how);
+    s->how.k = way->k;
+    s->how.probes = way->probes;
+    if (way->recall > 0) s->how.recall = way->recall;
+    search_whole(s);
+    memset(&is, 0x11, sizeof is);
+    if (nlsh__shards_search(shards, &s->queries, &s->how, is.keys, is.distances,
+                            COUNT_INTO(&is.counts), &error) != NLSH_OK)
+        fail_msg("%s (%s)", error.message, error.hint);
+    assert_memory_equal(is.keys, want.keys, n * sizeof *is.keys);
+    assert_memory_equal(is.distances, want.distances, n * sizeof *is.distances);
+    for (size_t i = 0; i < s->queries.n_rows; i++) {
+        assert_int_equal(is.counts.probes[i], want.counts.probes[i]);
+        assert_int_equal(is.counts.candidates[i], want.counts.candidates[i]);
+        assert_int_equal(is.counts.ranked[i], want.counts.ranked[i]);
+    }
+}
+
+static struct set *searched; /* of the ranks that run */
+
+static void *run_rank(void *ctx)
+{
+    const struct attendant *a = ctx;
+    const struct nlsh__shards_options options = {.n_threads = 1 + a->ranks.own % 2};
+    struct nlsh__shards *shards;
+    struct nlsh_error error;
+    if (nlsh__shards_open(searched->manifest, &options, &a->ranks, &shards, &error) != NLSH_OK)
+        fail_msg("%s (%s)", error.message, error.hint);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways && a->ranks.own == 0; i++)
+        compare(searched, shards, &ways[i]);
+    if (a->ranks.own != 0 && nlsh__shards_serve(shards, &error) != NLSH_OK)
+        fail_msg("%s (%s)", error.message, error.hint);
+    nlsh__shards_close(shards);
+    return NULL;
+}
+
 static void compare_ways(struct set *s, size_t n_ranks)
 {
-    static const double recalls[] = {.5, .95, .99, 0, 0, 0, 0};
-    static const double probes[] = {0, 0, 0, 1, 3, .05, 1000};
-    static const size_t ks[] = {10, 1, MOST_K, 30, 10, 70, 10};
-    for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
-        nlsh_search_options_init(&s->how, sizeof s->how);
-        s->how.k = ks[i];
-        s->how.probes = probes[i];
-        if (probes[i] == 0) s->how.recall = recalls[i];
-        search_whole(s);
-        compare(s, n_ranks);
-    }
+    struct attendant attendants[MOST_RANKS];
+    searched = s;
+    meet(n_ranks, run_rank, attendants);
 }
 
 static void shards_answer_as_the_whole_does(void **state)
@@ -179,13 +183,8 @@ static void rounds_are_those_of_the_whole(void **state)
     set_create(&s, KIND_U8, NLSH_L2, 3 * NLSH__ROUND / 2, 5, NULL);
     s.queries.n_rows = 20;
     cut(&s, 3);
-    compare_ways(&s, 2);
-    nlsh_search_options_init(&s.how, sizeof s.how);
-    s.how.k = 10;
-    s.how.probes = 4;
-    search_whole(&s);
-    assert_true(want.counts.candidates[0] > NLSH__ROUND);
-    compare(&s, 3);
+    compare_ways(&s, 3);
+    assert_true(want.counts.candidates[0] > NLSH__ROUND); /* of the last way: 4 buckets of 5 */
     remove_shards(&s, 3);
     set_free(&s);
 }
