@@ -42,11 +42,10 @@ static const char *verb_for(const char *word)
 static int run(const struct verb *verb, const struct args *args)
 {
     const struct nlsh__ranks ranks = ranks_begin();
-    int speaks = ranks.own == 0, code = 0;
-    talk_configure(args_given(args, "quiet") || !speaks, !speaks ? "never"
-                                                         : args_has(args, "progress")
-                                                             ? args_text(args, "progress")
-                                                             : NULL);
+    const char *progress = args_has(args, "progress") ? args_text(args, "progress") : NULL;
+    bool speaks = ranks.own == 0;
+    int code = 0;
+    talk_configure(args_given(args, "quiet") || !speaks, speaks ? progress : "never");
     shards_ranks(&ranks);
     if (ranks.n > 1 && strcmp(verb->name, "search") != 0 && strcmp(verb->name, "build") != 0) {
         if (speaks)

@@ -28,6 +28,7 @@ static const struct {
      4, "a program"},
     {"<!DOCTYPE", 9, "a web page"},
     {"<html", 5, "a web page"},
+    {"{\n \"format\": \"nlsh shards\"", 26, "a manifest of shards, which nlsh search takes"},
     {"version https://git-lfs", 23, "a git-lfs pointer, not the file itself"},
 };
 

@@ -19,10 +19,11 @@
 int nlsh__is_manifest(const char *path)
 {
     struct nlsh__map map;
+    char head[256] = {0};
     if (nlsh__map_open(path, &map, NULL) != NLSH_OK) return 0;
-    int is = map.size > 0 && map.data[0] == '{';
+    if (map.size > 0) memcpy(head, map.data, map.size < sizeof head ? map.size : sizeof head - 1);
     nlsh__map_close(&map);
-    return is;
+    return head[0] == '{' && strstr(head, FORMAT) != NULL;
 }
 
 enum nlsh_status nlsh__shard_path(const char *path, size_t i, char **out, struct nlsh_error *error)

@@ -24,7 +24,7 @@ struct nlsh__manifest {
     size_t dim, n_buckets;
 };
 
-/* Whether a file is a manifest, and no index, by its first byte. 0 where it cannot be read. */
+/* Whether a file is a manifest, and no index, by how it begins. 0 where it cannot be read. */
 int nlsh__is_manifest(const char *path);
 
 /* Shard i of the manifest at path: "x.shards.2.nlsh". NLSH_E_NOMEM. */

@@ -34,6 +34,9 @@ run 0 search -i x.shards -q query.fvecs --json -o x.txt
 has out '"shards": {' '"missing": 0' '"buckets_not_searched": 0.0' '"imbalance": 1.'
 lacks x.txt 'Buckets not searched'
 
+run 65 evaluate -i x.shards -d base.fvecs -q query.fvecs
+has err 'not an nlsh index but a manifest of shards'
+
 # What a shard alone cannot do, and what shards cannot.
 run 69 search -i x.shards.1.nlsh -q query.fvecs
 has err 'x.shards.1.nlsh is shard 1 of 3' 'hint: search by the manifest'

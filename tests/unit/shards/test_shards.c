@@ -1,6 +1,7 @@
 /* test_shards.c - shards together are the index that they were cut of, to the bit. */
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "index/layout.h"
 #include "meeting.h"
 #include "shards/cut.h"
@@ -255,6 +256,74 @@ static void a_shard_alone_is_neither_searched_nor_changed(void **state)
     set_free(&s);
 }
 
+/* The section in a file's bytes; its entry gets the checksum that it has by then, and so does the header. */
+static uint8_t *find_section(uint8_t *file, struct nlsh__index_entry **entry)
+{
+    struct nlsh__index_header *header = (void *)file;
+    struct nlsh__index_entry *entries = (void *)(file + sizeof *header);
+    for (uint32_t i = 0; i < header->n_sections; i++)
+        if (entries[i].kind == NLSH__SECTION_SHARD) {
+            *entry = &entries[i];
+            return file + entries[i].offset;
+        }
+    fail_msg("there is no section");
+    return NULL;
+}
+
+static void seal(uint8_t *file, struct nlsh__index_entry *entry)
+{
+    struct nlsh__index_header *header = (void *)file;
+    entry->checksum = nlsh__hash_of(file + entry->offset, (size_t)entry->size);
+    header->checksum = nlsh__index_checksum(header, (void *)(file + sizeof *header));
+}
+
+/* Numbers that decide something, with checksums that are right. */
+static void a_forged_shard_does_not_open(void **state)
+{
+    enum { M8 = 8 };
+    struct set s;
+    struct nlsh_index *index;
+    struct nlsh_error error;
+    struct nlsh__index_entry *entry = NULL;
+    char path[320];
+    size_t size;
+    (void)state;
+    set_create(&s, KIND_U8, NLSH_L2, 600, M8, NULL);
+    cut(&s, 2);
+    shard_path(&s, 1, path);
+    uint8_t *file = test_read_file(path, &size);
+    uint32_t *words = (void *)find_section(file, &entry);
+    size_t last = (size_t)entry->size / 4 - 1, sizes = 16, owners = sizes + M8, rows = owners + M8;
+    const struct {
+        size_t at;
+        uint32_t value;
+    } cases[] = {{0, 2}, /* the number of another set */
+                 {0, 0}, /* of another shard */
+                 {1, 1}, /* shards */
+                 {2, 601} /* rows of the whole */,
+                 {sizes, words[sizes] + 1},
+                 {owners, 2},
+                 {owners, 1 - words[owners]},
+                 {rows + 1, words[rows]},
+                 {last, 600}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t was = words[cases[i].at];
+        words[cases[i].at] = cases[i].value;
+        seal(file, entry);
+        test_write_file(path, file, size);
+        if (nlsh_index_open(path, NULL, &index, &error) != NLSH_E_DATA) fail_msg("case %zu", i);
+        assert_non_null(strstr(error.message, "section shard"));
+        words[cases[i].at] = was;
+    }
+    seal(file, entry);
+    test_write_file(path, file, size);
+    assert_int_equal(nlsh_index_open(path, NULL, &index, &error), NLSH_OK);
+    nlsh_index_close(index);
+    free(file);
+    remove_shards(&s, 2);
+    set_free(&s);
+}
+
 /* ---- what is missing --------------------------------------------------------------------------- */
 
 static enum nlsh_status open_alone(const struct set *s, int partial, struct nlsh__shards **out,
@@ -435,6 +504,7 @@ int main(void)
         cmocka_unit_test(one_shard_is_the_file),
         cmocka_unit_test(shards_hold_all_buckets_and_about_as_much),
         cmocka_unit_test(a_shard_alone_is_neither_searched_nor_changed),
+        cmocka_unit_test(a_forged_shard_does_not_open),
         cmocka_unit_test(a_missing_or_damaged_shard_is_an_error_or_left_out),
         cmocka_unit_test(what_is_wrong_is_said_and_the_ranks_go_on),
         cmocka_unit_test(a_manifest_that_is_wrong_is_refused),
