@@ -76,8 +76,9 @@ enum nlsh_status nlsh__shards_serve(struct nlsh__shards *shards, struct nlsh_err
 
 /* ---- inside ------------------------------------------------------------------------------------ */
 
-/* Queries that are under way together: so many share a message. */
-#define NLSH__SHARDS_BLOCK 64
+/* Queries that are under way together: so many share a message, whose way takes its time. Scratch is about .15 MB each and
+ * shard. */
+#define NLSH__SHARDS_BLOCK 128
 
 /* block.c: scratch for a block of queries. */
 enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *shards, size_t n_threads,

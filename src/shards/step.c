@@ -26,7 +26,7 @@ struct nlsh__shards_block {
 
 /* ---- scratch ----------------------------------------------------------------------------------- */
 
-/* A megabyte or so for each query and shard, once there are so many queries. */
+/* For each query and shard, once there are so many queries. */
 static enum nlsh_status reserve(struct nlsh__shards *s, size_t n, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
