@@ -44,10 +44,15 @@ static int run(const struct verb *verb, const struct args *args)
     const struct nlsh__ranks ranks = ranks_begin();
     const char *progress = args_has(args, "progress") ? args_text(args, "progress") : NULL;
     bool speaks = ranks.own == 0;
+    bool together = strcmp(verb->name, "search") == 0 || strcmp(verb->name, "build") == 0;
     int code = 0;
     talk_configure(args_given(args, "quiet") || !speaks, speaks ? progress : "never");
     shards_ranks(&ranks);
-    if (ranks.n > 1 && strcmp(verb->name, "search") != 0 && strcmp(verb->name, "build") != 0) {
+    if (together && ranks_apart() > 0)
+        return talk_error(EXIT_UNSUPPORTED, "build it with -DNLSH_MPI=ON, or leave mpirun out",
+                          "mpirun started %zu processes, and this nlsh was built without MPI",
+                          ranks_apart());
+    if (ranks.n > 1 && !together) {
         if (speaks)
             code = talk_error(EXIT_USAGE, "leave mpirun out",
                               "nlsh %s runs in one process, and mpirun started %zu", verb->name,

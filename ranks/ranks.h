@@ -7,6 +7,9 @@
 /* Joins the others that mpirun started; without mpirun, or in a build without MPI, this process is alone. */
 struct nlsh__ranks ranks_begin(void);
 
+/* Processes that mpirun started, where this build cannot join them; else 0. */
+size_t ranks_apart(void);
+
 /* The end of a rank that did all that others wait for. */
 void ranks_end(const struct nlsh__ranks *ranks);
 

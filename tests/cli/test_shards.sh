@@ -55,6 +55,12 @@ run 69 shard -i changed.nlsh -o y.shards --shards 2
 has err 'run `nlsh compact` on it first'
 ok 'nothing is left of what failed' test ! -e y.shards
 
+OMPI_COMM_WORLD_SIZE=2
+export OMPI_COMM_WORLD_SIZE
+run 69 search -i x.shards -q query.fvecs
+has err 'mpirun started 2 processes, and this nlsh was built without MPI'
+unset OMPI_COMM_WORLD_SIZE
+
 # A shard that is missing or damaged is an error, or left out and told.
 mv x.shards.2.nlsh away
 run 66 search -i x.shards -q query.fvecs -o none.csv
