@@ -21,7 +21,6 @@ struct apart {
     size_t m;
     uint32_t *choices; /* [rows of the part][n_best] */
     uint8_t *n_choices;
-    uint32_t *local_sizes;  /* [m] */
     uint32_t *numbers;      /* [block] */
     struct nlsh_rows part;  /* what is read */
     struct nlsh__bytes *to; /* [ranks] */
@@ -48,7 +47,6 @@ static void apart_free(struct apart *a)
     nlsh__free(a->ends);
     nlsh__free(a->choices);
     nlsh__free(a->n_choices);
-    nlsh__free(a->local_sizes);
     nlsh__free(a->numbers);
     if (a->part.read != NULL) nlsh_rows_close(&a->part);
     nlsh__passing_free(&a->p);
@@ -64,7 +62,6 @@ static enum nlsh_status apart_create(struct apart *a, struct nlsh_error *error)
     if (n > 0) NLSH_TRY(nlsh_rows_part(a->p.base, a->p.begin, n, &a->part, error));
     NLSH_TRY(nlsh__alloc(&a->choices, n, a->p.n_best * sizeof *a->choices, error));
     NLSH_TRY(nlsh__alloc(&a->n_choices, n, 1, error));
-    NLSH_TRY(nlsh__alloc(&a->local_sizes, a->m, sizeof *a->local_sizes, error));
     NLSH_TRY(nlsh__alloc(&a->numbers, a->p.block, sizeof *a->numbers, error));
     NLSH_TRY(nlsh__calloc(&a->to, a->ranks->n, sizeof *a->to, error));
     NLSH_TRY(nlsh__alloc(&a->ends, a->ranks->n, sizeof *a->ends, error));
@@ -174,19 +171,23 @@ out:
 /* ---- the third pass --------------------------------------------------------------------------- */
 
 /* Places of the rows that this rank keeps: bucket after bucket, ascending in each. */
-static void number_places(struct apart *a)
+static enum nlsh_status number_places(struct apart *a, struct nlsh_error *error)
 {
     struct nlsh__placed *to = a->p.to;
-    uint32_t *offsets = to->offsets, own = (uint32_t)a->ranks->own;
+    uint32_t *offsets = to->offsets, *next, own = (uint32_t)a->ranks->own;
+    enum nlsh_status status = nlsh__alloc(&next, a->m, sizeof *next, error);
+    if (status != NLSH_OK) return status;
     offsets[0] = 0;
     for (size_t b = 0; b < a->m; b++) {
+        next[b] = offsets[b];
         offsets[b + 1] = offsets[b] + (a->with->owners[b] == own ? a->with->sizes[b] : 0);
-        a->local_sizes[b] = 0;
     }
     for (size_t row = 0; row < a->p.base->n_rows; row++) {
         uint32_t b = to->bucket_of[row];
-        if (a->with->owners[b] == own) to->rows[offsets[b] + a->local_sizes[b]++] = (uint32_t)row;
+        if (a->with->owners[b] == own) to->rows[next[b]++] = (uint32_t)row;
     }
+    nlsh__free(next);
+    return NLSH_OK;
 }
 
 /* Where a row of this rank's goes. */
@@ -210,6 +211,7 @@ static enum nlsh_status send_block(struct apart *a, size_t first, size_t n,
 {
     struct nlsh__passing *p = &a->p;
     size_t size = p->base->dim * nlsh__type_size(p->base->type);
+    /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): ranks agreed that all of it is there */
     for (size_t r = 0; r < a->ranks->n; r++) a->to[r].n = 0;
     if (n == 0) return NLSH_OK;
     enum nlsh_status status = p->part->read(p->part->user, first - p->begin, n, p->values, error);
@@ -309,8 +311,8 @@ nlsh__place_apart(const struct nlsh_rows *base, const struct nlsh_index *index,
     NLSH_TRY(merge_truths(&a, error));
     nlsh__leave_own_out(&out->asking.truth, sampled->asking_rows);
     NLSH_TRY(with->deal(with->user, with->sizes, with->owners, error));
-    number_places(&a);
-    status = nlsh__pass_spool(&a.p, beside, out->offsets[m], error);
+    status = number_places(&a, error);
+    if (status == NLSH_OK) status = nlsh__pass_spool(&a.p, beside, out->offsets[m], error);
     NLSH_TRY(nlsh__ranks_agree(a.ranks, status, error));
     NLSH_TRY(place_all(&a, error));
     nlsh__spool_use(&out->vectors, NLSH__SPOOL_IN_ORDER);

@@ -57,7 +57,7 @@ static enum nlsh_status send_task(struct nlsh__shards *s, const struct task *tas
     struct nlsh__bytes bytes = {0};
     if (s->ranks.n == 1) return NLSH_OK;
     nlsh__bytes_add(&bytes, task, sizeof *task);
-    for (size_t i = 0; i < task->n_queries; i++)
+    for (size_t i = 0; rows != NULL && i < task->n_queries; i++)
         nlsh__bytes_add(&bytes, nlsh__row(rows, i), rows->dim * nlsh__type_size(rows->type));
     if (scored != NULL) nlsh__bytes_add(&bytes, scored, task->n_queries * sizeof *scored);
     enum nlsh_status status = nlsh__shards_tell(s, &bytes, error);

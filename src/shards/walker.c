@@ -59,7 +59,7 @@ static uint64_t key_of_whole(const struct nlsh__walker *w, uint64_t key)
 static void fill_columns(const float *scores, size_t n, size_t position, float *columns,
                          size_t n_columns)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && n_columns > 0; i++) {
         size_t c = (position + i) % n_columns;
         columns[c] = scores[i] < columns[c] ? scores[i] : columns[c];
     }
@@ -171,7 +171,7 @@ static void answer_bound(struct nlsh__walker *w, const struct nlsh__walk *walk,
     size_t n_columns = nlsh__walk_columns(walk);
     score_round(w, walk);
     for (size_t c = 0; c < n_columns; c++) columns[c] = INFINITY;
-    for (size_t i = 0; i < w->n_pieces && n_columns > 0; i++) {
+    for (size_t i = 0; i < w->n_pieces; i++) {
         const struct nlsh__placed_piece *p = &w->pieces[i];
         size_t n = (p->piece.n_rows + NLSH__GROUP - 1) / NLSH__GROUP * NLSH__GROUP;
         fill_columns(w->scan.scores + p->piece.first_score, n, p->position, columns, n_columns);

@@ -38,7 +38,7 @@ static enum nlsh_status ask(void *user, const struct nlsh_index *index, struct n
     status =
         nlsh__shards_join(index, nlsh__pool_n_threads(b->job->pool), b->ranks, &p->shards, error);
     status = nlsh__ranks_agree(b->ranks, status, error);
-    if (status != NLSH_OK) {
+    if (status != NLSH_OK || p->shards == NULL) {
         if (p->shards != NULL) p->shards->in_step = 0; /* nobody serves */
         goto out;
     }

@@ -184,7 +184,7 @@ enum nlsh_status nlsh__teach_apart(void *user, const struct nlsh_index *index,
         status =
             nlsh__shards_join(index, nlsh__pool_n_threads(b->job->pool), b->ranks, &shards, error);
     status = nlsh__ranks_agree(b->ranks, status, error);
-    if (status != NLSH_OK) {
+    if (status != NLSH_OK || shards == NULL) {
         if (shards != NULL) shards->in_step = 0; /* nobody serves */
         goto out;
     }
