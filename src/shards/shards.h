@@ -80,7 +80,7 @@ enum nlsh_status nlsh__shards_serve(struct nlsh__shards *shards, struct nlsh_err
  * shard. */
 #define NLSH__SHARDS_BLOCK 128
 
-/* block.c: scratch for a block of queries. */
+/* Scratch for a block of queries. */
 enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *shards, size_t n_threads,
                                            struct nlsh_error *error);
 void nlsh__shards_block_free(struct nlsh__shards *shards);
