@@ -50,7 +50,7 @@ set(cli_libraries nlsh-learn PkgConfig::JANSSON PkgConfig::SQLITE m Threads::Thr
 target_link_libraries(nlsh_cli PRIVATE nlsh_flags ${cli_libraries})
 if(NLSH_MPI)
   find_package(MPI REQUIRED COMPONENTS C)
-elseif(NLSH_TESTS)
+elseif(NLSH_TESTS AND NOT CMAKE_CROSSCOMPILING)
   find_package(MPI QUIET COMPONENTS C) # a test asks the command in ranks wherever it can be had
 endif()
 # add_command(TARGET NAME OPTION): in one process, or with OPTION in those that mpirun starts.
