@@ -272,7 +272,8 @@ static int ask(struct search *s, const char *path)
 /* What needs the vectors in one place. */
 static int check_flags(const struct args *args)
 {
-    static const char *const not_here[] = {"d", "rows", "gt", "R", "range", "filter", "filter-out"};
+    static const char *const not_here[] = {"d",     "rows",   "gt",         "R",
+                                           "range", "filter", "filter-out", "words"};
     char dashed[64];
     for (size_t i = 0; i < sizeof not_here / sizeof *not_here; i++)
         if (args_given(args, not_here[i]))
