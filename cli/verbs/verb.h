@@ -76,8 +76,8 @@ struct verb {
 
 extern const struct verb verb_build, verb_search, verb_graph, verb_groundtruth, verb_info,
     verb_verify, verb_evaluate, verb_calibrate, verb_create, verb_add, verb_delete, verb_compact,
-    verb_cache, verb_convert, verb_compare, verb_bench, verb_report, verb_tune, verb_shard, verb_sqlite,
-    verb_serve, verb_help, verb_version;
+    verb_cache, verb_convert, verb_compare, verb_bench, verb_report, verb_tune, verb_shard,
+    verb_sqlite, verb_serve, verb_help, verb_version;
 
 /* The i-th verb; NULL past the last. */
 const struct verb *verb_at(size_t i);
