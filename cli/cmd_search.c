@@ -33,8 +33,6 @@ struct search {
     struct nlsh_neighbors truth;
     struct results_of of;
     struct answers answers;
-    bool summarise;    /* stdout shall have the summaries */
-    json_t *summaries; /* of the settings so far */
 };
 
 static void say_goodness(const struct search *s, const struct nlsh_search_options *options)
@@ -77,9 +75,12 @@ static void say_times(const struct search *s, const struct nlsh_search_options *
 }
 
 /* One setting: search, judge, write, say. */
-static int search_point(struct search *s, struct nlsh_search_options *options,
-                        struct results *results, bool say)
+/* A results_point_fn. */
+static int search_point(void *ctx, size_t i, struct results *results)
 {
+    struct search *s = ctx;
+    struct nlsh_search_options *options = &s->points[i];
+    bool say = strcmp(args_text(s->args, "o"), "-") != 0 || s->of.format[0] == 'c';
     char count[32];
     if (options->probes > (double)s->info.n_buckets) {
         talk_say("the index has %s buckets: all are scanned", text_count(s->info.n_buckets, count));
@@ -98,37 +99,7 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
     if (say) say_goodness(s, options);
     if (say) say_memory(s);
     if (say || s->of.format[0] == 't') say_times(s, options);
-    if (!s->summarise) return 0;
-    json_t *summary = summary_json(&s->of, options, &s->answers);
-    json_set(&summary, "T", point_json(options));
-    json_add(&s->summaries, summary);
-    return s->summaries != NULL ? 0 : talk_error(EXIT_BUG, NULL, "out of memory");
-}
-
-static int search_all(struct search *s)
-{
-    const char *path = args_text(s->args, "o");
-    struct results results;
-    bool to_stdout = strcmp(path, "-") == 0, json = args_given(s->args, "json");
-    s->of.format = json && to_stdout ? "json" : args_text(s->args, "format");
-    s->of.many = s->n_points > 1;
-    s->of.queries = &s->queries.matrix;
-    s->of.truth = &s->truth;
-    s->summarise = json && !to_stdout;
-    if (s->summarise) s->summaries = json_array();
-    int code = results_open(&s->of, path, &results);
-    for (size_t i = 0; i < s->n_points && code == 0; i++) {
-        code = search_point(s, &s->points[i], &results, !to_stdout || s->of.format[0] == 'c');
-    }
-    if (code != 0) {
-        results_abort(&results);
-        return code;
-    }
-    code = results_commit(&results);
-    if (code != 0 || !s->summarise) return code;
-    /* One setting is an object, as it always was; several are an array. */
-    json_t *shown = s->of.many ? s->summaries : json_array_get(s->summaries, 0);
-    return print_json(json_incref(shown));
+    return 0;
 }
 
 /* How far searches through the filter have to go, where a recall is asked for. */
@@ -170,8 +141,9 @@ static int search_index(const struct args *args)
         code = truth_timed(args, s.index, path, &s.queries.matrix, k, &s.filter, &s.truth,
                            &s.of.exact);
     }
-    if (code == 0) code = search_all(&s);
-    json_decref(s.summaries);
+    s.of.queries = &s.queries.matrix;
+    s.of.truth = &s.truth;
+    if (code == 0) code = results_write(args, &s.of, s.n_points, search_point, &s);
     answers_free(&s.answers);
     nlsh_neighbors_free(&s.truth);
     filter_free(&s.filter);

@@ -254,6 +254,7 @@ static int write_tail(const struct results *r, const struct nlsh_search_options 
 int results_open(const struct results_of *of, const char *path, struct results *out)
 {
     *out = (struct results){.of = of};
+    if (of->summarise) out->summaries = json_array();
     return output_open(path, &out->output);
 }
 
@@ -280,6 +281,16 @@ static int write_queries(struct results *r, struct nlsh_searcher *searcher,
     return code;
 }
 
+static int summarise(struct results *r, const struct nlsh_search_options *options,
+                     const struct answers *answers)
+{
+    if (!r->of->summarise) return 0;
+    json_t *summary = summary_json(r->of, options, answers);
+    json_set(&summary, "T", point_json(options));
+    json_add(&r->summaries, summary);
+    return r->summaries != NULL ? 0 : no_memory();
+}
+
 int results_add(struct results *r, const struct nlsh_index *index,
                 const struct nlsh_search_options *options, const struct answers *answers)
 {
@@ -294,6 +305,7 @@ int results_add(struct results *r, const struct nlsh_index *index,
     int code = write_head(r, options, point, r->output.file);
     if (code == 0) code = write_queries(r, searcher, options, answers, column);
     if (code == 0) code = write_tail(r, options, answers, r->output.file);
+    if (code == 0) code = summarise(r, options, answers);
     r->n_blocks++;
     nlsh_searcher_free(searcher);
     return code;
@@ -303,6 +315,7 @@ static void release(struct results *r)
 {
     free(r->near_keys);
     free(r->near_distances);
+    json_decref(r->summaries);
     *r = (struct results){0};
 }
 
@@ -310,6 +323,11 @@ int results_commit(struct results *r)
 {
     if (r->of->many && r->of->format[0] == 'j') fputs("\n]\n}\n", r->output.file);
     int code = output_commit(&r->output);
+    if (code == 0 && r->of->summarise) {
+        /* One setting is an object, as it always was; several are an array. */
+        json_t *shown = r->of->many ? r->summaries : json_array_get(r->summaries, 0);
+        code = print_json(json_incref(shown));
+    }
     release(r);
     return code;
 }
@@ -318,4 +336,20 @@ void results_abort(struct results *r)
 {
     output_abort(&r->output);
     release(r);
+}
+
+int results_write(const struct args *args, struct results_of *of, size_t n, results_point_fn *point,
+                  void *ctx)
+{
+    const char *path = args_text(args, "o");
+    struct results results;
+    bool to_stdout = strcmp(path, "-") == 0, json = args_given(args, "json");
+    of->format = json && to_stdout ? "json" : args_text(args, "format");
+    of->many = n > 1;
+    of->summarise = json && !to_stdout;
+    int code = results_open(of, path, &results);
+    for (size_t i = 0; i < n && code == 0; i++) code = point(ctx, i, &results);
+    if (code == 0) return results_commit(&results);
+    results_abort(&results);
+    return code;
 }

@@ -12,6 +12,7 @@ struct results_of {
     enum nlsh_metric metric; /* what the distances are of */
     const char *format;      /* "text", "csv" or "json" */
     bool many;               /* several settings in one file: each says which it is */
+    bool summarise;          /* stdout gets the summaries, as JSON */
     bool range;              /* the R-near neighbours too */
     double radius;
     const struct nlsh_matrix *queries;
@@ -31,6 +32,7 @@ struct results {
     uint64_t *near_keys; /* R-near neighbours of the query under way */
     float *near_distances;
     size_t n_near, near_capacity;
+    json_t *summaries; /* of the settings so far */
 };
 
 /* -range and -R; without -R the radius that the predecessor took for the kind of data. 0 or an exit code. */
@@ -41,9 +43,19 @@ int results_open(const struct results_of *of, const char *path, struct results *
 /* The answers at one setting, from the index that gave them. */
 int results_add(struct results *results, const struct nlsh_index *index,
                 const struct nlsh_search_options *options, const struct answers *answers);
-/* Ends the file and puts it in its place. */
+/* Ends the file and puts it in its place, and says the summaries. */
 int results_commit(struct results *results);
 void results_abort(struct results *results);
+
+/*
+ * results_write() - the results file of a search with n settings, in the form that the flags ask for.
+ *
+ *  point  searches with the i-th setting, and adds to the results; 0 or an exit code
+ * All or nothing is written. 0 or an exit code.
+ */
+typedef int results_point_fn(void *ctx, size_t i, struct results *results);
+int results_write(const struct args *args, struct results_of *of, size_t n, results_point_fn *point,
+                  void *ctx);
 
 /* The summary of one setting as JSON. */
 json_t *summary_json(const struct results_of *of, const struct nlsh_search_options *options,

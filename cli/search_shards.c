@@ -55,8 +55,6 @@ struct search {
     struct nlsh_neighbors truth;
     struct results_of of;
     struct answers answers;
-    bool summarise;
-    json_t *summaries;
 };
 
 /* ---- finding ----------------------------------------------------------------------------------- */
@@ -193,9 +191,11 @@ static void say_goodness(const struct search *s, const struct nlsh_search_option
 
 /* ---- one setting after another ----------------------------------------------------------------- */
 
-static int search_point(struct search *s, struct nlsh_search_options *options,
-                        struct results *results)
+/* A results_point_fn. */
+static int search_point(void *ctx, size_t i, struct results *results)
 {
+    struct search *s = ctx;
+    struct nlsh_search_options *options = &s->points[i];
     struct nlsh_error error = {0};
     size_t m = s->shards->whole.n_buckets;
     if (options->probes > (double)m) options->probes = (double)m;
@@ -213,39 +213,10 @@ static int search_point(struct search *s, struct nlsh_search_options *options,
     s->of.not_searched = not_searched(s->shards);
     code = results_add(results, s->shards->lead, options, &s->answers);
     if (code == 0) say_goodness(s, options);
-    if (code == 0 && s->summarise) {
-        json_t *summary = summary_json(&s->of, options, &s->answers);
-        json_set(&summary, "T", point_json(options));
-        json_add(&s->summaries, summary);
-    }
     json_decref(s->of.shards);
     s->of.shards = NULL;
     memset(&s->shards->work, 0, sizeof s->shards->work);
     return code;
-}
-
-static int search_all(struct search *s)
-{
-    const char *path = args_text(s->args, "o");
-    struct results results;
-    bool to_stdout = strcmp(path, "-") == 0, json = args_given(s->args, "json");
-    s->of.format = json && to_stdout ? "json" : args_text(s->args, "format");
-    s->of.many = s->n_points > 1;
-    s->of.queries = &s->queries.matrix;
-    s->of.truth = &s->truth;
-    s->summarise = json && !to_stdout;
-    if (s->summarise) s->summaries = json_array();
-    int code = results_open(&s->of, path, &results);
-    for (size_t i = 0; i < s->n_points && code == 0; i++)
-        code = search_point(s, &s->points[i], &results);
-    if (code != 0) {
-        results_abort(&results);
-        return code;
-    }
-    code = results_commit(&results);
-    if (code != 0 || !s->summarise) return code;
-    json_t *shown = s->of.many ? s->summaries : json_array_get(s->summaries, 0);
-    return print_json(json_incref(shown));
 }
 
 /* What rank 0 does. */
@@ -260,8 +231,9 @@ static int ask(struct search *s, const char *path)
         load_queries(args_text(s->args, "q"), vectors_type(s->args), path, &info, &s->queries);
     if (code == 0) code = answers_create(s->queries.matrix.n_rows, k, &s->answers);
     if (code == 0) code = find_truth(s, k);
-    if (code == 0) code = search_all(s);
-    json_decref(s->summaries);
+    s->of.queries = &s->queries.matrix;
+    s->of.truth = &s->truth;
+    if (code == 0) code = results_write(s->args, &s->of, s->n_points, search_point, s);
     answers_free(&s->answers);
     free(s->truth.ids);
     free(s->truth.distances);
