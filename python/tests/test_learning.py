@@ -140,7 +140,7 @@ class Progress(unittest.TestCase):
 
 INTERRUPTED = """
 import sys, time, numpy as np, nlsh
-X = np.random.default_rng(1).normal(size=(8000, 32)).astype("f4")
+X = np.random.default_rng(1).normal(size=(30000, 32)).astype("f4")  # no stage is over before it is told of
 def progress(stage, done, total):
     print(stage, flush=True)
 try:
