@@ -130,6 +130,9 @@ foreach(script ${cli_tests})
   set_tests_properties(cli/${name} PROPERTIES LABELS cli TIMEOUT 600 SKIP_RETURN_CODE 77
                        ENVIRONMENT "${environment}")
 endforeach()
+if(MICROHTTPD_FOUND AND NOT NLSH_SERVE STREQUAL OFF) # then it may not be left out
+  set_tests_properties(cli/test_serve PROPERTIES ENVIRONMENT "${environment};NLSH_SERVES=1")
+endif()
 if(NLSH_SANITIZE) # when a process dies matters there, not to a sanitizer
   set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=40")
 endif()

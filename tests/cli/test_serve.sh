@@ -1,6 +1,6 @@
 # nlsh serve: an address on stdout, answers to any client, changes, a token, signals. serve.py is the client.
 . "$(dirname "$0")/lib.sh"
-if "$nlsh" serve -i x.nlsh 2>&1 | grep -q 'built without'; then
+if [ -z "${NLSH_SERVES:-}" ] && "$nlsh" serve -i x.nlsh 2>&1 | grep -q 'built without'; then
     echo 'skipped: built without libmicrohttpd'
     exit 77
 fi
