@@ -22,15 +22,15 @@ endif()
 
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
 file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
-# A sanitizer's build goes without those that measure recalls of many rows, ask what Optuna reads, what a browser
-# shows, print help, or tune by the command: the same code runs in others. Nor does one thread's sanitizer ask what
-# several threads make.
+# A sanitizer's build goes without those that measure recalls of many rows or how long a build takes, kill processes of
+# writers, ask what Optuna reads, what a browser shows, print help, or build and tune by the command: the same code runs
+# in others. Nor does one thread's sanitizer ask what several threads make.
 if(NLSH_SANITIZE)
-  list(FILTER unit_tests EXCLUDE REGEX "/search/test_recall\\.c$")
+  list(FILTER unit_tests EXCLUDE REGEX "/(search/test_recall|make/test_speed|live/test_killed)\\.c$")
   if(NOT NLSH_SANITIZE MATCHES thread)
     list(FILTER unit_tests EXCLUDE REGEX "/make/test_same_bytes\\.c$")
   endif()
-  list(FILTER cli_tests EXCLUDE REGEX "/test_(optuna|help|report_page|tune)\\.sh$")
+  list(FILTER cli_tests EXCLUDE REGEX "/test_(build|optuna|help|report_page|tune)\\.sh$")
 endif()
 if(NOT NLSH_SQLITE)
   list(FILTER unit_tests EXCLUDE REGEX "/unit/sqlite/")
