@@ -16,7 +16,6 @@
 #include "base/job.h"
 #include "base/matrix.h"
 #include "base/memory.h"
-#include "base/rng.h"
 #include "base/sized.h"
 #include "codes/make/leaves.h"
 #include "kernels/metric.h"
@@ -241,19 +240,6 @@ static void chosen_free(struct chosen *c)
     nlsh__neighbors_free(&c->asking.truth);
 }
 
-/* The first of them search, and stand for all: old rows and new ones. */
-static void shuffle(uint32_t *rows, size_t n)
-{
-    struct nlsh__rng rng;
-    nlsh__rng_init(&rng, n, 0x636f6d70);
-    for (size_t i = n; i > 1; i--) {
-        size_t j = nlsh__rng_below(&rng, i);
-        uint32_t row = rows[i - 1];
-        rows[i - 1] = rows[j];
-        rows[j] = row;
-    }
-}
-
 /* Of the sample, evenly. */
 static enum nlsh_status choose_asking(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                       const struct seen *seen, struct chosen *c,
@@ -271,7 +257,6 @@ static enum nlsh_status choose_asking(const struct nlsh_index *file, const struc
     NLSH_TRY(nlsh__alloc(&c->rows, a->n, sizeof *c->rows, error));
     NLSH_TRY(nlsh__alloc(&c->memory, a->n, row_bytes, error));
     for (size_t i = 0; i < a->n; i++) c->rows[i] = g->untaught[i * n / a->n];
-    shuffle(c->rows, a->n);
     for (size_t i = 0; i < a->n; i++) {
         memcpy((uint8_t *)c->memory + i * row_bytes, nlsh__row(&g->asked, c->rows[i]), row_bytes);
     }

@@ -1,13 +1,9 @@
 /* of_sample.c - see of_sample.h. */
 #include "make/of_sample.h"
 
-#include <string.h>
-
 #include "base/error.h"
-#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/output.h"
-#include "base/rng.h"
 #include "index/layout.h"
 #include "make/resolve.h"
 
@@ -54,63 +50,33 @@ nlsh__cells_of_sample(const struct nlsh_index *sample, const struct nlsh_build_o
 
 /* ---- rows that ask ----------------------------------------------------------------------------- */
 
-/* Rows come in the order of the base, and the first that ask stand for all: they are mixed. */
-static void shuffle(const struct nlsh__askers_of *from, uint64_t seed, uint32_t *order)
+enum nlsh_status nlsh__asking_of_sample(const struct nlsh__sampled *sampled,
+                                        const struct nlsh__askers_of *from, uint32_t **numbers,
+                                        struct nlsh__asking *out, struct nlsh_error *error)
 {
-    struct nlsh__rng rng;
-    size_t n = from->stored.n_rows;
-    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
-    nlsh__rng_init(&rng, seed, 0x61736b73);
-    nlsh__rng_shuffle(&rng, order, n);
+    size_t n = sampled->asking.n_rows;
+    enum nlsh_status status = nlsh__alloc(numbers, n, sizeof **numbers, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; i < n; i++) (*numbers)[i] = (uint32_t)i;
+    *out = (struct nlsh__asking){.n = n,
+                                 .rows = sampled->asking_rows,
+                                 .as_rows = {&from->routed, *numbers, n},
+                                 .queries = sampled->asking,
+                                 .truth = from->truth};
+    return NLSH_OK;
 }
 
-void nlsh__mixed_free(struct nlsh__mixed *x)
-{
-    nlsh__free(x->order);
-    nlsh__free(x->rows);
-    nlsh__free(x->queries);
-    nlsh__neighbors_free(&x->truth);
-}
-
-enum nlsh_status nlsh__mix(const struct nlsh__sampled *sampled, const struct nlsh__askers_of *from,
-                           uint64_t seed, struct nlsh__mixed *x, struct nlsh_error *error)
+enum nlsh_status nlsh__estimate_elsewhere(const struct nlsh__router *router,
+                                          const struct nlsh__asking *asking,
+                                          const uint32_t *bucket_of, const struct nlsh__job *job,
+                                          double *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh_matrix *queries = &sampled->asking;
-    size_t n = queries->n_rows, k = from->truth.k;
-    size_t row_bytes = queries->dim * nlsh__type_size(queries->type);
-    x->truth = (struct nlsh__neighbors){.n_rows = n, .k = k};
-    NLSH_TRY(nlsh__alloc(&x->order, n, sizeof *x->order, error));
-    NLSH_TRY(nlsh__alloc(&x->rows, n, sizeof *x->rows, error));
-    NLSH_TRY(nlsh__alloc(&x->queries, n, row_bytes, error));
-    NLSH_TRY(nlsh__alloc(&x->truth.ids, n * k, sizeof(uint32_t), error));
-    NLSH_TRY(nlsh__alloc(&x->truth.l2sq, n * k, sizeof(float), error));
-    shuffle(from, seed, x->order);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = x->order[i];
-        x->rows[i] = sampled->asking_rows[at];
-        memcpy((uint8_t *)x->queries + i * row_bytes,
-               (const uint8_t *)queries->data + at * row_bytes, row_bytes);
-        memcpy(x->truth.ids + i * k, from->truth.ids + at * k, k * sizeof(uint32_t));
-        memcpy(x->truth.l2sq + i * k, from->truth.l2sq + at * k, k * sizeof(float));
-    }
-out:
-    return status;
-}
-
-/* The rows that ask stand for all: how many of them the router would put elsewhere by now. */
-enum nlsh_status
-nlsh__estimate_elsewhere(const struct nlsh__router *router, const struct nlsh_matrix *routed,
-                         const struct nlsh__mixed *x, const uint32_t *bucket_of,
-                         const struct nlsh__job *job, double *out, struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n = routed->n_rows, elsewhere = 0;
-    const struct nlsh__played played = {routed, x->order, n};
+    size_t n = asking->n, elsewhere = 0;
     uint32_t *best = NULL;
     NLSH_TRY(nlsh__alloc(&best, n, sizeof *best, error));
-    NLSH_TRY(nlsh__best_buckets(router, &played, job, best, error));
-    for (size_t i = 0; i < n; i++) elsewhere += best[i] != bucket_of[x->rows[i]];
+    NLSH_TRY(nlsh__best_buckets(router, &asking->as_rows, job, best, error));
+    for (size_t i = 0; i < n; i++) elsewhere += best[i] != bucket_of[asking->rows[i]];
     *out = (double)elsewhere / (double)n;
 out:
     nlsh__free(best);

@@ -3,9 +3,9 @@
 #ifndef NLSH_MAKE_OF_SAMPLE_H
 #define NLSH_MAKE_OF_SAMPLE_H
 
+#include "make/asking.h"
 #include "make/cells.h"
 #include "make/placed.h"
-#include "measure/calibrate.h"
 
 /* The index of the sample, whose rows are freed. keys: of these rows, or NULL. path: of the file that is to be; the sample's lies beside it for a
  * moment. */
@@ -21,20 +21,15 @@ nlsh__cells_of_sample(const struct nlsh_index *sample, const struct nlsh_build_o
                       enum nlsh_partitioner partitioner, const struct nlsh__job *job,
                       struct nlsh__bucket_cells *out, struct nlsh_error *error);
 
-/* The rows that ask, in an order of their own: the first of them stand for all. */
-struct nlsh__mixed {
-    uint32_t *order, *rows; /* [n] their places among those that ask; in the base */
-    void *queries;          /* [n] as the base has them */
-    struct nlsh__neighbors truth;
-};
-enum nlsh_status nlsh__mix(const struct nlsh__sampled *sampled, const struct nlsh__askers_of *from,
-                           uint64_t seed, struct nlsh__mixed *out, struct nlsh_error *error);
-void nlsh__mixed_free(struct nlsh__mixed *mixed);
+/* The rows that ask, as nlsh__ask_merged() takes them: views of both. *numbers [n], 0, 1, ..., is the caller's to free. */
+enum nlsh_status nlsh__asking_of_sample(const struct nlsh__sampled *sampled,
+                                        const struct nlsh__askers_of *from, uint32_t **numbers,
+                                        struct nlsh__asking *out, struct nlsh_error *error);
 
 /* The share of them that the router would put elsewhere by now. */
-enum nlsh_status
-nlsh__estimate_elsewhere(const struct nlsh__router *router, const struct nlsh_matrix *routed,
-                         const struct nlsh__mixed *mixed, const uint32_t *bucket_of,
-                         const struct nlsh__job *job, double *out, struct nlsh_error *error);
+enum nlsh_status nlsh__estimate_elsewhere(const struct nlsh__router *router,
+                                          const struct nlsh__asking *asking,
+                                          const uint32_t *bucket_of, const struct nlsh__job *job,
+                                          double *out, struct nlsh_error *error);
 
 #endif

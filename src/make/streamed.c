@@ -165,28 +165,21 @@ static const struct nlsh__router *router_of(const struct streamed *s)
 static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__mixed x = {.order = NULL};
-    struct nlsh_matrix queries = s->sampled.asking;
+    uint32_t *numbers = NULL;
+    struct nlsh__asking asking;
     const struct nlsh__bucketed bucketed = {s->placed.bucket_of, s->base->n_rows,
                                             s->sample->meta.n_buckets};
-    NLSH_TRY(nlsh__mix(&s->sampled, &s->placed.asking, s->options.seed, &x, error));
-    NLSH_TRY(nlsh__estimate_elsewhere(router_of(s), &s->placed.asking.routed, &x,
-                                      s->placed.bucket_of, s->job, &s->meta.disagreement, error));
-    queries.data = x.queries;
-    const struct nlsh__asking asking = {
-        .n = queries.n_rows,
-        .rows = x.rows,
-        .as_rows = {&s->placed.asking.routed, x.order, queries.n_rows},
-        .queries = queries,
-        .truth = x.truth};
+    NLSH_TRY(nlsh__asking_of_sample(&s->sampled, &s->placed.asking, &numbers, &asking, error));
+    NLSH_TRY(nlsh__estimate_elsewhere(router_of(s), &asking, s->placed.bucket_of, s->job,
+                                      &s->meta.disagreement, error));
     NLSH_TRY(nlsh__ask_merged(&asking, s->path, router_of(s), &bucketed, s->job, &s->sections,
                               &s->meter.trained, error));
     s->meter.now = s->meter.trained;
-    s->meter.n = (uint32_t)queries.n_rows;
+    s->meter.n = (uint32_t)asking.n;
     s->meter.n_trained = (uint32_t)s->sampled.rows.n_rows;
     NLSH_TRY(nlsh__merged_meter(&s->meter, s->sampled.asking_rows, &s->sections, error));
 out:
-    nlsh__mixed_free(&x);
+    nlsh__free(numbers);
     return status;
 }
 

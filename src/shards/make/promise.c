@@ -52,25 +52,17 @@ out:
 }
 
 /* What buckets hold, by the router alone. */
-static enum nlsh_status ask_buckets(struct promising *p, struct nlsh__mixed *x,
+static enum nlsh_status ask_buckets(struct promising *p, uint32_t **numbers,
                                     struct nlsh__asking *asking, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__build_apart *b = p->build;
     const struct nlsh__router *router = b->router != NULL ? b->router : b->sample->router;
-    const struct nlsh__askers_of *from = &b->placed.asking;
     const struct nlsh__bucketed bucketed = {b->placed.bucket_of, b->base->n_rows,
                                             b->sample->meta.n_buckets};
-    size_t n = b->sampled.asking.n_rows;
-    NLSH_TRY(nlsh__mix(&b->sampled, from, b->options.seed, x, error));
-    NLSH_TRY(nlsh__estimate_elsewhere(router, &from->routed, x, b->placed.bucket_of, b->job,
+    NLSH_TRY(nlsh__asking_of_sample(&b->sampled, &b->placed.asking, numbers, asking, error));
+    NLSH_TRY(nlsh__estimate_elsewhere(router, asking, b->placed.bucket_of, b->job,
                                       &b->meta.disagreement, error));
-    *asking = (struct nlsh__asking){.n = n,
-                                    .rows = x->rows,
-                                    .as_rows = {&from->routed, x->order, n},
-                                    .queries = b->sampled.asking,
-                                    .truth = x->truth};
-    asking->queries.data = x->queries;
     NLSH_TRY(nlsh__ask_buckets(asking, router, &bucketed, b->job, &p->asked, error));
 out:
     return status;
@@ -80,13 +72,13 @@ enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *b, double *candid
                                      struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    struct nlsh__mixed x = {.order = NULL};
+    uint32_t *numbers = NULL;
     struct nlsh__asking asking = {.n = 0};
     struct promising *p = NULL;
     NLSH_TRY(nlsh__calloc(&p, 1, sizeof *p, error));
     p->build = b;
     p->asking = &asking;
-    if (b->ranks->own == 0) status = ask_buckets(p, &x, &asking, error);
+    if (b->ranks->own == 0) status = ask_buckets(p, &numbers, &asking, error);
     NLSH_TRY(nlsh__ranks_agree(b->ranks, status, error));
     b->in_step = 0;
     status = nlsh__index_try(b->shard_path, b->sections.of, b->sections.n, 1, ask, p, error);
@@ -98,7 +90,7 @@ enum nlsh_status nlsh__promise_apart(struct nlsh__build_apart *b, double *candid
     NLSH_TRY(nlsh__asked_add(&p->asked, &b->sections, error));
     *candidates = p->asked.calibration.candidates_95;
 out:
-    nlsh__mixed_free(&x);
+    nlsh__free(numbers);
     nlsh__free(p);
     return status;
 }
