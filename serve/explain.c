@@ -282,6 +282,35 @@ static void tell(struct work *w, const struct nlsh__map_2d *map)
     nlsh__text_print(to, ",\"at\":[%.4f,%.4f]}\n", (double)at[0], (double)at[1]);
 }
 
+/* One byte a value of each row; zeros where it is gone. The map, whose lock is held, has their scale. */
+static void tell_pictures(struct nlsh__text *to, const struct nlsh_index *index,
+                          const struct nlsh__map_2d *map, const struct nlsh__found *found, size_t n)
+{
+    size_t dim = index->meta.dim;
+    if (nlsh__text_reserve(to, n * dim) != 0) return;
+    for (size_t i = 0; i < n; i++, to->size += dim) {
+        uint8_t *out = (uint8_t *)to->bytes + to->size;
+        if (found[i].segment == NULL)
+            memset(out, 0, dim);
+        else
+            nlsh__row_picture(map, index, found[i].segment, found[i].place, out);
+    }
+}
+
+/* The JSON, then the neighbours' pictures: the page paints both at once, and is spared a second request. In front is how
+ * long the JSON is, in four bytes, the least first. */
+static void tell_with_pictures(struct work *w, const struct nlsh__map_2d *map)
+{
+    struct nlsh__text *to = &w->call->text;
+    w->call->type = "application/octet-stream";
+    nlsh__text_add(to, "\0\0\0", 4);
+    tell(w, map);
+    size_t n = to->size - 4;
+    for (size_t i = 0; i < 4 && !to->is_short; i++) to->bytes[i] = (char)(n >> 8 * i & 0xff);
+    tell_pictures(to, w->index, map, w->near.found, w->near.n);
+    tell_pictures(to, w->index, map, w->exact.found, w->exact.n);
+}
+
 /* ---- the map that stands for a file ---------------------------------------------------------- */
 
 /* Holds the lock until map_done(); NULL after answering with an error, and then it is not held. */
@@ -338,7 +367,10 @@ static void explain(struct nlsh__call *call, struct nlsh__seat *seat)
     } else {
         const struct nlsh__map_2d *map = map_of(call, seat);
         if (map != NULL) {
-            tell(&w, map);
+            if (call->service->image_width > 0 && call->argument(call->user, "pictures") != NULL)
+                tell_with_pictures(&w, map);
+            else
+                tell(&w, map);
             map_done(call);
         }
     }
@@ -402,18 +434,8 @@ static long read_rows(const char *list, struct nlsh__found *out, size_t max)
 static void tell_images(struct nlsh__call *call, const struct nlsh__seat *seat,
                         const struct nlsh__map_2d *map, struct nlsh__found *found, size_t n)
 {
-    const struct nlsh_index *index = seat->state->index;
-    struct nlsh__text *to = &call->text;
-    size_t dim = index->meta.dim;
-    nlsh__find_rows(index, found, n);
-    if (nlsh__text_reserve(to, n * dim) != 0) return;
-    for (size_t i = 0; i < n; i++, to->size += dim) {
-        uint8_t *out = (uint8_t *)to->bytes + to->size;
-        if (found[i].segment == NULL)
-            memset(out, 0, dim);
-        else
-            nlsh__row_picture(map, index, found[i].segment, found[i].place, out);
-    }
+    nlsh__find_rows(seat->state->index, found, n);
+    tell_pictures(&call->text, seat->state->index, map, found, n);
     call->type = "application/octet-stream";
 }
 

@@ -1,7 +1,11 @@
 /*
  * page.js - draws what a search did. One question is under way at a time; what happens meanwhile is asked for together
- * when its answer is painted, so the page is never behind by more than two answers. The exact answer takes the server a
+ * when its answer is there, so the page is never behind by more than two answers. The exact answer takes the server a
  * hundred times as long, so it is asked for beside that, and painted when it comes.
+ *
+ * A browser without a graphics card paints a frame in 5 to 10 ms, most of it by the number of its layers and by what is laid
+ * out anew. So a list's pictures are one canvas, on which those that changed are drawn; what is laid out keeps its size;
+ * nothing asks for a layout while one draws; and words, which nobody reads ten times a second, follow at their own pace.
  */
 "use strict";
 
@@ -10,11 +14,12 @@ const RECALLS = [.5, .6, .7, .8, .85, .9, .925, .95, .97, .98, .99, .995, .999];
 const K = 10, N_BUCKETS = 10;
 /* An exact search of so many values takes some 20 ms: beyond, it is not asked for before the pen rests. */
 const LARGE = 4e8, REST_MS = 200;
-/* Of others it is asked for ten times a second at most: it takes the time of what is painted first. */
-const EXACT_MS = 100;
+/* Of others it is asked for five times a second at most: it takes the time of what is painted first. */
+const EXACT_MS = 200;
+const WORDS_MS = 150; /* between two times that sentences and names are written */
 
 let info, map, token = sessionStorage.getItem("token");
-let query = null; /* {row} or {vector: Float32Array} */
+let query = null; /* {row}, {vector: Float32Array}, or {is_drawn: true}, which gets its vector when it is asked for */
 let file = 0, state = 0; /* of the index, as answers have them */
 
 /* ---- asking the server ---- */
@@ -36,6 +41,7 @@ async function ask(path, options = {}) {
 
 function trouble(error) {
   const is_lost = !(error instanceof Refused);
+  if (is_lost) console.error(error);
   $("trouble").textContent = is_lost ? "The server does not answer. Is it still running?"
     : error.message + (error.hint ? ": " + error.hint : "");
   $("trouble").hidden = false;
@@ -53,36 +59,68 @@ async function fetch_pictures(rows) {
   missing.forEach((row, i) => pictures.set(row, bytes.subarray(i * info.dim, (i + 1) * info.dim)));
 }
 
-/* Ink on paper, whatever the paper's colour: a value is how much ink there is. One picture or several, side by side.
- * Small canvases that are written as bytes are quickest where no graphics card has them. */
+/* Ink on paper: a value is how much ink there is. Small canvases that are written as bytes are quickest where no graphics
+ * card has them. A missing picture is blank. */
 function paint(canvas, ...all) {
-  const [w, h] = info.image, n = Math.max(1, all.length);
+  const [w, h] = info.image, n = all.length;
   if (canvas.width !== n * w || canvas.height !== h) {
     canvas.width = n * w;
     canvas.height = h;
-    canvas.style.aspectRatio = n * w + " / " + h;
   }
   const context = canvas.getContext("2d", { willReadFrequently: true }), image = context.createImageData(n * w, h);
+  const to = new Uint32Array(image.data.buffer);
   all.forEach((bytes, at) => {
     for (let y = 0, i = 0; bytes && y < h; y++)
-      for (let to = 4 * (y * n * w + at * w) + 3, x = 0; x < w; x++, to += 4) image.data[to] = bytes[i++];
+      for (let j = y * n * w + at * w, end = j + w; j < end; j++) to[j] = inks[bytes[i++]];
   });
   context.putImageData(image, 0, 0);
 }
 
-function paint_rows(canvas, rows) {
-  const what = file + ":" + rows.join();
-  if (canvas.what === what) return;
-  canvas.what = what;
-  paint(canvas, ...rows.map((row) => pictures.get(row)));
+/* The pictures of a list's items, on one canvas over it. An item has a box for them, whose place is asked for when the
+ * list's size has changed: repaint(). */
+class Sheet {
+  constructor(list) {
+    this.list = list;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "sheet";
+    this.canvas.setAttribute("aria-hidden", "true");
+    list.before(this.canvas);
+    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.small = document.createElement("canvas");
+    this.boxes = [];
+    this.drawn = []; /* what stands in each box */
+  }
+
+  place() {
+    const scale = window.devicePixelRatio || 1, all = this.list.getBoundingClientRect();
+    this.canvas.width = Math.round(all.width * scale);
+    this.canvas.height = Math.round(all.height * scale);
+    this.boxes = [...this.list.children].map((item) => {
+      const box = item.pictures.getBoundingClientRect();
+      const edge = item.button ? 2 : 0; /* its frame */
+      return [box.left - all.left + edge, box.top - all.top + edge, box.width - 2 * edge, box.height - 2 * edge].map((x) => Math.round(x * scale));
+    });
+    this.drawn = [];
+  }
+
+  /* Side by side in the item's box, as large as they fit. */
+  draw(i, rows, alpha = 1) {
+    const what = file + ":" + alpha + ":" + rows.join(), box = this.boxes[i];
+    if (!box || this.drawn[i] === what) return;
+    const all = rows.map((row) => pictures.get(row)), [w, h] = info.image, [x, y, width, height] = box;
+    const scale = Math.min(width / (w * Math.max(1, rows.length)), height / h);
+    this.drawn[i] = all.includes(undefined) ? null : what;
+    this.context.clearRect(x, y, width, height);
+    if (rows.length === 0) return;
+    paint(this.small, ...all);
+    this.context.imageSmoothingEnabled = scale < 1;
+    this.context.globalAlpha = alpha;
+    this.context.drawImage(this.small, x, y, Math.round(rows.length * w * scale), Math.round(h * scale));
+  }
 }
 
-function new_picture() {
-  const canvas = document.createElement("canvas");
-  canvas.className = "picture";
-  canvas.setAttribute("aria-hidden", "true");
-  return canvas;
-}
+const sheets = {};
+for (const id of ["found", "exact", "buckets"]) sheets[id] = new Sheet($(id));
 
 /* ---- numbers in words ---- */
 
@@ -106,71 +144,93 @@ function resize(list, n, make) {
   while (list.children.length < n) list.append(make());
 }
 
+/* Where it changes something only: a text that is set again is laid out again. */
+function write(element, text) {
+  if (element.text === text) return;
+  element.text = text;
+  element.textContent = text;
+}
+
 function new_neighbour() {
   const item = document.createElement("li"), button = child(item, "button");
   button.type = "button";
-  item.button = button;
-  if (info.image) button.append(item.canvas = new_picture());
+  item.button = item.pictures = button;
   item.small = child(item, "small");
   button.addEventListener("click", () => look_for({ row: item.row }));
   return item;
 }
 
-function show_neighbours(list, neighbours) {
+function show_neighbours(id, neighbours) {
+  const list = $(id);
   resize(list, neighbours.length, new_neighbour);
   neighbours.forEach((one, i) => {
     const item = list.children[i], is_missed = one.found === false;
     item.row = one.row;
-    item.className = is_missed ? "miss" : "";
-    if (info.image) paint_rows(item.canvas, [one.row]);
-    else item.button.textContent = one.key;
-    item.small.textContent = is_missed ? "missed" : short(one.distance);
-    item.button.title = "key " + one.key + ", distance " + short(one.distance) + ", bucket " + one.bucket;
-    item.button.setAttribute("aria-label", "Key " + one.key + ", distance " + short(one.distance) + ", bucket " +
-      one.bucket + (is_missed ? ", missed" : "") + ". Search for it");
+    item.one = one;
+    if (item.is_missed !== is_missed) item.className = is_missed ? "miss" : "";
+    item.is_missed = is_missed;
+    if (info.image) sheets[id].draw(i, [one.row]);
+    else write(item.button, String(one.key));
+    write(item.small, is_missed ? "missed" : short(one.distance));
   });
+}
+
+function name_neighbours(list) {
+  for (const { button, one, is_missed } of list.children) {
+    const said = ", distance " + short(one.distance) + ", bucket " + one.bucket;
+    button.title = "key " + one.key + said;
+    button.setAttribute("aria-label", "Key " + one.key + said + (is_missed ? ", missed" : "") + ". Search for it");
+  }
 }
 
 function new_bucket() {
   const item = document.createElement("li");
-  item.name = child(item, "span");
-  item.bar = child(child(item, "span", "bar"), "span");
+  item.name = child(item, "span", "name");
+  item.bar = child(item, "span", "bar");
   item.percent = child(item, "span", "percent");
-  if (info.image) item.append(item.some = new_picture());
-  else item.some = child(item, "span", "vectors");
+  item.pictures = child(item, "span", info.image ? "some" : "vectors");
   item.said = child(item, "span", "state");
   return item;
 }
 
-function show_bucket(item, bucket, most) {
-  item.className = bucket.scanned ? "on" : "";
-  item.name.textContent = (bucket.scanned ? "● " : "○ ") + bucket.bucket;
-  item.name.title = count(bucket.vectors) + " vectors";
-  item.bar.style.width = 100 * bucket.probability / most + "%";
-  item.percent.textContent = percent(bucket.probability);
-  item.said.textContent = bucket.scanned ? "scanned" : "skipped";
-  item.setAttribute("aria-label", "Bucket " + bucket.bucket + ", probability " + percent(bucket.probability) + ", " +
-    count(bucket.vectors) + " vectors, " + item.said.textContent);
-  if (info.image) paint_rows(item.some, bucket.rows);
-  else item.some.textContent = count(bucket.vectors) + " vectors";
+function show_bucket(i, bucket, most) {
+  const item = $("buckets").children[i];
+  item.bucket = bucket;
+  if (item.is_on !== bucket.scanned) item.className = bucket.scanned ? "on" : "";
+  item.is_on = bucket.scanned;
+  write(item.name, (bucket.scanned ? "● " : "○ ") + bucket.bucket);
+  item.bar.style.backgroundSize = (100 * bucket.probability / most).toFixed(1) + "% 100%";
+  write(item.percent, percent(bucket.probability));
+  write(item.said, bucket.scanned ? "scanned" : "skipped");
+  if (info.image) sheets.buckets.draw(i, bucket.rows, bucket.scanned ? 1 : .55);
+  else write(item.pictures, count(bucket.vectors) + " vectors");
+}
+
+function name_buckets() {
+  for (const item of $("buckets").children) {
+    item.name.title = count(item.bucket.vectors) + " vectors";
+    item.setAttribute("aria-label", "Bucket " + item.bucket.bucket + ", probability " + percent(item.bucket.probability) + ", " +
+      count(item.bucket.vectors) + " vectors, " + item.said.text);
+  }
 }
 
 function show_buckets(answer) {
   const shown = answer.buckets.slice(0, N_BUCKETS), most = Math.max(shown[0].probability, 1e-9);
   resize($("buckets"), shown.length, new_bucket);
-  shown.forEach((bucket, i) => show_bucket($("buckets").children[i], bucket, most));
-  const n = info.buckets.count, n_skipped = n - answer.scanned.length;
-  $("skipped").textContent = n_skipped > 0 ? "Skipped: " + count(n_skipped) + " of " + count(n) + " buckets."
-    : "All " + count(n) + " buckets were scanned.";
+  shown.forEach((bucket, i) => show_bucket(i, bucket, most));
 }
 
 /* ---- the map ---- */
 
 const colours = {};
 
+const inks = new Uint32Array(256); /* a pixel of so much ink, as ImageData has it on little-endian machines, which browsers run on */
+
 function read_colours() {
   const style = getComputedStyle(document.documentElement);
   for (const name of ["ink", "light", "dim", "card", "miss"]) colours[name] = style.getPropertyValue("--" + name).trim();
+  const ink = matchMedia("(prefers-color-scheme: dark)").matches ? 0xffffff : 0;
+  for (let value = 0; value < 256; value++) inks[value] = (value << 24 | ink) >>> 0;
 }
 
 /* To ask for a width lays the page out anew, so it is asked for when it has changed: repaint(). */
@@ -189,15 +249,25 @@ function dot(context, side, bucket, scale) {
   context.fill();
 }
 
-function show_map(answer) {
-  const canvas = $("map"), side = canvas.width, context = canvas.getContext("2d");
-  const on = new Set(answer ? answer.scanned : []), size = Math.min(.016, .16 / Math.sqrt(map.buckets.length));
-  context.clearRect(0, 0, side, side);
+/* All dots, unlit, are drawn when the map or its size is new. */
+function draw_dots() {
+  const side = $("map").width;
+  map.size = Math.min(.016, .16 / Math.sqrt(map.buckets.length));
+  map.dots = document.createElement("canvas");
+  map.dots.width = map.dots.height = side;
+  const context = map.dots.getContext("2d", { willReadFrequently: true });
   context.fillStyle = colours.dim;
-  map.buckets.forEach((bucket, i) => { if (bucket && !on.has(i)) dot(context, side, bucket, size); });
-  context.fillStyle = colours.light;
-  for (const i of on) if (map.buckets[i]) dot(context, side, map.buckets[i], on.size > 64 ? size : size * 1.25);
+  for (const bucket of map.buckets) if (bucket) dot(context, side, bucket, map.size);
+}
+
+function show_map(answer) {
+  const canvas = $("map"), side = canvas.width, context = canvas.getContext("2d", { willReadFrequently: true });
+  if (!map.dots || map.dots.width !== side) draw_dots();
+  context.clearRect(0, 0, side, side);
+  context.drawImage(map.dots, 0, 0);
   if (!answer) return;
+  context.fillStyle = colours.light;
+  for (const i of answer.scanned) if (map.buckets[i]) dot(context, side, map.buckets[i], answer.scanned.length > 64 ? map.size : map.size * 1.25);
   const inside = (at) => Math.min(.97 * side, Math.max(.03 * side, at));
   const [x, y] = map_place(side, answer.at[0], answer.at[1]).map(inside), r = side * .022;
   context.strokeStyle = colours.card;
@@ -208,7 +278,6 @@ function show_map(answer) {
     context.stroke();
     context.strokeStyle = colours.miss;
   }
-  canvas.setAttribute("aria-label", "Map of " + count(map.buckets.length) + " buckets, " + count(on.size) + " of them scanned");
 }
 
 async function load_map() {
@@ -244,9 +313,17 @@ function sentence(answer) {
     ", and took ", time(answer.microseconds.search), "."];
 }
 
+let last_exact = null;
 let exact_us = 0; /* of the last exact search: it hardly depends on the query */
 
 function show_cost(answer) {
+  $("share").style.backgroundSize = 100 * answer.candidates / Math.max(1, answer.vectors) + "% 100%";
+  write($("n-time"), time(answer.microseconds.search));
+  write($("n-scanned"), count(answer.candidates));
+  write($("n-buckets"), count(answer.scanned.length) + " / " + count(info.buckets.count));
+}
+
+function say_cost(answer) {
   $("sentence").replaceChildren(...sentence(answer).map((part, i) => {
     if (i !== 1 && i !== 3) return part;
     const bold = document.createElement("b");
@@ -257,18 +334,20 @@ function show_cost(answer) {
     $("sentence").append(" Looking at all of them takes " + time(exact_us) + ", " +
       count(Math.max(1, Math.round(exact_us / answer.microseconds.search))) + " times as long.");
   }
-  $("share").style.width = 100 * answer.candidates / Math.max(1, answer.vectors) + "%";
-  $("n-time").textContent = time(answer.microseconds.search);
-  $("n-scanned").textContent = count(answer.candidates);
-  $("n-buckets").textContent = count(answer.scanned.length) + " / " + count(info.buckets.count);
+  const n = info.buckets.count, n_skipped = n - answer.scanned.length;
+  $("skipped").textContent = n_skipped > 0 ? "Skipped: " + count(n_skipped) + " of " + count(n) + " buckets."
+    : "All " + count(n) + " buckets were scanned.";
+  $("map").setAttribute("aria-label", "Map of " + count(map.buckets.length) + " buckets, " + count(answer.scanned.length) + " of them scanned");
 }
 
 /* What is shown of an answer before is left until this one is there: it would only flicker. */
 function show_exact(answer) {
   const n = answer.exact.length;
   exact_us = answer.microseconds.exact;
-  show_neighbours($("exact"), answer.exact);
-  $("n-recall").textContent = Math.round(answer.recall * n) + " / " + n;
+  last_exact = answer.exact;
+  show_neighbours("exact", answer.exact);
+  write($("n-recall"), Math.round(answer.recall * n) + " / " + n);
+  words_later();
 }
 
 /* Spoken once things rest: a pen in motion would never let it finish. */
@@ -280,14 +359,31 @@ function say_later(answer) {
   }, 700);
 }
 
+let words_timer = 0;
+
+/* What is for reading, and for who hears it. */
+function words_later() {
+  if (words_timer) return;
+  words_timer = setTimeout(() => {
+    words_timer = 0;
+    if (!last_answer) return;
+    say_cost(last_answer);
+    name_neighbours($("found"));
+    name_neighbours($("exact"));
+    name_buckets();
+    if (delays.length) say_delays();
+  }, WORDS_MS);
+}
+
 function show(answer) {
   last_answer = answer;
   $("trouble").hidden = true;
   if (answer.exact) show_exact(answer);
   show_cost(answer);
-  show_neighbours($("found"), answer.neighbors);
+  show_neighbours("found", answer.neighbors);
   show_buckets(answer);
   show_map(answer);
+  words_later();
   say_later(answer);
   document.body.dataset.answers = Number(document.body.dataset.answers || 0) + 1;
 }
@@ -301,10 +397,11 @@ const delays = [];
 
 function explain_request(exact) {
   const recall = RECALLS[$("recall").value];
+  if (query.is_drawn && !query.vector) paint($("seen"), query.vector = raster.picture());
   if (query.vector)
-    return ["v1/explain?k=" + K + "&recall=" + recall + "&exact=" + exact,
+    return ["v1/explain?pictures=1&k=" + K + "&recall=" + recall + "&exact=" + exact,
       { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: query.vector }];
-  return ["v1/explain", { method: "POST", headers: { "Content-Type": "application/json" },
+  return ["v1/explain?pictures=1", { method: "POST", headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ row: query.row, k: K, recall, exact }) }];
 }
 
@@ -320,12 +417,30 @@ async function follow(answer) {
   file = answer.file;
 }
 
-async function question(exact) {
-  const answer = await (await ask(...explain_request(exact))).json();
-  await follow(answer);
-  await fetch_pictures([...answer.neighbors, ...(answer.exact || [])].map((one) => one.row)
-    .concat(...answer.buckets.slice(0, N_BUCKETS).map((bucket) => bucket.rows)));
+/* Where the index has pictures, those of the neighbours come behind the JSON: explain.c. */
+function read_answer(bytes) {
+  if (!info.image) return JSON.parse(new TextDecoder().decode(bytes));
+  const n = new DataView(bytes).getUint32(0, true), answer = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, n)));
+  answer.shown = [...answer.neighbors, ...(answer.exact || [])].map((one, i) => [one.row, new Uint8Array(bytes, 4 + n + i * info.dim, info.dim)]);
   return answer;
+}
+
+async function question(exact) {
+  const answer = read_answer(await (await ask(...explain_request(exact))).arrayBuffer());
+  if (answer.file !== file || answer.state !== state) await follow(answer);
+  if (info.image) {
+    if (pictures.size > 20000) pictures.clear();
+    for (const [row, bytes] of answer.shown) pictures.set(row, bytes);
+  }
+  return answer;
+}
+
+/* Of buckets that were not seen before they come a moment later. */
+async function fetch_samples(answer) {
+  const rows = [].concat(...answer.buckets.slice(0, N_BUCKETS).map((bucket) => bucket.rows));
+  if (!info.image || rows.every((row) => pictures.has(row))) return;
+  await fetch_pictures(rows);
+  if (last_answer) show_buckets(last_answer);
 }
 
 const painted = () => new Promise((done) => requestAnimationFrame(() => {
@@ -337,6 +452,9 @@ const painted = () => new Promise((done) => requestAnimationFrame(() => {
 function note_delay(began) {
   delays.push(performance.now() - began);
   if (delays.length > 200) delays.shift();
+}
+
+function say_delays() {
   const sorted = [...delays].sort((a, b) => a - b), p95 = sorted[Math.floor(.95 * (sorted.length - 1))];
   $("foot").textContent = "From your move to the picture: " + delays[delays.length - 1].toFixed(0) + " ms; 95 % of the last " +
     delays.length + " within " + p95.toFixed(0) + " ms.";
@@ -362,8 +480,10 @@ async function answer_all() {
     is_due = false;
     moved_at = 0;
     try {
-      show(await question(false));
+      const answer = await question(false);
+      show(answer);
       if (began) painted().then(() => note_delay(began)); /* the next question need not wait for that */
+      fetch_samples(answer).catch(failed);
       plan_exact();
     } catch (error) {
       if (error.code === 400 && query && query.tries > 0) at_random(0, query.tries - 1);
@@ -415,9 +535,13 @@ function at_random(began = 0, tries = 8) {
 /* ---- the drawing pad ---- */
 
 const pad = {
-  canvas: $("pad"), strokes: [], margin: 0,
+  canvas: $("pad"), context: $("pad").getContext("2d", { willReadFrequently: true }), strokes: [], margin: 0,
+  box: null, /* where it is on the screen, while one draws: to ask lays the page out */
+  done: 0, frame: 0, /* points of the last stroke that are on the canvas; the frame in which the others come there */
   pen: { x: .5, y: .5, is_down: false }, /* the keyboard's */
   is_shown: false, /* a row's picture is on the pad */
+
+  n_points() { return this.strokes.length ? this.strokes[this.strokes.length - 1].length : 0; },
 
   width() { return 2.3 / 28; }, /* of a stroke, as MNIST's are, by the pad's side */
 
@@ -427,31 +551,46 @@ const pad = {
     this.pen.is_down = false;
     $("pad-hint").hidden = false;
     this.draw();
-    paint($("seen"), null);
+    paint($("seen"), undefined);
   },
 
-  line(context, side) {
+  /* from: of the last stroke only what comes behind so many points. */
+  line(context, side, from = 0) {
     context.lineCap = context.lineJoin = "round";
-    for (const stroke of this.strokes) {
+    for (const stroke of from ? this.strokes.slice(-1) : this.strokes) {
+      const points = from ? stroke.slice(from - 1) : stroke;
       context.beginPath();
-      context.moveTo(stroke[0].x * side, stroke[0].y * side);
-      for (const p of stroke) context.lineTo(p.x * side, p.y * side + (stroke.length === 1 ? .01 : 0));
+      context.moveTo(points[0].x * side, points[0].y * side);
+      for (const p of points) context.lineTo(p.x * side, p.y * side + (stroke.length === 1 ? .001 * side : 0));
       context.stroke();
     }
   },
 
   draw() {
-    const side = this.canvas.width, context = this.canvas.getContext("2d");
+    const { context, canvas: { width: side } } = this;
     context.clearRect(0, 0, side, side);
     context.strokeStyle = colours.ink;
     context.lineWidth = this.width() * side;
     this.line(context, side);
+    this.done = this.n_points();
     if (document.activeElement !== this.canvas || !this.by_keys) return;
     context.beginPath();
     context.arc(this.pen.x * side, this.pen.y * side, side * .03, 0, 2 * Math.PI);
     context.lineWidth = side * .008;
     context.strokeStyle = this.pen.is_down ? colours.miss : colours.light;
     context.stroke();
+  },
+
+  /* In the next frame, what was added to the stroke. */
+  draw_later() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      if (this.is_shown || this.strokes.length === 0) return;
+      if (this.by_keys || this.done === 0) this.draw();
+      else this.line(this.context, this.canvas.width, this.done);
+      this.done = this.n_points();
+    });
   },
 
   async show_row(row) {
@@ -463,7 +602,7 @@ const pad = {
     const [w, h] = info.image, small = document.createElement("canvas"), side = this.canvas.width;
     paint(small, pictures.get(row));
     paint($("seen"), pictures.get(row));
-    const context = this.canvas.getContext("2d"), scale = side / Math.max(w, h);
+    const context = this.context, scale = side / Math.max(w, h);
     context.clearRect(0, 0, side, side);
     context.imageSmoothingEnabled = false;
     context.drawImage(small, (side - w * scale) / 2, (side - h * scale) / 2, w * scale, h * scale);
@@ -475,9 +614,9 @@ const pad = {
 };
 
 /* The drawing as the index has its pictures: of their size, and by their middle if that is wanted. Strokes are drawn
- * eight times as large and averaged. */
+ * four times as large, with soft edges, and averaged. */
 const raster = {
-  OVER: 8,
+  OVER: 4,
 
   box() {
     let left = 1, top = 1, right = 0, bottom = 0;
@@ -498,22 +637,23 @@ const raster = {
   },
 
   ink(w, h, frame) {
-    const over = this.OVER;
-    if (!this.context || this.context.canvas.width !== w * over || this.context.canvas.height !== h * over) {
+    const over = this.OVER, wide = w * over;
+    if (!this.context || this.context.canvas.width !== wide || this.context.canvas.height !== h * over) {
       const canvas = document.createElement("canvas");
-      canvas.width = w * over;
+      canvas.width = wide;
       canvas.height = h * over;
       this.context = canvas.getContext("2d", { willReadFrequently: true });
     }
     const context = this.context;
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, w * over, h * over);
+    context.clearRect(0, 0, wide, h * over);
     context.setTransform(over, 0, 0, over, frame.x * over, frame.y * over);
     context.lineWidth = pad.width() * Math.min(w, h);
     pad.line(context, frame.scale);
-    const large = context.getImageData(0, 0, w * over, h * over).data, ink = new Float32Array(w * h);
-    for (let y = 0; y < h * over; y++) for (let x = 0; x < w * over; x++)
-      ink[Math.floor(y / over) * w + Math.floor(x / over)] += large[4 * (y * w * over + x) + 3];
+    const large = context.getImageData(0, 0, wide, h * over).data, ink = new Float32Array(w * h);
+    for (let y = 0, from = 3; y < h * over; y++)
+      for (let to = Math.floor(y / over) * w, end = to + w; to < end; to++)
+        for (let x = 0; x < over; x++, from += 4) ink[to] += large[from];
     return ink.map((sum) => Math.min(255, Math.round(1.15 * sum / (over * over))));
   },
 
@@ -531,21 +671,21 @@ const raster = {
 
 function drawn(began) {
   $("pad-hint").hidden = true;
-  pad.draw();
-  const ink = raster.picture();
-  paint($("seen"), ink);
-  look_for({ vector: ink }, began);
+  pad.draw_later();
+  look_for({ is_drawn: true }, began);
 }
 
 function begin_stroke(p) {
   if (pad.is_shown) pad.clear();
   pad.strokes.push([p]);
+  pad.done = 0;
 }
 
 function place_of(event) {
-  const box = pad.canvas.getBoundingClientRect();
+  const box = pad.box = pad.box || pad.canvas.getBoundingClientRect();
   return { x: Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)), y: Math.min(1, Math.max(0, (event.clientY - box.top) / box.height)) };
 }
+addEventListener("scroll", () => { pad.box = null; }, { passive: true });
 
 let stroke_of = null; /* the pointer that draws */
 
@@ -553,11 +693,13 @@ pad.canvas.addEventListener("pointerdown", (event) => {
   if (stroke_of !== null || event.button !== 0) return;
   stroke_of = event.pointerId;
   pad.by_keys = false;
+  pad.box = null;
   pad.canvas.setPointerCapture(event.pointerId);
   begin_stroke(place_of(event));
   drawn(event.timeStamp);
 });
-pad.canvas.addEventListener("pointermove", (event) => {
+/* Where there is pointerrawupdate, a move is told when it comes and not with the next frame: half a frame earlier. */
+pad.canvas.addEventListener("onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove", (event) => {
   if (stroke_of !== event.pointerId || pad.strokes.length === 0) return;
   const events = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
   pad.strokes[pad.strokes.length - 1].push(...(events.length ? events : [event]).map(place_of));
@@ -671,6 +813,7 @@ function show_about() {
 function show_info() {
   show_about();
   $("draw").hidden = !info.image;
+  if (info.image) document.body.style.setProperty("--shape", info.image.join("/"));
   $("clear").hidden = !info.image;
   $("pick").open = !info.image;
   for (const id of ["found", "exact"]) $(id).classList.toggle("plain", !info.image);
@@ -678,14 +821,25 @@ function show_info() {
   $("row").placeholder = "0 to " + (info.vectors - 1);
 }
 
+/* When sizes or colours are new. */
 function repaint() {
   read_colours();
   if (!info) return;
+  pad.box = null;
   fit_canvas($("pad"));
   fit_canvas($("map"));
+  if (info.image) for (const sheet of Object.values(sheets)) sheet.place();
   if (pad.is_shown && query && query.row !== undefined) pad.show_row(query.row);
   else if (info.image) pad.draw();
-  if (map) show_map(last_answer);
+  if (query && query.vector && info.image) paint($("seen"), query.vector);
+  if (map) {
+    map.dots = null;
+    show_map(last_answer);
+  }
+  if (!last_answer) return;
+  show_neighbours("found", last_answer.neighbors);
+  show_buckets(last_answer);
+  if (last_exact) show_neighbours("exact", last_exact);
 }
 
 async function begin() {
@@ -710,6 +864,5 @@ async function begin() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
 const resized = new ResizeObserver(repaint);
-resized.observe($("map"));
-resized.observe($("pad"));
+for (const id of ["map", "pad", "found", "exact", "buckets"]) resized.observe($(id));
 begin();

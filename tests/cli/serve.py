@@ -141,6 +141,12 @@ def page():
     rows = [row for bucket in answer["buckets"] for row in bucket["rows"]]
     images = request("GET", "/v1/images?rows=" + ",".join(map(str, rows)))[1]
     assert len(images) == DIM * len(rows)
+    code, bytes_, _ = request("POST", "/v1/explain?pictures=1", {"row": 7, "k": 5, "exact": True})
+    n = 4 + int.from_bytes(bytes_[:4], "little")
+    same = json.loads(bytes_[4:n])
+    rows = [one["row"] for one in same["neighbors"] + same["exact"]]
+    assert code == 200 and rows == [one["row"] for one in answer["neighbors"] + answer["exact"]]
+    assert bytes_[n:] == request("GET", "/v1/images?rows=" + ",".join(map(str, rows)))[1]
     assert len(good("GET", "/v1/map")["buckets"]) == 8
 
 
