@@ -132,6 +132,24 @@ void nlsh__row_vector(const struct nlsh_index *index, const struct nlsh__segment
     for (size_t d = 0; d < index->meta.dim && shift != 0; d++) out[d] -= shift;
 }
 
+int nlsh__may_be_pictures(const struct nlsh_index *index)
+{
+    enum { N_LOOKS = 256 };
+    size_t dim = index->meta.dim, n_seen = 0;
+    float *values, least = 0;
+    if (nlsh__alloc(&values, dim, sizeof *values, NULL) != NLSH_OK) return 0;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *s = &index->segments[i];
+        for (size_t j = 0; j < N_LOOKS && j < s->n_rows && n_seen < N_LOOKS; j++, n_seen++) {
+            size_t place = s->n_rows < N_LOOKS ? j : j * s->n_rows / N_LOOKS;
+            nlsh__row_vector(index, s, place, values);
+            for (size_t d = 0; d < dim; d++) least = values[d] < least ? values[d] : least;
+        }
+    }
+    nlsh__free(values);
+    return n_seen > 0 && least >= 0;
+}
+
 void nlsh__row_picture(const struct nlsh__map_2d *map, const struct nlsh_index *index,
                        const struct nlsh__segment *segment, size_t place, uint8_t *out)
 {

@@ -52,6 +52,9 @@ size_t nlsh__bucket_size(const struct nlsh_index *index, size_t bucket);
 /* A stored vector as the caller would give it. */
 void nlsh__row_vector(const struct nlsh_index *index, const struct nlsh__segment *segment,
                       size_t place, float *out);
+/* 1: none of some 256 vectors has a value below 0. Pictures have none; what a network made has many. 0, too, where there
+ * is no vector, and NLSH_E_NOMEM is not told: it is a guess. */
+int nlsh__may_be_pictures(const struct nlsh_index *index);
 /* The same as a picture's bytes, 0 to 255. */
 void nlsh__row_picture(const struct nlsh__map_2d *map, const struct nlsh_index *index,
                        const struct nlsh__segment *segment, size_t place, uint8_t *out);

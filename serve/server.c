@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "serve/guard.h"
 #include "serve/listen.h"
+#include "serve/map.h"
 #include "serve/routes.h"
 #include "serve/serve.h"
 #include "serve/visitors.h"
@@ -372,7 +373,7 @@ static size_t square_root(size_t n)
     return root * root == n ? root : 0;
 }
 
-/* What a vector's picture is: as the caller says, or a square of 64 values at least. */
+/* What a vector's picture is: as the caller says, or a square of 64 values at least, none of them below 0. */
 static enum nlsh_status set_image(struct nlsh__server *server, struct nlsh_error *error)
 {
     struct nlsh__seat *seat;
@@ -380,9 +381,11 @@ static enum nlsh_status set_image(struct nlsh__server *server, struct nlsh_error
     enum nlsh_status status = nlsh__served_take(server->service.served, &seat, error);
     if (status != NLSH_OK) return status;
     size_t dim = seat->state->info.dim;
+    if (w == 0 && !server->options.is_plain && dim >= 64 &&
+        nlsh__may_be_pictures(seat->state->index))
+        w = h = square_root(dim);
     nlsh__served_give(server->service.served, seat);
     if (server->options.is_plain) return NLSH_OK;
-    if (w == 0 && dim >= 64) w = h = square_root(dim);
     if (w != 0 && (w > dim || h > dim || w * h != dim))
         return nlsh__fail(error, NLSH_E_ARG, "give WIDTHxHEIGHT, such as 28x28",
                           "--image %zux%zu is not of vectors of %zu values", w, h, dim);

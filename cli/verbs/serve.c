@@ -44,7 +44,7 @@ static const struct flag *const serve_flags[] = {
                          .group = GROUP_RUN,
                          .argument = "WxH",
                          .help = "vectors are pictures of so many values, or `none`; default: "
-                                 "where they make a square of 8x8 or more"},
+                                 "where they make a square of 8x8 or more, and none is below 0"},
     &(const struct flag){.name = "threads",
                          .kind = FLAG_COUNT,
                          .group = GROUP_RUN,

@@ -125,9 +125,9 @@ for (const id of ["found", "exact", "buckets"]) sheets[id] = new Sheet($(id));
 /* ---- numbers in words ---- */
 
 const count = (n) => n.toLocaleString("en");
-const time = (us) => us < 10 ? us.toFixed(1) + " µs" : us < 10000 ? count(Math.round(us)) + " µs" : (us / 1000).toFixed(1) + " ms";
-const percent = (x) => x >= .1 ? (100 * x).toFixed(0) + " %" : x >= .001 ? (100 * x).toFixed(1) + " %" : x > 0 ? "< 0.1 %" : "0 %";
-const short = (x) => Math.abs(x) >= 1000 ? count(Math.round(x)) : Number(x.toPrecision(4)).toString();
+const time = (us) => us < 10 ? us.toFixed(1) + "\u00a0µs" : us < 10000 ? count(Math.round(us)) + "\u00a0µs" : (us / 1000).toFixed(1) + "\u00a0ms";
+const percent = (x) => x >= .1 ? (100 * x).toFixed(0) + "\u00a0%" : x >= .001 ? (100 * x).toFixed(1) + "\u00a0%" : x > 0 ? "<\u00a00.1\u00a0%" : "0\u00a0%";
+const short = (x) => Math.abs(x) < 1e-9 ? "0" : Math.abs(x) >= 1000 ? count(Math.round(x)) : Number(x.toPrecision(4)).toString();
 const recall_text = () => RECALLS[$("recall").value].toString().slice(1);
 
 /* ---- lists ---- */

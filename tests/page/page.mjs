@@ -199,6 +199,7 @@ async function check_plain() {
     await page.click("#pick-row button");
     await settle(page);
     check("neighbours are keys", (await page.textContent("#found button")) === "77");
+    check("keys are whole", await page.$$eval("#found button", (all) => all.every((one) => one.scrollWidth <= one.clientWidth)));
     await check_rules(page, "no pictures, " + width + " wide");
     await page.screenshot({ path: `${out}/plain-${scheme}-${width}.png`, fullPage: true });
     await page.context().close();
