@@ -153,15 +153,15 @@ static enum nlsh_status read_number(struct reader *r, double *out)
     return NLSH_OK;
 }
 
-static enum nlsh_status read_whole(struct reader *r, const char *name, size_t least, size_t most,
-                                   size_t *out)
+static enum nlsh_status read_whole(struct reader *r, const char *name, const char *hint,
+                                   size_t least, size_t most, size_t *out)
 {
     double number = 0;
     enum nlsh_status status = read_number(r, &number);
     if (status != NLSH_OK) return status;
     if (number < (double)least || number > (double)most || number != floor(number))
-        return WRONG(r, "the server was started with this limit",
-                     "%s is %g: it is a whole number from %zu to %zu", name, number, least, most);
+        return WRONG(r, hint, "%s is %.10g: it is a whole number from %zu to %zu", name, number,
+                     least, most);
     *out = (size_t)number;
     return NLSH_OK;
 }
@@ -335,13 +335,23 @@ static const struct {
 
 enum { N_WORDS = sizeof words / sizeof words[0] };
 
+int nlsh__body_knows(const char *name, unsigned allows)
+{
+    for (size_t i = 0; i < N_WORDS; i++)
+        if (strcmp(words[i].name, name) == 0) return (words[i].word & allows) != 0;
+    return 0;
+}
+
 static enum nlsh_status read_value(struct reader *r, const char *name, enum nlsh__word word)
 {
     struct nlsh__question *a = r->asked;
     switch (word) {
     case NLSH__SAYS_VECTORS: return name[6] == 's' ? read_vectors(r) : read_vector(r);
-    case NLSH__SAYS_K: return read_whole(r, name, 1, r->limits->k, &a->k);
-    case NLSH__SAYS_ROW: return read_whole(r, name, 0, UINT32_MAX, &a->row);
+    case NLSH__SAYS_K:
+        return read_whole(r, name, "the server was started with this limit", 1, r->limits->k,
+                          &a->k);
+    case NLSH__SAYS_ROW:
+        return read_whole(r, name, "rows are numbers from 0 on", 0, UINT32_MAX, &a->row);
     case NLSH__SAYS_RECALL: return read_number(r, &a->recall);
     case NLSH__SAYS_PROBES: return read_number(r, &a->probes);
     case NLSH__SAYS_CAUTIOUS: return read_flag(r, &a->cautious);

@@ -39,6 +39,9 @@ struct nlsh__question {
 /* Reads from the URL: the argument of a name, or NULL. */
 typedef const char *nlsh__argument_fn(void *user, const char *name);
 
+/* Whether a name, of a member or of an argument, means one of what a request may say. */
+int nlsh__body_knows(const char *name, unsigned allows);
+
 /*
  * nlsh__body_json() - an object with members out of "vector", "vectors", "k", "recall", "probes", "cautious",
  * "exact", "keys" and "row".

@@ -63,11 +63,40 @@ struct nlsh__seat *nlsh__call_seat(struct nlsh__call *call)
     return seat;
 }
 
+int nlsh__call_has_pictures(const struct nlsh__call *call, const struct nlsh__seat *seat)
+{
+    const struct nlsh__service *s = call->service;
+    return s->image_width > 0 && s->image_width * s->image_height == seat->state->info.dim;
+}
+
+/* A word that is misspelt would be passed over in silence. */
+static int knows_arguments(struct nlsh__call *call, unsigned allows)
+{
+    unsigned in_url = call->media == NLSH__MEDIA_JSON ? 0 : allows & ~(unsigned)NLSH__SAYS_VECTORS;
+    const char *name;
+    for (size_t i = 0; (name = call->argument_name(call->user, i)) != NULL; i++) {
+        int is_for_page = (allows & NLSH__SAYS_EXACT) != 0 && strcmp(name, "pictures") == 0;
+        const char *what = !is_for_page && !nlsh__body_knows(name, in_url) ? "means nothing"
+                           : call->argument(call->user, name) == NULL      ? "has no value"
+                                                                           : NULL;
+        for (size_t j = 0; j < i && what == NULL; j++)
+            if (strcmp(call->argument_name(call->user, j), name) == 0) what = "is said twice";
+        if (what == NULL) continue;
+        nlsh__call_fail(call, 400,
+                        call->media == NLSH__MEDIA_JSON ? "say it in the JSON"
+                                                        : "see docs/serve.md for what a URL says",
+                        "\"%s\" %s in this request's URL", name, what);
+        return 0;
+    }
+    return 1;
+}
+
 int nlsh__call_question(struct nlsh__call *call, size_t dim, unsigned allows,
                         struct nlsh__question *out)
 {
     struct nlsh_error error = {0};
     const struct nlsh__limits *limits = &call->service->limits;
+    if (!knows_arguments(call, allows)) return -1;
     enum nlsh_status status =
         call->media == NLSH__MEDIA_JSON
             ? nlsh__body_json(call->body, call->size, dim, allows, limits, out, &error)

@@ -30,7 +30,8 @@ struct nlsh__call {
     enum nlsh__media media;
     char *body; /* [size], and a NUL behind it */
     size_t size;
-    nlsh__argument_fn *argument; /* of the URL */
+    nlsh__argument_fn *argument;                        /* of the URL */
+    const char *(*argument_name)(void *user, size_t i); /* of the i-th; NULL: there are no more */
     void *user;
     double began; /* nlsh__now() when the body was whole */
 
@@ -48,10 +49,14 @@ void nlsh__call_fail(struct nlsh__call *call, unsigned code, const char *hint, c
  * more than that. */
 void nlsh__call_failed(struct nlsh__call *call, const struct nlsh_error *error);
 
+/* Whether the vectors of an index are pictures: one that came later may have others. */
+int nlsh__call_has_pictures(const struct nlsh__call *call, const struct nlsh__seat *seat);
+
 /* A seat on the index of now, for nlsh__served_give(); NULL after answering with what is wrong. */
 struct nlsh__seat *nlsh__call_seat(struct nlsh__call *call);
 
-/* Reads what the request asks for. 0, or -1 after answering with what is wrong. */
+/* Reads what the request asks for: of JSON all in the body, else what is not the vectors in the URL, which may say no more
+ * than that, each once. 0, or -1 after answering with what is wrong. */
 int nlsh__call_question(struct nlsh__call *call, size_t dim, unsigned allows,
                         struct nlsh__question *out);
 

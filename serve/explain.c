@@ -367,7 +367,8 @@ static void explain(struct nlsh__call *call, struct nlsh__seat *seat)
     } else {
         const struct nlsh__map_2d *map = map_of(call, seat);
         if (map != NULL) {
-            if (call->service->image_width > 0 && call->argument(call->user, "pictures") != NULL)
+            if (nlsh__call_has_pictures(call, seat) &&
+                call->argument(call->user, "pictures") != NULL)
                 tell_with_pictures(&w, map);
             else
                 tell(&w, map);
@@ -448,14 +449,14 @@ void nlsh__explain_images(struct nlsh__call *call)
                         "rows is not a list of at most %d row numbers", MAX_PICTURES);
         return;
     }
-    if (call->service->image_width == 0) {
-        nlsh__call_fail(call, 404, "start the server with --image WxH",
-                        "the vectors of this index are no pictures");
-        return;
-    }
     struct nlsh__seat *seat = nlsh__call_seat(call);
     if (seat == NULL) return;
-    const struct nlsh__map_2d *map = map_of(call, seat);
+    const struct nlsh__map_2d *map = NULL;
+    if (!nlsh__call_has_pictures(call, seat))
+        nlsh__call_fail(call, 404, "start the server with --image WxH",
+                        "the vectors of this index are no pictures");
+    else
+        map = map_of(call, seat);
     if (map != NULL) {
         tell_images(call, seat, map, found, (size_t)n);
         map_done(call);

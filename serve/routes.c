@@ -173,7 +173,7 @@ static void put_asked(struct nlsh__call *call, const struct nlsh__question *aske
     nlsh__text_print(&call->text, ",\"vectors\":%zu}\n", n_rows);
 }
 
-/* The dimension never changes, whatever state it is read from. */
+/* An index that this process writes keeps its dimension, whatever state it is read from. */
 static size_t dimension(struct nlsh__call *call)
 {
     struct nlsh__seat *seat = nlsh__call_seat(call);
@@ -271,7 +271,7 @@ static void answer_info(struct nlsh__call *call)
                      info->n_deleted, info->has_keys ? "true" : "false",
                      nlsh__served_writes(s->served) ? "true" : "false",
                      (unsigned long long)seat->state->number);
-    if (s->image_width > 0)
+    if (nlsh__call_has_pictures(call, seat))
         nlsh__text_print(to, ",\"image\":[%zu,%zu]", s->image_width, s->image_height);
     tell_promises(to, seat->state->index);
     tell_limits(to, &s->limits);

@@ -5,6 +5,7 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,7 @@ struct exchange {
     const char *allow; /* the method of a path that has only this one; or NULL */
     size_t capacity;   /* of call.body */
     int is_too_large, is_short;
+    int must_close; /* nobody knows where the next request begins */
     struct nlsh__call call;
 };
 
@@ -94,7 +96,8 @@ static void add_headers(struct MHD_Response *response, const struct nlsh__server
     }
     if (x->call.code == 401) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     if (x->call.code == 503) MHD_add_response_header(response, "Retry-After", "1");
-    if (atomic_load(&server->is_ending)) MHD_add_response_header(response, "Connection", "close");
+    if (x->must_close || atomic_load(&server->is_ending))
+        MHD_add_response_header(response, "Connection", "close");
 }
 
 /* Where memory for an answer ran out half-way. */
@@ -137,6 +140,92 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 static const char *argument(void *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+struct name_search {
+    size_t i;
+    const char *name;
+};
+
+static enum MHD_Result on_argument(void *user, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
+{
+    struct name_search *search = user;
+    (void)kind;
+    (void)value;
+    search->name = name;
+    return search->i-- > 0 ? MHD_YES : MHD_NO; /* NO: enough */
+}
+
+static const char *argument_name(void *connection, size_t i)
+{
+    struct name_search search = {.i = i};
+    int n = MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, on_argument, &search);
+    return n > 0 && (size_t)n > i ? search.name : NULL;
+}
+
+/* Two servers that read one head in two ways, a proxy and this one, can be made to disagree where a request ends (RFC 9112,
+ * section 11.2), or for whom it is. So what may stand once stands once, a name is a token, and there is one way to say how
+ * long a body is. */
+struct head {
+    unsigned n_hosts, n_lengths, n_codings, n_types, n_tokens, n_origins;
+    int has_bad_name, has_other_coding;
+};
+
+static int is_token(const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (name[i] <= ' ' || name[i] == 0x7f || strchr("\"(),/:;<=>?@[\\]{}", name[i]) != NULL)
+            return 0;
+    return n > 0;
+}
+
+static enum MHD_Result on_header(void *user, enum MHD_ValueKind kind, const char *name,
+                                 const char *value)
+{
+    struct head *head = user;
+    (void)kind;
+    head->n_hosts += strcasecmp(name, "Host") == 0;
+    head->n_lengths += strcasecmp(name, "Content-Length") == 0;
+    head->n_types += strcasecmp(name, "Content-Type") == 0;
+    head->n_tokens += strcasecmp(name, "Authorization") == 0;
+    head->n_origins += strcasecmp(name, "Origin") == 0;
+    head->has_bad_name |= !is_token(name, strlen(name));
+    if (strcasecmp(name, "Transfer-Encoding") != 0) return MHD_YES;
+    head->n_codings++;
+    head->has_other_coding |= value == NULL || strcasecmp(value, "chunked") != 0;
+    return MHD_YES;
+}
+
+static int is_clear(struct MHD_Connection *connection, struct nlsh__call *call)
+{
+    struct head h = {0};
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &h);
+    if (h.has_other_coding)
+        nlsh__call_fail(call, 501, "send the body as it is, or chunked",
+                        "this server knows no other Transfer-Encoding than chunked");
+    else if (h.has_bad_name)
+        nlsh__call_fail(call, 400, NULL, "the name of a header is none");
+    else if (h.n_hosts > 1 || h.n_types > 1 || h.n_tokens > 1 || h.n_origins > 1)
+        nlsh__call_fail(call, 400, "say it once",
+                        "Host, Content-Type, Authorization or Origin is said twice");
+    else if (h.n_lengths + h.n_codings > 1)
+        nlsh__call_fail(call, 400, "give one Content-Length, or one Transfer-Encoding",
+                        "it is not clear how long the request is");
+    else
+        return 1;
+    return 0;
+}
+
+/* A NUL would hide what comes behind it: it becomes a character that no path and no argument has. */
+static size_t unescape(void *user, struct MHD_Connection *connection, char *text)
+{
+    (void)user;
+    (void)connection;
+    size_t n = MHD_http_unescape(text);
+    for (size_t i = 0; i < n; i++)
+        if (text[i] == '\0') text[i] = 1;
+    return n;
 }
 
 /* Any page that a browser on this machine shows could ask: it must be ours. A token is something that it does not have,
@@ -212,7 +301,10 @@ static void judge_head(struct nlsh__server *server, struct MHD_Connection *conne
 {
     struct nlsh__call *call = &x->call;
     const struct nlsh__route *route = nlsh__route_of(method, path, &x->route_number, &x->allow);
-    if (x->allow != NULL)
+    if (!is_clear(connection, call)) {
+        x->allow = NULL;
+        x->must_close = 1;
+    } else if (x->allow != NULL)
         nlsh__call_fail(call, 405, NULL, "this path is for %s", x->allow);
     else if (route == NULL)
         nlsh__call_fail(call, 404, "see docs/serve.md for what there is",
@@ -235,8 +327,10 @@ static enum MHD_Result begin(struct nlsh__server *server, struct MHD_Connection 
     nlsh__visitor_waited_for(x->visitor); /* for the body */
     x->call.service = &server->service;
     x->call.argument = argument;
+    x->call.argument_name = argument_name;
     x->call.user = connection;
     judge_head(server, connection, method, path, x);
+    if (x->must_close) return send_answer(server, connection, x);
     if (x->route != NULL && says_too_large(server, connection)) too_large(server, x);
     /* Most clients send all before they listen: the body is let pass first. Others ask whether to send. */
     if (x->route == NULL && header(connection, "Expect") != NULL)
@@ -410,7 +504,7 @@ static enum nlsh_status start(struct nlsh__server *server, int fd, struct nlsh_e
         server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)n,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
         o->n_threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (unsigned)o->n_threads,
         MHD_OPTION_END);
     if (server->daemon != NULL) return NLSH_OK;

@@ -115,6 +115,51 @@ def wrong():
         assert got.startswith(b"HTTP/1.1 200")
 
 
+def unclear():
+    """Heads that two servers could read in two ways, and what would be passed over in silence."""
+    body = json.dumps({"vector": ONES}).encode()
+    length, chunked = b"Content-Length: %d\r\n" % len(body), b"Transfer-Encoding: chunked\r\n"
+    for code, says, lines in [
+        (400, b"how long", length + b"Content-Length: 1\r\n"), (400, b"how long", length + chunked),
+        (501, b"chunked", b"Transfer-Encoding: gzip\r\n"), (501, b"chunked", b"Transfer-Encoding: gzip, chunked\r\n"),
+        (400, b"said twice", b"Host: evil.example\r\n" + length), (400, b"said twice", b"Content-Type: text/plain\r\n" + length),
+        (400, b"a header is none", b"Content-Length : 5\r\n" + length), (400, b"a header is none", b"a b: c\r\n" + length),
+    ]:
+        with raw_socket() as s:
+            s.settimeout(5)
+            s.sendall(b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n" + lines + b"\r\n")
+            got = b""
+            while True:  # it hangs up
+                try:
+                    more = s.recv(65536)
+                except ConnectionResetError:
+                    break
+                if not more:
+                    break
+                got += more
+            assert got.startswith(b"HTTP/1.1 %d" % code) and says in got and got.count(b"HTTP/1.1") == 1, (lines, got)
+    raw = struct.pack("<%df" % DIM, *ONES)
+    for says, path in ("means nothing", "?recal=.5"), ("means nothing", "?keys=1"), ("said twice", "?k=1&k=2"), ("no value", "?k"), ("behind its value", "?k=1%00"):
+        bad(400, says, "POST", "/v1/search" + path, raw, media="application/octet-stream")
+    bad(400, "means nothing", "POST", "/v1/search?k=2", {"vector": ONES})
+    bad(404, "nothing at this path", "GET", "/v1/info%00x")
+    lines = request("GET", "/metrics")[1].decode()
+    assert 'route="other",code="4xx"' in lines
+
+
+def other_dimension():
+    """Another index has come to its place: what was a picture is none now."""
+    end = time.monotonic() + 10
+    while good("GET", "/v1/info")["dim"] == DIM:
+        assert time.monotonic() < end
+        time.sleep(.05)
+    info = good("GET", "/v1/info")
+    assert info["dim"] == 8 and "image" not in info, info
+    bad(404, "no pictures", "GET", "/v1/images?rows=1")
+    code, bytes_, _ = request("POST", "/v1/explain?pictures=1", {"row": 7, "k": 5})
+    assert code == 200 and json.loads(bytes_)["neighbors"][0]["row"] == 7
+
+
 def garbage():
     random.seed(1)
     for i in range(200):

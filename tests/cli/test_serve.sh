@@ -65,6 +65,7 @@ begin --image 4x4
 has url 'http://127.0.0.1:'
 ask search
 ask wrong
+ask unclear
 ask garbage
 ask page
 end TERM 0
@@ -81,6 +82,16 @@ run 0 compact -i small.nlsh -q
 ask search_once
 end TERM 0
 rm small.nlsh small.nlsh-log
+make_index
+
+# ---- another index in its place ----
+u8bin narrow.u8bin 300 8 3
+run 0 build -d narrow.u8bin -i narrow.nlsh -m 8 --epochs 3 --nodes 32 --partitioner kmeans -q
+begin --image 4x4
+mv narrow.nlsh small.nlsh
+ask other_dimension
+end TERM 0
+rm narrow.u8bin small.nlsh
 make_index
 
 # ---- changes ----
