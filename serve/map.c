@@ -147,7 +147,7 @@ int nlsh__may_be_pictures(const struct nlsh_index *index)
         }
     }
     nlsh__free(values);
-    return n_seen > 0 && least >= 0;
+    return least >= 0;
 }
 
 void nlsh__row_picture(const struct nlsh__map_2d *map, const struct nlsh_index *index,

@@ -52,8 +52,8 @@ size_t nlsh__bucket_size(const struct nlsh_index *index, size_t bucket);
 /* A stored vector as the caller would give it. */
 void nlsh__row_vector(const struct nlsh_index *index, const struct nlsh__segment *segment,
                       size_t place, float *out);
-/* 1: none of some 256 vectors has a value below 0. Pictures have none; what a network made has many. 0, too, where there
- * is no vector, and NLSH_E_NOMEM is not told: it is a guess. */
+/* 1: none of some 256 vectors has a value below 0. Pictures have none; what a network made has many. It is a guess: 1,
+ * too, where there is no vector, and 0 where memory is short. */
 int nlsh__may_be_pictures(const struct nlsh_index *index);
 /* The same as a picture's bytes, 0 to 255. */
 void nlsh__row_picture(const struct nlsh__map_2d *map, const struct nlsh_index *index,

@@ -680,7 +680,8 @@ static void changes_of_others_are_followed(void **state)
     assert_int_equal(nlsh_compact(index_path, &compact, NULL, NULL, NULL), NLSH_OK);
     assert_true(waits_for("\"deleted\":0,"));
     assert_int_equal(post("/v1/explain", "{\"row\":4}"), 200);
-    has("\"file\":2,");
+    has("\"file\":"); /* 2, or 3: it may have looked before the old log was gone */
+    assert_null(strstr(answer, "\"file\":1,"));
     end();
 }
 
