@@ -367,17 +367,27 @@ static int grow_body(struct nlsh__server *server, struct exchange *x, size_t siz
     return 1;
 }
 
-/* A piece more, and room for a NUL. Of a request that is refused anyway nothing is kept. */
+static void drop_body(struct nlsh__server *server, struct exchange *x)
+{
+    atomic_fetch_sub(&server->service.metrics.bodies_bytes, x->capacity);
+    nlsh__free(x->call.body);
+    x->call.body = NULL;
+    x->call.size = x->capacity = 0;
+}
+
+/* A piece more, and room for a NUL. Of a request that is refused anyway nothing is kept: others may need the room. */
 static void take_piece(struct nlsh__server *server, struct exchange *x, const char *bytes,
                        size_t size)
 {
     if (x->route == NULL || x->is_too_large || x->is_short) return;
     if (size > server->options.limits.body_bytes - x->call.size) {
         x->is_too_large = 1;
+        drop_body(server, x);
         return;
     }
     if (x->call.size + size + 1 > x->capacity && !grow_body(server, x, x->call.size + size + 1)) {
         x->is_short = 1;
+        drop_body(server, x);
         return;
     }
     memcpy(x->call.body + x->call.size, bytes, size);
@@ -432,8 +442,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **c
     (void)connection;
     (void)code;
     if (x == NULL) return;
-    atomic_fetch_sub(&server->service.metrics.bodies_bytes, x->capacity);
-    nlsh__free(x->call.body);
+    drop_body(server, x);
     nlsh__text_free(&x->call.text);
     nlsh__visitor_waited_for(x->visitor); /* for the next one */
     nlsh__free(x);

@@ -213,6 +213,21 @@ def limits():
     bad(400, "more than 1000 vectors", "POST", "/v1/search", {"vectors": [ONES] * 1001})
 
 
+def crowd():
+    """More large bodies at a time than there is room for: some are refused, and make room for the others."""
+    sockets, codes = [raw_socket() for _ in range(40)], []
+    head = b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    for s in sockets:
+        s.sendall(head % 1000000)
+    for _ in range(100):
+        for s in sockets:
+            s.sendall(b" " * 10000)
+    for s in sockets:
+        codes.append(s.recv(65536)[9:12])
+        s.close()
+    assert set(codes) == {b"400", b"503"} and codes.count(b"400") >= 8, codes
+
+
 def token(secret):
     assert request("GET", "/")[0] == 200
     bad(401, "token", "GET", "/v1/info")

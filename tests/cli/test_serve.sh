@@ -99,6 +99,7 @@ begin --write --max_k 40 --max_body 1
 run 75 add -i small.nlsh -d base.fvecs
 ask change
 ask limits
+ask crowd
 end TERM 0
 run 0 info small.nlsh --json
 has out '"count": 601'

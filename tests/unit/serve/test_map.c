@@ -179,12 +179,21 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void what_has_values_below_0_is_no_picture(void **state)
+{
+    (void)state;
+    assert_true(nlsh__may_be_pictures(index_of[0]));
+    assert_false(nlsh__may_be_pictures(index_of[1])); /* signed bytes are stored with 128 more */
+    assert_false(nlsh__may_be_pictures(index_of[2]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_found_where_they_are),
         cmocka_unit_test(samples_are_rows_of_their_bucket),
         cmocka_unit_test(the_map_shows_as_much_as_principal_components_can),
+        cmocka_unit_test(what_has_values_below_0_is_no_picture),
         cmocka_unit_test(vectors_lie_on_the_map_as_they_are_stored),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
