@@ -8,6 +8,8 @@
 #include "serve/served.h"
 
 #include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -31,6 +33,8 @@ struct nlsh__served {
     struct seat *idle;
     pthread_mutex_t write_lock; /* of the writer; taken before the other */
     struct nlsh_writer *writer; /* or NULL */
+    char *path;                 /* of the index; NULL without a writer */
+    struct stat file;           /* that is written beside */
 };
 
 /* ---- states ---------------------------------------------------------------------------------- */
@@ -116,6 +120,18 @@ static enum nlsh_status open_index(struct nlsh__served *served, const char *path
     return status == NLSH_OK ? nlsh_writer_snapshot(served->writer, out, error) : status;
 }
 
+/* Which file it is, for check_place(). */
+static enum nlsh_status note_place(struct nlsh__served *served, const char *path,
+                                   struct nlsh_error *error)
+{
+    size_t n = strlen(path) + 1;
+    enum nlsh_status status = nlsh__alloc(&served->path, n, 1, error);
+    if (status != NLSH_OK) return status;
+    memcpy(served->path, path, n);
+    if (stat(path, &served->file) == 0) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_NO_INPUT, "check the path", "%s is gone", path);
+}
+
 enum nlsh_status nlsh__served_open(const char *path, enum nlsh_memory memory, int writes,
                                    enum nlsh_sync sync, struct nlsh__served **out,
                                    struct nlsh_error *error)
@@ -130,6 +146,7 @@ enum nlsh_status nlsh__served_open(const char *path, enum nlsh_memory memory, in
     pthread_mutex_init(&served->write_lock, NULL);
     NLSH_TRY(open_index(served, path, memory, writes, sync, &index, error));
     NLSH_TRY(publish(served, index, &n_rows, error));
+    if (writes) NLSH_TRY(note_place(served, path, error));
     *out = served;
     return NLSH_OK;
 out:
@@ -151,6 +168,7 @@ enum nlsh_status nlsh__served_close(struct nlsh__served *served, struct nlsh_err
     enum nlsh_status status = nlsh_writer_close(served->writer, error);
     pthread_mutex_destroy(&served->write_lock);
     pthread_mutex_destroy(&served->lock);
+    nlsh__free(served->path);
     nlsh__free(served);
     return status;
 }
@@ -248,6 +266,19 @@ static enum nlsh_status check_writes(const struct nlsh__served *served, struct n
                       "this server only searches");
 }
 
+/* nlsh's own commands leave alone what is written to; others (mv, rm) do not. What would be added then could never be
+ * read again, and must not be called durable. */
+static enum nlsh_status check_place(const struct nlsh__served *served, struct nlsh_error *error)
+{
+    struct stat now;
+    if (stat(served->path, &now) == 0 && now.st_dev == served->file.st_dev &&
+        now.st_ino == served->file.st_ino)
+        return NLSH_OK;
+    return nlsh__fail(
+        error, NLSH_E_CANT_CREATE, "end the server, put the file back, and start again",
+        "%s is no longer the file that was opened: nothing is added to it", served->path);
+}
+
 static enum nlsh_status put_next(struct nlsh__served *served, const struct nlsh_matrix *vectors,
                                  uint64_t *first_key, struct nlsh_error *error)
 {
@@ -271,8 +302,10 @@ enum nlsh_status nlsh__served_put(struct nlsh__served *served, const uint64_t *k
     enum nlsh_status status = check_writes(served, error);
     if (status != NLSH_OK) return status;
     pthread_mutex_lock(&served->write_lock);
-    status = keys != NULL ? nlsh_writer_put(served->writer, keys, vectors, error)
-                          : put_next(served, vectors, first_key, error);
+    status = check_place(served, error);
+    if (status == NLSH_OK)
+        status = keys != NULL ? nlsh_writer_put(served->writer, keys, vectors, error)
+                              : put_next(served, vectors, first_key, error);
     if (status == NLSH_OK) status = publish_snapshot(served, n_rows, error);
     pthread_mutex_unlock(&served->write_lock);
     return status;
@@ -284,7 +317,8 @@ enum nlsh_status nlsh__served_delete(struct nlsh__served *served, const uint64_t
     enum nlsh_status status = check_writes(served, error);
     if (status != NLSH_OK) return status;
     pthread_mutex_lock(&served->write_lock);
-    status = nlsh_writer_delete(served->writer, keys, n, n_deleted, error);
+    status = check_place(served, error);
+    if (status == NLSH_OK) status = nlsh_writer_delete(served->writer, keys, n, n_deleted, error);
     if (status == NLSH_OK) status = publish_snapshot(served, n_rows, error);
     pthread_mutex_unlock(&served->write_lock);
     return status;

@@ -48,7 +48,8 @@ void nlsh__served_give(struct nlsh__served *served, struct nlsh__seat *seat);
 enum nlsh_status nlsh__served_refresh(struct nlsh__served *served, struct nlsh_error *error);
 
 /* nlsh_writer_put(); without keys (NULL) the next free ones, of which *first_key becomes the first. n_rows: of the
- * index afterwards. NLSH_E_UNSUPPORTED where the index is not open for writing. Any thread; they take turns. */
+ * index afterwards. NLSH_E_UNSUPPORTED where the index is not open for writing, NLSH_E_CANT_CREATE where
+ * another file has come to its place. Any thread; they take turns. */
 enum nlsh_status nlsh__served_put(struct nlsh__served *served, const uint64_t *keys,
                                   const struct nlsh_matrix *vectors, uint64_t *first_key,
                                   size_t *n_rows, struct nlsh_error *error);

@@ -160,6 +160,13 @@ def other_dimension():
     assert code == 200 and json.loads(bytes_)["neighbors"][0]["row"] == 7
 
 
+def gone():
+    """Another file has come to the place of the one that is written to: nothing is called durable any more."""
+    bad(507, "could not write", "POST", "/v1/add", {"vectors": [ONES]})
+    bad(507, "could not write", "POST", "/v1/delete", {"keys": [1]})
+    search_once()
+
+
 def garbage():
     random.seed(1)
     for i in range(200):

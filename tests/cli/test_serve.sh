@@ -104,6 +104,14 @@ end TERM 0
 run 0 info small.nlsh --json
 has out '"count": 601'
 
+# ---- the file is taken away from under a writer ----
+cp small.nlsh kept.nlsh
+begin --write
+mv kept.nlsh small.nlsh
+ask gone
+end TERM 0
+has log 'no longer the file that was opened'
+
 # ---- a token, from a file and from the environment ----
 printf 'secret-1\n' >token.txt
 begin --token_file token.txt
