@@ -1,6 +1,7 @@
 /*
  * delays.mjs INDEX NLSH [NLSH...]: from pointer move to painted answer, of one or several programs by turns in one browser: a
- * seven is drawn in each, ROUNDS times (20). With one program and TRACE=FILE the last drawing is traced, and what the
+ * seven is drawn in each, ROUNDS times (20). Beside that, what the page's main thread worked for each move: its own time,
+ * which other processes do not add to. With one program and TRACE=FILE the last drawing is traced, and what the
  * browser's threads spent is printed by name. DARK=1: in dark.
  */
 import { spawn } from "node:child_process";
@@ -49,20 +50,32 @@ for (const nlsh of programs) {
   await page.waitForSelector("body[data-ready]", { timeout: 20000 });
   await settle(page);
   await draw(page); /* once to warm up */
-  sides.push({ nlsh, server, page, all: [], medians: [] });
+  const session = await context.newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  sides.push({ nlsh, server, page, session, all: [], n_moves: 0, work: {} });
+}
+async function metrics(side) {
+  const wanted = ["TaskDuration", "ScriptDuration", "LayoutDuration", "RecalcStyleDuration"];
+  const { metrics: all } = await side.session.send("Performance.getMetrics");
+  return Object.fromEntries(all.filter((one) => wanted.includes(one.name)).map((one) => [one.name, one.value]));
 }
 const at = (sorted, share) => sorted[Math.floor(share * (sorted.length - 1))];
 for (let round = 0; round < n_rounds; round++) for (const side of sides) {
   await side.page.evaluate(() => { delays.length = 0; });
   const is_traced = trace && round === n_rounds - 1;
   if (is_traced) await browser.startTracing(side.page, { path: trace, screenshots: false, categories: ["toplevel", "blink", "cc", "viz", "gpu", "devtools.timeline", "disabled-by-default-devtools.timeline", "v8"] });
+  const before = await metrics(side);
   await draw(side.page);
+  const after = await metrics(side);
+  for (const name of Object.keys(after)) side.work[name] = (side.work[name] || 0) + after[name] - before[name];
+  side.n_moves += 20 * (seven.length - 1);
   if (is_traced) await browser.stopTracing();
   side.all.push(...await side.page.evaluate(() => [...delays]));
 }
 for (const side of sides) {
   side.all.sort((a, b) => a - b);
   console.log(`${side.nlsh}: median ${at(side.all, .5).toFixed(1)} ms, p95 ${at(side.all, .95).toFixed(1)}, most ${at(side.all, 1).toFixed(1)} of ${side.all.length}`);
+  console.log("  main thread, ms a move: " + Object.entries(side.work).map(([name, s]) => name.replace("Duration", "") + " " + (1000 * s / side.n_moves).toFixed(2)).join(", "));
 }
 for (const side of sides.slice(1))
   console.log(`ratio to the first: median ${(at(side.all, .5) / at(sides[0].all, .5)).toFixed(3)}, p95 ${(at(side.all, .95) / at(sides[0].all, .95)).toFixed(3)}`);
