@@ -115,7 +115,7 @@ class Sheet {
     paint(this.small, ...all);
     this.context.imageSmoothingEnabled = scale < 1;
     this.context.globalAlpha = alpha;
-    this.context.drawImage(this.small, x, y, Math.round(rows.length * w * scale), Math.round(h * scale));
+    this.context.drawImage(this.small, x, y + Math.round((height - h * scale) / 2), Math.round(rows.length * w * scale), Math.round(h * scale));
   }
 }
 
@@ -185,7 +185,9 @@ function name_neighbours(list) {
 
 function new_bucket() {
   const item = document.createElement("li");
-  item.name = child(item, "span", "name");
+  item.name = child(item, "button", "name");
+  item.name.type = "button";
+  item.name.addEventListener("click", () => { if (item.bucket.rows.length) look_for({ row: item.bucket.rows[0] }); });
   item.bar = child(item, "span", "bar");
   item.percent = child(item, "span", "percent");
   item.pictures = child(item, "span", info.image ? "some" : "vectors");
@@ -209,6 +211,7 @@ function show_bucket(i, bucket, most) {
 function name_buckets() {
   for (const item of $("buckets").children) {
     item.name.title = count(item.bucket.vectors) + " vectors";
+    item.name.setAttribute("aria-label", "Bucket " + item.bucket.bucket + ". Search for a vector out of it");
     item.setAttribute("aria-label", "Bucket " + item.bucket.bucket + ", probability " + percent(item.bucket.probability) + ", " +
       count(item.bucket.vectors) + " vectors, " + item.said.text);
   }
@@ -262,6 +265,7 @@ function draw_dots() {
 
 function show_map(answer) {
   const canvas = $("map"), side = canvas.width, context = canvas.getContext("2d", { willReadFrequently: true });
+  if (side === 0) return; /* hidden */
   if (!map.dots || map.dots.width !== side) draw_dots();
   context.clearRect(0, 0, side, side);
   context.drawImage(map.dots, 0, 0);

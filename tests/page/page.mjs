@@ -147,6 +147,11 @@ async function check_picking(page) {
   await page.click("#map", { position: { x: 100, y: 100 } });
   await settle(page);
   check("a bucket of the map can be chosen", await n_answers(page) > before);
+  const bucket = (await page.textContent("#buckets .name >> nth=1")).replace(/\D/g, "");
+  await page.focus("#buckets .name >> nth=1");
+  await page.keyboard.press("Enter");
+  await settle(page);
+  check("so can one of the list, by keyboard", (await page.getAttribute("#found button", "title")).endsWith("bucket " + bucket));
   await page.click("#found button >> nth=3");
   await settle(page);
   await page.click("#pick summary");
