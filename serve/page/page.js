@@ -409,30 +409,41 @@ function explain_request(exact) {
     body: JSON.stringify({ row: query.row, k: K, recall, exact }) }];
 }
 
+/* Where another index has come to its place, the page begins anew. */
+async function refresh_info() {
+  const now = await (await ask("v1/info")).json();
+  if (now.dim !== info.dim || String(now.image) !== String(info.image)) {
+    location.reload();
+    await new Promise(() => {});
+  }
+  info = now;
+  show_about();
+}
+
 /* A state of the index that is new may hold other vectors; a file that was replaced has other buckets, too. */
 async function follow(answer) {
   if (answer.file !== file) await load_map();
   if (answer.state !== state) {
     pictures.clear();
-    info = await (await ask("v1/info")).json();
-    show_about();
+    await refresh_info();
   }
   state = answer.state;
   file = answer.file;
 }
 
 /* Where the index has pictures, those of the neighbours come behind the JSON: explain.c. */
-function read_answer(bytes) {
-  if (!info.image) return JSON.parse(new TextDecoder().decode(bytes));
+async function read_answer(answered) {
+  if (answered.headers.get("Content-Type") === "application/json") return answered.json();
+  const bytes = await answered.arrayBuffer();
   const n = new DataView(bytes).getUint32(0, true), answer = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, n)));
   answer.shown = [...answer.neighbors, ...(answer.exact || [])].map((one, i) => [one.row, new Uint8Array(bytes, 4 + n + i * info.dim, info.dim)]);
   return answer;
 }
 
 async function question(exact) {
-  const answer = read_answer(await (await ask(...explain_request(exact))).arrayBuffer());
+  const answer = await read_answer(await ask(...explain_request(exact)));
   if (answer.file !== file || answer.state !== state) await follow(answer);
-  if (info.image) {
+  if (answer.shown) {
     if (pictures.size > 20000) pictures.clear();
     for (const [row, bytes] of answer.shown) pictures.set(row, bytes);
   }
@@ -490,6 +501,7 @@ async function answer_all() {
       fetch_samples(answer).catch(failed);
       plan_exact();
     } catch (error) {
+      if (error.code === 400) await refresh_info().catch(trouble); /* another index may refuse what this one took */
       if (error.code === 400 && query && query.tries > 0) at_random(0, query.tries - 1);
       else failed(error);
     }

@@ -3,8 +3,8 @@
  * "seven", of MNIST) or a pair of trousers (of Fashion-MNIST), and what is near must be of its kind; controls, keyboard,
  * token and colours are tried; what the browser complains of is an error. Screenshots and measured delays go to OUT.
  */
-import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { gunzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
@@ -30,8 +30,10 @@ function check(what, is_true, detail = "") {
   if (!is_true) failures++;
 }
 
-function serve(...flags) {
-  const child = spawn(nlsh, ["serve", "-i", index, "--port", "0", ...flags], { stdio: ["ignore", "pipe", "inherit"] });
+const serve = (...flags) => serve_index(index, ...flags);
+
+function serve_index(path, ...flags) {
+  const child = spawn(nlsh, ["serve", "-i", path, "--port", "0", ...flags], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((done, fail) => {
     child.stdout.on("data", (text) => done({ url: String(text).trim(), end: () => new Promise((gone) => { child.on("exit", gone); child.kill("SIGTERM"); }) }));
     child.on("exit", (code) => fail(new Error("nlsh serve ended with " + code)));
@@ -40,10 +42,10 @@ function serve(...flags) {
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || "/usr/bin/chromium", args: ["--no-sandbox"] });
 
-async function open(url, { width = 1280, height = 900, scheme = "light", touch = false } = {}) {
+async function open(url, { width = 1280, height = 900, scheme = "light", touch = false, refuses = /401/ } = {}) {
   const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, hasTouch: touch, reducedMotion: "reduce" });
   const page = await context.newPage();
-  page.on("console", (message) => { if (message.type() === "error" && !is_ended && !/401/.test(message.text())) check("no complaint of the browser", false, message.text()); });
+  page.on("console", (message) => { if (message.type() === "error" && !is_ended && !refuses.test(message.text())) check("no complaint of the browser", false, message.text()); });
   page.on("pageerror", (error) => check("no error in the page", false, error.stack));
   page.on("request", (request) => { if (!request.url().startsWith(url) && !/^(data|blob):/.test(request.url())) check("nothing from elsewhere", false, request.url()); });
   await page.goto(url);
@@ -212,6 +214,33 @@ async function check_plain() {
   await server.end();
 }
 
+/* An index of vectors that are no pictures comes to the place of one of pictures, before the page's eyes. */
+async function check_replaced() {
+  const place = out + "/replaced.nlsh", other = out + "/other.nlsh", vectors = out + "/other.fvecs";
+  const rows = new DataView(new ArrayBuffer(40 * 24)); /* 40 vectors of 5 values, each with its length in front */
+  for (let i = 0; i < 40; i++) {
+    rows.setInt32(i * 24, 5, true);
+    for (let d = 0; d < 5; d++) rows.setFloat32(i * 24 + 4 + 4 * d, (i * (d + 1)) % 7 - 3, true);
+  }
+  writeFileSync(vectors, rows);
+  copyFileSync(index, place);
+  for (const file of [other, other + "-log", place + "-log"]) rmSync(file, { force: true });
+  for (const words of [["create", "-i", other, "--dim", "5"], ["add", "-i", other, "-d", vectors, "-q"], ["compact", "-i", other, "-q"]])
+    if (spawnSync(nlsh, words, { stdio: "inherit" }).status !== 0) check("nlsh " + words[0], false);
+  const server = await serve_index(place);
+  const page = await open(server.url, { refuses: /40[04]/ }); /* what it asks of the index that is gone */
+  await ready(page);
+  renameSync(other, place);
+  await page.waitForTimeout(1000);
+  await page.click("#random");
+  await page.waitForFunction(() => document.body.dataset.ready && document.getElementById("about").textContent.includes("5 values each"), null, { timeout: 10000 });
+  await settle(page);
+  check("another index in its place: the page begins anew", !await page.isVisible("#pad") && await page.locator("#found li").count() === 10);
+  await page.context().close();
+  await server.end();
+  rmSync(place);
+}
+
 async function check_token() {
   process.env.NLSH_TOKEN = "token-of-the-test";
   const server = await serve();
@@ -243,6 +272,7 @@ await check_looks(server.url);
 await check_touch(server.url);
 await check_plain();
 await check_token();
+await check_replaced();
 is_ended = true;
 await server.end();
 await page.click("#random");
