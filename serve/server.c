@@ -205,7 +205,8 @@ static int is_clear(struct MHD_Connection *connection, struct nlsh__call *call)
         nlsh__call_fail(call, 501, "send the body as it is, or chunked",
                         "this server knows no other Transfer-Encoding than chunked");
     else if (h.has_bad_name)
-        nlsh__call_fail(call, 400, NULL, "the name of a header is none");
+        nlsh__call_fail(call, 400, "write NAME: VALUE, with nothing before the colon",
+                        "a header has a name that HTTP does not allow");
     else if (h.n_hosts > 1 || h.n_types > 1 || h.n_tokens > 1 || h.n_origins > 1)
         nlsh__call_fail(call, 400, "say it once",
                         "Host, Content-Type, Authorization or Origin is said twice");
