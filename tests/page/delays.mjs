@@ -14,6 +14,7 @@ const seven = [[.28, .25], [.45, .24], [.72, .24], [.66, .38], [.58, .55], [.5, 
 
 function serve(nlsh) {
   const child = spawn(nlsh, ["serve", "-i", index, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  process.on("exit", () => child.kill("SIGTERM"));
   return new Promise((done, fail) => {
     child.stdout.on("data", (text) => done({ url: String(text).trim(), child }));
     child.on("exit", (code) => fail(new Error(nlsh + " serve ended with " + code)));
@@ -80,7 +81,6 @@ for (const side of sides) {
 for (const side of sides.slice(1))
   console.log(`ratio to the first: median ${(at(side.all, .5) / at(sides[0].all, .5)).toFixed(3)}, p95 ${(at(side.all, .95) / at(sides[0].all, .95)).toFixed(3)}`);
 await browser.close();
-for (const side of sides) side.server.child.kill("SIGTERM");
 if (trace) {
   const { traceEvents } = JSON.parse(readFileSync(trace, "utf8")), names = {}, sums = {};
   for (const e of traceEvents) if (e.name === "thread_name" || e.name === "process_name") names[e.name[0] + e.pid + (e.name[0] === "t" ? ":" + e.tid : "")] = e.args.name;
