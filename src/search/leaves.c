@@ -22,7 +22,10 @@
 #include "promise/budget.h"
 #include "search/allowed.h"
 
-enum { AHEAD = 3 }; /* buckets whose leaves are fetched */
+enum {
+    AHEAD = 3,  /* buckets whose leaves are fetched */
+    GROWTH = 8, /* a part of the leaves, for those that a log adds */
+};
 
 const float nlsh__leaf_shares[NLSH__LEAF_SHARES] = {0.8f, 1};
 
@@ -35,23 +38,35 @@ size_t nlsh__first_leaves(size_t k)
     return n < 16 ? n : 16;
 }
 
-enum nlsh_status nlsh__leaf_scan_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
-                                        struct nlsh_error *error)
+/* There is room for all leaves: they are a 16th of the rows, and a page that no query has needed takes no memory. With
+ * room for 16,384 of them, queries whose buckets held more had these scanned whole: docs/scale.md. */
+enum nlsh_status nlsh__leaf_scan_fit(struct nlsh__leaf_scan *l, const struct nlsh_index *index,
+                                     struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    size_t n = NLSH__ROUND + NLSH__GROUP, n_probes = NLSH__ROUND / NLSH__GROUP;
-    *out = (struct nlsh__leaf_scan){.n_probes = 0};
-    for (size_t i = 0; i < index->n_segments; i++)
-        if (index->segments[i].leaves != NULL && index->segments[i].codes->stride > out->stride)
-            out->stride = index->segments[i].codes->stride;
-    if (out->stride == 0) return NLSH_OK;
-    NLSH_TRY(nlsh__alloc(&out->scores, n, sizeof *out->scores, error));
-    NLSH_TRY(nlsh__alloc(&out->probes, n_probes, sizeof *out->probes, error));
-    NLSH_TRY(nlsh__alloc(&out->weights, n_probes, out->stride, error));
-    NLSH_TRY(nlsh__alloc(&out->chosen, n, sizeof *out->chosen, error));
-    NLSH_TRY(nlsh__alloc(&out->least, n, sizeof *out->least, error));
-    NLSH_TRY(nlsh__alloc(&out->parts, n_probes, sizeof *out->parts, error));
+    struct nlsh__leaf_scan of = {.room = 0};
+    size_t n_buckets = index->meta.n_buckets;
+    for (size_t i = 0; i < index->n_segments; i++) {
+        const struct nlsh__segment *segment = &index->segments[i];
+        if (segment->leaves == NULL) continue;
+        of.probe_room += n_buckets;
+        of.room += segment->leaves->group_offsets[n_buckets] * (size_t)NLSH__GROUP;
+        if (segment->codes->stride > of.stride) of.stride = segment->codes->stride;
+    }
+    if (of.room <= l->room && of.probe_room <= l->probe_room && of.stride <= l->stride)
+        return NLSH_OK;
+    if (index->n_segments > 1) of.room += of.room / GROWTH; /* a log grows on */
+    NLSH_TRY(nlsh__alloc(&of.scores, of.room, sizeof *of.scores, error));
+    NLSH_TRY(nlsh__alloc(&of.probes, of.probe_room, sizeof *of.probes, error));
+    NLSH_TRY(nlsh__alloc(&of.weights, of.probe_room, of.stride, error));
+    NLSH_TRY(nlsh__alloc(&of.chosen, of.room + NLSH__GROUP, sizeof *of.chosen, error));
+    NLSH_TRY(nlsh__alloc(&of.least, of.room + NLSH__GROUP, sizeof *of.least, error));
+    NLSH_TRY(nlsh__alloc(&of.parts, of.probe_room, sizeof *of.parts, error));
+    nlsh__leaf_scan_free(l);
+    *l = of;
+    of = (struct nlsh__leaf_scan){.room = 0};
 out:
+    nlsh__leaf_scan_free(&of);
     return status;
 }
 
@@ -108,14 +123,10 @@ static int take_probe(const struct nlsh__leaf_scan *l, size_t n, size_t *at, uin
     return 0;
 }
 
-int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
+void nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
 {
     const struct nlsh__leaves *leaves = of->segment->leaves;
     const uint32_t *groups = leaves->group_offsets;
-    size_t n_groups = l->n_scores / NLSH__GROUP;
-    for (size_t i = 0; i < of->n_buckets; i++)
-        n_groups += groups[of->buckets[i] + 1] - groups[of->buckets[i]];
-    if (n_groups > NLSH__ROUND / NLSH__GROUP) return 0;
     size_t n_before = l->n_probes, at = 0;
     for (size_t i = 0; i < AHEAD && i < of->n_buckets; i++)
         prefetch_leaves(of->segment, of->buckets[i]);
@@ -144,7 +155,6 @@ int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *
             (of->margin + of->index->leaf_slope * log_p) * leaves->error_unit * p->probe.length;
         l->n_scores += n * NLSH__GROUP;
     }
-    return 1;
 }
 
 /* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;

@@ -20,18 +20,20 @@ struct nlsh__leaf_part {
 
 /* Scratch of one thread; nothing where the index has no leaves. */
 struct nlsh__leaf_scan {
-    float *scores;                   /* [NLSH__ROUND] */
-    struct nlsh__leaf_probe *probes; /* [NLSH__ROUND / 16] */
-    int8_t *weights;                 /* [NLSH__ROUND / 16][stride] of the probes */
+    float *scores; /* [leaves of all segments, those of a bucket filled up to 16] */
+    struct nlsh__leaf_probe *probes; /* [buckets of all segments that have leaves] */
+    int8_t *weights;                 /* [as many][stride] of the probes */
     size_t stride;
-    uint32_t *chosen;              /* [NLSH__ROUND + 16] leaves: groups of codes */
-    float *least;                  /* [NLSH__ROUND + 16] */
-    struct nlsh__leaf_part *parts; /* [NLSH__ROUND / 16] of chosen, one a bucket */
+    uint32_t *chosen;              /* [as scores, and 16] leaves: groups of codes */
+    float *least;                  /* [as scores, and 16] */
+    struct nlsh__leaf_part *parts; /* [as probes] of chosen, one a bucket */
+    size_t room, probe_room;       /* of scores, of probes */
     size_t n_probes, n_scores, n_chosen, n_parts;
 };
 
-enum nlsh_status nlsh__leaf_scan_create(const struct nlsh_index *index, struct nlsh__leaf_scan *out,
-                                        struct nlsh_error *error);
+/* Room for the leaves of an index; a scan of zeros has none. NLSH_E_NOMEM, and it is as it was. */
+enum nlsh_status nlsh__leaf_scan_fit(struct nlsh__leaf_scan *l, const struct nlsh_index *index,
+                                     struct nlsh_error *error);
 void nlsh__leaf_scan_free(struct nlsh__leaf_scan *leaves);
 
 /* The query's buckets, and what it is compared with. */
@@ -51,8 +53,8 @@ struct nlsh__leaves_of {
 void nlsh__leaves_begin(struct nlsh__leaf_scan *l);
 
 /* Scores the leaves of the buckets beside those that are scored, which are of other segments with the same centroids
- * and steps. 0 where there are too many for a round, and nothing was scored. */
-int nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of);
+ * and steps. */
+void nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of);
 
 /* Leaves that are scanned for a first limit of k rows: at most the 16 that bound_f32() takes. */
 size_t nlsh__first_leaves(size_t k);

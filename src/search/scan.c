@@ -40,7 +40,7 @@ enum nlsh_status nlsh__scan_create(const struct nlsh_index *index, struct nlsh__
             stride = index->segments[i].codes->stride;
     if (stride == 0) return NLSH_OK;
     NLSH_TRY(nlsh__chooser_create(&out->chooser, error));
-    NLSH_TRY(nlsh__leaf_scan_create(index, &out->leaves, error));
+    NLSH_TRY(nlsh__leaf_scan_fit(&out->leaves, index, error));
     NLSH_TRY(nlsh__calloc(&out->origin, stride, sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&out->weights, stride, 1, error));
     NLSH_TRY(nlsh__alloc(&out->scores, ROUND, sizeof(float), error));
@@ -321,8 +321,7 @@ static int is_first_of_its_leaves(const struct nlsh_index *index, size_t i)
     return 1;
 }
 
-/* The leaves of segment i, where the pass is, and of all that stand together with it. A segment with too many is
- * scanned by its codes. */
+/* The leaves of segment i, where the pass is, and of all that stand together with it. */
 static void score_leaves(struct pass *p, size_t i)
 {
     const struct nlsh_index *index = p->ranking.index;
@@ -342,7 +341,7 @@ static void score_leaves(struct pass *p, size_t i)
             .margin = p->plan->leaf_margin,
             .allowed = p->ranking.allowed,
         };
-        if (!nlsh__leaves_score(&p->scan->leaves, &of)) scan_by_codes(p);
+        nlsh__leaves_score(&p->scan->leaves, &of);
     }
 }
 

@@ -91,19 +91,21 @@ void nlsh_searcher_free(struct nlsh_searcher *s)
     nlsh__free(s);
 }
 
-/* Scratch depends on the file alone: states of one file's log have its buckets, router and codes. */
+/* Scratch depends on the file: states of one file's log have its buckets, router and codes, but leaves of their own. */
 enum nlsh_status nlsh_searcher_use(struct nlsh_searcher *s, const struct nlsh_index *index,
                                    struct nlsh_error *error)
 {
     nlsh__error_clear(error);
     if (s == NULL || index == NULL)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "no %s", s == NULL ? "searcher" : "index");
+    enum nlsh_status status;
     if (s->index->router == index->router) {
-        s->index = index;
-        return NLSH_OK;
+        status = nlsh__leaf_scan_fit(&s->scan.leaves, index, error);
+        if (status == NLSH_OK) s->index = index;
+        return status;
     }
     struct nlsh_searcher *other = NULL;
-    enum nlsh_status status = nlsh_searcher_create(index, &other, error);
+    status = nlsh_searcher_create(index, &other, error);
     if (status != NLSH_OK) return status;
     const struct nlsh_searcher old = *s;
     *s = *other;

@@ -36,7 +36,7 @@ static enum nlsh_status reserve(struct nlsh__shards *s, size_t n, struct nlsh_er
         if (b->searchers[q] == NULL)
             NLSH_TRY(nlsh__searcher_create(s->lead, &b->searchers[q], error));
         if (b->walks[q].counts == NULL)
-            NLSH_TRY(nlsh__alloc(&b->walks[q].counts, s->whole.n_buckets, sizeof(uint16_t), error));
+            NLSH_TRY(nlsh__alloc(&b->walks[q].counts, s->whole.n_buckets, sizeof(uint32_t), error));
         for (size_t i = 0; i < b->n_own; i++) {
             const struct nlsh_index *index = s->own[b->own[i]];
             struct nlsh__walker *walker = &b->walkers[i * NLSH__SHARDS_BLOCK + q];

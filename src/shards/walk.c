@@ -56,7 +56,7 @@ void nlsh__walk_begin(struct nlsh__walk *w, const struct nlsh__whole *whole,
                       int has_codes, int has_leaves)
 {
     size_t n_groups = 0;
-    uint16_t *counts = w->counts;
+    uint32_t *counts = w->counts;
     *w = (struct nlsh__walk){.whole = whole, .plan = plan, .routed = *routed, .counts = counts};
     w->limit = INFINITY;
     if (plan->exactly || !has_codes) {
@@ -65,8 +65,7 @@ void nlsh__walk_begin(struct nlsh__walk *w, const struct nlsh__whole *whole,
     }
     for (size_t i = 0; i < routed->n_buckets; i++)
         n_groups += nlsh__groups_of_rows(groups_of(w, i));
-    w->by_leaves = has_leaves && plan->leaf_margin < INFINITY && plan->rule.top == 0 &&
-                   n_groups <= MOST_GROUPS;
+    w->by_leaves = has_leaves && plan->leaf_margin < INFINITY && plan->rule.top == 0;
     if (w->by_leaves) {
         w->n_groups = n_groups;
         w->ask = NLSH__ASK_LEAVES;

@@ -47,7 +47,7 @@ struct nlsh__walk {
     float share, leaf_limit; /* that they are to be chosen with */
     /* Groups of 16 rows that are to be scored, bucket behind bucket in the query's order. A round is n_round of them, from
      * the first-th on. */
-    uint16_t *
+    uint32_t *
         counts; /* [n_buckets of the whole] of leaves: how many were chosen of the query's i-th bucket */
     size_t n_groups, first, n_round;
     size_t round;      /* its number, of all of the query */

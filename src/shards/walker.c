@@ -92,7 +92,7 @@ static void answer_leaves(struct nlsh__walker *w, const struct nlsh__walk *walk,
     float *columns = w->scan.scores; /* nothing else is scored yet */
     for (size_t c = 0; c < n_columns; c++) columns[c] = INFINITY;
     nlsh__leaves_begin(l);
-    (void)nlsh__leaves_score(l, &of); /* those of the whole are not too many */
+    nlsh__leaves_score(l, &of);
     for (size_t i = 0; i < walk->routed.n_buckets; i++) {
         uint32_t b = walk->routed.buckets[i];
         size_t n = nlsh__groups_of_rows(nlsh__groups_of_rows(walk->whole->sizes[b])) * NLSH__GROUP;
@@ -120,7 +120,7 @@ static void answer_counts(struct nlsh__walker *w, const struct nlsh__walk *walk,
     for (size_t i = 0; i < walk->routed.n_buckets; i++) {
         if (!is_own(w, walk, i)) continue;
         const struct nlsh__leaf_part *part = part_of(l, walk->routed.buckets[i]);
-        uint16_t n = part != NULL ? (uint16_t)part->n : 0;
+        uint32_t n = part != NULL ? part->n : 0;
         nlsh__bytes_add(to, &n, sizeof n);
     }
 }

@@ -44,7 +44,7 @@ enum nlsh_status nlsh__walker_begin(struct nlsh__walker *walker, size_t k,
  * nlsh__walker_answer() - what this shard has to say to the walk's question, behind *to.
  *
  *  best  [k] rows of the whole, where keys are asked for
- * LEAVES, BOUND  columns f32; COUNTS  u16 of each of its buckets in the query's order; FIRST, ALL  u32 n, n keys of best;
+ * LEAVES, BOUND  columns f32; COUNTS  u32 of each of its buckets in the query's order; FIRST, ALL  u32 n, n keys of best;
  * NEAR  u32 n, n struct nlsh__near_row; KEYS  u32 candidates, u32 n, n pairs of u32 (place in best) and the key's u64.
  */
 void nlsh__walker_answer(struct nlsh__walker *walker, const struct nlsh__walk *walk,

@@ -269,7 +269,7 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .margin = 8 * ((float)i - 1),
             };
             nlsh__leaves_begin(l);
-            assert_int_equal(nlsh__leaves_score(l, &of), 1);
+            nlsh__leaves_score(l, &of);
             nlsh__leaves_first(l, 1);
             chosen[i] = l->n_chosen;
         }
@@ -293,7 +293,7 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .margin = -2,
             };
             nlsh__leaves_begin(l);
-            assert_int_equal(nlsh__leaves_score(l, &of), 1);
+            nlsh__leaves_score(l, &of);
             float middle = l->scores[0];
             nlsh__leaves_within(l, i == 0 ? .5f : 1, middle);
             chosen[i] = l->n_chosen;
@@ -331,31 +331,16 @@ static void without_leaves_there_is_no_room_for_them(void **state)
     (void)state;
     struct nlsh_matrix base = matrix_new(KIND_U8, 300, DIM, 9, 25, 1);
     struct nlsh_build_options o;
-    struct nlsh__leaf_scan l;
+    struct nlsh__leaf_scan l = {.room = 0};
     small_options(&o, M);
     o.leaves = 0;
     o.epochs = 1;
     struct nlsh_index *index = built_index(&base, &o, "none");
-    assert_int_equal(nlsh__leaf_scan_create(index, &l, NULL), NLSH_OK);
+    assert_int_equal(nlsh__leaf_scan_fit(&l, index, NULL), NLSH_OK);
     assert_true(l.scores == NULL && l.probes == NULL && l.chosen == NULL && l.parts == NULL);
     nlsh__leaf_scan_free(&l);
     nlsh_index_close(index);
     matrix_free(&base);
-}
-
-/* More groups of leaves than a round holds: nothing is scored. */
-static void too_many_leaves_are_left_alone(void **state)
-{
-    (void)state;
-    uint32_t group_offsets[] = {0, NLSH__ROUND / 16, NLSH__ROUND / 16 + 1};
-    const uint32_t buckets[] = {0, 1};
-    struct nlsh__leaves leaves = {.group_offsets = group_offsets};
-    const struct nlsh__segment segment = {.leaves = &leaves};
-    struct nlsh__leaf_scan l = {.n_probes = 7, .n_scores = 77};
-    const struct nlsh__leaves_of of = {.segment = &segment, .buckets = buckets, .n_buckets = 2};
-    assert_int_equal(nlsh__leaves_score(&l, &of), 0);
-    assert_int_equal(l.n_probes, 7);
-    assert_int_equal(l.n_scores, 77);
 }
 
 static void leaves_within_the_margin_are_scanned(void **state)
@@ -377,6 +362,43 @@ static void leaves_within_the_margin_are_scanned(void **state)
             needed += matter;
         }
     assert_true(scanned < needed + needed / 2); /* the first 8 leaves may be needless */
+    end(&f);
+}
+
+/* Many segments of one file's buckets, with more leaves than a round has scores: they are left out as those of one are,
+ * and room for them is made when a searcher comes to them. */
+static void more_leaves_than_a_round_holds(void **state)
+{
+    (void)state;
+    enum { COPIES = 60 };
+    struct fixture f;
+    static struct nlsh__segment segments[COPIES];
+    begin(&f, KIND_U8, NLSH_L2, 6000);
+    f.index->leaf_slope = .2f;
+    struct nlsh_index many = *f.index;
+    many.segments = segments;
+    many.n_segments = COPIES;
+    for (size_t i = 0; i < COPIES; i++) {
+        segments[i] = f.index->segments[0];
+        segments[i].first_row = (uint32_t)(6000 * i);
+    }
+    assert_true(f.scan.leaves.room < NLSH__ROUND / 2);
+    assert_int_equal(nlsh__leaf_scan_fit(&f.scan.leaves, &many, NULL), NLSH_OK);
+    assert_true(f.scan.leaves.room > NLSH__ROUND);
+    for (size_t q = 0; q < Q; q++)
+        for (float margin = 0; margin < 2; margin += .5f) {
+            /* of 60 rows at the nearest row's distance all are found, and the limit is that */
+            const struct nlsh__plan plan = {.k = 10, .margin = 1e8f, .leaf_margin = margin};
+            const struct nlsh__plan nearest = {.k = 1, .margin = 1e8f, .leaf_margin = margin};
+            ask(&f, q, 63);
+            nlsh__scan_query(&f.scan, f.index, &f.query, &nearest, &f.routed, best);
+            size_t matter = rows_that_matter(&f, margin, 1);
+            struct nlsh__cost cost =
+                nlsh__scan_query(&f.scan, &many, &f.query, &plan, &f.routed, best);
+            assert_true(cost.candidates >= COPIES * matter);
+            assert_true(cost.candidates < COPIES * (matter + 16 * 16));
+            assert_true(cost.candidates < COPIES * 6000);
+        }
     end(&f);
 }
 
@@ -469,7 +491,7 @@ int main(void)
         cmocka_unit_test(the_first_leaves_do_not_depend_on_the_margin),
         cmocka_unit_test(without_a_margin_no_leaf_is_left_out),
         cmocka_unit_test(without_leaves_there_is_no_room_for_them),
-        cmocka_unit_test(too_many_leaves_are_left_alone),
+        cmocka_unit_test(more_leaves_than_a_round_holds),
         cmocka_unit_test(lanes_behind_a_bucket_answer_nothing),
         cmocka_unit_test(lanes_behind_the_leaves_do_no_harm),
     };
