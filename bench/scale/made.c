@@ -4,6 +4,7 @@
  *
  *   bench_made --rows 10000000 -o made.u8bin      writes them; rows are the same however many there are
  *   bench_made --rows 2000 --first 3000000000 -o queries.u8bin      others of the same kind
+ *   bench_made --rows 40000000 --dim 96 -o wide.u8bin               of 96 values in place of 128
  *   bench_made --measure made.u8bin               local intrinsic dimension and relative contrast
  *
  * A row is a point of a curved sheet: a latent point goes through two layers of random weights with a bend between
@@ -21,10 +22,10 @@
 #include "base/rng.h"
 #include "nlsh/learn.h"
 
-enum { DIM = 128, BENDS = 48, BLOCK = 4096, ASKED = 500, K = 100 };
+enum { MOST_DIM = 1024, BENDS = 48, BLOCK = 4096, ASKED = 500, K = 100 };
 
 struct kind {
-    size_t latent, sheets;
+    size_t dim, latent, sheets;
     double noise, spread, fall;
     uint64_t seed;
 };
@@ -33,9 +34,9 @@ struct kind {
 
 struct world {
     struct kind kind;
-    float *bend;    /* [BENDS x latent] */
-    float *out;     /* [DIM x BENDS] */
-    float *places;  /* [sheets x DIM] */
+    float *bend;    /* [latent x BENDS] */
+    float *out;     /* [BENDS x dim] */
+    float *places;  /* [sheets x dim] */
     float *widths;  /* [sheets] */
     float *falls;   /* [latent] how wide a sheet is one way, and another */
     double *shares; /* [sheets] running sums of how many rows lie on each */
@@ -48,15 +49,26 @@ static float *normals(struct nlsh__rng *rng, size_t n, double scale)
     return x;
 }
 
+/* The transpose of a matrix [n x m], which is freed: a loop over many sums side by side is quicker than one over the terms
+ * of each. */
+static float *turned(float *of, size_t n, size_t m)
+{
+    float *x = room(n * m, sizeof *x);
+    for (size_t i = 0; i < n * m; i++) x[i % m * n + i / m] = of[i];
+    free(of);
+    return x;
+}
+
 static void world_make(const struct kind *kind, struct world *w)
 {
     struct nlsh__rng rng;
     double sum = 0;
     nlsh__rng_init(&rng, kind->seed, 1);
     w->kind = *kind;
-    w->bend = normals(&rng, BENDS * kind->latent, 1 / sqrt((double)kind->latent));
-    w->out = normals(&rng, DIM * BENDS, 1 / sqrt(BENDS));
-    w->places = normals(&rng, kind->sheets * DIM, 1);
+    w->bend = turned(normals(&rng, BENDS * kind->latent, 1 / sqrt((double)kind->latent)), BENDS,
+                     kind->latent);
+    w->out = turned(normals(&rng, kind->dim * BENDS, 1 / sqrt(BENDS)), kind->dim, BENDS);
+    w->places = normals(&rng, kind->sheets * kind->dim, 1);
     w->widths = room(kind->sheets, sizeof *w->widths);
     w->shares = room(kind->sheets, sizeof *w->shares);
     w->falls = room(kind->latent, sizeof *w->falls);
@@ -93,26 +105,26 @@ static size_t sheet_of(const struct world *w, double share)
 static void make_row(const struct world *w, uint64_t row, uint8_t *out)
 {
     struct nlsh__rng rng;
-    float z[64], h[BENDS];
+    float z[64], h[BENDS] = {0}, sums[MOST_DIM];
+    size_t dim = w->kind.dim;
     nlsh__rng_init(&rng, w->kind.seed + 0x9e3779b97f4a7c15u * (row + 1), 2);
     size_t sheet = sheet_of(w, nlsh__rng_uniform(&rng));
     for (size_t l = 0; l < w->kind.latent; l++)
         z[l] = w->widths[sheet] * w->falls[l] * (float)nlsh__rng_normal(&rng);
-    for (size_t b = 0; b < BENDS; b++) {
-        float sum = 0;
-        for (size_t l = 0; l < w->kind.latent; l++) sum += w->bend[b * w->kind.latent + l] * z[l];
-        h[b] = sum > 0 ? sum : .3f * sum;
-    }
-    for (size_t d = 0; d < DIM; d++) {
-        float sum = (float)w->kind.spread * w->places[sheet * DIM + d];
-        for (size_t b = 0; b < BENDS; b++) sum += w->out[d * BENDS + b] * h[b];
+    for (size_t l = 0; l < w->kind.latent; l++)
+        for (size_t b = 0; b < BENDS; b++) h[b] += w->bend[l * BENDS + b] * z[l];
+    for (size_t b = 0; b < BENDS; b++) h[b] = h[b] > 0 ? h[b] : .3f * h[b];
+    for (size_t d = 0; d < dim; d++) sums[d] = (float)w->kind.spread * w->places[sheet * dim + d];
+    for (size_t b = 0; b < BENDS; b++)
+        for (size_t d = 0; d < dim; d++) sums[d] += w->out[b * dim + d] * h[b];
+    for (size_t d = 0; d < dim; d++) {
         /* four values of a half word are near enough to a normal one */
         uint64_t bits = nlsh__rng_u64(&rng);
         float noise = (float)((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) +
                               (bits >> 48)) /
                           65536 -
                       2;
-        float value = 100 + 24 * (sum + (float)w->kind.noise * 1.73f * noise);
+        float value = 100 + 24 * (sums[d] + (float)w->kind.noise * 1.73f * noise);
         out[d] = (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
     }
 }
@@ -131,8 +143,8 @@ static void put(FILE *file, const void *bytes, size_t size)
 static void write_rows(const struct kind *kind, uint64_t first, uint64_t n, const char *path)
 {
     struct world w;
-    uint8_t *block = room(BLOCK, DIM);
-    const uint32_t head[2] = {(uint32_t)n, DIM};
+    uint8_t *block = room(BLOCK, kind->dim);
+    const uint32_t head[2] = {(uint32_t)n, (uint32_t)kind->dim};
     FILE *file = fopen(path, "wb");
     if (file == NULL) die("cannot write");
     world_make(kind, &w);
@@ -140,8 +152,8 @@ static void write_rows(const struct kind *kind, uint64_t first, uint64_t n, cons
     for (uint64_t done = 0; done < n; done += BLOCK) {
         size_t count = n - done < BLOCK ? (size_t)(n - done) : BLOCK;
 #pragma omp parallel for schedule(static)
-        for (size_t i = 0; i < count; i++) make_row(&w, first + done + i, block + i * DIM);
-        put(file, block, count * DIM);
+        for (size_t i = 0; i < count; i++) make_row(&w, first + done + i, block + i * kind->dim);
+        put(file, block, count * kind->dim);
     }
     if (fclose(file) != 0) die("cannot write");
     free(block);
@@ -160,6 +172,7 @@ static void measure(const char *path)
     double inverse = 0, contrast = 0;
     must(nlsh_vectors_read(path, NLSH_FORMAT_AUTO, &v, &error), &error);
     const struct nlsh_matrix *base = nlsh_vectors_matrix(v);
+    if (base->dim > MOST_DIM) die("more than 1024 values a row");
     size_t step = base->n_rows / ASKED, row = nlsh__row_bytes(base);
     uint8_t *values = room(ASKED, row);
     for (size_t i = 0; i < ASKED; i++)
@@ -169,7 +182,7 @@ static void measure(const char *path)
     for (size_t i = 0; i < ASKED; i++) {
         const float *d = truth.distances + i * (K + 1);
         double far = (double)d[K], sum = 0, mean = 0;
-        float x[DIM], y[DIM];
+        float x[MOST_DIM], y[MOST_DIM];
         for (size_t j = 1; j < K; j++) sum += log(far / fmax((double)d[j], 1e-9)) / (K - 1);
         nlsh__row_to_f32(values + i * row, base->type, base->dim, x);
         for (size_t j = 0; j < ASKED; j++) {
@@ -192,7 +205,7 @@ static void measure(const char *path)
 int main(int argc, char **argv)
 {
     struct kind kind = {
-        .latent = 64, .sheets = 1, .noise = .1, .spread = .8, .fall = .75, .seed = 1};
+        .dim = 128, .latent = 64, .sheets = 1, .noise = .1, .spread = .8, .fall = .75, .seed = 1};
     uint64_t rows = 1000000, first = 0;
     const char *out = NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
@@ -201,6 +214,8 @@ int main(int argc, char **argv)
             rows = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--first") == 0)
             first = strtoull(value, NULL, 10);
+        else if (strcmp(argv[i], "--dim") == 0)
+            kind.dim = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--latent") == 0)
             kind.latent = strtoull(value, NULL, 10);
         else if (strcmp(argv[i], "--sheets") == 0)
@@ -218,10 +233,12 @@ int main(int argc, char **argv)
         else if (strcmp(argv[i], "--measure") == 0)
             measure(value);
         else
-            die("bench_made --rows N [--first ROW] -o FILE.u8bin, or --measure FILE");
+            die("bench_made --rows N [--first ROW] [--dim N] -o FILE.u8bin, or --measure FILE");
     }
     if (kind.latent < 1 || kind.latent > 64 || kind.sheets < 1)
         die("latent: 1 to 64; sheets: 1 or more");
+    if (kind.dim < 1 || kind.dim > MOST_DIM || rows > UINT32_MAX)
+        die("dim: 1 to 1024; rows: at most 4294967295");
     if (out != NULL) write_rows(&kind, first, rows, out);
     return 0;
 }
