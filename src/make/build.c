@@ -76,53 +76,80 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
 
 /* ---- the stages ------------------------------------------------------------------------------ */
 
+/* What buckets and a router are learned from, owned. */
+struct prepared {
+    struct nlsh__neighbors cut, truth;
+    struct nlsh__inputs inputs;
+    struct nlsh__held held;
+    struct nlsh__csr csr;
+    struct nlsh__ground ground;
+};
+
+static void prepared_free(struct prepared *p)
+{
+    nlsh__csr_free(&p->csr);
+    nlsh__held_free(&p->held);
+    nlsh__inputs_free(&p->inputs);
+    nlsh__neighbors_free(&p->truth);
+    nlsh__neighbors_free(&p->cut);
+}
+
+static enum nlsh_status prepare(const struct given *g, const struct nlsh_matrix *base,
+                                const struct nlsh__job *job, struct nlsh_build_report *report,
+                                struct prepared *out, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_matrix *rows = &g->data.matrix;
+    double start = nlsh__now();
+    NLSH_TRY(nlsh__cut_check(&g->options, g->data.hash, rows->n_rows, job, error));
+    NLSH_TRY(nlsh__make_graphs(&g->options, &g->data, &g->space, job, &out->cut, &out->truth,
+                               &report->from_cache[NLSH_STAGE_GRAPH], error));
+    report->seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
+    NLSH_TRY(nlsh__make_inputs(&g->space, rows, &g->options, job, &out->inputs, error));
+    NLSH_TRY(nlsh__hold_out(rows, &g->space, &g->options, NLSH__MOST_K, job, &out->held, error));
+    const struct nlsh__base of = {base, &g->data, &g->space};
+    struct nlsh__neighbors *truth = out->truth.ids != NULL ? &out->truth : &out->cut;
+    NLSH_TRY(
+        nlsh__teach(&g->taught, &of, &g->options, job, truth, &out->inputs, &out->held, error));
+    out->ground = (struct nlsh__ground){
+        .options = &g->options,
+        .job = job,
+        .data = &g->data,
+        .space = &g->space,
+        .graphs = {&out->cut, truth, ""},
+        .csr = &out->csr,
+        .inputs = &out->inputs,
+        .held = &out->held,
+        .calibrating = g->taught.calibrating.n_rows > 0 ? &g->taught.calibrating : NULL,
+    };
+out:
+    return status;
+}
+
 static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matrix *base,
                                    const char *path, const struct nlsh__job *job,
                                    struct nlsh_build_report *report, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh_matrix *rows = &g->data.matrix;
-    struct nlsh__neighbors cut = {0}, truth = {0};
-    struct nlsh__inputs inputs = {.rows = NULL};
-    struct nlsh__held held = {.n_held = 0};
-    struct nlsh__csr csr = {0};
+    struct prepared prepared = {.held = {.n_held = 0}};
+    const struct nlsh__ground *ground = &prepared.ground;
     const struct nlsh__csr *whole;
     struct nlsh__learned learned = {.bucket_of = NULL};
     struct nlsh__learn_times times;
     struct nlsh__evidence evidence;
     struct nlsh__written written;
+    NLSH_TRY(prepare(g, base, job, report, &prepared, error));
+    int in_folds = ground->calibrating == NULL && nlsh__n_folds(g->data.matrix.n_rows) > 0;
+    NLSH_TRY(nlsh__learn(ground, NULL, &learned, &times, error));
     double start = nlsh__now();
-    NLSH_TRY(nlsh__cut_check(&g->options, g->data.hash, rows->n_rows, job, error));
-    NLSH_TRY(nlsh__make_graphs(&g->options, &g->data, &g->space, job, &cut, &truth,
-                               &report->from_cache[NLSH_STAGE_GRAPH], error));
-    report->seconds[NLSH_STAGE_GRAPH] = nlsh__now() - start;
-    NLSH_TRY(nlsh__make_inputs(&g->space, rows, &g->options, job, &inputs, error));
-    NLSH_TRY(nlsh__hold_out(rows, &g->space, &g->options, NLSH__MOST_K, job, &held, error));
-    const struct nlsh__base of = {base, &g->data, &g->space};
-    NLSH_TRY(nlsh__teach(&g->taught, &of, &g->options, job, truth.ids != NULL ? &truth : &cut,
-                         &inputs, &held, error));
-    const struct nlsh__ground ground = {
-        .options = &g->options,
-        .job = job,
-        .data = &g->data,
-        .space = &g->space,
-        .graphs = {&cut, truth.ids != NULL ? &truth : &cut, ""},
-        .csr = &csr,
-        .inputs = &inputs,
-        .held = &held,
-        .calibrating = g->taught.calibrating.n_rows > 0 ? &g->taught.calibrating : NULL,
-    };
-    int in_folds = ground.calibrating == NULL && nlsh__n_folds(rows->n_rows) > 0;
-    NLSH_TRY(nlsh__learn(&ground, NULL, &learned, &times, error));
     if (in_folds) {
-        start = nlsh__now();
-        NLSH_TRY(nlsh__cross_calibrate(&ground, &learned, path, &evidence, error));
+        NLSH_TRY(nlsh__cross_calibrate(ground, &learned, path, &evidence, error));
         times.train += nlsh__now() - start;
     }
-    NLSH_TRY(nlsh__ground_csr(&ground, &whole, error));
+    NLSH_TRY(nlsh__ground_csr(ground, &whole, error));
     start = nlsh__now();
-    NLSH_TRY(nlsh__write_index(&ground, &learned, g->options.keys, in_folds ? &evidence : NULL,
-                               path, &written, error));
+    NLSH_TRY(nlsh__write_index(ground, &learned, g->options.keys, in_folds ? &evidence : NULL, path,
+                               &written, error));
     report->seconds[NLSH_STAGE_WRITE] = nlsh__now() - start;
     report->seconds[NLSH_STAGE_PARTITION] = times.partition;
     report->seconds[NLSH_STAGE_TRAIN] = times.train;
@@ -135,11 +162,28 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
     report->held_out_scanned = written.scanned;
 out:
     nlsh__learned_free(&learned);
-    nlsh__csr_free(&csr);
-    nlsh__held_free(&held);
-    nlsh__inputs_free(&inputs);
-    nlsh__neighbors_free(&truth);
-    nlsh__neighbors_free(&cut);
+    prepared_free(&prepared);
+    return status;
+}
+
+enum nlsh_status nlsh__better_partitioner(const struct nlsh_matrix *base,
+                                          const struct nlsh_build_options *options,
+                                          const struct nlsh_run *run, enum nlsh_partitioner *out,
+                                          struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__job job = {.pool = NULL};
+    struct given g = {.data = {.hash = 0}};
+    struct prepared prepared = {.held = {.n_held = 0}};
+    struct nlsh_build_report report;
+    NLSH_TRY(take(base, options, &g, error));
+    NLSH_TRY(nlsh__job_begin(run, &job, error));
+    NLSH_TRY(prepare(&g, base, &job, &report, &prepared, error));
+    NLSH_TRY(nlsh__compare_partitions(&prepared.ground, out, error));
+out:
+    nlsh__job_end(&job);
+    prepared_free(&prepared);
+    given_free(&g);
     return status;
 }
 

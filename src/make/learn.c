@@ -288,6 +288,26 @@ out:
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+static size_t first_nodes(const struct nlsh_build_options *o)
+{
+    return o->nodes == NLSH_AUTO ? USUAL_NODES : o->nodes;
+}
+
+enum nlsh_status nlsh__compare_partitions(const struct nlsh__ground *g, enum nlsh_partitioner *out,
+                                          struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct attempt how = {NLSH_PARTITIONER_AUTO, first_nodes(g->options), g->options->epochs, 0};
+    struct nlsh__learn_times times = {.from_cache = 0};
+    uint32_t *bucket_of = NULL;
+    NLSH_TRY(nlsh__alloc(&bucket_of, g->data->matrix.n_rows, sizeof *bucket_of, error));
+    NLSH_TRY(choose_partition(g, &how, NULL, bucket_of, &times, error));
+    *out = how.partitioner;
+out:
+    nlsh__free(bucket_of);
+    return status;
+}
+
 enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__watch *watch,
                              struct nlsh__learned *out, struct nlsh__learn_times *times,
                              struct nlsh_error *error)
@@ -295,7 +315,7 @@ enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__wa
     enum nlsh_status status;
     const struct nlsh_build_options *o = g->options;
     int any_nodes = o->nodes == NLSH_AUTO;
-    struct attempt how = {o->partitioner, any_nodes ? USUAL_NODES : o->nodes, o->epochs, 0};
+    struct attempt how = {o->partitioner, first_nodes(o), o->epochs, 0};
     uint32_t *bucket_of = NULL;
     *out = (struct nlsh__learned){.bucket_of = NULL};
     *times = (struct nlsh__learn_times){.from_cache = 0};

@@ -42,4 +42,8 @@ enum nlsh_status nlsh__learn(const struct nlsh__ground *ground, const struct nls
                              struct nlsh__learned *out, struct nlsh__learn_times *times,
                              struct nlsh_error *error);
 
+/* Which of the partitions that auto tries is the better one. */
+enum nlsh_status nlsh__compare_partitions(const struct nlsh__ground *ground,
+                                          enum nlsh_partitioner *out, struct nlsh_error *error);
+
 #endif

@@ -52,6 +52,25 @@ static size_t sample_in(const struct nlsh_rows *base, const struct nlsh_build_op
     return low;
 }
 
+/* The rows of a sample that k-means may divide, of which *compared are for METIS to see as well while all of them are in
+ * memory; or as many as METIS may divide, and 0. */
+static size_t plan_comparison(const struct nlsh_rows *base,
+                              const struct nlsh_build_options *options, uint64_t memory,
+                              size_t of_metis, size_t least, size_t *compared)
+{
+    struct nlsh_build_options o = *options;
+    o.partitioner = NLSH_PARTITIONER_KMEANS;
+    size_t sample = sample_in(base, &o, memory);
+    if (sample > NLSH__MOST_SAMPLE) sample = NLSH__MOST_SAMPLE;
+    if (sample >= base->n_rows) sample = base->n_rows - 1;
+    if (sample <= of_metis) return of_metis;
+    uint64_t rows = (uint64_t)sample * base->dim * nlsh__type_size(base->type);
+    *compared = sample_in(base, options, memory - rows);
+    if (*compared >= least) return sample;
+    *compared = 0;
+    return of_metis;
+}
+
 enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
                                    const struct nlsh_build_options *options, uint64_t memory,
                                    struct nlsh__memory_plan *out, struct nlsh_error *error)
@@ -63,6 +82,7 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
     uint64_t least = always + (uint64_t)LEAST_BLOCK * passing;
     size_t sample = sample_in(base, options, memory);
     if (sample < base->n_rows && memory < least) sample = 0;
+    out->compared = 0;
     size_t wanted = 2 * options->n_buckets < base->n_rows ? 2 * options->n_buckets : base->n_rows;
     if (sample < wanted || sample < 2) {
         unsigned long long enough = least / 1000000 * 5 / 4 + 1;
@@ -72,7 +92,10 @@ enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,
             "%llu MB of memory are too little for %zu vectors of %zu values and %zu buckets",
             (unsigned long long)(memory / 1000000), base->n_rows, base->dim, options->n_buckets);
     }
+    if (sample < base->n_rows && options->partitioner == NLSH_PARTITIONER_AUTO)
+        sample = plan_comparison(base, options, memory, sample, wanted, &out->compared);
     if (sample < base->n_rows && sample > NLSH__MOST_SAMPLE) sample = NLSH__MOST_SAMPLE;
+    if (out->compared >= sample) out->compared = 0;
     /* Half of what is left: the other half is for pages of the index that is searched meanwhile. */
     out->teaching_bytes = memory > always ? (memory - always) / 2 : 0;
     uint64_t block = memory > always ? (memory - always) / 2 / passing : 0;

@@ -1,23 +1,77 @@
 /* of_sample.c - see of_sample.h. */
 #include "make/of_sample.h"
 
+#include <string.h>
+
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/output.h"
 #include "index/layout.h"
 #include "make/resolve.h"
+#include "vectors/values.h"
+
+/* ---- the sample ------------------------------------------------------------------------------- */
+
+/* n of the rows, evenly, into to [n], which may be the rows themselves. */
+static void thin(const struct nlsh_matrix *rows, size_t n, uint8_t *to)
+{
+    size_t row_bytes = nlsh__row_bytes(rows);
+    for (size_t i = 0; i < n; i++)
+        memmove(to + i * row_bytes, nlsh__row(rows, i * rows->n_rows / n), row_bytes);
+}
+
+/* The sample has n rows from now on. One of other values than bytes stays in it, if there is one (sampled.c). */
+static void thin_sample(struct nlsh__sampled *sampled, size_t n)
+{
+    struct nlsh_matrix *rows = &sampled->rows;
+    size_t row_bytes = nlsh__row_bytes(rows), all = rows->n_rows * rows->dim, odd = all;
+    uint8_t *last = (uint8_t *)sampled->memory + (n - 1) * row_bytes;
+    if (rows->type == NLSH_F32) odd = nlsh__first_not_byte(rows->data, all, 0);
+    uint8_t *after =
+        (uint8_t *)sampled->memory + rows->n_rows * row_bytes; /* there is room for one */
+    if (odd < all) memcpy(after, nlsh__row(rows, odd / rows->dim), row_bytes);
+    thin(rows, n, sampled->memory);
+    if (odd < all) memcpy(last, after, row_bytes);
+    rows->n_rows = n;
+}
+
+/* Whether METIS or k-means divides such rows better, as n of them tell. */
+static enum nlsh_status
+choose_partitioner(struct nlsh__sampled *sampled, size_t n, const struct nlsh__job *job,
+                   struct nlsh_build_options *options, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh_matrix *all = &sampled->rows;
+    uint8_t *some = NULL;
+    NLSH_TRY(nlsh__alloc(&some, n, nlsh__row_bytes(all), error));
+    thin(all, n, some);
+    const struct nlsh_matrix rows = {some, n, all->dim, all->type, 0};
+    nlsh__job_note(job,
+                   "partitions are compared on %zu of %zu vectors: METIS has no memory for more", n,
+                   all->n_rows);
+    NLSH_TRY(nlsh__better_partitioner(&rows, options, &job->run, &options->partitioner, error));
+    if (options->partitioner == NLSH_PARTITIONER_KMEANS) goto out;
+    nlsh__job_note(job, "METIS is better: buckets are learned from %zu vectors", n);
+    thin_sample(sampled, n);
+out:
+    nlsh__free(some);
+    return status;
+}
 
 /* The index of the sample: it lies under a name that nobody else has for as long as it takes to open it. */
 enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
-                                    const struct nlsh_build_options *options, const uint64_t *keys,
-                                    const char *path, const struct nlsh__job *job,
-                                    struct nlsh_index **out, struct nlsh_build_report *report,
-                                    struct nlsh_error *error)
+                                    const struct nlsh_build_options *options, size_t compared,
+                                    const uint64_t *keys, const char *path,
+                                    const struct nlsh__job *job, struct nlsh_index **out,
+                                    struct nlsh_build_report *report, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh_build_options o = *options;
     struct nlsh__output *place = NULL;
     o.keys = keys;
+    if (o.partitioner == NLSH_PARTITIONER_AUTO && compared > 0)
+        NLSH_TRY(choose_partitioner(sampled, compared, job, &o, error));
     NLSH_TRY(nlsh__output_open_file(path, &place, error));
     const char *name = nlsh__output_temporary(place);
     if (name == NULL) {

@@ -7,13 +7,14 @@
 #include "make/cells.h"
 #include "make/placed.h"
 
-/* The index of the sample, whose rows are freed. keys: of these rows, or NULL. path: of the file that is to be; the sample's lies beside it for a
- * moment. */
+/* The index of the sample, whose rows are freed. keys: of these rows, or NULL. compared: struct nlsh__memory_plan; where
+ * METIS is the better one there, the sample has no more rows from then on. path: of the file that is to be; the sample's
+ * lies beside it for a moment. */
 enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
-                                    const struct nlsh_build_options *options, const uint64_t *keys,
-                                    const char *path, const struct nlsh__job *job,
-                                    struct nlsh_index **out, struct nlsh_build_report *report,
-                                    struct nlsh_error *error);
+                                    const struct nlsh_build_options *options, size_t compared,
+                                    const uint64_t *keys, const char *path,
+                                    const struct nlsh__job *job, struct nlsh_index **out,
+                                    struct nlsh_build_report *report, struct nlsh_error *error);
 
 /* Its cells, where it was divided by k-means and they know borders better than the router does; else none. */
 enum nlsh_status

@@ -18,6 +18,12 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
                                    const struct nlsh_build_options *options,
                                    struct nlsh_error *error);
 
+/* Of the partitioners that auto tries the one that divides these rows better, as nlsh_build() compares them. build.c */
+enum nlsh_status nlsh__better_partitioner(const struct nlsh_matrix *base,
+                                          const struct nlsh_build_options *options,
+                                          const struct nlsh_run *run, enum nlsh_partitioner *out,
+                                          struct nlsh_error *error);
+
 /* A power of two near n / 60, from 1 to 1024. */
 size_t nlsh__auto_buckets(size_t n);
 /* Of m buckets. */

@@ -211,8 +211,8 @@ static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *rep
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
-    NLSH_TRY(nlsh__learn_sample(&s->sampled, &s->options, NULL, s->path, s->job, &s->sample, report,
-                                error));
+    NLSH_TRY(nlsh__learn_sample(&s->sampled, &s->options, s->plan.compared, NULL, s->path, s->job,
+                                &s->sample, report, error));
     NLSH_TRY(nlsh__cells_of_sample(s->sample, &s->options, report->partitioner, s->job, &s->cells,
                                    error));
     const struct nlsh__bucket_cells *cells = s->cells.n > 0 ? &s->cells : NULL;

@@ -114,8 +114,9 @@ static enum nlsh_status learn(struct nlsh__build_apart *b, struct nlsh_build_rep
         status = nlsh__sample(b->base, b->options.metric, b->plan.sample, b->plan.asking,
                               b->options.seed, b->plan.block, b->job, &b->sampled, error);
         if (status == NLSH_OK)
-            status = nlsh__learn_sample(&b->sampled, &b->options, whole ? b->options.keys : NULL,
-                                        b->shard_path, b->job, &b->sample, report, error);
+            status = nlsh__learn_sample(&b->sampled, &b->options, b->plan.compared,
+                                        whole ? b->options.keys : NULL, b->shard_path, b->job,
+                                        &b->sample, report, error);
         if (status == NLSH_OK && !whole)
             status = nlsh__cells_of_sample(b->sample, &b->options, report->partitioner, b->job,
                                            &b->cells, error);

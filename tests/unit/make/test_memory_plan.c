@@ -31,6 +31,7 @@ static void parts_are_no_more_than_the_whole(void **state)
         enum nlsh_type type;
     } sets[] = {{1000000, 128, NLSH_U8},  {1000000, 25, NLSH_F32},  {10000000, 96, NLSH_I8},
                 {2000000, 768, NLSH_F32}, {100000000, 96, NLSH_U8}, {300000, 2048, NLSH_F32}};
+    size_t apart = 0;
     (void)state;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         const struct nlsh_rows rows = rows_of(sets[i].n, sets[i].dim, sets[i].type);
@@ -56,7 +57,17 @@ static void parts_are_no_more_than_the_whole(void **state)
             }
             worked++;
             assert_true(plan.sample >= 2048 && plan.sample <= sets[i].n && plan.sample >= before);
-            assert_true(nlsh__bytes_of_build(&rows, &o, plan.sample) <= memory);
+            if (plan.compared > 0) {
+                struct nlsh_build_options cells = o;
+                uint64_t values = plan.sample * sets[i].dim * (sets[i].type == NLSH_F32 ? 4 : 1);
+                cells.partitioner = NLSH_PARTITIONER_KMEANS;
+                assert_true(plan.compared < plan.sample && plan.compared >= 2048);
+                assert_true(nlsh__bytes_of_build(&rows, &cells, plan.sample) <= memory);
+                assert_true(nlsh__bytes_of_build(&rows, &o, plan.compared) + values <= memory);
+                apart++;
+            } else {
+                assert_true(nlsh__bytes_of_build(&rows, &o, plan.sample) <= memory);
+            }
             if (plan.sample < sets[i].n) {
                 assert_true(plan.sample <= NLSH__MOST_SAMPLE);
                 assert_true(sets[i].n - plan.sample >= plan.asking && plan.asking >= 1000);
@@ -74,6 +85,7 @@ static void parts_are_no_more_than_the_whole(void **state)
         }
         assert_true(worked > 3);
     }
+    assert_true(apart > 20); /* METIS got fewer rows than k-means */
 }
 
 int main(void)

@@ -156,6 +156,32 @@ static void rows_that_are_alike_fill_no_bucket_beyond_the_limit(void **state)
     matrix_free(&base);
 }
 
+/* METIS may see a half of the sample. Where it wins it divides that half, else cells divide all; a row of other values than
+ * bytes stays in the sample. */
+static void partitions_are_compared_on_fewer_rows(void **state)
+{
+    static const size_t clusters[] = {60, 1};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct nlsh_build_options o;
+        struct nlsh__memory_plan plan = few;
+        struct nlsh_index *index;
+        struct nlsh_matrix base = matrix_new(KIND_WHOLE, N, 24, clusters[i], 30, 1);
+        ((float *)(uintptr_t)base.data)[N / 3 * 24] = 3.5f;
+        settings(&o, NLSH_L2);
+        o.partitioner = NLSH_PARTITIONER_AUTO;
+        plan.compared = plan.sample / 2;
+        stream(&base, &o, &plan, 2, test_path("compared"));
+        assert_int_equal(nlsh_index_open(test_path("compared"), NULL, &index, NULL), NLSH_OK);
+        check_rows(index, &base);
+        assert_int_equal(index->meta.storage_type, NLSH_F32);
+        int by_cells = strstr(index->settings, "kmeans") != NULL;
+        assert_int_equal(index->meter.n_trained, by_cells ? plan.sample : plan.compared);
+        nlsh_index_close(index);
+        matrix_free(&base);
+    }
+}
+
 static void same_bytes_from_any_threads_and_blocks(void **state)
 {
     struct nlsh_build_options o;
@@ -428,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_asked_comes_back),
         cmocka_unit_test(rows_that_are_alike_fill_no_bucket_beyond_the_limit),
+        cmocka_unit_test(partitions_are_compared_on_fewer_rows),
         cmocka_unit_test(same_bytes_from_any_threads_and_blocks),
         cmocka_unit_test(a_part_of_two_streams_as_if_alone),
         cmocka_unit_test(what_fits_is_built_as_ever),
