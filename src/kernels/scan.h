@@ -39,7 +39,7 @@ TARGET static void scan_u4_at(const uint8_t *values, const float *bias, const ui
         const float *b[2];
         for (size_t i = 0; i < 2; i++) {
             size_t at = groups[g + i < n_groups ? g + i : g];
-            size_t next = g + i + 4 < n ? groups[g + i + 4] : at;
+            size_t next = g + i + NLSH__GROUPS_AHEAD < n ? groups[g + i + NLSH__GROUPS_AHEAD] : at;
             v[i] = values + at * n_chunks * 64;
             b[i] = bias + at * NLSH__GROUP;
             ahead[i] = values + next * n_chunks * 64;

@@ -23,7 +23,9 @@
 #include "search/allowed.h"
 
 enum {
-    AHEAD = 3,  /* buckets whose leaves are fetched */
+    AHEAD = 3, /* buckets whose leaves are fetched */
+    FETCHED_GROUPS =
+        8,      /* of a bucket's leaves: 128 of them; what is behind, the processor sees coming */
     GROWTH = 8, /* a part of the leaves, for those that a log adds */
 };
 
@@ -97,11 +99,13 @@ static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket
 {
     const struct nlsh__grouped *g = &segment->leaves->leaves;
     const struct nlsh__codes *codes = segment->codes;
-    size_t first = segment->leaves->group_offsets[bucket], group_bytes = g->n_chunks * 64;
+    const uint32_t *groups = segment->leaves->group_offsets;
+    size_t first = groups[bucket], n = groups[bucket + 1] - first, group_bytes = g->n_chunks * 64;
+    if (n > FETCHED_GROUPS) n = FETCHED_GROUPS;
     nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride, codes->stride * sizeof(float));
-    nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, NLSH__GROUP * sizeof(float));
-    nlsh__prefetch(g->errors + first * NLSH__GROUP);
-    nlsh__prefetch_bytes(g->values + first * group_bytes, group_bytes);
+    nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, n * NLSH__GROUP * sizeof(float));
+    nlsh__prefetch_bytes(g->errors + first * NLSH__GROUP, n * NLSH__GROUP);
+    nlsh__prefetch_bytes(g->values + first * group_bytes, n * group_bytes);
 }
 
 void nlsh__leaves_begin(struct nlsh__leaf_scan *l)
@@ -157,6 +161,22 @@ void nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of 
     }
 }
 
+/* Leaves that are chosen from place first of the list on: their rows' errors, and the codes of as many as
+ * scan_u4_at() leaves to its caller. Where leaves are few and far between, as in the largest files, a query
+ * waits for memory more than it computes. */
+static void prefetch_chosen(const struct nlsh__codes *codes, const uint32_t *groups, size_t first,
+                            size_t n)
+{
+    size_t group_bytes = codes->rows.n_chunks * 64;
+    for (size_t i = 0; i < n; i++) {
+        size_t group = groups[i];
+        nlsh__prefetch(codes->rows.errors + group * NLSH__GROUP);
+        if (first + i >= NLSH__GROUPS_AHEAD) continue;
+        nlsh__prefetch_bytes(codes->rows.values + group * group_bytes, group_bytes);
+        nlsh__prefetch(codes->rows.bias + group * NLSH__GROUP);
+    }
+}
+
 /* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;
  * they are not chosen again. A bucket has a leaf for each of its groups of codes: scores behind those are
  * nobody's, whatever the file says of them. */
@@ -175,6 +195,7 @@ static void choose(struct nlsh__leaf_scan *l, float share, float limit)
             codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY, fminf(limit, FLT_MAX),
             first, chosen, l->least);
         if (n == 0) continue;
+        prefetch_chosen(codes, chosen, l->n_chosen, n);
         for (size_t j = 0; j < n; j++) l->scores[p->first_score + chosen[j] - first] = INFINITY;
         l->parts[l->n_parts++] =
             (struct nlsh__leaf_part){(uint32_t)i, (uint32_t)l->n_chosen, (uint32_t)n};

@@ -136,6 +136,7 @@ static void fetch_places(const struct nlsh__ranking *r, const uint32_t *places, 
 
 static void prefetch_row(const struct nlsh__ranking *r, size_t place)
 {
+    nlsh__prefetch(r->segment->rows + place);
     size_t row_bytes = nlsh__index_row_bytes(r->index);
     nlsh__prefetch_bytes((const char *)r->segment->vectors + place * row_bytes, row_bytes);
 }

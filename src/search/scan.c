@@ -253,8 +253,6 @@ size_t nlsh__score_leaves(struct nlsh__scan *scan, const struct nlsh__leaf_part 
     uint32_t first_group = codes->group_offsets[probe->bucket];
     const uint32_t *groups = l->chosen + first;
     float *scores = scan->scores + at;
-    for (size_t i = 0; i < n; i++) /* are wanted when the scores are there */
-        nlsh__prefetch(codes->rows.errors + groups[i] * (size_t)NLSH__GROUP);
     nlsh__score_groups_at(&codes->rows, &probe->probe, probe->weights, groups, n,
                           l->n_chosen - first - n, scores);
     for (size_t i = 0; i < n; i++) {
@@ -429,10 +427,11 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
             continue;
         }
         if (by_leaves && segment->leaves != NULL && !is_first_of_its_leaves(index, i)) continue;
-        nlsh__prefetch_bucket(segment->codes, routed->buckets[0]);
+        int leaf_by_leaf = by_leaves && segment->leaves != NULL;
+        if (!leaf_by_leaf) nlsh__prefetch_bucket(segment->codes, routed->buckets[0]);
         nlsh__query_units(index, segment, query, routed->inputs,
                           nlsh__query_whole(index, segment, query), &p.units);
-        if (by_leaves && segment->leaves != NULL)
+        if (leaf_by_leaf)
             scan_by_leaves(&p, i);
         else
             scan_by_codes(&p);

@@ -79,7 +79,8 @@ INLINE void scan_at(const uint8_t *values, const float *bias, const uint32_t *gr
     const float *b[4];
     UNROLL
     for (int g = 0; g < ng; g++) {
-        size_t next = (size_t)g + 4 < n_left ? groups[g + 4] : groups[g];
+        size_t next =
+            (size_t)g + NLSH__GROUPS_AHEAD < n_left ? groups[g + NLSH__GROUPS_AHEAD] : groups[g];
         v[g] = values + groups[g] * n_chunks * 64;
         b[g] = bias + groups[g] * (size_t)16;
         ahead[g] = values + next * n_chunks * 64;
