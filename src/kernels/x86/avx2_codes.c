@@ -232,17 +232,15 @@ TARGET static size_t near_f32(const float *scores, const uint8_t *errors, size_t
         if ((mask[0] | mask[1] | mask[2] | mask[3]) == 0) continue;
         UNROLL
         for (size_t j = 0; j < 4; j++)
-            if (mask[j] != 0)
-                found += append8(mask[j], first + (uint32_t)(i + 8 * j), low[j], rows + found,
-                                 least + found);
+            found += append8(mask[j], first + (uint32_t)(i + 8 * j), low[j], rows + found,
+                             least + found);
     }
     if (n < 8) return near_few(scores, errors, n, unit, above, limit, first, rows, least);
     for (; i < n; i += 8) { /* the last 8 rows, less those that were seen */
         size_t at = i + 8 <= n ? i : n - 8;
         __m256 low;
         unsigned mask = near8(scores + at, errors + at, &near, &low) & 255u << (i - at);
-        if (mask != 0)
-            found += append8(mask, first + (uint32_t)at, low, rows + found, least + found);
+        found += append8(mask, first + (uint32_t)at, low, rows + found, least + found);
     }
     return found;
 }
