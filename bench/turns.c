@@ -2,7 +2,7 @@
  * turns.c - builds of the search library against each other, by turns, on a machine that others use too.
  *
  *   ninja -C build/release bench_turns
- *   taskset -c 1 build/release/bench_turns QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...
+ *   taskset -c 1 build/release/bench_turns [-k K] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...
  *
  * A LIB is a libnlsh.so, each loaded into a name space of its own, and searches its INDEX; NLSH_CPU caps all
  * alike. The first N queries are asked in pieces of a few milliseconds, one query a call and all in one
@@ -21,7 +21,7 @@
 
 #include "nlsh/learn.h"
 
-enum { MOST_LIBS = 8, K = 10, MODES = 2 };
+enum { MOST_LIBS = 8, MODES = 2 };
 
 static const size_t piece_of[MODES] = {50, 200}; /* queries */
 
@@ -177,14 +177,19 @@ int main(int argc, char **argv)
 {
     struct nlsh_error error;
     struct nlsh_vectors *read;
+    nlsh_search_options_init(&g.options, sizeof g.options);
+    if (argc > 2 && strcmp(argv[1], "-k") == 0) {
+        g.options.k = strtoul(argv[2], NULL, 10);
+        argv += 2;
+        argc -= 2;
+    }
     if (argc < 7 || argc % 2 == 0 || (argc - 5) / 2 > MOST_LIBS) {
-        fprintf(stderr, "usage: bench_turns QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...\n");
+        fprintf(stderr,
+                "usage: bench_turns [-k K] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...\n");
         return 2;
     }
     must(nlsh_vectors_read(argv[1], NLSH_FORMAT_AUTO, &read, &error), &error);
     g.queries = *nlsh_vectors_matrix(read);
-    nlsh_search_options_init(&g.options, sizeof g.options);
-    g.options.k = K;
     g.options.recall = atof(argv[2]);
     g.options.n_threads = 1;
     g.n = strtoul(argv[3], NULL, 10) / piece_of[1] * piece_of[1];
@@ -193,8 +198,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "error: N is a multiple of %zu, up to the queries' number\n", piece_of[1]);
         return 2;
     }
-    g.keys = room(g.n * K, sizeof *g.keys);
-    g.distances = room(g.n * K, sizeof *g.distances);
+    g.keys = room(g.n * g.options.k, sizeof *g.keys);
+    g.distances = room(g.n * g.options.k, sizeof *g.distances);
     g.candidates = room(g.n, sizeof *g.candidates);
     g.ranked = room(g.n, sizeof *g.ranked);
     for (int i = 5; i < argc; i += 2) lib_open(&g.libs[g.n_libs++], argv[i], argv[i + 1]);

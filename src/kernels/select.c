@@ -3,8 +3,8 @@
  *
  * First a histogram over the keys' upper halves finds, without a branch that depends on a key,
  * nearly the n smallest: keys are counted in BINS equal ranges between the least and the greatest,
- * and those up to the bin in which the n-th lies move to the front. What is left, a little more
- * than n, goes to quickselect (Hoare, "Algorithm 65: FIND", 1961). There are orders of keys in which a median of three is
+ * and those up to the bin in which the n-th lies move to the front, those of that bin last. Only they
+ * go to quickselect (Hoare, "Algorithm 65: FIND", 1961). There are orders of keys in which a median of three is
  * a bad pivot each time (Musser, "Introspective sorting and selection algorithms", 1997), and a log from a stranger may
  * hold one: where pivots were bad, the range of values is halved instead, which ends after 64 times.
  */
@@ -16,8 +16,9 @@
 
 enum {
     BINS = 256,
-    FEW = 48, /* below this quickselect alone is quicker */
-    LOOKS = 8 /* at a key, on average, before pivots are bad: of keys in any usual order 3 */
+    FEW = 48,  /* below this quickselect alone is quicker */
+    LOOKS = 8, /* at a key, on average, before pivots are bad: of keys in any usual order 3 */
+    MOST_SPREAD = 1024 /* keys that are sorted by ranges, in 8 kB of the stack */
 };
 
 static uint64_t median_of_three(const uint64_t *keys, size_t low, size_t high)
@@ -64,27 +65,37 @@ static void quickselect(uint64_t *keys, size_t size, size_t n)
     }
 }
 
-/* The size of a front part that holds at least the n smallest. */
-static size_t front(uint64_t *keys, size_t size, size_t n)
+/* BINS equal ranges of scores: that of a score is (score - least) x scale / 2^32, below BINS for the greatest as
+ * well. scale is 0 where scores lie so close that it says nothing. */
+struct ranges {
+    uint32_t least;
+    uint64_t scale;
+};
+
+static struct ranges ranges_of(const uint64_t *keys, size_t size)
 {
-    uint32_t counts[BINS + 1];
     uint32_t least = UINT32_MAX, most = 0;
     for (size_t i = 0; i < size; i++) {
         uint32_t score = (uint32_t)(keys[i] >> 32);
         least = score < least ? score : least;
         most = score > most ? score : most;
     }
-    if (most - least < BINS) return size;
-    /* bin = (score - least) x scale / 2^32, below BINS for the greatest as well */
-    uint64_t scale = ((uint64_t)BINS << 32) / ((uint64_t)(most - least) + 1);
-    memset(counts, 0, sizeof counts);
-    for (size_t i = 0; i < size; i++) counts[((keys[i] >> 32) - least) * scale >> 32]++;
-    size_t bin = 0, sum = counts[0];
-    while (sum < n) sum += counts[++bin];
+    uint64_t n = (uint64_t)(most - least) + 1;
+    return (struct ranges){least, n > BINS ? ((uint64_t)BINS << 32) / n : 0};
+}
+
+static size_t bin_of(const struct ranges *r, uint64_t key)
+{
+    return ((key >> 32) - r->least) * r->scale >> 32;
+}
+
+/* Keys whose bin is at most bin move to the front; returns how many. */
+static size_t bins_to_front(const struct ranges *r, size_t bin, uint64_t *keys, size_t size)
+{
     size_t kept = 0;
     for (size_t i = 0; i < size; i++) {
         uint64_t key = keys[i];
-        size_t low = ((key >> 32) - least) * scale >> 32 <= bin;
+        size_t low = bin_of(r, key) <= bin;
         keys[i] = keys[kept];
         keys[kept] = key;
         kept += low;
@@ -94,16 +105,46 @@ static size_t front(uint64_t *keys, size_t size, size_t n)
 
 void nlsh__select_smallest(uint64_t *keys, size_t size, size_t n)
 {
+    size_t below = 0; /* of the n smallest, those in lower bins than the n-th */
     if (n >= size || n == 0) return;
-    if (size > FEW) size = front(keys, size, n);
-    if (size > n) quickselect(keys, size, n);
+    if (size > FEW) {
+        const struct ranges ranges = ranges_of(keys, size);
+        uint32_t counts[BINS] = {0};
+        size_t bin = 0, with;
+        for (size_t i = 0; i < size; i++) counts[bin_of(&ranges, keys[i])]++;
+        for (with = counts[0]; with < n; with += counts[++bin]) {}
+        if (with < size) size = bins_to_front(&ranges, bin, keys, size);
+        if (bin > 0) below = bins_to_front(&ranges, bin - 1, keys, size);
+    }
+    quickselect(keys + below, size - below, n - below);
+}
+
+/* Keys by score into as many equal ranges as there are bins, then by insertion: scores of neighbours lie close
+ * together, and a few share a range. 0 where too many do, or keys are too many, and nothing was moved. */
+static int sort_by_ranges(uint64_t *keys, size_t k)
+{
+    uint64_t sorted[MOST_SPREAD];
+    uint32_t ends[BINS + 1] = {0};
+    if (k > MOST_SPREAD) return 0;
+    const struct ranges ranges = ranges_of(keys, k);
+    for (size_t i = 0; i < k; i++) ends[bin_of(&ranges, keys[i]) + 1]++;
+    for (size_t b = 0; b < BINS; b++) {
+        if (ends[b + 1] > FEW) return 0;
+        ends[b + 1] += ends[b];
+    }
+    for (size_t i = 0; i < k; i++) sorted[ends[bin_of(&ranges, keys[i])]++] = keys[i];
+    for (size_t i = 0; i < k; i++) {
+        size_t at = i;
+        for (; at > 0 && keys[at - 1] > sorted[i]; at--) keys[at] = keys[at - 1];
+        keys[at] = sorted[i];
+    }
+    return 1;
 }
 
 /* The greatest goes to the front of what is left of the heap, which so shrinks from the front: descending, and
  * then turned round. */
-void nlsh__topk_sort(uint64_t *keys, size_t k)
+static void sort_heap(uint64_t *keys, size_t k)
 {
-    if (k <= NLSH__TOPK_SORTED) return;
     for (size_t done = 0; done + 1 < k; done++) {
         uint64_t greatest = keys[k - 1], last = keys[done];
         keys[done] = greatest;
@@ -114,6 +155,12 @@ void nlsh__topk_sort(uint64_t *keys, size_t k)
         keys[i] = keys[j];
         keys[j] = t;
     }
+}
+
+void nlsh__topk_sort(uint64_t *keys, size_t k)
+{
+    if (k <= NLSH__TOPK_SORTED) return; /* they are */
+    if (!sort_by_ranges(keys, k)) sort_heap(keys, k);
 }
 
 size_t nlsh__argmax(const float *values, size_t n)
