@@ -170,6 +170,27 @@ static void of_few_scores_the_first_rows_are_ranked(void **state)
     nlsh__chooser_free(&c);
 }
 
+/* As many columns as there is room for are fewer than four a row, and yet bound what is ranked. */
+static void many_neighbours_have_a_bound(void **state)
+{
+    enum { MOST = NLSH__ROUND };
+    static float many[MOST] __attribute__((aligned(64)));
+    struct nlsh__rng rng;
+    struct nlsh__chooser c;
+    (void)state;
+    test_rng(&rng, 7);
+    assert_int_equal(nlsh__chooser_create(&c, NULL), NLSH_OK);
+    for (size_t i = 0; i < MOST; i++) many[i] = (float)nlsh__rng_normal(&rng);
+    for (size_t n = 17; n <= nlsh__first_rows(1000); n += 53) {
+        float bound = nlsh__bound(&c, many, MOST, n);
+        size_t within = 0;
+        for (size_t i = 0; i < MOST; i++) within += many[i] <= bound;
+        if (within < n || within > n + n / 2 + 20) fail_msg("%zu rows for %zu", within, n);
+    }
+    assert_true(isinf(nlsh__bound(&c, many, MOST, MOST)));
+    nlsh__chooser_free(&c);
+}
+
 /* An error that is larger than a code says is beyond the promise; a smaller margin ranks less. */
 static void the_margin_is_what_is_allowed(void **state)
 {
@@ -265,6 +286,7 @@ int main(void)
         cmocka_unit_test(rounds_find_the_nearest),
         cmocka_unit_test(exact_scores_spare_ranking),
         cmocka_unit_test(of_few_scores_the_first_rows_are_ranked),
+        cmocka_unit_test(many_neighbours_have_a_bound),
         cmocka_unit_test(the_margin_is_what_is_allowed),
         cmocka_unit_test(hidden_rows_are_not_ranked),
         cmocka_unit_test(kept_rows_are_the_best_by_score),
