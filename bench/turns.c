@@ -2,14 +2,15 @@
  * turns.c - builds of the search library against each other, by turns, on a machine that others use too.
  *
  *   ninja -C build/release bench_turns
- *   taskset -c 1 build/release/bench_turns [-k K] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...
+ *   taskset -c 1 build/release/bench_turns [-k K] [-t] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...
  *
  * A LIB is a libnlsh.so, each loaded into a name space of its own, and searches its INDEX; NLSH_CPU caps all
  * alike. The first N queries are asked in pieces of a few milliseconds, one query a call and all in one
  * call, and each piece goes to every LIB before the next one comes. What counts is processor time, so that
  * who is preempted loses nothing; what others do to caches falls on all alike. A line has for each LIB
  * the sum of every piece's fastest round, as microseconds a query, and in brackets the median over
- * pieces and rounds of the first LIB's time over its own. Ours.
+ * pieces and rounds of the first LIB's time over its own. With -t a query alone is a piece, and the 50th and the 99th
+ * of 100 queries are shown, in microseconds: some .3 of them are the clock's. Ours.
  */
 #define _GNU_SOURCE /* dlmopen */
 #include <dlfcn.h>
@@ -18,12 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "nlsh/learn.h"
 
 enum { MOST_LIBS = 8, MODES = 2 };
 
-static const size_t piece_of[MODES] = {50, 200}; /* queries */
+static size_t piece_of[MODES] = {50, 200}; /* queries */
 
 struct lib {
     const char *file;
@@ -145,17 +147,23 @@ static int ascending(const void *a, const void *b)
 static void show_mode(const struct lib *lib, int mode)
 {
     size_t n_pieces = g.n / piece_of[mode], n = n_pieces * g.rounds;
-    double sum = 0, *ratios = room(n, sizeof *ratios);
+    double sum = 0, *ratios = room(n, sizeof *ratios), *least = room(n_pieces, sizeof *least);
     for (size_t p = 0; p < n_pieces; p++) {
-        double least = INFINITY;
-        for (size_t r = 0; r < g.rounds; r++) least = fmin(least, lib->us[mode][r * n_pieces + p]);
-        sum += least;
+        least[p] = INFINITY;
+        for (size_t r = 0; r < g.rounds; r++)
+            least[p] = fmin(least[p], lib->us[mode][r * n_pieces + p]);
+        sum += least[p];
     }
     for (size_t i = 0; i < n; i++) ratios[i] = g.libs[0].us[mode][i] / lib->us[mode][i];
     qsort(ratios, n, sizeof *ratios, ascending);
     printf("  %s %.2f us (%.3f)", mode == 0 ? "single" : "batch",
            sum / (double)(n_pieces * piece_of[mode]), ratios[n / 2]);
+    if (piece_of[mode] == 1) {
+        qsort(least, n_pieces, sizeof *least, ascending);
+        printf(" p50 %.1f p99 %.1f", least[n_pieces / 2], least[n_pieces * 99 / 100]);
+    }
     free(ratios);
+    free(least);
 }
 
 static void show(const struct lib *lib)
@@ -178,14 +186,17 @@ int main(int argc, char **argv)
     struct nlsh_error error;
     struct nlsh_vectors *read;
     nlsh_search_options_init(&g.options, sizeof g.options);
-    if (argc > 2 && strcmp(argv[1], "-k") == 0) {
-        g.options.k = strtoul(argv[2], NULL, 10);
-        argv += 2;
-        argc -= 2;
+    for (int i; (i = getopt(argc, argv, "k:t")) != -1;) {
+        if (i == 'k') g.options.k = strtoul(optarg, NULL, 10);
+        if (i == 't') piece_of[0] = 1;
+        if (i == '?') return 2;
     }
+    argv += optind - 1;
+    argc -= optind - 1;
     if (argc < 7 || argc % 2 == 0 || (argc - 5) / 2 > MOST_LIBS) {
-        fprintf(stderr,
-                "usage: bench_turns [-k K] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...\n");
+        fprintf(
+            stderr,
+            "usage: bench_turns [-k K] [-t] QUERIES RECALL N ROUNDS LIB INDEX [LIB INDEX]...\n");
         return 2;
     }
     must(nlsh_vectors_read(argv[1], NLSH_FORMAT_AUTO, &read, &error), &error);
