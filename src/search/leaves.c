@@ -23,10 +23,9 @@
 #include "search/allowed.h"
 
 enum {
-    AHEAD = 3, /* buckets whose leaves are fetched */
-    FETCHED_GROUPS =
-        8,      /* of a bucket's leaves: 128 of them; what is behind, the processor sees coming */
-    GROWTH = 8, /* a part of the leaves, for those that a log adds */
+    AHEAD = 3,          /* buckets whose leaves are fetched */
+    FETCHED_GROUPS = 8, /* of 16 leaves of a bucket, before they are scored */
+    GROWTH = 8,         /* a part of the leaves, for those that a log adds */
 };
 
 const float nlsh__leaf_shares[NLSH__LEAF_SHARES] = {0.8f, 1};
