@@ -33,7 +33,8 @@ enum { K = 10, FIRST = 15, MOST_COMPONENTS = 256, POINTS = 16, SAMPLE = 4096, RO
 
 static struct {
     struct nlsh_index *index;
-    struct nlsh_vectors *read; /* what the queries are a view of */
+    const struct nlsh__segment *segment; /* the only one */
+    struct nlsh_vectors *read;           /* what the queries are a view of */
     struct nlsh_matrix queries;
     struct nlsh__projection components, rotation;
     float *rows, *asked;      /* [n x p], [n_queries x p] components, in units of the vectors */
@@ -72,8 +73,8 @@ static void *room(size_t count, size_t size)
 static double stored(size_t row, size_t d)
 {
     return g.index->meta.storage_type == NLSH_U8
-               ? ((const uint8_t *)g.index->vectors)[row * g.dim + d]
-               : (double)((const float *)g.index->vectors)[row * g.dim + d];
+               ? ((const uint8_t *)g.segment->vectors)[row * g.dim + d]
+               : (double)((const float *)g.segment->vectors)[row * g.dim + d];
 }
 
 static double asked(size_t query, size_t d)
@@ -97,7 +98,7 @@ static void learn_points(struct code *c)
     size_t few = c->together, groups = c->components / few;
     float *x = room(SAMPLE * few, sizeof *x);
     c->points = room(groups * POINTS * few, sizeof *c->points);
-    const uint32_t *offsets = g.index->bucket_offsets;
+    const uint32_t *offsets = g.segment->bucket_offsets;
     for (size_t s = 0; s < groups; s++) {
         float *points = c->points + s * POINTS * few;
         size_t b = 0;
@@ -258,7 +259,7 @@ static size_t rank(const struct score *scores, size_t n, double margin, double *
 static size_t scan(const struct code *c, size_t query, const uint32_t *buckets, size_t n_buckets,
                    struct score *scores)
 {
-    const uint32_t *offsets = g.index->bucket_offsets;
+    const uint32_t *offsets = g.segment->bucket_offsets;
     size_t n = 0;
     for (size_t i = 0; i < n_buckets; i++)
         for (size_t r = offsets[buckets[i]]; r < offsets[buckets[i] + 1]; r++, n++) {
@@ -319,7 +320,7 @@ static void measure(struct code *c, const uint32_t *const *buckets, const size_t
 
 static void means(const float *rows, size_t width, float *out)
 {
-    const uint32_t *offsets = g.index->bucket_offsets;
+    const uint32_t *offsets = g.segment->bucket_offsets;
     for (size_t b = 0; b < g.m; b++) {
         for (size_t r = offsets[b]; r < offsets[b + 1]; r++)
             for (size_t i = 0; i < width; i++) out[b * width + i] += rows[r * width + i];
@@ -362,7 +363,7 @@ static void make_rotation(void)
 static void prepare(const struct nlsh__job *job)
 {
     struct nlsh_error error;
-    struct nlsh_matrix rows = {g.index->vectors, g.n, g.dim,
+    struct nlsh_matrix rows = {g.segment->vectors, g.n, g.dim,
                                (enum nlsh_type)g.index->meta.storage_type, 0};
     struct nlsh_matrix some = g.queries;
     some.n_rows = g.n_queries;
@@ -379,7 +380,7 @@ static void prepare(const struct nlsh__job *job)
     means(g.rows, g.p, g.centroids);
     means(g.turned, g.dim, g.whole_turned);
     g.spread = room(g.p, sizeof *g.spread);
-    const uint32_t *offsets = g.index->bucket_offsets;
+    const uint32_t *offsets = g.segment->bucket_offsets;
     for (size_t b = 0; b < g.m; b++)
         for (size_t r = offsets[b]; r < offsets[b + 1]; r++) {
             for (size_t i = 0; i < g.p; i++) {
@@ -427,14 +428,17 @@ int main(int argc, char **argv)
         return 2;
     }
     must(nlsh_index_open(argv[1], NULL, &g.index, &error), &error);
+    g.segment = &g.index->segments[0];
     must(nlsh_vectors_read(argv[2], NLSH_FORMAT_AUTO, &g.read, &error), &error);
     g.queries = *nlsh_vectors_matrix(g.read);
     must(nlsh__job_begin(NULL, &job, &error), &error);
     g.n = (size_t)g.index->meta.n_rows, g.dim = g.index->meta.dim, g.m = g.index->meta.n_buckets;
     g.n_queries = argc > 3 ? (size_t)atoi(argv[3]) : 600;
     if (g.n_queries > g.queries.n_rows) g.n_queries = g.queries.n_rows;
-    if (g.index->metric != NLSH_L2 || g.dim < 64 || g.queries.dim != g.dim) {
-        fprintf(stderr, "error: an L2 index of 64 dimensions or more and its queries are needed\n");
+    if (g.index->metric != NLSH_L2 || g.index->n_segments != 1 || g.dim < 64 ||
+        g.queries.dim != g.dim) {
+        fprintf(stderr, "error: an L2 index without a log, of 64 dimensions or more, and its "
+                        "queries are needed\n");
         return 2;
     }
     prepare(&job);

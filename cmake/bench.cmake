@@ -83,3 +83,12 @@ endif()
 # The extension for SQLite beside another.
 add_executable(bench_sqlite EXCLUDE_FROM_ALL bench/sqlite/sqlite.c)
 target_link_libraries(bench_sqlite PRIVATE nlsh_internal PkgConfig::SQLITE)
+
+# All of them, without what they compare with: the tests make them, so that each compiles when it is wanted.
+get_directory_property(benches BUILDSYSTEM_TARGETS)
+list(FILTER benches INCLUDE REGEX "^bench_")
+list(REMOVE_ITEM benches bench_faiss_disk)
+add_custom_target(benches DEPENDS ${benches})
+if(TARGET tests AND NOT NLSH_SANITIZE)
+  add_dependencies(tests benches)
+endif()
