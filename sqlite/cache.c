@@ -9,8 +9,6 @@
 
 SQLITE_EXTENSION_INIT3
 
-enum { ALIGN = 64, FIRST_CHUNKS = 2 };
-
 int nlsh__sqlite_cache_create(size_t n_buckets, struct nlsh__sqlite_cache **out)
 {
     struct nlsh__sqlite_cache *cache = NULL;
@@ -25,14 +23,20 @@ int nlsh__sqlite_cache_create(size_t n_buckets, struct nlsh__sqlite_cache **out)
     return SQLITE_OK;
 }
 
+static void bucket_free(struct nlsh__sqlite_bucket *bucket)
+{
+    for (size_t i = 0; i < bucket->n; i++) nlsh__free(bucket->chunks[i].bytes);
+    nlsh__free(bucket->chunks);
+    nlsh__free(bucket);
+}
+
 void nlsh__sqlite_cache_drop(struct nlsh__sqlite_cache *cache, size_t bucket)
 {
     struct nlsh__sqlite_bucket *old = cache->buckets[bucket];
     if (old == NULL) return;
     cache->size -= old->size;
     cache->buckets[bucket] = NULL;
-    nlsh__free(old->chunks);
-    nlsh__free(old);
+    bucket_free(old);
 }
 
 void nlsh__sqlite_cache_clear(struct nlsh__sqlite_cache *cache, size_t limit)
@@ -70,93 +74,51 @@ void nlsh__sqlite_cache_begin(struct nlsh__sqlite_cache *cache)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* A block that grows: offsets of chunks, and their bytes. */
-struct reading {
-    uint8_t *bytes;
-    size_t size, room;
-    size_t *offsets, *sizes; /* [n] */
-    size_t n, n_room;
-};
-
-static int grow(void *array, size_t used, size_t room)
+/* A chunk of n entries, from its row into memory of its own. */
+static int read_chunk(struct nlsh__sqlite_table *table, sqlite3_int64 id, size_t n,
+                      struct nlsh__sqlite_chunk *out)
 {
-    void *old, *more;
-    memcpy(&old, array, sizeof old);
-    if (nlsh__alloc(&more, room, 1, NULL) != NLSH_OK) return SQLITE_NOMEM;
-    if (used > 0) memcpy(more, old, used);
-    nlsh__free(old);
-    memcpy(array, &more, sizeof more);
-    return SQLITE_OK;
-}
-
-static int add_chunk(struct reading *r, const void *bytes, size_t size)
-{
-    size_t padded = (size + ALIGN - 1) / ALIGN * ALIGN;
-    int rc = SQLITE_OK;
-    if (r->bytes == NULL || r->size + padded > r->room) {
-        size_t room = r->n == 0 ? padded : 2 * r->room + padded;
-        if ((rc = grow(&r->bytes, r->size, room)) != SQLITE_OK) return rc;
-        r->room = room;
-    }
-    if (r->n == r->n_room) {
-        size_t room = 2 * r->n_room + FIRST_CHUNKS, each = sizeof(size_t);
-        if ((rc = grow(&r->offsets, r->n * each, room * each)) != SQLITE_OK ||
-            (rc = grow(&r->sizes, r->n * each, room * each)) != SQLITE_OK)
-            return rc;
-        r->n_room = room;
-    }
-    memcpy(r->bytes + r->size, bytes, size);
-    r->offsets[r->n] = r->size;
-    r->sizes[r->n++] = size;
-    r->size += padded;
-    return SQLITE_OK;
-}
-
-static int read_chunks(struct nlsh__sqlite_table *table, size_t bucket, struct reading *r)
-{
-    sqlite3_stmt *of;
-    sqlite3_int64 first = (sqlite3_int64)bucket * NLSH__SQL_CHUNKS;
-    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_CHUNKS_OF, &of), inner = SQLITE_OK;
+    size_t size = nlsh__sqlite_chunk_size(n, table->model->code_bytes);
+    uint8_t *bytes = NULL;
+    int is_there, rc = nlsh__sqlite_blob_seek(table, NLSH__SQL_BLOB_CHUNKS, id, &is_there);
     if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int64(of, 1, first);
-    sqlite3_bind_int64(of, 2, first + NLSH__SQL_CHUNKS - 1);
-    while (inner == SQLITE_OK && (rc = sqlite3_step(of)) == SQLITE_ROW) {
-        const void *bytes = sqlite3_column_blob(of, 1);
-        if (bytes != NULL && sqlite3_column_bytes(of, 1) > 0)
-            inner = add_chunk(r, bytes, (size_t)sqlite3_column_bytes(of, 1));
-        else
-            inner = sqlite3_errcode(table->db) == SQLITE_NOMEM
-                        ? SQLITE_NOMEM
-                        : nlsh__sqlite_damaged(table, "a chunk of entries cannot be so");
+    if (is_there && (size_t)sqlite3_blob_bytes(table->blobs[NLSH__SQL_BLOB_CHUNKS]) == size) {
+        if (nlsh__alloc(&bytes, size, 1, NULL) != NLSH_OK) return SQLITE_NOMEM;
+        rc = sqlite3_blob_read(table->blobs[NLSH__SQL_BLOB_CHUNKS], bytes, (int)size, 0);
+        if (rc == SQLITE_OK &&
+            nlsh__sqlite_chunk_open(bytes, size, table->model->code_bytes, out) && out->n == n)
+            return SQLITE_OK;
+        nlsh__free(bytes);
+        out->bytes = NULL;
     }
-    rc = nlsh__sqlite_done(table, of, rc);
-    return inner != SQLITE_OK ? inner : rc;
+    return rc != SQLITE_OK ? nlsh__sqlite_broken(table, rc)
+                           : nlsh__sqlite_damaged(table, "a chunk of entries cannot be so");
 }
 
-/* Views of what was read, with its bytes behind them, as a bucket of the cache. */
-static int make_bucket(struct nlsh__sqlite_table *table, const struct reading *r,
+/* A bucket of as many entries as are counted: all chunks but the last are full. */
+static int read_bucket(struct nlsh__sqlite_table *table, size_t bucket,
                        struct nlsh__sqlite_bucket **out)
 {
-    size_t views = (r->n * sizeof(struct nlsh__sqlite_chunk) + ALIGN - 1) / ALIGN * ALIGN;
+    const struct nlsh__sqlite_model *model = table->model;
+    sqlite3_int64 id = (sqlite3_int64)bucket * NLSH__SQL_CHUNKS;
+    size_t room = nlsh__sqlite_chunk_room(model->code_bytes), left = model->sizes[bucket];
     struct nlsh__sqlite_bucket *b = NULL;
     if (nlsh__calloc(&b, 1, sizeof *b, NULL) != NLSH_OK) return SQLITE_NOMEM;
-    if (nlsh__alloc(&b->chunks, views + r->size, 1, NULL) != NLSH_OK) {
-        nlsh__free(b);
-        return SQLITE_NOMEM;
+    size_t n = (left + room - 1) / room;
+    int rc =
+        nlsh__calloc(&b->chunks, n, sizeof *b->chunks, NULL) == NLSH_OK ? SQLITE_OK : SQLITE_NOMEM;
+    b->size = sizeof *b + n * sizeof *b->chunks;
+    for (; left > 0 && rc == SQLITE_OK; b->n++) {
+        size_t entries = left < room ? left : room;
+        rc = read_chunk(table, id++, entries, &b->chunks[b->n]);
+        b->size += b->chunks[b->n].size;
+        left -= entries;
     }
-    uint8_t *bytes = (uint8_t *)b->chunks + views;
-    if (r->size > 0) memcpy(bytes, r->bytes, r->size);
-    b->n = r->n;
-    b->size = views + r->size + sizeof *b;
-    for (size_t i = 0; i < r->n; i++)
-        if (!nlsh__sqlite_chunk_open(bytes + r->offsets[i], r->sizes[i], table->model->code_bytes,
-                                     &b->chunks[i])) {
-            nlsh__free(b->chunks);
-            nlsh__free(b);
-            return nlsh__sqlite_damaged(table, "a chunk of entries cannot be so");
-        }
-    *out = b;
-    return SQLITE_OK;
+    if (rc == SQLITE_OK)
+        *out = b;
+    else
+        bucket_free(b);
+    return rc;
 }
 
 int nlsh__sqlite_cache_get(struct nlsh__sqlite_table *table, size_t bucket,
@@ -165,13 +127,8 @@ int nlsh__sqlite_cache_get(struct nlsh__sqlite_table *table, size_t bucket,
     struct nlsh__sqlite_cache *cache = table->model->cache;
     struct nlsh__sqlite_bucket *found = cache->buckets[bucket];
     if (found == NULL) {
-        struct reading r = {.n = 0};
-        int rc = read_chunks(table, bucket, &r);
-        if (rc == SQLITE_OK) rc = make_bucket(table, &r, &found);
-        nlsh__free(r.bytes);
-        nlsh__free(r.offsets);
-        nlsh__free(r.sizes);
-        if (rc != SQLITE_OK || found == NULL) return rc;
+        int rc = read_bucket(table, bucket, &found);
+        if (rc != SQLITE_OK) return rc;
         found->used = cache->search;
         cache->buckets[bucket] = found;
         cache->size += found->size;

@@ -10,10 +10,10 @@
 #include "chunk.h"
 #include "table.h"
 
-/* The chunks of a bucket, in one block of memory. */
+/* The chunks of a bucket. */
 struct nlsh__sqlite_bucket {
-    struct nlsh__sqlite_chunk *chunks; /* [n] views into bytes, which stand behind them */
-    size_t n, size;                    /* size: of the block */
+    struct nlsh__sqlite_chunk *chunks; /* [n] each with bytes of its own */
+    size_t n, size;                    /* size: bytes of all of it */
     uint64_t used;                     /* number of the last search that used it */
 };
 

@@ -9,6 +9,9 @@
 
 SQLITE_EXTENSION_INIT3
 
+/* Vectors of a set that are asked for together before they are looked up. */
+enum { SET_AHEAD = 256 };
+
 float nlsh__sqlite_score(const struct nlsh__sqlite_exact *e, const void *vector)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
@@ -36,9 +39,14 @@ int nlsh__sqlite_rank(const struct nlsh__sqlite_exact *e, sqlite3_int64 rowid)
 static int rank_set(const struct nlsh__sqlite_exact *e, const struct nlsh__sqlite_filter *filter)
 {
     int rc = SQLITE_OK;
-    for (size_t i = 0; i < filter->n && rc == SQLITE_OK; i++)
+    for (size_t i = 0; i < filter->n && rc == SQLITE_OK; i++) {
+        size_t left = filter->n - i;
+        if (i % SET_AHEAD == 0)
+            nlsh__sqlite_ahead_rows(e->table, NLSH__SQL_AHEAD_VECTORS, filter->rowids + i,
+                                    left < SET_AHEAD ? left : SET_AHEAD, 0);
         if (filter->rowids[i] >= filter->low && filter->rowids[i] <= filter->high)
             rc = nlsh__sqlite_rank(e, filter->rowids[i]);
+    }
     return rc;
 }
 

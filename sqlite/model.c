@@ -32,6 +32,8 @@ _Static_assert(sizeof(struct coder_header) == 64, "no padding");
 /* Bytes of entries that are kept: 8 MB is what GloVe's 331,479 words have in a third of their buckets. */
 #define LEAST_CACHE 8e6
 #define MOST_CACHE 1e12
+/* Rows of X_buckets of which one is in each page of 4 KB, some 400 rows: of 65,536 at most. */
+enum { SOME_BUCKETS = 256 };
 
 void nlsh__sqlite_model_free(struct nlsh__sqlite_model *model)
 {
@@ -47,47 +49,50 @@ void nlsh__sqlite_model_free(struct nlsh__sqlite_model *model)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-int nlsh__sqlite_model_part(struct nlsh__sqlite_table *table, int part, uint8_t **out, size_t *size)
+/* `size` bytes of a part, or all of them where there are fewer; NULL where it is not there. */
+static int read_part(struct nlsh__sqlite_table *table, int part, size_t most, uint8_t **out,
+                     size_t *size)
 {
-    sqlite3_stmt *get;
+    int is_there, rc = nlsh__sqlite_blob_seek(table, NLSH__SQL_BLOB_MODEL, part, &is_there);
+    sqlite3_blob *blob = table->blobs[NLSH__SQL_BLOB_MODEL];
     *out = NULL;
     *size = 0;
-    int rc = nlsh__sqlite_prepare(table, NLSH__SQL_MODEL_GET, &get);
-    if (rc != SQLITE_OK) return rc;
-    sqlite3_bind_int(get, 1, part);
-    rc = sqlite3_step(get);
-    if (rc == SQLITE_ROW) {
-        const void *bytes = sqlite3_column_blob(get, 0);
-        size_t n = (size_t)sqlite3_column_bytes(get, 0);
-        if (bytes != NULL && nlsh__alloc(out, n, 1, NULL) == NLSH_OK) {
-            memcpy(*out, bytes, n);
-            *size = n;
-        } else if (bytes != NULL) {
-            rc = SQLITE_NOMEM;
-        }
+    if (rc == SQLITE_OK && is_there) {
+        size_t n = (size_t)sqlite3_blob_bytes(blob);
+        if (n > most) n = most;
+        rc = nlsh__alloc(out, n, 1, NULL) == NLSH_OK ? SQLITE_OK : SQLITE_NOMEM;
+        if (rc == SQLITE_OK && (rc = sqlite3_blob_read(blob, *out, (int)n, 0)) != SQLITE_OK)
+            rc = nlsh__sqlite_broken(table, rc);
+        *size = n;
     }
-    int done = nlsh__sqlite_done(table, get, rc == SQLITE_NOMEM ? SQLITE_ROW : rc);
-    return rc == SQLITE_NOMEM ? rc : done;
+    nlsh__sqlite_blobs_close(table);
+    if (rc == SQLITE_OK) return rc;
+    nlsh__free(*out);
+    *out = NULL;
+    *size = 0;
+    return rc;
+}
+
+int nlsh__sqlite_model_part(struct nlsh__sqlite_table *table, int part, uint8_t **out, size_t *size)
+{
+    return read_part(table, part, SIZE_MAX, out, size);
 }
 
 /* How many rows there were when promises were measured: of part 2's header alone, as its means are long. */
 static int read_measured(struct nlsh__sqlite_table *table, struct nlsh__sqlite_model *model)
 {
     struct coder_header header;
-    sqlite3_blob *blob = NULL;
-    char *name = sqlite3_mprintf("%s_model", table->name);
-    if (name == NULL) return SQLITE_NOMEM;
-    int rc =
-        sqlite3_blob_open(table->db, table->schema, name, "data", NLSH__SQL_PART_CODER, 0, &blob);
-    if (rc == SQLITE_OK && (size_t)sqlite3_blob_bytes(blob) < sizeof header) rc = SQLITE_ERROR;
-    if (rc == SQLITE_OK) rc = sqlite3_blob_read(blob, &header, sizeof header, 0);
-    (void)sqlite3_blob_close(blob);
-    sqlite3_free(name);
-    if (rc == SQLITE_ERROR)
-        return nlsh__sqlite_damaged(table, "what makes codes has another length");
-    if (rc != SQLITE_OK) return nlsh__sqlite_broken(table, rc);
-    model->n_measured = header.n_measured;
-    return SQLITE_OK;
+    uint8_t *bytes;
+    size_t size;
+    int rc = read_part(table, NLSH__SQL_PART_CODER, sizeof header, &bytes, &size);
+    if (rc == SQLITE_OK && size < sizeof header)
+        rc = nlsh__sqlite_damaged(table, "what makes codes has another length");
+    if (rc == SQLITE_OK) {
+        memcpy(&header, bytes, sizeof header);
+        model->n_measured = header.n_measured;
+    }
+    nlsh__free(bytes);
+    return rc;
 }
 
 static int take_coder(struct nlsh__sqlite_table *table)
@@ -155,11 +160,21 @@ out:
     return status == NLSH_OK ? SQLITE_OK : nlsh__sqlite_failed(table, &error);
 }
 
+/* Asks for what searches begin with. */
+static void read_ahead(struct nlsh__sqlite_table *table)
+{
+    sqlite3_int64 part = NLSH__SQL_PART_INDEX, buckets[SOME_BUCKETS];
+    for (int i = 0; i < SOME_BUCKETS; i++) buckets[i] = i * (65536 / SOME_BUCKETS);
+    nlsh__sqlite_ahead_rows(table, NLSH__SQL_AHEAD_MODEL, &part, 1, 1);
+    nlsh__sqlite_ahead_rows(table, NLSH__SQL_AHEAD_BUCKETS, buckets, SOME_BUCKETS, 0);
+}
+
 int nlsh__sqlite_model_load(struct nlsh__sqlite_table *table)
 {
     size_t size;
     struct nlsh__sqlite_model *model = NULL;
     if (nlsh__calloc(&model, 1, sizeof *model, NULL) != NLSH_OK) return SQLITE_NOMEM;
+    read_ahead(table);
     int rc = nlsh__sqlite_model_part(table, NLSH__SQL_PART_INDEX, &model->bytes, &size);
     if (rc == SQLITE_OK && size == 0)
         rc = nlsh__sqlite_damaged(table, "what was learned is not there");

@@ -29,6 +29,8 @@ SQLITE_EXTENSION_INIT3
 
 /* The error of a vector that came later and is farther off than codes can say: it is ranked in any case. */
 enum { UNKNOWN = 255 };
+/* Vectors that are asked for before they are looked up: of the nearest by codes about so many are. */
+enum { MOST_AHEAD = 64 };
 
 /* Scored entries of one chunk, which the cache keeps. */
 struct piece {
@@ -267,6 +269,16 @@ static float bound_of(struct scan *s, size_t n)
     return nlsh__from_ordered_f32((uint32_t)(worst >> 32));
 }
 
+/* Asks for the vectors of places[n], or of those of them that are ranked first. */
+static void vectors_ahead(const struct scan *s, const uint64_t *places, size_t n)
+{
+    sqlite3_int64 rowids[MOST_AHEAD];
+    if (!s->table->ahead.is_on) return;
+    if (n > MOST_AHEAD) n = MOST_AHEAD;
+    for (size_t i = 0; i < n; i++) rowids[i] = rowid_at(s, (uint32_t)places[i]);
+    nlsh__sqlite_ahead_rows(s->table, NLSH__SQL_AHEAD_VECTORS, rowids, n, 0);
+}
+
 /* Ranks places[n] in the order of what their scores are at least, up to the limit. */
 static int rank_in_order(struct scan *s, size_t n)
 {
@@ -274,6 +286,7 @@ static int rank_in_order(struct scan *s, size_t n)
     for (size_t i = 0; i < n; i++)
         s->order[i] = nlsh__key_u32(nlsh__ordered_f32(s->least[i]), s->places[i]);
     qsort(s->order, n, sizeof *s->order, ascending);
+    vectors_ahead(s, s->order, n);
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
         if (nlsh__from_ordered_f32((uint32_t)(s->order[i] >> 32)) > limit_of(s)) break;
         rc = rank(s, (uint32_t)s->order[i]);
@@ -292,6 +305,8 @@ static int rank_best(struct scan *s)
     float done = fminf(bound_of(s, nlsh__first_rows(k)), FLT_MAX);
     int rc = SQLITE_OK;
     size_t n = near_entries(s, 0, -INFINITY, done);
+    for (size_t i = 0; i < n; i++) s->order[i] = s->places[i];
+    vectors_ahead(s, s->order, n);
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) rc = rank(s, s->places[i]);
     if (rc != SQLITE_OK) return rc;
     return rank_in_order(s, near_entries(s, s->plan.margin, done, limit_of(s)));
@@ -373,12 +388,39 @@ static int reach_farther(const struct scan *s, const struct nlsh__sqlite_questio
     return 1;
 }
 
+/* Chunks that a bucket has, where they are full but for the last. */
+static size_t chunks_of(const struct nlsh__sqlite_model *model, uint32_t bucket)
+{
+    size_t room = nlsh__sqlite_chunk_room(model->code_bytes);
+    return (model->sizes[bucket] + room - 1) / room;
+}
+
+/* Asks for what score_routed() is going to read. */
+static int read_ahead(const struct scan *s)
+{
+    const struct nlsh__sqlite_model *model = s->table->model;
+    size_t n = 0, room = 0;
+    sqlite3_int64 *ids = NULL;
+    for (size_t i = 0; i < s->routed.n_buckets; i++) room += chunks_of(model, s->routed.buckets[i]);
+    if (nlsh__alloc(&ids, room, sizeof *ids, NULL) != NLSH_OK) return SQLITE_NOMEM;
+    for (size_t i = 0; i < s->routed.n_buckets; i++) {
+        uint32_t bucket = s->routed.buckets[i];
+        if (model->cache->buckets[bucket] != NULL) continue;
+        for (size_t c = 0; c < chunks_of(model, bucket); c++)
+            ids[n++] = bucket * NLSH__SQL_CHUNKS + (sqlite3_int64)c;
+    }
+    nlsh__sqlite_ahead_rows(s->table, NLSH__SQL_AHEAD_CHUNKS, ids, n, 1);
+    nlsh__free(ids);
+    return SQLITE_OK;
+}
+
 /* Scores what is not scored yet. */
 static int score_routed(struct scan *s)
 {
     /* of chunks whose last groups of 16 are not full; should there be more, the arrays grow */
     size_t room = (size_t)entries_of(s) + s->routed.n_buckets * NLSH__GROUP;
     int rc = reserve_entries(s, room > s->n ? room - s->n : 0);
+    if (rc == SQLITE_OK && s->table->ahead.is_on) rc = read_ahead(s);
     for (size_t i = 0; i < s->routed.n_buckets && rc == SQLITE_OK; i++) {
         uint32_t bucket = s->routed.buckets[i];
         if (s->is_scanned[bucket]) continue;

@@ -44,14 +44,11 @@ static int search(struct nlsh__sqlite_table *table, const struct nlsh__sqlite_qu
     return nlsh__sqlite_rank_all(&exact, question->filter);
 }
 
-int nlsh__sqlite_search(struct nlsh__sqlite_table *table,
-                        const struct nlsh__sqlite_question *question,
-                        struct nlsh__sqlite_found **found, size_t *n)
+static int find(struct nlsh__sqlite_table *table, const struct nlsh__sqlite_question *question,
+                struct nlsh__sqlite_found **found, size_t *n)
 {
     struct nlsh__sqlite_best best = {.n = 0};
     float *scratch = NULL;
-    *found = NULL;
-    *n = 0;
     int rc = nlsh__sqlite_flush(table);
     if (rc == SQLITE_OK) rc = nlsh__sqlite_refresh(table);
     if (rc != SQLITE_OK) return rc;
@@ -71,4 +68,17 @@ int nlsh__sqlite_search(struct nlsh__sqlite_table *table,
     *found = best.found;
     *n = best.n;
     return SQLITE_OK;
+}
+
+int nlsh__sqlite_search(struct nlsh__sqlite_table *table,
+                        const struct nlsh__sqlite_question *question,
+                        struct nlsh__sqlite_found **found, size_t *n)
+{
+    *found = NULL;
+    *n = 0;
+    nlsh__sqlite_ahead_begin(table);
+    int rc = find(table, question, found, n);
+    nlsh__sqlite_blobs_close(table);
+    nlsh__sqlite_ahead_end(table);
+    return rc;
 }

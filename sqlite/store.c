@@ -33,7 +33,6 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
                               "ORDER BY id DESC LIMIT 1"),
     [NLSH__SQL_CHUNK_PUT] = "REPLACE INTO \"%w\".\"%w_chunks\" VALUES(?, ?)",
     [NLSH__SQL_CHUNKS_CLEAR] = "DELETE FROM \"%w\".\"%w_chunks\"",
-    [NLSH__SQL_MODEL_GET] = "SELECT data FROM \"%w\".\"%w_model\" WHERE part = ?",
     [NLSH__SQL_MODEL_PUT] = "REPLACE INTO \"%w\".\"%w_model\" VALUES(?, ?)",
     [NLSH__SQL_MODEL_CLEAR] = "DELETE FROM \"%w\".\"%w_model\"",
     [NLSH__SQL_BUCKETS_ALL] = "SELECT bucket, n FROM \"%w\".\"%w_buckets\"",
@@ -41,6 +40,7 @@ static const char *const texts[NLSH__SQL_N_STATEMENTS] = {
     [NLSH__SQL_BUCKETS_CLEAR] = "DELETE FROM \"%w\".\"%w_buckets\"",
     [NLSH__SQL_CACHE_SIZE] = "PRAGMA \"%w\".cache_size",
     [NLSH__SQL_PAGE_SIZE] = "PRAGMA \"%w\".page_size",
+    [NLSH__SQL_ROOTS] = "SELECT name, rootpage FROM \"%w\".sqlite_master WHERE type = 'table'",
     [NLSH__SQL_ONE] = "SELECT 1",
 };
 
@@ -197,6 +197,38 @@ int nlsh__sqlite_vector_get(struct nlsh__sqlite_table *table, sqlite3_int64 rowi
 void nlsh__sqlite_vector_release(struct nlsh__sqlite_table *table)
 {
     sqlite3_reset(table->statements[NLSH__SQL_VECTOR_GET]);
+}
+
+void nlsh__sqlite_blobs_close(struct nlsh__sqlite_table *table)
+{
+    for (int i = 0; i < NLSH__SQL_N_BLOBS; i++) {
+        (void)sqlite3_blob_close(table->blobs[i]);
+        table->blobs[i] = NULL;
+    }
+}
+
+static int blob_open(struct nlsh__sqlite_table *table, enum nlsh__sqlite_blob which,
+                     sqlite3_int64 id)
+{
+    static const char *const tables[] = {"model", "chunks"};
+    char *name = sqlite3_mprintf("%s_%s", table->name, tables[which]);
+    if (name == NULL) return SQLITE_NOMEM;
+    int rc = sqlite3_blob_open(table->db, table->schema, name, "data", id, 0, &table->blobs[which]);
+    sqlite3_free(name);
+    return rc;
+}
+
+int nlsh__sqlite_blob_seek(struct nlsh__sqlite_table *table, enum nlsh__sqlite_blob which,
+                           sqlite3_int64 id, int *is_there)
+{
+    int rc = table->blobs[which] != NULL ? sqlite3_blob_reopen(table->blobs[which], id)
+                                         : blob_open(table, which, id);
+    *is_there = rc == SQLITE_OK;
+    if (rc == SQLITE_OK) return rc;
+    /* what could not be opened is of no use any more; SQLITE_ERROR: no such table, row, or blob */
+    (void)sqlite3_blob_close(table->blobs[which]);
+    table->blobs[which] = NULL;
+    return rc == SQLITE_ERROR ? SQLITE_OK : nlsh__sqlite_broken(table, rc);
 }
 
 /* ---- how the table stands --------------------------------------------------------------------- */

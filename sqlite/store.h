@@ -47,6 +47,12 @@ int nlsh__sqlite_vector_get(struct nlsh__sqlite_table *table, sqlite3_int64 rowi
                             const void **out);
 void nlsh__sqlite_vector_release(struct nlsh__sqlite_table *table);
 
+/* Goes to a row of a shadow table, of which table->blobs[] is then the column; *is_there 0 where it has no such row, or
+ * no blob. nlsh__sqlite_blobs_close() belongs behind it: as long as one is open, a statement reads the database. */
+int nlsh__sqlite_blob_seek(struct nlsh__sqlite_table *table, enum nlsh__sqlite_blob which,
+                           sqlite3_int64 id, int *is_there);
+void nlsh__sqlite_blobs_close(struct nlsh__sqlite_table *table);
+
 /* ---- how the table stands --------------------------------------------------------------------- */
 
 /* Reads the state where it is another version's, and then drops what was kept of before. */

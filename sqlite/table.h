@@ -9,6 +9,7 @@
 
 #include <sqlite3ext.h>
 
+#include "ahead.h"
 #include "nlsh/nlsh.h"
 
 /* Columns, as the table is declared to SQLite. */
@@ -38,7 +39,6 @@ enum nlsh__sqlite_statement {
     NLSH__SQL_CHUNK_LAST,
     NLSH__SQL_CHUNK_PUT,
     NLSH__SQL_CHUNKS_CLEAR,
-    NLSH__SQL_MODEL_GET,
     NLSH__SQL_MODEL_PUT,
     NLSH__SQL_MODEL_CLEAR,
     NLSH__SQL_BUCKETS_ALL,
@@ -46,9 +46,13 @@ enum nlsh__sqlite_statement {
     NLSH__SQL_BUCKETS_CLEAR,
     NLSH__SQL_CACHE_SIZE,
     NLSH__SQL_PAGE_SIZE,
+    NLSH__SQL_ROOTS,
     NLSH__SQL_ONE, /* does nothing but notice an interrupt */
     NLSH__SQL_N_STATEMENTS
 };
+
+/* Columns of blobs that are read into memory of ours at once; a statement would make a copy of its own before. */
+enum nlsh__sqlite_blob { NLSH__SQL_BLOB_MODEL, NLSH__SQL_BLOB_CHUNKS, NLSH__SQL_N_BLOBS };
 
 /* The numbers of the shadow table info. */
 struct nlsh__sqlite_state {
@@ -70,12 +74,14 @@ struct nlsh__sqlite_table {
     size_t dim;
     enum nlsh_metric metric;
     sqlite3_stmt *statements[NLSH__SQL_N_STATEMENTS];
+    sqlite3_blob *blobs[NLSH__SQL_N_BLOBS]; /* open while a search or a command runs; or NULL */
     struct nlsh__sqlite_state state;
     int checked;                      /* 1: state is that of the write transaction that is open */
     struct nlsh__sqlite_model *model; /* of state.generation; NULL: not trained, or not loaded */
     struct nlsh__sqlite_pending
         *pending;  /* what is not in the shadow tables yet; NULL: nothing ever was */
     float *vector; /* [dim] of the statement that runs */
+    struct nlsh__sqlite_ahead ahead;
 };
 
 /* Says what is wrong, and returns rc. */
