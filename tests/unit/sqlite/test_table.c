@@ -346,6 +346,41 @@ static void test_nlsh_search_of_a_file(void **state)
     sql_close(db);
 }
 
+/* Most vectors are passed over by a score that is off by rounding; with k = all of them none is. Directions differ by
+ * less than that, and lengths by what floats have. */
+static void test_cosine_passes_over_none_of_the_nearest(void **state)
+{
+    (void)state;
+    enum { N = 2000, D = 24, SHOWN = 40 };
+    struct nlsh__rng rng;
+    float vector[D];
+    sqlite3 *db = sql_open(":memory:");
+    sqlite3_stmt *insert;
+    test_rng(&rng, 5);
+    sql_run(db, "CREATE VIRTUAL TABLE t USING nlsh(e float[%d], metric = 'cosine')", D);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "INSERT INTO t(rowid, e) VALUES(?, ?)", -1, &insert, NULL),
+        SQLITE_OK);
+    for (int i = 0; i < N; i++) {
+        double length = pow(10, 35 * nlsh__rng_uniform(&rng) - 22);
+        for (int d = 0; d < D; d++)
+            vector[d] = (float)((1 + d + 1e-4 * nlsh__rng_normal(&rng)) * length);
+        sqlite3_bind_int(insert, 1, i);
+        sqlite3_bind_blob(insert, 2, vector, sizeof vector, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+        sqlite3_reset(insert);
+    }
+    sqlite3_finalize(insert);
+    for (int query = 0; query < 20; query++) {
+        static char expected[4096];
+        static const char ask[] = "SELECT rowid, distance FROM t WHERE e MATCH (SELECT e FROM t "
+                                  "WHERE rowid = %d) AND recall = 1 AND k = %d LIMIT %d";
+        snprintf(expected, sizeof expected, "%s", sql_rows(db, ask, query, N, SHOWN));
+        assert_string_equal(sql_rows(db, ask, query, SHOWN, SHOWN), expected);
+    }
+    sql_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_rows_change),
         cmocka_unit_test(test_errors_are_words),
         cmocka_unit_test(test_what_is_far_from_all_is_found),
+        cmocka_unit_test(test_cosine_passes_over_none_of_the_nearest),
         cmocka_unit_test(test_names_are_quoted),
         cmocka_unit_test(test_functions),
         cmocka_unit_test(test_f16_there_and_back),
