@@ -69,6 +69,8 @@ static void table_free(struct nlsh__sqlite_table *table)
     sqlite3_free(table->schema);
     sqlite3_free(table->name);
     sqlite3_free(table->column);
+    sqlite3_free(
+        table->base.zErrMsg); /* of calls that SQLite takes no words from, such as xSavepoint */
     sqlite3_free(table);
 }
 
@@ -94,6 +96,7 @@ static int begin(sqlite3 *db, int n, const char *const *arguments, int create, s
     if (table->base.zErrMsg != NULL) {
         sqlite3_free(*message);
         *message = table->base.zErrMsg;
+        table->base.zErrMsg = NULL;
     }
     table_free(table);
     return rc;
