@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "command.h"
 #include "cursor.h"
 #include "declare.h"
 #include "model.h"
@@ -201,8 +202,34 @@ static int x_rollback_to(sqlite3_vtab *vtab, int number)
     return x_rollback(vtab);
 }
 
+#if SQLITE_VERSION_NUMBER >= 3044000
+#define MODULE_VERSION 4
+
+/* PRAGMA integrity_check verifies; quick_check sees whether the numbers and what was learned can be read. What is wrong
+ * is words in *message and SQLITE_OK; another code is of a check that could not be made. */
+static int x_integrity(sqlite3_vtab *vtab, const char *schema, const char *name, int is_quick,
+                       char **message)
+{
+    struct nlsh__sqlite_table *table = (struct nlsh__sqlite_table *)vtab;
+    (void)schema;
+    (void)name;
+    int rc = nlsh__sqlite_flush(table);
+    if (rc == SQLITE_OK) rc = nlsh__sqlite_refresh(table);
+    if (rc == SQLITE_OK && !is_quick) rc = nlsh__sqlite_verify(table);
+    if (rc == SQLITE_OK || table->base.zErrMsg == NULL) return rc;
+    *message = table->base.zErrMsg;
+    table->base.zErrMsg = NULL;
+    return SQLITE_OK;
+}
+#else
+#define MODULE_VERSION 3
+#endif
+
 const sqlite3_module nlsh__sqlite_module = {
-    .iVersion = 3,
+    .iVersion = MODULE_VERSION,
+#if SQLITE_VERSION_NUMBER >= 3044000
+    .xIntegrity = x_integrity,
+#endif
     .xCreate = x_create,
     .xConnect = x_connect,
     .xBestIndex = nlsh__sqlite_best_index,

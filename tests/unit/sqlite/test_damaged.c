@@ -260,12 +260,34 @@ static void test_any_values(void **state)
     assert_true(answered > n / 4); /* some damage does no harm to a search */
 }
 
+/* Since SQLite 3.44 PRAGMA integrity_check asks the table. */
+static void test_integrity_check_verifies(void **state)
+{
+    (void)state;
+#if SQLITE_VERSION_NUMBER < 3044000
+    skip();
+#else
+    sqlite3 *db = sql_open_image(image, image_size);
+    assert_string_equal(sql_rows(db, "PRAGMA integrity_check"), "ok");
+    sql_run(db, "DELETE FROM t_chunks WHERE id = (SELECT max(id) FROM t_chunks)");
+    assert_non_null(strstr(sql_rows(db, "PRAGMA integrity_check"), "entries, and"));
+    assert_string_equal(sql_rows(db, "PRAGMA quick_check"), "ok");
+    sql_close(db);
+    db = sql_open_image(image, image_size);
+    sql_run(db, "DELETE FROM t_info");
+    assert_non_null(strstr(sql_rows(db, "PRAGMA quick_check"), "its numbers are missing"));
+    assert_non_null(strstr(sql_rows(db, "PRAGMA integrity_check"), "its numbers are missing"));
+    sql_close(db);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verify_finds_it),
         cmocka_unit_test(test_any_bytes),
         cmocka_unit_test(test_any_values),
+        cmocka_unit_test(test_integrity_check_verifies),
     };
     sql_learn_quickly();
     make_image();
