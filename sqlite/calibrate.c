@@ -5,6 +5,9 @@
  * is kept. They are vectors that the router did not learn from: of those that were there as it was trained, ones that
  * were held out then; and of those that came later as many as their share of the table is. Those are told by their
  * rowids, above all of before; where rowids are given otherwise, any take part, and promises are a little too high.
+ *
+ * 'calibrate questions' takes a caller's queries in their place: those of a table `questions`, in a column that is
+ * called as the vectors' own. Then all vectors are in the index.
  */
 #include <math.h>
 #include <string.h>
@@ -23,10 +26,12 @@
 #include "model.h"
 #include "store.h"
 #include "survey.h"
+#include "vector.h"
 
 SQLITE_EXTENSION_INIT3
 
-enum { QUERIES = 500, FEWEST = 30 };
+/* MOST_GIVEN: as many as a build holds out. */
+enum { QUERIES = 500, FEWEST = 30, MOST_GIVEN = 5000 };
 
 struct calibration {
     struct nlsh__sqlite_table *table;
@@ -92,6 +97,48 @@ static int choose_queries(struct calibration *c)
     return nlsh__sqlite_fail(c->table, SQLITE_ERROR,
                              "%s: %lld vectors are too few to measure anything with",
                              c->table->name, (sqlite3_int64)n);
+}
+
+static int take_given(struct calibration *c, sqlite3_value *value, float *to)
+{
+    char *message = NULL;
+    struct nlsh__sqlite_table *table = c->table;
+    int rc = nlsh__sqlite_vector_into(value, "a query", table->metric, table->dim, to, &message);
+    if (rc != SQLITE_OK && message != NULL) rc = nlsh__sqlite_fail(table, rc, "%s", message);
+    sqlite3_free(message);
+    return rc;
+}
+
+/* The queries of a table, or a sample of them in which each has the same chance (Vitter, Random sampling with a
+ * reservoir, 1985, algorithm R). */
+static int read_given(struct calibration *c, const char *from)
+{
+    struct nlsh__sqlite_table *table = c->table;
+    size_t dim = table->dim, seen = 0;
+    sqlite3_stmt *all = NULL;
+    struct nlsh__rng rng;
+    if (nlsh__calloc(&c->asks, c->survey.n, 1, NULL) != NLSH_OK ||
+        nlsh__alloc(&c->queries, MOST_GIVEN, dim * sizeof *c->queries, NULL) != NLSH_OK)
+        return SQLITE_NOMEM;
+    char *sql = sqlite3_mprintf("SELECT \"%w\" FROM \"%w\"", table->column, from);
+    if (sql == NULL) return SQLITE_NOMEM;
+    int rc = sqlite3_prepare_v2(table->db, sql, -1, &all, NULL), wrong = SQLITE_OK;
+    sqlite3_free(sql);
+    if (rc != SQLITE_OK) return nlsh__sqlite_broken(table, rc);
+    nlsh__rng_init(&rng, 1, 0x676976656e);
+    for (; wrong == SQLITE_OK && (rc = sqlite3_step(all)) == SQLITE_ROW; seen++) {
+        size_t at = seen < MOST_GIVEN ? seen : (size_t)nlsh__rng_below(&rng, seen + 1);
+        if (at < MOST_GIVEN)
+            wrong = take_given(c, sqlite3_column_value(all, 0), c->queries + at * dim);
+    }
+    if (wrong == SQLITE_OK && rc != SQLITE_DONE) wrong = nlsh__sqlite_broken(table, rc);
+    sqlite3_finalize(all);
+    c->n_queries = seen < MOST_GIVEN ? seen : MOST_GIVEN;
+    if (wrong != SQLITE_OK || c->n_queries >= FEWEST) return wrong;
+    return nlsh__sqlite_fail(table, SQLITE_ERROR,
+                             "%s: %s has %lld queries, which are too few to measure with: give %d "
+                             "or more",
+                             table->name, from, (sqlite3_int64)c->n_queries, FEWEST);
 }
 
 /* ---- the index ------------------------------------------------------------------------------- */
@@ -279,7 +326,7 @@ static void calibration_free(struct calibration *c)
     nlsh__free(c->codes);
 }
 
-int nlsh__sqlite_calibrate(struct nlsh__sqlite_table *table)
+int nlsh__sqlite_calibrate(struct nlsh__sqlite_table *table, const char *from)
 {
     struct calibration c = {.table = table};
     const char *why;
@@ -298,9 +345,9 @@ int nlsh__sqlite_calibrate(struct nlsh__sqlite_table *table)
             table->name, table->name, why);
     int rc = nlsh__sqlite_optimize(table); /* each vector has one entry then */
     if (rc == SQLITE_OK) rc = nlsh__sqlite_survey_make(table, &c.survey, NULL);
-    if (rc == SQLITE_OK) rc = choose_queries(&c);
+    if (rc == SQLITE_OK) rc = from != NULL ? read_given(&c, from) : choose_queries(&c);
     if (rc == SQLITE_OK) rc = gather(&c);
-    if (rc == SQLITE_OK) rc = gather_queries(&c);
+    if (rc == SQLITE_OK && from == NULL) rc = gather_queries(&c);
     if (rc == SQLITE_OK) rc = nlsh__sqlite_folder_make(table, &c.folder);
     if (rc == SQLITE_OK) rc = measure(&c);
     calibration_free(&c);

@@ -6,6 +6,17 @@
 
 SQLITE_EXTENSION_INIT3
 
+static int calibrate(struct nlsh__sqlite_table *table)
+{
+    return nlsh__sqlite_calibrate(table, NULL);
+}
+
+static int refreshed(struct nlsh__sqlite_table *table)
+{
+    int rc = nlsh__sqlite_flush(table);
+    return rc == SQLITE_OK ? nlsh__sqlite_refresh(table) : rc;
+}
+
 int nlsh__sqlite_command(struct nlsh__sqlite_table *table, const char *command)
 {
     static const struct {
@@ -13,13 +24,18 @@ int nlsh__sqlite_command(struct nlsh__sqlite_table *table, const char *command)
         int (*run)(struct nlsh__sqlite_table *table);
     } all[] = {{"train", nlsh__sqlite_train},
                {"optimize", nlsh__sqlite_optimize},
-               {"calibrate", nlsh__sqlite_calibrate},
+               {"calibrate", calibrate},
                {"verify", nlsh__sqlite_verify}};
+    static const char by[] = "calibrate "; /* and a table of queries */
+    int rc;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (sqlite3_stricmp(command, all[i].name) != 0) continue;
-        int rc = nlsh__sqlite_flush(table);
-        if (rc == SQLITE_OK) rc = nlsh__sqlite_refresh(table);
+        rc = refreshed(table);
         return rc == SQLITE_OK ? all[i].run(table) : rc;
+    }
+    if (sqlite3_strnicmp(command, by, sizeof by - 1) == 0) {
+        rc = refreshed(table);
+        return rc == SQLITE_OK ? nlsh__sqlite_calibrate(table, command + sizeof by - 1) : rc;
     }
     return nlsh__sqlite_fail(
         table, SQLITE_ERROR,

@@ -333,8 +333,11 @@ static void test_nlsh_search_of_a_file(void **state)
     assert_int_equal(nlsh_writer_open(path, NULL, &writer, &error), NLSH_OK);
     assert_int_equal(nlsh_writer_put(writer, keys, &some, &error), NLSH_OK);
     assert_int_equal(nlsh_writer_close(writer, &error), NLSH_OK);
-    assert_string_equal(sql_rows(db, "SELECT key, distance FROM nlsh_search(%Q, '[0,0]', 2)", path),
-                        "7|0.0 9|1.41421353816986");
+    assert_string_equal(sql_rows(db,
+                                 "SELECT key, printf('%%.6f', distance) FROM nlsh_search(%Q, "
+                                 "'[0,0]', 2)",
+                                 path),
+                        "7|0.000000 9|1.414214");
     assert_string_equal(
         sql_rows(db, "SELECT key FROM nlsh_search(%Q, '[0,0]', 9, 1) ORDER BY distance DESC", path),
         "8 9 7");
@@ -381,6 +384,65 @@ static void test_cosine_passes_over_none_of_the_nearest(void **state)
     sql_close(db);
 }
 
+enum { ASKED_DIM = 8, ASKED = 400 };
+
+/* The share of the 10 nearest that comes back of queries in the table q, every second of them, with recall .9. */
+static double comes_back(sqlite3 *db)
+{
+    double found = 0;
+    for (int i = 1; i < ASKED; i += 2)
+        found += (double)strtoll(
+            sql_rows(
+                db,
+                "SELECT count(*) FROM (SELECT rowid FROM t WHERE e MATCH (SELECT e FROM q "
+                "WHERE id = %d) AND k = 10 AND recall = .9 INTERSECT SELECT rowid FROM t WHERE "
+                "e MATCH (SELECT e FROM q WHERE id = %d) AND k = 10 AND recall = 1)",
+                i, i),
+            NULL, 10);
+    return found / (10 * ASKED / 2);
+}
+
+/* Queries from between the centres, of which the table knows nothing, are promised what they get once they were
+ * measured with. */
+static void test_calibrate_by_queries_of_a_table(void **state)
+{
+    (void)state;
+    struct nlsh__rng rng;
+    float a[ASKED_DIM], b[ASKED_DIM];
+    sqlite3_stmt *insert;
+    sqlite3 *db = sql_open(":memory:");
+    test_rng(&rng, 8);
+    sql_run(db, "CREATE VIRTUAL TABLE t USING nlsh(e float[%d])", ASKED_DIM);
+    sql_run(db, "CREATE TABLE q(id INTEGER PRIMARY KEY, e)");
+    sql_fill(db, "t", ASKED_DIM, 1, 3000, &rng);
+    sql_run(db, "INSERT INTO t(t) VALUES('train')");
+    assert_int_equal(sqlite3_prepare_v2(db, "INSERT INTO q(e) VALUES(?)", -1, &insert, NULL),
+                     SQLITE_OK);
+    for (int i = 0; i < ASKED; i++) {
+        sql_vector(&rng, ASKED_DIM, a);
+        sql_vector(&rng, ASKED_DIM, b);
+        for (int d = 0; d < ASKED_DIM; d++) a[d] = (a[d] + b[d]) / 2;
+        sqlite3_bind_blob(insert, 1, a, sizeof a, SQLITE_STATIC);
+        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+        sqlite3_reset(insert);
+    }
+    sqlite3_finalize(insert);
+    double before = comes_back(db);
+    sql_run(db, "CREATE TEMP VIEW sample AS SELECT e FROM q WHERE id %% 2 = 0");
+    sql_run(db, "INSERT INTO t(t) VALUES('calibrate sample')");
+    double after = comes_back(db);
+    if (before > .88 || after < .88) fail_msg("%g before, %g after", before, after);
+    sql_is_whole(db, "t");
+    sql_run(db, "CREATE TABLE few AS SELECT * FROM q LIMIT 29; CREATE TABLE bad(e); INSERT INTO "
+                "bad VALUES('[1]')");
+    sql_fails(db, "INSERT INTO t(t) VALUES('calibrate few')", "few has 29 queries");
+    sql_fails(db, "INSERT INTO t(t) VALUES('calibrate bad')", "a query: a vector of dimension 1");
+    sql_fails(db, "INSERT INTO t(t) VALUES('calibrate nothing')", "no such table: nothing");
+    sql_fails(db, "INSERT INTO t(t) VALUES('calibrate ')", "no such table");
+    sql_is_whole(db, "t");
+    sql_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_functions),
         cmocka_unit_test(test_f16_there_and_back),
         cmocka_unit_test(test_nlsh_search_of_a_file),
+        cmocka_unit_test(test_calibrate_by_queries_of_a_table),
     };
     sql_learn_quickly();
     scratch_make();
