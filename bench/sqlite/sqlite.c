@@ -14,16 +14,18 @@
  *
  * DATABASE is made by insert and used by the others. A line for each measurement: its name, the value, the unit.
  */
+#define _GNU_SOURCE /* RUSAGE_THREAD */
 #include <fcntl.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../live/common.h"
 #include "base/rng.h"
 
-enum { K = 10, MORE = 20000, COLD = 15 };
+enum { K = 10, MORE = 20000, COLD = 21 };
 
 static struct {
     const char *nlsh, *vec, *base, *queries, *truth, *database, *metric;
@@ -271,72 +273,107 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median of n, in milliseconds: other programs may be busy beside it. */
-static double say_median(const char *name, const char *what, double *seconds, size_t n)
+static double median(double *values, size_t n)
 {
-    char line[64];
-    qsort(seconds, n, sizeof *seconds, ascending);
-    snprintf(line, sizeof line, "%s, %s", name, what);
-    say(line, seconds[n / 2] * 1000, "ms");
-    return seconds[n / 2];
+    qsort(values, n, sizeof *values, ascending);
+    return values[n / 2];
 }
 
-/* A new connection's first query, with the file's pages in the system's cache or not. */
-static double cold(const char *name, char *text, int drop)
+/* Queries of one extension: a new connection's first with the pages in the system's cache, and without; and those of a
+ * connection that has asked before, whose pages leave the caches before each query. */
+enum { FIRST, FIRST_FROM_DISK, FROM_DISK, KINDS };
+struct cold {
+    const char *name;
+    char *text;
+    sqlite3 *db;
+    sqlite3_stmt *statement; /* of FROM_DISK */
+    double seconds[KINDS][COLD],
+        waits[KINDS][COLD]; /* waits: how often the thread slept, as for a disk */
+};
+
+static void time_cold(struct cold *c, int kind, size_t i, sqlite3_stmt *statement)
 {
-    double seconds[COLD];
     uint64_t keys[K];
     float distances[K];
-    fill_cache();
-    for (size_t i = 0; i < COLD; i++) {
-        sqlite3 *db = open_database();
-        sqlite3_stmt *statement = prepare(db, text);
-        if (drop) drop_cache();
-        double start = nlsh__now();
-        ask(db, statement, i, keys, distances);
-        seconds[i] = nlsh__now() - start;
-        sqlite3_finalize(statement);
-        sqlite3_close(db);
-    }
-    return say_median(name, drop ? "first query, from disk" : "first query", seconds, COLD);
+    struct rusage before, after;
+    if (kind != FIRST) drop_cache();
+    getrusage(RUSAGE_THREAD, &before);
+    double start = nlsh__now();
+    ask(sqlite3_db_handle(statement), statement, i * (queries.n_rows / COLD), keys, distances);
+    c->seconds[kind][i] = nlsh__now() - start;
+    getrusage(RUSAGE_THREAD, &after);
+    c->waits[kind][i] = (double)(after.ru_nvcsw - before.ru_nvcsw);
 }
 
-/* One connection, whose file's pages leave the system's cache before each query; its own cache is small. */
-static double cold_pages(const char *name, char *text)
+static void ask_first(struct cold *c, int kind, size_t i)
 {
-    double seconds[COLD];
-    uint64_t keys[K];
-    float distances[K];
     sqlite3 *db = open_database();
-    sqlite3_stmt *statement = prepare(db, text);
-    ask(db, statement, COLD, keys, distances);
-    for (size_t i = 0; i < COLD; i++) {
-        sqlite3_db_release_memory(db);
-        drop_cache();
-        double start = nlsh__now();
-        ask(db, statement, i, keys, distances);
-        seconds[i] = nlsh__now() - start;
-    }
+    sqlite3_stmt *statement = prepare(db, c->text);
+    time_cold(c, kind, i, statement);
     sqlite3_finalize(statement);
     sqlite3_close(db);
-    return say_median(name, "pages from disk", seconds, COLD);
 }
 
+static void cold_begin(struct cold *c)
+{
+    uint64_t keys[K];
+    float distances[K];
+    c->db = open_database();
+    c->statement = prepare(c->db, c->text);
+    ask(c->db, c->statement, 0, keys, distances);
+}
+
+static void cold_end(struct cold *c)
+{
+    sqlite3_finalize(c->statement);
+    sqlite3_close(c->db);
+}
+
+static const char *const kinds[] = {"first query", "first query, from disk", "pages from disk"};
+
+static void cold_say(struct cold *c)
+{
+    char line[80];
+    for (int kind = 0; kind < KINDS; kind++) {
+        snprintf(line, sizeof line, "%s, %s", c->name, kinds[kind]);
+        say(line, median(c->seconds[kind], COLD) * 1000, "ms");
+        snprintf(line, sizeof line, "%s, %s: waits", c->name, kinds[kind]);
+        say(line, median(c->waits[kind], COLD), "");
+    }
+}
+
+/* By turns, since other programs may be busy beside it: medians, and medians of what a turn's two ratios are. */
 static void step_cold(void)
 {
+    static struct cold all[] = {{.name = "ours"}, {.name = "sqlite-vec"}};
+    double ratios[KINDS][COLD];
+    size_t n = o.vec != NULL ? 2 : 1;
     sqlite3 *db = open_database();
     run(db, "PRAGMA wal_checkpoint(TRUNCATE)");
     sqlite3_close(db);
-    double own[3], other[3];
-    for (int drop = 0; drop < 2; drop++) own[drop] = cold("ours", text_of_ours(), drop);
-    own[2] = cold_pages("ours", text_of_ours());
-    if (o.vec == NULL) return;
-    for (int drop = 0; drop < 2; drop++) other[drop] = cold("sqlite-vec", text_of_theirs(), drop);
-    other[2] = cold_pages("sqlite-vec", text_of_theirs());
-    static const char *const names[] = {"times as fast, first query",
-                                        "times as fast, first from disk",
-                                        "times as fast, pages from disk"};
-    for (int i = 0; i < 3; i++) say(names[i], other[i] / own[i], "");
+    all[0].text = text_of_ours();
+    all[1].text = text_of_theirs();
+    for (size_t e = 0; e < n; e++) cold_begin(&all[e]);
+    for (size_t i = 0; i < COLD; i++) {
+        fill_cache();
+        for (size_t e = 0; e < n; e++) ask_first(&all[e], FIRST, i);
+        for (size_t e = 0; e < n; e++) ask_first(&all[e], FIRST_FROM_DISK, i);
+        for (size_t e = 0; e < n; e++) {
+            sqlite3_db_release_memory(all[e].db);
+            time_cold(&all[e], FROM_DISK, i, all[e].statement);
+        }
+        for (int kind = 0; kind < KINDS; kind++)
+            ratios[kind][i] = all[1].seconds[kind][i] / all[0].seconds[kind][i];
+    }
+    for (size_t e = 0; e < n; e++) {
+        cold_end(&all[e]);
+        cold_say(&all[e]);
+    }
+    for (int kind = 0; n > 1 && kind < KINDS; kind++) {
+        char line[80];
+        snprintf(line, sizeof line, "times as fast, %s", kinds[kind]);
+        say(line, median(ratios[kind], COLD), "");
+    }
 }
 
 /* ---- filters --------------------------------------------------------------------------------- */
