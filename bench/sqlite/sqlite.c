@@ -384,7 +384,7 @@ static void search_filtered(sqlite3 *db, sqlite3_stmt *one, double share)
     uint64_t keys[K], exact[K];
     float distances[K], exact_distances[K];
     double recall = 0, squares = 0, seconds = 0, found = 0;
-    /* exact searches through much take long; from all over the file, as neighbours there may be alike */
+    /* exact searches through much take long */
     size_t n = share > .05 ? 100 : 1000;
     if (n > queries.n_rows) n = queries.n_rows;
     sqlite3_stmt *all =
