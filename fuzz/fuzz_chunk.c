@@ -69,8 +69,8 @@ static void try_page(const uint8_t *data, size_t size, unsigned how)
     if (size >= 8) memcpy(&rowid, data + size - 8, 8);
     for (int i = 0; i < 4; i++, rowid = i == 1 ? 0 : i == 2 ? INT64_MIN : INT64_MAX) {
         (void)nlsh__sqlite_page_below(page, paging, rowid);
-        struct nlsh__sqlite_run run = nlsh__sqlite_page_overflow(page, paging, rowid);
-        if ((uint64_t)run.n * (paging.usable - 4) > (uint64_t)INT32_MAX + paging.usable) abort();
+        struct nlsh__sqlite_chain chain = nlsh__sqlite_page_overflow(page, paging, rowid);
+        if ((uint64_t)chain.n * (paging.usable - 4) > (uint64_t)INT32_MAX + paging.usable) abort();
     }
     free(page);
 }

@@ -66,11 +66,21 @@ static off_t place_of(const struct nlsh__sqlite_ahead *a, uint32_t page)
     return (off_t)(page - 1) * (off_t)a->paging.size;
 }
 
-static void ask(const struct nlsh__sqlite_ahead *a, struct nlsh__sqlite_run run)
+/* Pages first to first + n - 1, as far as there are such. */
+static void ask(const struct nlsh__sqlite_ahead *a, uint32_t first, uint32_t n)
 {
-    if (run.n > 0 && run.first > 0)
-        (void)posix_fadvise(a->file, place_of(a, run.first), (off_t)run.n * (off_t)a->paging.size,
+    if (n > 0 && first > 0)
+        (void)posix_fadvise(a->file, place_of(a, first), (off_t)n * (off_t)a->paging.size,
                             POSIX_FADV_WILLNEED);
+}
+
+/* On both sides of the first page where nothing tells which. */
+static void ask_chain(const struct nlsh__sqlite_ahead *a, struct nlsh__sqlite_chain chain)
+{
+    if (chain.n == 0) return;
+    uint32_t more = chain.n - 1, below = more < chain.first ? more : chain.first - 1;
+    if (chain.step > 0) below = 0;
+    ask(a, chain.first - below, below + 1 + (chain.step < 0 ? 0 : more));
 }
 
 /* As SQLite knows them; 0 where it does not say so. */
@@ -110,8 +120,7 @@ static void find_roots(struct nlsh__sqlite_table *table)
 /* All that a search begins with. */
 static void ask_roots(const struct nlsh__sqlite_ahead *a)
 {
-    for (size_t i = 0; i < NLSH__SQL_AHEAD_N; i++)
-        ask(a, (struct nlsh__sqlite_run){a->roots[i], 1});
+    for (size_t i = 0; i < NLSH__SQL_AHEAD_N; i++) ask(a, a->roots[i], 1);
 }
 
 static int open_file(struct nlsh__sqlite_table *table)
@@ -152,7 +161,7 @@ static void ask_level(struct nlsh__sqlite_ahead *a, const struct way *ways, size
         a->n_looked++;
         if (is_here(a, ways[i].page)) continue;
         a->n_missing++;
-        ask(a, (struct nlsh__sqlite_run){ways[i].page, 1});
+        ask(a, ways[i].page, 1);
     }
 }
 
@@ -166,7 +175,7 @@ static size_t go_down(const struct nlsh__sqlite_ahead *a, struct way *ways, size
         if (ways[i].page != page && !read_page(a, page = ways[i].page, bytes)) return 0;
         if (nlsh__sqlite_page_is_leaf(bytes)) {
             if (!whole) return 0;
-            ask(a, nlsh__sqlite_page_overflow(bytes, a->paging, ways[i].rowid));
+            ask_chain(a, nlsh__sqlite_page_overflow(bytes, a->paging, ways[i].rowid));
             continue;
         }
         uint32_t below = nlsh__sqlite_page_below(bytes, a->paging, ways[i].rowid);

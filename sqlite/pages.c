@@ -90,22 +90,42 @@ uint32_t nlsh__sqlite_page_below(const uint8_t *page, struct nlsh__sqlite_paging
     return at < u16_at(page + 3) ? (uint32_t)cell.head : u32_at(page + 8);
 }
 
-struct nlsh__sqlite_run nlsh__sqlite_page_overflow(const uint8_t *page,
-                                                   struct nlsh__sqlite_paging paging, int64_t rowid)
+/* Where the chain of a leaf's cell begins, and how many pages it has; 0: it has none. */
+static uint32_t chain_of(const uint8_t *page, struct nlsh__sqlite_paging paging,
+                         const struct cell *cell, uint32_t *n)
 {
-    const struct nlsh__sqlite_run none = {0, 0};
-    struct cell cell = {0, 0, NULL};
-    size_t at;
-    if (page[0] != LEAF || !find(page, paging, rowid, &at, &cell)) return none;
-    if (at == u16_at(page + 3) || cell.rowid != rowid) return none;
     /* U, M, K and X of the documentation */
     uint64_t usable = paging.usable, most = usable - 35, least = (usable - 12) * 32 / 255 - 23;
-    if (cell.head <= most || cell.head > INT32_MAX) return none;
-    uint64_t local = least + (cell.head - least) % (usable - 4);
+    if (cell->head <= most || cell->head > INT32_MAX) return 0;
+    uint64_t local = least + (cell->head - least) % (usable - 4);
     if (local > most) local = least;
-    if ((uint64_t)(page + usable - cell.rest) < local + 4) return none;
-    return (struct nlsh__sqlite_run){
-        u32_at(cell.rest + local),
-        (uint32_t)((cell.head - local + usable - 5) / (usable - 4)),
-    };
+    if ((uint64_t)(page + usable - cell->rest) < local + 4) return 0;
+    *n = (uint32_t)((cell->head - local + usable - 5) / (usable - 4));
+    return u32_at(cell->rest + local);
+}
+
+/* Free pages are often taken the last one first: then chains go down, and those of the cells of a page with them. */
+static int step_of(const uint8_t *page, struct nlsh__sqlite_paging paging, size_t at,
+                   uint32_t first)
+{
+    struct cell cell;
+    size_t n_cells = u16_at(page + 3), other = at + 1 < n_cells ? at + 1 : at - 1;
+    uint32_t n, begins = 0;
+    if (n_cells > 1 && cell_at(page, paging, other, &cell))
+        begins = chain_of(page, paging, &cell, &n);
+    if (begins == 0) return 0;
+    return (other > at) == (begins < first) ? -1 : 1;
+}
+
+struct nlsh__sqlite_chain
+nlsh__sqlite_page_overflow(const uint8_t *page, struct nlsh__sqlite_paging paging, int64_t rowid)
+{
+    struct nlsh__sqlite_chain chain = {0, 0, 0};
+    struct cell cell = {0, 0, NULL};
+    size_t at;
+    if (page[0] != LEAF || !find(page, paging, rowid, &at, &cell)) return chain;
+    if (at == u16_at(page + 3) || cell.rowid != rowid) return chain;
+    chain.first = chain_of(page, paging, &cell, &chain.n);
+    if (chain.n > 0) chain.step = step_of(page, paging, at, chain.first);
+    return chain;
 }

@@ -15,9 +15,12 @@ struct nlsh__sqlite_paging {
     uint32_t size, usable;
 };
 
-/* Pages one behind the other, first at the file's byte (first - 1) x size; n 0: none. */
-struct nlsh__sqlite_run {
+/* Pages of what a row has no room for in its leaf; n 0: none. SQLite chains them; those that it took from the end of the
+ * file, or that were freed together, are one behind the other, upwards from the first or downwards. Which, a row beside it
+ * lets guess: step 1 or -1; 0 where there is none. */
+struct nlsh__sqlite_chain {
     uint32_t first, n;
+    int step;
 };
 
 /* Whether a page [paging.size] has rows, and not pages below it. */
@@ -25,9 +28,7 @@ int nlsh__sqlite_page_is_leaf(const uint8_t *page);
 /* The page below that has a rowid, if there is such a row; 0: the page is no such page. */
 uint32_t nlsh__sqlite_page_below(const uint8_t *page, struct nlsh__sqlite_paging paging,
                                  int64_t rowid);
-/* What a row in a leaf has no room for there: SQLite chains it, and pages that it took from the end of the file, as it
- * does where none are free, are one behind the other. */
-struct nlsh__sqlite_run
+struct nlsh__sqlite_chain
 nlsh__sqlite_page_overflow(const uint8_t *page, struct nlsh__sqlite_paging paging, int64_t rowid);
 
 #endif
