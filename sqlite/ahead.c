@@ -21,12 +21,15 @@
 SQLITE_EXTENSION_INIT3
 
 #ifdef __linux__
+#include <sys/uio.h> /* RWF_NOWAIT, where the C library has it */
+#endif
+
+#ifdef RWF_NOWAIT
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 /* Searches between two looks, where nothing is missing: a look takes 1 to 2 microseconds a page. */

@@ -35,7 +35,7 @@ struct nlsh__sqlite_ahead {
     struct nlsh__sqlite_paging paging;
     uint32_t roots[NLSH__SQL_AHEAD_N];
     size_t n_looked, n_missing; /* pages; those that were not in memory */
-    unsigned pause, left; /* searches that do not look: after one that missed nothing; of them */
+    unsigned pause, left;       /* searches that do not look: so many in a row, and still to come */
 };
 
 /* A search begins and ends. Not every one looks: where the last one missed nothing, the next do not, longer each time. */
