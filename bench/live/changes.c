@@ -19,7 +19,7 @@
 #include "base/rng.h"
 #include "common.h"
 
-enum { MOST_QUERIES = 1000, MOST_K = 100, BATCH = 1000, KS = 3 };
+enum { MOST_QUERIES = 10000, MOST_K = 100, BATCH = 1000, KS = 3 };
 static const size_t ks[KS] = {1, 10, 100};
 static const double asked = 0.95;
 
@@ -27,12 +27,16 @@ static struct {
     struct nlsh_matrix base, queries;
     uint8_t *labels; /* [base.n_rows], or NULL */
     struct nlsh_matrix all_queries;
+    size_t n_queries;      /* that ask at most */
     uint8_t *query_labels; /* [all_queries.n_rows], or NULL */
     enum nlsh_metric metric;
     char path[64], log[80], fresh[64];
     double within;
+    int cautious;
+    int compare; /* what is built afresh to compare with, at each tenth and at the end: 0: nothing, 1: not where it was trained */
+    size_t n_steps; /* of a drift */
     size_t n_missed, n_cells;
-} g = {.within = .01};
+} g = {.within = .01, .n_steps = 10, .compare = 2};
 
 /* The last n bytes of a file: labels, one a row, as MNIST's idx1 has them. */
 static uint8_t *read_labels(const char *path, size_t n)
@@ -49,32 +53,43 @@ static uint8_t *read_labels(const char *path, size_t n)
 
 /* ---- what comes back ------------------------------------------------------------------------- */
 
+/* The nearest of all, for the largest number of neighbours that is asked about. */
+static void find_truth(const struct nlsh_index *index, size_t n_buckets, uint64_t *keys,
+                       float *distances)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_search_options o;
+    nlsh_search_options_init(&o, sizeof o);
+    o.k = MOST_K;
+    o.n_threads = 2;
+    o.probes = (double)n_buckets;
+    must(nlsh_search_batch(index, &g.queries, &o, keys, distances, NULL, &error), &error);
+}
+
 static void ask(const struct nlsh_index *index, const char *step, const char *how, int counts)
 {
     struct nlsh_error error = {0};
     struct nlsh_index_info info = {.struct_size = sizeof info};
-    struct nlsh_search_options o, exact;
+    struct nlsh_search_options o;
     size_t n = g.queries.n_rows;
     uint64_t *keys = room(n * MOST_K, 8), *true_keys = room(n * MOST_K, 8);
     float *distances = room(n * MOST_K, 4), *true_distances = room(n * MOST_K, 4);
     uint32_t *candidates = room(n, 4);
     struct nlsh_search_stats stats = {.struct_size = sizeof stats, .candidates = candidates};
     must(nlsh_index_info(index, &info, &error), &error);
+    find_truth(index, info.n_buckets, true_keys, true_distances);
     for (size_t i = 0; i < KS; i++) {
         double sum = 0, squares = 0, scanned = 0;
         nlsh_search_options_init(&o, sizeof o);
         o.k = ks[i];
         o.recall = asked;
         o.n_threads = 2;
-        exact = o;
-        exact.probes = (double)info.n_buckets;
-        must(nlsh_search_batch(index, &g.queries, &exact, true_keys, true_distances, NULL, &error),
-             &error);
+        o.cautious = g.cautious;
         must(nlsh_search_batch(index, &g.queries, &o, keys, distances, &stats, &error), &error);
         for (size_t q = 0; q < n; q++) {
-            size_t at = q * o.k;
-            double r =
-                nlsh_recall(keys + at, distances + at, true_keys + at, true_distances + at, o.k);
+            size_t at = q * o.k, true_at = q * MOST_K;
+            double r = nlsh_recall(keys + at, distances + at, true_keys + true_at,
+                                   true_distances + true_at, o.k);
             sum += r;
             squares += r * r;
             scanned += candidates[q];
@@ -154,7 +169,8 @@ static void change(const uint32_t *put, size_t n_put, const uint32_t *gone, size
     free(some);
 }
 
-static void compact_by_itself(const char *step)
+/* Returns whether it trained. */
+static int compact_by_itself(const char *step)
 {
     static const char *const words[] = {"nothing", "one file", "trained"};
     struct nlsh_error error = {0};
@@ -165,6 +181,7 @@ static void compact_by_itself(const char *step)
     must(nlsh_compact(g.path, &options, NULL, &report, &error), &error);
     printf("# %s: %s%s\n", step, words[report.done],
            report.done == NLSH_COMPACT_MERGED && report.measured ? ", measured" : "");
+    return report.done == NLSH_COMPACT_RETRAINED;
 }
 
 static void compact(int retrain)
@@ -186,6 +203,7 @@ static void ask_both(const char *step)
 /* Beside a fresh build of rows [n], and after training again. */
 static void end(const uint32_t *rows, size_t n)
 {
+    if (g.compare == 0) return;
     build(g.fresh, rows, n);
     ask_file(g.fresh, "end", "fresh", 0);
     compact(1);
@@ -280,7 +298,7 @@ static void take_queries(double share)
     double others = 0;
     if (g.query_labels == NULL) return;
     if (memory == NULL) memory = room(MOST_QUERIES, row_bytes);
-    for (size_t i = 0; i < g.all_queries.n_rows && n < MOST_QUERIES; i++) {
+    for (size_t i = 0; i < g.all_queries.n_rows && n < g.n_queries; i++) {
         if (g.query_labels[i] >= 5) {
             others += share;
             if (others < 1) continue;
@@ -326,7 +344,7 @@ static void drift_by(int automatic)
     take_queries(0);
     build(g.path, d.all, n);
     ask_file(g.path, "built", "file", 1);
-    for (size_t i = 1; i <= TENTHS; i++) {
+    for (size_t i = 1; i <= g.n_steps; i++) {
         size_t end = d.first + (d.n - d.first) * i / TENTHS;
         change(d.all + n, end - n, NULL, 0);
         n = end;
@@ -337,12 +355,13 @@ static void drift_by(int automatic)
             continue;
         }
         ask_file(g.path, step, "log", 1);
-        compact_by_itself(step);
+        int trained = compact_by_itself(step);
         ask_file(g.path, step, "behind", 1);
+        if (g.compare == 0 || (g.compare == 1 && trained)) continue;
         build(g.fresh, d.all, n);
         ask_file(g.fresh, step, "fresh", 0);
     }
-    if (!automatic) end(d.all, d.n);
+    if (!automatic && n == d.n) end(d.all, d.n);
     free(d.all);
 }
 
@@ -366,14 +385,18 @@ int main(int argc, char **argv)
     } scenarios[] = {{"more", more},         {"fewer", fewer}, {"without", without},
                      {"replaced", replaced}, {"drift", drift}, {"auto", by_itself}};
     static const struct option options[] = {
-        {"labels", 1, NULL, 'l'},  {"query_labels", 1, NULL, 'Q'}, {"metric", 1, NULL, 'm'},
-        {"queries", 1, NULL, 'q'}, {"rows", 1, NULL, 'r'},         {0}};
+        {"labels", 1, NULL, 'l'},   {"query_labels", 1, NULL, 'Q'}, {"metric", 1, NULL, 'm'},
+        {"queries", 1, NULL, 'q'},  {"rows", 1, NULL, 'r'},         {"steps", 1, NULL, 's'},
+        {"cautious", 0, NULL, 'c'}, {"fresh", 1, NULL, 'f'},        {0}};
     const char *labels = NULL, *query_labels = NULL;
-    size_t n_queries = MOST_QUERIES, n_rows = SIZE_MAX;
+    size_t n_queries = 1000, n_rows = SIZE_MAX;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'l') labels = optarg;
         if (o == 'Q') query_labels = optarg;
         if (o == 'r') n_rows = strtoul(optarg, NULL, 10);
+        if (o == 's') g.n_steps = strtoul(optarg, NULL, 10);
+        if (o == 'c') g.cautious = 1;
+        if (o == 'f') g.compare = atoi(optarg);
         if (o == 'q') n_queries = strtoul(optarg, NULL, 10);
         if (o == 'm') g.metric = strcmp(optarg, "cosine") == 0 ? NLSH_COSINE : NLSH_IP;
     }
@@ -385,7 +408,8 @@ int main(int argc, char **argv)
     g.queries = read_matrix(argv[optind + 2]);
     g.all_queries = g.queries;
     if (query_labels != NULL) g.query_labels = read_labels(query_labels, g.all_queries.n_rows);
-    if (g.queries.n_rows > n_queries) g.queries.n_rows = n_queries;
+    g.n_queries = n_queries < MOST_QUERIES ? n_queries : MOST_QUERIES;
+    if (g.queries.n_rows > g.n_queries) g.queries.n_rows = g.n_queries;
     if (labels != NULL) g.labels = read_labels(labels, g.base.n_rows);
     if (g.base.n_rows > n_rows) g.base.n_rows = n_rows;
     snprintf(g.path, sizeof g.path, "bench-live-%d.nlsh", (int)getpid());

@@ -116,7 +116,9 @@ struct nlsh__meter_header {
     uint32_t n_trained; /* rows that there were when it was trained */
     uint32_t
         seen; /* rows of the file and its log that had come or gone when promises were measured with both */
-    uint8_t reserved[32];
+    /* As trained and now, for recall@1 and for recall@100. */
+    float few_trained, few_now, many_trained, many_now;
+    uint8_t reserved[16];
 };
 
 /* A log that was made for a file before this one, and still serves: what of it this file does not hold. */

@@ -123,6 +123,18 @@ static enum nlsh_status take_log(struct nlsh_index *index, const struct nlsh__se
                       index->path, (unsigned long long)index->log.position, NLSH__SECTION_ALIGN);
 }
 
+static int is_needed(double needed)
+{
+    return needed >= 0 && needed < 1e10;
+}
+
+static int meter_wrong(const struct nlsh__meter_header *h)
+{
+    return !is_needed(h->trained) || !is_needed(h->now) || !is_needed((double)h->few_trained) ||
+           !is_needed((double)h->few_now) || !is_needed((double)h->many_trained) ||
+           !is_needed((double)h->many_now);
+}
+
 static enum nlsh_status take_meter(struct nlsh_index *index, const struct nlsh__sections *sections,
                                    struct nlsh_error *error)
 {
@@ -135,8 +147,7 @@ static enum nlsh_status take_meter(struct nlsh_index *index, const struct nlsh__
     if (status != NLSH_OK || bytes == NULL) return status;
     if (size >= sizeof *h) memcpy(h, bytes, sizeof *h);
     if (size < sizeof *h || (size - sizeof *h) / sizeof(uint32_t) != h->n ||
-        (size - sizeof *h) % sizeof(uint32_t) != 0 || !(h->trained >= 0 && h->trained < 1e10) ||
-        !(h->now >= 0 && h->now < 1e10))
+        (size - sizeof *h) % sizeof(uint32_t) != 0 || meter_wrong(h))
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: section meter: its numbers are out of range", index->path);
     const uint32_t *rows = (const uint32_t *)(const void *)((const char *)bytes + sizeof *h);

@@ -38,6 +38,20 @@ enum nlsh_status nlsh__ask_index(const struct nlsh__asking *a, const struct nlsh
     return nlsh__far_of(&a->truth, a->n, index->metric, &out->efforts.far, error);
 }
 
+void nlsh__meter_measured(const struct nlsh__calibration *c, struct nlsh__meter_header *meter)
+{
+    meter->now = c->candidates_95;
+    meter->few_now = (float)c->few_95;
+    meter->many_now = (float)c->many_95;
+}
+
+void nlsh__meter_trained(struct nlsh__meter_header *meter)
+{
+    meter->trained = meter->now;
+    meter->few_trained = meter->few_now;
+    meter->many_trained = meter->many_now;
+}
+
 enum nlsh_status nlsh__asked_add(const struct nlsh__asked *asked, struct nlsh__merged *merged,
                                  struct nlsh_error *error)
 {
@@ -70,14 +84,14 @@ enum nlsh_status nlsh__ask_merged(const struct nlsh__asking *asking, const char 
                                   const struct nlsh__router *router,
                                   const struct nlsh__bucketed *bucketed,
                                   const struct nlsh__job *job, struct nlsh__merged *merged,
-                                  double *candidates, struct nlsh_error *error)
+                                  struct nlsh__meter_header *meter, struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct measure m = {.asking = asking, .job = job};
     NLSH_TRY(nlsh__ask_buckets(asking, router, bucketed, job, &m.asked, error));
     NLSH_TRY(nlsh__index_try(path, merged->of, merged->n, 1, ask_index, &m, error));
     NLSH_TRY(nlsh__asked_add(&m.asked, merged, error));
-    *candidates = m.asked.calibration.candidates_95;
+    nlsh__meter_measured(&m.asked.calibration, meter);
 out:
     return status;
 }

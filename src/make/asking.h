@@ -35,6 +35,11 @@ enum nlsh_status nlsh__ask_index(const struct nlsh__asking *asking, const struct
                                  const struct nlsh__known_by *by, size_t n_rows,
                                  const struct nlsh__job *job, struct nlsh__asked *out,
                                  struct nlsh_error *error);
+/* The meter's numbers of now. */
+void nlsh__meter_measured(const struct nlsh__calibration *calibration,
+                          struct nlsh__meter_header *meter);
+/* Those of now are those of a router that was just trained. */
+void nlsh__meter_trained(struct nlsh__meter_header *meter);
 /* As sections. */
 enum nlsh_status nlsh__asked_add(const struct nlsh__asked *asked, struct nlsh__merged *merged,
                                  struct nlsh_error *error);
@@ -44,13 +49,13 @@ enum nlsh_status nlsh__asked_add(const struct nlsh__asked *asked, struct nlsh__m
  *
  *  path        of the file that is to be; it is written there for a while, under a temporary name
  *  bucketed    the buckets of its rows
- *  candidates  vectors in the buckets that a query for recall@10 of .95 needs
+ *  meter       out, of it what queries for recall .95 need now
  * NLSH_E_NOMEM, NLSH_E_CANT_CREATE, NLSH_E_INTERRUPTED.
  */
 enum nlsh_status nlsh__ask_merged(const struct nlsh__asking *asking, const char *path,
                                   const struct nlsh__router *router,
                                   const struct nlsh__bucketed *bucketed,
                                   const struct nlsh__job *job, struct nlsh__merged *merged,
-                                  double *candidates, struct nlsh_error *error);
+                                  struct nlsh__meter_header *meter, struct nlsh_error *error);
 
 #endif

@@ -271,7 +271,7 @@ out:
 
 static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh__gathered *g,
                                 const struct seen *seen, const struct nlsh__job *job,
-                                struct nlsh__merged *sections, double *needed,
+                                struct nlsh__merged *sections, struct nlsh__meter_header *meter,
                                 struct nlsh_error *error)
 {
     enum nlsh_status status;
@@ -282,7 +282,7 @@ static enum nlsh_status measure(const struct nlsh_index *file, const struct nlsh
     NLSH_TRY(nlsh__stage_exact_rows(&g->rows, &c.as_rows, c.rows, c.asking.n,
                                     file->metric == NLSH_IP ? NLSH_IP : NLSH_L2, k, job,
                                     &c.asking.truth, error));
-    NLSH_TRY(nlsh__ask_merged(&c.asking, file->path, file->router, &bucketed, job, sections, needed,
+    NLSH_TRY(nlsh__ask_merged(&c.asking, file->path, file->router, &bucketed, job, sections, meter,
                               error));
 out:
     chosen_free(&c);
@@ -347,7 +347,7 @@ static enum nlsh_status prepare(struct work *w, struct nlsh_error *error)
     NLSH_TRY(make_sections(w->writer, g, &w->seen, w->job, &w->compacted, error));
     w->measured = is_due(w);
     if (w->measured) {
-        NLSH_TRY(measure(w->file, g, &w->seen, w->job, sections, &w->meter.now, error));
+        NLSH_TRY(measure(w->file, g, &w->seen, w->job, sections, &w->meter, error));
         w->meter.changed = 0;
     } else {
         NLSH_TRY(nlsh__merged_keep(w->file, NLSH__SECTION_EFFORTS, sections, error));
@@ -359,9 +359,11 @@ out:
 }
 
 /* Whether the router knows the rows so badly by now that it is worth training. */
-static int is_stale(const struct nlsh__meter_header *meter)
+static int is_stale(const struct nlsh__meter_header *m)
 {
-    return meter->trained > 0 && meter->now > STALE * meter->trained;
+    return (m->trained > 0 && m->now > STALE * m->trained) ||
+           (m->few_trained > 0 && (double)m->few_now > STALE * (double)m->few_trained) ||
+           (m->many_trained > 0 && (double)m->many_now > STALE * (double)m->many_trained);
 }
 
 static enum nlsh_status write_compacted(struct work *w, struct nlsh_error *error)

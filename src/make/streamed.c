@@ -173,8 +173,8 @@ static enum nlsh_status promise(struct streamed *s, struct nlsh_error *error)
     NLSH_TRY(nlsh__estimate_elsewhere(router_of(s), &asking, s->placed.bucket_of, s->job,
                                       &s->meta.disagreement, error));
     NLSH_TRY(nlsh__ask_merged(&asking, s->path, router_of(s), &bucketed, s->job, &s->sections,
-                              &s->meter.trained, error));
-    s->meter.now = s->meter.trained;
+                              &s->meter, error));
+    nlsh__meter_trained(&s->meter);
     s->meter.n = (uint32_t)asking.n;
     s->meter.n_trained = (uint32_t)s->sampled.rows.n_rows;
     NLSH_TRY(nlsh__merged_meter(&s->meter, s->sampled.asking_rows, &s->sections, error));

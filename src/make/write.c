@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "live/beside.h"
+#include "make/asking.h"
 #include "make/encoded.h"
 #include "make/pack.h"
 #include "make/resolve.h"
@@ -116,7 +117,8 @@ static enum nlsh_status add_meter(const struct nlsh__held *held,
     uint32_t *rows = NULL;
     struct nlsh__meter_header meter = {.n = 0};
     if (held->n_train + held->n_held <= s->meta.n_rows) meter.n = (uint32_t)held->n_held;
-    meter.trained = meter.now = calibration->candidates_95;
+    nlsh__meter_measured(calibration, &meter);
+    nlsh__meter_trained(&meter);
     meter.n_trained = (uint32_t)s->meta.n_rows;
     NLSH_TRY(nlsh__alloc(&rows, meter.n, sizeof *rows, error));
     if (meter.n > 0) {

@@ -184,6 +184,14 @@ double nlsh__surely(double mean, double squares, double n)
     return m - 2 * sqrt(fmax(s - m * m, 0) / n);
 }
 
+/* What recall@k of .95 needs, where so many neighbours were counted. */
+static void note_needed(size_t k, double needed, size_t counted, struct nlsh__calibration *out)
+{
+    if (k == 10) out->candidates_95 = needed;
+    if (k == 1) out->few_95 = needed;
+    if (k == 100 && counted == k) out->many_95 = needed;
+}
+
 /* Sums the counts over grid points, and keeps where recall rises. */
 static void make_table(const struct nlsh__tally *tally, size_t n_rows, size_t i,
                        struct nlsh__calibration *out)
@@ -214,7 +222,7 @@ static void make_table(const struct nlsh__tally *tally, size_t n_rows, size_t i,
         last = recall;
         last_candidates = candidates;
     }
-    if (nlsh__calibration_ks[i] == 10) out->candidates_95 = at_95 < 0 ? (double)n_rows : at_95;
+    note_needed(nlsh__calibration_ks[i], at_95 < 0 ? (double)n_rows : at_95, k, out);
     if (n == 0 || k != nlsh__calibration_ks[i]) {
         out->all[out->n] = 0;
         return;
@@ -317,7 +325,10 @@ void nlsh__tally_carry(const struct nlsh__tally *tally, const struct nlsh__tally
     nlsh__tally_end(tally, n_rows, &c);
     shares_scanned(tally, from_shares);
     shares_scanned(to, to_shares);
-    *out = (struct nlsh__calibration){.n_queries = c.n_queries, .candidates_95 = c.candidates_95};
+    *out = (struct nlsh__calibration){.n_queries = c.n_queries,
+                                      .candidates_95 = c.candidates_95,
+                                      .few_95 = c.few_95,
+                                      .many_95 = c.many_95};
     make_outside(to, out->outside);
     for (size_t t = 0; t < c.n; t++) {
         size_t n = carry_table(from_shares, to_shares, own, t, &c);

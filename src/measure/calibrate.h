@@ -24,7 +24,8 @@ struct nlsh__calibration {
     /* What the router expects outside of the buckets, by rising effort. */
     struct nlsh__outside_point outside[NLSH__CALIBRATION_POINTS];
     size_t n_queries;
-    double candidates_95; /* mean at recall@10 .95; of all rows where that is not reached */
+    double candidates_95;   /* mean at recall@10 .95; of all rows where that is not reached */
+    double few_95, many_95; /* the same at recall@1 and at recall@100; 0: not measured */
 };
 
 /* Buckets as a partition has them. */
