@@ -93,15 +93,17 @@ static void hide_leaves(const struct nlsh__leaves_of *of, uint32_t b, float *sco
     }
 }
 
-/* What a bucket's leaves are scored by, or of a large one its beginning. */
-static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket)
+/* What a bucket's leaves are scored by, or of a large one its beginning. by_centroid 0: its probe is there. */
+static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket, int by_centroid)
 {
     const struct nlsh__grouped *g = &segment->leaves->leaves;
     const struct nlsh__codes *codes = segment->codes;
     const uint32_t *groups = segment->leaves->group_offsets;
     size_t first = groups[bucket], n = groups[bucket + 1] - first, group_bytes = g->n_chunks * 64;
     if (n > FETCHED_GROUPS) n = FETCHED_GROUPS;
-    nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride, codes->stride * sizeof(float));
+    if (by_centroid)
+        nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride,
+                             codes->stride * sizeof(float));
     nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, n * NLSH__GROUP * sizeof(float));
     nlsh__prefetch_bytes(g->errors + first * NLSH__GROUP, n * NLSH__GROUP);
     nlsh__prefetch_bytes(g->values + first * group_bytes, n * group_bytes);
@@ -132,11 +134,12 @@ void nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of 
     const uint32_t *groups = leaves->group_offsets;
     size_t n_before = l->n_probes, at = 0;
     for (size_t i = 0; i < AHEAD && i < of->n_buckets; i++)
-        prefetch_leaves(of->segment, of->buckets[i]);
+        prefetch_leaves(of->segment, of->buckets[i], n_before == 0);
     for (size_t i = 0; i < of->n_buckets; i++) {
         uint32_t b = of->buckets[i];
         size_t n = groups[b + 1] - groups[b];
-        if (i + AHEAD < of->n_buckets) prefetch_leaves(of->segment, of->buckets[i + AHEAD]);
+        if (i + AHEAD < of->n_buckets)
+            prefetch_leaves(of->segment, of->buckets[i + AHEAD], n_before == 0);
         if (n == 0) continue;
         struct nlsh__leaf_probe *p = &l->probes[l->n_probes];
         if (!take_probe(l, n_before, &at, b, p)) {
@@ -181,6 +184,7 @@ static void prefetch_chosen(const struct nlsh__codes *codes, const uint32_t *gro
  * nobody's, whatever the file says of them. */
 static void choose(struct nlsh__leaf_scan *l, float share, float limit)
 {
+    const struct nlsh__kernels *kernels = nlsh__kernels();
     l->n_chosen = l->n_parts = 0;
     for (size_t i = 0; i < l->n_probes; i++) {
         const struct nlsh__leaf_probe *p = &l->probes[i];
@@ -188,11 +192,11 @@ static void choose(struct nlsh__leaf_scan *l, float share, float limit)
         const struct nlsh__leaves *leaves = p->segment->leaves;
         float unit = share > 0 && p->unit < 0 ? p->unit : share * p->unit;
         uint32_t first = codes->group_offsets[p->bucket], *chosen = l->chosen + l->n_chosen;
-        size_t n = nlsh__kernels()->near_f32(
-            l->scores + p->first_score,
-            leaves->leaves.errors + (size_t)leaves->group_offsets[p->bucket] * NLSH__GROUP,
-            codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY, fminf(limit, FLT_MAX),
-            first, chosen, l->least);
+        size_t n = kernels->near_f32(l->scores + p->first_score,
+                                     leaves->leaves.errors +
+                                         (size_t)leaves->group_offsets[p->bucket] * NLSH__GROUP,
+                                     codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY,
+                                     fminf(limit, FLT_MAX), first, chosen, l->least);
         if (n == 0) continue;
         prefetch_chosen(codes, chosen, l->n_chosen, n);
         for (size_t j = 0; j < n; j++) l->scores[p->first_score + chosen[j] - first] = INFINITY;

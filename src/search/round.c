@@ -136,11 +136,12 @@ float nlsh__bound(struct nlsh__chooser *c, const float *scores, size_t n_scores,
 static size_t near_rows(struct nlsh__chooser *c, const struct nlsh__round *round, float margin,
                         float above, float limit)
 {
+    const struct nlsh__kernels *kernels = nlsh__kernels();
     size_t n = 0;
     for (size_t p = 0; p < round->n_pieces; p++) {
         const struct nlsh__piece *piece = &round->pieces[p];
         uint32_t *places = c->places + n;
-        size_t found = nlsh__kernels()->near_f32(
+        size_t found = kernels->near_f32(
             round->scores + piece->first_score, piece->errors, piece->n_rows, margin * piece->unit,
             above, fminf(limit, FLT_MAX), piece->first_place, places, c->least + n);
         for (size_t i = 0; i < found && piece->places != NULL; i++)
