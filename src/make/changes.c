@@ -130,6 +130,14 @@ static void count(const struct nlsh_index *file, const struct nlsh_index *state,
     }
 }
 
+/* Standard errors that a sum of squares lies above what chance makes of it: of few buckets it is far from normal, its third
+ * root is not (Wilson and Hilferty, "The distribution of chi-square", 1931). */
+static double errors_beyond(double squares, double df)
+{
+    double error = 2 / (9 * df);
+    return (cbrt(squares / df) - (1 - error)) / sqrt(error);
+}
+
 /* The squared variation of shares of[b] / held[b] about their mean, less what chance makes (a Poisson's is its mean). 0
  * where chance alone might do it. */
 static double variation(const size_t *of, const size_t *held, size_t m)
@@ -145,7 +153,7 @@ static double variation(const size_t *of, const size_t *held, size_t m)
         squares += off * off / fmax(expected, n / all); /* a bucket of none counts as one of one */
     }
     double beyond = squares / df - 1;
-    return beyond > ERRORS * sqrt(2 / df) ? beyond / (n / (double)m) : 0;
+    return errors_beyond(squares, df) > ERRORS ? beyond / (n / (double)m) : 0;
 }
 
 static enum nlsh_status judge_shares(const struct nlsh_index *file, const struct nlsh_index *state,

@@ -2,6 +2,7 @@
  * test_changes.c - when a compaction measures promises again, and when it leaves them: of vectors that come and go by chance
  * they still hold; of others they are measured, and hold then.
  */
+#include "base/rng.h"
 #include "index/index.h"
 #include "nlsh/learn.h"
 #include "support/built.h"
@@ -244,6 +245,40 @@ static void it_compacts_by_itself_for_what_is_unlike(void **state)
     assert_int_equal(compacted(1).done, NLSH_COMPACT_NOTHING);
 }
 
+/* Where a bucket loses one row or two, chance makes large shares. */
+static void of_few_rows_chance_is_no_change(void **state)
+{
+    enum { FEW = 1000, LOT = 20, TIMES = 40 };
+    struct nlsh_build_options o;
+    struct nlsh__rng rng;
+    uint8_t *bytes;
+    size_t size, n_measured = 0;
+    (void)state;
+    const struct nlsh_matrix few = {base.data, FEW, DIM, NLSH_F32, 0};
+    (void)unlink(log_path);
+    small_options(&o, 16);
+    nlsh_index_close(built_index(&few, &o, "changes"));
+    bytes = test_read_file(path, &size);
+    nlsh__rng_init(&rng, 1, 1);
+    for (size_t i = 0; i < TIMES; i++) {
+        uint64_t keys[2 * LOT];
+        for (size_t j = 0; j < LOT; j++) keys[j] = nlsh__rng_below(&rng, FEW);
+        for (size_t j = 0; j < LOT; j++) keys[LOT + j] = FEW + j;
+        (void)unlink(log_path);
+        test_write_file(path, bytes, size);
+        struct nlsh_writer *w = opened();
+        const struct nlsh_matrix some = {(const float *)base.data + (FEW + LOT * i) * DIM, LOT, DIM,
+                                         NLSH_F32, 0};
+        assert_int_equal(nlsh_writer_put(w, keys + LOT, &some, NULL), NLSH_OK);
+        assert_int_equal(nlsh_writer_delete(w, keys, LOT, NULL, NULL), NLSH_OK);
+        assert_int_equal(nlsh_writer_close(w, NULL), NLSH_OK);
+        n_measured += (size_t)compacted(0).measured;
+    }
+    free(bytes);
+    print_message("measured %zu times of %d\n", n_measured, TIMES);
+    assert_true(n_measured <= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +287,7 @@ int main(void)
         cmocka_unit_test(what_comes_from_elsewhere_is_measured_for),
         cmocka_unit_test(what_goes_from_one_place_is_measured_for),
         cmocka_unit_test(it_compacts_by_itself_for_what_is_unlike),
+        cmocka_unit_test(of_few_rows_chance_is_no_change),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
