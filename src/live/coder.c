@@ -10,6 +10,12 @@
 #include "kernels/metric.h"
 #include "search/route.h"
 
+/* What queries ask for whose buckets are good enough for a row; and so many times their threshold, for those that are not
+ * where the row is. */
+enum { WANTED_K = 10 };
+#define WANTED 0.95
+#define SURELY 4.0f
+
 enum {
     SAMPLED = 64,  /* rows of a bucket that its mean is taken of */
     LENGTHS = 2000 /* rows that mean lengths are taken of */
@@ -126,6 +132,13 @@ static enum nlsh_status make_coder(struct nlsh__row_maker *m, struct nlsh_error 
     return NLSH_OK;
 }
 
+/* Above which a query for the recall of WANTED looks at a bucket; where nothing was measured, it looks at all. */
+static float least_of(const struct nlsh_index *index)
+{
+    if (index->efforts.n > 0) return nlsh__effort_for(&index->efforts, WANTED_K, WANTED).threshold;
+    return index->targets.n > 0 ? nlsh__target_threshold(&index->targets, WANTED_K, WANTED) : 0;
+}
+
 enum nlsh_status nlsh__row_maker_create(const struct nlsh_index *index, struct nlsh__row_maker *out,
                                         struct nlsh_error *error)
 {
@@ -143,6 +156,7 @@ enum nlsh_status nlsh__row_maker_create(const struct nlsh_index *index, struct n
                          sizeof(float), error));
     NLSH_TRY(nlsh__alloc(&out->bucket_keys, m, sizeof *out->bucket_keys, error));
     NLSH_TRY(make_coder(out, error));
+    out->least = least_of(index);
 out:
     if (status != NLSH_OK) nlsh__row_maker_free(out);
     return status;
@@ -198,7 +212,8 @@ enum nlsh_status nlsh__take_row(struct nlsh__row_maker *m, const struct nlsh_mat
     return NLSH_OK;
 }
 
-size_t nlsh__row_choices(struct nlsh__row_maker *m, uint32_t *out)
+/* The choices and their probabilities [NLSH__MOST_CHOICES]. */
+static size_t choices_of(struct nlsh__row_maker *m, uint32_t *out, float *probabilities)
 {
     struct nlsh__answer answer;
     size_t n_buckets = m->index->meta.n_buckets;
@@ -213,9 +228,16 @@ size_t nlsh__row_choices(struct nlsh__row_maker *m, uint32_t *out)
         for (size_t j = 1; j < n; j++)
             if (m->probabilities[j] > m->probabilities[best]) best = j;
         out[i] = m->buckets[best];
+        probabilities[i] = m->probabilities[best];
         m->probabilities[best] = -1;
     }
     return n;
+}
+
+size_t nlsh__row_choices(struct nlsh__row_maker *m, uint32_t *out)
+{
+    float probabilities[NLSH__MOST_CHOICES];
+    return choices_of(m, out, probabilities);
 }
 
 size_t nlsh__bucket_full(size_t n, size_t m, double most_of_mean)
@@ -252,19 +274,35 @@ const float *nlsh__row_inputs(struct nlsh__row_maker *m)
     return nlsh__ask_inputs(&m->asker, m->query.floats, NULL);
 }
 
+/* Whether queries that want a row look at a bucket of this probability: it is full, soon, and they are not all where the row
+ * is. */
+static int looked_at(const struct nlsh__row_maker *m, float probability)
+{
+    return probability > SURELY * (float)NLSH__MOST_OF_MEAN * m->least;
+}
+
+static uint32_t bucket_of(struct nlsh__row_maker *m, const uint32_t *sizes, size_t most)
+{
+    uint32_t choices[NLSH__MOST_CHOICES] = {0};
+    float probabilities[NLSH__MOST_CHOICES] = {0};
+    size_t n = choices_of(m, choices, probabilities), i = 0;
+    while (i < n && sizes[choices[i]] >= most) i++;
+    if (i == 0) return choices[0];
+    if (i < n) return looked_at(m, probabilities[i]) ? choices[i] : choices[0];
+    uint32_t other = nlsh__look_further(m, sizes, most);
+    return looked_at(m, m->asker.probabilities[other]) ? other : choices[0];
+}
+
 enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
                                 size_t i, const uint32_t *sizes, size_t most,
                                 const struct nlsh__row_form *form, size_t j,
                                 const struct nlsh__log_rows *rows, struct nlsh_error *error)
 {
-    uint32_t choices[NLSH__MOST_CHOICES] = {0};
     struct nlsh__row_code code;
     enum nlsh_status status =
         nlsh__take_row(m, vectors, i, i, rows->vectors + j * form->row_bytes, error);
     if (status != NLSH_OK) return status;
-    size_t n = nlsh__row_choices(m, choices);
-    uint32_t bucket = nlsh__choose_bucket(choices, n, sizes, most);
-    if (bucket == NLSH__NO_BUCKET) bucket = nlsh__look_further(m, sizes, most);
+    uint32_t bucket = bucket_of(m, sizes, most);
     rows->buckets[j] = bucket;
     if (form->code_bytes == 0) return NLSH_OK;
     nlsh__code_row(&m->coder, m->query.floats, nlsh__row_inputs(m), bucket,

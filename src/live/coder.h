@@ -24,6 +24,7 @@ struct nlsh__row_maker {
     uint64_t *bucket_keys;
     struct nlsh__coder coder;
     float *means, *mean_inputs; /* of the coder, or NULL */
+    float least; /* a query looks at buckets whose probability per vector is above it: WANTED */
 };
 
 /* Of an index file's rows. NLSH_E_NOMEM. Cost: a look at up to 64 rows of each bucket. */
@@ -65,7 +66,8 @@ const float *nlsh__row_inputs(struct nlsh__row_maker *maker);
  * nlsh__make_row() - vector i of a caller's as row j of rows, but for its key.
  *
  *  sizes  [m] rows in each bucket; most: so many rows fill a bucket
- * Its bucket is the router's most probable one that is not full. As
+ * Its bucket is the router's most probable one that is not full, if a query from there would look at that as well; else
+ * the most probable one, full or not: where many vectors are alike, no other is where they are looked for. As
  * nlsh__take_row(); the message counts vectors from 0.
  */
 enum nlsh_status nlsh__make_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,

@@ -7,6 +7,7 @@
 #include "live/state.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include "base/memory.h"
 #include "base/shared.h"
 #include "index/layout.h"
+#include "live/coder.h"
 #include "promise/weights.h"
 #include "router/router.h"
 
@@ -342,6 +344,16 @@ out:
     return status;
 }
 
+/* A bucket that the log made larger than any that promises were measured with counts no less than the largest of those:
+ * where many rows are alike, they are nowhere else. */
+static float weight_of(const struct nlsh__live *live, size_t n, size_t b)
+{
+    size_t m = live->file->meta.n_buckets;
+    float least = fminf(live->file->weights[b],
+                        nlsh__bucket_weight(n, m, nlsh__bucket_full(n, m, NLSH__MOST_OF_MEAN)));
+    return fmaxf(nlsh__bucket_weight(n, m, live->sizes[b]), least);
+}
+
 /* What a bucket's probability is worth, again after every chunk of rows. */
 static enum nlsh_status weigh(struct nlsh__live *live, struct nlsh_index *index,
                               struct nlsh_error *error)
@@ -357,7 +369,7 @@ static enum nlsh_status weigh(struct nlsh__live *live, struct nlsh_index *index,
         if (status != NLSH_OK) return status;
         for (size_t g = 0; g < groups->n; g++)
             for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++) {
-                weights[b] = nlsh__bucket_weight(n, m, live->sizes[b]);
+                weights[b] = weight_of(live, n, b);
                 if (weights[b] > weights[m + g]) weights[m + g] = weights[b];
             }
         nlsh__shared_drop(live->weights);
