@@ -387,8 +387,12 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_memory(const struct nlsh_rows
  * A sample of the vectors, as large as memory allows, a million at most, is built as nlsh_build() does; where all of
  * them are no more than that, that is all. Then the vectors pass by twice more: each gets its bucket from the router,
  * of those with room, and its place in the file; codes, leaves and promises are made of all. The same bytes come out for any number of
- * threads. On the disk of path there must be room for the index twice, and 4 bytes a component and vector; that is
- * reserved before the work that needs it. As nlsh_build() besides; NLSH_E_ARG where memory is too little.
+ * threads. On the disk of path there must be room for the index twice, for the sample's, and 4 bytes a component and vector; that is
+ * looked at or reserved before the work that needs it.
+ * A call that does not come to its end, because it fails, is asked to stop or is killed, leaves what it has done in the files
+ * path.unfinished and path.unfinished-sample. The next call with the same vectors, settings, memory, release and instruction set goes
+ * on from there, to the same bytes, and says so (run->note). Any other begins anew. They are gone when the index
+ * stands; who does not want to go on removes them. As nlsh_build() besides; NLSH_E_ARG where memory is too little.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_build_rows(const struct nlsh_rows *base, const struct nlsh_build_options *options,

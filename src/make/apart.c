@@ -300,7 +300,7 @@ nlsh__place_apart(const struct nlsh_rows *base, const struct nlsh_index *index,
         .to = out,
         .block = block,
         .n_best = cells != NULL && m < NLSH__MOST_CHOICES ? m : NLSH__MOST_CHOICES};
-    a.p.begin = part_begins(&a, a.ranks->own);
+    a.p.begin = a.p.from = part_begins(&a, a.ranks->own);
     a.p.end = part_begins(&a, a.ranks->own + 1);
     *out = (struct nlsh__placed){.p = nlsh__router_n_inputs(index->router)};
     status = nlsh__pass_reserve(&a.p, sampled->asking.n_rows, k, error);

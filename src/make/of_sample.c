@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/output.h"
@@ -59,28 +61,86 @@ out:
     return status;
 }
 
-/* The index of the sample: it lies under a name that nobody else has for as long as it takes to open it. */
+/* What stands in the journal of the sample's index. */
+struct learned {
+    uint64_t size, sum; /* of its file */
+    struct nlsh_build_report report;
+};
+
+/* 0: it cannot be read. */
+static int sum_of_file(const char *path, struct learned *out)
+{
+    struct nlsh__map map;
+    if (nlsh__map_open(path, &map, NULL) != NLSH_OK) return 0;
+    out->size = map.size;
+    out->sum = nlsh__hash_of(map.data, map.size);
+    nlsh__map_close(&map);
+    return 1;
+}
+
+/* Whether an earlier build learned it. */
+static int learned_earlier(struct nlsh__unfinished *u, struct nlsh_build_report *report)
+{
+    struct learned learned, there;
+    size_t size;
+    const void *step = nlsh__unfinished_next(u, NLSH__STEP_SAMPLE, &size);
+    if (step == NULL) return 0;
+    if (size == sizeof learned && sum_of_file(u->sample_path, &there)) {
+        memcpy(&learned, step, sizeof learned);
+        if (learned.size == there.size && learned.sum == there.sum) {
+            *report = learned.report;
+            return 1;
+        }
+    }
+    nlsh__unfinished_refuse(u);
+    return 0;
+}
+
+static enum nlsh_status learn_under(const char *name, struct nlsh__sampled *sampled,
+                                    const struct nlsh_build_options *options, size_t compared,
+                                    const uint64_t *keys, struct nlsh__unfinished *u,
+                                    const struct nlsh__job *job, struct nlsh_index **out,
+                                    struct nlsh_build_report *report, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh_build_options o = *options;
+    struct learned learned = {.size = 0};
+    o.keys = keys;
+    if (!learned_earlier(u, report)) {
+        if (o.partitioner == NLSH_PARTITIONER_AUTO && compared > 0)
+            NLSH_TRY(choose_partitioner(sampled, compared, job, &o, error));
+        NLSH_TRY(nlsh_build(&sampled->rows, &o, name, &job->run, report, error));
+        learned.report = *report;
+        const struct nlsh__step_part part = {&learned, sizeof learned};
+        if (u != NULL && sum_of_file(name, &learned))
+            nlsh__unfinished_add(u, NLSH__STEP_SAMPLE, &part, 1);
+    }
+    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = name}, out, error));
+    sampled->rows.n_rows = (size_t)(*out)->meta.n_rows; /* an earlier build may have thinned it */
+out:
+    return status;
+}
+
+/* The index of the sample. Where nothing is kept it lies under a name that nobody else has for as long as it takes to open
+ * it. */
 enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
                                     const struct nlsh_build_options *options, size_t compared,
                                     const uint64_t *keys, const char *path,
+                                    struct nlsh__unfinished *unfinished,
                                     const struct nlsh__job *job, struct nlsh_index **out,
                                     struct nlsh_build_report *report, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh_build_options o = *options;
+    struct nlsh__unfinished *u = unfinished != NULL && unfinished->fd >= 0 ? unfinished : NULL;
     struct nlsh__output *place = NULL;
-    o.keys = keys;
-    if (o.partitioner == NLSH_PARTITIONER_AUTO && compared > 0)
-        NLSH_TRY(choose_partitioner(sampled, compared, job, &o, error));
-    NLSH_TRY(nlsh__output_open_file(path, &place, error));
-    const char *name = nlsh__output_temporary(place);
+    if (u == NULL) NLSH_TRY(nlsh__output_open_file(path, &place, error));
+    const char *name = u != NULL ? u->sample_path : nlsh__output_temporary(place);
     if (name == NULL) {
         status = nlsh__fail(error, NLSH_E_CANT_CREATE, "name a regular file",
                             "cannot write %s: it is an open descriptor", path);
         goto out;
     }
-    NLSH_TRY(nlsh_build(&sampled->rows, &o, name, &job->run, report, error));
-    NLSH_TRY(nlsh__index_load(&(struct nlsh__source_of_index){.name = name}, out, error));
+    NLSH_TRY(learn_under(name, sampled, options, compared, keys, u, job, out, report, error));
     nlsh__free(sampled->memory); /* nobody else looks at it */
     sampled->memory = NULL;
 out:

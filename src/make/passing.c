@@ -85,10 +85,10 @@ enum nlsh_status nlsh__pass(struct nlsh__passing *p, const char *stage, nlsh__ta
 {
     enum nlsh_status status;
     size_t n = p->end - p->begin;
-    for (p->first = p->begin; p->first < p->end; p->first += p->n_rows) {
+    for (p->first = p->from; p->first < p->end; p->first += p->n_rows) {
         p->n_rows = p->end - p->first < p->block ? p->end - p->first : p->block;
         NLSH_TRY(nlsh__job_progress(p->job, stage, p->first - p->begin, n, error));
-        NLSH_TRY(p->part->read(p->part->user, p->first - p->begin, p->n_rows, p->values, error));
+        NLSH_TRY(p->part->read(p->part->user, p->first - p->from, p->n_rows, p->values, error));
         if (before != NULL) NLSH_TRY(before(p, error));
         NLSH_TRY(nlsh__pass_rows(p, task, error));
         if (behind != NULL) NLSH_TRY(behind(p, error));

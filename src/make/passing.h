@@ -9,11 +9,14 @@
 /* What passes are made with. */
 struct nlsh__passing {
     const struct nlsh_rows *base;
-    size_t begin, end;            /* rows of it that pass */
-    const struct nlsh_rows *part; /* these, as they are read: from 0 on */
+    size_t begin, end; /* rows of it that pass */
+    size_t
+        from; /* begin; or behind rows of which an earlier build knows what this pass would say */
+    const struct nlsh_rows *part; /* rows from .. end - 1, as they are read: from 0 on */
     const struct nlsh_index *index;
     const struct nlsh__bucket_cells *cells; /* or NULL: the router says where rows belong */
     const struct nlsh__job *job;
+    struct nlsh__unfinished *unfinished; /* or NULL */
     struct nlsh__placed *to;
     struct nlsh__row_maker *makers; /* [n_workers] */
     struct nlsh_error *errors;      /* [n_workers] */

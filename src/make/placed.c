@@ -13,6 +13,78 @@
 #include "make/passing.h"
 #include "router/router.h"
 
+/* ---- the second pass -------------------------------------------------------------------------- */
+
+/* Of what the pass says of a block: the first rows' numbers, their buckets, how many of them each asking row counts among
+ * its nearest so far, and those: numbers, and how near they are. */
+static enum nlsh_status keep_block(struct nlsh__passing *p, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__neighbors *truth = &p->to->asking.truth;
+    size_t n = truth->n_rows, k = truth->k, most = n * (p->n_rows < k ? p->n_rows : k), found = 0;
+    size_t known = p->first + p->n_rows < k ? p->first + p->n_rows : k;
+    const struct nlsh__step_rows of = {p->first, p->n_rows};
+    uint32_t *counts = NULL, *ids = NULL;
+    float *l2sq = NULL;
+    NLSH_TRY(nlsh__calloc(&counts, n, sizeof *counts, error));
+    NLSH_TRY(nlsh__alloc(&ids, most, sizeof *ids, error));
+    NLSH_TRY(nlsh__alloc(&l2sq, most, sizeof *l2sq, error));
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = i * k; j < i * k + known; j++) {
+            if (truth->ids[j] < p->first) continue;
+            counts[i]++;
+            ids[found] = truth->ids[j];
+            l2sq[found++] = truth->l2sq[j];
+        }
+    const struct nlsh__step_part parts[] = {
+        {&of, sizeof of},
+        {p->to->bucket_of + p->first, p->n_rows * sizeof *p->to->bucket_of},
+        {counts, n * sizeof *counts},
+        {ids, found * sizeof *ids},
+        {l2sq, found * sizeof *l2sq},
+    };
+    nlsh__unfinished_add(p->unfinished, NLSH__STEP_BUCKETS, parts, sizeof parts / sizeof *parts);
+out:
+    nlsh__free(counts);
+    nlsh__free(ids);
+    nlsh__free(l2sq);
+    return status;
+}
+
+/* Such a block again; 0: it is none that could follow. */
+static int take_block(struct nlsh__passing *p, const uint8_t *data, size_t size)
+{
+    struct nlsh__neighbors *truth = &p->to->asking.truth;
+    struct nlsh__step_rows of;
+    size_t n = truth->n_rows, k = truth->k, found = 0, m = p->index->meta.n_buckets;
+    if (size < sizeof of) return 0;
+    memcpy(&of, data, sizeof of);
+    size_t left = p->end - p->from, expected = left < p->block ? left : p->block;
+    if (of.first != p->from || of.n != expected) return 0;
+    size_t room = (size - sizeof of) / sizeof(uint32_t);
+    if (room < expected + n) return 0;
+    const uint32_t *buckets = (const uint32_t *)(const void *)(data + sizeof of);
+    const uint32_t *counts = buckets + expected;
+    for (size_t i = 0; i < expected; i++)
+        if (buckets[i] >= m) return 0;
+    for (size_t i = 0; i < n; i++) {
+        if (counts[i] > k) return 0;
+        found += counts[i];
+    }
+    if (room != expected + n + 2 * found) return 0;
+    uint32_t *ids = (uint32_t *)(uintptr_t)(counts + n); /* only read */
+    float *l2sq = (float *)(void *)(ids + found);
+    for (size_t i = 0; i < n; ids += counts[i], l2sq += counts[i], i++) {
+        const struct nlsh__neighbors one = {1, counts[i], ids, l2sq};
+        nlsh__merge_truth(&one, 0, 0, p->from < k ? p->from : k, k, truth->ids + i * k,
+                          truth->l2sq + i * k, p->merged_ids, p->merged_l2sq);
+    }
+    memcpy(p->to->bucket_of + p->from, buckets, expected * sizeof *buckets);
+    for (size_t i = 0; i < expected; i++) p->to->offsets[buckets[i] + 1]++;
+    p->from += expected;
+    return 1;
+}
+
 /* In the order of rows, whoever routed them. */
 static enum nlsh_status assign(struct nlsh__passing *p, struct nlsh_error *error)
 {
@@ -23,9 +95,31 @@ static enum nlsh_status assign(struct nlsh__passing *p, struct nlsh_error *error
     enum nlsh_status status = nlsh__pass_assign(p, p->choices, p->n_choices, p->first, p->n_rows,
                                                 p->to->offsets + 1, nlsh__pass_look_further, error);
     if (status != NLSH_OK) return status;
-    if (p->index->metric != NLSH_L2)
-        nlsh__data_hash_add(&p->hash, p->stored, p->n_rows * p->base->dim);
-    return nlsh__pass_find_truth(p, error);
+    status = nlsh__pass_find_truth(p, error);
+    return status == NLSH_OK && p->unfinished != NULL ? keep_block(p, error) : status;
+}
+
+/* What an earlier build knows of the pass, and the rest of it. */
+static enum nlsh_status route(struct nlsh__passing *p, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh_rows rest = {.struct_size = sizeof rest};
+    const void *step;
+    size_t size;
+    while (p->from < p->end &&
+           (step = nlsh__unfinished_next(p->unfinished, NLSH__STEP_BUCKETS, &size)) != NULL)
+        if (!take_block(p, step, size)) nlsh__unfinished_refuse(p->unfinished);
+    if (p->from > 0 && p->from < p->end) {
+        NLSH_TRY(nlsh_rows_part(p->base, p->from, p->end - p->from, &rest, error));
+        p->part = &rest;
+    }
+    NLSH_TRY(nlsh__pass(p, "routing", p->cells != NULL ? nlsh__pass_see : nlsh__pass_ask_router,
+                        NULL, assign, error));
+out:
+    if (rest.read != NULL) nlsh_rows_close(&rest);
+    p->part = p->base;
+    p->from = 0;
+    return status;
 }
 
 /* ---- the third pass --------------------------------------------------------------------------- */
@@ -40,6 +134,13 @@ static enum nlsh_status find_places(struct nlsh__passing *p, struct nlsh_error *
         p->places[i] = place;
         to->rows[place] = (uint32_t)(p->first + i);
     }
+    return NLSH_OK;
+}
+
+static enum nlsh_status hash_stored(struct nlsh__passing *p, struct nlsh_error *error)
+{
+    (void)error;
+    nlsh__data_hash_add(&p->hash, p->stored, p->n_rows * p->base->dim);
     return NLSH_OK;
 }
 
@@ -71,11 +172,11 @@ void nlsh__placed_free(struct nlsh__placed *p)
     *p = (struct nlsh__placed){.rows = NULL};
 }
 
-enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
-                                  const struct nlsh__bucket_cells *cells,
-                                  const struct nlsh__sampled *sampled, const char *beside,
-                                  size_t block, size_t k, const struct nlsh__job *job,
-                                  struct nlsh__placed *out, struct nlsh_error *error)
+enum nlsh_status
+nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
+                 const struct nlsh__bucket_cells *cells, const struct nlsh__sampled *sampled,
+                 const char *beside, size_t block, size_t k, struct nlsh__unfinished *unfinished,
+                 const struct nlsh__job *job, struct nlsh__placed *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t m = index->meta.n_buckets;
@@ -85,6 +186,7 @@ enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nls
                               .index = index,
                               .cells = cells,
                               .job = job,
+                              .unfinished = unfinished,
                               .to = out,
                               .block = block,
                               .n_best =
@@ -94,12 +196,12 @@ enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nls
     NLSH_TRY(nlsh__pass_spool(&p, beside, base->n_rows, error));
     NLSH_TRY(nlsh__passing_create(&p, error));
     NLSH_TRY(nlsh__pass_take_asking(&p, sampled, error));
-    NLSH_TRY(nlsh__pass(&p, "routing", cells != NULL ? nlsh__pass_see : nlsh__pass_ask_router, NULL,
-                        assign, error));
+    NLSH_TRY(route(&p, error));
     nlsh__leave_own_out(&out->asking.truth, sampled->asking_rows);
-    if (index->metric != NLSH_L2) out->stored_hash = nlsh__data_hash_end(&p.hash);
     for (size_t b = 0; b < m; b++) out->offsets[b + 1] += out->offsets[b];
-    NLSH_TRY(nlsh__pass(&p, "placing", nlsh__pass_put, find_places, NULL, error));
+    NLSH_TRY(nlsh__pass(&p, "placing", nlsh__pass_put, find_places,
+                        index->metric != NLSH_L2 ? hash_stored : NULL, error));
+    if (index->metric != NLSH_L2) out->stored_hash = nlsh__data_hash_end(&p.hash);
     shift_back(out->offsets, m);
     nlsh__spool_use(&out->vectors, NLSH__SPOOL_IN_ORDER);
     nlsh__spool_use(&out->inputs, NLSH__SPOOL_IN_ORDER);

@@ -8,6 +8,7 @@
 #include "index/index.h"
 #include "make/cells.h"
 #include "make/sampled.h"
+#include "make/unfinished.h"
 
 /* Rows that ask, by the index that the sample made. */
 struct nlsh__askers_of {
@@ -51,15 +52,16 @@ size_t nlsh__part_begins(size_t n, size_t block, size_t n_ranks, size_t i);
  *  beside  the file that will be: its disk takes what does not fit in memory
  *  block   rows that are read at once
  *  k       neighbours that each asking row should find
+ *  unfinished  takes each block's buckets, and has those of a build that was stopped; or NULL
  * A bucket takes 1.5 times the mean and no more; a row whose first bucket is full goes to its next. In each bucket rows stand in the
  * order of leaves where the index has any, else ascending. The same for any number of threads. NLSH_E_NOMEM,
  * NLSH_E_CANT_CREATE (no room on the disk), NLSH_E_ARG (a row without a direction), what base->read() returns.
  */
-enum nlsh_status nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
-                                  const struct nlsh__bucket_cells *cells,
-                                  const struct nlsh__sampled *sampled, const char *beside,
-                                  size_t block, size_t k, const struct nlsh__job *job,
-                                  struct nlsh__placed *out, struct nlsh_error *error);
+enum nlsh_status
+nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
+                 const struct nlsh__bucket_cells *cells, const struct nlsh__sampled *sampled,
+                 const char *beside, size_t block, size_t k, struct nlsh__unfinished *unfinished,
+                 const struct nlsh__job *job, struct nlsh__placed *out, struct nlsh_error *error);
 
 /*
  * The same by ranks, all of which come here. Of *out offsets, rows, vectors and inputs are those of this rank's buckets,

@@ -105,6 +105,26 @@ static void keep_buckets(const struct teaching *t, size_t i, const uint64_t *key
     for (size_t j = n; j < t->knn; j++) to[j] = to[j % n];
 }
 
+/* Whether an earlier build has found the buckets of n of those that teach, from the first-th on. */
+static int known(const struct teaching *t, size_t first, size_t n)
+{
+    struct nlsh__unfinished *u = t->teachers->unfinished;
+    struct nlsh__step_rows of;
+    size_t size, count = n * t->knn, m = t->index->meta.n_buckets;
+    const uint8_t *step = nlsh__unfinished_next(u, NLSH__STEP_NEIGHBORS, &size);
+    if (step == NULL) return 0;
+    const uint32_t *buckets = (const uint32_t *)(const void *)(step + sizeof of);
+    int right = size == sizeof of + count * sizeof *buckets;
+    if (right) memcpy(&of, step, sizeof of);
+    right = right && of.first == first && of.n == n;
+    for (size_t i = 0; i < count && right; i++) right = buckets[i] < m;
+    if (right)
+        memcpy(t->buckets + first * t->knn, buckets, count * sizeof *buckets);
+    else
+        nlsh__unfinished_refuse(u);
+    return right;
+}
+
 static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job *job,
                                      struct nlsh_error *error)
 {
@@ -123,9 +143,14 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
     for (size_t first = 0; first < n_teach; first += BLOCK) {
         size_t n = n_teach - first < BLOCK ? n_teach - first : BLOCK;
         NLSH_TRY(nlsh__job_progress(job, "neighbours of all", first, n_teach, error));
+        if (known(t, first, n)) continue;
         const struct nlsh_matrix queries = as_queries(t, first, n, rows);
         NLSH_TRY(t->teachers->search(t->teachers->user, &queries, &options, keys, error));
         for (size_t i = 0; i < n; i++) keep_buckets(t, first + i, keys + i * options.k);
+        const struct nlsh__step_rows of = {first, n};
+        const struct nlsh__step_part parts[] = {
+            {&of, sizeof of}, {t->buckets + first * t->knn, n * t->knn * sizeof *t->buckets}};
+        nlsh__unfinished_add(t->teachers->unfinished, NLSH__STEP_NEIGHBORS, parts, 2);
     }
     NLSH_TRY(nlsh__job_progress(job, "neighbours of all", n_teach, n_teach, error));
 out:
@@ -259,8 +284,8 @@ static enum nlsh_status own_search(void *user, const struct nlsh_matrix *queries
 enum nlsh_status
 nlsh__relearn(const struct nlsh_index *index, const void *router, const struct nlsh__placed *placed,
               const struct nlsh__sampled *sampled, size_t n_teach,
-              const struct nlsh_build_options *options, const struct nlsh__job *job,
-              struct nlsh__relearned *out, struct nlsh_error *error)
+              const struct nlsh_build_options *options, struct nlsh__unfinished *unfinished,
+              const struct nlsh__job *job, struct nlsh__relearned *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = (size_t)index->meta.n_rows;
@@ -274,6 +299,7 @@ nlsh__relearn(const struct nlsh_index *index, const void *router, const struct n
     const struct nlsh__teachers teachers = {.n = o.n,
                                             .rows = o.rows,
                                             .inputs = o.inputs,
+                                            .unfinished = unfinished,
                                             .user = &o,
                                             .vectors = own_vectors,
                                             .search = own_search};

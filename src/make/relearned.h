@@ -19,8 +19,9 @@ size_t nlsh__n_teaching(const struct nlsh__memory_plan *plan, size_t p, size_t l
 /* Rows that teach, and who finds their neighbours. */
 struct nlsh__teachers {
     size_t n;
-    const uint32_t *rows; /* [n] of the base */
-    const float *inputs;  /* [n x p] what the router sees of them as queries */
+    const uint32_t *rows;                /* [n] of the base */
+    const float *inputs;                 /* [n x p] what the router sees of them as queries */
+    struct nlsh__unfinished *unfinished; /* takes what is found of them, block by block; or NULL */
     void *user;
     /* Stored vectors of n of them, from the first-th on. */
     void (*vectors)(void *user, size_t first, size_t n, uint8_t *to);
@@ -53,6 +54,7 @@ nlsh__learn_from(const struct nlsh__teachers *teachers, const struct nlsh_index 
  *  index    of all rows, by the router so far; its keys are row numbers. What it promises need not be true
  *  router   the section of that router
  *  n_teach  rows that teach, drawn by seed; none of those that ask
+ *  unfinished  as nlsh__place_rows() has it
  *  options  of the build: label_knn, batch_size, lr, dropout and their like
  * In a sample neighbours are farther away than among all rows, so a router that only saw a sample is unsure where it need
  * not be. The same for any number of threads. NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
@@ -60,7 +62,7 @@ nlsh__learn_from(const struct nlsh__teachers *teachers, const struct nlsh_index 
 enum nlsh_status
 nlsh__relearn(const struct nlsh_index *index, const void *router, const struct nlsh__placed *placed,
               const struct nlsh__sampled *sampled, size_t n_teach,
-              const struct nlsh_build_options *options, const struct nlsh__job *job,
-              struct nlsh__relearned *out, struct nlsh_error *error);
+              const struct nlsh_build_options *options, struct nlsh__unfinished *unfinished,
+              const struct nlsh__job *job, struct nlsh__relearned *out, struct nlsh_error *error);
 
 #endif

@@ -7,6 +7,7 @@
  * The router names a shard map of the whole, as in Gottesbueren, Dhulipala, Jayaram and Lacki, "Unleashing graph
  * partitioning for large-scale nearest neighbor search", 2024.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -38,6 +39,7 @@ struct streamed {
     const char *path;
     const struct nlsh__job *job;
     struct nlsh__sampled sampled;
+    struct nlsh__unfinished unfinished;
     struct nlsh_index *sample;
     struct nlsh__memory_plan plan;
     struct nlsh__router *router;     /* that learned from all, or NULL */
@@ -133,7 +135,28 @@ static enum nlsh_status relearn(void *user, const struct nlsh_index *index,
     const struct nlsh__section_data *router = &s->sections.of[s->router_at];
     return nlsh__relearn(index, router->data, &s->placed, &s->sampled,
                          nlsh__n_teaching(&s->plan, s->placed.p, s->options.label_knn), &s->options,
-                         s->job, &s->relearned, error);
+                         &s->unfinished, s->job, &s->relearned, error);
+}
+
+/* By searching the index so far; or it is what an earlier build learned. */
+static enum nlsh_status learn_or_take(struct streamed *s, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__relearned *r = &s->relearned;
+    const void *step = nlsh__unfinished_find(&s->unfinished, NLSH__STEP_ROUTER, &r->size);
+    if (step != NULL) {
+        NLSH_TRY(nlsh__alloc(&r->router, r->size, 1, error));
+        memcpy(r->router, step, r->size);
+        return NLSH_OK;
+    }
+    struct nlsh__merged trial =
+        s->sections; /* what the sample promised will do to find most neighbours */
+    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_EFFORTS, &trial, error));
+    NLSH_TRY(nlsh__index_try(s->path, trial.of, trial.n, 1, relearn, s, error));
+    const struct nlsh__step_part part = {r->router, r->size};
+    if (r->router != NULL) nlsh__unfinished_add(&s->unfinished, NLSH__STEP_ROUTER, &part, 1);
+out:
+    return status;
 }
 
 static enum nlsh_status learn_from_all(struct streamed *s, struct nlsh_error *error)
@@ -141,10 +164,7 @@ static enum nlsh_status learn_from_all(struct streamed *s, struct nlsh_error *er
     enum nlsh_status status;
     struct nlsh__section_data *router = &s->sections.of[s->router_at];
     if (s->sample->segments[0].codes == NULL) return NLSH_OK;
-    struct nlsh__merged trial =
-        s->sections; /* what the sample promised will do to find most neighbours */
-    NLSH_TRY(nlsh__merged_keep(s->sample, NLSH__SECTION_EFFORTS, &trial, error));
-    NLSH_TRY(nlsh__index_try(s->path, trial.of, trial.n, 1, relearn, s, error));
+    NLSH_TRY(learn_or_take(s, error));
     nlsh__spool_free(&s->placed.inputs); /* nobody else looks at them */
     if (s->relearned.router == NULL) goto out;
     router->data = s->relearned.router;
@@ -211,13 +231,13 @@ static enum nlsh_status stream(struct streamed *s, struct nlsh_build_report *rep
 {
     enum nlsh_status status;
     size_t others = s->base->n_rows - 1, k = others < NLSH__ASKING_K ? others : NLSH__ASKING_K;
-    NLSH_TRY(nlsh__learn_sample(&s->sampled, &s->options, s->plan.compared, NULL, s->path, s->job,
-                                &s->sample, report, error));
+    NLSH_TRY(nlsh__learn_sample(&s->sampled, &s->options, s->plan.compared, NULL, s->path,
+                                &s->unfinished, s->job, &s->sample, report, error));
     NLSH_TRY(nlsh__cells_of_sample(s->sample, &s->options, report->partitioner, s->job, &s->cells,
                                    error));
     const struct nlsh__bucket_cells *cells = s->cells.n > 0 ? &s->cells : NULL;
     NLSH_TRY(nlsh__place_rows(s->base, s->sample, cells, &s->sampled, s->path, s->plan.block, k,
-                              s->job, &s->placed, error));
+                              &s->unfinished, s->job, &s->placed, error));
     NLSH_TRY(nlsh__job_progress(s->job, "codes", 0, 0, error));
     NLSH_TRY(make_sections(s, error));
     NLSH_TRY(learn_from_all(s, error));
@@ -233,14 +253,30 @@ out:
 /* Vectors stand on the disk so often while an index is made: in their places, and in the index that is asked. */
 #define TIMES_ON_DISK 2
 
+/* Bytes of an index's row beside its vector: numbers, a code, its part of the network. */
+#define OF_SAMPLES_ROW 128
+
+/* What is kept for a build that goes on: the sample's index, buckets, and neighbours as they are found. Of the rows that
+ * ask the block i of the base finds one i-th anew, so all find 1 + ln(blocks) times as many as stay. */
+static uint64_t kept_bytes(const struct streamed *s, size_t row_bytes)
+{
+    const struct nlsh__memory_plan *plan = &s->plan;
+    size_t n = s->base->n_rows;
+    double blocks = (double)n / (double)plan->block + 1;
+    double found = (double)plan->asking * NLSH__ASKING_K * 8 * (1 + log(blocks));
+    return (uint64_t)n * 4 + (uint64_t)found +
+           (uint64_t)plan->sample * (row_bytes + OF_SAMPLES_ROW);
+}
+
 /* What would be found out after the work, now. */
 static enum nlsh_status check_target(const struct streamed *s, struct nlsh_error *error)
 {
     size_t value = s->options.metric == NLSH_L2 ? nlsh__type_size(s->base->type) : sizeof(float);
     uint64_t bytes = (uint64_t)s->base->n_rows * s->base->dim * value;
+    uint64_t kept = kept_bytes(s, s->base->dim * value);
     enum nlsh_status status = nlsh__beside_check(s->path, error);
     if (status != NLSH_OK || s->plan.sample == s->base->n_rows) return status;
-    return nlsh__spool_check(s->path, TIMES_ON_DISK * bytes, error);
+    return nlsh__spool_check(s->path, TIMES_ON_DISK * bytes + kept, error);
 }
 
 enum nlsh_status nlsh__check_rows(const struct nlsh_rows *base,
@@ -284,7 +320,10 @@ static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_repo
     }
     nlsh__job_note(s->job, "buckets are learned from %zu of %zu vectors", plan->sample,
                    s->base->n_rows);
-    NLSH_TRY(stream(s, report, error));
+    NLSH_TRY(nlsh__unfinished_begin(s->path, s->base, s->sampled.hash, &s->options, plan, s->job,
+                                    &s->unfinished, error));
+    status = stream(s, report, error);
+    nlsh__unfinished_end(&s->unfinished, status == NLSH_OK);
 out:
     return status;
 }

@@ -115,7 +115,7 @@ static enum nlsh_status learn(struct nlsh__build_apart *b, struct nlsh_build_rep
                               b->options.seed, b->plan.block, b->job, &b->sampled, error);
         if (status == NLSH_OK)
             status = nlsh__learn_sample(&b->sampled, &b->options, b->plan.compared,
-                                        whole ? b->options.keys : NULL, b->shard_path, b->job,
+                                        whole ? b->options.keys : NULL, b->shard_path, NULL, b->job,
                                         &b->sample, report, error);
         if (status == NLSH_OK && !whole)
             status = nlsh__cells_of_sample(b->sample, &b->options, report->partitioner, b->job,

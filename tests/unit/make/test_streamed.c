@@ -1,59 +1,9 @@
 /* test_streamed.c - an index of vectors that pass by: the same as in memory where they fit; else every vector is there
  * once, what is asked comes back, whatever the threads; and a refusal leaves nothing behind. */
 #include "index/index.h"
-#include "make/streamed.h"
-#include "support/built.h"
+#include "support/streamed.h"
 
-enum { N = 4000, Q = 1500, K = 10, M = 32 };
-
-/* ---- rows of a matrix -------------------------------------------------------------------------- */
-
-struct of_matrix {
-    const struct nlsh_matrix *matrix;
-    size_t next, begun;      /* the row that has to come; how often rows were begun with */
-    size_t fail_at, n_calls; /* the call that fails, from 1 */
-};
-
-static enum nlsh_status read_matrix(void *user, size_t first, size_t n, void *values,
-                                    struct nlsh_error *error)
-{
-    struct of_matrix *m = user;
-    size_t row = m->matrix->dim * (m->matrix->type == NLSH_F32 ? sizeof(float) : 1);
-    assert_true(first == 0 || first == m->next);
-    assert_true(n > 0 && first + n <= m->matrix->n_rows);
-    if (++m->n_calls == m->fail_at) {
-        snprintf(error->message, sizeof error->message, "the disk was taken away");
-        error->status = NLSH_E_IO;
-        return NLSH_E_IO;
-    }
-    memcpy(values, (const uint8_t *)m->matrix->data + first * row, n * row);
-    m->begun += first == 0;
-    m->next = first + n;
-    return NLSH_OK;
-}
-
-static struct nlsh_rows rows_of(struct of_matrix *m)
-{
-    struct nlsh_rows rows;
-    nlsh_rows_init(&rows, sizeof rows);
-    rows.n_rows = m->matrix->n_rows;
-    rows.dim = m->matrix->dim;
-    rows.type = m->matrix->type;
-    rows.user = m;
-    rows.read = read_matrix;
-    return rows;
-}
-
-static const struct nlsh__memory_plan few = {
-    .sample = N / 4, .block = 700, .asking = 1000, .teaching_bytes = N / 2 * 200};
-
-static void settings(struct nlsh_build_options *o, enum nlsh_metric metric)
-{
-    small_options(o, M);
-    o->metric = metric;
-    o->epochs = 10;
-    o->nodes = 64;
-}
+enum { Q = 1500, K = 10 };
 
 static void stream(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
                    const struct nlsh__memory_plan *plan, size_t n_threads, const char *path)
@@ -340,7 +290,17 @@ static enum nlsh_status try(struct of_matrix *of, const struct nlsh_build_option
     return nlsh__build_planned(&rows, o, &few, test_path("refused"), run, NULL, error);
 }
 
-static void a_refusal_leaves_nothing(void **state)
+/* What a build that is stopped keeps for the next. */
+static void forget(void)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s.unfinished", test_path("refused"));
+    (void)unlink(path);
+    snprintf(path, sizeof path, "%s.unfinished-sample", test_path("refused"));
+    (void)unlink(path);
+}
+
+static void a_refusal_leaves_nothing_but_what_is_done(void **state)
 {
     struct nlsh_build_options o;
     struct nlsh_error error;
@@ -353,6 +313,7 @@ static void a_refusal_leaves_nothing(void **state)
         of = (struct of_matrix){.matrix = &base, .fail_at = at};
         assert_int_equal(try(&of, &o, NULL, &error), NLSH_E_IO);
         assert_string_equal(error.message, "the disk was taken away");
+        forget();
         assert_int_equal(n_files(), before);
     }
     float *value = (float *)(uintptr_t)base.data + 3210 * base.dim + 7;
@@ -408,6 +369,7 @@ static void it_can_be_stopped(void **state)
             assert_int_equal(unlink(test_path("refused")), 0);
         else if (status != NLSH_E_INTERRUPTED)
             fail_msg("stopped at %zu, %s: status %d", at, s.stage, (int)status);
+        forget();
         assert_int_equal(n_files(), before);
     }
     matrix_free(&base);
@@ -460,7 +422,7 @@ int main(void)
         cmocka_unit_test(what_fits_is_built_as_ever),
         cmocka_unit_test(keys_are_the_callers),
         cmocka_unit_test(one_odd_row_makes_floats_of_all),
-        cmocka_unit_test(a_refusal_leaves_nothing),
+        cmocka_unit_test(a_refusal_leaves_nothing_but_what_is_done),
         cmocka_unit_test(it_can_be_stopped),
         cmocka_unit_test(what_cannot_be_is_said),
     };
