@@ -81,6 +81,9 @@ void build_say_report(const char *path, const struct nlsh_build_options *options
              text_bytes(report->index_bytes, a), options->n_buckets,
              nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), 100 * report->edge_cut,
              report->loss);
+    if (report->store_error_most > 0)
+        talk_say("vectors are kept as f16: off by %.2g of their length, %.2g at most",
+                 report->store_error, report->store_error_most);
     if (!isfinite(report->held_out_candidates) || report->held_out_candidates <= 0) return;
     text_count((uint64_t)llround(report->held_out_candidates), a);
     text_count((uint64_t)llround(report->held_out_scanned), b);
@@ -100,12 +103,13 @@ json_t *build_report_json(const char *path, const struct nlsh_build_options *opt
                            report->from_cache[i] != 0));
     }
     return json_pack(
-        "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o, s:o}", "index", json_name(path),
+        "{s:o, s:I, s:o, s:f, s:s, s:o, s:o, s:o, s:o, s:f, s:f, s:o}", "index", json_name(path),
         "index_bytes", (json_int_t)report->index_bytes, "stages", stages, "seconds", total,
         "partitioner", nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), "edge_cut",
         json_number_or_null(report->edge_cut), "loss", json_number_or_null(report->loss),
         "held_out_candidates", json_number_or_null(report->held_out_candidates), "held_out_scanned",
-        json_number_or_null(report->held_out_scanned), "settings", settings_json(options));
+        json_number_or_null(report->held_out_scanned), "store_error", report->store_error,
+        "store_error_most", report->store_error_most, "settings", settings_json(options));
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */

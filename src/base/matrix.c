@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/memory.h"
 
 static const struct {
@@ -54,29 +55,27 @@ enum nlsh_status nlsh__matrix_check(const struct nlsh_matrix *m, const char *wha
     return NLSH_OK;
 }
 
-/* IEEE 754 binary16 to binary32, exact. A subnormal number is its fraction times 2^-24. */
-static float from_f16(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
-    uint32_t fraction = half & 0x3ff, bits;
-    float value;
-    if (exponent == 0) {
-        value = (float)fraction * 0x1p-24f;
-        memcpy(&bits, &value, sizeof bits);
-        bits |= sign;
-    } else {
-        bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    }
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 static float from_bf16(uint16_t upper)
 {
     uint32_t bits = (uint32_t)upper << 16;
     float value;
     memcpy(&value, &bits, sizeof value);
     return value;
+}
+
+void nlsh__row_to_f16(const float *row, size_t dim, uint16_t *out)
+{
+    for (size_t d = 0; d < dim; d++) out[d] = nlsh__to_f16(row[d]);
+}
+
+size_t nlsh__round_f16(const float *values, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        float value = nlsh__from_f16(nlsh__to_f16(values[i]));
+        if (!(value >= -NLSH__MOST_F16 && value <= NLSH__MOST_F16)) return i;
+        out[i] = value;
+    }
+    return n;
 }
 
 void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *out)
@@ -96,7 +95,7 @@ void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *o
     case NLSH_BF16:
         for (size_t d = 0; d < dim; d++) {
             memcpy(&half, bytes + 2 * d, sizeof half);
-            out[d] = type == NLSH_F16 ? from_f16(half) : from_bf16(half);
+            out[d] = type == NLSH_F16 ? nlsh__from_f16(half) : from_bf16(half);
         }
         return;
     case NLSH_F64:

@@ -34,6 +34,11 @@ static inline int nlsh__is_dense(const struct nlsh_matrix *matrix)
     return matrix->stride == 0 || matrix->stride == nlsh__row_bytes(matrix);
 }
 
+/* Values as f16, to the nearest. */
+void nlsh__row_to_f16(const float *row, size_t dim, uint16_t *out);
+/* Whole rows to values that f16 has, in place: out may be values. Returns the first that is too large for f16, or n. */
+size_t nlsh__round_f16(const float *values, size_t n, float *out);
+
 /* dim values of a vector type as floats. row needs no alignment. An F64 beyond f32 becomes infinite. */
 void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *out);
 

@@ -11,13 +11,14 @@ const char *const *nlsh__names(enum nlsh__named of)
     static const char *const partitioners[] = {NLSH__NAMES(NLSH__PARTITIONER_LIST)};
     static const char *const labels[] = {NLSH__NAMES(NLSH__LABELS_LIST)};
     static const char *const schedulers[] = {NLSH__NAMES(NLSH__SCHEDULER_LIST)};
+    static const char *const stores[] = {NLSH__NAMES(NLSH__STORE_LIST)};
     static const char *const samplers[] = {NLSH__NAMES(NLSH__SAMPLER_LIST)};
     static const char *const pruners[] = {NLSH__NAMES(NLSH__PRUNER_LIST)};
     static const char *const *const all[] = {
         [NLSH__METRIC] = metrics,           [NLSH__GRAPH] = graphs,
         [NLSH__PARTITIONER] = partitioners, [NLSH__LABELS] = labels,
-        [NLSH__SCHEDULER] = schedulers,     [NLSH__SAMPLER] = samplers,
-        [NLSH__PRUNER] = pruners,
+        [NLSH__SCHEDULER] = schedulers,     [NLSH__STORE] = stores,
+        [NLSH__SAMPLER] = samplers,         [NLSH__PRUNER] = pruners,
     };
     return all[of];
 }

@@ -48,7 +48,7 @@ struct nlsh__meta {
     uint32_t dim;
     uint32_t n_buckets;
     uint32_t source_type;  /* enum nlsh_type of the base: U8, I8 or F32 */
-    uint32_t storage_type; /* U8 or F32; I8 is stored as U8 + 128 */
+    uint32_t storage_type; /* U8, F32 or F16; I8 is stored as U8 + 128 */
     double disagreement;   /* share of rows that the router would put in another bucket */
     uint32_t n_segments;   /* reserved in format 2, and 1 */
     uint8_t reserved[20];  /* written as 0, ignored when read: so everywhere */
@@ -64,8 +64,9 @@ struct nlsh__metric_meta {
 
 struct nlsh__segment_meta {
     uint64_t n_rows;
-    uint64_t data_hash;   /* nlsh_data_hash() of the segment's base */
-    uint64_t stored_hash; /* the same of the stored rows in the base's order; not used for L2 */
+    uint64_t data_hash; /* nlsh_data_hash() of the segment's base */
+    /* The same of the stored rows, F16 as F32, in the base's order; not used for L2 but for F16. */
+    uint64_t stored_hash;
     uint8_t reserved[40];
 };
 
@@ -248,5 +249,13 @@ enum nlsh_status nlsh__whole_check(const struct nlsh_index *index, const char *w
 
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);
+/* Rows are worked with as U8 or F32: as they are stored, but F16 as F32, which loses nothing. Back, values must be such
+ * (nlsh__round_f16()), or they are rounded. */
+enum nlsh_type nlsh__index_form(const struct nlsh_index *index);
+size_t nlsh__index_form_bytes(const struct nlsh_index *index);
+/* Whether stored rows are the base's values, so that data_hash is theirs too; else stored_hash is theirs. */
+int nlsh__stored_as_given(const struct nlsh_index *index);
+void nlsh__row_of_stored(const struct nlsh_index *index, const void *stored, void *row);
+void nlsh__row_to_stored(const struct nlsh_index *index, const void *row, void *stored);
 
 #endif

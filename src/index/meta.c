@@ -71,7 +71,8 @@ static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *me
         meta->source_type != NLSH_F32)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: vectors of type %u, which is none", path,
                           meta->source_type);
-    if (!u8 && (meta->storage_type != NLSH_F32 || meta->source_type != NLSH_F32))
+    int floats = meta->storage_type == NLSH_F32 || meta->storage_type == NLSH_F16;
+    if (!u8 && (!floats || meta->source_type != NLSH_F32))
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: vectors of type %u cannot be stored as type %u", path,
                           meta->source_type, meta->storage_type);
@@ -99,7 +100,7 @@ static enum nlsh_status take_metric(struct nlsh_index *index, const struct nlsh_
     if (m->metric != NLSH_IP && m->metric != NLSH_COSINE)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %u, which is none", index->path,
                           m->metric);
-    if (index->meta.storage_type != NLSH_F32)
+    if (index->meta.storage_type == NLSH_U8)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: metric %s, but its vectors are bytes",
                           index->path, nlsh_metric_name((enum nlsh_metric)m->metric));
     if (!isfinite(m->query_norm) || m->query_norm <= 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "index/layout.h"
 #include "router/router.h"
@@ -13,7 +14,33 @@ static const char *const remedy = NLSH__INDEX_REMEDY;
 
 size_t nlsh__index_row_bytes(const struct nlsh_index *index)
 {
-    return index->meta.dim * (index->meta.storage_type == NLSH_U8 ? 1 : sizeof(float));
+    return index->meta.dim * nlsh__type_size((enum nlsh_type)index->meta.storage_type);
+}
+
+enum nlsh_type nlsh__index_form(const struct nlsh_index *index)
+{
+    return index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
+}
+
+size_t nlsh__index_form_bytes(const struct nlsh_index *index)
+{
+    return index->meta.dim * nlsh__type_size(nlsh__index_form(index));
+}
+
+void nlsh__row_of_stored(const struct nlsh_index *index, const void *stored, void *row)
+{
+    if (index->meta.storage_type == NLSH_F16)
+        nlsh__row_to_f32(stored, NLSH_F16, index->meta.dim, row);
+    else
+        memcpy(row, stored, nlsh__index_row_bytes(index));
+}
+
+void nlsh__row_to_stored(const struct nlsh_index *index, const void *row, void *stored)
+{
+    if (index->meta.storage_type == NLSH_F16)
+        nlsh__row_to_f16(row, index->meta.dim, stored);
+    else
+        memcpy(stored, row, nlsh__index_row_bytes(index));
 }
 
 /* O(buckets). */

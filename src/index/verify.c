@@ -15,64 +15,85 @@ static const char *const remedy = NLSH__INDEX_REMEDY;
 
 /* ---- vectors --------------------------------------------------------------------------------- */
 
+/* row: scratch [dim]. */
 static enum nlsh_status check_floats(const struct nlsh_index *index, const struct nlsh__segment *s,
-                                     struct nlsh_error *error)
+                                     float *row, struct nlsh_error *error)
 {
-    const float *values = s->vectors;
-    size_t dim = index->meta.dim;
-    for (size_t i = 0; i < s->n_rows * dim; i++)
-        if (!isfinite(values[i]))
-            return nlsh__fail(error, NLSH_E_DATA, remedy,
-                              "%s: value %zu of the vector at place %zu is not finite", index->path,
-                              i % dim, i / dim);
+    size_t dim = index->meta.dim, row_bytes = nlsh__index_row_bytes(index);
+    for (size_t i = 0; i < s->n_rows; i++) {
+        nlsh__row_of_stored(index, (const uint8_t *)s->vectors + i * row_bytes, row);
+        for (size_t d = 0; d < dim; d++)
+            if (!isfinite(row[d]))
+                return nlsh__fail(error, NLSH_E_DATA, remedy,
+                                  "%s: value %zu of the vector at place %zu is not finite",
+                                  index->path, d, i);
+    }
     return NLSH_OK;
 }
 
-/* Floats that are all whole numbers from 0 to 255: bytes to nlsh_data_hash(). Under L2 they are
- * bytes in the file too. */
-static int all_bytes(const struct nlsh_index *index, const struct nlsh__segment *s)
+static int is_byte(float value)
 {
-    const float *values = s->vectors;
-    size_t n = s->n_rows * index->meta.dim, i = 0;
-    if (index->metric == NLSH_L2) return 0;
-    while (i < n && values[i] >= 0 && values[i] <= 255 && values[i] == (float)(uint8_t)values[i])
-        i++;
-    return i == n;
+    return value >= 0 && value <= 255 && value == (float)(uint8_t)value;
+}
+
+/* Floats that are all whole numbers from 0 to 255: bytes to nlsh_data_hash(). Under L2 they are bytes in the file too, but
+ * where they were rounded to f16. */
+static int all_bytes(const struct nlsh_index *index, const struct nlsh__segment *s, float *row)
+{
+    size_t dim = index->meta.dim, row_bytes = nlsh__index_row_bytes(index);
+    if (index->meta.storage_type == NLSH_U8) return 0;
+    if (index->metric == NLSH_L2 && index->meta.storage_type == NLSH_F32) return 0;
+    for (size_t i = 0; i < s->n_rows; i++) {
+        nlsh__row_of_stored(index, (const uint8_t *)s->vectors + i * row_bytes, row);
+        for (size_t d = 0; d < dim; d++)
+            if (!is_byte(row[d])) return 0;
+    }
+    return 1;
 }
 
 enum nlsh_status nlsh__hash_rows(const struct nlsh_index *index, const struct nlsh__segment *s,
                                  const uint32_t *place_of, uint64_t *out, struct nlsh_error *error)
 {
+    enum nlsh_status status;
     const struct nlsh__meta *meta = &index->meta;
-    int is_signed = meta->source_type == NLSH_I8, narrow = all_bytes(index, s);
-    size_t row_bytes = nlsh__index_row_bytes(index);
+    size_t row_bytes = nlsh__index_row_bytes(index), form_bytes = nlsh__index_form_bytes(index);
+    struct nlsh__hash hash;
+    float *floats = NULL;
+    uint8_t *bytes = NULL;
+    NLSH_TRY(nlsh__alloc(&floats, meta->dim, sizeof *floats, error));
+    NLSH_TRY(nlsh__alloc(&bytes, meta->dim, 1, error));
+    int is_signed = meta->source_type == NLSH_I8, narrow = all_bytes(index, s, floats);
     const uint64_t head[3] = {is_signed ? NLSH_I8
                               : narrow  ? NLSH_U8
-                                        : meta->storage_type,
+                                        : nlsh__index_form(index),
                               meta->dim, s->n_rows};
-    struct nlsh__hash hash;
-    uint8_t *bytes;
-    enum nlsh_status status = nlsh__alloc(&bytes, row_bytes, 1, error);
-    if (status != NLSH_OK) return status;
     nlsh__hash_begin(&hash);
     nlsh__hash_add(&hash, head, sizeof head);
     for (size_t row = 0; row < s->n_rows; row++) {
-        const uint8_t *stored = (const uint8_t *)s->vectors + place_of[row] * row_bytes;
-        const float *floats = (const float *)(const void *)stored;
-        for (size_t i = 0; is_signed && i < row_bytes; i++) bytes[i] = stored[i] ^ 0x80;
+        nlsh__row_of_stored(index, (const uint8_t *)s->vectors + place_of[row] * row_bytes, floats);
+        const uint8_t *stored = (const uint8_t *)floats;
+        for (size_t i = 0; is_signed && i < meta->dim; i++) bytes[i] = stored[i] ^ 0x80;
         for (size_t i = 0; narrow && i < meta->dim; i++) bytes[i] = (uint8_t)floats[i];
-        nlsh__hash_add(&hash, is_signed || narrow ? bytes : stored, narrow ? meta->dim : row_bytes);
+        nlsh__hash_add(&hash, is_signed || narrow ? bytes : stored,
+                       narrow ? meta->dim : form_bytes);
     }
     *out = nlsh__hash_end(&hash);
+out:
+    nlsh__free(floats);
     nlsh__free(bytes);
-    return NLSH_OK;
+    return status;
+}
+
+int nlsh__stored_as_given(const struct nlsh_index *index)
+{
+    return index->metric == NLSH_L2 && index->meta.storage_type != NLSH_F16;
 }
 
 static enum nlsh_status check_hash(const struct nlsh_index *index, const struct nlsh__segment *s,
                                    struct nlsh_error *error)
 {
     enum nlsh_status status;
-    uint64_t hash, expected = index->metric == NLSH_L2 ? s->data_hash : s->stored_hash;
+    uint64_t hash, expected = nlsh__stored_as_given(index) ? s->data_hash : s->stored_hash;
     uint32_t *place_of = NULL;
     NLSH_TRY(nlsh__alloc(&place_of, s->n_rows, sizeof *place_of, error));
     for (size_t i = 0; i < s->n_rows; i++) place_of[s->rows[i]] = (uint32_t)i;
@@ -124,12 +145,15 @@ out:
 enum nlsh_status nlsh__index_check_rows(const struct nlsh_index *index, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
+    float *row = NULL;
+    if (index->meta.storage_type != NLSH_U8)
+        NLSH_TRY(nlsh__alloc(&row, index->meta.dim, sizeof *row, error));
     for (size_t i = 0; i < index->n_segments; i++) {
-        if (index->meta.storage_type == NLSH_F32)
-            NLSH_TRY(check_floats(index, &index->segments[i], error));
+        if (row != NULL) NLSH_TRY(check_floats(index, &index->segments[i], row, error));
         NLSH_TRY(check_hash(index, &index->segments[i], error));
     }
     NLSH_TRY(check_keys(index, error));
 out:
+    nlsh__free(row);
     return status;
 }

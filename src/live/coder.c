@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/metric.h"
@@ -29,8 +31,8 @@ static const float *stored(const struct nlsh_index *index, const struct nlsh__se
 {
     size_t dim = index->meta.dim;
     if (index->meta.storage_type == NLSH_F32) return (const float *)s->vectors + place * dim;
-    const uint8_t *x = (const uint8_t *)s->vectors + place * dim;
-    for (size_t d = 0; d < dim; d++) scratch[d] = x[d];
+    const uint8_t *x = (const uint8_t *)s->vectors + place * nlsh__index_row_bytes(index);
+    nlsh__row_to_f32(x, (enum nlsh_type)index->meta.storage_type, dim, scratch);
     return scratch;
 }
 
@@ -189,8 +191,24 @@ static enum nlsh_status not_bytes(const struct nlsh_index *index, size_t number,
                       index->meta.source_type == NLSH_I8 ? 127 : 255, index->path);
 }
 
+/* To what is stored of it, so that all that is made of it is made of that. */
+static enum nlsh_status round_row(struct nlsh__row_maker *m, size_t number,
+                                  struct nlsh_error *error)
+{
+    size_t dim = m->index->meta.dim;
+    size_t at = nlsh__round_f16(m->query.floats, dim, m->query.floats);
+    if (at < dim)
+        return nlsh__fail(
+            error, NLSH_E_ARG, "scale all vectors down, or build an index that stores f32",
+            "vector %zu: value %zu is %g, and the largest that %s stores (f16) is %g", number, at,
+            (double)m->query.floats[at], m->index->path, (double)NLSH__MOST_F16);
+    if (m->index->metric == NLSH_IP)
+        (void)nlsh__scale_to(m->query.floats, dim, (double)m->index->query_norm, m->query.routed);
+    return NLSH_OK;
+}
+
 enum nlsh_status nlsh__take_row(struct nlsh__row_maker *m, const struct nlsh_matrix *vectors,
-                                size_t i, size_t number, void *stored, struct nlsh_error *error)
+                                size_t i, size_t number, void *row, struct nlsh_error *error)
 {
     const struct nlsh_index *index = m->index;
     size_t dim = index->meta.dim;
@@ -206,10 +224,12 @@ enum nlsh_status nlsh__take_row(struct nlsh__row_maker *m, const struct nlsh_mat
     if (bytes && !m->query.as_bytes) return not_bytes(index, number, error);
     /* a query of bytes need not have been made floats */
     for (size_t d = 0; d < dim && bytes; d++) m->query.floats[d] = m->query.bytes[d];
-    if (stored != NULL)
-        memcpy(stored, bytes ? (const void *)m->query.bytes : (const void *)m->query.floats,
-               nlsh__index_row_bytes(index));
-    return NLSH_OK;
+    if (index->meta.storage_type == NLSH_F16) NLSH_TRY(round_row(m, number, error));
+    if (row != NULL)
+        memcpy(row, bytes ? (const void *)m->query.bytes : (const void *)m->query.floats,
+               nlsh__index_form_bytes(index));
+out:
+    return status;
 }
 
 /* The choices and their probabilities [NLSH__MOST_CHOICES]. */
@@ -299,9 +319,11 @@ enum nlsh_status nlsh__make_row(struct nlsh__row_maker *m, const struct nlsh_mat
                                 const struct nlsh__log_rows *rows, struct nlsh_error *error)
 {
     struct nlsh__row_code code;
-    enum nlsh_status status =
-        nlsh__take_row(m, vectors, i, i, rows->vectors + j * form->row_bytes, error);
+    enum nlsh_status status = nlsh__take_row(m, vectors, i, i, NULL, error);
     if (status != NLSH_OK) return status;
+    nlsh__row_to_stored(
+        m->index, m->query.as_bytes ? (const void *)m->query.bytes : (const void *)m->query.floats,
+        rows->vectors + j * form->row_bytes);
     uint32_t bucket = bucket_of(m, sizes, most);
     rows->buckets[j] = bucket;
     if (form->code_bytes == 0) return NLSH_OK;

@@ -39,11 +39,11 @@ void nlsh__see_means(struct nlsh__row_maker *maker);
  * nlsh__take_row() - vector i of a caller's: what follows is asked about it, until the next is taken.
  *
  *  number  what messages call it
- *  stored  [bytes of a stored row] out, as the index stores it; or NULL
+ *  row     [nlsh__index_form_bytes()] out, with the values that the index stores; or NULL
  * NLSH_E_ARG (a value), NLSH_E_MISMATCH (the index stores bytes, and the vector is none).
  */
 enum nlsh_status nlsh__take_row(struct nlsh__row_maker *maker, const struct nlsh_matrix *vectors,
-                                size_t i, size_t number, void *stored, struct nlsh_error *error);
+                                size_t i, size_t number, void *row, struct nlsh_error *error);
 
 /* Its buckets by the router's probability, the most probable first: out [NLSH__MOST_CHOICES]. Returns how many. */
 size_t nlsh__row_choices(struct nlsh__row_maker *maker, uint32_t *out);

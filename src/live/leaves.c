@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/memory.h"
 #include "codes/order.h"
 #include "codes/row.h"
@@ -74,8 +75,13 @@ out:
 static double value(const struct nlsh__bucketed *b, size_t row, size_t d)
 {
     const uint8_t *vector = b->rows->vectors + row * b->form->row_bytes;
+    uint16_t half;
     float x;
     if (b->file->meta.storage_type == NLSH_U8) return (double)vector[d];
+    if (b->file->meta.storage_type == NLSH_F16) {
+        memcpy(&half, vector + d * sizeof half, sizeof half);
+        return (double)nlsh__from_f16(half);
+    }
     memcpy(&x, vector + d * sizeof x, sizeof x);
     return (double)x;
 }

@@ -271,16 +271,22 @@ out:
 static enum nlsh_status check_values(const struct nlsh__live *live, struct nlsh_error *error)
 {
     const struct nlsh__log_rows *rows = &live->store.rows;
-    const float *values = (const float *)(const void *)rows->vectors;
-    size_t dim = live->file->meta.dim;
-    if (live->file->meta.storage_type != NLSH_F32) return NLSH_OK;
-    for (size_t i = 0; i < rows->n * dim; i++)
-        if (!isfinite(values[i]))
-            return nlsh__fail(error, NLSH_E_DATA, "put the vector again",
-                              "%s: value %zu of its vector %zu, of key %llu, is not finite",
-                              live->log_path, i % dim, i / dim,
-                              (unsigned long long)rows->keys[i / dim]);
-    return NLSH_OK;
+    enum nlsh_status status = NLSH_OK;
+    float *row = NULL;
+    size_t dim = live->file->meta.dim, row_bytes = nlsh__index_row_bytes(live->file);
+    if (live->file->meta.storage_type == NLSH_U8) return NLSH_OK;
+    NLSH_TRY(nlsh__alloc(&row, dim, sizeof *row, error));
+    for (size_t i = 0; i < rows->n; i++) {
+        nlsh__row_of_stored(live->file, rows->vectors + i * row_bytes, row);
+        for (size_t d = 0; d < dim && status == NLSH_OK; d++)
+            if (!isfinite(row[d]))
+                status = nlsh__fail(error, NLSH_E_DATA, "put the vector again",
+                                    "%s: value %zu of its vector %zu, of key %llu, is not finite",
+                                    live->log_path, d, i, (unsigned long long)rows->keys[i]);
+    }
+out:
+    nlsh__free(row);
+    return status;
 }
 
 static enum nlsh_status verify_log(struct nlsh_index *file, const char *log_path,

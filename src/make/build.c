@@ -36,6 +36,7 @@ struct given {
     struct nlsh__dataset data;
     struct nlsh__space space;
     struct nlsh__taught taught;
+    double moved, moved_most; /* by rounding to f16 */
 };
 
 static void given_free(struct given *g)
@@ -57,6 +58,8 @@ static enum nlsh_status take(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__resolve(&out->data.matrix, &out->options, error));
     NLSH_TRY(nlsh__check_keys(out->options.keys, base->n_rows, error));
     NLSH_TRY(nlsh__metric_values(out->options.metric, "base", &out->data, error));
+    if (out->options.store == NLSH_STORE_F16)
+        NLSH_TRY(nlsh__dataset_round(&out->data, &out->moved, &out->moved_most, error));
     NLSH_TRY(nlsh__space_init(out->options.metric, &out->data, &out->space, error));
 out:
     return status;
@@ -154,6 +157,8 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
     report->seconds[NLSH_STAGE_PARTITION] = times.partition;
     report->seconds[NLSH_STAGE_TRAIN] = times.train;
     report->from_cache[NLSH_STAGE_PARTITION] = times.from_cache;
+    report->store_error = g->moved;
+    report->store_error_most = g->moved_most;
     report->partitioner = learned.partitioner;
     report->edge_cut = nlsh__edge_cut(whole, learned.bucket_of);
     report->loss = learned.loss;

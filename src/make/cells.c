@@ -24,7 +24,7 @@ static enum nlsh_status look(const struct nlsh_index *index, size_t p, float *in
     const struct nlsh__segment *segment = &index->segments[0];
     const uint32_t *offsets = segment->bucket_offsets;
     size_t dim = index->meta.dim, row_bytes = nlsh__index_row_bytes(index);
-    enum nlsh_type type = index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
+    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
     const uint8_t *row = segment->vectors;
     struct nlsh__asker asker = {.router = NULL};
     NLSH_TRY(nlsh__asker_create(index->router, &asker, error));

@@ -185,7 +185,7 @@ static void describe(const struct nlsh_index *file, const struct nlsh__gathered 
     c->meta.n_segments = 1;
     c->meta.disagreement = (double)elsewhere / (double)asked;
     c->segment = (struct nlsh__segment_meta){
-        .n_rows = n, .data_hash = hash, .stored_hash = file->metric != NLSH_L2 ? hash : 0};
+        .n_rows = n, .data_hash = hash, .stored_hash = nlsh__stored_as_given(file) ? 0 : hash};
 }
 
 static enum nlsh_status make_sections(const struct nlsh_writer *writer,
@@ -205,7 +205,7 @@ static enum nlsh_status make_sections(const struct nlsh_writer *writer,
         NLSH_TRY(nlsh__order_leaves(seen->inputs, seen->p, c->offsets, m, job, c->ids, error));
     NLSH_TRY(nlsh__alloc(&c->vectors, n, row_bytes, error));
     for (size_t i = 0; i < n; i++)
-        memcpy(c->vectors + i * row_bytes, nlsh__row(&g->rows, c->ids[i]), row_bytes);
+        nlsh__row_to_stored(file, nlsh__row(&g->rows, c->ids[i]), c->vectors + i * row_bytes);
     describe(file, g, seen, c);
     nlsh__merged_add(to, NLSH__SECTION_META, &c->meta, sizeof c->meta);
     NLSH_TRY(nlsh__merged_keep(file, NLSH__SECTION_SETTINGS, to, error));
@@ -247,7 +247,7 @@ static enum nlsh_status choose_asking(const struct nlsh_index *file, const struc
 {
     enum nlsh_status status;
     struct nlsh__asking *a = &c->asking;
-    size_t row_bytes = nlsh__index_row_bytes(file);
+    size_t row_bytes = nlsh__index_form_bytes(file);
     int is_signed = file->meta.source_type == NLSH_I8;
     size_t n = g->n_untaught + g->n_gone;
     a->n = n < NLSH__MOST_ASKING ? n : NLSH__MOST_ASKING;

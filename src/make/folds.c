@@ -60,7 +60,7 @@ static enum nlsh_status take_rows(const struct nlsh_matrix *rows, const uint8_t 
     }
     out->others.matrix = (struct nlsh_matrix){out->memory[0], n[0], rows->dim, rows->type, 0};
     out->asking = (struct nlsh_matrix){out->memory[1], n[1], rows->dim, rows->type, 0};
-    out->others.hash = nlsh_data_hash(&out->others.matrix);
+    out->others.hash = out->others.content = nlsh_data_hash(&out->others.matrix);
 out:
     return status;
 }

@@ -95,13 +95,15 @@ void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_buil
     double n = (double)base->n_rows, dim = (double)base->dim;
     double m = (double)o->n_buckets, p = (double)o->components, weights = n_weights(o);
     double row = dim * (base->type == NLSH_U8 ? 1 : 4);
+    int f16 = o->store == NLSH_STORE_F16 && base->type != NLSH_U8;
+    double stored = f16 ? row / 2 : row, copies = f16 ? 3.5 : 3; /* rounded ones are a copy */
     double k = (double)(o->label_knn > o->knn ? o->label_knn : o->knn);
     size_t code_bytes = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
     double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
     if (nlsh__in_leaves(o, base->n_rows)) code *= 17 / 16.0;
-    out->index_bytes = (uint64_t)(n * (row + 4 + code * 1.1) + weights + p * dim * 4);
+    out->index_bytes = (uint64_t)(n * (stored + 4 + code * 1.1) + weights + p * dim * 4);
     double cut = o->partitioner == NLSH_PARTITIONER_KMEANS ? 0 : (double)o->knn * METIS_BYTES;
-    out->peak_bytes = (uint64_t)(n * (3 * row + k * 8 + p * 4 + 40 + k * 12 + cut) +
+    out->peak_bytes = (uint64_t)(n * (copies * row + k * 8 + p * 4 + 40 + k * 12 + cut) +
                                  weights * 4 * 8 + m * p * 12 + 25e6);
 }
 

@@ -40,7 +40,7 @@ static size_t number_rows(const struct nlsh_index *index, uint32_t *number)
 static void copy_rows(const struct nlsh_index *index, const uint32_t *number,
                       const struct nlsh__gathered *g)
 {
-    size_t row_bytes = nlsh__index_row_bytes(index);
+    size_t row_bytes = nlsh__index_row_bytes(index), form_bytes = nlsh__index_form_bytes(index);
     uint8_t *to = g->memory;
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *s = &index->segments[i];
@@ -49,7 +49,7 @@ static void copy_rows(const struct nlsh_index *index, const uint32_t *number,
             for (size_t place = s->bucket_offsets[b]; place < s->bucket_offsets[b + 1]; place++) {
                 uint32_t row = s->rows[place], n = number[s->first_row + row];
                 if (n == UINT32_MAX) continue;
-                memcpy(to + n * row_bytes, from + place * row_bytes, row_bytes);
+                nlsh__row_of_stored(index, from + place * row_bytes, to + n * form_bytes);
                 g->bucket_of[n] = b;
                 g->keys[n] = s->keys != NULL ? s->keys[row] : (uint64_t)s->first_row + row;
             }
@@ -88,7 +88,7 @@ enum nlsh_status nlsh__gather_rows(const struct nlsh_index *index, size_t n_file
 {
     enum nlsh_status status;
     uint32_t *number = NULL;
-    enum nlsh_type type = index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
+    enum nlsh_type type = nlsh__index_form(index);
     *out = (struct nlsh__gathered){.keyed = 0};
     NLSH_TRY(nlsh__alloc(&number, (size_t)index->meta.n_rows, sizeof *number, error));
     size_t n = number_rows(index, number);
@@ -97,7 +97,7 @@ enum nlsh_status nlsh__gather_rows(const struct nlsh_index *index, size_t n_file
     NLSH_TRY(nlsh__alloc(&out->keys, all, sizeof *out->keys, error));
     NLSH_TRY(nlsh__alloc(&out->bucket_of, all, sizeof *out->bucket_of, error));
     NLSH_TRY(nlsh__alloc(&out->untaught, all, sizeof *out->untaught, error));
-    NLSH_TRY(nlsh__alloc_large(&out->memory, all, nlsh__index_row_bytes(index), error));
+    NLSH_TRY(nlsh__alloc_large(&out->memory, all, nlsh__index_form_bytes(index), error));
     out->rows = (struct nlsh_matrix){out->memory, n, index->meta.dim, type, 0};
     out->asked = (struct nlsh_matrix){out->memory, all, index->meta.dim, type, 0};
     copy_rows(index, number, out);

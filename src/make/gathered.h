@@ -5,7 +5,7 @@
 #include "index/index.h"
 
 struct nlsh__gathered {
-    struct nlsh_matrix rows;  /* [n] as they are stored: U8 or F32 */
+    struct nlsh_matrix rows;  /* [n] the values that are stored: U8 or F32 */
     struct nlsh_matrix asked; /* the same, and behind them n_gone rows that were deleted */
     size_t n_gone;
     uint64_t *keys;      /* [n + n_gone] */

@@ -26,6 +26,7 @@ enum nlsh_status nlsh__passing_create(struct nlsh__passing *p, struct nlsh_error
     enum nlsh_status status;
     p->n_workers = nlsh__pool_n_threads(p->job->pool);
     p->row_bytes = nlsh__index_row_bytes(p->index);
+    p->form_bytes = nlsh__index_form_bytes(p->index);
     NLSH_TRY(nlsh__calloc(&p->makers, p->n_workers, sizeof *p->makers, error));
     NLSH_TRY(nlsh__calloc(&p->errors, p->n_workers, sizeof *p->errors, error));
     NLSH_TRY(nlsh__alloc(&p->failed, p->n_workers, sizeof *p->failed, error));
@@ -33,7 +34,7 @@ enum nlsh_status nlsh__passing_create(struct nlsh__passing *p, struct nlsh_error
         NLSH_TRY(nlsh__row_maker_create(p->index, &p->makers[i], error));
     NLSH_TRY(
         nlsh__alloc(&p->values, p->block, p->base->dim * nlsh__type_size(p->base->type), error));
-    NLSH_TRY(nlsh__alloc(&p->stored, p->block, p->row_bytes, error));
+    NLSH_TRY(nlsh__alloc(&p->stored, p->block, p->form_bytes, error));
     if (p->cells != NULL)
         NLSH_TRY(nlsh__alloc(&p->seen, p->block, p->to->p * sizeof *p->seen, error));
     NLSH_TRY(nlsh__alloc(&p->choices, p->block, p->n_best * sizeof *p->choices, error));
@@ -41,8 +42,7 @@ enum nlsh_status nlsh__passing_create(struct nlsh__passing *p, struct nlsh_error
     NLSH_TRY(nlsh__alloc(&p->places, p->block, sizeof *p->places, error));
     NLSH_TRY(nlsh__alloc(&p->merged_ids, p->to->asking.truth.k, sizeof(uint32_t), error));
     NLSH_TRY(nlsh__alloc(&p->merged_l2sq, p->to->asking.truth.k, sizeof(float), error));
-    nlsh__data_hash_begin(p->index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32,
-                          p->base->n_rows, p->base->dim, &p->hash);
+    nlsh__data_hash_begin(nlsh__index_form(p->index), p->base->n_rows, p->base->dim, &p->hash);
 out:
     return status;
 }
@@ -139,13 +139,13 @@ enum nlsh_status nlsh__pass_take_asking(struct nlsh__passing *p,
     struct nlsh__row_maker *maker = &p->makers[0];
     size_t n = sampled->asking.n_rows, dim = p->base->dim, inputs = p->to->p;
     int inner = p->index->metric == NLSH_IP;
-    enum nlsh_type type = p->index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
-    NLSH_TRY(nlsh__alloc(&a->memory, n, p->row_bytes, error));
+    enum nlsh_type type = nlsh__index_form(p->index);
+    NLSH_TRY(nlsh__alloc(&a->memory, n, p->form_bytes, error));
     if (inner) NLSH_TRY(nlsh__alloc(&a->routed_memory, n, dim * sizeof(float), error));
     if (inner) NLSH_TRY(nlsh__alloc(&a->inputs, n, inputs * sizeof(float), error));
     for (size_t i = 0; i < n; i++) {
         NLSH_TRY(nlsh__take_row(maker, &sampled->asking, i, sampled->asking_rows[i],
-                                (uint8_t *)a->memory + i * p->row_bytes, error));
+                                (uint8_t *)a->memory + i * p->form_bytes, error));
         if (!inner) continue;
         memcpy((float *)a->routed_memory + i * dim, maker->query.routed, dim * sizeof(float));
         memcpy(a->inputs + i * inputs, nlsh__ask_inputs(&maker->asker, maker->query.routed, NULL),
@@ -222,7 +222,7 @@ void nlsh__pass_ask_router(void *ctx, size_t task, size_t worker)
 {
     struct nlsh__passing *p = ctx;
     for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < p->n_rows; i++)
-        if (take(p, i, worker, p->stored + i * p->row_bytes))
+        if (take(p, i, worker, p->stored + i * p->form_bytes))
             p->n_choices[i] =
                 (uint8_t)nlsh__row_choices(&p->makers[worker], p->choices + i * p->n_best);
 }
@@ -232,7 +232,7 @@ void nlsh__pass_see(void *ctx, size_t task, size_t worker)
     struct nlsh__passing *p = ctx;
     size_t n_inputs = p->to->p;
     for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < p->n_rows; i++)
-        if (take(p, i, worker, p->stored + i * p->row_bytes))
+        if (take(p, i, worker, p->stored + i * p->form_bytes))
             memcpy(p->seen + i * n_inputs, nlsh__row_inputs(&p->makers[worker]),
                    n_inputs * sizeof *p->seen);
 }
@@ -296,9 +296,9 @@ void nlsh__pass_put(void *ctx, size_t task, size_t worker)
     float *inputs = p->to->inputs.data;
     uint8_t *vectors = p->to->vectors.data;
     for (size_t i = task * ROWS; i < (task + 1) * ROWS && i < p->n_rows; i++) {
-        uint8_t *stored = p->stored + i * p->row_bytes;
-        if (!take(p, i, worker, stored)) continue;
-        memcpy(vectors + p->places[i] * p->row_bytes, stored, p->row_bytes);
+        uint8_t *row = p->stored + i * p->form_bytes;
+        if (!take(p, i, worker, row)) continue;
+        nlsh__row_to_stored(p->index, row, vectors + p->places[i] * p->row_bytes);
         if (inputs != NULL)
             memcpy(inputs + p->places[i] * n_inputs, nlsh__row_inputs(&p->makers[worker]),
                    n_inputs * sizeof *inputs);

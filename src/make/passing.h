@@ -21,9 +21,10 @@ struct nlsh__passing {
     struct nlsh__row_maker *makers; /* [n_workers] */
     struct nlsh_error *errors;      /* [n_workers] */
     size_t *failed; /* [n_workers] the first row that could not be taken; SIZE_MAX: none */
-    size_t n_workers, block, row_bytes;
-    void *values;       /* [block] rows as the base has them */
-    uint8_t *stored;    /* [block] as the index stores them */
+    size_t n_workers, block;
+    size_t row_bytes, form_bytes; /* of a row as it is stored, and as it is worked with */
+    void *values;                 /* [block] rows as the base has them */
+    uint8_t *stored;    /* [block] with the values that the index stores, as it works with them */
     float *seen;        /* [block][p] by cells: what the router sees of rows */
     uint32_t *choices;  /* [block][n_best] */
     uint8_t *n_choices; /* [block] */

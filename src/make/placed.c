@@ -200,8 +200,8 @@ nlsh__place_rows(const struct nlsh_rows *base, const struct nlsh_index *index,
     nlsh__leave_own_out(&out->asking.truth, sampled->asking_rows);
     for (size_t b = 0; b < m; b++) out->offsets[b + 1] += out->offsets[b];
     NLSH_TRY(nlsh__pass(&p, "placing", nlsh__pass_put, find_places,
-                        index->metric != NLSH_L2 ? hash_stored : NULL, error));
-    if (index->metric != NLSH_L2) out->stored_hash = nlsh__data_hash_end(&p.hash);
+                        nlsh__stored_as_given(index) ? NULL : hash_stored, error));
+    if (!nlsh__stored_as_given(index)) out->stored_hash = nlsh__data_hash_end(&p.hash);
     shift_back(out->offsets, m);
     nlsh__spool_use(&out->vectors, NLSH__SPOOL_IN_ORDER);
     nlsh__spool_use(&out->inputs, NLSH__SPOOL_IN_ORDER);

@@ -12,7 +12,7 @@
 
 /* Rows that ask, by the index that the sample made. */
 struct nlsh__askers_of {
-    struct nlsh_matrix stored; /* [n] as the index stores rows: U8 or F32 */
+    struct nlsh_matrix stored; /* [n] with the values that the index stores: U8 or F32 */
     struct nlsh_matrix routed; /* the same as they come as queries; but by inner product, stored */
     float *inputs; /* [n x p] what the router sees of routed, by inner product; else NULL */
     struct nlsh__neighbors truth; /* [n][k] */
@@ -26,7 +26,7 @@ struct nlsh__placed {
     uint32_t *offsets;   /* [m + 1] */
     uint32_t *rows;      /* [n] by place: of the base */
     uint64_t
-        stored_hash; /* nlsh_data_hash() of stored rows in the base's order; 0 where the metric is L2 */
+        stored_hash; /* nlsh_data_hash() of stored rows in the base's order; 0 where those are the base's values */
     struct nlsh__askers_of asking;
     struct nlsh__spool vectors, inputs; /* [n] stored rows and [n x p], by place */
 };

@@ -65,7 +65,8 @@ const float *nlsh__teacher_inputs(const struct nlsh_index *index, struct nlsh__a
 {
     if (index->metric != NLSH_IP) return inputs;
     /* by inner product a row comes as a query of another length */
-    (void)nlsh__scale_to(stored, index->meta.dim, (double)index->query_norm, scaled);
+    nlsh__row_of_stored(index, stored, scaled);
+    (void)nlsh__scale_to(scaled, index->meta.dim, (double)index->query_norm, scaled);
     return nlsh__ask_inputs(asker, scaled, NULL);
 }
 
@@ -84,7 +85,7 @@ struct teaching {
 static struct nlsh_matrix as_queries(const struct teaching *t, size_t first, size_t n, uint8_t *to)
 {
     const struct nlsh_index *index = t->index;
-    enum nlsh_type type = index->meta.storage_type == NLSH_U8 ? NLSH_U8 : NLSH_F32;
+    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
     t->teachers->vectors(t->teachers->user, first, n, to);
     if (index->meta.source_type == NLSH_I8 && type == NLSH_U8) {
         nlsh__flip_sign(to, n * nlsh__index_row_bytes(index), to);

@@ -108,6 +108,11 @@ static const struct field fields[] = {
     {{SIZED, "scheduler", NLSH__CHOICES(NLSH__SCHEDULER_LIST), "how the learning rate falls",
       "cosine"},
      ONE_OF(scheduler, NLSH__SCHEDULER)},
+    {{SIZED, "store", NLSH__CHOICES(NLSH__STORE_LIST),
+      "what vectors are kept as; auto: bytes or f32, as they are; f16: floats as 16 bits, which "
+      "rounds them",
+      "auto"},
+     ONE_OF(store, NLSH__STORE)},
 };
 
 enum { N_FIELDS = sizeof fields / sizeof *fields };
@@ -443,6 +448,8 @@ char *nlsh__settings_json(const struct nlsh_build_options *options)
     for (size_t i = 0; i < N_FIELDS && root != NULL; i++) {
         const struct field *f = &fields[i];
         nlsh_build_options_get(options, f->setting.name, text, sizeof text);
+        /* What came after 0.2 only where it is asked for: an older nlsh does not know it. */
+        if (f->offset > AT(train_queries) && strcmp(text, f->setting.default_value) == 0) continue;
         double number = 0;
         json_t *value;
         unsigned long long whole = strtoull(text, NULL, 10);

@@ -14,11 +14,11 @@
 /* A segment's rows to their places. */
 static void put_rows(const struct nlsh_index *index, const struct nlsh__segment *s, uint8_t *out)
 {
-    size_t row_bytes = nlsh__index_row_bytes(index);
+    size_t row_bytes = nlsh__index_row_bytes(index), form_bytes = nlsh__index_form_bytes(index);
     const uint8_t *from = s->vectors;
     for (size_t i = 0; i < s->n_rows; i++)
-        memcpy(out + (s->first_row + (size_t)s->rows[i]) * row_bytes, from + i * row_bytes,
-               row_bytes);
+        nlsh__row_of_stored(index, from + i * row_bytes,
+                            out + (s->first_row + (size_t)s->rows[i]) * form_bytes);
 }
 
 enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_vectors **answer,
@@ -27,12 +27,12 @@ enum nlsh_status nlsh_index_vectors(const struct nlsh_index *index, struct nlsh_
     enum nlsh_status status;
     size_t n = (size_t)index->meta.n_rows, dim = index->meta.dim;
     int bytes = index->meta.storage_type == NLSH_U8;
-    enum nlsh_type type = bytes ? NLSH_U8 : NLSH_F32;
+    enum nlsh_type type = nlsh__index_form(index);
     struct nlsh_vectors *out = NULL;
     nlsh__error_clear(error);
     *answer = NULL;
     NLSH_TRY(nlsh__calloc(&out, 1, sizeof *out, error));
-    NLSH_TRY(nlsh__alloc_large(&out->memory, n, nlsh__index_row_bytes(index), error));
+    NLSH_TRY(nlsh__alloc_large(&out->memory, n, nlsh__index_form_bytes(index), error));
     for (size_t i = 0; i < index->n_segments; i++)
         put_rows(index, &index->segments[i], out->memory);
     if (bytes && index->meta.source_type == NLSH_I8) {

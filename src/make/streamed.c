@@ -84,7 +84,8 @@ static enum nlsh_status encode(struct streamed *s, struct nlsh_error *error)
     uint32_t *ids = NULL;
     size_t n = s->base->n_rows;
     const struct nlsh__askers_of *asking = &s->placed.asking;
-    struct nlsh_matrix rows = {s->placed.vectors.data, n, s->base->dim, asking->stored.type, 0};
+    struct nlsh_matrix rows = {s->placed.vectors.data, n, s->base->dim,
+                               (enum nlsh_type)s->sample->meta.storage_type, 0};
     NLSH_TRY(nlsh__alloc(&ids, n, sizeof *ids, error));
     for (size_t i = 0; i < n; i++) ids[i] = (uint32_t)i; /* rows stand in their places already */
     const struct nlsh__merging of = {

@@ -56,6 +56,18 @@ static enum nlsh_status gather(const struct nlsh_matrix *rows, const uint32_t *o
     return status;
 }
 
+/* The same as f16. */
+static enum nlsh_status gather_f16(const struct nlsh_matrix *rows, const uint32_t *order,
+                                   uint8_t **out, struct nlsh_error *error)
+{
+    size_t dim = rows->dim, row_bytes = dim * sizeof(uint16_t);
+    enum nlsh_status status = nlsh__alloc(out, rows->n_rows, row_bytes, error);
+    for (size_t i = 0; i < rows->n_rows && status == NLSH_OK; i++)
+        nlsh__row_to_f16(nlsh__row(rows, order[i]), dim,
+                         (uint16_t *)(void *)(*out + i * row_bytes));
+    return status;
+}
+
 /* The settings as they were settled: what was auto is what was chosen. */
 static enum nlsh_status settle(const struct nlsh__ground *g, const struct nlsh__learned *l,
                                const struct nlsh__encoded *e, char **json, struct nlsh_error *error)
@@ -141,23 +153,25 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
     const struct nlsh_matrix *rows = &g->data->matrix;
     size_t n = rows->n_rows, m = g->options->n_buckets;
     int has_metric = g->options->metric != NLSH_L2;
+    int is_f16 = g->options->store == NLSH_STORE_F16 && rows->type == NLSH_F32;
     struct nlsh__encoded *e = &s->encoded;
     *s = (struct sections){
         .meta = {.n_rows = n,
-                 .data_hash = g->data->hash,
+                 .data_hash = g->data->content,
                  .dim = (uint32_t)rows->dim,
                  .n_buckets = (uint32_t)m,
                  .source_type = g->data->source_type,
-                 .storage_type = rows->type,
+                 .storage_type = is_f16 ? NLSH_F16 : rows->type,
                  .n_segments = 1},
         .metric = {.metric = (uint32_t)g->options->metric, .query_norm = g->space->query_norm},
         .segment = {.n_rows = n,
-                    .data_hash = g->data->hash,
-                    .stored_hash = has_metric ? nlsh_data_hash(rows) : 0},
+                    .data_hash = g->data->content,
+                    .stored_hash = has_metric || is_f16 ? nlsh_data_hash(rows) : 0},
     };
+    size_t value = nlsh__type_size((enum nlsh_type)s->meta.storage_type);
     NLSH_TRY(disagreement(g, l, &s->meta.disagreement, error));
     NLSH_TRY(nlsh__encode_segment(g, l, e, error));
-    NLSH_TRY(gather(rows, e->rows, &s->vectors, error));
+    NLSH_TRY((is_f16 ? gather_f16 : gather)(rows, e->rows, &s->vectors, error));
     NLSH_TRY(settle(g, l, e, &s->settings, error));
     if (e->codes != NULL)
         NLSH_TRY(nlsh__pack_margins(&e->row_margins, e->leaves != NULL ? &e->leaf_margins : NULL,
@@ -171,7 +185,7 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
     add(s, NLSH__SECTION_BUCKETS, e->bucket_offsets, (m + 1) * sizeof *e->bucket_offsets);
     add(s, NLSH__SECTION_ROWS, e->rows, n * sizeof *e->rows);
     add(s, NLSH__SECTION_KEYS, keys, n * sizeof *keys);
-    add(s, NLSH__SECTION_VECTORS, s->vectors, n * nlsh__row_bytes(rows));
+    add(s, NLSH__SECTION_VECTORS, s->vectors, n * rows->dim * value);
     add(s, NLSH__SECTION_CODES, e->codes, e->codes_size);
     add(s, NLSH__SECTION_LEAVES, e->leaves, e->leaves_size);
 out:

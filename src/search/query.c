@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/matrix.h"
 #include "kernels/metric.h"
 #include "router/router.h"
@@ -95,8 +96,11 @@ void nlsh__stored_add(const struct nlsh_index *index, const struct nlsh__segment
     size_t dim = index->meta.dim;
     const uint8_t *bytes = (const uint8_t *)segment->vectors + place * dim;
     const float *floats = (const float *)segment->vectors + place * dim;
+    const uint16_t *halves = (const uint16_t *)segment->vectors + place * dim;
     if (index->meta.storage_type == NLSH_U8)
         for (size_t d = 0; d < dim; d++) sum[d] += (float)bytes[d];
+    else if (index->meta.storage_type == NLSH_F16)
+        for (size_t d = 0; d < dim; d++) sum[d] += nlsh__from_f16(halves[d]);
     else
         for (size_t d = 0; d < dim; d++) sum[d] += floats[d];
 }

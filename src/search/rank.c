@@ -52,6 +52,12 @@ uint64_t nlsh__exact_key(const struct nlsh_index *index, const struct nlsh__segm
     const struct nlsh__kernels *kernels = nlsh__kernels();
     size_t dim = index->meta.dim;
     uint32_t row = segment->first_row + segment->rows[place];
+    if (index->meta.storage_type == NLSH_F16) {
+        const uint16_t *x = (const uint16_t *)segment->vectors + place * dim;
+        return index->metric == NLSH_IP
+                   ? nlsh__key_u32(product_score(kernels->dot_f32_f16(q->floats, x, dim)), row)
+                   : nlsh__key_f32(kernels->l2sq_f32_f16(q->floats, x, dim), row);
+    }
     if (index->meta.storage_type == NLSH_F32) {
         const float *x = (const float *)segment->vectors + place * dim;
         return index->metric == NLSH_IP

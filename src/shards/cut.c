@@ -242,12 +242,13 @@ static enum nlsh_status describe(struct cut *c, struct nlsh_error *error)
     const struct nlsh__segment segment = {.n_rows = c->n_rows, .vectors = c->vectors};
     enum nlsh_status status = nlsh__hash_rows(&part, &segment, c->place_of, &hash, error);
     if (status != NLSH_OK) return status;
-    int l2 = c->index->metric == NLSH_L2;
+    int as_given = nlsh__stored_as_given(c->index);
     c->meta = c->index->meta;
     c->meta.n_rows = c->n_rows;
-    if (l2) c->meta.data_hash = hash; /* else that of the whole: of the vectors as they came */
+    if (as_given)
+        c->meta.data_hash = hash; /* else that of the whole: of the vectors as they came */
     c->segment = (struct nlsh__segment_meta){
-        .n_rows = c->n_rows, .data_hash = c->meta.data_hash, .stored_hash = l2 ? 0 : hash};
+        .n_rows = c->n_rows, .data_hash = c->meta.data_hash, .stored_hash = as_given ? 0 : hash};
     c->metric = (struct nlsh__metric_meta){.metric = (uint32_t)c->index->metric,
                                            .query_norm = c->index->query_norm,
                                            .stored_hash = c->segment.stored_hash};

@@ -12,6 +12,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
+#include "base/hash.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/neighbors.h"
 #include "kernels/kernels.h"
@@ -109,6 +112,7 @@ enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nls
     if (out->matrix.type == NLSH_I8) NLSH_TRY(init_i8(out, error));
     if (out->matrix.type == NLSH_F32) NLSH_TRY(init_f32(out, error));
     if (out->source_type != NLSH_I8) out->hash = nlsh_data_hash(&out->matrix);
+    out->content = out->hash;
 out:
     if (status != NLSH_OK) nlsh__dataset_free(out);
     return status;
@@ -119,6 +123,51 @@ void nlsh__dataset_free(struct nlsh__dataset *dataset)
     if (dataset == NULL) return;
     nlsh__free(dataset->memory);
     memset(dataset, 0, sizeof *dataset);
+}
+
+/* ---- rounding -------------------------------------------------------------------------------- */
+
+/* |given - rounded| / |given|; 0 for a vector of zeros. */
+static double moved(const float *given, const float *rounded, size_t dim)
+{
+    double off = 0, length = 0;
+    for (size_t d = 0; d < dim; d++) {
+        double by = (double)given[d] - (double)rounded[d];
+        off += by * by;
+        length += (double)given[d] * (double)given[d];
+    }
+    return length > 0 ? sqrt(off / length) : 0;
+}
+
+enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *d, double *mean, double *most,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    size_t n = d->matrix.n_rows, dim = d->matrix.dim;
+    const float *given = d->matrix.data;
+    const uint64_t rounded_as[2] = {d->content, NLSH_F16};
+    float *rows;
+    *mean = *most = 0;
+    if (d->matrix.type != NLSH_F32) return NLSH_OK;
+    NLSH_TRY(nlsh__alloc_large(&rows, n * dim, sizeof *rows, error));
+    for (size_t i = 0; i < n; i++) {
+        size_t at = nlsh__round_f16(given + i * dim, dim, rows + i * dim);
+        if (at < dim) {
+            status = nlsh__fail(error, NLSH_E_DATA, "scale all vectors down, or store f32",
+                                "row %zu, column %zu is %g (counted from 0): the largest that f16 "
+                                "holds is %g",
+                                i, at, (double)given[i * dim + at], (double)NLSH__MOST_F16);
+            nlsh__free(rows);
+            return status;
+        }
+        double off = moved(given + i * dim, rows + i * dim, dim);
+        *mean += off / (double)n;
+        *most = fmax(*most, off);
+    }
+    replace(d, rows, NLSH_F32, NLSH_F32);
+    d->hash = nlsh__hash_of(rounded_as, sizeof rounded_as);
+out:
+    return status;
 }
 
 /* ---- pairing --------------------------------------------------------------------------------- */

@@ -12,8 +12,9 @@
 struct nlsh__dataset {
     struct nlsh_matrix matrix;  /* NLSH_U8 or NLSH_F32 */
     enum nlsh_type source_type; /* NLSH_I8 where the bytes were shifted, else matrix.type */
-    uint64_t hash;              /* nlsh_data_hash() */
-    void *memory;               /* owned where a conversion was made, else NULL */
+    uint64_t content;           /* nlsh_data_hash() of what the caller gave */
+    uint64_t hash; /* the same; of values that were rounded another: caches know them by it */
+    void *memory;  /* owned where a conversion was made, else NULL */
 };
 
 /* Borrows matrix->data where no conversion is needed. NLSH_E_ARG (no data, 0 rows or dim, a type
@@ -22,6 +23,11 @@ struct nlsh__dataset {
 enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nlsh__dataset *out,
                                     struct nlsh_error *error);
 void nlsh__dataset_free(struct nlsh__dataset *dataset);
+
+/* Floats become values that f16 has, of bytes nothing changes. mean and most: the distance that vectors move, over their
+ * length. NLSH_E_DATA names a value that is too large. */
+enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *dataset, double *mean, double *most,
+                                     struct nlsh_error *error);
 
 /* To floats with the caller's values. */
 enum nlsh_status nlsh__dataset_to_f32(struct nlsh__dataset *dataset, struct nlsh_error *error);

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
@@ -69,8 +70,10 @@ static float *floats(const struct encode *e, size_t offset)
 
 static float value(const struct nlsh_matrix *m, size_t row, size_t d)
 {
-    return m->type == NLSH_U8 ? (float)((const uint8_t *)m->data)[row * m->dim + d]
-                              : ((const float *)m->data)[row * m->dim + d];
+    size_t at = row * m->dim + d;
+    if (m->type == NLSH_U8) return (float)((const uint8_t *)m->data)[at];
+    if (m->type == NLSH_F16) return (float)nlsh__from_f16(((const uint16_t *)m->data)[at]);
+    return (float)((const float *)m->data)[at];
 }
 
 /* ---- centroids and steps --------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/half.h"
 #include "base/memory.h"
 #include "codes/order.h"
 #include "kernels/panel.h"
@@ -62,8 +63,10 @@ struct encode {
 
 static double value(const struct nlsh_matrix *m, size_t row, size_t d)
 {
-    return m->type == NLSH_U8 ? (double)((const uint8_t *)m->data)[row * m->dim + d]
-                              : (double)((const float *)m->data)[row * m->dim + d];
+    size_t at = row * m->dim + d;
+    if (m->type == NLSH_U8) return (double)((const uint8_t *)m->data)[at];
+    if (m->type == NLSH_F16) return (double)nlsh__from_f16(((const uint16_t *)m->data)[at]);
+    return (double)((const float *)m->data)[at];
 }
 
 /* Mean squared distance of rows ids[n] to their mean, in units of the inputs. */

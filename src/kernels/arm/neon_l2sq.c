@@ -66,6 +66,54 @@ TARGET static float dot_f32(const float *a, const float *b, size_t dim)
     return sum_chains(s);
 }
 
+/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
+
+INLINE float32x4_t load4_f16(const uint16_t *b)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(b)));
+}
+
+/* The first n of 4, zeros behind them. */
+INLINE float32x4_t load_first_f16(const uint16_t *b, size_t n)
+{
+    uint16_t part[4] = {0};
+    for (size_t j = 0; j < n; j++) part[j] = b[j];
+    return load4_f16(part);
+}
+
+TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++)
+            s[j] = add_square(s[j], vsubq_f32(vld1q_f32(a + i + 4 * j), load4_f16(b + i + 4 * j)));
+    }
+    for (; i + 4 <= dim; i += 4)
+        s[0] = add_square(s[0], vsubq_f32(vld1q_f32(a + i), load4_f16(b + i)));
+    if (i < dim)
+        s[1] =
+            add_square(s[1], vsubq_f32(load_first(a + i, dim - i), load_first_f16(b + i, dim - i)));
+    return sum_chains(s);
+}
+
+TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++)
+            s[j] = vfmaq_f32(s[j], vld1q_f32(a + i + 4 * j), load4_f16(b + i + 4 * j));
+    }
+    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], vld1q_f32(a + i), load4_f16(b + i));
+    if (i < dim) s[1] = vfmaq_f32(s[1], load_first(a + i, dim - i), load_first_f16(b + i, dim - i));
+    return sum_chains(s);
+}
+
 /* 8 floats less 8 bytes, squared, into two chains. */
 INLINE void add_squares8(float32x4_t *s, const float *a, const uint8_t *b)
 {
@@ -149,6 +197,8 @@ void nlsh__neon_l2sq(struct nlsh__kernels *table)
     table->l2sq_f32 = l2sq_f32;
     table->l2sq_f32_u8 = l2sq_f32_u8;
     table->dot_f32 = dot_f32;
+    table->l2sq_f32_f16 = l2sq_f32_f16;
+    table->dot_f32_f16 = dot_f32_f16;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_f32 = panel_f32;
 }

@@ -15,7 +15,7 @@
 #ifndef AND_MORE
 #define AND_MORE ""
 #endif
-#define TARGET __attribute__((target("avx2,fma" AND_MORE)))
+#define TARGET __attribute__((target("avx2,fma,f16c" AND_MORE)))
 
 INLINE __m256i load_bytes(const void *at)
 {

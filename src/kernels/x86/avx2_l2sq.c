@@ -139,6 +139,62 @@ TARGET static float dot_f32(const float *a, const float *b, size_t dim)
     return sum_four(sums);
 }
 
+/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
+
+INLINE __m256 load8_f16(const uint16_t *b)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)b));
+}
+
+/* The first n of 8, zeros behind them. */
+INLINE __m256 load_first8_f16(const uint16_t *b, size_t n)
+{
+    uint16_t part[8] = {0};
+    if (n >= 8) return load8_f16(b);
+    for (size_t j = 0; j < n; j++) part[j] = b[j];
+    return load8_f16(part);
+}
+
+TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    __m256 sums[4];
+    size_t i = 0;
+    UNROLL
+    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < 4; j++) {
+            __m256 d = _mm256_sub_ps(_mm256_loadu_ps(a + i + 8 * j), load8_f16(b + i + 8 * j));
+            sums[j] = _mm256_fmadd_ps(d, d, sums[j]);
+        }
+    }
+    for (; i < dim; i += 8) {
+        __m256 x = _mm256_maskload_ps(a + i, first8(dim - i));
+        __m256 d = _mm256_sub_ps(x, load_first8_f16(b + i, dim - i));
+        sums[i / 8 % 4] = _mm256_fmadd_ps(d, d, sums[i / 8 % 4]);
+    }
+    return sum_four(sums);
+}
+
+TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    __m256 sums[4];
+    size_t i = 0;
+    UNROLL
+    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < 4; j++)
+            sums[j] =
+                _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j), load8_f16(b + i + 8 * j), sums[j]);
+    }
+    for (; i < dim; i += 8) {
+        __m256 x = _mm256_maskload_ps(a + i, first8(dim - i));
+        sums[0] = _mm256_fmadd_ps(x, load_first8_f16(b + i, dim - i), sums[0]);
+    }
+    return sum_four(sums);
+}
+
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
 {
     __m256 sums[4];
@@ -250,6 +306,8 @@ void nlsh__avx2_l2sq(struct nlsh__kernels *table)
     table->l2sq_f32 = l2sq_f32;
     table->l2sq_f32_u8 = l2sq_f32_u8;
     table->dot_f32 = dot_f32;
+    table->l2sq_f32_f16 = l2sq_f32_f16;
+    table->dot_f32_f16 = dot_f32_f16;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_u8 = panel_u8;
     table->panel_f32 = panel_f32;

@@ -14,7 +14,7 @@
 #ifndef AND_MORE
 #define AND_MORE ""
 #endif
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma" AND_MORE)))
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c" AND_MORE)))
 
 /* The first n lanes of 16, or all where n is 16 or more. The same of 32 and of 64. */
 INLINE __mmask16 first16(size_t n)

@@ -43,6 +43,51 @@ TARGET static float dot_f32(const float *a, const float *b, size_t dim)
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
 }
 
+/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
+
+INLINE __m512 load16_f16(const uint16_t *b)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)b));
+}
+
+INLINE __m512 load_first16_f16(const uint16_t *b, __mmask16 mask)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, b));
+}
+
+TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        __m512 d0 = _mm512_sub_ps(_mm512_loadu_ps(a + i), load16_f16(b + i));
+        __m512 d1 = _mm512_sub_ps(_mm512_loadu_ps(a + i + 16), load16_f16(b + i + 16));
+        s0 = _mm512_fmadd_ps(d0, d0, s0);
+        s1 = _mm512_fmadd_ps(d1, d1, s1);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = first16(dim - i);
+        __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i), load_first16_f16(b + i, mask));
+        s0 = _mm512_fmadd_ps(d, d, s0);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
+TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), load16_f16(b + i), s0);
+        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16), load16_f16(b + i + 16), s1);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = first16(dim - i);
+        s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + i), load_first16_f16(b + i, mask), s0);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
 {
     __m512 sums[4];
@@ -141,6 +186,8 @@ void nlsh__avx512_l2sq(struct nlsh__kernels *table)
     table->l2sq_f32 = l2sq_f32;
     table->l2sq_f32_u8 = l2sq_f32_u8;
     table->dot_f32 = dot_f32;
+    table->l2sq_f32_f16 = l2sq_f32_f16;
+    table->dot_f32_f16 = dot_f32_f16;
     table->panel_f32 = panel_f32;
 }
 #endif

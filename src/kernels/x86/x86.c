@@ -15,9 +15,12 @@
 
 #include "kernels/tables.h"
 
+/* Conversions of f16 too, which no processor with AVX2 lacks; clang 14 knows no __builtin_cpu_supports("f16c"). */
 int nlsh__kernels_has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    unsigned a, b, c, d;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
 }
 
 /* VNNI in 256 bits without AVX-512; clang 14 knows no __builtin_cpu_supports("avxvnni"). */

@@ -192,7 +192,8 @@ static enum nlsh_status encode(struct nlsh__build_apart *b, size_t n, struct nls
     enum nlsh_status status;
     uint32_t *ids = NULL;
     const struct nlsh__askers_of *asking = &b->placed.asking;
-    struct nlsh_matrix rows = {b->placed.vectors.data, n, b->base->dim, asking->stored.type, 0};
+    struct nlsh_matrix rows = {b->placed.vectors.data, n, b->base->dim,
+                               (enum nlsh_type)b->sample->meta.storage_type, 0};
     const struct nlsh__encode_others others = {b->base->n_rows, b, fill};
     NLSH_TRY(nlsh__alloc(&ids, n, sizeof *ids, error));
     for (size_t i = 0; i < n; i++) ids[i] = (uint32_t)i; /* rows stand in their places already */
@@ -254,7 +255,7 @@ static enum nlsh_status describe(struct nlsh__build_apart *b, size_t n, struct n
     enum nlsh_status status;
     uint64_t hash;
     uint32_t *place_of = NULL;
-    int l2 = b->sample->metric == NLSH_L2;
+    int as_given = nlsh__stored_as_given(b->sample);
     struct nlsh_index part = {.meta = b->sample->meta, .metric = b->sample->metric};
     const struct nlsh__segment segment = {.n_rows = n, .vectors = b->placed.vectors.data};
     NLSH_TRY(nlsh__alloc(&place_of, n, sizeof *place_of, error));
@@ -262,9 +263,9 @@ static enum nlsh_status describe(struct nlsh__build_apart *b, size_t n, struct n
     NLSH_TRY(nlsh__hash_rows(&part, &segment, place_of, &hash, error));
     b->meta = b->sample->meta;
     b->meta.n_rows = n;
-    b->meta.data_hash = l2 ? hash : b->sampled.hash;
+    b->meta.data_hash = as_given ? hash : b->sampled.hash;
     b->segment = (struct nlsh__segment_meta){
-        .n_rows = n, .data_hash = b->meta.data_hash, .stored_hash = l2 ? 0 : hash};
+        .n_rows = n, .data_hash = b->meta.data_hash, .stored_hash = as_given ? 0 : hash};
     b->metric = (struct nlsh__metric_meta){.metric = (uint32_t)b->sample->metric,
                                            .query_norm = b->sample->query_norm,
                                            .stored_hash = b->segment.stored_hash};

@@ -1,6 +1,7 @@
 /* test_l2sq.c - squared distances and products of every table, every length, every place in a page. */
 #include <math.h>
 
+#include "base/half.h"
 #include "kernels/kernels.h"
 #include "support/guard.h"
 
@@ -86,6 +87,19 @@ static void check_f32_u8(const float *a, const uint8_t *b, size_t dim)
         assert_close(tables[t], expected, tables[t]->l2sq_f32_u8(a, b, dim), dim);
 }
 
+/* To the bit what the table says of the same values as f32. */
+static void check_f16(const float *a, uint16_t *b, size_t dim)
+{
+    float wide[LONGEST];
+    for (size_t i = 0; i < dim; i++) b[i] = nlsh__to_f16((float)(100 * nlsh__rng_normal(&rng)));
+    for (size_t i = 0; i < dim; i++) wide[i] = nlsh__from_f16(b[i]);
+    for (size_t t = 0; t < n_tables; t++) {
+        float l2sq = tables[t]->l2sq_f32_f16(a, b, dim), dot = tables[t]->dot_f32_f16(a, b, dim);
+        if (l2sq != tables[t]->l2sq_f32(a, wide, dim) || dot != tables[t]->dot_f32(a, wide, dim))
+            fail_msg("%s, %zu dimensions: f16 differs from f32", tables[t]->name, dim);
+    }
+}
+
 static void fill_u8(uint8_t *out, size_t n)
 {
     uint64_t kind = nlsh__rng_below(&rng, 4); /* all 0, all 255, and twice anything */
@@ -110,6 +124,7 @@ static void at_the_end_of_a_page(size_t dim)
     fill_f32(y, dim);
     check_f32(x, y, dim);
     check_dot(x, y, dim);
+    check_f16(x, guarded_tail(&right, dim * sizeof(uint16_t)), dim);
 }
 
 static void anywhere(size_t dim)
@@ -125,6 +140,7 @@ static void anywhere(size_t dim)
     fill_f32(y, dim);
     check_f32(x, y, dim);
     check_dot(x, y, dim);
+    check_f16(x, (uint16_t *)right.pages + j, dim);
 }
 
 static void agree_with_the_reference(void **state)
