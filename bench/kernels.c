@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/half.h"
 #include "base/rng.h"
 #include "bench/arm/count.h"
 #include "kernels/kernels.h"
@@ -46,6 +47,7 @@ static volatile float sink;
 static _Alignas(64) uint8_t bytes[ROWS * DIM], errors[ROWS], codes[GROUPS * CHUNKS * 64];
 static _Alignas(64) int8_t query_bytes[QUERIES * DIM], weights[WIDTH], layer_values[WIDTH * WIDTH];
 static _Alignas(64) float floats[ROWS * DIM], queries[QUERIES * DIM], bias[ROWS], steps[DIM];
+static _Alignas(64) uint16_t halves[LONG];
 static _Alignas(64) int32_t layer_sums[WIDTH], limits_i32[QUERIES];
 static _Alignas(64) uint8_t inputs[(NLSH__BLOCK + 1) * WIDTH];
 static uint32_t numbers[ROWS];
@@ -78,6 +80,7 @@ static void fill(void)
         small_values[i] = (int8_t)((int)nlsh__rng_below(&rng, 129) - 64);
     for (size_t i = 0; i < WIDTH; i++) weights[i] = (int8_t)((int)nlsh__rng_below(&rng, 255) - 127);
     for (size_t i = 0; i < ROWS * DIM; i++) floats[i] = (float)nlsh__rng_normal(&rng);
+    for (size_t i = 0; i < LONG; i++) halves[i] = nlsh__to_f16(floats[LONG + i]);
     for (size_t i = 0; i < QUERIES * DIM; i++) queries[i] = (float)nlsh__rng_normal(&rng);
     for (size_t i = 0; i < DIM; i++) steps[i] = (float)nlsh__rng_uniform(&rng);
     for (size_t i = 0; i < ROWS; i++) {
@@ -124,6 +127,16 @@ static void run_l2sq_f32_u8(void)
 static void run_dot_f32(void)
 {
     sink = table->dot_f32(floats, floats + DIM, DIM);
+}
+
+static void run_l2sq_f32_f16(void)
+{
+    sink = table->l2sq_f32_f16(floats, halves, LONG);
+}
+
+static void run_dot_f32_f16(void)
+{
+    sink = table->dot_f32_f16(floats, halves, LONG);
 }
 
 static void run_l2sq_u8_rows(void)
@@ -224,6 +237,8 @@ static const struct {
     {"l2sq_f32", "784", LONG, run_l2sq_f32_long},
     {"l2sq_f32_u8", "128", DIM, run_l2sq_f32_u8},
     {"dot_f32", "128", DIM, run_dot_f32},
+    {"l2sq_f32_f16", "784", LONG, run_l2sq_f32_f16},
+    {"dot_f32_f16", "784", LONG, run_dot_f32_f16},
     {"l2sq_u8_rows", "64 x 128", GROUPS *DIM, run_l2sq_u8_rows},
     {"panel_u8", "48 x 1024 x 128", (double)QUERIES *ROWS *DIM, run_panel_u8},
     {"panel_f32", "48 x 1024 x 128", (double)QUERIES *ROWS *DIM, run_panel_f32},
