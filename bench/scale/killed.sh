@@ -1,15 +1,18 @@
 #!/bin/sh
-# killed.sh BUILD BASE MEMORY [KILLS]: a build of BASE in MEMORY that is killed (SIGKILL) 10 or KILLS times, each after some
+# killed.sh BUILD BASE MEMORY [KILLS [FLAG...]]: a build of BASE in MEMORY that is killed (SIGKILL) 10 or KILLS times, each after some
 # random seconds more, and goes on. Says what each found there, and whether the bytes are those of a build that nobody
 # stopped. SEED=N takes other moments.
 #
 #   bench/scale/killed.sh build/release sift_base.bvecs 400M
 set -eu
 build=$1 base=$2 memory=$3 kills=${4:-10}
+if [ $# -gt 4 ]; then shift 4; else shift $#; fi
+flags=$*
 out=${NLSH_SCALE_OUT:-out/scale}
 mkdir -p "$out"
 build() {
-    "$build/nlsh" build -d "$base" -i "$1" --memory "$memory" --no-cache --force --progress never
+    # shellcheck disable=SC2086
+    "$build/nlsh" build $flags -d "$base" -i "$1" --memory "$memory" --no-cache --force --progress never
 }
 rm -f "$out"/killed.nlsh*
 began=$(date +%s)
