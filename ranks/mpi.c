@@ -22,10 +22,11 @@ static int started_by_mpirun(void)
 }
 
 /* The end of a call that all ranks make. MPI's own way to wait takes a whole core, which rank 0 may need for minutes while
- * it trains: whoever waits long looks less and less often, at last every millisecond. */
+ * it trains: whoever waits long looks less and less often, at last every millisecond. A search waits thousands of times: with
+ * 2,000 looks at once a build by two ranks took 14.8 s of processor time in place of 10.1 (docs/scale.md). */
 static void wait_for(MPI_Request *request)
 {
-    enum { AT_ONCE = 2000, MOST_NS = 1000000 };
+    enum { AT_ONCE = 100, MOST_NS = 1000000 };
     long ns = 1000;
     int done = 0;
     for (size_t i = 0; MPI_Test(request, &done, MPI_STATUS_IGNORE) == MPI_SUCCESS && !done; i++) {

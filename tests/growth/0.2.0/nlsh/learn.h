@@ -187,6 +187,13 @@ enum nlsh_scheduler {
     NLSH_SCHEDULER_NONE
 };
 
+/* What vectors are kept as in the file. */
+enum nlsh_store {
+    NLSH_STORE_AUTO = 0, /* bytes where all values are such, else f32 */
+    NLSH_STORE_F16 /* what would be f32, as f16: rounded to 11 bits, to the nearest, and at most 65,504. All that is measured and
+                      promised is of the rounded vectors, and searches rank by them */
+};
+
 /* Where a size, or a number that is never negative, may be left to the build. */
 #define NLSH_AUTO SIZE_MAX
 #define NLSH_AUTO_REAL (-1.0)
@@ -229,6 +236,7 @@ struct nlsh_build_options {
      * router beside the base's rows, half say what searches reach: what is promised then is promised for queries
      * like these. labels must be soft. No setting, as keys is none. */
     const struct nlsh_matrix *train_queries;
+    enum nlsh_store store; /* NLSH_STORE_AUTO */
 };
 
 /* The defaults. size is sizeof *options. */
@@ -289,6 +297,9 @@ struct nlsh_build_report {
     double held_out_candidates; /* mean at recall@10 .95 on held-out base vectors, threshold */
     double held_out_scanned; /* with leaves, an estimate of those that are scanned; else the same */
     uint64_t index_bytes;
+    /* NLSH_STORE_F16: how far stored vectors are from those given, over their length; the mean and the largest. Of a build of
+     * more vectors than memory, of its sample. Else 0. */
+    double store_error, store_error_most;
 };
 
 /*
