@@ -1,16 +1,23 @@
 #!/bin/sh
-# page.sh BUILD WORK DOCS - docs/results.md on standard output, from what bench/run.sh left in WORK;
-# its plots lie in DOCS/plots.
+# page.sh BUILD WORK DOCS - docs/results.md on standard output, from what bench/run.sh left in WORK, and
+# below it in a folder for each cap of NLSH_CPU; its plots lie in DOCS/plots.
 # bench/notes.md is taken in as it is: what bounds a cell that is not reached is a person's to say.
 set -eu
-build=$1 work=$2 docs=$3
+build=$1 kept=$2 docs=$3
 nlsh=$build/nlsh here=$(dirname "$0")
-rows=$work/rows.csv
-measured=$(cat "$work/measured")
-sets=$(echo "$measured" | tr ' ' '\n' | sed 's/:.*//' | uniq)
+ours='^nlsh$' peers='^(hnswlib|faiss.*|LoRANN|SymphonyQG|glass|NGT.*|PDX.*)$'
+
+runs=$(for d in "$kept" "$kept"/*/; do if [ -s "$d/measured" ] && [ -s "$d/machine" ]; then echo "${d%/}"; fi; done)
+# Rows, data sets and machine of a run are those that all below is about.
+use() { # RUN
+    work=$1 rows=$1/rows.csv
+    measured=$(cat "$work/measured") machine_=$(cat "$work/machine") cap=${1#"$kept"}
+    cap=${cap#/}
+    sets=$(echo "$measured" | tr ' ' '\n' | sed 's/:.*//' | uniq)
+    how=$machine_${cap:+ (\`NLSH_CPU=$cap\`)}
+}
+use "$(echo "$runs" | head -n 1)"
 absent=$(cat "$work/absent" 2>/dev/null || true)
-outside='^(LoRANN|SymphonyQG|glass)$'
-ours='^nlsh$' peers='^(hnswlib|faiss.*|LoRANN|SymphonyQG|glass)$'
 
 # fastest COLUMN SET MODE K RECALL METHODS [VERSIONS]: of the rows that reach the recall the fastest
 # one's column; "-" where none does.
@@ -20,29 +27,44 @@ fastest() {
             best = $8; found = $c }
         END { print best ? found : "-" }' "${file:-$rows}"
 }
-# cell SET MODE RECALL METHODS GOAL: ours over theirs, and the goal
-cell() {
-    awk -v a="$(fastest 8 "$1" "$2" 10 "$3" "$ours")" -v b="$(fastest 8 "$1" "$2" 10 "$3" "$4")" \
-        -v goal="$5" 'BEGIN {
+# lead SET MODE K RECALL METHODS GOAL: ours over theirs, the goal, and whose the fastest was
+lead() {
+    awk -v a="$(fastest 8 "$1" "$2" "$3" "$4" "$ours")" -v b="$(fastest 8 "$1" "$2" "$3" "$4" "$5")" \
+        -v goal="$6" -v who="$(fastest 2 "$1" "$2" "$3" "$4" "$5")" 'BEGIN {
             if (b == "-") { print "no peer"; exit }
             if (a == "-") { print "recall not reached"; exit }
             bold = a / b >= goal ? "**" : ""
-            printf "%s%.2fx%s of %sx\n", bold, a / b, bold, goal
+            sub(/ fast scan.*/, "", who)
+            printf "%s%.2fx%s of %sx (%s)\n", bold, a / b, bold, goal, who
         }'
 }
-goal() { # LABEL MODE METHODS GOAL90 GOAL95 GOAL99 SET...
-    label=$1 mode=$2 methods=$3 g90=$4 g95=$5 g99=$6
-    shift 6
+is_here() { case " $(echo "$sets" | tr '\n' ' ') " in *" $1 "*) ;; *) return 1 ;; esac; }
+goal() { # MODE K METHODS GOAL SET...
+    mode=$1 k=$2 methods=$3 g=$4
+    shift 4
     for s; do
-        case " $(echo "$sets" | tr '\n' ' ') " in *" $s "*) ;; *) continue ;; esac
-        printf '| %s, %s | %s | %s | %s | %s |\n' "$s" "$mode" "$label" \
-            "$(cell "$s" "$mode" 0.90 "$methods" "$g90")" \
-            "$(cell "$s" "$mode" 0.95 "$methods" "$g95")" \
-            "$(cell "$s" "$mode" 0.99 "$methods" "$g99")"
+        is_here "$s" && [ "$(fastest 8 "$s" "$mode" "$k" 0 "$methods")" != - ] || continue
+        printf '| %s | %s | %s | %s | %s | %s |\n' "$s" "$mode" "$k" \
+            "$(lead "$s" "$mode" "$k" 0.90 "$methods" "$g")" \
+            "$(lead "$s" "$mode" "$k" 0.95 "$methods" "$g")" \
+            "$(lead "$s" "$mode" "$k" 0.99 "$methods" "$g")"
     done
+}
+# less LABEL OURS THEIRS GOAL: a row with the ratio of two costs, bold where it is at most the goal
+less() {
+    awk -v label="$1" -v a="$2" -v b="$3" -v goal="$4" 'BEGIN {
+        if (a + 0 <= 0 || b + 0 <= 0) { printf "| %s | %s | %s | - | %.2f |\n", label, a, b, goal; exit }
+        bold = a / b <= goal ? "**" : ""
+        printf "| %s | %.0f | %.0f | %s%.2f%s | %.2f |\n", label, a, b, bold, a / b, bold, goal
+    }'
 }
 methods_of() { # SET: method,version in the order measured
     awk -F, -v d="$1" '$1 == d && $2 != "exact scan" && !seen[$2 $3]++ { print $2 "," $3 }' "$rows"
+}
+# Patterns of a method and of its version; a version of "." is any.
+named() { # METHOD VERSION
+    name="^$(printf '%s' "$1" | sed 's/[+]/[+]/g')\$" pattern=.
+    if [ "$2" != . ]; then pattern="^$(printf '%s' "$2" | sed 's/[.+]/\\&/g')\$"; fi
 }
 weights_of() { # SET-M: of the router, a byte each
     "$nlsh" info -i "$work/$1.nlsh" --json | tr ',' '\n' | awk -F: '/"weights"/ { print $2 + 0 }'
@@ -55,12 +77,11 @@ machine() { # WHAT BYTES: of the smallest buffer at least as large
 cat <<END
 # Results
 
-Made by \`./dev bench\` (bench/run.sh, bench/page.sh), $(date -u +%Y-%m-%d), on
-$(awk -F: '/model name/ { sub(/^ /, "", $2); print $2; exit }' /proc/cpuinfo) ($("$nlsh" version --json | tr ',{}' '\n\n\n' |
-    awk -F'"' '/cpu/ { print $4; exit }'), $(nproc) cores). The machine is shared and noisy: read ratios within the
-run, not absolute times. Test queries choose nothing of ours but the point on the curve, as they do
-for every other method; the calibration comes from held-out base vectors. SIFT-1M are
-1,000,000 SIFT descriptors of photographs in Debian's packages (\`./dev data sift\`), not TEXMEX's set.${absent:+ Not here when this was measured:$absent.}
+Made by \`./dev bench\` (bench/run.sh, bench/page.sh), on $machine_. The machine is shared and
+noisy: read ratios within the run, not absolute times. Test queries choose nothing of ours but the point
+on the curve, as they do for every other method; the calibration comes from held-out base vectors. SIFT-1M are
+1,000,000 SIFT descriptors of photographs in Debian's packages (\`./dev data sift\`), not TEXMEX's set.
+glove100 (\`./dev data glove\`) and use512 (100,000 sentence embeddings) are compared by cosine.${absent:+ Not here when this was measured:$absent.}
 END
 
 if [ -s "$rows" ]; then
@@ -68,32 +89,60 @@ if [ -s "$rows" ]; then
 
 ## What it must show
 
-Queries a second at a recall@10 of at least .90, .95 and .99: ours over theirs, in one process
+Queries a second at a recall@k of at least .90, .95 and .99: ours over the fastest of all peers, in one process
 (bench/peers/compare.c), the fastest of the rounds; bold where the goal is reached. single: one query
-a call, pinned to a core; batch1: all queries in one call, pinned; batch2: two threads. Each method is
-shown at the best of its own grid of indexes and settings. LoRANN, SymphonyQG, glass, hnswlib 0.8 and
-faiss 1.15 are not Debian's: they were built outside the project, for this processor, and joined as
-bench/peers/peer.h says. "Best exact scan" is ours, of the same vectors.
+a call, pinned to a core; batch1: all queries in one call, pinned; batch2: two threads. Ours has default
+settings; each peer is shown at the best of its own grid of indexes and settings. LoRANN, SymphonyQG, glass,
+hnswlib 0.8 and faiss 1.15 are not Debian's: they were built outside the project, for the instruction set that
+their version names, and joined as bench/peers/peer.h says.
+END
+    for run in $runs; do
+        use "$run"
+        # Goals: with AVX2, and with more.
+        case $cap in
+        avx2) images='2 3' sift='1.5 2' floats='2 2' many=1.5 building=0.3333 ;;
+        *) images='3 4' sift='2.5 3' floats='2.5 2.5' many=2 building=0.1667 ;;
+        esac
+        cat <<END
 
-| data | against | .90 | .95 | .99 |
+### $how
+
+| data | asked | k | .90 | .95 | .99 |
+|---|---|---|---|---|---|
+END
+        goal single 10 "$peers" "${images% *}" fashion-mnist mnist
+        goal single 10 "$peers" "${sift% *}" sift1m
+        goal single 10 "$peers" "${floats% *}" glove100 use512
+        for mode_ in batch1 batch2; do
+            goal $mode_ 10 "$peers" "${images#* }" fashion-mnist mnist
+            goal $mode_ 10 "$peers" "${sift#* }" sift1m
+            goal $mode_ 10 "$peers" "${floats#* }" glove100 use512
+        done
+        goal single 100 "$peers" "$many" fashion-mnist mnist sift1m glove100 use512
+        cat <<END
+
+| at recall@10 .95, single: p99, us | ours | SymphonyQG | ratio | goal |
 |---|---|---|---|---|
 END
-    goal hnswlib single '^hnswlib$' 6 6 6 fashion-mnist mnist
-    goal 'best of LoRANN, SymphonyQG, glass' single "$outside" 2 2 2 fashion-mnist mnist
-    goal 'best of all in batch' batch1 "$peers" 3 3 3 fashion-mnist mnist
-    goal 'best of all in batch' batch2 "$peers" 3 3 3 fashion-mnist mnist
-    goal hnswlib single '^hnswlib$' 3 3 2.5 sift1m
-    goal 'faiss IVF-PQ fast scan + refine' single '^faiss IVF-PQ' 3 3 2 sift1m
-    goal SymphonyQG single '^SymphonyQG$' 1.5 1.5 1.2 sift1m
-    goal 'best of all in batch' batch1 "$peers" 2 2 2 sift1m
-    goal 'best of all in batch' batch2 "$peers" 2 2 2 sift1m
-    goal 'our best exact scan' single '^exact scan$' 200 150 100 mnist fashion-mnist
-    case " $(echo "$sets" | tr '\n' ' ') " in *' sift1m '*)
-        printf '\nIndex of SIFT-1M: ours %s MB (goal: below 300), SymphonyQG %s MB.\n' \
-            "$(number "$(fastest 12 sift1m single 10 0.95 "$ours")")" \
-            "$(number "$(fastest 12 sift1m single 10 0.95 '^SymphonyQG$')")"
-        ;;
-    esac
+        for s in $sets; do
+            less "$s" "$(fastest 10 "$s" single 10 0.95 "$ours")" \
+                "$(fastest 10 "$s" single 10 0.95 '^SymphonyQG$')" 1
+        done
+        cat <<END
+
+| building, processor seconds | ours | SymphonyQG | ratio | goal |
+|---|---|---|---|---|
+END
+        for s in fashion-mnist mnist sift1m glove100 use512; do
+            is_here "$s" || continue
+            less "$s" "$(fastest 11 "$s" single 10 0 "$ours")" "$(fastest 11 "$s" single 10 0 '^SymphonyQG$')" $building
+        done
+        if is_here sift1m; then
+            printf '\nIndex of SIFT-1M: ours %s MB (goal: below 300), SymphonyQG %s MB.\n' \
+                "$(number "$(fastest 12 sift1m single 10 0.95 "$ours")")" \
+                "$(number "$(fastest 12 sift1m single 10 0.95 '^SymphonyQG$')")"
+        fi
+    done
     cat <<END
 
 ## What bounds the cells that are not reached
@@ -104,55 +153,58 @@ END
 
 ## Queries a second
 
-recall@10. A version that names its instruction set was asked for it: Debian's faiss is built for
-any x86-64, which costs it most in the fast scan; the faiss of today beside it was built for AVX-512.
+recall@10. A version that names its instruction set was built for it.
+END
+    for run in $runs; do
+        use "$run"
+        cat <<END
+
+### $how
 
 | data | method | single .90 | .95 | .99 | batch1 .90 | .95 | .99 | batch2 .90 | .95 | .99 |
 |---|---|---|---|---|---|---|---|---|---|---|
 END
-    for s in $sets; do
-        { methods_of "$s" && printf 'exact scan,.\n'; } | while IFS=, read -r m v; do
-            shown="$m $v"
-            if [ "$m" = 'exact scan' ]; then shown='exact scan, ours'; fi
-            pattern=$(printf '%s' "$v" | sed 's/[.+]/\\&/g')
-            if [ "$v" = . ]; then pattern=.; fi
-            name="^$(printf '%s' "$m" | sed 's/[+]/[+]/g')\$"
-            printf '| %s | %s |' "$s" "$shown"
+        for s in $sets; do
+            { methods_of "$s" && awk -F, -v d="$s" '$1 == d && $2 == "exact scan" { print "exact scan,."; exit }' "$rows"; } | while IFS=, read -r m v; do
+                shown="$m $v"
+                if [ "$m" = 'exact scan' ]; then shown='exact scan, ours'; fi
+                named "$m" "$v"
+                printf '| %s | %s |' "$s" "$shown"
+                for mode in single batch1 batch2; do
+                    for r in 0.90 0.95 0.99; do
+                        printf ' %s |' "$(number "$(fastest 8 "$s" "$mode" 10 "$r" "$name" "$pattern")")"
+                    done
+                done
+                echo
+            done
+        done
+        for s in $sets; do
             for mode in single batch1 batch2; do
-                for r in 0.90 0.95 0.99; do
-                    printf ' %s |' "$(number "$(fastest 8 "$s" "$mode" 10 "$r" "$name" "$pattern")")"
-                done
+                plot=plots/${cap:+$cap-}$s-$mode.svg
+                if [ -e "$docs/$plot" ]; then printf '\n![%s, %s](%s)' "$s" "$mode" "$plot"; fi
             done
-            echo
         done
-    done
-    for s in $sets; do
-        [ -e "$docs/plots/$s-single.svg" ] || continue
-        printf '\n'
-        for mode in single batch1 batch2; do printf '![%s, %s](plots/%s-%s.svg)\n' "$s" "$mode" "$s" "$mode"; done
-    done
-    if [ -n "$(awk -F, '$6 != 10 && NR > 1' "$rows" | head -n 1)" ]; then
-    cat <<END
+        echo
+        for k in $(awk -F, '$6 != 10 && NR > 1 && !seen[$6]++ { print $6 }' "$rows"); do
+            cat <<END
 
-recall@1 and recall@100, single:
+recall@$k, single:
 
-| data | method | @1 .90 | .95 | .99 | @100 .90 | .95 | .99 |
-|---|---|---|---|---|---|---|---|
+| data | method | .90 | .95 | .99 |
+|---|---|---|---|---|
 END
-    for s in $sets; do
-        methods_of "$s" | while IFS=, read -r m v; do
-            pattern=$(printf '%s' "$v" | sed 's/[.+]/\\&/g')
-            name="^$(printf '%s' "$m" | sed 's/[+]/[+]/g')\$"
-            printf '| %s | %s |' "$s" "$m $v"
-            for k in 1 100; do
-                for r in 0.90 0.95 0.99; do
-                    printf ' %s |' "$(number "$(fastest 8 "$s" single "$k" "$r" "$name" "$pattern")")"
+            for s in $sets; do
+                methods_of "$s" | while IFS=, read -r m v; do
+                    named "$m" "$v"
+                    printf '| %s | %s |' "$s" "$m $v"
+                    for r in 0.90 0.95 0.99; do
+                        printf ' %s |' "$(number "$(fastest 8 "$s" single "$k" "$r" "$name" "$pattern")")"
+                    done
+                    echo
                 done
             done
-            echo
         done
     done
-    fi
     cat <<END
 
 ## Latency, memory, building
@@ -160,23 +212,30 @@ END
 At the fastest setting with recall@10 of .95 or more, single. Build: seconds of processor time on
 one core (ours: over both; the graph included where the table of building has it). Index: its file;
 resident: how much more of memory the process held after it had been searched.
+END
+    for run in $runs; do
+        use "$run"
+        cat <<END
+
+### $how
 
 | data | method | setting | p50 us | p95 us | p99 us | candidates | index MB | resident MB | build s |
 |---|---|---|---|---|---|---|---|---|---|
 END
-    for s in $sets; do
-        methods_of "$s" | while IFS=, read -r m v; do
-            pattern=$(printf '%s' "$v" | sed 's/[.+]/\\&/g')
-            name="^$(printf '%s' "$m" | sed 's/[+]/[+]/g')\$"
-            one() { file=$2 fastest "$1" "$s" single 10 0.95 "$name" "$pattern"; }
-            printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$s" "$m $v" \
-                "$(one 5 "$rows")" "$(one 9 "$work/$s.costs.csv")" "$(one 10 "$work/$s.costs.csv")" \
-                "$(one 11 "$work/$s.costs.csv")" "$(number "$(one 9 "$rows")")" \
-                "$(number "$(one 12 "$rows")")" "$(one 12 "$work/$s.costs.csv")" "$(one 11 "$rows")"
+        for s in $sets; do
+            methods_of "$s" | while IFS=, read -r m v; do
+                named "$m" "$v"
+                one() { file=$2 fastest "$1" "$s" single 10 0.95 "$name" "$pattern"; }
+                printf '| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$s" "$m $v" \
+                    "$(one 5 "$rows")" "$(one 9 "$work/$s.costs.csv")" "$(one 10 "$work/$s.costs.csv")" \
+                    "$(one 11 "$work/$s.costs.csv")" "$(number "$(one 9 "$rows")")" \
+                    "$(number "$(one 12 "$rows")")" "$(one 12 "$work/$s.costs.csv")" "$(one 11 "$rows")"
+            done
         done
     done
 fi
 
+use "$(echo "$runs" | head -n 1)"
 if [ -s "$work/machine.csv" ] && [ -s "$rows" ]; then
     cat <<END
 

@@ -1,26 +1,35 @@
 #!/bin/sh
 # run.sh - the measurements of docs/results.md. `./dev bench` calls it with the build folder first.
 #
-#   --data NAME       fashion-mnist, mnist, sift1m or siftsmall; may be repeated; default: all that
-#                     are here, and docs/results.md is made again from them (bench/page.sh)
+#   --data NAME       fashion-mnist, mnist, sift1m, glove100, use512 or siftsmall; may be repeated; default:
+#                     all that are here, and docs/results.md is made again from them (bench/page.sh)
 #   --base FILE --queries FILE
-#                     a data set of one's own, called by --data's name or "own"
+#                     a data set of one's own (metric l2), called by --data's name or "own"
 #   --csv FILE        every measured point as a row; plots FILE-MODE.svg beside it
 #   --out FILE        where the page goes, whatever the data; its plots go to plots/ beside it
 #   --quick           one small index of each kind, few settings, one round: does it run?
+#   --prepare         only what needs no quiet machine: indexes, candidates, recalls, which settings to time
 #   --page            nothing is measured: the page anew from the last run's rows
 #
 # Rows: dataset,method,version,mode,params,k,recall,qps,candidates,p99_us,build_s,index_mb. A mode is
 # single (one query a call, one thread), batch1 (all in one call, one thread) or batch2 (two threads);
 # recall is recall@k over the queries; build_s are seconds of processor time over all threads.
 #
+# $NLSH_CPU caps ours; the peers should be built for the same instruction set. What is measured with it
+# stands in a folder of its own below $NLSH_BENCH_WORK, and on the page beside what was measured without.
+#
 # Where the data lies: Fashion-MNIST in $NLSH_FASHION_MNIST or Debian's package; the others in the
-# folders $NLSH_MNIST, $NLSH_SIFT and $NLSH_SIFTSMALL, under their usual names.
+# folders $NLSH_MNIST, $NLSH_SIFT, $NLSH_GLOVE, $NLSH_USE512 and $NLSH_SIFTSMALL, under their usual names.
 #   $NLSH_BENCH_PEERS     further libraries to measure, a.so:b.so (bench/peers/peer.h)
 #   $NLSH_BENCH_REALTIME  1: real-time priority for each timed pass (root; well below a second each)
 #   $NLSH_BENCH_LOCK      a file that is locked while something is timed or built
 #   $NLSH_BENCH_ROUNDS    3: passes of which the fastest counts
-#   $NLSH_BENCH_K         10,1,100: numbers of neighbours; the first one's curves are whole
+#   $NLSH_BENCH_K         10,1,100: numbers of neighbours; the first one's curves are whole, and it alone is
+#                         asked in batches
+#   $NLSH_BENCH_MODES     single,batch1,batch2: ways of asking
+#   $NLSH_BENCH_WITHOUT   a method to leave out, "exact scan"
+#   $NLSH_BENCH_CURVES    0: no tables of candidates
+#   $NLSH_BENCH_BUCKETS   numbers of buckets to build beside the default; by default those of the tables
 #   $NLSH_BENCH_BUILDS    at most so many kinds of index of each method, the likeliest ones
 #   $NLSH_BENCH_RESUME    1: a data set that was measured whole since its index was made stays as it is
 #   $NLSH_BENCH_WORK      out/bench: where indexes and measurements are kept for the next run
@@ -28,11 +37,12 @@ set -eu
 build=$1
 shift
 nlsh=$build/nlsh here=$(dirname "$0")
-quick=0 wanted='' csv='' page='' own_base='' own_queries='' measure=1
+quick=0 wanted='' csv='' page='' own_base='' own_queries='' measure=1 prepare=0
 usage() { echo "error: bench: $1" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
+    --prepare) prepare=1 ;;
     --page) measure=0 ;;
     --data | --csv | --out | --base | --queries)
         [ $# -gt 1 ] || usage "$1 needs a value"
@@ -55,8 +65,9 @@ if [ -n "$own_base$own_queries" ]; then
 elif [ -z "$wanted" ] && [ $quick = 0 ] && [ -z "$page" ]; then
     page=docs/results.md
 fi
-work=${NLSH_BENCH_WORK:-out/bench}
-mkdir -p "$work/cache"
+kept=${NLSH_BENCH_WORK:-out/bench}
+work=$kept${NLSH_CPU:+/$NLSH_CPU}
+mkdir -p "$kept/cache" "$work"
 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 export OPENBLAS_NUM_THREADS OMP_WAIT_POLICY
 unset OPENBLAS_CORETYPE # the library's own choice
@@ -69,6 +80,8 @@ base_of() {
     fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/train-images-idx3-ubyte.gz" ;;
     mnist) echo "${NLSH_MNIST:-}/train-images-idx3-ubyte.gz" ;;
     sift1m) echo "${NLSH_SIFT:-}/sift_base.bvecs" ;;
+    glove100) echo "${NLSH_GLOVE:-}/glove_base.fvecs" ;;
+    use512) echo "${NLSH_USE512:-}/use512_base.fvecs" ;;
     siftsmall) echo "${NLSH_SIFTSMALL:-}/siftsmall_base.fvecs" ;;
     esac
 }
@@ -78,7 +91,15 @@ queries_of() {
     fashion-mnist) echo "${NLSH_FASHION_MNIST:-/usr/share/datasets/fashion-mnist}/t10k-images-idx3-ubyte.gz" ;;
     mnist) echo "${NLSH_MNIST:-}/t10k-images-idx3-ubyte.gz" ;;
     sift1m) echo "${NLSH_SIFT:-}/sift_query.bvecs" ;;
+    glove100) echo "${NLSH_GLOVE:-}/glove_query.fvecs" ;;
+    use512) echo "${NLSH_USE512:-}/use512_query.fvecs" ;;
     siftsmall) echo "${NLSH_SIFTSMALL:-}/siftsmall_query.fvecs" ;;
+    esac
+}
+metric_of() {
+    case $1 in
+    glove100 | use512) echo cosine ;;
+    *) echo l2 ;;
     esac
 }
 
@@ -105,6 +126,7 @@ build_index() { # SET M
     quick) settings="-m 16 --epochs 4 --partitioner kmeans" ;;
     *) settings="-m $2" ;;
     esac
+    settings="$settings --metric $(metric_of "$1")"
     # An index that this very command made is kept: a run that was stopped goes on.
     if [ -s "$name.nlsh.seconds" ] && [ -n "$(find "$name.nlsh" -newer "$nlsh")" ]; then return; fi
     rm -f "$name.peak" "$name.nlsh.seconds"
@@ -125,25 +147,26 @@ own_curves() { # SET M
     base=$(base_of "$1") queries=$(queries_of "$1")
     if [ -n "$(find "$name.asked.csv" -newer "$name.nlsh" 2>/dev/null)" ]; then return; fi
     say "$1, m = $2: curves, and nlsh bench"
-    for n in 10 100; do
-        held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N $n --cache "$work/cache" \
-            --csv "$name.curve$n.csv" --progress never 2>/dev/null
-    done
-    probes=1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64,80,96
-    held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
-        --recall 0.9,0.95,0.97,0.99 --probes $probes --seconds 2 \
-        --cache "$work/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
+    if [ "${NLSH_BENCH_CURVES:-1}" != 0 ]; then
+        for n in 10 100; do
+            held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N $n --cache "$kept/cache" \
+                --csv "$name.curve$n.csv" --progress never 2>/dev/null
+        done
+        probes=1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64,80,96
+        held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
+            --recall 0.9,0.95,0.97,0.99 --probes $probes --seconds 2 \
+            --cache "$kept/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
+    fi
     for n in 1 10 100; do
         held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N $n -T 1 --recall 0.9,0.95,0.99 \
-            --methods nlsh --seconds 2 --cache "$work/cache" --csv --progress never 2>/dev/null | sed "s/^/$n,/"
+            --methods nlsh --seconds 2 --cache "$kept/cache" --csv --progress never 2>/dev/null | sed "s/^/$n,/"
     done >"$name.asked.part"
     mv "$name.asked.part" "$name.asked.csv"
 }
 
 compare() { # SET, its indexes in $list
     set -- "$1" --dataset "$1" --base "$(base_of "$1")" --queries "$(queries_of "$1")" \
-        --cache "$work/cache" --rows "$work/$1.rows.part" --costs "$work/$1.costs.csv" \
-        --rounds "${NLSH_BENCH_ROUNDS:-$((quick ? 1 : 3))}"
+        --metric "$(metric_of "$1")" --cache "$kept/cache"
     set_=$1 && shift
     for m in $list; do
         case $m in [0-9]*) label=m$m ;; *) label=$m ;; esac
@@ -156,8 +179,15 @@ compare() { # SET, its indexes in $list
     if [ -n "${NLSH_BENCH_REALTIME:-}" ]; then set -- "$@" --realtime; fi
     if [ -n "${NLSH_BENCH_BUILDS:-}" ]; then set -- "$@" --builds "$NLSH_BENCH_BUILDS"; fi
     if [ -n "${NLSH_BENCH_LOCK:-}" ]; then set -- "$@" --lock "$NLSH_BENCH_LOCK"; fi
+    if [ -n "${NLSH_BENCH_MODES:-}" ]; then set -- "$@" --modes "$NLSH_BENCH_MODES"; fi
+    if [ -n "${NLSH_BENCH_WITHOUT:-}" ]; then set -- "$@" --without "$NLSH_BENCH_WITHOUT"; fi
+    if [ $prepare = 1 ]; then
+        "$build/bench_peers" "$@" --rounds 0 >"$work/$set_.peers.log"
+        return
+    fi
     rm -f "$work/$set_.rows.csv"
-    "$build/bench_peers" "$@" >"$work/$set_.peers.log"
+    "$build/bench_peers" "$@" --rounds "${NLSH_BENCH_ROUNDS:-$((quick ? 1 : 3))}" --rows "$work/$set_.rows.part" \
+        --costs "$work/$set_.costs.csv" >"$work/$set_.peers.log"
     mv "$work/$set_.rows.part" "$work/$set_.rows.csv"
 }
 
@@ -175,7 +205,12 @@ epochs() {
 
 if [ $measure = 1 ]; then
     measured='' absent=''
-    for set_ in ${wanted:-fashion-mnist mnist siftsmall sift1m}; do
+    if [ $prepare = 0 ]; then
+        printf '%s, %s cores, %s, %s\n' "$(awk -F': *' '/model name/ { print $2; exit }' /proc/cpuinfo)" "$(nproc)" \
+            "$("$nlsh" version --json | tr ',{}' '\n\n\n' | awk -F'"' '/cpu/ { print $4; exit }')" \
+            "$(date -u +%Y-%m-%d)" >"$work/machine"
+    fi
+    for set_ in ${wanted:-fashion-mnist mnist siftsmall sift1m glove100 use512}; do
         if [ ! -r "$(base_of "$set_")" ] || [ ! -r "$(queries_of "$set_")" ]; then
             say "$set_ is not here ($0 says where it is looked for): left out"
             absent="$absent $set_"
@@ -184,8 +219,8 @@ if [ $measure = 1 ]; then
         # Beside the default the numbers of buckets that the tables of candidates are about.
         case $quick$set_ in
         1*) list=quick others= ;;
-        0*mnist) list=default others='256 1024' ;;
-        0sift1m) list=default others='1024 4096' ;;
+        0*mnist) list=default others=${NLSH_BENCH_BUCKETS-256 1024} ;;
+        0sift1m) list=default others=${NLSH_BENCH_BUCKETS-1024 4096} ;;
         *) list=default others= ;;
         esac
         build_index "$set_" $list
@@ -201,10 +236,11 @@ if [ $measure = 1 ]; then
             -newer "$work/$set_-${list%% *}.nlsh" 2>/dev/null)" ]; then
             compare "$set_"
         fi
+        # After each: the page of a run that was stopped has what was measured until then.
+        if [ $prepare = 0 ]; then echo "$measured" >"$work/measured" && echo "$absent" >"$work/absent"; fi
     done
     [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
-    echo "$measured" >"$work/measured"
-    echo "$absent" >"$work/absent"
+    if [ $prepare = 1 ]; then exit 0; fi
     if [ -x "$build/bench_machine" ] && [ $quick = 0 ]; then
         held "$build/bench_machine" --csv >"$work/machine.csv"
         epochs >"$work/epochs.txt"
@@ -217,11 +253,11 @@ for set_ in $(tr ' ' '\n' <"$work/measured" | sed 's/:.*//' | uniq); do
     if [ -s "$rows" ]; then tail -n +2 "$work/$set_.rows.csv"; else cat "$work/$set_.rows.csv"; fi >>"$rows"
 done
 plots=$work/plot-
-if [ -n "$page" ]; then plots=$(dirname "$page")/plots/ && mkdir -p "$plots"; fi
+if [ -n "$page" ]; then mkdir -p "$(dirname "$page")/plots" && plots=$(dirname "$page")/plots/${NLSH_CPU:+$NLSH_CPU-}; fi
 if [ -n "$csv" ]; then cp "$rows" "$csv" && plots=${csv%.csv}-; fi
 "$here/plot.sh" "$rows" "$plots" || say "no plots: $here/plot.sh needs gnuplot"
 if [ -n "$page" ]; then
-    "$here/page.sh" "$build" "$work" "$(dirname "$page")" >"$page.new"
+    "$here/page.sh" "$build" "$kept" "$(dirname "$page")" >"$page.new"
     mv "$page.new" "$page"
     say "written: $page"
 fi

@@ -3,6 +3,7 @@
  *
  *   bench_peers --dataset NAME --base FILE --queries FILE --rows CSV [--index LABEL=FILE]...
  *               [--peer FILE.so]... [--k 10,1,100] [--rounds 3] [--cache DIR] [--costs CSV]
+ *               [--metric l2|cosine] [--modes single,batch1,batch2] [--without METHOD]
  *               [--core N] [--realtime] [--lock FILE] [--builds N] [--quick]
  *
  * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
@@ -10,10 +11,12 @@
  *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid.
  * 2. Recall: of those, over all queries. --rounds 0 stops after it.
  * 3. Rounds: every point once a round, all methods in turn, so that what else the machine does
- *    falls on all alike; the fastest of the rounds counts.
+ *    falls on all alike. Every second round goes backwards: what comes first in one comes last in
+ *    the next. The fastest of the rounds counts.
  *
  * Indexes and what 1 and 2 found are kept in --cache, but for ours, which is measured each time.
- * --builds N takes the first N kinds of index of each peer only.
+ * --builds N takes the first N kinds of index of each peer only, --without leaves a method out.
+ * cosine: all vectors are brought to unit length as they are read; then l2 finds the same neighbours.
  *
  * bench/run.sh calls it and says what the columns mean.
  */
@@ -50,7 +53,8 @@ struct point {
 
 static struct {
     const char *dataset, *cache, *base_file, *query_file;
-    int quick, rounds;
+    const char *without;
+    int quick, rounds, cosine, modes[N_MODES];
     size_t most_builds;
     size_t ks[max_ks], n_ks;
     FILE *rows, *costs;
@@ -110,6 +114,19 @@ static void shuffle_queries(void)
     free(swapped);
 }
 
+/* Lengths in double: what is left of them is an error of rounding. */
+static void to_unit_length(const struct peer_data *data, const char *file)
+{
+    if (data->bytes != NULL) fail("cosine is compared of floats only", file);
+    for (size_t i = 0; i < data->n_rows; i++) {
+        float *row = (float *)(uintptr_t)data->rows + i * data->dim;
+        double sum = 0;
+        for (size_t d = 0; d < data->dim; d++) sum += (double)row[d] * row[d];
+        if (sum == 0) fail("has a vector of length 0: cosine knows no neighbours of it", file);
+        for (size_t d = 0; d < data->dim; d++) row[d] = (float)(row[d] / sqrt(sum));
+    }
+}
+
 static void load_data(void)
 {
     struct nlsh_error error = {0};
@@ -118,6 +135,10 @@ static void load_data(void)
     read_vectors(g.base_file, &g.base_vectors, &g.base);
     read_vectors(g.query_file, &g.query_vectors, &g.queries);
     if (g.base.dim != g.queries.dim) fail("has another dimension than the base", g.query_file);
+    if (g.cosine) {
+        to_unit_length(&g.base, g.base_file);
+        to_unit_length(&g.queries, g.query_file);
+    }
     shuffle_queries();
     if (g.queries.bytes != NULL) {
         float *rows = (float *)(uintptr_t)g.queries.rows;
@@ -138,6 +159,15 @@ static void load_data(void)
 static void add_peers(const struct peer *list)
 {
     for (; list->name != NULL && g.n_peers < max_peers; list++) g.peers[g.n_peers++] = list;
+}
+
+static void leave_out(const char *name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < g.n_peers; i++)
+        if (strcmp(g.peers[i]->name, name) != 0) g.peers[kept++] = g.peers[i];
+    if (kept == g.n_peers) fail("is none of the methods", name);
+    g.n_peers = kept;
 }
 
 static void load_peer(const char *file)
@@ -281,7 +311,19 @@ static void tune_point(struct point *p, size_t k, uint32_t *ids)
     p->tuned_qps[0] = t.qps;
 }
 
-/* Marks, for both ways of asking, the fastest point from `first` on at each recall, at those of the
+/* Batches are timed for the first k only. */
+static int is_asked(enum mode mode, size_t k)
+{
+    return g.modes[mode] && (mode == MODE_SINGLE || k == g.ks[0]);
+}
+
+static int way_is_asked(int way, size_t k)
+{
+    if (way == 0) return is_asked(MODE_SINGLE, k);
+    return is_asked(MODE_BATCH1, k) || is_asked(MODE_BATCH2, k);
+}
+
+/* Marks, for the ways of asking that are wanted, the fastest point from `first` on at each recall, at those of the
  * tables the second one too, and closes up the rest. The tables' recalls stand there twice: a little
  * more over the sample may be a little less over all queries. The curve is for the first k; of the
  * others only what the tables show. */
@@ -296,7 +338,7 @@ static void choose(size_t first, size_t k)
     for (struct point *p = g.points + first; p < g.points + g.n_points; p++)
         p->chosen[0] = p->chosen[1] = 0;
     for (int way = 0; way < 2; way++)
-        for (size_t r = 0; r < n; r++) {
+        for (size_t r = 0; r < n && way_is_asked(way, k); r++) {
             struct point *best = NULL, *second = NULL;
             for (struct point *p = g.points + first; p < g.points + g.n_points; p++) {
                 if (p->tuned_recall < recalls[r]) continue;
@@ -435,7 +477,7 @@ static void time_point(struct point *p, enum mode mode, size_t k, uint32_t *ids)
     struct timing t;
     const struct build *b = p->build;
     int way = mode != MODE_SINGLE;
-    if (!p->chosen[way]) return;
+    if (!p->chosen[way] || !is_asked(mode, k)) return;
     double seconds = g.quick ? 0.05 : way ? 0.2 : 0.15;
     size_t n = queries_in(seconds, p->tuned_qps[way], 50);
     quiet_take();
@@ -499,7 +541,8 @@ static void compare(size_t k)
                 g.rounds, g.n_points);
         for (int mode = 0; mode < N_MODES; mode++)
             for (size_t i = 0; i < g.n_points; i++)
-                time_point(&g.points[i], (enum mode)mode, k, ids);
+                time_point(&g.points[round % 2 == 0 ? i : g.n_points - 1 - i], (enum mode)mode, k,
+                           ids);
     }
     quiet_leave();
     for (size_t i = 0; i < g.n_points; i++) print_point(&g.points[i], k);
@@ -515,6 +558,20 @@ static void read_ks(const char *text)
         g.ks[g.n_ks] = strtoul(text, &end, 10);
         if (end == text || g.ks[g.n_ks] < 1) fail("is not a list of numbers", text);
         text = *end == ',' ? end + 1 : end;
+    }
+}
+
+static void read_modes(const char *text)
+{
+    memset(g.modes, 0, sizeof g.modes);
+    while (*text != '\0') {
+        size_t length = strcspn(text, ","), mode = 0;
+        while (mode < N_MODES &&
+               (strlen(mode_names[mode]) != length || strncmp(text, mode_names[mode], length) != 0))
+            mode++;
+        if (mode == N_MODES) fail("is not a list of single, batch1 and batch2", text);
+        g.modes[mode] = 1;
+        text += length + (text[length] == ',');
     }
 }
 
@@ -564,6 +621,13 @@ static void read_arguments(int argc, char **argv)
             quiet.core = atoi(argv[i]);
         } else if (strcmp(name, "--builds") == 0) {
             g.most_builds = strtoul(argv[i], NULL, 10);
+        } else if (strcmp(name, "--metric") == 0) {
+            g.cosine = strcmp(argv[i], "cosine") == 0;
+            if (!g.cosine && strcmp(argv[i], "l2") != 0) fail("is neither l2 nor cosine", argv[i]);
+        } else if (strcmp(name, "--modes") == 0) {
+            read_modes(argv[i]);
+        } else if (strcmp(name, "--without") == 0) {
+            g.without = argv[i];
         } else if (strcmp(name, "--lock") == 0) {
             quiet.lock = argv[i];
         } else if (strcmp(name, "--rows") == 0) {
@@ -583,8 +647,10 @@ int main(int argc, char **argv)
     g.most_builds = max_builds;
     quiet.core = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
     read_ks("10");
+    read_modes("single,batch1,batch2");
     add_peers(own_peers);
     read_arguments(argc, argv);
+    if (g.without != NULL) leave_out(g.without);
     if (g.base_file == NULL || g.query_file == NULL || g.dataset == NULL)
         fail("--dataset, --base and --queries are needed", argv[0]);
     load_data();

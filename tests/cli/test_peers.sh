@@ -43,6 +43,29 @@ done
 if command -v gnuplot >/dev/null; then ok 'a plot beside the rows' test -s rows-tiny-single.svg; fi
 run_bench 0 --page --out page.md
 has page.md '## Queries a second' '| tiny | nlsh'
+# A cap's rows stand in a folder of their own, and both on one page; what is not asked is not timed.
+NLSH_CPU=scalar NLSH_BENCH_MODES=single NLSH_BENCH_WITHOUT='exact scan'
+export NLSH_CPU NLSH_BENCH_MODES NLSH_BENCH_WITHOUT
+run_bench 0 --prepare --base base.fvecs --queries query.fvecs --data tiny --quick
+ok 'preparing times nothing' test ! -e "$work/bench/scalar/tiny.rows.csv"
+run_bench 0 --base base.fvecs --queries query.fvecs --data tiny --quick --csv capped.csv
+awk -F, 'NR > 1 && $4 != "single" || $2 == "exact scan" { bad = 1 } END { exit bad || NR < 2 }' capped.csv || fail 'capped.csv'
+checks=$((checks + 1))
+run_bench 0 --page --out both.md
+has both.md '(`NLSH_CPU=scalar`)' '| tiny | nlsh'
+unset NLSH_CPU NLSH_BENCH_MODES NLSH_BENCH_WITHOUT
+# By cosine all base vectors have one length: that of an exact scan finds all the same.
+cosine()
+{
+    "$build/bench_peers" --dataset unit --base base.fvecs --queries query.fvecs --cache cache --quick --rows unit.csv "$@" >out 2>err
+}
+refused() { if cosine "$@"; then return 1; else [ $? -eq 65 ]; fi; }
+mkdir -p cache
+ok 'cosine' cosine --metric cosine --modes batch1
+ok 'exact scans by cosine are exact' awk -F, 'NR > 1 && ($7 != 1 || $4 != "batch1") { bad = 1 } END { exit bad || NR < 2 }' unit.csv
+ok 'another metric is refused' refused --metric manhattan
+ok 'another mode is refused' refused --modes twice
+ok 'another method is refused' refused --without nothing
 run_bench 66 --base missing.fvecs --queries query.fvecs
 run_bench 2 --csv
 run_bench 2 --nonsense
