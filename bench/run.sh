@@ -241,7 +241,9 @@ if [ $measure = 1 ]; then
     done
     [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
     if [ $prepare = 1 ]; then exit 0; fi
-    if [ -x "$build/bench_machine" ] && [ $quick = 0 ]; then
+    # What does not depend on the cap stands once, and a run that goes on has it.
+    if [ -x "$build/bench_machine" ] && [ $quick = 0 ] && [ -z "${NLSH_CPU:-}" ] &&
+        { [ -z "${NLSH_BENCH_RESUME:-}" ] || [ ! "$work/epochs.txt" -nt "$build/bench_machine" ]; }; then
         held "$build/bench_machine" --csv >"$work/machine.csv"
         epochs >"$work/epochs.txt"
     fi
