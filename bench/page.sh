@@ -53,7 +53,10 @@ goal() { # MODE K METHODS GOAL SET...
 # less LABEL OURS THEIRS GOAL: a row with the ratio of two costs, bold where it is at most the goal
 less() {
     awk -v label="$1" -v a="$2" -v b="$3" -v goal="$4" 'BEGIN {
-        if (a + 0 <= 0 || b + 0 <= 0) { printf "| %s | %s | %s | - | %.2f |\n", label, a, b, goal; exit }
+        if (a + 0 <= 0 || b + 0 <= 0) {
+            printf("| %s | %s | %s | - | %.2f |\n", label, (a + 0 > 0 ? a : "-"), (b + 0 > 0 ? b : "-"), goal)
+            exit
+        }
         bold = a / b <= goal ? "**" : ""
         printf "| %s | %.0f | %.0f | %s%.2f%s | %.2f |\n", label, a, b, bold, a / b, bold, goal
     }'
