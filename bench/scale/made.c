@@ -4,7 +4,8 @@
  *
  *   bench_made --rows 10000000 -o made.u8bin      writes them; rows are the same however many there are
  *   bench_made --rows 2000 --first 3000000000 -o queries.u8bin      others of the same kind
- *   bench_made --rows 40000000 --dim 96 -o wide.u8bin               of 96 values in place of 128
+ *   bench_made --rows 40000000 --dim 96 --seed 4 -o wide.u8bin      of 96 values in place of 128; how wide the data is beside
+ *                                                                   its noise hangs on seed and dimension: --measure says it
  *   bench_made --measure made.u8bin               local intrinsic dimension and relative contrast
  *
  * A row is a point of a curved sheet: a latent point goes through two layers of random weights with a bend between
