@@ -273,28 +273,6 @@ static double threshold_of(const double shares[POINTS], double share)
     return exp(log(grid(i - 1)) + part * (log(grid(i)) - log(grid(i - 1))));
 }
 
-/* What probabilities leave over where so large a share is scanned. */
-static double left_at(const double shares[POINTS], const struct nlsh__outside_point *points,
-                      double share)
-{
-    size_t i = 0;
-    while (i + 1 < POINTS && shares[i] < share) i++;
-    double left = (double)points[i].outside;
-    if (i == 0 || !(shares[i] > shares[i - 1]) || !(share < shares[i])) return left;
-    double part = (share - shares[i - 1]) / (shares[i] - shares[i - 1]);
-    return (double)points[i - 1].outside + part * (left - (double)points[i - 1].outside);
-}
-
-/* Queries that the other router learned from leave it too little: those of tally, at the same share of the rows, do not. */
-static void carry_outside(const struct nlsh__tally *tally, const double from[POINTS],
-                          const double to[POINTS], struct nlsh__outside_point *out)
-{
-    struct nlsh__outside_point points[POINTS];
-    make_outside(tally, points);
-    for (size_t i = 0; i < POINTS; i++)
-        out[i] = (struct nlsh__outside_point){(float)grid(i), (float)left_at(from, points, to[i])};
-}
-
 /* The grid point of a threshold of a table. */
 static size_t point_at(double threshold)
 {
@@ -351,7 +329,7 @@ void nlsh__tally_carry(const struct nlsh__tally *tally, const struct nlsh__tally
                                       .candidates_95 = c.candidates_95,
                                       .few_95 = c.few_95,
                                       .many_95 = c.many_95};
-    carry_outside(tally, from_shares, to_shares, out->outside);
+    make_outside(to, out->outside);
     for (size_t t = 0; t < c.n; t++) {
         size_t n = carry_table(from_shares, to_shares, own, t, &c);
         if (n == 0) continue;
