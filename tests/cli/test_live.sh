@@ -244,7 +244,7 @@ while read -r what when; do
     run 0 verify small.nlsh
 done <plan
 echo "$in_time of $kills killed in time; $have vectors"
-ok 'some were killed in time' test $((in_time * 3)) -gt "$kills"
+ok 'some were killed in time' test $((in_time * 10)) -gt "$kills" # most on an idle machine
 run 0 add -i small.nlsh -d new.u8bin
 run 0 compact -i small.nlsh
 holds $((have + 50)) 'in the end'
