@@ -34,7 +34,23 @@ INLINE float32x4_t add_square(float32x4_t sum, float32x4_t d)
     return vfmaq_f32(sum, d, d);
 }
 
-TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+/* Values i .. i + 3 of a row of f32, or of f16 where half is not 0. */
+INLINE float32x4_t load4(const void *row, size_t i, const int half)
+{
+    if (half) return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)row + i)));
+    return vld1q_f32((const float *)row + i);
+}
+
+/* The same of the first n < 4 of them, zeros behind. */
+INLINE float32x4_t load_first_of(const void *row, size_t i, size_t n, const int half)
+{
+    uint16_t part[4] = {0};
+    if (!half) return load_first((const float *)row + i, n);
+    for (size_t j = 0; j < n; j++) part[j] = ((const uint16_t *)row)[i + j];
+    return load4(part, 0, half);
+}
+
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
 {
     float32x4_t s[CHAINS];
     size_t i = 0;
@@ -42,76 +58,50 @@ TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < CHAINS; j++)
-            s[j] = add_square(s[j], vsubq_f32(vld1q_f32(a + i + 4 * j), vld1q_f32(b + i + 4 * j)));
+            s[j] = add_square(s[j], vsubq_f32(load4(a, i + 4 * j, 0), load4(b, i + 4 * j, half)));
     }
     for (; i + 4 <= dim; i += 4)
-        s[0] = add_square(s[0], vsubq_f32(vld1q_f32(a + i), vld1q_f32(b + i)));
+        s[0] = add_square(s[0], vsubq_f32(load4(a, i, 0), load4(b, i, half)));
     if (i < dim)
-        s[1] = add_square(s[1], vsubq_f32(load_first(a + i, dim - i), load_first(b + i, dim - i)));
+        s[1] = add_square(
+            s[1], vsubq_f32(load_first_of(a, i, dim - i, 0), load_first_of(b, i, dim - i, half)));
     return sum_chains(s);
+}
+
+INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+{
+    float32x4_t s[CHAINS];
+    size_t i = 0;
+    clear(s);
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < CHAINS; j++)
+            s[j] = vfmaq_f32(s[j], load4(a, i + 4 * j, 0), load4(b, i + 4 * j, half));
+    }
+    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], load4(a, i, 0), load4(b, i, half));
+    if (i < dim)
+        s[1] = vfmaq_f32(s[1], load_first_of(a, i, dim - i, 0), load_first_of(b, i, dim - i, half));
+    return sum_chains(s);
+}
+
+TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, 0);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    float32x4_t s[CHAINS];
-    size_t i = 0;
-    clear(s);
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < CHAINS; j++)
-            s[j] = vfmaq_f32(s[j], vld1q_f32(a + i + 4 * j), vld1q_f32(b + i + 4 * j));
-    }
-    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], vld1q_f32(a + i), vld1q_f32(b + i));
-    if (i < dim) s[1] = vfmaq_f32(s[1], load_first(a + i, dim - i), load_first(b + i, dim - i));
-    return sum_chains(s);
-}
-
-/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
-
-INLINE float32x4_t load4_f16(const uint16_t *b)
-{
-    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(b)));
-}
-
-/* The first n of 4, zeros behind them. */
-INLINE float32x4_t load_first_f16(const uint16_t *b, size_t n)
-{
-    uint16_t part[4] = {0};
-    for (size_t j = 0; j < n; j++) part[j] = b[j];
-    return load4_f16(part);
+    return dot_of(a, b, dim, 0);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    float32x4_t s[CHAINS];
-    size_t i = 0;
-    clear(s);
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < CHAINS; j++)
-            s[j] = add_square(s[j], vsubq_f32(vld1q_f32(a + i + 4 * j), load4_f16(b + i + 4 * j)));
-    }
-    for (; i + 4 <= dim; i += 4)
-        s[0] = add_square(s[0], vsubq_f32(vld1q_f32(a + i), load4_f16(b + i)));
-    if (i < dim)
-        s[1] =
-            add_square(s[1], vsubq_f32(load_first(a + i, dim - i), load_first_f16(b + i, dim - i)));
-    return sum_chains(s);
+    return l2sq_of(a, b, dim, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    float32x4_t s[CHAINS];
-    size_t i = 0;
-    clear(s);
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < CHAINS; j++)
-            s[j] = vfmaq_f32(s[j], vld1q_f32(a + i + 4 * j), load4_f16(b + i + 4 * j));
-    }
-    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], vld1q_f32(a + i), load4_f16(b + i));
-    if (i < dim) s[1] = vfmaq_f32(s[1], load_first(a + i, dim - i), load_first_f16(b + i, dim - i));
-    return sum_chains(s);
+    return dot_of(a, b, dim, 1);
 }
 
 /* 8 floats less 8 bytes, squared, into two chains. */

@@ -97,7 +97,23 @@ INLINE float sum_four(const __m256 *s)
     return sum_ps(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
 }
 
-TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+/* Values i .. i + 7 of a row of f32, or of f16 where half is not 0. */
+INLINE __m256 load8(const void *row, size_t i, const int half)
+{
+    if (half) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)row + i)));
+    return _mm256_loadu_ps((const float *)row + i);
+}
+
+/* The same of the first n of them, zeros behind. */
+INLINE __m256 load_first8(const void *row, size_t i, size_t n, const int half)
+{
+    uint16_t part[8] = {0};
+    if (!half) return _mm256_maskload_ps((const float *)row + i, first8(n));
+    for (size_t j = 0; j < n && j < 8; j++) part[j] = ((const uint16_t *)row)[i + j];
+    return load8(part, 0, half);
+}
+
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
 {
     __m256 sums[4];
     size_t i = 0;
@@ -106,93 +122,52 @@ TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < 4; j++) {
-            __m256 d =
-                _mm256_sub_ps(_mm256_loadu_ps(a + i + 8 * j), _mm256_loadu_ps(b + i + 8 * j));
+            __m256 d = _mm256_sub_ps(load8(a, i + 8 * j, 0), load8(b, i + 8 * j, half));
             sums[j] = _mm256_fmadd_ps(d, d, sums[j]);
         }
     }
     for (; i < dim; i += 8) {
-        __m256i mask = first8(dim - i);
-        __m256 d = _mm256_sub_ps(_mm256_maskload_ps(a + i, mask), _mm256_maskload_ps(b + i, mask));
+        __m256 d = _mm256_sub_ps(load_first8(a, i, dim - i, 0), load_first8(b, i, dim - i, half));
         sums[i / 8 % 4] = _mm256_fmadd_ps(d, d, sums[i / 8 % 4]);
     }
     return sum_four(sums);
+}
+
+INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+{
+    __m256 sums[4];
+    size_t i = 0;
+    UNROLL
+    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
+    for (; i + 32 <= dim; i += 32) {
+        UNROLL
+        for (size_t j = 0; j < 4; j++)
+            sums[j] = _mm256_fmadd_ps(load8(a, i + 8 * j, 0), load8(b, i + 8 * j, half), sums[j]);
+    }
+    for (; i < dim; i += 8)
+        sums[0] = _mm256_fmadd_ps(load_first8(a, i, dim - i, 0), load_first8(b, i, dim - i, half),
+                                  sums[0]);
+    return sum_four(sums);
+}
+
+TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, 0);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    __m256 sums[4];
-    size_t i = 0;
-    UNROLL
-    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < 4; j++)
-            sums[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j),
-                                      _mm256_loadu_ps(b + i + 8 * j), sums[j]);
-    }
-    for (; i < dim; i += 8) {
-        __m256i mask = first8(dim - i);
-        sums[0] = _mm256_fmadd_ps(_mm256_maskload_ps(a + i, mask), _mm256_maskload_ps(b + i, mask),
-                                  sums[0]);
-    }
-    return sum_four(sums);
-}
-
-/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
-
-INLINE __m256 load8_f16(const uint16_t *b)
-{
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)b));
-}
-
-/* The first n of 8, zeros behind them. */
-INLINE __m256 load_first8_f16(const uint16_t *b, size_t n)
-{
-    uint16_t part[8] = {0};
-    if (n >= 8) return load8_f16(b);
-    for (size_t j = 0; j < n; j++) part[j] = b[j];
-    return load8_f16(part);
+    return dot_of(a, b, dim, 0);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    __m256 sums[4];
-    size_t i = 0;
-    UNROLL
-    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < 4; j++) {
-            __m256 d = _mm256_sub_ps(_mm256_loadu_ps(a + i + 8 * j), load8_f16(b + i + 8 * j));
-            sums[j] = _mm256_fmadd_ps(d, d, sums[j]);
-        }
-    }
-    for (; i < dim; i += 8) {
-        __m256 x = _mm256_maskload_ps(a + i, first8(dim - i));
-        __m256 d = _mm256_sub_ps(x, load_first8_f16(b + i, dim - i));
-        sums[i / 8 % 4] = _mm256_fmadd_ps(d, d, sums[i / 8 % 4]);
-    }
-    return sum_four(sums);
+    return l2sq_of(a, b, dim, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    __m256 sums[4];
-    size_t i = 0;
-    UNROLL
-    for (size_t j = 0; j < 4; j++) sums[j] = _mm256_setzero_ps();
-    for (; i + 32 <= dim; i += 32) {
-        UNROLL
-        for (size_t j = 0; j < 4; j++)
-            sums[j] =
-                _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j), load8_f16(b + i + 8 * j), sums[j]);
-    }
-    for (; i < dim; i += 8) {
-        __m256 x = _mm256_maskload_ps(a + i, first8(dim - i));
-        sums[0] = _mm256_fmadd_ps(x, load_first8_f16(b + i, dim - i), sums[0]);
-    }
-    return sum_four(sums);
+    return dot_of(a, b, dim, 1);
 }
 
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)

@@ -8,84 +8,71 @@
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/x86.h"
 
-TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+/* Values i .. i + 15 of a row of f32, or of f16 where half is not 0; those outside of the mask are zeros, and not read. */
+INLINE __m512 load16(const void *row, size_t i, const int half)
+{
+    if (half)
+        return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const uint16_t *)row + i)));
+    return _mm512_loadu_ps((const float *)row + i);
+}
+
+INLINE __m512 load_first16(const void *row, size_t i, __mmask16 mask, const int half)
+{
+    if (half) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, (const uint16_t *)row + i));
+    return _mm512_maskz_loadu_ps(mask, (const float *)row + i);
+}
+
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
 {
     __m512 s0 = _mm512_setzero_ps(), s1 = s0;
     size_t i = 0;
     for (; i + 32 <= dim; i += 32) {
-        __m512 d0 = _mm512_sub_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i));
-        __m512 d1 = _mm512_sub_ps(_mm512_loadu_ps(a + i + 16), _mm512_loadu_ps(b + i + 16));
+        __m512 d0 = _mm512_sub_ps(load16(a, i, 0), load16(b, i, half));
+        __m512 d1 = _mm512_sub_ps(load16(a, i + 16, 0), load16(b, i + 16, half));
         s0 = _mm512_fmadd_ps(d0, d0, s0);
         s1 = _mm512_fmadd_ps(d1, d1, s1);
     }
     for (; i < dim; i += 16) {
         __mmask16 mask = first16(dim - i);
-        __m512 d =
-            _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i));
+        __m512 d = _mm512_sub_ps(load_first16(a, i, mask, 0), load_first16(b, i, mask, half));
         s0 = _mm512_fmadd_ps(d, d, s0);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
+INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+{
+    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
+    size_t i = 0;
+    for (; i + 32 <= dim; i += 32) {
+        s0 = _mm512_fmadd_ps(load16(a, i, 0), load16(b, i, half), s0);
+        s1 = _mm512_fmadd_ps(load16(a, i + 16, 0), load16(b, i + 16, half), s1);
+    }
+    for (; i < dim; i += 16) {
+        __mmask16 mask = first16(dim - i);
+        s0 = _mm512_fmadd_ps(load_first16(a, i, mask, 0), load_first16(b, i, mask, half), s0);
+    }
+    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+}
+
+TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, 0);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
-    size_t i = 0;
-    for (; i + 32 <= dim; i += 32) {
-        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), _mm512_loadu_ps(b + i), s0);
-        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16), _mm512_loadu_ps(b + i + 16), s1);
-    }
-    for (; i < dim; i += 16) {
-        __mmask16 mask = first16(dim - i);
-        s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + i), _mm512_maskz_loadu_ps(mask, b + i),
-                             s0);
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
-}
-
-/* ---- rows in f16: the same sums in the same order ------------------------------------------------ */
-
-INLINE __m512 load16_f16(const uint16_t *b)
-{
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)b));
-}
-
-INLINE __m512 load_first16_f16(const uint16_t *b, __mmask16 mask)
-{
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, b));
+    return dot_of(a, b, dim, 0);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
-    size_t i = 0;
-    for (; i + 32 <= dim; i += 32) {
-        __m512 d0 = _mm512_sub_ps(_mm512_loadu_ps(a + i), load16_f16(b + i));
-        __m512 d1 = _mm512_sub_ps(_mm512_loadu_ps(a + i + 16), load16_f16(b + i + 16));
-        s0 = _mm512_fmadd_ps(d0, d0, s0);
-        s1 = _mm512_fmadd_ps(d1, d1, s1);
-    }
-    for (; i < dim; i += 16) {
-        __mmask16 mask = first16(dim - i);
-        __m512 d = _mm512_sub_ps(_mm512_maskz_loadu_ps(mask, a + i), load_first16_f16(b + i, mask));
-        s0 = _mm512_fmadd_ps(d, d, s0);
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+    return l2sq_of(a, b, dim, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    __m512 s0 = _mm512_setzero_ps(), s1 = s0;
-    size_t i = 0;
-    for (; i + 32 <= dim; i += 32) {
-        s0 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i), load16_f16(b + i), s0);
-        s1 = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16), load16_f16(b + i + 16), s1);
-    }
-    for (; i < dim; i += 16) {
-        __mmask16 mask = first16(dim - i);
-        s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + i), load_first16_f16(b + i, mask), s0);
-    }
-    return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
+    return dot_of(a, b, dim, 1);
 }
 
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
