@@ -5,45 +5,13 @@
 #include "meeting.h"
 #include "shards/make/built.h"
 #include "support/counts.h"
+#include "support/rows.h"
 
 enum { N = 3000, M = 16, QUERIES = 120, K = 20 };
 
 static const struct nlsh__memory_plan few = {
     .sample = N / 3, .block = 400, .asking = 500, .teaching_bytes = N / 2 * 200};
 static const struct nlsh__memory_plan all = {.sample = N, .block = 400, .asking = 500};
-
-/* ---- rows of a matrix, in order ----------------------------------------------------------------- */
-
-struct of_matrix {
-    const struct nlsh_matrix *matrix;
-    size_t n_read, fail_at; /* rows that were read; the read that fails: of so many rows */
-};
-
-static enum nlsh_status read_matrix(void *user, size_t first, size_t n, void *values,
-                                    struct nlsh_error *error)
-{
-    struct of_matrix *m = user;
-    size_t row = m->matrix->dim * (m->matrix->type == NLSH_F32 ? sizeof(float) : 1);
-    m->n_read += n;
-    if (m->fail_at > 0 && m->n_read > m->fail_at) {
-        snprintf(error->message, sizeof error->message, "the disk was taken away");
-        return error->status = NLSH_E_IO;
-    }
-    memcpy(values, (const uint8_t *)m->matrix->data + first * row, n * row);
-    return NLSH_OK;
-}
-
-static struct nlsh_rows rows_of(struct of_matrix *m)
-{
-    struct nlsh_rows rows;
-    nlsh_rows_init(&rows, sizeof rows);
-    rows.n_rows = m->matrix->n_rows;
-    rows.dim = m->matrix->dim;
-    rows.type = m->matrix->type;
-    rows.user = m;
-    rows.read = read_matrix;
-    return rows;
-}
 
 /* ---- a build by ranks --------------------------------------------------------------------------- */
 
@@ -62,7 +30,7 @@ static void *run_rank(void *ctx)
 {
     const struct attendant *a = ctx;
     size_t own = a->ranks.own;
-    struct of_matrix of = {.matrix = built.base};
+    struct of_matrix of = {.matrix = built.base, .anywhere = 1};
     if (built.failing == own && own > 0) of.fail_at = 1;
     const struct nlsh_rows rows = rows_of(&of);
     struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1 + own % 2};
@@ -148,7 +116,7 @@ static void compare(const struct nlsh_index *whole, const struct nlsh_matrix *qu
 /* The index that one process builds. */
 static struct nlsh_index *build_whole(const char *path)
 {
-    struct of_matrix of = {.matrix = built.base};
+    struct of_matrix of = {.matrix = built.base, .anywhere = 1};
     const struct nlsh_rows rows = rows_of(&of);
     struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1};
     struct nlsh_index *index;
