@@ -73,9 +73,11 @@ if(NLSH_BENCH_PEERS)
     find_package(OpenMP REQUIRED COMPONENTS CXX)
     add_peer(faiss ${FAISS_LIBRARY} OpenMP::OpenMP_CXX ${LAPACK_LIBRARY} ${BLAS_LIBRARY}
              -Wl,--exclude-libs,ALL)
-    add_executable(bench_faiss_disk EXCLUDE_FROM_ALL bench/scale/faiss_disk.cpp)
-    target_link_libraries(bench_faiss_disk PRIVATE ${FAISS_LIBRARY} OpenMP::OpenMP_CXX ${LAPACK_LIBRARY}
-                                                   ${BLAS_LIBRARY})
+    foreach(name faiss_disk faiss_shards)
+      add_executable(bench_${name} EXCLUDE_FROM_ALL bench/scale/${name}.cpp)
+      target_link_libraries(bench_${name} PRIVATE ${FAISS_LIBRARY} OpenMP::OpenMP_CXX ${LAPACK_LIBRARY}
+                                                  ${BLAS_LIBRARY})
+    endforeach()
   endif()
 endif()
 if(MICROHTTPD_FOUND AND NOT NLSH_SERVE STREQUAL OFF)
@@ -89,7 +91,7 @@ target_link_libraries(bench_sqlite PRIVATE nlsh_internal PkgConfig::SQLITE)
 # All of them, without what they compare with: the tests make them, so that each compiles when it is wanted.
 get_directory_property(benches BUILDSYSTEM_TARGETS)
 list(FILTER benches INCLUDE REGEX "^bench_")
-list(REMOVE_ITEM benches bench_faiss_disk)
+list(REMOVE_ITEM benches bench_faiss_disk bench_faiss_shards)
 add_custom_target(benches DEPENDS ${benches})
 if(TARGET tests AND NOT NLSH_SANITIZE)
   add_dependencies(tests benches)

@@ -5,16 +5,18 @@
 #
 # Builds the first 1, 3 and 10 million vectors of FOLDER/made.u8bin, which bench_made makes where it is not there, streamed
 # in 3 GB, with an empty cache, asks 2,000 others, and puts a row of each into FOLDER/growth.csv: vectors, seconds, seconds
-# of processor time, MB resident at most, vectors scanned for .90, .95 and .99. Then draws the rows that are there, of this
-# and of earlier runs, on logarithmic axes, with the power that each grows with between the first and the last. Without
-# numbers it only draws. Needs gnuplot.
+# of processor time, MB resident at most, vectors scanned for .90, .95 and .99, recalls that were reached. Then draws the rows
+# that are there, of this and of earlier runs, on logarithmic axes, with the power that each grows with between the first and
+# the last. Without numbers it only draws. The indexes stay: FOLDER/made.10.nlsh. As root with NLSH_LIMIT=3G a build is held to
+# its memory by the system (limited.sh). Needs gnuplot.
 set -eu
+. "$(dirname "$0")/limited.sh"
 build=$1 folder=$2 plot=$3
 shift 3
 mkdir -p "$folder"
 rows=$folder/growth.csv
-base=$folder/made.u8bin queries=$folder/queries.u8bin index=$folder/growth.nlsh
-[ -s "$rows" ] || echo "vectors,seconds,processor,MB,scanned .90,scanned .95,scanned .99" >"$rows"
+base=$folder/made.u8bin queries=$folder/queries.u8bin
+[ -s "$rows" ] || echo "vectors,seconds,processor,MB,scanned .90,scanned .95,scanned .99,reached .90,reached .95,reached .99" >"$rows"
 
 if [ $# -gt 0 ] && [ ! -s "$base" ]; then
     most=$(printf '%s\n' "$@" | sort -n | tail -n 1)
@@ -22,15 +24,16 @@ if [ $# -gt 0 ] && [ ! -s "$base" ]; then
 fi
 if [ $# -gt 0 ]; then "$build/bench_made" --rows 2000 --first 3000000000 -o "$queries"; fi
 for millions; do
-    times=$(/usr/bin/time -f '%e,%U,%M' "$build/nlsh" build -d "$base" --rows ":${millions}000000" -i "$index" --force \
+    index=$folder/made.$millions.nlsh
+    times=$(limited /usr/bin/time -f '%e,%U,%S,%M' "$build/nlsh" build -d "$base" --rows ":${millions}000000" -i "$index" --force \
         --memory 3G --no-cache --progress never 2>&1 >/dev/null | tail -n 1)
     scanned=$("$build/nlsh" evaluate -d "$base" --rows ":${millions}000000" -i "$index" -q "$queries" -N 10 --no-cache \
-        --progress never 2>/dev/null | awk -F, '$1 == "asked" { printf ",%.0f", $4 }')
+        --progress never 2>/dev/null | awk -F, '$1 == "asked" { printf ",%.0f", $4; reached = reached "," $3 } END { print reached }')
     grep -v "^${millions}000000," "$rows" >"$rows.new"
     echo "$times" | awk -F, -v n="${millions}000000" -v scanned="$scanned" \
-        '{ printf "%s,%s,%s,%.0f%s\n", n, $1, $2, $3 / 1000, scanned }' >>"$rows.new"
+        '{ printf "%s,%s,%.0f,%.0f%s\n", n, $1, $2 + $3, $4 / 1000, scanned }' >>"$rows.new"
     sort -t, -k1,1n "$rows.new" >"$rows"
-    rm -f "$rows.new" "$index"
+    rm -f "$rows.new"
 done
 
 # ", power P" that a column grows with between its first and its last number, if it has two.

@@ -4,8 +4,7 @@
 #
 #   bench/scale/streamed.sh build/release sift_base.bvecs sift_query.bvecs 400M whole
 #
-# Run it as root with NLSH_LIMIT=400M for a limit that the system holds it to: a control group of memory (version 1), in
-# which pages of files count as well.
+# Run it as root with NLSH_LIMIT=400M for a limit that the system holds it to (limited.sh).
 set -eu
 build=$1 base=$2 queries=$3 memory=$4 whole=${5:-}
 out=${NLSH_SCALE_OUT:-out/scale}
@@ -13,17 +12,7 @@ mkdir -p "$out"
 NLSH_CACHE=$out/cache
 export NLSH_CACHE
 
-# limited COMMAND...: where a limit is asked for, in a control group that has it.
-limited() {
-    if [ -z "${NLSH_LIMIT:-}" ]; then
-        "$@"
-        return
-    fi
-    group=/sys/fs/cgroup/memory/nlsh-scale
-    mkdir -p "$group"
-    echo "$NLSH_LIMIT" >"$group/memory.limit_in_bytes"
-    sh -c 'echo $$ >"$0/cgroup.procs"; exec "$@"' "$group" "$@"
-}
+. "$(dirname "$0")/limited.sh"
 
 one() {
     index=$out/$1.nlsh
