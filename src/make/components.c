@@ -21,6 +21,7 @@
 
 #include "base/error.h"
 #include "base/job.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "kernels/kernels.h"
@@ -46,7 +47,7 @@ enum {
 
 /* 64, but 128 of long vectors: on Fashion-MNIST (784) codes of 64 leave 244 rows to rank exactly,
  * of 128 70; on SIFT (128) 64 leave 64, and longer codes take more to scan than they save. */
-static size_t usual_components(size_t dim)
+size_t nlsh__usual_components(size_t dim)
 {
     size_t most = dim >= 512 ? 128 : 64;
     return dim < most ? dim : most;
@@ -77,9 +78,7 @@ static void sample_free(struct sample *s)
 static void take_row(const struct nlsh_matrix *base, size_t row, int unit, float *out)
 {
     size_t dim = base->dim;
-    for (size_t d = 0; d < dim; d++)
-        out[d] = base->type == NLSH_U8 ? (float)((const uint8_t *)base->data)[row * dim + d]
-                                       : ((const float *)base->data)[row * dim + d];
+    nlsh__row_to_f32(nlsh__row(base, row), base->type, dim, out);
     if (unit) (void)nlsh__scale_to(out, dim, 1, out); /* zeros stay zeros */
 }
 
@@ -243,6 +242,7 @@ static size_t code_lengths(const struct nlsh_build_options *o, size_t width, siz
 struct prices {
     size_t widths[MOST_WIDTHS], n_widths;
     double ns[MOST_WIDTHS];
+    int as_bytes; /* how rows are kept */
 };
 
 /* Widths that are tried for so many dimensions, ascending; the usual one is among them. */
@@ -260,19 +260,18 @@ static void add_price(const struct sample *s, const struct nlsh_matrix *base,
                       const struct nlsh_build_options *o, size_t components, double scanned,
                       struct prices *prices)
 {
-    int as_bytes = base->type == NLSH_U8 && o->metric == NLSH_L2;
     double times = nlsh__in_leaves(o, base->n_rows) ? NLSH__LEAVES_RANK : 1;
     double ranked = fmin(times * count_ranked(s), scanned);
     double ns = nlsh__cost_of_scan(scanned, (components + 1) / 2) +
-                nlsh__cost_of_ranking(ranked, base->dim * (as_bytes ? 1 : sizeof(float)));
+                nlsh__cost_of_ranking(ranked, base->dim * (prices->as_bytes ? 1 : sizeof(float)));
     for (size_t w = 0; w < prices->n_widths; w++) {
         size_t width = prices->widths[w], lengths[3];
         size_t n_lengths = code_lengths(o, width, lengths);
         const struct nlsh__network_size network = {width, o->layers,
                                                    o->nodes == NLSH_AUTO ? USUAL_NODES : o->nodes,
                                                    o->n_buckets, o->groups};
-        double router =
-            nlsh__cost_of_network(&network) + nlsh__cost_of_projection(base->dim, width, as_bytes);
+        double router = nlsh__cost_of_network(&network) +
+                        nlsh__cost_of_projection(base->dim, width, prices->as_bytes);
         for (size_t i = 0; i < n_lengths; i++)
             if (lengths[i] == components) prices->ns[w] = fmin(prices->ns[w], router + ns);
     }
@@ -318,8 +317,8 @@ enum nlsh_status nlsh__auto_components(const struct nlsh_matrix *base,
 {
     enum nlsh_status status;
     struct sample s = {.dim = base->dim};
-    struct prices prices = {.n_widths = 0};
-    size_t usual = usual_components(base->dim), most = MOST_VALUES / base->dim;
+    struct prices prices = {.as_bytes = nlsh__stored_as_bytes(base, o->metric)};
+    size_t usual = nlsh__usual_components(base->dim), most = MOST_VALUES / base->dim;
     *out = usual;
     list_widths(base->dim, &prices);
     if (prices.n_widths < 2 || o->code_bytes == 0 || o->metric == NLSH_IP) return NLSH_OK;

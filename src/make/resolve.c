@@ -2,7 +2,6 @@
 #include "make/resolve.h"
 
 #include <math.h>
-#include <stdbool.h>
 
 #include "base/error.h"
 #include "base/job.h"
@@ -57,6 +56,11 @@ int nlsh__in_leaves(const struct nlsh_build_options *o, size_t n)
     return o->leaves == NLSH_AUTO ? n / o->n_buckets >= LEAVES_FROM : o->leaves == 1;
 }
 
+void nlsh__leaves_of_all(struct nlsh_build_options *o, size_t sample, size_t n)
+{
+    if (o->leaves == NLSH_AUTO && sample < n && nlsh__in_leaves(o, n)) o->leaves = 1;
+}
+
 size_t nlsh__whole_code(const struct nlsh_build_options *options)
 {
     return (options->components + 1) / 2; /* 4 bits a component */
@@ -71,8 +75,22 @@ static enum nlsh_status check_range(const char *name, double value, double low, 
                       high);
 }
 
-enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *o,
-                               struct nlsh_error *error)
+int nlsh__stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric metric)
+{
+    size_t n = base->n_rows * base->dim;
+    if (metric != NLSH_L2 || base->dim > NLSH__MAX_DIM_U8) return 0;
+    return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
+}
+
+struct nlsh_matrix nlsh__as_stored(const struct nlsh_matrix *base, enum nlsh_metric metric)
+{
+    return (struct nlsh_matrix){NULL, base->n_rows, base->dim,
+                                nlsh__stored_as_bytes(base, metric) ? NLSH_U8 : NLSH_F32, 0};
+}
+
+/* values: of base, for what is measured; or NULL, where nothing is. */
+static enum nlsh_status resolve(const struct nlsh_matrix *base, const struct nlsh_matrix *values,
+                                struct nlsh_build_options *o, struct nlsh_error *error)
 {
     enum nlsh_status status;
     size_t n = base->n_rows;
@@ -90,7 +108,9 @@ enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build
     NLSH_TRY(check_range("m", (double)o->n_buckets, 1, most, error));
     if (o->groups == NLSH_AUTO) o->groups = nlsh__auto_groups(o->n_buckets);
     NLSH_TRY(check_range("groups", (double)o->groups, 0, (double)o->n_buckets, error));
-    if (o->components == NLSH_AUTO) NLSH_TRY(nlsh__auto_components(base, o, &o->components, error));
+    if (o->components == NLSH_AUTO && values != NULL)
+        NLSH_TRY(nlsh__auto_components(values, o, &o->components, error));
+    if (o->components == NLSH_AUTO) o->components = nlsh__usual_components(base->dim);
     if (o->components > base->dim) o->components = base->dim;
     if (o->code_bytes != NLSH_AUTO && o->code_bytes > nlsh__whole_code(o))
         o->code_bytes = nlsh__whole_code(o);
@@ -100,12 +120,17 @@ out:
     return status;
 }
 
-/* Whether the build stores bytes: floats that are all of them whole numbers become bytes. */
-static bool stored_as_bytes(const struct nlsh_matrix *base, enum nlsh_metric metric)
+enum nlsh_status nlsh__resolve(const struct nlsh_matrix *base, struct nlsh_build_options *o,
+                               struct nlsh_error *error)
 {
-    size_t n = base->n_rows * base->dim;
-    if (metric != NLSH_L2 || base->dim > NLSH__MAX_DIM_U8) return false;
-    return base->type != NLSH_F32 || nlsh__first_not_byte(base->data, n, 0) == n;
+    const struct nlsh_matrix stored = nlsh__as_stored(base, o->metric);
+    return resolve(&stored, base, o, error);
+}
+
+enum nlsh_status nlsh__resolve_unseen(const struct nlsh_matrix *stored,
+                                      struct nlsh_build_options *o, struct nlsh_error *error)
+{
+    return resolve(stored, NULL, o, error);
 }
 
 enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
@@ -115,19 +140,19 @@ enum nlsh_status nlsh_build_resolve(const struct nlsh_matrix *base,
     enum nlsh_status status;
     struct nlsh_build_options ours;
     struct nlsh_run wishes;
-    struct nlsh_matrix stored; /* as the build will see it */
+    struct nlsh_matrix plain;
     void *memory = NULL;
     nlsh__error_clear(error);
     nlsh_run_init(&wishes, sizeof wishes);
     if (forecast != NULL) NLSH_TRY(nlsh__answer_check(forecast, "nlsh_build_forecast", error));
     NLSH_TRY(nlsh__options_take(&wishes, sizeof wishes, run, "nlsh_run", error));
     NLSH_TRY(nlsh__take_settings(options, &ours, error));
-    NLSH_TRY(nlsh__matrix_plain(base, &stored, &memory, error));
-    stored.type = stored_as_bytes(&stored, ours.metric) ? NLSH_U8 : NLSH_F32;
-    NLSH_TRY(nlsh__resolve(&stored, &ours, error));
+    NLSH_TRY(nlsh__matrix_plain(base, &plain, &memory, error));
+    NLSH_TRY(nlsh__resolve(&plain, &ours, error));
     nlsh__answer_give(options, &ours, sizeof ours);
     if (forecast != NULL) {
         struct nlsh_build_forecast f;
+        const struct nlsh_matrix stored = nlsh__as_stored(&plain, ours.metric);
         NLSH_TRY(nlsh__forecast(&stored, &ours, wishes.n_threads, &f, error));
         nlsh__answer_give(forecast, &f, sizeof f);
     }

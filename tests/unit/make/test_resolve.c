@@ -2,6 +2,7 @@
  * them. */
 #include "make/resolve.h"
 
+#include "base/rng.h"
 #include "testing.h"
 
 /* Settings for so many vectors; only their number and dimension are looked at. */
@@ -121,6 +122,52 @@ static void more_than_there_is(void **state)
     assert_non_null(strstr(error.hint, "two vectors"));
 }
 
+/* Bytes, the same as floats, and the same shifted into signed bytes: by whatever metric their own values are looked at. */
+static void values_of_any_type(void **state)
+{
+    enum { N = 5000, DIM = 128 };
+    static const enum nlsh_metric metrics[] = {NLSH_L2, NLSH_COSINE, NLSH_IP};
+    uint8_t *bytes = malloc(N * DIM);
+    int8_t *shifted = malloc(N * DIM);
+    float *floats = malloc(N * DIM * sizeof *floats);
+    struct nlsh__rng rng;
+    (void)state;
+    nlsh__rng_init(&rng, 1, 1);
+    for (size_t i = 0; i < N; i++) {
+        double z[4];
+        for (size_t l = 0; l < 4; l++) z[l] = nlsh__rng_normal(&rng);
+        for (size_t d = 0; d < DIM; d++) {
+            double value = 120 + 25 * z[d % 4] + 5 * nlsh__rng_normal(&rng);
+            size_t at = i * DIM + d;
+            bytes[at] = (uint8_t)(value < 1 ? 1 : value > 255 ? 255 : value);
+            floats[at] = bytes[at];
+            shifted[at] = (int8_t)(bytes[at] - 128);
+        }
+    }
+    const struct nlsh_matrix all[] = {
+        {bytes, N, DIM, NLSH_U8, 0}, {floats, N, DIM, NLSH_F32, 0}, {shifted, N, DIM, NLSH_I8, 0}};
+    for (size_t m = 0; m < 3; m++)
+        for (size_t i = 0; i < 3; i++) {
+            struct nlsh_build_options o, of_bytes;
+            struct nlsh_error error;
+            nlsh_build_options_init(&o, sizeof o);
+            o.metric = metrics[m];
+            o.n_buckets = 16;
+            of_bytes = o;
+            if (nlsh_build_resolve(&all[i], &o, NULL, NULL, &error) != NLSH_OK ||
+                nlsh_build_resolve(&all[0], &of_bytes, NULL, NULL, &error) != NLSH_OK)
+                fail_msg("%s", error.message);
+            assert_true(o.components >= 1 && o.components <= DIM);
+            /* a shift moves directions, but no distance */
+            if (i == 1 || metrics[m] == NLSH_L2)
+                assert_int_equal(o.components, of_bytes.components);
+            assert_int_equal(o.graph, of_bytes.graph);
+        }
+    free(bytes);
+    free(shifted);
+    free(floats);
+}
+
 static void imbalance(void **state)
 {
     (void)state;
@@ -142,6 +189,7 @@ int main(void)
         cmocka_unit_test(groups),
         cmocka_unit_test(leaves),
         cmocka_unit_test(more_than_there_is),
+        cmocka_unit_test(values_of_any_type),
         cmocka_unit_test(imbalance),
     };
     return cmocka_run_group_tests_name("make/resolve", tests, NULL, NULL);
