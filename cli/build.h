@@ -14,6 +14,10 @@ void build_say_report(const char *path, const struct nlsh_build_options *options
 json_t *build_report_json(const char *path, const struct nlsh_build_options *options,
                           const struct nlsh_build_report *report, double total);
 
+/* --dry-run: settings, and what a build would take; base: its shape. Returns an exit code. */
+int build_print_dry_run(const struct args *args, const struct nlsh_build_options *options,
+                        const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast);
+
 /* An index is replaced without --force only where it is of the same vectors, whose hash same() gives: it can then be
  * made again. Returns 0 or an exit code after saying why; same() is called where there is an index. */
 int build_check_target(const struct args *args, int (*same)(void *user, uint64_t *hash),

@@ -88,6 +88,21 @@ static int build(const struct args *args, const struct nlsh_rows *rows,
     return print_json(build_report_json(path, &options, &report, total));
 }
 
+static int dry_run(const struct args *args, struct base *base,
+                   const struct nlsh_build_options *settings, uint64_t memory)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_build_options options = *settings;
+    struct nlsh_build_forecast forecast = {.struct_size = sizeof forecast};
+    struct nlsh_run run;
+    const struct nlsh_rows *rows = &base->rows;
+    const struct nlsh_matrix shape = {NULL, rows->n_rows, rows->dim, rows->type, 0};
+    run_init(args, &run);
+    if (nlsh_build_rows_resolve(rows, &options, memory, &run, &forecast, &error) != NLSH_OK)
+        return talk_failed(&error);
+    return build_print_dry_run(args, &options, &shape, &forecast);
+}
+
 static int build_with_keys(const struct args *args, struct base *base,
                            const struct nlsh_build_options *settings, uint64_t memory)
 {
@@ -125,11 +140,9 @@ static int any_file(const struct args *args, int (*is)(const char *path))
 
 static int wrong_with_memory(const struct args *args)
 {
-    static const char *const flags[] = {"dry-run", "train_queries"};
-    for (size_t i = 0; i < 2; i++)
-        if (args_given(args, flags[i]))
-            return talk_error(EXIT_USAGE, "leave one of them out",
-                              "--memory and --%s do not go together", flags[i]);
+    if (args_given(args, "train_queries"))
+        return talk_error(EXIT_USAGE, "leave one of them out",
+                          "--memory and --train_queries do not go together");
     if (any_file(args, is_stdin))
         return talk_error(EXIT_USAGE, "name a file: the vectors are read three times",
                           "--memory and standard input do not go together");
@@ -163,14 +176,16 @@ int build_streamed(const struct args *args, const struct nlsh_build_options *opt
                               "--memory %s is no size", args_text(args, "memory"));
         code = wrong_with_memory(args);
         if (code != 0) return code;
-    } else if (args_given(args, "dry-run") || args_given(args, "train_queries") ||
-               any_file(args, is_stdin) || any_file(args, is_compressed)) {
+    } else if (args_given(args, "train_queries") || any_file(args, is_stdin) ||
+               any_file(args, is_compressed)) {
         return 0;
     }
     if (base_open(args, false, &base, &error) != NLSH_OK) return asked ? talk_failed(&error) : 0;
     if (!asked) memory = memory_to_choose(&base.rows, options);
     *done = memory > 0;
-    if (*done) code = build_with_keys(args, &base, options, memory);
+    if (*done)
+        code =
+            (args_given(args, "dry-run") ? dry_run : build_with_keys)(args, &base, options, memory);
     base_close(&base);
     return code;
 }

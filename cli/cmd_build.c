@@ -42,16 +42,17 @@ static void print_setting(const struct nlsh_setting *setting, const char *value)
     layout_wrapped(stdout, help, (size_t)at, 26, layout_columns(stdout));
 }
 
-static int print_dry_run(const struct args *args, const struct nlsh_build_options *options,
-                         const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
+int build_print_dry_run(const struct args *args, const struct nlsh_build_options *options,
+                        const struct nlsh_matrix *base, const struct nlsh_build_forecast *forecast)
 {
     const struct nlsh_setting *setting;
-    char text[64], a[32], b[32], line[128];
+    char text[64], a[32], b[32], c[32], line[160];
     if (args_given(args, "json")) {
-        return print_json(json_pack("{s:o, s:{s:f, s:I, s:I}}", "settings", settings_json(options),
-                                    "forecast", "seconds", forecast->seconds, "peak_bytes",
-                                    (json_int_t)forecast->peak_bytes, "index_bytes",
-                                    (json_int_t)forecast->index_bytes));
+        return print_json(json_pack(
+            "{s:o, s:{s:f, s:I, s:I, s:I}}", "settings", settings_json(options), "forecast",
+            "seconds", forecast->seconds, "peak_bytes", (json_int_t)forecast->peak_bytes,
+            "index_bytes", (json_int_t)forecast->index_bytes, "disk_bytes",
+            (json_int_t)forecast->disk_bytes));
     }
     printf("%-14s %s x %zu %s\n", "vectors", text_count(base->n_rows, a), base->dim,
            type_name(base->type));
@@ -60,9 +61,12 @@ static int print_dry_run(const struct args *args, const struct nlsh_build_option
             print_setting(setting, text);
         }
     }
-    snprintf(line, sizeof line, "about %s, %s of memory, an index of %s",
-             text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
-             text_bytes(forecast->index_bytes, b));
+    int n = snprintf(line, sizeof line, "about %s, %s of memory, an index of %s",
+                     text_seconds(forecast->seconds, text), text_bytes(forecast->peak_bytes, a),
+                     text_bytes(forecast->index_bytes, b));
+    if (forecast->disk_bytes > forecast->index_bytes)
+        snprintf(line + n, sizeof line - (size_t)n, ", %s of its disk while it is made",
+                 text_bytes(forecast->disk_bytes, c));
     printf("%-14s ", "forecast");
     layout_wrapped(stdout, line, 15, 15, layout_columns(stdout));
     return finish_stdout();
@@ -131,7 +135,7 @@ static int build_loaded(const struct args *args, const struct loaded *base,
         return talk_failed(&error);
     }
     if (dry) {
-        return print_dry_run(args, options, &base->matrix, &forecast);
+        return build_print_dry_run(args, options, &base->matrix, &forecast);
     }
     if (nlsh_build(&base->matrix, options, path, &run, &report, &error) != NLSH_OK) {
         if (error.status == NLSH_E_INTERRUPTED) {

@@ -36,15 +36,20 @@ static double n_weights(const struct nlsh_build_options *o)
     return o->layers == 0 ? p * m : nodes * (p + m + nodes * (double)(o->layers - 1));
 }
 
+double nlsh__visit_seconds(const struct nlsh_build_options *o, const struct nlsh__speed *speed)
+{
+    double outputs = (double)o->n_buckets + (double)o->groups;
+    return n_weights(o) * speed->weight + outputs * speed->output;
+}
+
 /* Trained once, and where partitions are compared half as long again; likewise with sizes of networks. */
 static double training_seconds(const struct nlsh_build_options *o, double n,
                                const struct nlsh__speed *speed)
 {
-    double outputs = (double)o->n_buckets + (double)o->groups;
     double passes = (double)o->epochs;
     if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
     if (o->nodes == NLSH_AUTO) passes *= 1.5;
-    return n * passes * (n_weights(o) * speed->weight + outputs * speed->output);
+    return n * passes * nlsh__visit_seconds(o, speed);
 }
 
 /* Principal components of a sample, the rows in them, and the neighbours of held-out rows. */
@@ -89,6 +94,12 @@ static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_bu
 /* What METIS takes for a neighbour of the graph, besides the graph. 230,000 rows of SIFT, 20 neighbours: 228 MB. */
 #define METIS_BYTES 50
 
+double nlsh__stored_row_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o)
+{
+    if (base->type == NLSH_U8) return (double)base->dim;
+    return (double)base->dim * (o->store == NLSH_STORE_F16 ? 2 : sizeof(float));
+}
+
 void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
                           struct nlsh_build_forecast *out)
 {
@@ -96,7 +107,8 @@ void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_buil
     double m = (double)o->n_buckets, p = (double)o->components, weights = n_weights(o);
     double row = dim * (base->type == NLSH_U8 ? 1 : 4);
     int f16 = o->store == NLSH_STORE_F16 && base->type != NLSH_U8;
-    double stored = f16 ? row / 2 : row, copies = f16 ? 3.5 : 3; /* rounded ones are a copy */
+    double stored = nlsh__stored_row_bytes(base, o),
+           copies = f16 ? 3.5 : 3; /* rounded ones are a copy */
     double k = (double)(o->label_knn > o->knn ? o->label_knn : o->knn);
     size_t code_bytes = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
     double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;
@@ -121,5 +133,6 @@ enum nlsh_status nlsh__forecast(const struct nlsh_matrix *base,
     *out = (struct nlsh_build_forecast){.struct_size = sizeof *out};
     out->seconds = build_seconds(base, options, (double)n_threads, &speed);
     nlsh__forecast_bytes(base, options, out);
+    out->disk_bytes = out->index_bytes;
     return NLSH_OK;
 }

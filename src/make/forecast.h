@@ -2,6 +2,7 @@
 #ifndef NLSH_MAKE_FORECAST_H
 #define NLSH_MAKE_FORECAST_H
 
+#include "make/speed.h"
 #include "nlsh/learn.h"
 
 /*
@@ -18,5 +19,13 @@ enum nlsh_status nlsh__forecast(const struct nlsh_matrix *base,
 /* Its memory and size alone, which nothing is measured for. */
 void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *options,
                           struct nlsh_build_forecast *out);
+
+/* Bytes of a vector in the index. */
+double nlsh__stored_row_bytes(const struct nlsh_matrix *base,
+                              const struct nlsh_build_options *options);
+
+/* Of the largest network that is tried, for a row that it learns from. */
+double nlsh__visit_seconds(const struct nlsh_build_options *options,
+                           const struct nlsh__speed *speed);
 
 #endif

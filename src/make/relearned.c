@@ -14,9 +14,8 @@
 #include "vectors/values.h"
 
 enum {
-    BLOCK = 8192,    /* queries that are searched at once */
-    PROBES = 8,      /* buckets that neighbours are looked for in where nothing is promised */
-    VISITS = 3000000 /* of rows while it learns on */
+    BLOCK = 8192, /* queries that are searched at once */
+    PROBES = 8,   /* buckets that neighbours are looked for in where nothing is promised */
 };
 
 /* Neighbours that a search misses lie where the router does not expect them, and it would learn that none are there:
@@ -167,7 +166,7 @@ static enum nlsh_status learn_on(const struct teaching *t, const void *router,
                                  struct nlsh__relearned *out, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    size_t n = t->teachers->n, m = t->index->meta.n_buckets, epochs = (VISITS + n - 1) / n;
+    size_t n = t->teachers->n, m = t->index->meta.n_buckets, epochs = (NLSH__VISITS_ON + n - 1) / n;
     struct nlsh__mlp mlp = {0};
     uint32_t *itself = NULL, *group_of = NULL, *rows = NULL;
     double held_loss;

@@ -6,6 +6,8 @@
 #include "make/placed.h"
 #include "router/ask.h"
 
+enum { NLSH__VISITS_ON = 3000000 }; /* of rows while it learns on */
+
 struct nlsh__relearned {
     void *router; /* owned; the section's bytes */
     size_t size;

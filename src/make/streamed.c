@@ -7,7 +7,6 @@
  * The router names a shard map of the whole, as in Gottesbueren, Dhulipala, Jayaram and Lacki, "Unleashing graph
  * partitioning for large-scale nearest neighbor search", 2024.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -21,6 +20,8 @@
 #include "live/beside.h"
 #include "make/asking.h"
 #include "make/cells.h"
+#include "make/components.h"
+#include "make/forecast_rows.h"
 #include "make/keys.h"
 #include "make/of_sample.h"
 #include "make/placed.h"
@@ -251,33 +252,18 @@ out:
     return status;
 }
 
-/* Vectors stand on the disk so often while an index is made: in their places, and in the index that is asked. */
-#define TIMES_ON_DISK 2
-
-/* Bytes of an index's row beside its vector: numbers, a code, its part of the network. */
-#define OF_SAMPLES_ROW 128
-
-/* What is kept for a build that goes on: the sample's index, buckets, and neighbours as they are found. Of the rows that
- * ask the block i of the base finds one i-th anew, so all find 1 + ln(blocks) times as many as stay. */
-static uint64_t kept_bytes(const struct streamed *s, size_t row_bytes)
-{
-    const struct nlsh__memory_plan *plan = &s->plan;
-    size_t n = s->base->n_rows;
-    double blocks = (double)n / (double)plan->block + 1;
-    double found = (double)plan->asking * NLSH__ASKING_K * 8 * (1 + log(blocks));
-    return (uint64_t)n * 4 + (uint64_t)found +
-           (uint64_t)plan->sample * (row_bytes + OF_SAMPLES_ROW);
-}
-
 /* What would be found out after the work, now. */
 static enum nlsh_status check_target(const struct streamed *s, struct nlsh_error *error)
 {
-    size_t value = s->options.metric == NLSH_L2 ? nlsh__type_size(s->base->type) : sizeof(float);
-    uint64_t bytes = (uint64_t)s->base->n_rows * s->base->dim * value;
-    uint64_t kept = kept_bytes(s, s->base->dim * value);
+    struct nlsh_build_options o = s->options;
+    int bytes = o.metric == NLSH_L2 && s->base->type != NLSH_F32;
+    const struct nlsh_matrix stored = {NULL, s->base->n_rows, s->base->dim,
+                                       bytes ? NLSH_U8 : NLSH_F32, 0};
+    if (o.components == NLSH_AUTO) o.components = nlsh__usual_components(s->base->dim);
+    if (o.groups == NLSH_AUTO) o.groups = nlsh__auto_groups(o.n_buckets);
     enum nlsh_status status = nlsh__beside_check(s->path, error);
     if (status != NLSH_OK || s->plan.sample == s->base->n_rows) return status;
-    return nlsh__spool_check(s->path, TIMES_ON_DISK * bytes + kept, error);
+    return nlsh__spool_check(s->path, nlsh__disk_bytes(&stored, &o, &s->plan), error);
 }
 
 enum nlsh_status nlsh__check_rows(const struct nlsh_rows *base,
@@ -307,10 +293,7 @@ static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_repo
 {
     enum nlsh_status status;
     const struct nlsh__memory_plan *plan = &s->plan;
-    /* Whether leaves save anything goes by all vectors; a sample's buckets are too small to tell. */
-    if (s->options.leaves == NLSH_AUTO && nlsh__in_leaves(&s->options, s->base->n_rows) &&
-        plan->sample < s->base->n_rows)
-        s->options.leaves = 1;
+    nlsh__leaves_of_all(&s->options, plan->sample, s->base->n_rows);
     NLSH_TRY(check_target(s, error));
     NLSH_TRY(nlsh__check_keys(s->options.keys, s->base->n_rows, error));
     NLSH_TRY(nlsh__sample(s->base, s->options.metric, plan->sample, plan->asking, s->options.seed,

@@ -65,8 +65,13 @@ for size in 0 x 2X 1e99G; do
 done
 run 2 build -d base.fvecs -i no.nlsh --memory 10M
 has err '10 MB of memory are too little' 'would begin to do'
-run 2 build -d base.fvecs -i no.nlsh --memory 1G --dry-run
-has err '--memory and --dry-run do not go together'
+run 0 build -d base.fvecs -m 8 --memory 1G --dry-run
+has out 'forecast' 'of memory, an index of'
+lacks out 'of its disk'
+run 0 build -d base.fvecs --memory 1G --dry-run --json
+has out '"disk_bytes"' '"peak_bytes"'
+run 2 build -d base.fvecs --memory 10M --dry-run
+has err '10 MB of memory are too little'
 run 2 build -d - -i no.nlsh --memory 1G <base.fvecs
 has err 'standard input'
 printf '1,2\n3,4\n5,7\n' >rows.csv
