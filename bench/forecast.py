@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""forecast.py NLSH [--quick] [--all] - what `nlsh build --dry-run` foretells, and what the build takes.
+"""forecast.py NLSH [--quick] [--all] [--memory SIZE FILE...] - what `nlsh build --dry-run` foretells, and what the build takes.
 
 The table of docs/algorithm.md. Some sizes of each data set that is here: Fashion-MNIST (Debian's, or
 $NLSH_FASHION_MNIST) and the folder $NLSH_SIFT's SIFT, as bytes and as floats. Each is built on one thread, whose time
@@ -7,6 +7,7 @@ on its processor counts: other processes hardly change it.
 
   --quick  only what takes less than some ten seconds
   --all    on all processors as well, by the clock: the machine must then be quiet
+  --memory SIZE FILE...   of these files in place of the sets, streamed in so much memory, with the index's size as well
 """
 
 import array
@@ -52,17 +53,34 @@ def run(command, cache):
     return out, time.monotonic() - started, used.ru_utime + used.ru_stime
 
 
-def measure(nlsh, path, threads, folder):
+def measure(nlsh, path, threads, folder, flags=()):
+    """What is foretold, seconds that it took, and bytes of the index."""
+    index = os.path.join(folder, "x.nlsh")
     with tempfile.TemporaryDirectory(dir=folder) as cache:
-        command = [nlsh, "build", "-d", path, "-i", os.path.join(folder, "x.nlsh"), "--force", "--json",
-                   "--quiet", "--progress", "never", "--threads", str(threads)]
+        command = [nlsh, "build", "-d", path, "-i", index, "--force", "--json", "--quiet", "--progress", "never",
+                   "--threads", str(threads), *flags]
         out, _, _ = run(command + ["--dry-run"], cache)
         _, clock, processors = run(command, cache)
-    return json.loads(out)["forecast"]["seconds"], processors if threads == 1 else clock
+    return json.loads(out)["forecast"], processors if threads == 1 else clock, os.path.getsize(index)
+
+
+def streamed(nlsh, size, paths):
+    print("| file | memory | foretold s | took s | took / foretold | index foretold | index | disk foretold |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+    for path in paths:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+            foretold, took, index = measure(nlsh, path, 1, folder, ["--memory", size])
+        seconds = foretold["seconds"]
+        print(f"| {os.path.basename(path)} | {size} | {seconds:.1f} | {took:.1f} | {took / seconds:.2f} "
+              f"| {foretold['index_bytes'] / 1e6:.0f} MB | {index / 1e6:.0f} MB "
+              f"| {foretold['disk_bytes'] / 1e6:.0f} MB |", flush=True)
 
 
 def main():
     nlsh, flags = sys.argv[1], sys.argv[2:]
+    if "--memory" in flags:
+        size, *paths = flags[flags.index("--memory") + 1:]
+        return streamed(nlsh, size, paths)
     counts = sorted({1, os.cpu_count()}) if "--all" in flags else [1]
     sets = [("fashion-mnist", fashion, n, floats) for floats in (False, True) for n in (2000, 10000, 60000)]
     if os.path.exists(os.path.join(SIFT, "sift_base.bvecs")):
@@ -77,7 +95,8 @@ def main():
             path = os.path.join(folder, "base.fbin" if floats else "base.u8bin")
             write(path, values, dim, floats)
             for threads in counts:
-                foretold, took = measure(nlsh, path, threads, folder)
+                forecast, took, _ = measure(nlsh, path, threads, folder)
+                foretold = forecast["seconds"]
                 print(f"| {name} | {n} | {dim} {'f32' if floats else 'u8'} | {threads} "
                       f"| {foretold:.1f} | {took:.1f} | {took / foretold:.2f} |", flush=True)
 
