@@ -274,6 +274,7 @@ struct nlsh_build_forecast {
     double seconds;      /* from loops measured on this machine: good to a factor of 1.5 */
     uint64_t peak_bytes; /* resident, the vectors included */
     uint64_t index_bytes;
+    uint64_t disk_bytes; /* of the index's disk when most are taken, the index included */
 };
 
 /* Fills NLSH_AUTO settings, but for what is chosen by measurement as the index is made (partitioner,
@@ -388,6 +389,19 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_rows_hash(const struct nlsh_rows *r
 NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_build_memory(const struct nlsh_rows *rows,
                                                           const struct nlsh_build_options *options,
                                                           uint64_t *out, struct nlsh_error *error);
+
+/*
+ * nlsh_build_rows_resolve() - what nlsh_build_rows() in so much memory would come to, without doing it.
+ *
+ * Fills the NLSH_AUTO settings that the number of vectors decides (n_buckets, epochs, groups, graph) in *options and checks
+ * the rest. seconds are as good as nlsh_build_resolve()'s and without waiting for disks, peak_bytes is memory or less. The
+ * first vectors are read. run and forecast may be NULL. NLSH_E_ARG names the setting, or says how much memory would do; what
+ * read() returns.
+ */
+NLSH_API NLSH_MUST_USE enum nlsh_status
+nlsh_build_rows_resolve(const struct nlsh_rows *base, struct nlsh_build_options *options,
+                        uint64_t memory, const struct nlsh_run *run,
+                        struct nlsh_build_forecast *forecast, struct nlsh_error *error);
 
 /*
  * nlsh_build_rows() - nlsh_build() of more vectors than memory holds.
