@@ -47,12 +47,12 @@ def main():
         if not os.path.exists(shards):
             subprocess.run([nlsh, "shard", "-i", index, "-o", shards, "--shards", str(ranks)],
                            check=True, stdout=subprocess.DEVNULL)
-        summaries, few_seconds, _ = search(nlsh, ranks, shards, queries, [".90", ".95", ".99"], folder)
+        summaries, few_seconds, resident = search(nlsh, ranks, shards, queries, [".90", ".95", ".99"], folder)
         for asked, s in zip((".90", ".95", ".99"), summaries):
             print(f"{ranks} ranks, {asked}: recall {s['recall']:.4f}, {s['candidates']:.0f} scanned, "
                   f"{s['shards']['imbalance']:.2f} of the mean, {s['shards']['bytes_a_query'] / 1000:.1f} kB sent, "
                   f"{s['qpsMax']:.0f} queries a second", flush=True)
-        more, seconds, resident = search(nlsh, ranks, shards, queries, [".90", ".95", ".99"] + [".95"] * MANY, folder)
+        more, seconds, _ = search(nlsh, ranks, shards, queries, [".90", ".95", ".99"] + [".95"] * MANY, folder)
         asked = sum(s["passes"] * s["queries"] for s in more) - sum(s["passes"] * s["queries"] for s in summaries)
         print(f"{ranks} ranks, .95: {1e6 * (seconds - few_seconds) / asked:.1f} us of processors a query, "
               f"{resident:.0f} MB resident", flush=True)
