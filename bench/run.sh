@@ -7,6 +7,7 @@
 #                     a data set of one's own (metric l2), called by --data's name or "own"
 #   --csv FILE        every measured point as a row; plots FILE-MODE.svg beside it
 #   --out FILE        where the page goes, whatever the data; its plots go to plots/ beside it
+#   --peers FILE      docs/peers.md: ours beside other libraries and nothing else (bench/page_peers.sh)
 #   --quick           one small index of each kind, few settings, one round: does it run?
 #   --prepare         only what needs no quiet machine: indexes, candidates, recalls, which settings to time
 #   --page            nothing is measured: the page anew from the last run's rows
@@ -28,7 +29,9 @@
 #                         asked in batches
 #   $NLSH_BENCH_MODES     single,batch1,batch2: ways of asking
 #   $NLSH_BENCH_WITHOUT   a method to leave out, "exact scan"
-#   $NLSH_BENCH_CURVES    0: no tables of candidates
+#   $NLSH_BENCH_CURVES    0: beside other libraries only, at the recalls of docs/peers.md: no tables of candidates and
+#                         of recall asked, no curves, no peaks of the machine
+#   $NLSH_BENCH_TUNE      2000: queries that a method's settings are chosen by; a quarter of them for other k
 #   $NLSH_BENCH_BUCKETS   numbers of buckets to build beside the default; by default those of the tables
 #   $NLSH_BENCH_BUILDS    at most so many kinds of index of each method, the likeliest ones
 #   $NLSH_BENCH_RESUME    1: a data set that was measured whole since its index was made stays as it is
@@ -37,19 +40,20 @@ set -eu
 build=$1
 shift
 nlsh=$build/nlsh here=$(dirname "$0")
-quick=0 wanted='' csv='' page='' own_base='' own_queries='' measure=1 prepare=0
+quick=0 wanted='' csv='' page='' beside='' own_base='' own_queries='' measure=1 prepare=0
 usage() { echo "error: bench: $1" >&2 && exit 2; }
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) quick=1 ;;
     --prepare) prepare=1 ;;
     --page) measure=0 ;;
-    --data | --csv | --out | --base | --queries)
+    --data | --csv | --out | --peers | --base | --queries)
         [ $# -gt 1 ] || usage "$1 needs a value"
         case $1 in
         --data) wanted="$wanted $2" ;;
         --csv) csv=$2 ;;
         --out) page=$2 ;;
+        --peers) beside=$2 ;;
         --base) own_base=$2 ;;
         --queries) own_queries=$2 ;;
         esac
@@ -62,7 +66,7 @@ done
 if [ -n "$own_base$own_queries" ]; then
     [ -n "$own_base" ] && [ -n "$own_queries" ] || usage "--base and --queries go together"
     wanted=${wanted:-own}
-elif [ -z "$wanted" ] && [ $quick = 0 ] && [ -z "$page" ]; then
+elif [ -z "$wanted$page$beside" ] && [ $quick = 0 ]; then
     page=docs/results.md
 fi
 kept=${NLSH_BENCH_WORK:-out/bench}
@@ -71,6 +75,7 @@ mkdir -p "$kept/cache" "$work"
 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 export OPENBLAS_NUM_THREADS OMP_WAIT_POLICY
 unset OPENBLAS_CORETYPE # the library's own choice
+curves=${NLSH_BENCH_CURVES:-1}
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -147,16 +152,14 @@ own_curves() { # SET M
     base=$(base_of "$1") queries=$(queries_of "$1")
     if [ -n "$(find "$name.asked.csv" -newer "$name.nlsh" 2>/dev/null)" ]; then return; fi
     say "$1, m = $2: curves, and nlsh bench"
-    if [ "${NLSH_BENCH_CURVES:-1}" != 0 ]; then
-        for n in 10 100; do
-            held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N $n --cache "$kept/cache" \
-                --csv "$name.curve$n.csv" --progress never 2>/dev/null
-        done
-        probes=1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64,80,96
-        held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
-            --recall 0.9,0.95,0.97,0.99 --probes $probes --seconds 2 \
-            --cache "$kept/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
-    fi
+    for n in 10 100; do
+        held "$nlsh" evaluate -i "$name.nlsh" -q "$queries" -d "$base" -N $n --cache "$kept/cache" \
+            --csv "$name.curve$n.csv" --progress never 2>/dev/null
+    done
+    probes=1,2,3,4,5,6,8,10,12,14,16,20,24,28,32,40,48,64,80,96
+    held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N 10 -T 1,2,3,5,8,12,20,40 \
+        --recall 0.9,0.95,0.97,0.99 --probes $probes --seconds 2 \
+        --cache "$kept/cache" --csv --progress never >"$name.bench.csv" 2>/dev/null
     for n in 1 10 100; do
         held "$nlsh" bench -d "$base" -q "$queries" -i "$name.nlsh" -N $n -T 1 --recall 0.9,0.95,0.99 \
             --methods nlsh --seconds 2 --cache "$kept/cache" --csv --progress never 2>/dev/null | sed "s/^/$n,/"
@@ -180,6 +183,8 @@ compare() { # SET, its indexes in $list
     if [ -n "${NLSH_BENCH_BUILDS:-}" ]; then set -- "$@" --builds "$NLSH_BENCH_BUILDS"; fi
     if [ -n "${NLSH_BENCH_LOCK:-}" ]; then set -- "$@" --lock "$NLSH_BENCH_LOCK"; fi
     if [ -n "${NLSH_BENCH_MODES:-}" ]; then set -- "$@" --modes "$NLSH_BENCH_MODES"; fi
+    if [ "$curves" = 0 ]; then set -- "$@" --table; fi
+    if [ -n "${NLSH_BENCH_TUNE:-}" ]; then set -- "$@" --tune "$NLSH_BENCH_TUNE"; fi
     if [ -n "${NLSH_BENCH_WITHOUT:-}" ]; then set -- "$@" --without "$NLSH_BENCH_WITHOUT"; fi
     if [ $prepare = 1 ]; then
         "$build/bench_peers" "$@" --rounds 0 >"$work/$set_.peers.log"
@@ -229,7 +234,7 @@ if [ $measure = 1 ]; then
         done
         for m in $list; do
             build_index "$set_" "$m"
-            if [ $quick = 0 ]; then own_curves "$set_" "$m"; fi
+            if [ $quick = 0 ] && [ $curves = 1 ]; then own_curves "$set_" "$m"; fi
             measured="$measured $set_:$m"
         done
         if [ -z "${NLSH_BENCH_RESUME:-}" ] || [ -z "$(find "$work/$set_.rows.csv" \
@@ -242,7 +247,7 @@ if [ $measure = 1 ]; then
     [ -n "$measured" ] || { echo "error: bench: no data set is here" >&2 && exit 66; }
     if [ $prepare = 1 ]; then exit 0; fi
     # What does not depend on the cap stands once, and a run that goes on has it.
-    if [ -x "$build/bench_machine" ] && [ $quick = 0 ] && [ -z "${NLSH_CPU:-}" ] &&
+    if [ -x "$build/bench_machine" ] && [ $quick = 0 ] && [ $curves = 1 ] && [ -z "${NLSH_CPU:-}" ] &&
         { [ -z "${NLSH_BENCH_RESUME:-}" ] || [ ! "$work/epochs.txt" -nt "$build/bench_machine" ]; }; then
         held "$build/bench_machine" --csv >"$work/machine.csv"
         epochs >"$work/epochs.txt"
@@ -262,5 +267,10 @@ if [ -n "$page" ]; then
     "$here/page.sh" "$build" "$kept" "$(dirname "$page")" >"$page.new"
     mv "$page.new" "$page"
     say "written: $page"
+fi
+if [ -n "$beside" ]; then
+    "$here/page_peers.sh" "$kept" >"$beside.new"
+    mv "$beside.new" "$beside"
+    say "written: $beside"
 fi
 say "every point: ${csv:-$rows}; plots: $plots*.svg"

@@ -4,10 +4,10 @@
  *   bench_peers --dataset NAME --base FILE --queries FILE --rows CSV [--index LABEL=FILE]...
  *               [--peer FILE.so]... [--k 10,1,100] [--rounds 3] [--cache DIR] [--costs CSV]
  *               [--metric l2|cosine] [--modes single,batch1,batch2] [--without METHOD]
- *               [--core N] [--realtime] [--lock FILE] [--builds N] [--quick]
+ *               [--core N] [--realtime] [--lock FILE] [--builds N] [--tune N] [--table] [--quick]
  *
- * 1. Tuning: every index that a peer offers, at every setting it offers, with a few thousand of the
- *    queries. What is fastest at each of some twelve recalls goes on, for each way of asking (one
+ * 1. Tuning: every index that a peer offers, at every setting it offers, with 2,000 of the queries or as
+ *    many as --tune says. What is fastest at each of some twelve recalls goes on, for each way of asking (one
  *    query a call; all in one) by itself: so a peer is shown at the best of its whole grid.
  * 2. Recall: of those, over all queries. --rounds 0 stops after it.
  * 3. Rounds: every point once a round, all methods in turn, so that what else the machine does
@@ -15,7 +15,8 @@
  *    the next. The fastest of the rounds counts.
  *
  * Indexes and what 1 and 2 found are kept in --cache, but for ours, which is measured each time.
- * --builds N takes the first N kinds of index of each peer only, --without leaves a method out.
+ * --builds N takes the first N kinds of index of each peer only, --without leaves a method out, --table
+ * measures at the recalls of the tables alone (.90, .95, .99), and draws no curve between them.
  * cosine: all vectors are brought to unit length as they are read; then l2 finds the same neighbours.
  *
  * bench/run.sh calls it and says what the columns mean.
@@ -31,7 +32,7 @@
 
 #include "measure.h"
 
-enum { max_peers = 32, max_builds = 64, max_ks = 4, tune_queries = 2000, setting_length = 48 };
+enum { max_peers = 32, max_builds = 64, max_ks = 4, setting_length = 48 };
 
 struct build {
     const struct peer *peer;
@@ -54,8 +55,8 @@ struct point {
 static struct {
     const char *dataset, *cache, *base_file, *query_file;
     const char *without;
-    int quick, rounds, cosine, modes[N_MODES];
-    size_t most_builds;
+    int quick, rounds, cosine, table_only, modes[N_MODES];
+    size_t most_builds, tune_queries;
     size_t ks[max_ks], n_ks;
     FILE *rows, *costs;
     struct nlsh_vectors *base_vectors, *query_vectors;
@@ -297,7 +298,7 @@ static void tune_point(struct point *p, size_t k, uint32_t *ids)
 {
     const struct build *b = p->build;
     int first = k == g.ks[0];
-    size_t most = first ? tune_queries : tune_queries / 4;
+    size_t most = first ? g.tune_queries : g.tune_queries / 4;
     struct timing t;
     b->peer->set(b->index, k, p->setting);
     time_roughly(b->peer, b->index, &g.queries, queries_in(0, 1, 20), k, MODE_BATCH1, ids, &t);
@@ -333,8 +334,9 @@ static void choose(size_t first, size_t k)
     static const double curve[] = {0.9,  0.903, 0.95, 0.952, 0.99, 0.991,
                                    0.75, 0.85,  0.93, 0.97,  0.98, 0.996};
     enum { n_table = sizeof table / sizeof *table, n_curve = sizeof curve / sizeof *curve };
-    const double *recalls = k == g.ks[0] ? curve : table;
-    size_t n = k == g.ks[0] ? n_curve : n_table;
+    int whole = k == g.ks[0] && !g.table_only;
+    const double *recalls = whole ? curve : table;
+    size_t n = whole ? n_curve : n_table;
     for (struct point *p = g.points + first; p < g.points + g.n_points; p++)
         p->chosen[0] = p->chosen[1] = 0;
     for (int way = 0; way < 2; way++)
@@ -599,6 +601,8 @@ static void read_arguments(int argc, char **argv)
             g.quick = 1;
         } else if (strcmp(name, "--realtime") == 0) {
             quiet.realtime = 1;
+        } else if (strcmp(name, "--table") == 0) {
+            g.table_only = 1;
         } else if (++i == argc) {
             fail("needs a value", name);
         } else if (strcmp(name, "--dataset") == 0) {
@@ -621,6 +625,9 @@ static void read_arguments(int argc, char **argv)
             quiet.core = atoi(argv[i]);
         } else if (strcmp(name, "--builds") == 0) {
             g.most_builds = strtoul(argv[i], NULL, 10);
+        } else if (strcmp(name, "--tune") == 0) {
+            g.tune_queries = strtoul(argv[i], NULL, 10);
+            if (g.tune_queries < 80) fail("is too few to choose by: 80 at least", argv[i]);
         } else if (strcmp(name, "--metric") == 0) {
             g.cosine = strcmp(argv[i], "cosine") == 0;
             if (!g.cosine && strcmp(argv[i], "l2") != 0) fail("is neither l2 nor cosine", argv[i]);
@@ -645,6 +652,7 @@ int main(int argc, char **argv)
     g.cache = "out/peers";
     g.rounds = 3;
     g.most_builds = max_builds;
+    g.tune_queries = 2000;
     quiet.core = (int)sysconf(_SC_NPROCESSORS_ONLN) - 1;
     read_ks("10");
     read_modes("single,batch1,batch2");

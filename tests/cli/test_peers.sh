@@ -54,6 +54,31 @@ checks=$((checks + 1))
 run_bench 0 --page --out both.md
 has both.md '(`NLSH_CPU=scalar`)' '| tiny | nlsh'
 unset NLSH_CPU NLSH_BENCH_MODES NLSH_BENCH_WITHOUT
+# Only what the tables show, chosen by fewer queries; curves and peaks are left out.
+NLSH_BENCH_CURVES=0 NLSH_BENCH_TUNE=80 NLSH_BENCH_BUCKETS='' NLSH_BENCH_K=10,100 NLSH_BENCH_MODES=single NLSH_BENCH_ROUNDS=1
+export NLSH_BENCH_CURVES NLSH_BENCH_TUNE NLSH_BENCH_BUCKETS NLSH_BENCH_K NLSH_BENCH_MODES NLSH_BENCH_ROUNDS
+run_bench 0 --base base.fvecs --queries query.fvecs --data few --csv few.csv --peers peers.md
+ok 'both k are there' awk -F, '{ n[$6]++ } END { exit !(n[10] && n[100]) }' few.csv
+ok 'no curves' test ! -e "$work/bench/few-default.asked.csv"
+has peers.md '# Beside other libraries' 'recall@100, single'
+unset NLSH_BENCH_CURVES NLSH_BENCH_TUNE NLSH_BENCH_BUCKETS NLSH_BENCH_K NLSH_BENCH_MODES NLSH_BENCH_ROUNDS
+# The page's cells: the ratio, the goal of this k and this instruction set, and whose it is.
+rows_of() # FOLDER OURS THEIRS: queries a second
+{
+    mkdir -p "$1"
+    echo ' fashion-mnist:default' >"$1/measured"
+    echo 'a machine' >"$1/machine"
+    { echo 'dataset,method,version,mode,params,k,recall,qps,candidates,p99_us,build_s,index_mb'
+      echo "fashion-mnist,nlsh,1,single,recall=0.96,100,0.96,$2,10,9,1,1"
+      echo "fashion-mnist,SymphonyQG,1,single,ef=10,100,0.96,$3,,9,8,1"
+      echo "fashion-mnist,glass,1,single,ef=20,100,0.991,20,,9,8,1"; } >"$1/rows.csv"
+    : >"$1/fashion-mnist.costs.csv"
+}
+rows_of made 300 100
+rows_of made/avx2 140 100
+sh "$here/../../bench/page_peers.sh" made >made.md 2>err || fail "page_peers.sh: $(cat err)"
+has made.md '| fashion-mnist | single | 100 | **3.00x** of 2x (SymphonyQG) | **3.00x** of 2x (SymphonyQG) | recall not reached |' \
+    '| fashion-mnist | single | 100 | 1.40x of 1.5x (SymphonyQG) |'
 # An index by cosine finds what the truth by cosine says, and not what that by l2 does.
 compared() # METRIC ARGUMENT...
 {
