@@ -97,13 +97,13 @@ for run in $runs; do
             echo
         done
     done
-    for s in $sets; do
+    drawn=$(for s in $sets; do
         for mode in $asked; do
             plot=plots/${cap:+$cap-}$s-$mode.svg
             if [ -e "$docs/$plot" ]; then printf '\n![%s, %s](%s)' "$s" "$mode" "$plot"; fi
         done
-    done
-    echo
+    done)
+    if [ -n "$drawn" ]; then echo "$drawn"; fi
     for k in $(awk -F, '$6 != 10 && NR > 1 && !seen[$6]++ { print $6 }' "$rows"); do
         cat <<END
 
