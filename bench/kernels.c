@@ -147,13 +147,15 @@ static void run_l2sq_u8_rows(void)
 static void run_panel_u8(void)
 {
     struct nlsh__hits hits = {ROWS + 16, n_hits, hit_ids, {.f32 = hit_scores}};
-    table->panel_u8(&panel_u8, 0, GROUPS, query_bytes, QUERIES, limits_i32, &hits);
+    struct nlsh__limits_u8 limits = {limits_i32, NULL, NULL};
+    table->panel_u8(&panel_u8, 0, GROUPS, query_bytes, QUERIES, &limits, &hits);
 }
 
 static void run_panel_f32(void)
 {
     struct nlsh__hits hits = {ROWS + 16, n_hits, hit_ids, {.f32 = hit_scores}};
-    table->panel_f32(&panel_f32, 0, GROUPS, queries, QUERIES, limits_f32, &hits);
+    struct nlsh__limits_f32 limits = {limits_f32, NULL, NULL};
+    table->panel_f32(&panel_f32, 0, GROUPS, queries, QUERIES, &limits, &hits);
 }
 
 static void run_code_query(void)

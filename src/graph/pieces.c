@@ -292,6 +292,8 @@ static void search(const struct pieces *p, struct scratch *s, const struct nlsh_
 {
     size_t n_members = p->bytes ? u8->n_rows : f32->n_rows;
     const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__limits_u8 limits_u8 = {s->thresholds.i32, NULL, NULL};
+    const struct nlsh__limits_f32 limits_f32 = {s->thresholds.f32, NULL, NULL};
     size_t n_groups = p->bytes ? u8->n_groups : f32->n_groups;
     size_t most = p->round == 0 ? FIRST_GROUPS : GROUPS;
     for (size_t first = 0; first < n_asking; first += BLOCK) {
@@ -301,9 +303,9 @@ static void search(const struct pieces *p, struct scratch *s, const struct nlsh_
         for (size_t g = 0; g < n_groups; g += most) {
             size_t count = n_groups - g < most ? n_groups - g : most;
             if (p->bytes)
-                kernels->panel_u8(u8, g, count, s->queries, n, s->thresholds.i32, &s->hits);
+                kernels->panel_u8(u8, g, count, s->queries, n, &limits_u8, &s->hits);
             else
-                kernels->panel_f32(f32, g, count, s->queries, n, s->thresholds.f32, &s->hits);
+                kernels->panel_f32(f32, g, count, s->queries, n, &limits_f32, &s->hits);
             merge(p, s, asking + first, n, members);
         }
         if (!p->bytes && p->round == 0) measure_again(p, s, asking + first, n, members, n_members);

@@ -19,6 +19,8 @@
 struct nlsh__panel_u8;
 struct nlsh__panel_f32;
 struct nlsh__hits;
+struct nlsh__limits_u8;
+struct nlsh__limits_f32;
 struct nlsh__bf16;
 
 /*
@@ -67,13 +69,13 @@ struct nlsh__kernels {
     void (*l2sq_u8_rows)(const uint8_t *query, const uint8_t *base, size_t dim,
                          const uint32_t *rows, size_t n, size_t n_more, uint32_t *out);
 
-    /* Compares every query with every row of some groups of a panel, and appends the rows that are
-     * nearer than the query's threshold to its hits: see panel.h. */
+    /* Compares every query with every row of some groups of a panel, and appends the rows that the limits
+     * let through to the query's hits: see panel.h. */
     void (*panel_u8)(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                     const int8_t *queries, size_t n_queries, const int32_t *thresholds,
+                     const int8_t *queries, size_t n_queries, const struct nlsh__limits_u8 *limits,
                      struct nlsh__hits *hits);
     void (*panel_f32)(const struct nlsh__panel_f32 *panel, size_t first_group, size_t n_groups,
-                      const float *queries, size_t n_queries, const float *thresholds,
+                      const float *queries, size_t n_queries, const struct nlsh__limits_f32 *limits,
                       struct nlsh__hits *hits);
 
     /* ---- codes: X_codes.c ---- */

@@ -34,7 +34,24 @@ struct nlsh__panel_f32 {
     float *bias;   /* [n_groups x 16] */
 };
 
-/* What came out nearer than the threshold, a list a query: query i's hits stand at i x capacity.
+/*
+ * Which rows are hits of a query: those whose score is below the query's own limit. Where rows is not NULL,
+ * one product serves both of its vectors, and these are hits besides:
+ *   score < rows[row] - norms[query]
+ * If norms are the queries' |q|^2, that is l2sq < rows[row]: the query comes into question for the row.
+ */
+struct nlsh__limits_u8 {
+    const int32_t *queries; /* [n_queries] */
+    const int32_t *rows;    /* [16 x n_groups] of the panel, all >= 0; or NULL */
+    const int32_t *norms;   /* [n_queries] >= 0, where rows is */
+};
+
+struct nlsh__limits_f32 {
+    const float *queries, *rows,
+        *norms; /* as above, of any sign; a difference that is no number lets none through */
+};
+
+/* What came out nearer than the limits, a list a query: query i's hits stand at i x capacity.
  * capacity must be at least 16 x (the groups of a call + 1): whole registers are stored. */
 struct nlsh__hits {
     size_t capacity;

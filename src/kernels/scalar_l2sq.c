@@ -60,7 +60,7 @@ static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 }
 
 static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                     const int8_t *queries, size_t n_queries, const int32_t *thresholds,
+                     const int8_t *queries, size_t n_queries, const struct nlsh__limits_u8 *limits,
                      struct nlsh__hits *hits)
 {
     size_t stride = panel->n_chunks * 4;
@@ -75,7 +75,9 @@ static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, siz
                 size_t row = g * NLSH__GROUP + r;
                 if (row >= panel->n_rows) break;
                 int32_t score = panel->bias[row] - 2 * dot;
-                if (score >= thresholds[q]) continue;
+                int near = score < limits->queries[q];
+                if (limits->rows != NULL) near |= score < limits->rows[row] - limits->norms[q];
+                if (!near) continue;
                 size_t slot = q * hits->capacity + hits->n[q]++;
                 hits->ids[slot] = (uint32_t)row;
                 hits->scores.i32[slot] = score;
@@ -85,7 +87,7 @@ static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, siz
 }
 
 static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group, size_t n_groups,
-                      const float *queries, size_t n_queries, const float *thresholds,
+                      const float *queries, size_t n_queries, const struct nlsh__limits_f32 *limits,
                       struct nlsh__hits *hits)
 {
     for (size_t g = first_group; g < first_group + n_groups; g++) {
@@ -98,7 +100,9 @@ static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group, s
             for (size_t r = 0; r < NLSH__GROUP; r++) {
                 size_t row = g * NLSH__GROUP + r;
                 float score = panel->bias[row] - 2 * dot[r];
-                if (!(score < thresholds[q])) continue;
+                int near = score < limits->queries[q];
+                if (limits->rows != NULL) near |= score < limits->rows[row] - limits->norms[q];
+                if (!near) continue;
                 size_t slot = q * hits->capacity + hits->n[q]++;
                 hits->ids[slot] = (uint32_t)row;
                 hits->scores.f32[slot] = score;

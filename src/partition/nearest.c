@@ -44,6 +44,7 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
     struct nlsh__hits *hits = &c->hits[worker];
     size_t first = task * BLOCK, n = c->n - first < BLOCK ? c->n - first : BLOCK;
     float thresholds[BLOCK], *centred = c->centred + worker * BLOCK * c->dim;
+    const struct nlsh__limits_f32 limits = {thresholds, NULL, NULL};
     for (size_t i = 0; i < n; i++) thresholds[i] = INFINITY;
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < c->dim; d++)
@@ -55,7 +56,7 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
     for (size_t g = 0; g < c->panel.n_groups; g += TILE_GROUPS) {
         size_t n_groups = c->panel.n_groups - g;
         if (n_groups > TILE_GROUPS) n_groups = TILE_GROUPS;
-        nlsh__kernels()->panel_f32(&c->panel, g, n_groups, centred, n, thresholds, hits);
+        nlsh__kernels()->panel_f32(&c->panel, g, n_groups, centred, n, &limits, hits);
         for (size_t i = 0; i < n; i++) {
             uint32_t *best = c->best + (first + i) * c->n_best;
             float *scores = c->l2sq + (first + i) * c->n_best;

@@ -36,14 +36,18 @@ INLINE void products(const void *rows, size_t n_chunks, const void *vectors, siz
 
 /* Of a group of a panel of bytes, whose products with query q are dot[4], appends the near rows. */
 INLINE void add_near_u8(const struct nlsh__panel_u8 *panel, size_t group, const int32x4_t *dot,
-                        size_t q, int32_t threshold, struct nlsh__hits *hits)
+                        size_t q, const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
     size_t row = group * NLSH__GROUP;
     uint32x4_t near[4], scores[4];
     UNROLL
     for (size_t i = 0; i < 4; i++) {
         int32x4_t score = vmlsq_n_s32(vld1q_s32(panel->bias + row + 4 * i), dot[i], 2);
-        near[i] = vcltq_s32(score, vdupq_n_s32(threshold));
+        int32x4_t limit = vdupq_n_s32(limits->queries[q]);
+        if (limits->rows != NULL)
+            limit = vmaxq_s32(limit, vsubq_s32(vld1q_s32(limits->rows + row + 4 * i),
+                                               vdupq_n_s32(limits->norms[q])));
+        near[i] = vcltq_s32(score, limit);
         scores[i] = vreinterpretq_u32_s32(score);
     }
     add_hits(hits, q, row, near, scores);
@@ -63,7 +67,7 @@ INLINE int32_t sum_of_query(const int8_t *query, size_t n_chunks)
 
 /* nq queries, q0 and those behind it, with a group. rests[i] = SHIFT x the sum of query q0 + i. */
 INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
-                    size_t q0, const int32_t *rests, const int32_t *thresholds,
+                    size_t q0, const int32_t *rests, const struct nlsh__limits_u8 *limits,
                     struct nlsh__hits *hits, const int nq)
 {
     size_t stride = panel->n_chunks * 4;
@@ -73,7 +77,7 @@ INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8
     for (size_t q = 0; q < (size_t)nq; q++) {
         UNROLL
         for (size_t i = 0; i < 4; i++) dots[q][i] = vaddq_s32(dots[q][i], vdupq_n_s32(rests[q]));
-        add_near_u8(panel, group, dots[q], q0 + q, thresholds[q0 + q], hits);
+        add_near_u8(panel, group, dots[q], q0 + q, limits, hits);
     }
 }
 
@@ -81,8 +85,8 @@ INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8
 enum { QUERIES = 48 };
 
 TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                            const int8_t *queries, size_t n_queries, const int32_t *thresholds,
-                            struct nlsh__hits *hits)
+                            const int8_t *queries, size_t n_queries,
+                            const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
     for (size_t first = 0; first < n_queries; first += QUERIES) {
         size_t end = n_queries - first < QUERIES ? n_queries : first + QUERIES;
@@ -93,10 +97,10 @@ TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_gro
         for (size_t g = first_group; g < first_group + n_groups; g++) {
             size_t q = first;
             for (; q + AT_ONCE <= end; q += AT_ONCE)
-                tile_u8(panel, g, queries, q, rests + (q - first), thresholds, hits, AT_ONCE);
+                tile_u8(panel, g, queries, q, rests + (q - first), limits, hits, AT_ONCE);
             for (; AT_ONCE > 2 && q + 2 <= end; q += 2)
-                tile_u8(panel, g, queries, q, rests + (q - first), thresholds, hits, 2);
-            if (q < end) tile_u8(panel, g, queries, q, rests + (q - first), thresholds, hits, 1);
+                tile_u8(panel, g, queries, q, rests + (q - first), limits, hits, 2);
+            if (q < end) tile_u8(panel, g, queries, q, rests + (q - first), limits, hits, 1);
         }
     }
 }

@@ -133,7 +133,8 @@ TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
 
 /* nq queries with a group: 6 x 4 sums and the 4 quarters of the group fill 28 of 32 registers. */
 INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
-                     size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq)
+                     size_t q0, const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits,
+                     const int nq)
 {
     size_t dim = panel->dim;
     const float *x = panel->values + group * dim * NLSH__GROUP, *y = queries + q0 * dim;
@@ -162,7 +163,11 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
         for (size_t i = 0; i < 4; i++) {
             float32x4_t bias = vld1q_f32(panel->bias + first + 4 * i);
             float32x4_t score = vfmsq_n_f32(bias, dots[q][i], 2);
-            near[i] = vcltq_f32(score, vdupq_n_f32(thresholds[q0 + q]));
+            near[i] = vcltq_f32(score, vdupq_n_f32(limits->queries[q0 + q]));
+            if (limits->rows != NULL)
+                near[i] = vorrq_u32(
+                    near[i], vcltq_f32(score, vsubq_f32(vld1q_f32(limits->rows + first + 4 * i),
+                                                        vdupq_n_f32(limits->norms[q0 + q]))));
             scores[i] = vreinterpretq_u32_f32(score);
         }
         add_hits(hits, q0 + q, first, near, scores);
@@ -171,13 +176,13 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
 
 TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group,
                              size_t n_groups, const float *queries, size_t n_queries,
-                             const float *thresholds, struct nlsh__hits *hits)
+                             const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits)
 {
     for (size_t g = first_group; g < first_group + n_groups; g++) {
         size_t q = 0;
-        for (; q + 6 <= n_queries; q += 6) tile_f32(panel, g, queries, q, thresholds, hits, 6);
-        for (; q + 2 <= n_queries; q += 2) tile_f32(panel, g, queries, q, thresholds, hits, 2);
-        if (q < n_queries) tile_f32(panel, g, queries, q, thresholds, hits, 1);
+        for (; q + 6 <= n_queries; q += 6) tile_f32(panel, g, queries, q, limits, hits, 6);
+        for (; q + 2 <= n_queries; q += 2) tile_f32(panel, g, queries, q, limits, hits, 2);
+        if (q < n_queries) tile_f32(panel, g, queries, q, limits, hits, 1);
     }
 }
 

@@ -95,11 +95,15 @@ INLINE void add_hits(struct nlsh__hits *hits, size_t q, size_t row, __m256i near
 
 /* Of 8 rows of a panel of bytes, whose products with query q are dot, appends the near ones. */
 INLINE void add_near_u8(const struct nlsh__panel_u8 *panel, size_t row, __m256i dot, size_t q,
-                        int32_t threshold, struct nlsh__hits *hits)
+                        const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
+    __m256i limit = _mm256_set1_epi32(limits->queries[q]);
+    if (limits->rows != NULL)
+        limit = _mm256_max_epi32(limit, _mm256_sub_epi32(load_bytes(limits->rows + row),
+                                                         _mm256_set1_epi32(limits->norms[q])));
     __m256i bias = _mm256_load_si256((const __m256i *)(panel->bias + row));
     __m256i score = _mm256_sub_epi32(bias, _mm256_slli_epi32(dot, 1));
-    __m256i near = _mm256_cmpgt_epi32(_mm256_set1_epi32(threshold), score);
+    __m256i near = _mm256_cmpgt_epi32(limit, score);
     if (row + 8 > panel->n_rows) /* what fills up the last group is no row */
         near = _mm256_and_si256(near, first8(row < panel->n_rows ? panel->n_rows - row : 0));
     add_hits(hits, q, row, near, score);

@@ -199,7 +199,8 @@ TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
 /* nv queries, from q0 on, with all the groups. */
 INLINE void panel_u8_queries(const struct nlsh__panel_u8 *panel, size_t first_group,
                              size_t n_groups, const int8_t *queries, size_t q0,
-                             const int32_t *thresholds, struct nlsh__hits *hits, const int nv)
+                             const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits,
+                             const int nv)
 {
     size_t stride = panel->n_chunks * 4;
     const int8_t *x = queries + q0 * stride;
@@ -210,21 +211,20 @@ INLINE void panel_u8_queries(const struct nlsh__panel_u8 *panel, size_t first_gr
         __m256i sums[2 * AT_ONCE];
         products_of_rows(rows, panel->n_chunks, x, stride, wide, sums, nv, VECTORS);
         for (size_t i = 0; i < (size_t)nv; i++)
-            add_near_u8(panel, 8 * half, row_sums(sums + 2 * i), q0 + i, thresholds[q0 + i], hits);
+            add_near_u8(panel, 8 * half, row_sums(sums + 2 * i), q0 + i, limits, hits);
     }
 }
 
 TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                            const int8_t *queries, size_t n_queries, const int32_t *thresholds,
-                            struct nlsh__hits *hits)
+                            const int8_t *queries, size_t n_queries,
+                            const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
     size_t q = 0;
     for (; q + 6 <= n_queries; q += 6)
-        panel_u8_queries(panel, first_group, n_groups, queries, q, thresholds, hits, 6);
+        panel_u8_queries(panel, first_group, n_groups, queries, q, limits, hits, 6);
     for (; q + 2 <= n_queries; q += 2)
-        panel_u8_queries(panel, first_group, n_groups, queries, q, thresholds, hits, 2);
-    if (q < n_queries)
-        panel_u8_queries(panel, first_group, n_groups, queries, q, thresholds, hits, 1);
+        panel_u8_queries(panel, first_group, n_groups, queries, q, limits, hits, 2);
+    if (q < n_queries) panel_u8_queries(panel, first_group, n_groups, queries, q, limits, hits, 1);
 }
 
 /* ---- panels of floats ------------------------------------------------------------------------ */
@@ -232,7 +232,8 @@ TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_gro
 /* nq queries with a group: 6 x 2 sums, the two halves of the group and a broadcast fill 15 of 16
  * registers. */
 INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
-                     size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq)
+                     size_t q0, const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits,
+                     const int nq)
 {
     size_t dim = panel->dim;
     const float *x = panel->values + group * dim * NLSH__GROUP, *y = queries + q0 * dim;
@@ -250,13 +251,18 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
     }
     UNROLL
     for (int q = 0; q < nq; q++) {
-        __m256 threshold = _mm256_set1_ps(thresholds[q0 + (size_t)q]);
+        __m256 own = _mm256_set1_ps(limits->queries[q0 + (size_t)q]);
         UNROLL
         for (size_t h = 0; h < 2; h++) {
             size_t row = group * NLSH__GROUP + 8 * h;
             __m256 score =
                 _mm256_fnmadd_ps(_mm256_set1_ps(2), dot[q][h], _mm256_load_ps(panel->bias + row));
-            __m256 near = _mm256_cmp_ps(score, threshold, _CMP_LT_OQ);
+            __m256 limit = own;
+            if (limits->rows != NULL) /* max() gives its second operand where one is no number */
+                limit = _mm256_max_ps(_mm256_sub_ps(_mm256_loadu_ps(limits->rows + row),
+                                                    _mm256_set1_ps(limits->norms[q0 + (size_t)q])),
+                                      own);
+            __m256 near = _mm256_cmp_ps(score, limit, _CMP_LT_OQ);
             add_hits(hits, q0 + (size_t)q, row, _mm256_castps_si256(near),
                      _mm256_castps_si256(score));
         }
@@ -265,13 +271,13 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
 
 TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group,
                              size_t n_groups, const float *queries, size_t n_queries,
-                             const float *thresholds, struct nlsh__hits *hits)
+                             const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits)
 {
     for (size_t g = first_group; g < first_group + n_groups; g++) {
         size_t q = 0;
-        for (; q + 6 <= n_queries; q += 6) tile_f32(panel, g, queries, q, thresholds, hits, 6);
-        for (; q + 2 <= n_queries; q += 2) tile_f32(panel, g, queries, q, thresholds, hits, 2);
-        if (q < n_queries) tile_f32(panel, g, queries, q, thresholds, hits, 1);
+        for (; q + 6 <= n_queries; q += 6) tile_f32(panel, g, queries, q, limits, hits, 6);
+        for (; q + 2 <= n_queries; q += 2) tile_f32(panel, g, queries, q, limits, hits, 2);
+        if (q < n_queries) tile_f32(panel, g, queries, q, limits, hits, 1);
     }
 }
 

@@ -131,18 +131,23 @@ INLINE void products_f32(const struct nlsh__panel_f32 *panel, size_t group, cons
 }
 
 INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
-                     size_t q0, const float *thresholds, struct nlsh__hits *hits, const int nq,
-                     const int ng)
+                     size_t q0, const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits,
+                     const int nq, const int ng)
 {
     __m512 dot[24];
     products_f32(panel, group, queries + q0 * panel->dim, dot, nq, ng);
     for (size_t q = q0; q < q0 + (size_t)nq; q++) {
-        __m512 threshold = _mm512_set1_ps(thresholds[q]);
+        __m512 own = _mm512_set1_ps(limits->queries[q]);
         for (size_t g = 0; g < (size_t)ng; g++) {
             size_t row = (group + g) * NLSH__GROUP;
             __m512 score = _mm512_fnmadd_ps(_mm512_set1_ps(2), dot[(q - q0) * 4 + g],
                                             _mm512_load_ps(panel->bias + row));
-            __mmask16 mask = _mm512_cmp_ps_mask(score, threshold, _CMP_LT_OQ);
+            __m512 limit = own;
+            if (limits->rows != NULL) /* max() gives its second operand where one is no number */
+                limit = _mm512_max_ps(_mm512_sub_ps(_mm512_loadu_ps(limits->rows + row),
+                                                    _mm512_set1_ps(limits->norms[q])),
+                                      own);
+            __mmask16 mask = _mm512_cmp_ps_mask(score, limit, _CMP_LT_OQ);
             if (__builtin_expect(mask == 0, 1)) continue;
             add_hits(hits, q, row, mask, _mm512_castps_si512(score));
         }
@@ -150,22 +155,22 @@ INLINE void tile_f32(const struct nlsh__panel_f32 *panel, size_t group, const fl
 }
 
 INLINE void tiles_f32(const struct nlsh__panel_f32 *panel, size_t group, const float *queries,
-                      size_t n_queries, const float *thresholds, struct nlsh__hits *hits,
-                      const int ng)
+                      size_t n_queries, const struct nlsh__limits_f32 *limits,
+                      struct nlsh__hits *hits, const int ng)
 {
     size_t q = 0;
-    for (; q + 6 <= n_queries; q += 6) tile_f32(panel, group, queries, q, thresholds, hits, 6, ng);
-    for (; q + 2 <= n_queries; q += 2) tile_f32(panel, group, queries, q, thresholds, hits, 2, ng);
-    if (q < n_queries) tile_f32(panel, group, queries, q, thresholds, hits, 1, ng);
+    for (; q + 6 <= n_queries; q += 6) tile_f32(panel, group, queries, q, limits, hits, 6, ng);
+    for (; q + 2 <= n_queries; q += 2) tile_f32(panel, group, queries, q, limits, hits, 2, ng);
+    if (q < n_queries) tile_f32(panel, group, queries, q, limits, hits, 1, ng);
 }
 
 TARGET static void panel_f32(const struct nlsh__panel_f32 *panel, size_t first_group,
                              size_t n_groups, const float *queries, size_t n_queries,
-                             const float *thresholds, struct nlsh__hits *hits)
+                             const struct nlsh__limits_f32 *limits, struct nlsh__hits *hits)
 {
     size_t g = first_group, end = first_group + n_groups;
-    for (; g + 4 <= end; g += 4) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 4);
-    for (; g < end; g++) tiles_f32(panel, g, queries, n_queries, thresholds, hits, 1);
+    for (; g + 4 <= end; g += 4) tiles_f32(panel, g, queries, n_queries, limits, hits, 4);
+    for (; g < end; g++) tiles_f32(panel, g, queries, n_queries, limits, hits, 1);
 }
 
 void nlsh__avx512_l2sq(struct nlsh__kernels *table)

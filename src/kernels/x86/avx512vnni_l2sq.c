@@ -69,18 +69,23 @@ INLINE void products_u8(const struct nlsh__panel_u8 *panel, size_t group, const 
 }
 
 INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
-                    size_t q0, const int32_t *thresholds, struct nlsh__hits *hits, const int nq,
-                    const int ng)
+                    size_t q0, const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits,
+                    const int nq, const int ng)
 {
     __m512i dot[24];
     products_u8(panel, group, queries + q0 * panel->n_chunks * 4, dot, nq, ng);
     for (size_t q = q0; q < q0 + (size_t)nq; q++) {
-        __m512i threshold = _mm512_set1_epi32(thresholds[q]);
+        __m512i own = _mm512_set1_epi32(limits->queries[q]);
         for (size_t g = 0; g < (size_t)ng; g++) {
             size_t row = (group + g) * NLSH__GROUP;
             __m512i score = _mm512_sub_epi32(_mm512_load_si512(panel->bias + row),
                                              _mm512_slli_epi32(dot[(q - q0) * 4 + g], 1));
-            __mmask16 mask = _mm512_cmplt_epi32_mask(score, threshold);
+            __m512i limit = own;
+            if (limits->rows != NULL)
+                limit =
+                    _mm512_max_epi32(own, _mm512_sub_epi32(_mm512_loadu_si512(limits->rows + row),
+                                                           _mm512_set1_epi32(limits->norms[q])));
+            __mmask16 mask = _mm512_cmplt_epi32_mask(score, limit);
             if (__builtin_expect(mask == 0, 1)) continue;
             if (row + NLSH__GROUP > panel->n_rows) mask &= first16(panel->n_rows - row);
             add_hits(hits, q, row, mask, score);
@@ -89,22 +94,22 @@ INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8
 }
 
 INLINE void tiles_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
-                     size_t n_queries, const int32_t *thresholds, struct nlsh__hits *hits,
-                     const int ng)
+                     size_t n_queries, const struct nlsh__limits_u8 *limits,
+                     struct nlsh__hits *hits, const int ng)
 {
     size_t q = 0;
-    for (; q + 6 <= n_queries; q += 6) tile_u8(panel, group, queries, q, thresholds, hits, 6, ng);
-    for (; q + 2 <= n_queries; q += 2) tile_u8(panel, group, queries, q, thresholds, hits, 2, ng);
-    if (q < n_queries) tile_u8(panel, group, queries, q, thresholds, hits, 1, ng);
+    for (; q + 6 <= n_queries; q += 6) tile_u8(panel, group, queries, q, limits, hits, 6, ng);
+    for (; q + 2 <= n_queries; q += 2) tile_u8(panel, group, queries, q, limits, hits, 2, ng);
+    if (q < n_queries) tile_u8(panel, group, queries, q, limits, hits, 1, ng);
 }
 
 TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                            const int8_t *queries, size_t n_queries, const int32_t *thresholds,
-                            struct nlsh__hits *hits)
+                            const int8_t *queries, size_t n_queries,
+                            const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
     size_t g = first_group, end = first_group + n_groups;
-    for (; g + 4 <= end; g += 4) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 4);
-    for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, thresholds, hits, 1);
+    for (; g + 4 <= end; g += 4) tiles_u8(panel, g, queries, n_queries, limits, hits, 4);
+    for (; g < end; g++) tiles_u8(panel, g, queries, n_queries, limits, hits, 1);
 }
 
 /* |x - q|^2 = sum x (x - 128) - 2 sum x (q - 128) - 128 sum x + |q|^2, where the factors in brackets

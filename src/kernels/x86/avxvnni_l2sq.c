@@ -105,7 +105,8 @@ TARGET static void l2sq_u8_rows(const uint8_t *query, const uint8_t *base, size_
 /* nq queries with a group: 6 x 2 sums, the two halves of the group and a broadcast fill 15 of 16
  * registers. */
 INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8_t *queries,
-                    size_t q0, const int32_t *thresholds, struct nlsh__hits *hits, const int nq)
+                    size_t q0, const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits,
+                    const int nq)
 {
     size_t stride = panel->n_chunks * 4;
     const uint8_t *x = panel->values + group * panel->n_chunks * 64;
@@ -126,20 +127,20 @@ INLINE void tile_u8(const struct nlsh__panel_u8 *panel, size_t group, const int8
     for (int q = 0; q < nq; q++) {
         UNROLL
         for (size_t h = 0; h < 2; h++)
-            add_near_u8(panel, group * NLSH__GROUP + 8 * h, dot[q][h], q0 + (size_t)q,
-                        thresholds[q0 + (size_t)q], hits);
+            add_near_u8(panel, group * NLSH__GROUP + 8 * h, dot[q][h], q0 + (size_t)q, limits,
+                        hits);
     }
 }
 
 TARGET static void panel_u8(const struct nlsh__panel_u8 *panel, size_t first_group, size_t n_groups,
-                            const int8_t *queries, size_t n_queries, const int32_t *thresholds,
-                            struct nlsh__hits *hits)
+                            const int8_t *queries, size_t n_queries,
+                            const struct nlsh__limits_u8 *limits, struct nlsh__hits *hits)
 {
     for (size_t g = first_group; g < first_group + n_groups; g++) {
         size_t q = 0;
-        for (; q + 6 <= n_queries; q += 6) tile_u8(panel, g, queries, q, thresholds, hits, 6);
-        for (; q + 2 <= n_queries; q += 2) tile_u8(panel, g, queries, q, thresholds, hits, 2);
-        if (q < n_queries) tile_u8(panel, g, queries, q, thresholds, hits, 1);
+        for (; q + 6 <= n_queries; q += 6) tile_u8(panel, g, queries, q, limits, hits, 6);
+        for (; q + 2 <= n_queries; q += 2) tile_u8(panel, g, queries, q, limits, hits, 2);
+        if (q < n_queries) tile_u8(panel, g, queries, q, limits, hits, 1);
     }
 }
 

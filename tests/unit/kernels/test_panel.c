@@ -23,10 +23,10 @@ static size_t n_tables;
 static struct nlsh__rng rng;
 
 /* Room for the largest case, each at a guard; the buffers of a case are their tails. */
-static struct guarded room[7];
+static struct guarded room[9];
 
 struct buffers {
-    void *values, *bias, *queries, *thresholds;
+    void *values, *bias, *queries, *thresholds, *norms, *rows;
     struct nlsh__hits hits;
 };
 
@@ -43,6 +43,8 @@ static struct buffers buffers(size_t n_groups, size_t values, size_t n_queries, 
     b.hits.n = guarded_tail(&room[4], n_queries * 4);
     b.hits.ids = guarded_tail(&room[5], lists);
     b.hits.scores.i32 = guarded_tail(&room[6], lists);
+    b.norms = guarded_tail(&room[7], n_queries * 4);
+    b.rows = guarded_tail(&room[8], n_groups * NLSH__GROUP * 4);
     memset(b.hits.n, 0, n_queries * 4);
     return b;
 }
@@ -58,6 +60,8 @@ static int setup(void **state)
     room[4] = guarded_alloc(MOST_QUERIES * 4);
     room[5] = guarded_alloc(MOST_QUERIES * (groups + 1) * 16 * 4);
     room[6] = guarded_alloc(MOST_QUERIES * (groups + 1) * 16 * 4);
+    room[7] = guarded_alloc(MOST_QUERIES * 4);
+    room[8] = guarded_alloc(groups * 16 * 4);
     return 0;
 }
 
@@ -85,14 +89,17 @@ static int32_t reference_u8(const uint8_t *x, const uint8_t *q, size_t dim)
     return (int32_t)sum;
 }
 
-/* Each list holds the rows whose score is below the threshold, ascending, and nothing else. */
+/* Each list holds the rows whose score is below a limit, ascending, and nothing else. */
 static void check_hits_u8(const char *name, const struct nlsh__hits *hits, const int32_t *scores,
-                          const int32_t *thresholds, size_t n_rows, size_t n_queries)
+                          const struct nlsh__limits_u8 *limits, size_t n_rows, size_t n_queries)
 {
     for (size_t q = 0; q < n_queries; q++) {
         size_t n = 0;
         for (size_t row = 0; row < n_rows; row++) {
-            if (scores[q * n_rows + row] >= thresholds[q]) continue;
+            int32_t limit = limits->queries[q];
+            if (limits->rows != NULL && limits->rows[row] - limits->norms[q] > limit)
+                limit = limits->rows[row] - limits->norms[q];
+            if (scores[q * n_rows + row] >= limit) continue;
             size_t slot = q * hits->capacity + n++;
             if (n > hits->n[q] || hits->ids[slot] != row ||
                 hits->scores.i32[slot] != scores[q * n_rows + row])
@@ -103,7 +110,7 @@ static void check_hits_u8(const char *name, const struct nlsh__hits *hits, const
     }
 }
 
-static void check_u8(size_t n_rows, size_t dim, size_t n_queries, enum thresholds kind)
+static void check_u8(size_t n_rows, size_t dim, size_t n_queries, enum thresholds kind, int both)
 {
     static uint8_t rows[MOST_ROWS * MOST_DIM], queries[MOST_QUERIES * MOST_DIM];
     static int32_t scores[MOST_QUERIES * MOST_ROWS];
@@ -128,7 +135,18 @@ static void check_u8(size_t n_rows, size_t dim, size_t n_queries, enum threshold
         int32_t one = scores[q * n_rows + nlsh__rng_below(&rng, n_rows)];
         int32_t some = one + (int32_t)nlsh__rng_below(&rng, 2); /* it, or all but it and worse */
         ((int32_t *)b.thresholds)[q] = kind == NONE ? INT32_MIN : kind == ALL ? INT32_MAX : some;
+        ((int32_t *)b.norms)[q] = nlsh__norm_u8(query, dim);
     }
+    /* each row's limit is the distance of a query, or one more; with none, and with all, let through */
+    for (size_t row = 0; row < panel.n_groups * 16; row++) {
+        size_t q = nlsh__rng_below(&rng, n_queries), way = nlsh__rng_below(&rng, 20);
+        int32_t *limit = (int32_t *)b.rows + row;
+        *limit = 0;
+        if (row >= n_rows || way == 0) continue;
+        *limit = scores[q * n_rows + row] + ((int32_t *)b.norms)[q] + (int32_t)(way % 2);
+        if (way == 1) *limit = INT32_MAX;
+    }
+    const struct nlsh__limits_u8 limits = {b.thresholds, both ? b.rows : NULL, b.norms};
     struct nlsh__panel_u8 view = panel;
     view.values = b.values;
     view.bias = b.bias;
@@ -138,10 +156,9 @@ static void check_u8(size_t n_rows, size_t dim, size_t n_queries, enum threshold
             for (size_t c = 0; c < calls; c++) {
                 size_t from = calls == 1 ? 0 : piece(panel.n_groups, c);
                 size_t to = calls == 1 ? panel.n_groups : piece(panel.n_groups, c + 1);
-                tables[t]->panel_u8(&view, from, to - from, b.queries, n_queries, b.thresholds,
-                                    &b.hits);
+                tables[t]->panel_u8(&view, from, to - from, b.queries, n_queries, &limits, &b.hits);
             }
-            check_hits_u8(tables[t]->name, &b.hits, scores, b.thresholds, n_rows, n_queries);
+            check_hits_u8(tables[t]->name, &b.hits, scores, &limits, n_rows, n_queries);
         }
     nlsh__panel_u8_free(&panel);
     assert_null(panel.values);
@@ -154,20 +171,23 @@ static void bytes_equal_a_scan(void **state)
         for (size_t j = 0; j < sizeof dims / sizeof *dims; j++)
             for (size_t n_queries = 1; n_queries <= 13; n_queries++)
                 for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
-                    check_u8(row_counts[i], dims[j], n_queries, kind);
+                    for (int both = 0; both < 2; both++)
+                        check_u8(row_counts[i], dims[j], n_queries, kind, both);
     /* more than one block of what the widest kernels take at once, and what is left over */
     static const size_t many[] = {31, 32, 33, 64, MOST_QUERIES};
     for (size_t i = 0; i < sizeof many / sizeof *many; i++)
         for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++)
             for (size_t dim = 1; dim <= MOST_DIM; dim += dim < 63 ? 31 : 32) {
-                check_u8(31, dim, many[i], kind);
-                check_u8(130, dim, many[i], kind);
+                check_u8(31, dim, many[i], kind, dim % 2);
+                check_u8(130, dim, many[i], kind, 1 - dim % 2);
             }
-    check_u8(MOST_ROWS, 66, 33, SOME);
+    check_u8(MOST_ROWS, 66, 33, SOME, 0);
+    check_u8(MOST_ROWS, 66, 33, SOME, 1);
+    check_u8(MOST_ROWS, 64, 64, NONE, 1);
     /* longer than what kernels hold of a query at once */
     for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++) {
-        check_u8(17, 1027, 9, kind);
-        check_u8(33, 2100, 5, kind);
+        check_u8(17, 1027, 9, kind, 0);
+        check_u8(33, 2100, 5, kind, 1);
     }
 }
 
@@ -189,16 +209,23 @@ static void bytes_fit_at_the_largest_dimension(void **state)
         int32_t scores[2 * NLSH__GROUP], threshold = INT32_MAX;
         struct nlsh__hits hits = {2 * NLSH__GROUP, &n, ids, {scores}};
         int64_t norm = nlsh__norm_u8(rows + q * dim, dim);
+        int32_t norms = (int32_t)norm, limits_of_rows[NLSH__GROUP] = {0}, none = INT32_MIN;
         assert_int_equal(norm, (int64_t)levels[q] * levels[q] * (int64_t)dim);
         nlsh__panel_u8_query(rows + q * dim, dim, query);
         for (size_t t = 0; t < n_tables; t++) {
             n = 0;
-            tables[t]->panel_u8(&panel, 0, 1, query, 1, &threshold, &hits);
+            struct nlsh__limits_u8 limits = {&threshold, NULL, NULL};
+            tables[t]->panel_u8(&panel, 0, 1, query, 1, &limits, &hits);
             assert_int_equal(n, N);
             for (size_t i = 0; i < N; i++) {
                 int64_t gap = levels[i] - levels[q];
                 assert_int_equal(scores[i] + norm, gap * gap * (int64_t)dim);
+                limits_of_rows[i] = (int32_t)(scores[i] + norm) + (i % 2 == 0);
             }
+            limits = (struct nlsh__limits_u8){&none, limits_of_rows, &norms};
+            n = 0;
+            tables[t]->panel_u8(&panel, 0, 1, query, 1, &limits, &hits);
+            assert_int_equal(n, (N + 1) / 2);
         }
     }
     nlsh__panel_u8_free(&panel);
@@ -244,17 +271,19 @@ static void fill_floats(struct floats *f, int whole)
 
 /* What lies beyond the bound on either side of the threshold must be in the list, or not in it. */
 static void check_hits_f32(const char *name, const struct nlsh__hits *hits, const struct floats *f,
-                           const float *thresholds)
+                           const struct nlsh__limits_f32 *limits)
 {
     for (size_t q = 0; q < f->n_queries; q++) {
         const uint32_t *ids = hits->ids + q * hits->capacity;
         const float *found = hits->scores.f32 + q * hits->capacity;
-        double threshold = (double)thresholds[q];
         size_t n = 0;
         assert_true(hits->n[q] <= f->n_rows);
         for (size_t row = 0; row < f->n_rows; row++) {
             double score = f->scores[q * f->n_rows + row], bound = f->bounds[q * f->n_rows + row];
             int listed = n < hits->n[q] && ids[n] == row;
+            double threshold = (double)limits->queries[q];
+            if (limits->rows != NULL)
+                threshold = fmax(threshold, (double)(limits->rows[row] - limits->norms[q]));
             if (listed ? score - bound >= threshold || fabs((double)found[n] - score) > bound
                        : score + bound < threshold)
                 fail_msg("%s: %zu rows x %zu, query %zu of %zu: row %zu is missing or wrong", name,
@@ -265,7 +294,7 @@ static void check_hits_f32(const char *name, const struct nlsh__hits *hits, cons
     }
 }
 
-static void check_f32(struct floats *f, int whole, enum thresholds kind)
+static void check_f32(struct floats *f, int whole, enum thresholds kind, int both)
 {
     struct nlsh__panel_f32 panel;
     fill_floats(f, whole);
@@ -280,7 +309,17 @@ static void check_f32(struct floats *f, int whole, enum thresholds kind)
     for (size_t q = 0; q < f->n_queries; q++) {
         float some = (float)f->scores[q * f->n_rows + nlsh__rng_below(&rng, f->n_rows)];
         ((float *)b.thresholds)[q] = kind == NONE ? -INFINITY : kind == ALL ? INFINITY : some;
+        ((float *)b.norms)[q] = (float)nlsh__rng_below(&rng, 100);
     }
+    for (size_t row = 0; row < panel.n_groups * 16; row++) {
+        size_t q = nlsh__rng_below(&rng, f->n_queries), way = nlsh__rng_below(&rng, 20);
+        float *limit = (float *)b.rows + row;
+        *limit = -INFINITY;
+        if (row >= f->n_rows || way == 0) continue;
+        *limit = (float)f->scores[q * f->n_rows + row] + ((float *)b.norms)[q];
+        if (way == 1) *limit = INFINITY;
+    }
+    const struct nlsh__limits_f32 limits = {b.thresholds, both ? b.rows : NULL, b.norms};
     struct nlsh__panel_f32 view = panel;
     view.values = b.values;
     view.bias = b.bias;
@@ -290,10 +329,10 @@ static void check_f32(struct floats *f, int whole, enum thresholds kind)
             for (size_t c = 0; c < calls; c++) {
                 size_t from = calls == 1 ? 0 : piece(panel.n_groups, c);
                 size_t to = calls == 1 ? panel.n_groups : piece(panel.n_groups, c + 1);
-                tables[t]->panel_f32(&view, from, to - from, b.queries, f->n_queries, b.thresholds,
+                tables[t]->panel_f32(&view, from, to - from, b.queries, f->n_queries, &limits,
                                      &b.hits);
             }
-            check_hits_f32(tables[t]->name, &b.hits, f, b.thresholds);
+            check_hits_f32(tables[t]->name, &b.hits, f, &limits);
         }
     nlsh__panel_f32_free(&panel);
     assert_null(panel.values);
@@ -309,7 +348,8 @@ static void floats_equal_a_scan(void **state)
                 for (enum thresholds kind = NONE; kind < N_THRESHOLDS; kind++) {
                     f.n_rows = row_counts[i];
                     f.dim = dims[j];
-                    check_f32(&f, f.n_queries % 2 == 0, kind);
+                    for (int both = 0; both < 2; both++)
+                        check_f32(&f, f.n_queries % 2 == 0, kind, both);
                 }
 }
 
