@@ -12,6 +12,11 @@
  * approximate kNN graph construction", 2009); rounds without locks are ours. Unlike ivfflat.c, where
  * a cell's rows share the cells that are near its centroid, each row has its own.
  *
+ * Floats come as bytes where the processor multiplies these faster: each cell's rows, and those that ask it, less
+ * the cell's mean in steps that the largest value gives. A row whose neighbours are so near that the steps blur them is
+ * compared in floats, as all are in the first round, which tells how near that is. Bytes choose SPARE more than k, and
+ * direct distances rank them.
+ *
  * A cell takes at most MOST_ROWS; what is over goes to the next nearest with room, so that many equal
  * rows cost no more than others. A row that finds fewer than k is looked for everywhere.
  */
@@ -22,25 +27,23 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/rng.h"
+#include "graph/cells.h"
 #include "graph/graph.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/prefetch.h"
 #include "kernels/topk.h"
-#include "partition/kmeans.h"
 
 enum {
     FEWEST = 20000, /* rows, below which the exact graph takes a second */
     CELL_ROWS = 512,
     MOST_ROWS = 1024,
     MOST_PROBES = 60,
-    SAMPLE = 64, /* rows a centroid, for k-means */
-    ITERATIONS = 6,
-    SLAB = 32768,      /* rows that are floats at a time */
     BLOCK = 512,       /* queries at a time */
     GROUPS = 64,       /* of a panel between two updates of the thresholds, */
     FIRST_GROUPS = 16, /* and in the first round */
     SPARE = 8,         /* floats: kept besides k, as in exact.c */
+    LEAST_DIM = 16,    /* floats: below it they are no slower than bytes are rounded */
     TASKS = 512        /* between two reports of progress */
 };
 
@@ -55,8 +58,10 @@ struct scratch {
     union {
         int32_t *i32;
         float *f32;
-    } norms;     /* squared lengths */
-    float *mean; /* [dim] of the cell, floats */
+    } norms;                             /* squared lengths */
+    float *mean;                         /* [dim] of the cell, floats */
+    uint8_t *rounded;                    /* [MOST_ROWS x dim], or NULL: floats as bytes */
+    uint32_t fine[BLOCK], coarse[BLOCK]; /* rows that ask, and that bytes do for or not */
     struct nlsh__hits hits;
     enum nlsh_status status;
 };
@@ -65,10 +70,11 @@ struct pieces {
     const struct nlsh_matrix *base;
     size_t n, dim, k, keep, row_bytes, n_cells, n_probes;
     int bytes;         /* U8 */
+    int rounds;        /* 1: floats are rounded to bytes */
     uint32_t *probes;  /* [n x n_probes] */
     size_t *offsets;   /* [n_cells + 1] */
     uint32_t *members; /* [n] by cell */
-    size_t *ask_from;  /* [n_cells + 2]: the last ask none */
+    size_t *ask_from;  /* [n_cells + 1] */
     uint32_t *asking;  /* [n] rows by the cell that they ask in this round */
     uint64_t *keys;    /* [n x keep] */
     struct scratch *scratch;
@@ -77,65 +83,6 @@ struct pieces {
 };
 
 /* ---- cells ----------------------------------------------------------------------------------- */
-
-static void to_floats(const struct nlsh_matrix *base, size_t row, size_t n, float *out)
-{
-    size_t first = row * base->dim, count = n * base->dim;
-    if (base->type == NLSH_U8)
-        for (size_t i = 0; i < count; i++) out[i] = ((const uint8_t *)base->data)[first + i];
-    else
-        memcpy(out, (const float *)base->data + first, count * sizeof *out);
-}
-
-static enum nlsh_status make_centroids(const struct pieces *p, uint64_t seed,
-                                       const struct nlsh__job *job, float *centroids,
-                                       struct nlsh_error *error)
-{
-    enum nlsh_status status;
-    size_t n_sample = p->n / SAMPLE > p->n_cells ? SAMPLE * p->n_cells : p->n;
-    uint32_t *chosen = NULL;
-    float *sample = NULL;
-    struct nlsh__rng rng;
-    NLSH_TRY(nlsh__alloc(&chosen, n_sample, sizeof *chosen, error));
-    NLSH_TRY(nlsh__alloc(&sample, n_sample * p->dim, sizeof *sample, error));
-    nlsh__rng_init(&rng, seed, 0x70696563);
-    nlsh__rng_sample(&rng, p->n, n_sample, chosen);
-    for (size_t i = 0; i < n_sample; i++) to_floats(p->base, chosen[i], 1, sample + i * p->dim);
-    NLSH_TRY(nlsh__kmeans(sample, n_sample, p->dim, p->n_cells, ITERATIONS, seed, job, centroids,
-                          NULL, error));
-out:
-    nlsh__free(chosen);
-    nlsh__free(sample);
-    return status;
-}
-
-static enum nlsh_status make_probes(const struct pieces *p, const float *centroids,
-                                    const struct nlsh__job *job, struct nlsh_error *error)
-{
-    float *slab;
-    enum nlsh_status status = nlsh__alloc(&slab, SLAB * p->dim, sizeof *slab, error);
-    if (status != NLSH_OK) return status;
-    for (size_t first = 0; first < p->n; first += SLAB) {
-        size_t n = p->n - first < SLAB ? p->n - first : SLAB;
-        to_floats(p->base, first, n, slab);
-        NLSH_TRY(nlsh__job_progress(job, "cells", first, p->n, error));
-        NLSH_TRY(nlsh__near_cells(slab, n, p->dim, centroids, NULL, p->n_cells, p->n_probes, job,
-                                  p->probes + first * p->n_probes, NULL, error));
-    }
-    NLSH_TRY(nlsh__job_progress(job, "cells", p->n, p->n, error));
-out:
-    nlsh__free(slab);
-    return status;
-}
-
-/* Where products overflow a row may be near nothing, and cell 0 stands for that: more than once it is
- * left out, or what it holds would be found twice. */
-static void ask_once(const struct pieces *p, uint32_t *probes)
-{
-    size_t zeros = 0;
-    for (size_t r = 0; r < p->n_probes; r++)
-        if (probes[r] == 0 && zeros++ > 0) probes[r] = (uint32_t)p->n_cells; /* none */
-}
 
 /* Each row to the nearest cell with room, which becomes its first; where none of its cells has any, to
  * the next one that has. */
@@ -147,8 +94,7 @@ static enum nlsh_status fill_cells(struct pieces *p, struct nlsh_error *error)
     for (size_t i = 0; i < p->n; i++) {
         uint32_t *probes = p->probes + i * P;
         size_t r = 0;
-        ask_once(p, probes);
-        while (r < P && (probes[r] == p->n_cells || sizes[probes[r]] >= MOST_ROWS)) r++;
+        while (r < P && sizes[probes[r]] >= MOST_ROWS) r++;
         uint32_t own;
         if (r < P) {
             own = probes[r];
@@ -168,73 +114,127 @@ static enum nlsh_status fill_cells(struct pieces *p, struct nlsh_error *error)
     return NLSH_OK;
 }
 
-static enum nlsh_status make_cells(struct pieces *p, uint64_t seed, const struct nlsh__job *job,
-                                   struct nlsh_error *error)
-{
-    float *centroids;
-    enum nlsh_status status =
-        nlsh__alloc(&centroids, p->n_cells * p->dim, sizeof *centroids, error);
-    if (status != NLSH_OK) return status;
-    NLSH_TRY(make_centroids(p, seed, job, centroids, error));
-    NLSH_TRY(make_probes(p, centroids, job, error));
-    NLSH_TRY(fill_cells(p, error));
-out:
-    nlsh__free(centroids);
-    return status;
-}
-
 /* ---- a cell and those that ask it ------------------------------------------------------------ */
 
+/* A cell as panels take it. Floats as bytes stand for mean + step x (byte - 128). */
+struct cell {
+    const uint32_t *members;
+    size_t n;
+    int bytes; /* 1: by u8 */
+    struct nlsh__panel_u8 u8;
+    struct nlsh__panel_f32 f32;
+    float step; /* 0: bytes are bytes */
+};
+
 /* The score that a row's worst key is in this cell. */
-static void set_threshold(const struct pieces *p, struct scratch *s, size_t q, uint64_t worst)
+static void set_threshold(const struct cell *c, struct scratch *s, size_t q, uint64_t worst)
 {
     uint32_t score = (uint32_t)(worst >> 32);
-    if (p->bytes)
-        s->thresholds.i32[q] = worst == UINT64_MAX ? INT32_MAX : (int32_t)score - s->norms.i32[q];
-    else
+    if (!c->bytes)
         s->thresholds.f32[q] =
             worst == UINT64_MAX
                 ? INFINITY
                 : nextafterf(nlsh__from_ordered_f32(score) - s->norms.f32[q], INFINITY);
+    else if (worst == UINT64_MAX)
+        s->thresholds.i32[q] = INT32_MAX;
+    else if (c->step == 0)
+        s->thresholds.i32[q] = (int32_t)score - s->norms.i32[q];
+    else
+        s->thresholds.i32[q] =
+            (int32_t)fminf(nlsh__from_ordered_f32(score) / (c->step * c->step), 2e9f) -
+            s->norms.i32[q];
 }
 
-/* Queries and thresholds of n rows. Floats are taken about the cell's mean: about any other place
- * distances inside a tight cell would be lost in what its rows have in common. */
-static void prepare(const struct pieces *p, struct scratch *s, const uint32_t *asking, size_t n)
+/* A row of floats in steps from the mean, 128 being none. */
+static void round_row(const float *restrict x, const float *restrict mean, float step, size_t dim,
+                      uint8_t *restrict out)
 {
-    size_t padded = (p->dim + 3) / 4 * 4;
+    float inverse = 1 / step;
+    for (size_t d = 0; d < dim; d++) out[d] = (uint8_t)(int)((x[d] - mean[d]) * inverse + 128.5f);
+}
+
+static void prepare_u8(const struct pieces *p, const struct cell *c, struct scratch *s, size_t row,
+                       size_t q)
+{
+    const uint8_t *x = (const uint8_t *)p->base->data + row * p->dim;
+    if (c->step != 0) {
+        round_row((const float *)p->base->data + row * p->dim, s->mean, c->step, p->dim,
+                  s->rounded);
+        x = s->rounded;
+    }
+    nlsh__panel_u8_query(x, p->dim, (int8_t *)s->queries + q * ((p->dim + 3) / 4 * 4));
+    s->norms.i32[q] = nlsh__norm_u8(x, p->dim);
+}
+
+/* Floats are taken about the cell's mean: about any other place distances inside a tight cell would be lost in
+ * what its rows have in common. */
+static void prepare_f32(const struct pieces *p, struct scratch *s, size_t row, size_t q)
+{
+    const float *x = (const float *)p->base->data + row * p->dim;
+    float *query = (float *)s->queries + q * p->dim;
+    for (size_t d = 0; d < p->dim; d++) query[d] = x[d] - s->mean[d];
+    s->norms.f32[q] = nlsh__kernels()->dot_f32(query, query, p->dim);
+}
+
+/* What prepare() and merge() will read of a row: rows that ask lie anywhere. */
+static void fetch(const struct pieces *p, size_t row)
+{
+    nlsh__prefetch_bytes((const uint8_t *)p->base->data + row * p->row_bytes, p->row_bytes);
+    nlsh__prefetch_bytes((const uint8_t *)(p->keys + row * p->keep), p->keep * sizeof *p->keys);
+}
+
+/* Queries and thresholds of n rows. */
+static void prepare(const struct pieces *p, const struct cell *c, struct scratch *s,
+                    const uint32_t *asking, size_t n)
+{
     for (size_t q = 0; q < n; q++) {
         size_t row = asking[q];
-        if (p->bytes) {
-            const uint8_t *x = (const uint8_t *)p->base->data + row * p->dim;
-            nlsh__panel_u8_query(x, p->dim, (int8_t *)s->queries + q * padded);
-            s->norms.i32[q] = nlsh__norm_u8(x, p->dim);
-        } else {
-            const float *x = (const float *)p->base->data + row * p->dim;
-            float *query = (float *)s->queries + q * p->dim;
-            for (size_t d = 0; d < p->dim; d++) query[d] = x[d] - s->mean[d];
-            s->norms.f32[q] = nlsh__kernels()->dot_f32(query, query, p->dim);
-        }
-        set_threshold(p, s, q, p->keys[row * p->keep + p->keep - 1]);
+        if (q + NLSH__AHEAD < n) fetch(p, asking[q + NLSH__AHEAD]);
+        if (c->bytes)
+            prepare_u8(p, c, s, row, q);
+        else
+            prepare_f32(p, s, row, q);
+        set_threshold(c, s, q, p->keys[row * p->keep + p->keep - 1]);
     }
 }
 
+/* The list of a row, in any order but for the worst, which stands last: that takes half the time of a sorted one. */
+static void keep_nearer(uint64_t *keys, size_t n, uint64_t key)
+{
+    uint64_t worst = key;
+    size_t at = n - 1;
+    if (key >= keys[n - 1]) return;
+    for (size_t i = 0; i + 1 < n; i++) {
+        int is_worse = keys[i] > worst;
+        at = is_worse ? i : at;
+        worst = is_worse ? keys[i] : worst;
+    }
+    keys[at] = key;
+    keys[n - 1] = worst;
+}
+
+/* What hit h of query q says of the squared distance, as a key has it. */
+static uint32_t score_of(const struct cell *c, const struct scratch *s, size_t q, size_t h)
+{
+    if (!c->bytes) return nlsh__ordered_f32(s->hits.scores.f32[h] + s->norms.f32[q]);
+    uint32_t l2sq = (uint32_t)(s->hits.scores.i32[h] + s->norms.i32[q]);
+    return c->step == 0 ? l2sq : nlsh__ordered_f32((float)l2sq * (c->step * c->step));
+}
+
 /* What came out nearer, to the rows' own lists. */
-static void merge(const struct pieces *p, struct scratch *s, const uint32_t *asking, size_t n,
-                  const uint32_t *members)
+static void merge(const struct pieces *p, const struct cell *c, struct scratch *s,
+                  const uint32_t *asking, size_t n)
 {
     for (size_t q = 0; q < n; q++) {
         if (s->hits.n[q] == 0) continue;
         size_t row = asking[q], at = q * s->hits.capacity;
         uint64_t *keys = p->keys + row * p->keep;
         for (size_t h = at; h < at + s->hits.n[q]; h++) {
-            uint32_t id = members[s->hits.ids[h]];
-            uint32_t l2sq = p->bytes ? (uint32_t)(s->hits.scores.i32[h] + s->norms.i32[q])
-                                     : nlsh__ordered_f32(s->hits.scores.f32[h] + s->norms.f32[q]);
-            if (id != row) nlsh__topk_insert(keys, p->keep, nlsh__key_u32(l2sq, id));
+            uint32_t id = c->members[s->hits.ids[h]];
+            if (id != row) keep_nearer(keys, p->keep, nlsh__key_u32(score_of(c, s, q, h), id));
         }
         s->hits.n[q] = 0;
-        set_threshold(p, s, q, keys[p->keep - 1]);
+        set_threshold(c, s, q, keys[p->keep - 1]);
     }
 }
 
@@ -258,7 +258,7 @@ static void measure(const struct pieces *p, uint32_t row, const uint32_t *member
     for (size_t i = 0; i < n; i++) {
         float l2sq = nlsh__kernels()->l2sq_f32(x, rows + members[i] * p->dim, p->dim);
         if (members[i] != row)
-            nlsh__topk_insert(keys, p->keep, nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]));
+            keep_nearer(keys, p->keep, nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]));
     }
 }
 
@@ -286,72 +286,156 @@ static void measure_again(const struct pieces *p, const struct scratch *s, const
     }
 }
 
-static void search(const struct pieces *p, struct scratch *s, const struct nlsh__panel_u8 *u8,
-                   const struct nlsh__panel_f32 *f32, const uint32_t *members,
-                   const uint32_t *asking, size_t n_asking)
+/* At most BLOCK rows. */
+static void search(const struct pieces *p, const struct cell *c, struct scratch *s,
+                   const uint32_t *asking, size_t n)
 {
-    size_t n_members = p->bytes ? u8->n_rows : f32->n_rows;
     const struct nlsh__kernels *kernels = nlsh__kernels();
     const struct nlsh__limits_u8 limits_u8 = {s->thresholds.i32, NULL, NULL};
     const struct nlsh__limits_f32 limits_f32 = {s->thresholds.f32, NULL, NULL};
-    size_t n_groups = p->bytes ? u8->n_groups : f32->n_groups;
+    size_t n_groups = (c->n + NLSH__GROUP - 1) / NLSH__GROUP;
     size_t most = p->round == 0 ? FIRST_GROUPS : GROUPS;
-    for (size_t first = 0; first < n_asking; first += BLOCK) {
-        size_t n = n_asking - first < BLOCK ? n_asking - first : BLOCK;
-        prepare(p, s, asking + first, n);
-        if (!p->bytes && p->round > 0) measure_before(p, s, asking + first, n, members, n_members);
-        for (size_t g = 0; g < n_groups; g += most) {
-            size_t count = n_groups - g < most ? n_groups - g : most;
-            if (p->bytes)
-                kernels->panel_u8(u8, g, count, s->queries, n, &limits_u8, &s->hits);
-            else
-                kernels->panel_f32(f32, g, count, s->queries, n, &limits_f32, &s->hits);
-            merge(p, s, asking + first, n, members);
-        }
-        if (!p->bytes && p->round == 0) measure_again(p, s, asking + first, n, members, n_members);
+    prepare(p, c, s, asking, n);
+    if (!c->bytes && p->round > 0) measure_before(p, s, asking, n, c->members, c->n);
+    for (size_t g = 0; g < n_groups; g += most) {
+        size_t count = n_groups - g < most ? n_groups - g : most;
+        if (c->bytes)
+            kernels->panel_u8(&c->u8, g, count, s->queries, n, &limits_u8, &s->hits);
+        else
+            kernels->panel_f32(&c->f32, g, count, s->queries, n, &limits_f32, &s->hits);
+        merge(p, c, s, asking, n);
     }
+    if (!c->bytes && p->round == 0) measure_again(p, s, asking, n, c->members, c->n);
 }
 
 static void mean_of(const float *rows, size_t n, size_t dim, float *mean)
 {
     memset(mean, 0, dim * sizeof *mean);
     for (size_t i = 0; i < n; i++)
-        for (size_t d = 0; d < dim; d++) mean[d] += rows[i * dim + d] / (float)n;
+        for (size_t d = 0; d < dim; d++) mean[d] += rows[i * dim + d] * (1 / (float)n);
+}
+
+/* The largest difference from the mean, and most. Sizes of floats order as their bits do, which compilers compare
+ * side by side. */
+static float largest(const float *restrict x, const float *restrict mean, size_t dim, float most)
+{
+    int32_t bits;
+    memcpy(&bits, &most, sizeof bits);
+    for (size_t d = 0; d < dim; d++) {
+        float size = fabsf(x[d] - mean[d]);
+        int32_t of_size;
+        memcpy(&of_size, &size, sizeof of_size);
+        bits = of_size > bits ? of_size : bits;
+    }
+    memcpy(&most, &bits, sizeof most);
+    return most;
+}
+
+/* The rows that bytes in these steps blur go to s->coarse, the others to s->fine; returns how many these are. Two
+ * rounded rows are off by step / sqrt(6) a value, and their squared distance by sqrt(2 / 3) step times their
+ * distance: that is to be a fiftieth of the worst that a row keeps, as in doubtful(). */
+static size_t divide(const struct pieces *p, const struct cell *c, struct scratch *s,
+                     const uint32_t *asking, size_t n)
+{
+    size_t n_fine = 0;
+    for (size_t q = 0; q < n; q++) {
+        uint64_t worst = p->keys[asking[q] * p->keep + p->keep - 1];
+        float l2sq = nlsh__from_ordered_f32((uint32_t)(worst >> 32));
+        if (worst != UINT64_MAX && l2sq >= c->step * c->step * (float)(2500 * 2 / 3))
+            s->fine[n_fine++] = asking[q];
+        else
+            s->coarse[q - n_fine] = asking[q];
+    }
+    return n_fine;
+}
+
+/* The cell's rows as bytes. */
+static enum nlsh_status round_cell(const struct pieces *p, struct scratch *s,
+                                   const uint32_t *asking, size_t n_asking, struct cell *c)
+{
+    const float *rows = (const float *)(const void *)s->rows;
+    float most = 0;
+    for (size_t i = 0; i < c->n; i++) most = largest(rows + i * p->dim, s->mean, p->dim, most);
+    for (size_t i = 0; i < n_asking; i++)
+        most = largest((const float *)p->base->data + asking[i] * p->dim, s->mean, p->dim, most);
+    c->step = fmaxf(most / 127, FLT_MIN);
+    for (size_t i = 0; i < c->n; i++)
+        round_row(rows + i * p->dim, s->mean, c->step, p->dim, s->rounded + i * p->dim);
+    return nlsh__panel_u8_create(s->rounded, c->n, p->dim, &c->u8, NULL);
+}
+
+/* Those that bytes do for, and then the others. */
+static enum nlsh_status search_rounded(const struct pieces *p, struct cell *c, struct scratch *s,
+                                       const uint32_t *asking, size_t n)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct cell floats = {.members = c->members, .n = c->n};
+    size_t n_fine;
+    for (size_t first = 0; first < n; first += BLOCK) {
+        size_t some = n - first < BLOCK ? n - first : BLOCK;
+        n_fine = divide(p, c, s, asking + first, some);
+        search(p, c, s, s->fine, n_fine);
+        if (n_fine == some) continue;
+        if (floats.f32.values == NULL)
+            NLSH_TRY(nlsh__panel_f32_create((const float *)(const void *)s->rows, s->mean, c->n,
+                                            p->dim, &floats.f32, NULL));
+        search(p, &floats, s, s->coarse, some - n_fine);
+    }
+out:
+    nlsh__panel_f32_free(&floats.f32);
+    return status;
+}
+
+static enum nlsh_status search_cell(const struct pieces *p, struct scratch *s,
+                                    const uint32_t *asking, size_t n, struct cell *c)
+{
+    enum nlsh_status status;
+    const float *rows = (const float *)(const void *)s->rows;
+    c->bytes = p->bytes || (p->rounds && p->round > 0);
+    if (!p->bytes) mean_of(rows, c->n, p->dim, s->mean);
+    if (p->bytes)
+        NLSH_TRY(nlsh__panel_u8_create(s->rows, c->n, p->dim, &c->u8, NULL));
+    else if (c->bytes)
+        NLSH_TRY(round_cell(p, s, asking, n, c));
+    else
+        NLSH_TRY(nlsh__panel_f32_create(rows, s->mean, c->n, p->dim, &c->f32, NULL));
+    if (c->step != 0) {
+        NLSH_TRY(search_rounded(p, c, s, asking, n));
+    } else {
+        for (size_t first = 0; first < n; first += BLOCK)
+            search(p, c, s, asking + first, n - first < BLOCK ? n - first : BLOCK);
+    }
+out:
+    nlsh__panel_u8_free(&c->u8);
+    nlsh__panel_f32_free(&c->f32);
+    return status;
 }
 
 static void cell_task(void *ctx, size_t task, size_t worker)
 {
     const struct pieces *p = ctx;
     struct scratch *s = &p->scratch[worker];
-    size_t cell = p->first_task + task, n = p->offsets[cell + 1] - p->offsets[cell];
-    size_t n_asking = p->ask_from[cell + 1] - p->ask_from[cell];
-    const uint32_t *members = p->members + p->offsets[cell];
-    struct nlsh__panel_u8 u8 = {0};
-    struct nlsh__panel_f32 f32 = {0};
-    enum nlsh_status status;
-    if (n == 0 || n_asking == 0) return;
-    for (size_t i = 0; i < n; i++)
+    size_t number = p->first_task + task;
+    size_t n_asking = p->ask_from[number + 1] - p->ask_from[number];
+    struct cell c = {.members = p->members + p->offsets[number],
+                     .n = p->offsets[number + 1] - p->offsets[number]};
+    if (c.n == 0 || n_asking == 0) return;
+    for (size_t i = 0; i < c.n; i++) {
+        if (i + NLSH__AHEAD < c.n)
+            nlsh__prefetch_bytes((const uint8_t *)p->base->data +
+                                     c.members[i + NLSH__AHEAD] * p->row_bytes,
+                                 p->row_bytes);
         memcpy(s->rows + i * p->row_bytes,
-               (const uint8_t *)p->base->data + members[i] * p->row_bytes, p->row_bytes);
-    if (p->bytes) {
-        status = nlsh__panel_u8_create(s->rows, n, p->dim, &u8, NULL);
-    } else {
-        const float *rows = (const float *)(const void *)s->rows;
-        mean_of(rows, n, p->dim, s->mean);
-        status = nlsh__panel_f32_create(rows, s->mean, n, p->dim, &f32, NULL);
+               (const uint8_t *)p->base->data + c.members[i] * p->row_bytes, p->row_bytes);
     }
-    if (status == NLSH_OK)
-        search(p, s, &u8, &f32, members, p->asking + p->ask_from[cell], n_asking);
-    else
-        s->status = status;
-    nlsh__panel_u8_free(&u8);
-    nlsh__panel_f32_free(&f32);
+    enum nlsh_status status = search_cell(p, s, p->asking + p->ask_from[number], n_asking, &c);
+    if (status != NLSH_OK) s->status = status;
 }
 
 /* The rows by the cell that they ask in this round, ascending. */
 static void sort_asking(struct pieces *p)
 {
-    size_t n = p->n_cells + 1;
+    size_t n = p->n_cells;
     memset(p->ask_from, 0, (n + 1) * sizeof *p->ask_from);
     for (size_t i = 0; i < p->n; i++) p->ask_from[p->probes[i * p->n_probes + p->round] + 1]++;
     for (size_t c = 0; c < n; c++) p->ask_from[c + 1] += p->ask_from[c];
@@ -387,6 +471,22 @@ out:
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+/* Floats that were found are measured directly. */
+static void rank(const struct pieces *p, size_t row, uint64_t *keys)
+{
+    const float *x = (const float *)p->base->data + row * p->dim;
+    for (size_t i = 0; i < p->keep; i++) {
+        uint64_t key = keys[i];
+        if (!p->bytes && key != UINT64_MAX) {
+            const float *y = (const float *)p->base->data + (size_t)(uint32_t)key * p->dim;
+            key = nlsh__key_f32(nlsh__kernels()->l2sq_f32(x, y, p->dim), (uint32_t)key);
+        }
+        size_t j = i;
+        for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
+        keys[j] = key;
+    }
+}
+
 static void answer_task(void *ctx, size_t task, size_t worker)
 {
     const struct pieces *p = ctx;
@@ -394,15 +494,7 @@ static void answer_task(void *ctx, size_t task, size_t worker)
     (void)worker;
     for (size_t row = task * BLOCK; row < end; row++) {
         uint64_t *keys = p->keys + row * p->keep;
-        const float *x = (const float *)p->base->data + row * p->dim;
-        for (size_t i = 0; !p->bytes && i < p->keep && keys[i] != UINT64_MAX; i++) {
-            uint32_t id = (uint32_t)keys[i];
-            const float *y = (const float *)p->base->data + (size_t)id * p->dim;
-            uint64_t key = nlsh__key_f32(nlsh__kernels()->l2sq_f32(x, y, p->dim), id);
-            size_t j = i;
-            for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
-            keys[j] = key;
-        }
+        rank(p, row, keys);
         for (size_t i = 0; i < p->k; i++) {
             p->out->ids[row * p->k + i] = (uint32_t)keys[i];
             p->out->l2sq[row * p->k + i] = keys[i] == UINT64_MAX ? INFINITY
@@ -464,6 +556,7 @@ static enum nlsh_status make_scratch(const struct pieces *p, struct scratch *s,
     NLSH_TRY(nlsh__alloc(&s->thresholds.i32, BLOCK, 4, error));
     NLSH_TRY(nlsh__alloc(&s->norms.i32, BLOCK, 4, error));
     NLSH_TRY(nlsh__alloc(&s->mean, p->dim, sizeof *s->mean, error));
+    if (p->rounds) NLSH_TRY(nlsh__alloc(&s->rounded, MOST_ROWS, p->dim, error));
     NLSH_TRY(nlsh__calloc(&s->hits.n, BLOCK, 4, error));
     NLSH_TRY(nlsh__alloc(&s->hits.ids, BLOCK * s->hits.capacity, 4, error));
     NLSH_TRY(nlsh__alloc(&s->hits.scores.i32, BLOCK * s->hits.capacity, 4, error));
@@ -477,7 +570,7 @@ static enum nlsh_status allocate(struct pieces *p, struct nlsh_error *error)
     NLSH_TRY(nlsh__alloc(&p->probes, p->n * p->n_probes, sizeof *p->probes, error));
     NLSH_TRY(nlsh__calloc(&p->offsets, p->n_cells + 1, sizeof *p->offsets, error));
     NLSH_TRY(nlsh__alloc(&p->members, p->n, sizeof *p->members, error));
-    NLSH_TRY(nlsh__alloc(&p->ask_from, p->n_cells + 2, sizeof *p->ask_from, error));
+    NLSH_TRY(nlsh__alloc(&p->ask_from, p->n_cells + 1, sizeof *p->ask_from, error));
     NLSH_TRY(nlsh__alloc(&p->asking, p->n, sizeof *p->asking, error));
     NLSH_TRY(nlsh__alloc(&p->keys, p->n * p->keep, sizeof *p->keys, error));
     nlsh__topk_clear(p->keys, p->n * p->keep);
@@ -503,6 +596,7 @@ static void pieces_free(struct pieces *p)
         nlsh__free(p->scratch[i].thresholds.i32);
         nlsh__free(p->scratch[i].norms.i32);
         nlsh__free(p->scratch[i].mean);
+        nlsh__free(p->scratch[i].rounded);
         nlsh__free(p->scratch[i].hits.n);
         nlsh__free(p->scratch[i].hits.ids);
         nlsh__free(p->scratch[i].hits.scores.i32);
@@ -534,11 +628,14 @@ enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k
                        .n_cells = (base->n_rows + CELL_ROWS - 1) / CELL_ROWS,
                        .n_probes = n_probes(base->n_rows),
                        .bytes = base->type == NLSH_U8,
+                       .rounds = base->type != NLSH_U8 && nlsh__kernels()->fast_bytes &&
+                                 base->dim >= LEAST_DIM && base->dim <= NLSH__MAX_DIM_U8,
                        .n_threads = nlsh__pool_n_threads(job->pool),
                        .out = out};
     *out = (struct nlsh__neighbors){.n_rows = base->n_rows, .k = k};
     NLSH_TRY(allocate(&p, error));
-    NLSH_TRY(make_cells(&p, seed, job, error));
+    NLSH_TRY(nlsh__cells_to_ask(base, p.n_cells, p.n_probes, seed, job, p.probes, error));
+    NLSH_TRY(fill_cells(&p, error));
     NLSH_TRY(run_rounds(&p, job, error));
     nlsh__pool_run(job->pool, (p.n + BLOCK - 1) / BLOCK, answer_task, &p);
     NLSH_TRY(complete(&p, job, error));

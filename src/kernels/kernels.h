@@ -52,6 +52,7 @@ struct nlsh__code_query {
 
 struct nlsh__kernels {
     const char *name; /* of the instruction set, as NLSH_CPU takes it */
+    int fast_bytes;   /* 1: panel_u8() makes four products, or more, while panel_f32() makes one */
 
     /* ---- distances: X_l2sq.c ---- */
 

@@ -72,6 +72,7 @@ INLINE void products(const void *rows, size_t n_chunks, const void *vectors, siz
 void nlsh__neondot_bytes(struct nlsh__kernels *table)
 {
     table->panel_u8 = panel_u8;
+    table->fast_bytes = 1;
     table->matvec_i8 = matvec_i8;
     table->matmat_i8 = matmat_i8;
 }

@@ -194,5 +194,6 @@ void nlsh__avx512vnni_l2sq(struct nlsh__kernels *table)
     table->l2sq_u8 = l2sq_u8;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_u8 = panel_u8;
+    table->fast_bytes = 1;
 }
 #endif

@@ -149,5 +149,6 @@ void nlsh__avxvnni_l2sq(struct nlsh__kernels *table)
     narrower = *table;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_u8 = panel_u8;
+    table->fast_bytes = 1;
 }
 #endif
