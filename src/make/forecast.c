@@ -19,7 +19,7 @@ static const double cut_edge = 7.5e-6;
 static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_method method,
                             const struct nlsh__speed *speed)
 {
-    double n = (double)base->n_rows, probes = 0, pairs = n;
+    double n = (double)base->n_rows, probes = 0, pairs = n / 2; /* one product serves both rows */
     if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
     if (method == NLSH_GRAPH_PIECES && n >= 20000) {
         probes = 1.27 * sqrt(n / 512);
