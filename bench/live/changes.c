@@ -11,7 +11,7 @@
  * beside a fresh build of the same rows at each tenth). A line for each step and number of neighbours: recall that was asked for, reached, its
  * standard error, candidates; with the log, and again once it is compacted, from which the next step goes on.
  * At the end the same of a fresh build of the same rows. --fresh 0 builds none, --fresh 1 none where `automatic` trained;
- * --steps N stops a drift after N tenths, --queries N asks so many (1,000), --cautious asks cautiously. Missed: less than asked less .01 (drift: .02).
+ * --fresh_every N builds afresh after each Nth tenth only. --steps N stops a drift after N tenths, --queries N asks so many (1,000), --cautious asks cautiously. Missed: less than asked less .01 (drift: .02).
  */
 #include <getopt.h>
 #include <math.h>
@@ -35,9 +35,15 @@ static struct {
     double within;
     int cautious;
     int compare; /* what is built afresh to compare with, at each tenth and at the end: 0: nothing, 1: not where it was trained */
-    size_t n_steps; /* of a drift */
+    size_t fresh_every; /* tenths */
+    size_t n_steps;     /* of a drift */
+    struct {            /* of the vectors as they are, until they change */
+        uint64_t *keys; /* [n_queries x MOST_K] */
+        float *distances;
+        int known;
+    } truth;
     size_t n_missed, n_cells;
-} g = {.within = .01, .n_steps = 10, .compare = 2};
+} g = {.within = .01, .n_steps = 10, .compare = 2, .fresh_every = 1};
 
 /* The last n bytes of a file: labels, one a row, as MNIST's idx1 has them. */
 static uint8_t *read_labels(const char *path, size_t n)
@@ -55,16 +61,18 @@ static uint8_t *read_labels(const char *path, size_t n)
 /* ---- what comes back ------------------------------------------------------------------------- */
 
 /* The nearest of all, for the largest number of neighbours that is asked about. */
-static void find_truth(const struct nlsh_index *index, size_t n_buckets, uint64_t *keys,
-                       float *distances)
+static void find_truth(const struct nlsh_index *index, size_t n_buckets)
 {
     struct nlsh_error error = {0};
+    if (g.truth.known) return;
     struct nlsh_search_options o;
     nlsh_search_options_init(&o, sizeof o);
     o.k = MOST_K;
     o.n_threads = 2;
     o.probes = (double)n_buckets;
-    must(nlsh_search_batch(index, &g.queries, &o, keys, distances, NULL, &error), &error);
+    must(nlsh_search_batch(index, &g.queries, &o, g.truth.keys, g.truth.distances, NULL, &error),
+         &error);
+    g.truth.known = 1;
 }
 
 static void ask(const struct nlsh_index *index, const char *step, const char *how, int counts)
@@ -73,12 +81,12 @@ static void ask(const struct nlsh_index *index, const char *step, const char *ho
     struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_search_options o;
     size_t n = g.queries.n_rows;
-    uint64_t *keys = room(n * MOST_K, 8), *true_keys = room(n * MOST_K, 8);
-    float *distances = room(n * MOST_K, 4), *true_distances = room(n * MOST_K, 4);
+    uint64_t *keys = room(n * MOST_K, 8);
+    float *distances = room(n * MOST_K, 4);
     uint32_t *candidates = room(n, 4);
     struct nlsh_search_stats stats = {.struct_size = sizeof stats, .candidates = candidates};
     must(nlsh_index_info(index, &info, &error), &error);
-    find_truth(index, info.n_buckets, true_keys, true_distances);
+    find_truth(index, info.n_buckets);
     for (size_t i = 0; i < KS; i++) {
         double sum = 0, squares = 0, scanned = 0;
         nlsh_search_options_init(&o, sizeof o);
@@ -89,8 +97,8 @@ static void ask(const struct nlsh_index *index, const char *step, const char *ho
         must(nlsh_search_batch(index, &g.queries, &o, keys, distances, &stats, &error), &error);
         for (size_t q = 0; q < n; q++) {
             size_t at = q * o.k, true_at = q * MOST_K;
-            double r = nlsh_recall(keys + at, distances + at, true_keys + true_at,
-                                   true_distances + true_at, o.k);
+            double r = nlsh_recall(keys + at, distances + at, g.truth.keys + true_at,
+                                   g.truth.distances + true_at, o.k);
             sum += r;
             squares += r * r;
             scanned += candidates[q];
@@ -105,9 +113,7 @@ static void ask(const struct nlsh_index *index, const char *step, const char *ho
     }
     fflush(stdout);
     free(keys);
-    free(true_keys);
     free(distances);
-    free(true_distances);
     free(candidates);
 }
 
@@ -151,6 +157,7 @@ static void change(const uint32_t *put, size_t n_put, const uint32_t *gone, size
     size_t row_bytes = nlsh__row_bytes(&g.base);
     char *some = room(BATCH, row_bytes);
     uint64_t keys[BATCH];
+    g.truth.known = 0;
     nlsh_writer_options_init(&options, sizeof options);
     options.sync = NLSH_SYNC_FLUSH;
     must(nlsh_writer_open(g.path, &options, &writer, &error), &error);
@@ -298,6 +305,7 @@ static void take_queries(double share)
     size_t row_bytes = nlsh__row_bytes(&g.all_queries), n = 0;
     double others = 0;
     if (g.query_labels == NULL) return;
+    g.truth.known = 0;
     if (memory == NULL) memory = room(MOST_QUERIES, row_bytes);
     for (size_t i = 0; i < g.all_queries.n_rows && n < g.n_queries; i++) {
         if (g.query_labels[i] >= 5) {
@@ -358,7 +366,7 @@ static void drift_by(int automatic)
         ask_file(g.path, step, "log", 1);
         int trained = compact_by_itself(step);
         ask_file(g.path, step, "behind", 1);
-        if (g.compare == 0 || (g.compare == 1 && trained)) continue;
+        if (g.compare == 0 || (g.compare == 1 && trained) || i % g.fresh_every != 0) continue;
         build(g.fresh, d.all, n);
         ask_file(g.fresh, step, "fresh", 0);
     }
@@ -386,9 +394,11 @@ int main(int argc, char **argv)
     } scenarios[] = {{"more", more},         {"fewer", fewer}, {"without", without},
                      {"replaced", replaced}, {"drift", drift}, {"auto", by_itself}};
     static const struct option options[] = {
-        {"labels", 1, NULL, 'l'},   {"query_labels", 1, NULL, 'Q'}, {"metric", 1, NULL, 'm'},
-        {"queries", 1, NULL, 'q'},  {"rows", 1, NULL, 'r'},         {"steps", 1, NULL, 's'},
-        {"cautious", 0, NULL, 'c'}, {"fresh", 1, NULL, 'f'},        {0}};
+        {"labels", 1, NULL, 'l'},      {"query_labels", 1, NULL, 'Q'},
+        {"metric", 1, NULL, 'm'},      {"queries", 1, NULL, 'q'},
+        {"rows", 1, NULL, 'r'},        {"steps", 1, NULL, 's'},
+        {"cautious", 0, NULL, 'c'},    {"fresh", 1, NULL, 'f'},
+        {"fresh_every", 1, NULL, 'e'}, {0}};
     const char *labels = NULL, *query_labels = NULL;
     size_t n_queries = 1000, n_rows = SIZE_MAX;
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -398,10 +408,11 @@ int main(int argc, char **argv)
         if (o == 's') g.n_steps = strtoul(optarg, NULL, 10);
         if (o == 'c') g.cautious = 1;
         if (o == 'f') g.compare = atoi(optarg);
+        if (o == 'e') g.fresh_every = strtoul(optarg, NULL, 10);
         if (o == 'q') n_queries = strtoul(optarg, NULL, 10);
         if (o == 'm') g.metric = strcmp(optarg, "cosine") == 0 ? NLSH_COSINE : NLSH_IP;
     }
-    if (argc - optind != 3) {
+    if (argc - optind != 3 || g.fresh_every == 0) {
         fprintf(stderr, "bench_live_changes SCENARIO BASE QUERIES [--labels FILE] [--metric M]\n");
         return 2;
     }
@@ -411,6 +422,8 @@ int main(int argc, char **argv)
     if (query_labels != NULL) g.query_labels = read_labels(query_labels, g.all_queries.n_rows);
     g.n_queries = n_queries < MOST_QUERIES ? n_queries : MOST_QUERIES;
     if (g.queries.n_rows > g.n_queries) g.queries.n_rows = g.n_queries;
+    g.truth.keys = room(g.queries.n_rows * MOST_K, sizeof *g.truth.keys);
+    g.truth.distances = room(g.queries.n_rows * MOST_K, sizeof *g.truth.distances);
     if (labels != NULL) g.labels = read_labels(labels, g.base.n_rows);
     if (g.base.n_rows > n_rows) g.base.n_rows = n_rows;
     snprintf(g.path, sizeof g.path, "bench-live-%d.nlsh", (int)getpid());
