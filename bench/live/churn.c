@@ -4,7 +4,7 @@
  *   cmake --preset bench && ninja -C build/bench bench_live_churn peer_hnswlib peer_faiss
  *   build/bench/bench_live_churn BASE QUERIES INDEX [PEER.so]...
  *
- * INDEX is of the first half of BASE; each peer builds one of the same rows by itself. Then the other half comes in
+ * INDEX is of the first half of BASE, or - for the peers alone; each peer builds one of the same rows by itself. Then the other half comes in
  * and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows. At the end searches
  * for 10 neighbours, one at a time on one thread, with ever more effort until their recall is .95; the truth is that
  * of the rows that are left. A line for each method. Ours compacts after each tenth of the rows, which its time
@@ -307,9 +307,11 @@ static void run_peers(const char *file)
     for (const struct peer *p = peers(); p->name != NULL; p++) {
         const char *build = p->build(&half, 1, 0);
         double start = nlsh__now();
-        void *index = p->open(&half, build, own.path); /* it is written there, and not read again */
+        char path[64]; /* it is written there, and not read again */
+        snprintf(path, sizeof path, "bench-live-churn-%d", (int)getpid());
+        void *index = p->open(&half, build, path);
         if (index == NULL) exit(1);
-        unlink(own.path);
+        unlink(path);
         printf("# %s %s: %s built in %.0f s\n", p->name, p->version, build, nlsh__now() - start);
         run(p, index, build);
         p->close(index);
@@ -328,9 +330,11 @@ int main(int argc, char **argv)
     g.live = room(g.base.n_rows + TURN, sizeof *g.live);
     printf("# %s; %zu vectors of dimension %zu, half of them replaced\n", nlsh_cpu(), g.base.n_rows,
            g.base.dim);
-    own_start(argv[3]);
-    run(&own_peer, NULL, "");
-    own_end();
+    if (strcmp(argv[3], "-") != 0) {
+        own_start(argv[3]);
+        run(&own_peer, NULL, "");
+        own_end();
+    }
     for (int i = 4; i < argc; i++) run_peers(argv[i]);
     return 0;
 }

@@ -6,15 +6,27 @@
  *
  * INDEX is copied into DIRECTORY (default: that of INDEX) and thrown away at the end. NEW are vectors to insert, at
  * least 20,000, better a tenth of what INDEX holds. A line for each measurement: its name, the value, the unit.
- * Rates that are compared are of one run, by turns where they take long enough to drift.
+ * Searches are one at a time, recall .95 of 10 neighbours; their rates are of processor time, and those that are compared
+ * are taken by many short turns.
  */
+#include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common.h"
 
-enum { BATCH = 1000, SINGLES = 10000, K = 10, TURNS = 5, MOST_TIMES = 1 << 20 };
+enum {
+    BATCH = 1000,
+    SINGLES = 10000,
+    K = 10,
+    TURNS = 60,
+    TURN_QUERIES = 500,
+    MOST_TIMES = 1 << 20
+};
+#define TURN_SECONDS 0.1
 
 static struct nlsh_matrix added, queries;
 static char copy[4096], copy_log[4200];
@@ -67,100 +79,163 @@ static double put(struct nlsh_writer *writer, size_t first, size_t end, size_t b
 
 /* ---- searches -------------------------------------------------------------------------------- */
 
+/* Processor time of this thread: what else the machine does is not in it, but for the caches. */
+static double own_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* What searches of one kind took, of all turns and of the last one. */
+struct taken {
+    double *times; /* [MOST_TIMES] seconds each */
+    size_t n;
+    double sum, last_sum;
+    size_t last_n;
+};
+
+static void begin_turn(struct taken *t)
+{
+    t->last_sum = 0;
+    t->last_n = 0;
+}
+
+/* One query, on the newest state of writer, or if that is NULL on what the searcher has; how long it took. */
+static void ask(struct nlsh_writer *writer, struct nlsh_index **state,
+                struct nlsh_searcher *searcher, size_t i, struct taken *t)
+{
+    struct nlsh_error error = {0};
+    uint64_t keys[K];
+    const struct nlsh_matrix one = rows_of(&queries, i % queries.n_rows, 1);
+    double start = own_time();
+    if (writer != NULL) {
+        struct nlsh_index *before = *state;
+        must(nlsh_writer_snapshot(writer, state, &error), &error);
+        must(nlsh_searcher_use(searcher, *state, &error), &error);
+        nlsh_index_close(before);
+    }
+    must(nlsh_search(searcher, &one, NULL, keys, NULL, NULL, &error), &error);
+    double seconds = own_time() - start;
+    if (t->n < MOST_TIMES) t->times[t->n++] = seconds;
+    t->sum += seconds;
+    t->last_sum += seconds;
+    t->last_n++;
+}
+
+static double rate(const struct taken *t)
+{
+    return (double)t->n / t->sum;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* All new rows were put. */
-static _Atomic int all_put;
-
-/* Queries one by one for so many seconds, or until all rows were put, each on the newest state; times [MOST_TIMES] in seconds, returns how
- * many. writer NULL: always of index. */
-static size_t ask(struct nlsh_writer *writer, const struct nlsh_index *index, double seconds,
-                  double *times)
+static double p99(struct taken *t)
 {
-    struct nlsh_error error = {0};
-    struct nlsh_index *state = NULL;
-    struct nlsh_searcher *searcher;
-    uint64_t keys[K];
-    size_t n = 0;
-    if (writer != NULL) must(nlsh_writer_snapshot(writer, &state, &error), &error);
-    must(nlsh_searcher_create(state != NULL ? state : index, &searcher, &error), &error);
-    for (double start = nlsh__now(), now = start;
-         now - start < seconds && n < MOST_TIMES && !all_put;) {
-        const struct nlsh_matrix one = rows_of(&queries, n % queries.n_rows, 1);
-        if (writer != NULL) {
-            struct nlsh_index *before = state;
-            must(nlsh_writer_snapshot(writer, &state, &error), &error);
-            must(nlsh_searcher_use(searcher, state, &error), &error);
-            nlsh_index_close(before);
-        }
-        must(nlsh_search(searcher, &one, NULL, keys, NULL, NULL, &error), &error);
-        double end = nlsh__now();
-        times[n++] = end - now;
-        now = end;
-    }
-    nlsh_searcher_free(searcher);
-    nlsh_index_close(state);
-    return n;
+    qsort(t->times, t->n, sizeof *t->times, ascending);
+    return t->times[t->n * 99 / 100];
 }
 
-struct rates {
-    double qps, p99;
+/* Ratios of turns, and what their mean is uncertain by. */
+struct ratios {
+    double sum, squares;
+    size_t n;
 };
 
-static struct rates rates_of(double *times, size_t n)
+/* How much of the rate of b a reached in the last turn. */
+static void compare(struct ratios *r, const struct taken *a, const struct taken *b)
 {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += times[i];
-    qsort(times, n, sizeof *times, ascending);
-    return (struct rates){(double)n / sum, times[n * 99 / 100]};
+    if (a->last_n == 0 || b->last_n == 0) return;
+    double ratio = b->last_sum / (double)b->last_n / (a->last_sum / (double)a->last_n);
+    r->sum += ratio;
+    r->squares += ratio * ratio;
+    r->n++;
 }
 
-static struct rates measure(struct nlsh_writer *writer, const struct nlsh_index *index,
-                            double seconds)
+static void say_ratios(const struct ratios *r)
 {
-    double *times = room(MOST_TIMES, sizeof *times);
-    struct rates r = rates_of(times, ask(writer, index, seconds, times));
-    free(times);
-    return r;
+    double n = (double)r->n, mean = r->sum / n;
+    say("  share, the mean of all turns", mean, "");
+    say("  its standard error", sqrt(fmax(r->squares / n - mean * mean, 0) / n), "");
 }
 
 /* ---- a writer at work ------------------------------------------------------------------------ */
 
-static struct nlsh_writer *open_writer_of;
+/* The writer inserts for a turn, and waits for the next one. */
+static struct {
+    struct nlsh_writer *writer;
+    _Atomic int may_write, writing, done;
+    double seconds; /* that it wrote */
+} at_work;
 
 static void *write_all(void *user)
 {
-    double *seconds = user;
-    struct nlsh_writer *writer = open_writer_of;
-    *seconds = put(writer, 0, added.n_rows, BATCH);
-    all_put = 1;
+    const struct timespec pause = {0, 100000};
+    (void)user;
+    for (size_t i = 0; i < added.n_rows; i += BATCH) {
+        for (at_work.writing = 1; !at_work.may_write; at_work.writing = 1) {
+            at_work.writing = 0;
+            nanosleep(&pause, NULL);
+        }
+        at_work.seconds +=
+            put(at_work.writer, i, i + BATCH < added.n_rows ? i + BATCH : added.n_rows, BATCH);
+    }
+    at_work.done = 1;
     return NULL;
+}
+
+/* Searches of the newest state for a turn. */
+static void ask_for_a_turn(struct nlsh_index **state, struct nlsh_searcher *searcher, size_t *i,
+                           struct taken *t)
+{
+    begin_turn(t);
+    for (double start = nlsh__now(); nlsh__now() - start < TURN_SECONDS && !at_work.done; ++*i)
+        ask(at_work.writer, state, searcher, *i, t);
 }
 
 static void under_writes(const char *index_path)
 {
     pthread_t thread;
-    double seconds;
+    struct nlsh_error error = {0};
+    struct nlsh_index *state;
+    struct nlsh_searcher *searcher;
+    struct taken busy = {.times = room(MOST_TIMES, sizeof(double))};
+    struct taken quiet = {.times = room(MOST_TIMES, sizeof(double))};
+    struct taken warm = quiet;
+    struct ratios ratios = {0};
+    size_t i = 0;
     copy_file(index_path, copy);
     unlink(copy_log);
-    struct nlsh_writer *writer = open_writer_of = open_writer(NLSH_SYNC_ALWAYS);
-    struct rates before = measure(writer, NULL, 2);
-    pthread_create(&thread, NULL, write_all, &seconds);
-    struct rates busy = measure(writer, NULL, 3600);
+    at_work.writer = open_writer(NLSH_SYNC_ALWAYS);
+    must(nlsh_writer_snapshot(at_work.writer, &state, &error), &error);
+    must(nlsh_searcher_create(state, &searcher, &error), &error);
+    ask_for_a_turn(&state, searcher, &i, &warm);
+    pthread_create(&thread, NULL, write_all, NULL);
+    while (!at_work.done) {
+        at_work.may_write = 1;
+        ask_for_a_turn(&state, searcher, &i, &busy);
+        at_work.may_write = 0;
+        while (at_work.writing && !at_work.done) sched_yield();
+        if (at_work.done) break; /* half a turn */
+        ask_for_a_turn(&state, searcher, &i, &quiet);
+        compare(&ratios, &busy, &quiet);
+    }
     pthread_join(thread, NULL);
-    all_put = 0;
-    struct rates after = measure(writer, NULL, 2);
-    say("searches of the quiet index, before", before.qps, "queries/s");
-    say("  while a writer inserts at full speed", busy.qps, "queries/s");
-    say("  of the quiet index, afterwards", after.qps, "queries/s");
-    say("  share of the mean of both", 2 * busy.qps / (before.qps + after.qps), "");
-    say("  p99 meanwhile over that afterwards", busy.p99 / after.p99, "");
-    say("  the writer meanwhile", (double)added.n_rows / seconds, "vectors/s");
-    (void)nlsh_writer_close(writer, NULL);
+    say("searches while a writer inserts at full speed", rate(&busy), "queries/s");
+    say("  while it waits", rate(&quiet), "queries/s");
+    say_ratios(&ratios);
+    say("  p99 over that while it waits", p99(&busy) / p99(&quiet), "");
+    say("  the writer meanwhile, by the clock", (double)added.n_rows / at_work.seconds,
+        "vectors/s");
+    nlsh_searcher_free(searcher);
+    nlsh_index_close(state);
+    (void)nlsh_writer_close(at_work.writer, NULL);
+    free(busy.times);
+    free(quiet.times);
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
@@ -188,12 +263,43 @@ static struct nlsh_index *open_copy(const char *path)
     return index;
 }
 
+/* The same queries of both, by turns, each first as often as the other. */
+static void compare_searches(const struct nlsh_index *with_log, const struct nlsh_index *whole)
+{
+    struct nlsh_error error = {0};
+    struct nlsh_searcher *searchers[2];
+    struct taken taken[2] = {{.times = room(MOST_TIMES, sizeof(double))},
+                             {.times = room(MOST_TIMES, sizeof(double))}};
+    struct ratios ratios = {0};
+    must(nlsh_searcher_create(with_log, &searchers[0], &error), &error);
+    must(nlsh_searcher_create(whole, &searchers[1], &error), &error);
+    for (size_t turn = 0; turn <= TURNS; turn++) {
+        for (size_t half = 0; half < 2; half++) {
+            size_t which = (turn + half) % 2;
+            begin_turn(&taken[which]);
+            for (size_t i = 0; i < TURN_QUERIES; i++)
+                ask(NULL, NULL, searchers[which], turn * TURN_QUERIES + i, &taken[which]);
+        }
+        if (turn > 0) { /* the first one warms up */
+            compare(&ratios, &taken[0], &taken[1]);
+            continue;
+        }
+        for (size_t i = 0; i < 2; i++) taken[i] = (struct taken){.times = taken[i].times};
+    }
+    say("searches with the log", rate(&taken[0]), "queries/s");
+    say("  compacted", rate(&taken[1]), "queries/s");
+    say_ratios(&ratios);
+    for (size_t i = 0; i < 2; i++) {
+        nlsh_searcher_free(searchers[i]);
+        free(taken[i].times);
+    }
+}
+
 static void open_and_compact(void)
 {
     struct nlsh_error error = {0};
     struct nlsh_index *index;
     struct nlsh_compact_report report = {.struct_size = sizeof report};
-    struct rates logged[TURNS], whole[TURNS];
     double start = nlsh__now();
     must(nlsh_index_open(copy, NULL, &index, &error), &error);
     say("opening, with a log of all new vectors", nlsh__now() - start, "s");
@@ -203,16 +309,7 @@ static void open_and_compact(void)
     must(nlsh_compact(copy, NULL, NULL, &report, &error), &error);
     say("compaction", nlsh__now() - start, "s");
     struct nlsh_index *now = open_copy(copy);
-    double sum_logged = 0, sum_whole = 0;
-    for (size_t i = 0; i < TURNS; i++) {
-        logged[i] = measure(NULL, index, 1);
-        whole[i] = measure(NULL, now, 1);
-        sum_logged += logged[i].qps;
-        sum_whole += whole[i].qps;
-    }
-    say("searches with the log", sum_logged / TURNS, "queries/s");
-    say("  compacted", sum_whole / TURNS, "queries/s");
-    say("  share", sum_logged / sum_whole, "");
+    compare_searches(index, now);
     nlsh_index_close(index);
     nlsh_index_close(now);
 }
