@@ -2,15 +2,17 @@
  * churn.c - an index that changes all the time, beside other libraries, for docs/live.md.
  *
  *   cmake --preset bench && ninja -C build/bench bench_live_churn peer_hnswlib peer_faiss
- *   build/bench/bench_live_churn BASE QUERIES INDEX [PEER.so]...
+ *   build/bench/bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] [PEER.so]...
  *
- * INDEX is of the first half of BASE, or - for the peers alone; each peer builds one of the same rows by itself. Then the other half comes in
- * and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows. At the end searches
- * for 10 neighbours, one at a time on one thread, with ever more effort until their recall is .95; the truth is that
- * of the rows that are left. A line for each method. Ours compacts after each tenth of the rows, which its time
- * contains.
+ * INDEX is of the first half of BASE, or - for the peers alone; each peer builds one of the same rows by itself. Then
+ * the other half comes in and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows.
+ * At the end searches for 10 neighbours, one at a time on one thread, with ever more effort until their recall is .95;
+ * the truth is that of the rows that are left. A line for each method. Ours compacts N times (10), evenly, the last time
+ * behind the last turn; with 0 the searches have all in the log. Its time contains that. S is interval (every .1 s),
+ * flush (when it is closed) or always (at each call). Times are of the processor, all threads.
  */
 #include <dlfcn.h>
+#include <getopt.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +20,7 @@
 #include "base/rng.h"
 #include "common.h"
 
-enum { TURN = 1000, K = 10, QUERIES = 2000, PASSES = 3, COMPACTIONS = 10 };
+enum { TURN = 1000, K = 10, QUERIES = 2000, PASSES = 3 };
 static const double asked = 0.95;
 
 static struct {
@@ -81,25 +83,39 @@ static struct {
     struct nlsh_index *index;
     struct nlsh_searcher *searcher;
     double recall;
-    size_t n_put, n_since;
-} own;
+    size_t n_compactions, n_since;
+    enum nlsh_sync sync;
+    double compacting; /* seconds */
+} own = {.n_compactions = 10, .sync = NLSH_SYNC_INTERVAL};
+
+static double processor_time(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 static void own_writer(void)
 {
     struct nlsh_error error = {0};
     struct nlsh_writer_options how;
     nlsh_writer_options_init(&how, sizeof how);
-    how.sync = NLSH_SYNC_INTERVAL;
+    how.sync = own.sync;
     must(nlsh_writer_open(own.path, &how, &own.writer, &error), &error);
 }
 
 static void own_compact(void)
 {
     struct nlsh_error error = {0};
+    struct nlsh_compact_report report = {.struct_size = sizeof report};
+    double start = processor_time();
     must(nlsh_writer_close(own.writer, &error), &error);
-    must(nlsh_compact(own.path, NULL, NULL, NULL, &error), &error);
+    must(nlsh_compact(own.path, NULL, NULL, &report, &error), &error);
     own_writer();
     own.n_since = 0;
+    own.compacting += processor_time() - start;
+    printf("# compacted in %.1f s%s\n", processor_time() - start,
+           report.measured ? ", measured" : "");
 }
 
 static int own_add(void *index, const struct peer_data *data, const uint32_t *rows, size_t n)
@@ -114,7 +130,8 @@ static int own_add(void *index, const struct peer_data *data, const uint32_t *ro
     for (size_t i = 0; i < n; i++) keys[i] = rows[i];
     must(nlsh_writer_put(own.writer, keys, &some, &error), &error);
     own.n_since += n;
-    if (own.n_since >= g.base.n_rows / 2 / COMPACTIONS) own_compact();
+    if (own.n_compactions > 0 && own.n_since >= g.base.n_rows / 2 / own.n_compactions)
+        own_compact();
     return 1;
 }
 
@@ -212,13 +229,6 @@ static void own_end(void)
 
 /* ---- a method -------------------------------------------------------------------------------- */
 
-static double processor_time(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* All operations; returns seconds. */
 static double churn(const struct peer *peer, void *index)
 {
@@ -286,9 +296,9 @@ static void run(const struct peer *peer, void *index, const char *build)
         double again = pass(peer, index, ids);
         best = again < best ? again : best;
     }
-    printf("%-16s %-16s %12.0f operations/s   %-12s recall@10 %.4f %10.0f queries/s\n", peer->name,
-           build, (double)(g.base.n_rows / 2 / TURN * TURN * 2) / seconds, setting, recall,
-           (double)g.queries.n_rows / best);
+    printf("%-16s %-16s %12.0f operations/s in %.1f s   %-12s recall@10 %.4f %10.0f queries/s\n",
+           peer->name, build, (double)(g.base.n_rows / 2 / TURN * TURN * 2) / seconds, seconds,
+           setting, recall, (double)g.queries.n_rows / best);
     fflush(stdout);
     free(ids);
 }
@@ -320,8 +330,22 @@ static void run_peers(const char *file)
 
 int main(int argc, char **argv)
 {
+    static const struct option options[] = {
+        {"compactions", 1, NULL, 'c'}, {"sync", 1, NULL, 's'}, {0}};
+    char text[32];
+    for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (o == 'c') own.n_compactions = strtoul(optarg, NULL, 10);
+        if (o == 's')
+            own.sync = optarg[0] == 'a'   ? NLSH_SYNC_ALWAYS
+                       : optarg[0] == 'f' ? NLSH_SYNC_FLUSH
+                                          : NLSH_SYNC_INTERVAL;
+        if (o == '?') return 2;
+    }
+    argc -= optind - 1;
+    argv += optind - 1;
     if (argc < 4) {
-        fprintf(stderr, "bench_live_churn BASE QUERIES INDEX [PEER.so]...\n");
+        fprintf(stderr, "bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] "
+                        "[PEER.so]...\n");
         return 2;
     }
     read_data(argv[1], &g.bytes, &g.base);
@@ -332,7 +356,9 @@ int main(int argc, char **argv)
            g.base.dim);
     if (strcmp(argv[3], "-") != 0) {
         own_start(argv[3]);
-        run(&own_peer, NULL, "");
+        snprintf(text, sizeof text, "compacted %zux", own.n_compactions);
+        run(&own_peer, NULL, text);
+        printf("# of which %.1f s were compaction\n", own.compacting);
         own_end();
     }
     for (int i = 4; i < argc; i++) run_peers(argv[i]);
