@@ -8,10 +8,11 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "codes/order.h"
 #include "codes/row.h"
+#include "kernels/kernels.h"
 #include "kernels/panel.h"
 
 enum { LEAF = NLSH__GROUP };
@@ -26,9 +27,11 @@ static void decode(const struct nlsh__bucketed *b, size_t row, float *out)
 {
     const struct nlsh__codes *codes = b->file->segments[0].codes;
     const uint8_t *code = b->rows->codes + row * b->form->code_bytes;
-    for (size_t c = 0; c < codes->n_components; c++) {
-        unsigned level = code[c / 8 * 4 + c % 4] >> (c % 8 < 4 ? 0 : 4) & 15u;
-        out[c] = ((float)level - 7.5f) * codes->steps[c];
+    for (size_t c = 0; c < codes->n_components; c += 8, code += 4) {
+        for (size_t i = 0; i < 4; i++) {
+            out[c + i] = ((float)(code[i] & 15) - 7.5f) * codes->steps[c + i];
+            out[c + 4 + i] = ((float)(code[i] >> 4) - 7.5f) * codes->steps[c + 4 + i];
+        }
     }
 }
 
@@ -72,39 +75,48 @@ out:
 
 /* ---- codes ----------------------------------------------------------------------------------- */
 
-static double value(const struct nlsh__bucketed *b, size_t row, size_t d)
+/* Scratch of who codes leaves. */
+struct scratch {
+    float *mean, *row; /* [n_components] */
+    float *middle;     /* [dim] */
+    float *vector;     /* [dim] */
+};
+
+static float l2sq_of(const struct nlsh_index *file, const float *from, const uint8_t *vector)
 {
-    const uint8_t *vector = b->rows->vectors + row * b->form->row_bytes;
-    uint16_t half;
-    float x;
-    if (b->file->meta.storage_type == NLSH_U8) return (double)vector[d];
-    if (b->file->meta.storage_type == NLSH_F16) {
-        memcpy(&half, vector + d * sizeof half, sizeof half);
-        return (double)nlsh__from_f16(half);
-    }
-    memcpy(&x, vector + d * sizeof x, sizeof x);
-    return (double)x;
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    size_t dim = file->meta.dim;
+    if (file->meta.storage_type == NLSH_U8) return kernels->l2sq_f32_u8(from, vector, dim);
+    if (file->meta.storage_type == NLSH_F16)
+        return kernels->l2sq_f32_f16(from, (const uint16_t *)(const void *)vector, dim);
+    return kernels->l2sq_f32(from, (const float *)(const void *)vector, dim);
 }
 
 /* Mean squared distance of rows numbers[n] to their mean, in units of the inputs. */
-static double spread(const struct nlsh__bucketed *b, const uint32_t *numbers, size_t n)
+static double spread(const struct nlsh__bucketed *b, const uint32_t *numbers, size_t n,
+                     const struct scratch *s)
 {
+    enum nlsh_type type = (enum nlsh_type)b->file->meta.storage_type;
+    size_t dim = b->file->meta.dim, row_bytes = b->form->row_bytes;
     double scale = (double)b->file->segments[0].codes->scale, squares = 0;
-    for (size_t d = 0; d < b->file->meta.dim; d++) {
-        double mean = 0;
-        for (size_t i = 0; i < n; i++) mean += value(b, row_of(b, numbers[i]), d) / (double)n;
-        for (size_t i = 0; i < n; i++) {
-            double off = value(b, row_of(b, numbers[i]), d) - mean;
-            squares += off * off / (double)n;
-        }
+    memset(s->middle, 0, dim * sizeof *s->middle);
+    for (size_t i = 0; i < n; i++) {
+        nlsh__row_to_f32(b->rows->vectors + row_of(b, numbers[i]) * row_bytes, type, dim,
+                         s->vector);
+        for (size_t d = 0; d < dim; d++) s->middle[d] += s->vector[d];
     }
-    return squares * scale * scale;
+    for (size_t d = 0; d < dim; d++) s->middle[d] /= (float)n;
+    for (size_t i = 0; i < n; i++)
+        squares += (double)l2sq_of(b->file, s->middle,
+                                   b->rows->vectors + row_of(b, numbers[i]) * row_bytes);
+    return squares / (double)n * scale * scale;
 }
 
-/* The code of the mean of numbers[n]; mean and row [n_components] are scratch. Returns the leaf's radius. */
+/* The code of the mean of numbers[n]. Returns the leaf's radius. */
 static float code_leaf(const struct nlsh__bucketed *b, const uint32_t *numbers, size_t n,
-                       float *mean, float *row, const struct nlsh__leaves_out *out, size_t lane)
+                       const struct scratch *s, const struct nlsh__leaves_out *out, size_t lane)
 {
+    float *mean = s->mean, *row = s->row;
     const struct nlsh__codes *codes = b->file->segments[0].codes;
     size_t p = codes->n_components;
     double left = 0;
@@ -112,17 +124,18 @@ static float code_leaf(const struct nlsh__bucketed *b, const uint32_t *numbers, 
     memset(mean, 0, p * sizeof *mean);
     for (size_t i = 0; i < n; i++) {
         decode(b, row_of(b, numbers[i]), row);
-        for (size_t c = 0; c < p; c++) mean[c] += row[c] / (float)n;
+        for (size_t c = 0; c < p; c++) mean[c] += row[c];
         bias += b->rows->biases[row_of(b, numbers[i])] / (float)n;
     }
     for (size_t c = 0; c < p; c++) {
+        mean[c] /= (float)n;
         uint32_t level = nlsh__code_level(mean[c], codes->steps[c]);
         nlsh__put_level(out->values, p / 8, lane, c, level);
         double off = (double)mean[c] - ((double)level - 7.5) * (double)codes->steps[c];
         left += off * off;
     }
     out->biases[lane] = bias;
-    return (float)sqrt(spread(b, numbers, n) + left);
+    return (float)sqrt(spread(b, numbers, n, s) + left);
 }
 
 enum nlsh_status nlsh__code_log_leaves(const struct nlsh__bucketed *b, const uint32_t *numbers,
@@ -130,16 +143,18 @@ enum nlsh_status nlsh__code_log_leaves(const struct nlsh__bucketed *b, const uin
 {
     enum nlsh_status status;
     size_t p = b->file->segments[0].codes->n_components, n_lanes = out->n_groups * LEAF;
-    float *radii = NULL, *scratch = NULL, most = 0;
+    size_t dim = b->file->meta.dim;
+    float *radii = NULL, *floats = NULL, most = 0;
     NLSH_TRY(nlsh__calloc(&radii, n_lanes, sizeof *radii, error));
-    NLSH_TRY(nlsh__alloc(&scratch, p, 2 * sizeof *scratch, error));
+    NLSH_TRY(nlsh__alloc(&floats, p + dim, 2 * sizeof *floats, error));
+    const struct scratch s = {floats, floats + p, floats + 2 * p, floats + 2 * p + dim};
     for (size_t i = 0; i < n_lanes; i++) out->biases[i] = INFINITY;
     for (size_t bucket = 0; bucket < b->file->meta.n_buckets; bucket++) {
         size_t lane = out->group_offsets[bucket] * (size_t)LEAF,
                end = b->bucket_offsets[bucket + 1];
         for (size_t r = b->bucket_offsets[bucket]; r < end; r += LEAF, lane++) {
             size_t n = end - r < LEAF ? end - r : LEAF;
-            radii[lane] = code_leaf(b, numbers + r, n, scratch, scratch + p, out, lane);
+            radii[lane] = code_leaf(b, numbers + r, n, &s, out, lane);
             most = fmaxf(most, radii[lane]);
         }
     }
@@ -148,6 +163,6 @@ enum nlsh_status nlsh__code_log_leaves(const struct nlsh__bucketed *b, const uin
         out->errors[i] = (uint8_t)fminf(ceilf(radii[i] / *out->error_unit), 255);
 out:
     nlsh__free(radii);
-    nlsh__free(scratch);
+    nlsh__free(floats);
     return status;
 }
