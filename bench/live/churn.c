@@ -2,10 +2,12 @@
  * churn.c - an index that changes all the time, beside other libraries, for docs/live.md.
  *
  *   cmake --preset bench && ninja -C build/bench bench_live_churn peer_hnswlib peer_faiss
- *   build/bench/bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] [PEER.so]...
+ *   build/bench/bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] [--operations N]
+ *       [PEER.so]...
  *
  * INDEX is of the first half of BASE, or - for the peers alone; each peer builds one of the same rows by itself. Then
- * the other half comes in and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows.
+ * the other half comes in and as many rows, drawn by chance, go, in turns of 1,000: as many operations as BASE has rows, or
+ * as --operations says.
  * At the end searches for 10 neighbours, one at a time on one thread, with ever more effort until their recall is .95;
  * the truth is that of the rows that are left. A line for each method. Ours compacts N times (10), evenly, the last time
  * behind the last turn; with 0 the searches have all in the log. Its time contains that. S is interval (every .1 s),
@@ -28,6 +30,7 @@ static struct {
     struct nlsh_matrix bytes, byte_queries;
     uint32_t *live; /* [n_live] */
     size_t n_live;
+    size_t n_turns;
     struct nlsh_neighbors truth; /* ids count in live */
 } g;
 
@@ -130,8 +133,7 @@ static int own_add(void *index, const struct peer_data *data, const uint32_t *ro
     for (size_t i = 0; i < n; i++) keys[i] = rows[i];
     must(nlsh_writer_put(own.writer, keys, &some, &error), &error);
     own.n_since += n;
-    if (own.n_compactions > 0 && own.n_since >= g.base.n_rows / 2 / own.n_compactions)
-        own_compact();
+    if (own.n_compactions > 0 && own.n_since >= g.n_turns * TURN / own.n_compactions) own_compact();
     return 1;
 }
 
@@ -237,7 +239,8 @@ static double churn(const struct peer *peer, void *index)
     double seconds = 0;
     nlsh__rng_init(&rng, 1, 1);
     start_live();
-    for (size_t next = g.n_live; next + TURN <= g.base.n_rows; next += TURN) {
+    size_t next = g.n_live;
+    for (size_t turn = 0; turn < g.n_turns; turn++, next += TURN) {
         draw(&rng, go);
         for (size_t i = 0; i < TURN; i++) come[i] = (uint32_t)(next + i);
         double start = processor_time();
@@ -297,8 +300,8 @@ static void run(const struct peer *peer, void *index, const char *build)
         best = again < best ? again : best;
     }
     printf("%-16s %-16s %12.0f operations/s in %.1f s   %-12s recall@10 %.4f %10.0f queries/s\n",
-           peer->name, build, (double)(g.base.n_rows / 2 / TURN * TURN * 2) / seconds, seconds,
-           setting, recall, (double)g.queries.n_rows / best);
+           peer->name, build, (double)(g.n_turns * TURN * 2) / seconds, seconds, setting, recall,
+           (double)g.queries.n_rows / best);
     fflush(stdout);
     free(ids);
 }
@@ -323,6 +326,7 @@ static void run_peers(const char *file)
         if (index == NULL) exit(1);
         unlink(path);
         printf("# %s %s: %s built in %.0f s\n", p->name, p->version, build, nlsh__now() - start);
+        fflush(stdout);
         run(p, index, build);
         p->close(index);
     }
@@ -331,7 +335,8 @@ static void run_peers(const char *file)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"compactions", 1, NULL, 'c'}, {"sync", 1, NULL, 's'}, {0}};
+        {"compactions", 1, NULL, 'c'}, {"sync", 1, NULL, 's'}, {"operations", 1, NULL, 'o'}, {0}};
+    size_t n_operations = SIZE_MAX;
     char text[32];
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (o == 'c') own.n_compactions = strtoul(optarg, NULL, 10);
@@ -339,21 +344,25 @@ int main(int argc, char **argv)
             own.sync = optarg[0] == 'a'   ? NLSH_SYNC_ALWAYS
                        : optarg[0] == 'f' ? NLSH_SYNC_FLUSH
                                           : NLSH_SYNC_INTERVAL;
+        if (o == 'o') n_operations = strtoul(optarg, NULL, 10);
         if (o == '?') return 2;
     }
     argc -= optind - 1;
     argv += optind - 1;
     if (argc < 4) {
-        fprintf(stderr, "bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] "
-                        "[PEER.so]...\n");
+        fprintf(stderr,
+                "bench_live_churn BASE QUERIES INDEX [--compactions N] [--sync S] [--operations N] "
+                "[PEER.so]...\n");
         return 2;
     }
     read_data(argv[1], &g.bytes, &g.base);
     read_data(argv[2], &g.byte_queries, &g.queries);
     if (g.queries.n_rows > QUERIES) g.queries.n_rows = QUERIES;
+    g.n_turns = g.base.n_rows / 2 / TURN;
+    if (g.n_turns > n_operations / 2 / TURN) g.n_turns = n_operations / 2 / TURN;
     g.live = room(g.base.n_rows + TURN, sizeof *g.live);
-    printf("# %s; %zu vectors of dimension %zu, half of them replaced\n", nlsh_cpu(), g.base.n_rows,
-           g.base.dim);
+    printf("# %s; %zu vectors of dimension %zu, %zu operations\n", nlsh_cpu(), g.base.n_rows,
+           g.base.dim, g.n_turns * TURN * 2);
     if (strcmp(argv[3], "-") != 0) {
         own_start(argv[3]);
         snprintf(text, sizeof text, "compacted %zux", own.n_compactions);

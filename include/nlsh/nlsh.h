@@ -614,8 +614,10 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_writer_flush(struct nlsh_writer *wr
  * nlsh_writer_snapshot() - the index as it is after the last call that returned.
  *
  *  out  never changes; closed with nlsh_index_close(), also after the writer
- * NLSH_E_NOMEM only where memory had run out as the last call ended. Threads: any number, also while another one
- * puts, and it is not waited for. Cost: next to nothing.
+ * NLSH_E_NOMEM only where memory had run out as the last call ended, or at a first snapshot. Threads: any number, also
+ * while another one puts, and it is not waited for. Cost: next to nothing; but the first one behind a put or a deletion
+ * makes the state that until then nobody wanted, which may take a second for each million rows of the log, and waits for
+ * a call that is at work.
  */
 NLSH_API NLSH_MUST_USE enum nlsh_status
 nlsh_writer_snapshot(struct nlsh_writer *writer, struct nlsh_index **out, struct nlsh_error *error);

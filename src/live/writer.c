@@ -3,7 +3,8 @@
  *
  * A call makes one record, writes it behind the log with one write, and syncs where that was asked for. Only then is it
  * applied in memory, and the state that follows is published: readers of this process take it with a short lock that
- * is never held while anything is written. A record that cannot be written whole is cut off again. A lock on
+ * is never held while anything is written. As long as no reader asks, none is made: who only writes need not sort rows
+ * that come into segments again and again. A record that cannot be written whole is cut off again. A lock on
  * the log's file (flock) keeps out a second writer; the system lifts it with the process.
  */
 #define _GNU_SOURCE
@@ -34,8 +35,9 @@ struct nlsh_writer {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* the syncing thread is to end */
     struct nlsh_index *state;
-    int stale;        /* 1: there was no memory for the state that follows it */
-    uint64_t durable; /* bytes of the log that are known to be */
+    int stale; /* 1: it is not the newest: nobody asked for that, or there was no memory for it */
+    int changed, watched; /* 1: something was put or deleted; and a snapshot was taken since */
+    uint64_t durable;     /* bytes of the log that are known to be */
     uint64_t written;
     int broken;   /* errno of a sync that failed, or of a cut: 0 */
     int unsealed; /* 1: there are records, and no seal behind them */
@@ -202,8 +204,13 @@ static enum nlsh_status finish(struct nlsh_writer *w, struct nlsh__record_header
     if (!nlsh__live_apply(live, record))
         return nlsh__fail(error, NLSH_E_INTERNAL, "please report this",
                           "%s: a record was written that cannot be read", live->log_path);
+    pthread_mutex_lock(&w->lock);
+    int watched = w->watched;
+    w->changed = 1;
+    w->stale |= !watched;
+    pthread_mutex_unlock(&w->lock);
     /* What is written is there: without memory for its state, the next snapshot makes that. */
-    if (publish(w, error) != NLSH_OK) nlsh__error_clear(error);
+    if (watched && publish(w, error) != NLSH_OK) nlsh__error_clear(error);
     return NLSH_OK;
 }
 
@@ -483,6 +490,33 @@ enum nlsh_status nlsh_writer_flush(struct nlsh_writer *w, struct nlsh_error *err
 
 /* ---- for readers ----------------------------------------------------------------------------- */
 
+/* Whether the state is old. From now on each call publishes the one that follows it, if there was any call yet. */
+static int is_stale(struct nlsh_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    int stale = w->stale;
+    w->watched |= w->changed;
+    pthread_mutex_unlock(&w->lock);
+    return stale;
+}
+
+/* Makes the newest state; or a call that is at work does. */
+static enum nlsh_status freshen(struct nlsh_writer *w, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    const struct timespec pause = {0, 100000};
+    while (status == NLSH_OK && is_stale(w)) {
+        /* A thread that puts all the time lets nobody in who waits for its lock, but it publishes. */
+        if (pthread_mutex_trylock(&w->live->lock) != 0) {
+            nanosleep(&pause, NULL);
+            continue;
+        }
+        status = publish(w, error);
+        pthread_mutex_unlock(&w->live->lock);
+    }
+    return status;
+}
+
 enum nlsh_status nlsh_writer_snapshot(struct nlsh_writer *w, struct nlsh_index **out,
                                       struct nlsh_error *error)
 {
@@ -490,15 +524,8 @@ enum nlsh_status nlsh_writer_snapshot(struct nlsh_writer *w, struct nlsh_index *
     if (w == NULL || out == NULL)
         return nlsh__fail(error, NLSH_E_ARG, NULL, "%s", w == NULL ? "no writer" : "out is NULL");
     *out = NULL;
-    pthread_mutex_lock(&w->lock);
-    int stale = w->stale;
-    pthread_mutex_unlock(&w->lock);
-    if (stale) {
-        pthread_mutex_lock(&w->live->lock);
-        enum nlsh_status status = publish(w, error);
-        pthread_mutex_unlock(&w->live->lock);
-        if (status != NLSH_OK) return status;
-    }
+    enum nlsh_status status = freshen(w, error);
+    if (status != NLSH_OK) return status;
     pthread_mutex_lock(&w->lock);
     *out = w->state;
     atomic_fetch_add_explicit(&w->state->owners, 1, memory_order_relaxed);
