@@ -138,7 +138,7 @@ struct nlsh__cost nlsh__block_finish(struct nlsh__block *b, struct nlsh__scan *s
         .n_pieces = b->first_piece[i + 1] - b->first_piece[i],
     };
     nlsh__topk_clear(best, plan->k);
-    for (size_t p = 0; p < round.n_pieces && nlsh__may_hide(&ranking); p++)
+    for (size_t p = 0; p < round.n_pieces && plan->rerank > 0 && nlsh__may_hide(&ranking); p++)
         nlsh__hide_rows(&ranking, &round.pieces[p], round.scores + round.pieces[p].first_score);
     cost.ranked = nlsh__finish_last(&scan->chooser, &round, &ranking, &member->units, plan);
     nlsh__topk_sort(best, plan->k);

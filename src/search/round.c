@@ -151,21 +151,52 @@ static size_t near_rows(struct nlsh__chooser *c, const struct nlsh__round *round
     return n;
 }
 
+/* Whether scores may be of rows that were deleted: a filter's scores are not (nlsh__hide_rows()). */
+static int may_be_deleted(const struct nlsh__ranking *r)
+{
+    return r->allowed == NULL && nlsh__may_hide(r);
+}
+
+/* The first n of the chooser's places without those that were deleted; returns how many are left. */
+static size_t leave_deleted(struct nlsh__chooser *c, const struct nlsh__ranking *r, size_t n)
+{
+    size_t left = 0;
+    if (!may_be_deleted(r)) return n;
+    for (size_t i = 0; i < n; i++) {
+        if (nlsh__is_hidden(r, c->places[i])) continue;
+        c->places[left] = c->places[i];
+        c->least[left++] = c->least[i];
+    }
+    return left;
+}
+
+/* Ranks the best rows by score, until there are k; returns how many. *done: the scores that were. Where many of the best
+ * were deleted, more are taken. */
+static size_t rank_first(struct nlsh__chooser *c, const struct nlsh__round *round,
+                         const struct nlsh__ranking *r, const struct nlsh__units *units,
+                         float *done)
+{
+    size_t ranked = 0;
+    for (size_t wanted = nlsh__first_rows(r->k);; wanted *= 4) {
+        float bound = fminf(nlsh__bound(c, round->scores, round->n_scores, wanted), FLT_MAX);
+        size_t n = leave_deleted(c, r, near_rows(c, round, 0, *done, bound));
+        for (size_t i = 0; i < n; i++) c->least[i] = -INFINITY;
+        ranked += nlsh__rank_places(r, units, c->places, c->least, n);
+        *done = bound;
+        if (!may_be_deleted(r) || r->best[r->k - 1] != UINT64_MAX || !(bound < FLT_MAX))
+            return ranked;
+    }
+}
+
 size_t nlsh__finish_round(struct nlsh__chooser *c, const struct nlsh__round *round,
                           const struct nlsh__ranking *r, const struct nlsh__units *units,
                           float margin)
 {
-    size_t ranked = 0, n;
     float done = -INFINITY;
-    if (r->best[r->k - 1] == UINT64_MAX) {
-        done =
-            fminf(nlsh__bound(c, round->scores, round->n_scores, nlsh__first_rows(r->k)), FLT_MAX);
-        n = near_rows(c, round, 0, -INFINITY, done);
-        for (size_t i = 0; i < n; i++) c->least[i] = -INFINITY;
-        ranked = nlsh__rank_places(r, units, c->places, c->least, n);
-    }
-    n = near_rows(c, round, margin, done, nlsh__rank_limit(r, units));
-    return ranked + nlsh__rank_places(r, units, c->places, c->least, n);
+    size_t ranked = 0;
+    if (r->best[r->k - 1] == UINT64_MAX) ranked = rank_first(c, round, r, units, &done);
+    size_t n = near_rows(c, round, margin, done, nlsh__rank_limit(r, units));
+    return ranked + nlsh__rank_places(r, units, c->places, c->least, leave_deleted(c, r, n));
 }
 
 void nlsh__keep_round(struct nlsh__chooser *c, const struct nlsh__round *round, size_t rerank)

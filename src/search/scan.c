@@ -165,7 +165,9 @@ static void add_piece(const struct pass *p, struct nlsh__round *round,
     struct nlsh__piece *added = &round->pieces[round->n_pieces++];
     *added = *piece;
     added->first_score = (uint32_t)round->n_scores;
-    if (p->may_hide) nlsh__hide_rows(&p->ranking, added, scores);
+    /* of deleted rows few are ever worth an exact distance, and those are left out then */
+    if (p->may_hide && (p->ranking.allowed != NULL || p->plan->rerank > 0))
+        nlsh__hide_rows(&p->ranking, added, scores);
     round->n_scores += n_scores;
 }
 
