@@ -108,29 +108,69 @@ static void *read_on(void *user)
     return (void *)(intptr_t)last;
 }
 
-static void a_reader_sees_states_between_two_calls(void **state)
+/* An index and its writer, which syncs all the time. */
+static void begin(struct model *m)
 {
-    static uint8_t group[GROUP * LIVE_DIM];
-    uint64_t keys[GROUP], others[GROUP];
     struct nlsh_build_options o;
     struct nlsh_writer_options how;
     struct nlsh_matrix base;
-    struct model m;
-    struct reader readers[2 * READERS + 2];
-    pthread_t threads[2 * READERS + 2];
-    size_t n_readers = sizeof readers / sizeof *readers;
-    const struct nlsh_matrix rows = {group, GROUP, LIVE_DIM, NLSH_U8, 0};
-    (void)state;
     snprintf(path, sizeof path, "%s", test_path("threads"));
     pool = matrix_new(KIND_U8, LIVE_POOL, LIVE_DIM, 10, 12, 7);
-    model_init(&m);
-    base_of(&pool, NULL, &m, &base);
+    model_init(m);
+    base_of(&pool, NULL, m, &base);
     small_options(&o, LIVE_BUCKETS);
     nlsh_index_close(built_index(&base, &o, "threads"));
     nlsh_writer_options_init(&how, sizeof how);
     how.sync = NLSH_SYNC_INTERVAL;
     how.sync_seconds = .002;
     writer = writer_opened(path, &how);
+}
+
+static void end(struct model *m)
+{
+    assert_int_equal(nlsh_writer_close(writer, NULL), NLSH_OK);
+    (void)unlink(path);
+    (void)unlink(log_path_of(path));
+    model_free(m);
+    matrix_free(&pool);
+}
+
+static void put_group(unsigned time)
+{
+    static uint8_t group[GROUP * LIVE_DIM];
+    uint64_t keys[GROUP];
+    const struct nlsh_matrix rows = {group, GROUP, LIVE_DIM, NLSH_U8, 0};
+    for (size_t i = 0; i < GROUP; i++) keys[i] = FIRST_KEY + i;
+    group_at(time, group);
+    if (nlsh_writer_put(writer, keys, &rows, NULL) != NLSH_OK) abort();
+}
+
+/* No state is made before somebody asks for one: the first snapshot has all, and so has each that follows. */
+static void a_first_snapshot_has_all_that_was_put(void **state)
+{
+    struct nlsh_index *now;
+    struct model m;
+    (void)state;
+    begin(&m);
+    for (unsigned time = 0; time < 12; time++) {
+        put_group(time);
+        if (time < 9) continue;
+        assert_int_equal(nlsh_writer_snapshot(writer, &now, NULL), NLSH_OK);
+        assert_int_equal(time_of_rows(now), time);
+        nlsh_index_close(now);
+    }
+    end(&m);
+}
+
+static void a_reader_sees_states_between_two_calls(void **state)
+{
+    uint64_t others[GROUP];
+    struct model m;
+    struct reader readers[2 * READERS + 2];
+    pthread_t threads[2 * READERS + 2];
+    size_t n_readers = sizeof readers / sizeof *readers;
+    (void)state;
+    begin(&m);
     struct nlsh_index *snapshot, *own[READERS];
     assert_int_equal(nlsh_writer_snapshot(writer, &snapshot, NULL), NLSH_OK);
     for (size_t i = 0; i < n_readers; i++) {
@@ -141,10 +181,8 @@ static void a_reader_sees_states_between_two_calls(void **state)
         if (i == 2 * READERS) readers[i].first = own[0];
         assert_int_equal(pthread_create(&threads[i], NULL, read_on, &readers[i]), 0);
     }
-    for (size_t i = 0; i < GROUP; i++) keys[i] = FIRST_KEY + i;
     for (unsigned time = 0; time < TIMES; time++) {
-        group_at(time, group);
-        if (nlsh_writer_put(writer, keys, &rows, NULL) != NLSH_OK) abort();
+        put_group(time);
         /* and others come and go */
         for (size_t i = 0; i < GROUP; i++) others[i] = 9000 + time * 7 + i;
         const struct nlsh_matrix some = {pool.data, 1 + time % GROUP, LIVE_DIM, NLSH_U8, 0};
@@ -158,16 +196,15 @@ static void a_reader_sees_states_between_two_calls(void **state)
         assert_int_equal((intptr_t)last, (TIMES - 1) % 16 + (TIMES - 1) / 16 * 16);
     }
     print_message("%d states were seen\n", atomic_load(&n_states));
-    assert_int_equal(nlsh_writer_close(writer, NULL), NLSH_OK);
     for (size_t i = 0; i < READERS; i++) nlsh_index_close(own[i]);
     nlsh_index_close(snapshot);
-    model_free(&m);
-    matrix_free(&pool);
+    end(&m);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_first_snapshot_has_all_that_was_put),
         cmocka_unit_test(a_reader_sees_states_between_two_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
