@@ -306,6 +306,22 @@ static void run(const struct peer *peer, void *index, const char *build)
     free(ids);
 }
 
+/* Built in its i-th way. */
+static void run_built(const struct peer *p, const struct peer_data *half, size_t i)
+{
+    char path[64], build[64]; /* it is written there, and not read again */
+    snprintf(path, sizeof path, "bench-live-churn-%d", (int)getpid());
+    snprintf(build, sizeof build, "%s", p->build(half, 1, i));
+    double start = processor_time();
+    void *index = p->open(half, build, path);
+    if (index == NULL) exit(1);
+    unlink(path);
+    printf("# %s %s: %s built in %.0f s\n", p->name, p->version, build, processor_time() - start);
+    fflush(stdout);
+    run(p, index, build);
+    p->close(index);
+}
+
 static void run_peers(const char *file)
 {
     const struct peer *(*peers)(void) = NULL;
@@ -317,19 +333,8 @@ static void run_peers(const char *file)
     }
     struct peer_data half = g.base;
     half.n_rows = g.base.n_rows / 2;
-    for (const struct peer *p = peers(); p->name != NULL; p++) {
-        const char *build = p->build(&half, 1, 0);
-        double start = nlsh__now();
-        char path[64]; /* it is written there, and not read again */
-        snprintf(path, sizeof path, "bench-live-churn-%d", (int)getpid());
-        void *index = p->open(&half, build, path);
-        if (index == NULL) exit(1);
-        unlink(path);
-        printf("# %s %s: %s built in %.0f s\n", p->name, p->version, build, nlsh__now() - start);
-        fflush(stdout);
-        run(p, index, build);
-        p->close(index);
-    }
+    for (const struct peer *p = peers(); p->name != NULL; p++)
+        for (size_t i = 0; p->build(&half, 1, i) != NULL; i++) run_built(p, &half, i);
 }
 
 int main(int argc, char **argv)

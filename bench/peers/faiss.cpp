@@ -91,22 +91,21 @@ const char *build_fast(const peer_data *base, int quick, size_t i)
     return nth(list, i);
 }
 
-/* Of an index that changes: more lists, since adding costs little, and queries are to be fast. */
-size_t changing_lists(const peer_data *base)
-{
-    return base->n_rows < 300000 ? list_counts(base->n_rows, 1)[0] : 4096;
-}
-
+/* Of an index that changes. Few lists make adding cheap, many make queries fast. Training costs neither: a few points
+ * a list do. */
 const char *build_changing_flat(const peer_data *base, int, size_t i)
 {
-    return nth({"IVF" + std::to_string(changing_lists(base)) + ",Flat"}, i);
+    if (base->n_rows < 300000)
+        return nth({"IVF" + std::to_string(list_counts(base->n_rows, 1)[0]) + ",Flat"}, i);
+    return nth({"IVF1024,Flat points=64", "IVF4096,Flat points=64"}, i);
 }
 
 /* Whose rows can be removed: neither fast scan nor refinement has that. So a code has a byte for each dimension: with
  * fewer, recall .95 is out of reach. */
 const char *build_changing_coded(const peer_data *base, int, size_t i)
 {
-    return nth({"IVF" + std::to_string(changing_lists(base)) + ",PQ" + std::to_string(base->dim)},
+    size_t lists = base->n_rows < 300000 ? list_counts(base->n_rows, 1)[0] : 4096;
+    return nth({"IVF" + std::to_string(lists) + ",PQ" + std::to_string(base->dim) + " points=64"},
                i);
 }
 
@@ -123,7 +122,9 @@ void *open(const peer_data *base, const char *build, const char *file)
         std::string text(build), factory = text.substr(0, text.find(' '));
         made->index.reset(faiss::index_factory(static_cast<int>(base->dim), factory.c_str()));
         look_inside(made.get());
-        size_t ef = 0;
+        size_t ef = 0, points = 0;
+        if (made->ivf != nullptr && sscanf(build, "%*s points=%zu", &points) == 1)
+            made->ivf->cp.max_points_per_centroid = static_cast<int>(points);
         if (made->hnsw != nullptr && sscanf(build, "%*s efC=%zu", &ef) == 1)
             made->hnsw->hnsw.efConstruction = static_cast<int>(ef);
         made->index->train(static_cast<int64_t>(base->n_rows), base->rows);
