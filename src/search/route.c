@@ -116,23 +116,36 @@ void nlsh__choose_all(const struct nlsh__answer *answer, uint32_t *buckets, floa
     }
 }
 
-/* Of n buckets those above the threshold; 0 where there are none. */
+/* Of n buckets those above the threshold, and the most probable one with them: a large one may be below, and
+ * measurements count on it (measure/calibrate.c). 0 where none is above. */
 static size_t keep_above(const struct nlsh__rule *rule, size_t n, uint32_t *buckets,
                          float *probabilities)
 {
     float most = -1;
-    size_t kept = 0, best = 0;
+    uint32_t best = 0;
+    size_t kept = 0, at = 0;
+    int is_kept = 0;
     for (size_t i = 0; i < n; i++) {
-        float p = probabilities[i], weight = rule->weights != NULL ? rule->weights[buckets[i]] : 1;
-        if (!(p * weight > rule->threshold)) continue;
+        uint32_t bucket = buckets[i];
+        float p = probabilities[i], weight = rule->weights != NULL ? rule->weights[bucket] : 1;
+        int above = p * weight > rule->threshold;
         if (p > most) {
             most = p;
-            best = kept;
+            best = bucket;
+            at = kept;
+            is_kept = above;
         }
-        buckets[kept] = buckets[i];
+        if (!above) continue;
+        buckets[kept] = bucket;
         probabilities[kept++] = p;
     }
-    if (kept > 0) nlsh__bucket_to_front(buckets, probabilities, best);
+    if (kept == 0) return 0;
+    if (!is_kept) {
+        at = kept++;
+        buckets[at] = best;
+        probabilities[at] = most;
+    }
+    nlsh__bucket_to_front(buckets, probabilities, at);
     return kept;
 }
 

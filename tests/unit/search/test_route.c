@@ -100,8 +100,9 @@ static void compare(size_t m, const struct nlsh__rule *rule)
         return;
     }
     /* Ties and thresholds within rounding may fall either way. */
-    double last = INFINITY;
-    for (size_t i = 0; i < n; i++) {
+    double last = INFINITY, most_p = 0;
+    size_t with_best = rule->top > 0 ? 0 : 1; /* the most probable one is there, whatever its score */
+    for (size_t i = with_best; i < n; i++) {
         double score = (double)p[buckets[i]];
         assert_true(i == 0 || score <= (double)p[buckets[0]] * (1 + 1e-5));
         if (rule->weights != NULL) score *= (double)rule->weights[buckets[i]];
@@ -110,6 +111,7 @@ static void compare(size_t m, const struct nlsh__rule *rule)
     for (size_t i = 0; i < n_left; i++) {
         double score = (double)p[wanted[i]];
         if (rule->weights != NULL) score *= (double)rule->weights[wanted[i]];
+        most_p = fmax(most_p, (double)p[wanted[i]]);
         n_wanted += rule->top == 0 && score > (double)rule->threshold * (1 + 1e-5) + 1e-37;
         int chosen = 0;
         for (size_t j = 0; j < n; j++) chosen |= buckets[j] == wanted[i];
@@ -118,7 +120,8 @@ static void compare(size_t m, const struct nlsh__rule *rule)
     if (rule->top > 0)
         assert_int_equal(n, rule->top);
     else if (n_wanted > 0)
-        assert_true(n >= n_wanted && last >= (double)rule->threshold * (1 - 1e-5));
+        assert_true(n >= n_wanted && last >= (double)rule->threshold * (1 - 1e-5) &&
+                    (double)p[buckets[0]] >= most_p * (1 - 1e-5));
     else
         assert_true(n >= 1);
     for (size_t i = 0; i < n && n_left >= n; i++) /* leaves are weighed by them */
