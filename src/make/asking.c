@@ -28,7 +28,7 @@ enum nlsh_status nlsh__ask_index(const struct nlsh__asking *a, const struct nlsh
                                  const struct nlsh__job *job, struct nlsh__asked *out,
                                  struct nlsh_error *error)
 {
-    struct nlsh__shares shares = {{{0}}, {{0}}};
+    struct nlsh__shares shares = {.found = {{0}}};
     const struct nlsh__known known = {index, a->queries, &a->truth, a->rows, NLSH__EFFORT_QUERIES,
                                       by,    n_rows};
     enum nlsh_status status = nlsh__shares_add(&known, &out->calibration, job, &shares, error);

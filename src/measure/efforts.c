@@ -12,7 +12,12 @@
 #include "search/plan.h"
 #include "search/search.h"
 
-enum { RUNGS = NLSH__RUNGS, KS = NLSH__CALIBRATION_KS };
+enum {
+    RUNGS = NLSH__RUNGS,
+    KS = NLSH__CALIBRATION_KS,
+    ALL = RUNGS, /* behind the rungs: all buckets by their codes */
+    TRIED
+};
 /* One in so many asks for more than so many neighbours. */
 enum { SMALL_K = 10, LARGE_K = 100, LARGE_SHARE = 5, LARGEST_SHARE = 15 };
 
@@ -20,8 +25,9 @@ enum { SMALL_K = 10, LARGE_K = 100, LARGE_SHARE = 5, LARGEST_SHARE = 15 };
 static const double rungs[RUNGS] = {.5,  .6,  .7,   .8,  .85,  .9,   .925, .95,
                                     .97, .98, .985, .99, .995, .998, .999, .9995};
 
-/* Those of them that are asked. */
+/* Those of them that are asked; and all between two of which one finds so much more than the other. */
 static const size_t rungs_asked[NLSH__RUNGS_ASKED] = {3, 5, 7, 11, 15};
+#define UNLIKE 0.01
 
 /* What one query came to with one effort: of its k neighbours. */
 struct found {
@@ -44,11 +50,11 @@ struct place {
 struct measure {
     const struct nlsh__known *of;
     struct place *places;               /* [n_rows] */
-    struct nlsh__plan plans[KS][RUNGS]; /* k is 0 where there is none */
+    struct nlsh__plan plans[KS][TRIED]; /* k is 0 where there is none */
     struct worker *workers;
     size_t n_workers;
     size_t n;                  /* queries that ask */
-    struct found *found;       /* [n][KS][RUNGS] */
+    struct found *found;       /* [n][KS][TRIED] */
     struct nlsh_error *errors; /* [n] */
 };
 
@@ -102,18 +108,30 @@ static size_t number_of(const struct nlsh__calibration *c, size_t t)
     return i;
 }
 
-static void make_plans(struct measure *m, const struct nlsh__calibration *c, size_t t)
+/* All buckets by their codes, and what that may lose of them. Its recall is not known. */
+static struct nlsh__effort_point point_of_all(const struct nlsh__margins *rows, size_t k)
+{
+    const struct nlsh__budget budget = nlsh__budget_of(rungs[RUNGS - 1], 1, 0);
+    return (struct nlsh__effort_point){.margin = nlsh__margin_at(rows, k, budget.codes),
+                                       .leaf_margin = NLSH__NO_MARGIN};
+}
+
+static void make_plan(struct measure *m, const struct nlsh__calibration *c, size_t t, size_t r)
 {
     const struct nlsh_index *index = m->of->index;
-    for (size_t a = 0; a < NLSH__RUNGS_ASKED; a++) {
-        size_t r = rungs_asked[a];
-        const struct nlsh__effort_point point =
-            point_of(c, t, &index->row_margins, &index->leaf_margins, rungs[r]);
-        struct nlsh__plan *plan = &m->plans[number_of(c, t)][r];
-        if (!(point.threshold > 0)) continue;
-        *plan = (struct nlsh__plan){.k = c->k[t] + (m->of->own != NULL)};
-        nlsh__plan_effort(index, &point, plan);
-    }
+    const struct nlsh__effort_point point =
+        r == ALL ? point_of_all(&index->row_margins, c->k[t])
+                 : point_of(c, t, &index->row_margins, &index->leaf_margins, rungs[r]);
+    struct nlsh__plan *plan = &m->plans[number_of(c, t)][r];
+    if (r != ALL && !(point.threshold > 0)) return;
+    *plan = (struct nlsh__plan){.k = c->k[t] + (m->of->own != NULL)};
+    nlsh__plan_effort(index, &point, plan);
+}
+
+static void make_plans(struct measure *m, const struct nlsh__calibration *c, size_t t)
+{
+    for (size_t a = 0; a < NLSH__RUNGS_ASKED; a++) make_plan(m, c, t, rungs_asked[a]);
+    if (m->of->by == NULL && m->of->index->row_margins.n_ks > 0) make_plan(m, c, t, ALL);
 }
 
 /* ---- the asking ------------------------------------------------------------------------------ */
@@ -151,7 +169,7 @@ static size_t count_best(const uint64_t *best, const struct nlsh__plan *plan, ui
 }
 
 static void ask_k(const struct measure *m, struct worker *w, size_t query, size_t i,
-                  struct found found[RUNGS])
+                  struct found found[TRIED], int asks_all)
 {
     const struct nlsh__known *of = m->of;
     struct nlsh_searcher *s = w->searcher;
@@ -159,9 +177,9 @@ static void ask_k(const struct measure *m, struct worker *w, size_t query, size_
     size_t k = nlsh__calibration_ks[i];
     uint32_t own = of->own != NULL ? of->own[query] : NLSH__NO_ROW;
     uint32_t limit = k <= of->truth->k ? score_of(m, s, truth[k - 1]) : 0;
-    for (size_t r = 0; r < RUNGS; r++) {
+    for (size_t r = 0; r < TRIED; r++) {
         const struct nlsh__plan *plan = &m->plans[i][r];
-        if (plan->k == 0) continue;
+        if (plan->k == 0 || (r == ALL && !asks_all)) continue;
         size_t routed = 0;
         struct nlsh__routed by;
         struct nlsh__cost cost;
@@ -196,13 +214,13 @@ static void ask_task(void *ctx, size_t task, size_t worker)
         nlsh__query_set(&w->searcher->query, m->of->index, &m->of->queries, query, error);
     for (size_t i = 0; i < KS && error->status == NLSH_OK; i++)
         if (asks(task, nlsh__calibration_ks[i]))
-            ask_k(m, w, query, i, &m->found[(task * KS + i) * RUNGS]);
+            ask_k(m, w, query, i, &m->found[(task * KS + i) * TRIED], task % LARGEST_SHARE == 0);
 }
 
 static enum nlsh_status answers_create(struct measure *m, struct nlsh_error *error)
 {
     enum nlsh_status status;
-    NLSH_TRY(nlsh__calloc(&m->found, m->n * KS * RUNGS, sizeof *m->found, error));
+    NLSH_TRY(nlsh__calloc(&m->found, m->n * KS * TRIED, sizeof *m->found, error));
     NLSH_TRY(nlsh__calloc(&m->errors, m->n, sizeof *m->errors, error));
 out:
     return status;
@@ -307,7 +325,7 @@ static void count_found(const struct measure *m, const struct by_others *o, size
         size_t hits = count_best(o->best + j * plan->k, plan, o->limits[j], own);
         for (size_t t = 0; t < k; t++)
             routed += o->scanned[j * n_buckets + of->by->bucket_of[truth[t]]];
-        m->found[(o->tasks[j] * KS + i) * RUNGS + r] =
+        m->found[(o->tasks[j] * KS + i) * TRIED + r] =
             (struct found){(uint16_t)(hits < k ? hits : k), (uint16_t)routed};
     }
 }
@@ -337,11 +355,88 @@ out:
 
 /* ---- all of them ------------------------------------------------------------------------------- */
 
+static double share_of(const struct nlsh__shares *s, size_t i, size_t r)
+{
+    uint64_t found = s->found[i][r], routed = s->routed[i][r];
+    return routed > 0 && found < routed ? (double)found / (double)routed : 1;
+}
+
+/* The nearest efforts that were asked, from r on down and up; RUNGS where there is none. */
+static void asked_about(const struct nlsh__shares *s, size_t i, size_t r, size_t *below,
+                        size_t *above)
+{
+    *below = *above = RUNGS;
+    for (size_t a = 0; a < RUNGS; a++) {
+        if (s->routed[i][a] == 0) continue;
+        if (a <= r) *below = a;
+        if (a >= r && *above == RUNGS) *above = a;
+    }
+}
+
+static enum nlsh_status ask_plans(struct measure *m, const struct nlsh__job *job,
+                                  struct nlsh__shares *shares, struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    memset(m->found, 0, m->n * KS * TRIED * sizeof *m->found);
+    NLSH_TRY(m->of->by != NULL
+                 ? ask_others(m, error)
+                 : nlsh__job_tasks(job, "what searches reach", m->n, ask_task, m, error));
+    for (size_t task = 0; task < m->n; task++) {
+        if (m->errors[task].status != NLSH_OK) {
+            if (error != NULL) *error = m->errors[task];
+            return m->errors[task].status;
+        }
+        for (size_t i = 0; i < KS; i++) {
+            const struct found *found = &m->found[(task * KS + i) * TRIED];
+            for (size_t r = 0; r < RUNGS; r++) {
+                shares->found[i][r] += found[r].of_all;
+                shares->routed[i][r] += found[r].routed;
+            }
+            shares->all_found[i] += found[ALL].of_all;
+            shares->all_routed[i] += found[ALL].routed;
+        }
+    }
+out:
+    return status;
+}
+
+/* What was not asked yet, and lies between two efforts of which one finds more than the other; returns whether there is any. */
+static int plan_between(struct measure *m, const struct nlsh__calibration *c,
+                        const struct nlsh__shares *shares)
+{
+    int any = 0;
+    memset(m->plans, 0, sizeof m->plans);
+    for (size_t t = 0; t < c->n; t++) {
+        size_t i = number_of(c, t), below, above;
+        for (size_t r = 0; r < RUNGS; r++) {
+            asked_about(shares, i, r, &below, &above);
+            if (below == RUNGS || above == RUNGS || below == above) continue;
+            if (!(fabs(share_of(shares, i, below) - share_of(shares, i, above)) > UNLIKE)) continue;
+            make_plan(m, c, t, r);
+            any |= m->plans[i][r].k > 0;
+        }
+    }
+    return any;
+}
+
+static void add_shares(struct nlsh__shares *sum, const struct nlsh__shares *more)
+{
+    for (size_t i = 0; i < KS; i++) {
+        for (size_t r = 0; r < RUNGS; r++) {
+            sum->found[i][r] += more->found[i][r];
+            sum->routed[i][r] += more->routed[i][r];
+        }
+        sum->all_found[i] += more->all_found[i];
+        sum->all_routed[i] += more->all_routed[i];
+    }
+}
+
 enum nlsh_status
 nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *calibration,
                  const struct nlsh__job *job, struct nlsh__shares *shares, struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh__shares asked = {.found = {{0}}};
     struct measure m = {.of = of, .n = of->queries.n_rows};
     size_t n_rows = of->by != NULL ? of->n_rows : (size_t)of->index->meta.n_rows;
     if (m.n > of->n_asking) m.n = of->n_asking;
@@ -349,20 +444,9 @@ nlsh__shares_add(const struct nlsh__known *of, const struct nlsh__calibration *c
     for (size_t t = 0; t < calibration->n; t++)
         if (calibration->k[t] <= of->truth->k && calibration->k[t] + (of->own != NULL) <= n_rows)
             make_plans(&m, calibration, t);
-    NLSH_TRY(of->by != NULL
-                 ? ask_others(&m, error)
-                 : nlsh__job_tasks(job, "what searches reach", m.n, ask_task, &m, error));
-    for (size_t task = 0; task < m.n; task++) {
-        if (m.errors[task].status != NLSH_OK) {
-            if (error != NULL) *error = m.errors[task];
-            status = m.errors[task].status;
-            goto out;
-        }
-        for (size_t i = 0; i < KS * RUNGS; i++) {
-            (&shares->found[0][0])[i] += m.found[task * KS * RUNGS + i].of_all;
-            (&shares->routed[0][0])[i] += m.found[task * KS * RUNGS + i].routed;
-        }
-    }
+    NLSH_TRY(ask_plans(&m, job, &asked, error));
+    if (plan_between(&m, calibration, &asked)) NLSH_TRY(ask_plans(&m, job, &asked, error));
+    add_shares(shares, &asked);
 out:
     measure_free(&m);
     return status;
@@ -401,42 +485,38 @@ enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
 
 /* ---- the tables ------------------------------------------------------------------------------ */
 
-static double share_of(const struct nlsh__shares *s, size_t i, size_t r)
-{
-    uint64_t found = s->found[i][r], routed = s->routed[i][r];
-    return routed > 0 && found < routed ? (double)found / (double)routed : 1;
-}
-
 /* Between two efforts that were asked, in proportion to what they leave to be missing; beyond the last, as
  * there. */
 static double share_found(const struct nlsh__shares *s, size_t i, size_t r)
 {
-    size_t below = RUNGS, above = RUNGS;
-    for (size_t a = 0; a < NLSH__RUNGS_ASKED; a++) {
-        size_t asked = rungs_asked[a];
-        if (s->routed[i][asked] == 0) continue;
-        if (asked <= r) below = asked;
-        if (asked >= r && above == RUNGS) above = asked;
-    }
+    size_t below, above;
+    asked_about(s, i, r, &below, &above);
     if (below == RUNGS) return above < RUNGS ? share_of(s, i, above) : 1;
     if (above == RUNGS || above == below) return share_of(s, i, below);
     double share = (rungs[r] - rungs[below]) / (rungs[above] - rungs[below]);
     return share_of(s, i, below) + share * (share_of(s, i, above) - share_of(s, i, below));
 }
 
-/* Behind n points one for all buckets by their codes, if that is more than what is there; how many. A search that
- * scans nearly all already has the limit that one of all has, and loses as much. */
+/* What a search of all buckets finds. One that scans nearly all has the same limit already, and loses as much; few were asked,
+ * and they count where they found less than that, and chance (three standard errors and a query) does not explain it. */
+static double share_of_all(const struct nlsh__shares *s, size_t i)
+{
+    double like = share_found(s, i, RUNGS - 1);
+    if (s->all_routed[i] == 0) return like;
+    double n = (double)s->all_routed[i] / (double)nlsh__calibration_ks[i];
+    double found = (double)s->all_found[i] / (double)s->all_routed[i];
+    double chance = 1 / n + 3 * sqrt((1 - like) / n);
+    return found < like - chance ? found * n / (n + 1) : like;
+}
+
+/* Behind n points one for all buckets by their codes, if that is more than what is there; how many. */
 static size_t add_all(const struct nlsh__calibration *c, size_t t, const struct nlsh__margins *rows,
                       const struct nlsh__shares *shares, struct nlsh__effort_point *points,
                       size_t n)
 {
-    const struct nlsh__budget budget = nlsh__budget_of(rungs[RUNGS - 1], 1, 0);
-    double share = share_found(shares, number_of(c, t), RUNGS - 1);
-    const struct nlsh__effort_point all = {
-        .recall = (float)(share * (1 - 1 / (double)(c->n_queries + 1))),
-        .margin = nlsh__margin_at(rows, c->k[t], budget.codes),
-        .leaf_margin = NLSH__NO_MARGIN,
-    };
+    struct nlsh__effort_point all = point_of_all(rows, c->k[t]);
+    double share = share_of_all(shares, number_of(c, t));
+    all.recall = (float)(share * (1 - 1 / (double)(c->n_queries + 1)));
     if (!(all.recall > 0 && all.recall < 1) || (n > 0 && !(all.recall > points[n - 1].recall)))
         return 0;
     points[n] = all;

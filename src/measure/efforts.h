@@ -44,6 +44,8 @@ struct nlsh__known {
  * of nlsh__calibration_ks, and each effort that is tried. */
 struct nlsh__shares {
     uint64_t found[NLSH__CALIBRATION_KS][NLSH__RUNGS], routed[NLSH__CALIBRATION_KS][NLSH__RUNGS];
+    /* Where all buckets are scanned by their codes; 0: it was not asked. */
+    uint64_t all_found[NLSH__CALIBRATION_KS], all_routed[NLSH__CALIBRATION_KS];
 };
 
 /* What efforts are made of. */
@@ -57,8 +59,8 @@ struct nlsh__evidence {
  *
  * Where a query's neighbours are to be found, buckets say, which is measured with many queries (calibrate.h).
  * What codes and leaves lose of them is much the same for all queries, and searching tells it with few: n_asking of them,
- * NLSH__EFFORT_QUERIES in all; a fifth of those for more than 10 neighbours, a 15th for more than 100; and a few of the
- * efforts. They are tried along the split of
+ * NLSH__EFFORT_QUERIES in all; a fifth of those for more than 10 neighbours, a 15th for more than 100 and where all buckets are
+ * scanned; and a few of the efforts, or all between two that lose unlike shares. They are tried along the split of
  * promise/budget.h, with the buckets that calibration names. The same for any number of threads.
  * NLSH_E_NOMEM, NLSH_E_INTERRUPTED.
  */

@@ -208,6 +208,42 @@ static void efforts_between_those_that_were_asked(void **state)
     for (size_t t = 1; t < part.n; t++) assert_int_equal(part.k[t], whole.k[t + 1]);
 }
 
+/* What a scan of all buckets finds is taken to be what one of nearly all finds, but where it was asked and found less than
+ * chance explains. */
+static void a_scan_of_all_is_asked_too(void **state)
+{
+    const struct fixture *f = *state;
+    static struct nlsh__shares shares, none;
+    static struct nlsh__measured_efforts like, less, asked;
+    add(f, &shares);
+    for (size_t i = 0; i < KS; i++) {
+        size_t k = nlsh__calibration_ks[i];
+        assert_int_equal(shares.all_routed[i], k <= K ? (Q + 14) / 15 * k : 0);
+        assert_true(shares.all_found[i] <= shares.all_routed[i]);
+    }
+    for (size_t i = 0; i < KS; i++) none.routed[i][15] = none.found[i][15] = 1000;
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
+                       &like);
+    for (size_t i = 0; i < KS; i++) {
+        none.all_routed[i] = 60 * nlsh__calibration_ks[i];
+        none.all_found[i] =
+            59 * nlsh__calibration_ks[i]; /* one of 60 found nothing: it may be chance */
+    }
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
+                       &asked);
+    assert_memory_equal(&like, &asked, sizeof like);
+    for (size_t i = 0; i < KS; i++) none.all_found[i] = 50 * nlsh__calibration_ks[i];
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
+                       &less);
+    for (size_t t = 0; t < like.n; t++) {
+        const struct nlsh__effort_point *last = &like.points[t][like.n_points[t] - 1];
+        assert_true(last->threshold == 0 && last->recall > .98f);
+        last = &less.points[t][less.n_points[t] -
+                               1]; /* .82 is less than buckets reach: no such line */
+        assert_true(last->threshold > 0 || last->recall < .84f);
+    }
+}
+
 /* Rows that are the index's own do not find themselves: as if they were asked beside the others. */
 static void own_rows_are_left_out(void **state)
 {
@@ -271,6 +307,7 @@ int main(void)
         cmocka_unit_test(who_asks_is_spread_over_all),
         cmocka_unit_test(tables_keep_their_word),
         cmocka_unit_test(efforts_between_those_that_were_asked),
+        cmocka_unit_test(a_scan_of_all_is_asked_too),
         cmocka_unit_test(own_rows_are_left_out),
     };
     counted_begin();

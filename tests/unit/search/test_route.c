@@ -101,7 +101,8 @@ static void compare(size_t m, const struct nlsh__rule *rule)
     }
     /* Ties and thresholds within rounding may fall either way. */
     double last = INFINITY, most_p = 0;
-    size_t with_best = rule->top > 0 ? 0 : 1; /* the most probable one is there, whatever its score */
+    size_t with_best =
+        rule->top > 0 ? 0 : 1; /* the most probable one is there, whatever its score */
     for (size_t i = with_best; i < n; i++) {
         double score = (double)p[buckets[i]];
         assert_true(i == 0 || score <= (double)p[buckets[0]] * (1 + 1e-5));
