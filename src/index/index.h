@@ -232,6 +232,8 @@ struct nlsh_index {
     size_t bucket_min, bucket_max;
     struct nlsh__log_taken log; /* of the file; zeros: none */
     struct nlsh__log_read log_now;
+    float
+        strange; /* so far from the file's vectors lie those of the log that are unlike them; 0: none are: live/strange.h */
     struct nlsh__meter_header meter;
     const uint32_t *untaught; /* [meter.n] */
     struct nlsh__shard shard;

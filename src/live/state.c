@@ -25,6 +25,7 @@ static void live_free(struct nlsh__live *live)
 {
     nlsh__store_free(&live->store);
     nlsh__keys_free(&live->keys);
+    nlsh__strange_free(&live->strange);
     for (size_t i = 0; live->dead != NULL && i <= live->file->n_segments; i++) {
         nlsh__free(live->dead[i].words);
         nlsh__shared_drop(live->dead[i].shared);
@@ -418,6 +419,8 @@ enum nlsh_status nlsh__live_publish(struct nlsh__live *live, struct nlsh_index *
     index->n_deleted += live->n_dead;
     index->thinned = thinned(live->file, index);
     NLSH_TRY(make_segments(live, index, error));
+    NLSH_TRY(nlsh__strange_ask(&live->strange, &live->store, error));
+    index->strange = nlsh__how_strange(&live->strange);
     NLSH_TRY(weigh(live, index, error));
     *out = index;
     return NLSH_OK;

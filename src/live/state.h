@@ -12,6 +12,7 @@
 #include "live/keys.h"
 #include "live/rest.h"
 #include "live/store.h"
+#include "live/strange.h"
 
 /* Tombstones of a segment, or of the whole log. */
 struct nlsh__dead {
@@ -36,7 +37,8 @@ struct nlsh__live {
     uint32_t *sizes;         /* [m] rows in each bucket */
     float *weights;          /* shared: of buckets [m], then of groups */
     size_t weighed;          /* chunks of rows that weights are of, + 1 */
-    uint64_t next_key;       /* larger than every key so far */
+    struct nlsh__strange strange;
+    uint64_t next_key; /* larger than every key so far */
     struct nlsh__log_rest rest;
 };
 

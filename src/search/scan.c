@@ -307,10 +307,17 @@ static void scan_chosen(struct pass *p)
     end_round(p, &round);
 }
 
+/* Rows of a log stand behind those of its file. */
+static int is_of_log(const struct nlsh_index *index, size_t i)
+{
+    return index->segments[i].first_row >= index->meta.n_rows - index->log_now.rows;
+}
+
 /* Whether segment i's leaves are looked at together with those of segment with, whose codes say the same. */
 static int leaves_together(const struct nlsh_index *index, size_t i, size_t with)
 {
     const struct nlsh__segment *a = &index->segments[i], *b = &index->segments[with];
+    if (index->strange > 0 && is_of_log(index, i) != is_of_log(index, with)) return 0;
     return a->leaves != NULL && b->leaves != NULL && a->codes->centroids == b->codes->centroids;
 }
 
@@ -409,6 +416,50 @@ static void scan_exactly(const struct pass *p)
     }
 }
 
+/* ---- where a log's vectors are unlike those of the file ---------------------------------------- */
+
+/* The nearest of the file's vectors that was found; +infinity where there is none. */
+static float nearest_found(const struct nlsh__ranking *r)
+{
+    uint64_t nearest = UINT64_MAX;
+    for (size_t i = 0; i < r->k; i++) nearest = r->best[i] < nearest ? r->best[i] : nearest;
+    return nearest < UINT64_MAX ? nlsh__exact_distance(r->index, r->query, nearest) : INFINITY;
+}
+
+static float farthest_found(const struct nlsh__ranking *r)
+{
+    uint64_t worst = r->best[r->k - 1];
+    return worst < UINT64_MAX ? nlsh__exact_distance(r->index, r->query, worst) : INFINITY;
+}
+
+/* Segments from the first on, whole. */
+static void rank_segments(struct pass *p, size_t first)
+{
+    for (size_t i = first; i < p->ranking.index->n_segments; i++) {
+        enter(p, i);
+        size_t ranked = nlsh__rank_range(&p->ranking, 0, p->ranking.segment->n_rows);
+        p->cost->ranked += ranked;
+        p->cost->candidates += ranked;
+    }
+}
+
+/* A query whose nearest vector of the file is farther than usual may come from where the log's are, and the file's are not.
+ * What the router says of it is worth nothing, nor is what was measured: all is compared. The log alone is, where its
+ * vectors may be among the k nearest of any query. Returns whether it was done; log is the first segment of it. */
+static int scan_strange(struct pass *p, size_t log)
+{
+    const struct nlsh__ranking *r = &p->ranking;
+    if (!(p->plan->recall > 0) || p->plan->allowed != NULL) return 0;
+    int all = nearest_found(r) > r->index->far;
+    if (!all && !(farthest_found(r) > r->index->strange)) return 0;
+    if (all) nlsh__topk_clear(r->best, r->k);
+    if (all) *p->cost = (struct nlsh__cost){0};
+    rank_segments(p, all ? 0 : log);
+    return 1;
+}
+
+/* ---- any query ----------------------------------------------------------------------------------- */
+
 struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_index *index,
                                    const struct nlsh__query *query, const struct nlsh__plan *plan,
                                    const struct nlsh__routed *routed, uint64_t *best)
@@ -420,9 +471,14 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
                      .ranking = {.index = index, .query = query, .best = best, .k = plan->k},
                      .cost = &cost};
     int by_leaves = plan->leaf_margin < INFINITY && plan->rerank == 0 && plan->rule.top == 0;
+    int unjudged = index->strange > 0 && !plan->exactly;
     nlsh__topk_clear(best, plan->k);
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];
+        if (unjudged && is_of_log(index, i)) {
+            unjudged = 0;
+            if (scan_strange(&p, i)) break;
+        }
         enter(&p, i);
         if (plan->exactly || segment->codes == NULL) {
             scan_exactly(&p);
