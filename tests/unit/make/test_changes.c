@@ -245,6 +245,37 @@ static void it_compacts_by_itself_for_what_is_unlike(void **state)
     assert_int_equal(compacted(1).done, NLSH_COMPACT_NOTHING);
 }
 
+static struct nlsh__meter_header meter_now(void)
+{
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    const struct nlsh__meter_header meter = index->meter;
+    nlsh_index_close(index);
+    return meter;
+}
+
+/* One neighbour needs fewer vectors than 10, and 100 need more. What was needed when the router was trained stays; what is
+ * needed now is that of then, until it is measured. */
+static void the_meter_looks_at_few_and_many(void **state)
+{
+    (void)state;
+    fresh();
+    const struct nlsh__meter_header built_then = meter_now();
+    assert_true(built_then.few_trained > 0 && (double)built_then.few_trained < built_then.trained &&
+                built_then.trained < (double)built_then.many_trained);
+    assert_true(built_then.few_now == built_then.few_trained &&
+                built_then.now == built_then.trained &&
+                built_then.many_now == built_then.many_trained);
+    put(&other, 0, 1500);
+    assert_int_equal(compacted(0).measured, 1);
+    const struct nlsh__meter_header then = meter_now();
+    assert_true(then.few_trained == built_then.few_trained && then.trained == built_then.trained &&
+                then.many_trained == built_then.many_trained);
+    assert_true(then.few_now > then.few_trained && then.now > then.trained &&
+                then.many_now > then.many_trained);
+    assert_true((double)then.few_now < then.now && then.now < (double)then.many_now);
+}
+
 /* Many vectors about one; others about it find their neighbours among them. With a limit on buckets that is kept at any price
  * most of them stand where no search for .95 looks. */
 static void many_alike_are_found_at_once(void **state)
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(what_comes_from_elsewhere_is_measured_for),
         cmocka_unit_test(what_goes_from_one_place_is_measured_for),
         cmocka_unit_test(it_compacts_by_itself_for_what_is_unlike),
+        cmocka_unit_test(the_meter_looks_at_few_and_many),
         cmocka_unit_test(many_alike_are_found_at_once),
         cmocka_unit_test(of_few_rows_chance_is_no_change),
     };
