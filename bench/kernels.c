@@ -228,6 +228,31 @@ static void run_softmax_f32(void)
     sink = table->softmax_f32(answers, WIDTH);
 }
 
+/* A group's rows of one slice of a batch: 16 by 16, of 256. */
+enum { MET = 16, NODES = 256 };
+
+static void run_dots_f32(void)
+{
+    const float *x[MET];
+    float *out[MET];
+    for (size_t i = 0; i < MET; i++) {
+        x[i] = queries + i % 4 * NODES;
+        out[i] = answers + i * MET;
+    }
+    table->dots_f32(x, MET, panel_f32.values, MET, bias, NODES, out);
+}
+
+static void run_mix_f32(void)
+{
+    const float *b[MET];
+    float *c[MET];
+    for (size_t i = 0; i < MET; i++) {
+        b[i] = panel_f32.values + i * NODES;
+        c[i] = answers + i * NODES;
+    }
+    table->mix_f32(c, MET, bias, b, MET, NODES);
+}
+
 static const struct {
     const char *name, *shape;
     double work; /* multiply-adds a call, or values */
@@ -257,6 +282,8 @@ static const struct {
     {"matmat_i8", "pairs fit", (double)NLSH__BLOCK *WIDTH *WIDTH, run_matmat_i8_fitting},
     {"quantise_u8", "512", WIDTH, run_quantise_u8},
     {"softmax_f32", "512", WIDTH, run_softmax_f32},
+    {"dots_f32", "16 x 16 x 256", (double)MET *MET *NODES, run_dots_f32},
+    {"mix_f32", "16 x 16 x 256", (double)MET *MET *NODES, run_mix_f32},
 };
 enum { N_KERNELS = sizeof kernels / sizeof *kernels };
 

@@ -31,6 +31,8 @@ struct nlsh__adamw {
 };
 
 struct nlsh__bf16 {
+    int tiles; /* 1: a matrix unit does the products, many times as fast as any in f32 */
+
     /* Around a row of other calls on one thread. */
     void (*begin)(void);
     void (*end)(void);

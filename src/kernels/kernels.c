@@ -44,6 +44,7 @@ void nlsh__kernels_fill_scalar(struct nlsh__kernels *table)
     nlsh__scalar_l2sq(table);
     nlsh__scalar_codes(table);
     nlsh__scalar_network(table);
+    nlsh__scalar_training(table);
 }
 
 /* The sets that are slower than a narrower one. A vdpbf16ps of Intel's does no more a cycle than two

@@ -147,7 +147,18 @@ struct nlsh__kernels {
      * zero to a multiple of 4. Every table gives the same bits. NaN counts as 0 in the scale and
      * becomes any byte; where a value is infinite, the scale is 0. */
     float (*quantise_u8)(const float *x, size_t n, int zero, uint8_t *out);
-    /* Products and passes in bf16, for training: see bf16.h. NULL where there are none. */
+
+    /* ---- training: X_training.c ---- */
+
+    /* out[i][j] = bias[j] + x[i] . w[j] for i < n_x and j < n_w. Rows of x have dim values and stand
+     * anywhere; w is [n_w x dim]. */
+    void (*dots_f32)(const float *const *x, size_t n_x, const float *w, size_t n_w,
+                     const float *bias, size_t dim, float *const *out);
+    /* c[i] += the sum over t < n_b of a[i][t] b[t], for i < n_c. Rows of c and b have dim values and
+     * stand anywhere; a is [n_c x n_b]. */
+    void (*mix_f32)(float *const *c, size_t n_c, const float *a, const float *const *b, size_t n_b,
+                    size_t dim);
+    /* Products and passes in bf16: see bf16.h. NULL where there are none. */
     const struct nlsh__bf16 *bf16;
 };
 

@@ -7,5 +7,6 @@ struct nlsh__kernels;
 void nlsh__scalar_l2sq(struct nlsh__kernels *table);
 void nlsh__scalar_codes(struct nlsh__kernels *table);
 void nlsh__scalar_network(struct nlsh__kernels *table);
+void nlsh__scalar_training(struct nlsh__kernels *table);
 
 #endif

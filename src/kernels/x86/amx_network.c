@@ -130,6 +130,7 @@ void nlsh__amx_network(struct nlsh__kernels *table)
     static struct nlsh__bf16 bf16;
     narrower = *table;
     bf16 = *table->bf16;
+    bf16.tiles = 1;
     bf16.begin = begin_tiles;
     bf16.end = end_tiles;
     bf16.product = product;

@@ -272,6 +272,7 @@ TARGET static void adamw(float *parameters, float *first, float *second, size_t 
 }
 
 static const struct nlsh__bf16 bf16 = {
+    .tiles = 0,
     .begin = nothing,
     .end = nothing,
     .product = product,

@@ -67,6 +67,7 @@ void nlsh__kernels_fill_avx2(struct nlsh__kernels *table)
     nlsh__avx2_l2sq(table);
     nlsh__avx2_codes(table);
     nlsh__avx2_network(table);
+    nlsh__avx2_training(table);
 }
 
 void nlsh__kernels_fill_avxvnni(struct nlsh__kernels *table)
@@ -81,6 +82,7 @@ void nlsh__kernels_fill_avx512(struct nlsh__kernels *table)
     nlsh__avx512_l2sq(table);
     nlsh__avx512_codes(table);
     nlsh__avx512_network(table);
+    nlsh__avx512_training(table);
 }
 
 void nlsh__kernels_fill_avx512vnni(struct nlsh__kernels *table)

@@ -93,10 +93,10 @@ static void finish_layer(float *rows, size_t n, size_t width, const float *bias,
         rows[i] = nlsh__rng_uniform(rng) < dropout ? 0 : rows[i] * scale;
 }
 
-static enum nlsh_status forward(const struct nlsh__mlp *mlp, const float *inputs,
-                                const uint32_t *row_ids, size_t n, double dropout,
-                                struct nlsh__rng *rng, struct nlsh__mlp_scratch *s,
-                                struct nlsh_error *error)
+enum nlsh_status nlsh__mlp_forward(const struct nlsh__mlp *mlp, const float *inputs,
+                                   const uint32_t *row_ids, size_t n, double dropout,
+                                   struct nlsh__rng *rng, struct nlsh__mlp_scratch *s,
+                                   struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     size_t in = mlp->sizes[0];
@@ -115,11 +115,10 @@ out:
 
 /* ---- loss ------------------------------------------------------------------------------------ */
 
-/* Logits x[n] to their gradient times weight; returns the cross-entropy to the labels. -ln p is
- * (ln sum exp) - logit: exact where p itself would round to 0, and not a number where the network is
- * not. */
-static double cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, float weight,
-                            float *x)
+/* -ln p is (ln sum exp) - logit: exact where p itself would round to 0, and not a number where the
+ * network is not. */
+double nlsh__cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, float weight,
+                           float *x)
 {
     double wanted = 0;
     for (size_t j = 0; j < n_labels; j++) wanted += (double)x[labels[j]];
@@ -130,37 +129,42 @@ static double cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, f
     return loss;
 }
 
-/* What the groups' loss weighs beside the buckets'; the first value that was tried. */
-#define GROUPS_WEIGHT 0.2f
+size_t nlsh__labels_of(const struct nlsh__labels *targets, size_t row, uint32_t *out)
+{
+    if (targets->neighbors == NULL) {
+        out[0] = targets->bucket_of[row];
+        return 1;
+    }
+    const uint32_t *neighbors = targets->neighbors + row * targets->stride;
+    for (size_t j = 0; j < targets->label_knn; j++) out[j] = targets->bucket_of[neighbors[j]];
+    return targets->label_knn;
+}
 
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
                         const struct nlsh__labels *targets, float *logits, size_t ld)
 {
-    size_t n_labels = targets->neighbors != NULL ? targets->label_knn : 1;
     size_t m = mlp->sizes[mlp->n_layers] - targets->groups.n;
     uint32_t labels[NLSH__MAX_LABELS];
     double loss = 0;
     for (size_t i = 0; i < n; i++) {
-        size_t row = row_ids[i];
-        const uint32_t *neighbors =
-            targets->neighbors != NULL ? targets->neighbors + row * targets->stride : NULL;
-        for (size_t j = 0; j < n_labels; j++)
-            labels[j] = targets->bucket_of[neighbors != NULL ? neighbors[j] : row];
-        loss += cross_entropy(labels, n_labels, m, 1, logits + i * ld + targets->groups.n);
+        size_t n_labels = nlsh__labels_of(targets, row_ids[i], labels);
+        loss += nlsh__cross_entropy(labels, n_labels, m, 1, logits + i * ld + targets->groups.n);
         if (targets->groups.n == 0) continue;
         for (size_t j = 0; j < n_labels; j++) labels[j] = targets->group_of[labels[j]];
-        (void)cross_entropy(labels, n_labels, targets->groups.n, GROUPS_WEIGHT, logits + i * ld);
+        (void)nlsh__cross_entropy(labels, n_labels, targets->groups.n, NLSH__GROUPS_WEIGHT,
+                                  logits + i * ld);
     }
     return loss;
 }
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, double dropout,
-                                      struct nlsh__mlp_scratch *s, struct nlsh_error *error)
+enum nlsh_status nlsh__mlp_backward(const struct nlsh__mlp *mlp, size_t n, double dropout, int more,
+                                    struct nlsh__mlp_scratch *s, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    float *delta = s->activations[mlp->n_layers]; /* nlsh__mlp_output() left it there */
+    float *delta = s->activations[mlp->n_layers];
+    float beta = more ? 1 : 0;
     float scale = dropout > 0 ? (float)(1 / (1 - dropout)) : 1;
     for (size_t l = mlp->n_layers; l-- > 0;) {
         size_t from = mlp->sizes[l], to = mlp->sizes[l + 1];
@@ -173,8 +177,9 @@ static enum nlsh_status backward_pass(const struct nlsh__mlp *mlp, size_t n, dou
             for (size_t j = 0; j < to; j++) biases[j] += delta[i * to + j];
         if (l == 0) break;
         float *previous = s->delta[l % 2];
-        NLSH_TRY(nlsh__gemm(0, 0, n, from, to, delta, to, mlp->weights[l], from, 0, previous, from,
-                            error));
+        NLSH_TRY(nlsh__gemm(0, 0, n, from, to, delta, to, mlp->weights[l], from, beta, previous,
+                            from, error));
+        beta = 0;
         /* Zero where ReLU or dropout made the activation zero. */
         for (size_t i = 0; i < n * from; i++)
             previous[i] = s->activations[l][i] > 0 ? previous[i] * scale : 0;
@@ -191,9 +196,10 @@ nlsh__mlp_loss(const struct nlsh__mlp *mlp, const float *inputs, const uint32_t 
                struct nlsh_error *error)
 {
     if (rng == NULL) dropout = 0;
-    enum nlsh_status status = forward(mlp, inputs, row_ids, n, dropout, rng, scratch, error);
+    enum nlsh_status status =
+        nlsh__mlp_forward(mlp, inputs, row_ids, n, dropout, rng, scratch, error);
     if (status != NLSH_OK) return status;
     *loss = nlsh__mlp_output(mlp, row_ids, n, targets, scratch->activations[mlp->n_layers],
                              mlp->sizes[mlp->n_layers]);
-    return backward ? backward_pass(mlp, n, dropout, scratch, error) : NLSH_OK;
+    return backward ? nlsh__mlp_backward(mlp, n, dropout, 0, scratch, error) : NLSH_OK;
 }

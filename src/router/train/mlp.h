@@ -42,6 +42,16 @@ struct nlsh__labels {
     const uint32_t *group_of; /* [m]; not read without groups */
 };
 
+/* What the groups' loss weighs beside the buckets'; the first value that was tried. */
+#define NLSH__GROUPS_WEIGHT 0.2f
+
+/* The buckets that a row should be answered with, [NLSH__MAX_LABELS] at most; returns how many. */
+size_t nlsh__labels_of(const struct nlsh__labels *targets, size_t row, uint32_t *out);
+
+/* Logits x[n] to their gradient times weight; returns the cross-entropy to the labels, in nats. */
+double nlsh__cross_entropy(const uint32_t *labels, size_t n_labels, size_t n, float weight,
+                           float *x);
+
 /* Turns the logits of some rows, ld apart, into the gradient there, probabilities less targets, and
  * returns the summed loss in nats. */
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,
@@ -58,6 +68,17 @@ struct nlsh__mlp_scratch {
 enum nlsh_status nlsh__mlp_scratch_create(const struct nlsh__mlp *mlp, size_t max_rows,
                                           struct nlsh__mlp_scratch *out, struct nlsh_error *error);
 void nlsh__mlp_scratch_free(struct nlsh__mlp_scratch *scratch);
+
+/* Rows to the last layer's logits, in activations[n_layers]. dropout with rng only. */
+enum nlsh_status nlsh__mlp_forward(const struct nlsh__mlp *mlp, const float *inputs,
+                                   const uint32_t *row_ids, size_t n, double dropout,
+                                   struct nlsh__rng *rng, struct nlsh__mlp_scratch *scratch,
+                                   struct nlsh_error *error);
+
+/* From the gradient at the logits, which stand in activations[n_layers], to scratch->gradient. more:
+ * delta[(n_layers - 1) % 2] holds what else there is to the gradient at the last layer's input. */
+enum nlsh_status nlsh__mlp_backward(const struct nlsh__mlp *mlp, size_t n, double dropout, int more,
+                                    struct nlsh__mlp_scratch *scratch, struct nlsh_error *error);
 
 /*
  * nlsh__mlp_loss() - summed cross-entropy of some rows, in nats, and its gradient.

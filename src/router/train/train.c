@@ -5,8 +5,12 @@
  * So the sums, and the weights, do not depend on the number of threads. AdamW after Loshchilov and
  * Hutter, "Decoupled weight decay regularization", 2019.
  *
- * Where the processor has products in bf16, steps are router/train/bf16.c's; losses of held-out rows
- * are in f32 always.
+ * Where buckets stand in groups, a row meets those groups only that can matter to it
+ * (router/train/grouped.c). A group's weights are then a task of the second round: its gradient over the
+ * whole batch, and the optimiser on it.
+ *
+ * Where the processor has a matrix unit for bf16, or products in bf16 and no groups, steps are
+ * router/train/bf16.c's; losses of held-out rows are in f32 always.
  */
 #include "router/train/train.h"
 
@@ -18,6 +22,7 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "router/train/bf16.h"
+#include "router/train/grouped.h"
 
 enum {
     SLICES = 4,
@@ -40,6 +45,18 @@ struct trainer {
     double lr;
     int backward;
     struct nlsh__bf16_trainer *bf16; /* NULL: steps in f32 */
+    /* Where buckets are met by group: what all rows go through, which ends with the groups' outputs. */
+    int by_group;
+    struct nlsh__mlp trunk;
+    struct nlsh__grouped grouped[SLICES];
+    struct group_room *rooms; /* [threads] */
+    size_t n_rooms;
+};
+
+/* One worker's, to update a group's buckets. */
+struct group_room {
+    struct nlsh__grouped_room gradient;
+    float *weights, *biases;
 };
 
 static struct nlsh__adamw adamw_step(uint64_t step, double lr, double weight_decay, double scale)
@@ -81,6 +98,28 @@ double nlsh__schedule(enum nlsh_scheduler scheduler, size_t step, size_t n_steps
     return 1;
 }
 
+/* What goes into the last layer, of a slice's rows. */
+static const float *hidden_of(const struct trainer *t, size_t slice)
+{
+    return t->slices[slice].activations[t->mlp->n_layers - 1];
+}
+
+static enum nlsh_status grouped_loss(struct trainer *t, size_t slice, const uint32_t *rows,
+                                     size_t n, struct nlsh__rng *rng)
+{
+    enum nlsh_status status;
+    size_t last = t->trunk.n_layers;
+    struct nlsh__mlp_scratch *s = &t->slices[slice];
+    double dropout = rng != NULL ? t->options->dropout : 0;
+    float *delta = t->backward && last > 1 ? s->delta[(last - 1) % 2] : NULL;
+    NLSH_TRY(nlsh__mlp_forward(&t->trunk, t->inputs, rows, n, dropout, rng, s, NULL));
+    t->losses[slice] = nlsh__grouped_loss(&t->grouped[slice], rows, n, s->activations[last],
+                                          hidden_of(t, slice), delta);
+    if (t->backward) NLSH_TRY(nlsh__mlp_backward(&t->trunk, n, dropout, delta != NULL, s, NULL));
+out:
+    return status;
+}
+
 static void slice_task(void *ctx, size_t slice, size_t worker)
 {
     struct trainer *t = ctx;
@@ -91,21 +130,24 @@ static void slice_task(void *ctx, size_t slice, size_t worker)
     t->statuses[slice] = NLSH_OK;
     if (first == end) {
         memset(t->slices[slice].gradient, 0, t->mlp->n_parameters * sizeof(float));
+        if (t->by_group) nlsh__grouped_none(&t->grouped[slice]);
         return;
     }
     int drops = t->backward && t->options->dropout > 0;
     if (drops) nlsh__rng_init(&rng, t->options->seed, t->step * SLICES + slice);
+    if (t->by_group) {
+        t->statuses[slice] =
+            grouped_loss(t, slice, t->batch + first, end - first, drops ? &rng : NULL);
+        return;
+    }
     t->statuses[slice] = nlsh__mlp_loss(t->mlp, t->inputs, t->batch + first, end - first,
                                         t->targets, t->options->dropout, drops ? &rng : NULL,
                                         t->backward, &t->slices[slice], &t->losses[slice], NULL);
 }
 
-static void update_task(void *ctx, size_t chunk, size_t worker)
+/* A step of parameters first .. + n, whose gradient is the sum of the slices' over the batch. */
+static void update(struct trainer *t, size_t first, size_t n)
 {
-    struct trainer *t = ctx;
-    (void)worker;
-    size_t first = chunk * CHUNK, left = t->mlp->n_parameters - first;
-    size_t n = left < CHUNK ? left : CHUNK;
     float *sum = t->slices[0].gradient + first;
     for (size_t s = 1; s < SLICES; s++)
         for (size_t i = 0; i < n; i++) sum[i] += t->slices[s].gradient[first + i];
@@ -113,6 +155,61 @@ static void update_task(void *ctx, size_t chunk, size_t worker)
     for (size_t i = 0; i < n; i++) sum[i] *= scale;
     nlsh__adamw(t->mlp->parameters + first, sum, t->first + first, t->second + first, n, t->step,
                 t->lr, t->options->weight_decay);
+}
+
+/* The parameters that slices have gradients of; of a layer with groups the buckets' are others. */
+static size_t n_in_slices(const struct trainer *t)
+{
+    size_t last = t->mlp->n_layers - 1;
+    if (!t->by_group) return t->mlp->n_parameters;
+    return (size_t)(t->mlp->weights[last] - t->mlp->parameters) +
+           t->targets->groups.n * t->mlp->sizes[last];
+}
+
+static void update_task(void *ctx, size_t chunk, size_t worker)
+{
+    struct trainer *t = ctx;
+    (void)worker;
+    size_t first = chunk * CHUNK, left = n_in_slices(t) - first;
+    update(t, first, left < CHUNK ? left : CHUNK);
+}
+
+/* A step of n parameters from at on, with their gradient over the batch. */
+static void update_from(struct trainer *t, const float *at, float *gradient, size_t n)
+{
+    size_t first = (size_t)(at - t->mlp->parameters);
+    float scale = 1.0f / (float)t->n_batch;
+    for (size_t i = 0; i < n; i++) gradient[i] *= scale;
+    nlsh__adamw(t->mlp->parameters + first, gradient, t->first + first, t->second + first, n,
+                t->step, t->lr, t->options->weight_decay);
+}
+
+/* A group's buckets; behind the last group the groups' biases. */
+static void group_task(void *ctx, size_t group, size_t worker)
+{
+    struct trainer *t = ctx;
+    struct group_room *room = &t->rooms[worker];
+    const struct nlsh__groups *groups = &t->targets->groups;
+    size_t last = t->mlp->n_layers - 1, inputs = t->mlp->sizes[last];
+    if (group == groups->n) {
+        update(t, (size_t)(t->mlp->biases[last] - t->mlp->parameters), groups->n);
+        return;
+    }
+    size_t first = groups->n + groups->first[group];
+    size_t n = groups->first[group + 1] - groups->first[group];
+    memset(room->weights, 0, n * inputs * sizeof *room->weights);
+    memset(room->biases, 0, n * sizeof *room->biases);
+    for (size_t s = 0; s < SLICES; s++)
+        nlsh__grouped_gradient(&t->grouped[s], hidden_of(t, s), group, &room->gradient,
+                               room->weights, room->biases);
+    update_from(t, t->mlp->weights[last] + first * inputs, room->weights, n * inputs);
+    update_from(t, t->mlp->biases[last] + first, room->biases, n);
+}
+
+static void update_all(struct trainer *t)
+{
+    nlsh__pool_run(t->job->pool, (n_in_slices(t) + CHUNK - 1) / CHUNK, update_task, t);
+    if (t->by_group) nlsh__pool_run(t->job->pool, t->targets->groups.n + 1, group_task, t);
 }
 
 static void bf16_step(struct trainer *t, const uint32_t *rows, size_t n, double *loss)
@@ -142,8 +239,7 @@ static enum nlsh_status run_batch(struct trainer *t, const uint32_t *rows, size_
                               "a product failed while training");
         *loss += t->losses[s];
     }
-    if (backward)
-        nlsh__pool_run(t->job->pool, (t->mlp->n_parameters + CHUNK - 1) / CHUNK, update_task, t);
+    if (backward) update_all(t);
     return NLSH_OK;
 }
 
@@ -158,6 +254,80 @@ static enum nlsh_status mean_loss(struct trainer *t, const uint32_t *rows, size_
     }
     *loss = n > 0 ? sum / (double)n : NAN;
     return NLSH_OK;
+}
+
+/* ---- making one ------------------------------------------------------------------------------ */
+
+static enum nlsh_status make_by_group(struct trainer *t, size_t slice_rows,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__groups *groups = &t->targets->groups;
+    size_t last = t->mlp->n_layers - 1, inputs = t->mlp->sizes[last], most = 0;
+    t->trunk = *t->mlp;
+    t->trunk.sizes[last + 1] = groups->n;
+    for (size_t g = 0; g < groups->n; g++) {
+        size_t n = groups->first[g + 1] - groups->first[g];
+        most = n > most ? n : most;
+    }
+    for (size_t s = 0; s < SLICES; s++)
+        NLSH_TRY(nlsh__grouped_create(t->mlp, t->targets, slice_rows, &t->grouped[s], error));
+    size_t n_rooms = nlsh__pool_n_threads(t->job->pool);
+    NLSH_TRY(nlsh__calloc(&t->rooms, n_rooms, sizeof *t->rooms, error));
+    t->n_rooms = n_rooms;
+    for (size_t i = 0; i < n_rooms; i++) {
+        struct group_room *r = &t->rooms[i];
+        NLSH_TRY(nlsh__alloc(&r->gradient.block, most, slice_rows * sizeof(float), error));
+        NLSH_TRY(nlsh__alloc(&r->gradient.x, slice_rows, sizeof *r->gradient.x, error));
+        NLSH_TRY(nlsh__alloc(&r->gradient.weights, most, sizeof *r->gradient.weights, error));
+        NLSH_TRY(nlsh__alloc(&r->weights, most, inputs * sizeof(float), error));
+        NLSH_TRY(nlsh__alloc(&r->biases, most, sizeof(float), error));
+    }
+out:
+    return status;
+}
+
+static void free_by_group(struct trainer *t)
+{
+    for (size_t s = 0; s < SLICES; s++) nlsh__grouped_free(&t->grouped[s]);
+    for (size_t i = 0; i < t->n_rooms; i++) {
+        nlsh__free(t->rooms[i].gradient.block);
+        nlsh__free(t->rooms[i].gradient.x);
+        nlsh__free(t->rooms[i].gradient.weights);
+        nlsh__free(t->rooms[i].weights);
+        nlsh__free(t->rooms[i].biases);
+    }
+    nlsh__free(t->rooms);
+}
+
+/* All that a step needs: in bf16, or in f32 with groups or without. */
+static enum nlsh_status make(struct trainer *t, size_t batch, size_t most_rows,
+                             struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    const struct nlsh__bf16 *bf16 = t->options->f32 ? NULL : nlsh__kernels()->bf16;
+    size_t slice_rows = most_rows / SLICES + 1;
+    NLSH_TRY(nlsh__calloc(&t->first, t->mlp->n_parameters, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&t->second, t->mlp->n_parameters, sizeof(float), error));
+    t->by_group = t->targets->groups.n > 0 && (bf16 == NULL || !bf16->tiles);
+    if (t->by_group) NLSH_TRY(make_by_group(t, slice_rows, error));
+    if (bf16 != NULL && !t->by_group)
+        NLSH_TRY(nlsh__bf16_trainer_create(t->mlp, t->inputs, t->targets, batch, t->first,
+                                           t->second, t->job, &t->bf16, error));
+    for (size_t s = 0; s < SLICES; s++)
+        NLSH_TRY(nlsh__mlp_scratch_create(t->by_group ? &t->trunk : t->mlp, slice_rows,
+                                          &t->slices[s], error));
+out:
+    return status;
+}
+
+static void unmake(struct trainer *t)
+{
+    for (size_t s = 0; s < SLICES; s++) nlsh__mlp_scratch_free(&t->slices[s]);
+    free_by_group(t);
+    nlsh__bf16_trainer_free(t->bf16);
+    nlsh__free(t->first);
+    nlsh__free(t->second);
 }
 
 enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const uint32_t *train_rows,
@@ -180,13 +350,7 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
     struct trainer t = {
         .mlp = mlp, .inputs = inputs, .targets = targets, .options = options, .job = job};
     NLSH_TRY(nlsh__alloc(&order, n_train, sizeof *order, error));
-    NLSH_TRY(nlsh__calloc(&t.first, mlp->n_parameters, sizeof(float), error));
-    NLSH_TRY(nlsh__calloc(&t.second, mlp->n_parameters, sizeof(float), error));
-    for (size_t s = 0; s < SLICES; s++)
-        NLSH_TRY(nlsh__mlp_scratch_create(mlp, most_rows / SLICES + 1, &t.slices[s], error));
-    if (nlsh__kernels()->bf16 != NULL && !options->f32)
-        NLSH_TRY(nlsh__bf16_trainer_create(mlp, inputs, targets, batch, t.first, t.second, job,
-                                           &t.bf16, error));
+    NLSH_TRY(make(&t, batch, most_rows, error));
     *loss = NAN;
     for (size_t epoch = 0; epoch < options->epochs; epoch++) {
         struct nlsh__rng rng;
@@ -221,10 +385,7 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
     NLSH_TRY(mean_loss(&t, held_rows, n_held, held_loss, error));
     NLSH_TRY(nlsh__job_progress(job, "training", n_steps, n_steps, error));
 out:
-    for (size_t s = 0; s < SLICES; s++) nlsh__mlp_scratch_free(&t.slices[s]);
-    nlsh__bf16_trainer_free(t.bf16);
+    unmake(&t);
     nlsh__free(order);
-    nlsh__free(t.first);
-    nlsh__free(t.second);
     return status;
 }

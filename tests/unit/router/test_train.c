@@ -95,7 +95,8 @@ struct problem {
     size_t n, dim, m;
     float *inputs;
     uint32_t *bucket_of, *rows, *neighbors;
-    struct nlsh__labels hard, soft;
+    struct nlsh__labels hard, soft, grouped; /* grouped: soft, in two groups */
+    uint32_t first[3], *group_of;
 };
 
 /* Points of m clumps on a circle, every clump in two places opposite each other, so that no linear
@@ -128,12 +129,28 @@ static struct problem problem_new(size_t n, size_t m, uint64_t stream)
     return p;
 }
 
+/* The last bucket of each problem in a group of its own. */
+static const struct nlsh__labels *in_groups(struct problem *p)
+{
+    p->group_of = calloc(p->m, sizeof *p->group_of);
+    assert_non_null(p->group_of);
+    p->group_of[p->m - 1] = 1;
+    p->first[0] = 0;
+    p->first[1] = (uint32_t)p->m - 1;
+    p->first[2] = (uint32_t)p->m;
+    p->grouped = p->soft;
+    p->grouped.groups = (struct nlsh__groups){2, p->first};
+    p->grouped.group_of = p->group_of;
+    return &p->grouped;
+}
+
 static void problem_free(struct problem *p)
 {
     free(p->inputs);
     free(p->bucket_of);
     free(p->rows);
     free(p->neighbors);
+    free(p->group_of);
 }
 
 static struct nlsh__train_options options(size_t epochs, size_t batch, double lr)
@@ -154,7 +171,8 @@ static enum nlsh_status fit(const struct problem *p, size_t n_train, size_t hidd
 {
     struct nlsh__job job;
     job_start(&job, n_threads);
-    assert_int_equal(nlsh__mlp_create(p->dim, hidden, 24, p->m, 6, mlp, NULL), NLSH_OK);
+    assert_int_equal(nlsh__mlp_create(p->dim, hidden, 24, targets->groups.n + p->m, 6, mlp, NULL),
+                     NLSH_OK);
     enum nlsh_status status = nlsh__train(mlp, p->inputs, p->rows, n_train, p->rows + n_train,
                                           p->n - n_train, targets, o, &job, loss, held, error);
     nlsh__job_end(&job);
@@ -252,7 +270,8 @@ static void compare_with_steps_by_hand(const struct problem *p, size_t n_train,
     struct nlsh__mlp_scratch scratch;
     double loss, held, sum = 0;
     assert_int_equal(fit(p, n_train, 1, targets, o, 2, &ours, &loss, &held, NULL), NLSH_OK);
-    assert_int_equal(nlsh__mlp_create(p->dim, 1, 24, p->m, 6, &mine, NULL), NLSH_OK);
+    assert_int_equal(nlsh__mlp_create(p->dim, 1, 24, targets->groups.n + p->m, 6, &mine, NULL),
+                     NLSH_OK);
     assert_int_equal(nlsh__mlp_scratch_create(&mine, n_train, &scratch, NULL), NLSH_OK);
     size_t n = mine.n_parameters;
     float *first = calloc(n, sizeof *first), *second = calloc(n, sizeof *second);
@@ -335,22 +354,54 @@ static void bf16_learns_what_f32_does(void **state)
         }
 }
 
+/* Where every row meets both groups, steps by group are those of the whole layer. */
+static void groups_learn_what_one_layer_does(void **state)
+{
+    (void)state;
+    struct problem p = problem_new(160, 9, 40);
+    const double lr = 0.01, rates[] = {lr, lr, lr, lr, lr, lr};
+    struct nlsh__train_options o = options(6, 160, lr);
+    o.f32 = 1;
+    o.scheduler = NLSH_SCHEDULER_NONE;
+    compare_with_steps_by_hand(&p, 160, &o, rates, in_groups(&p));
+    problem_free(&p);
+}
+
+/* And where most rows meet one of them they still tell the buckets apart. */
+static void groups_are_learned(void **state)
+{
+    (void)state;
+    struct problem p = problem_new(1500, 5, 1);
+    struct nlsh__train_options o = options(60, 50, 0.01);
+    struct nlsh__mlp mlp;
+    double loss, held;
+    o.f32 = 1;
+    assert_int_equal(fit(&p, 1000, 2, in_groups(&p), &o, 1, &mlp, &loss, &held, NULL), NLSH_OK);
+    assert_true(loss < 0.2 && held < 0.25);
+    nlsh__mlp_free(&mlp);
+    problem_free(&p);
+}
+
 /* ---- the same weights, limits ---------------------------------------------------------------- */
 
 static void same_weights_for_any_threads(void **state)
 {
     (void)state;
     struct problem p = problem_new(517, 11, 5);
-    for (size_t variant = 0; variant < 4; variant++) {
+    const struct nlsh__labels *grouped = in_groups(&p);
+    for (size_t variant = 0; variant < 6; variant++) {
         struct nlsh__train_options o = options(3, variant == 1 ? 7 : 64, 0.01);
         struct nlsh__mlp mlps[4];
         double loss[4], held[4];
-        if (variant == 2) o.dropout = 0.3;
+        const struct nlsh__labels *targets = variant > 3    ? grouped
+                                             : variant == 0 ? &p.hard
+                                                            : &p.soft;
+        if (variant == 2 || variant == 5) o.dropout = 0.3;
         if (variant == 3) o.scheduler = NLSH_SCHEDULER_PLATEAU;
         for (size_t i = 0; i < 4; i++)
-            assert_int_equal(fit(&p, 417, 2, variant == 0 ? &p.hard : &p.soft, &o,
-                                 i < 3 ? i + 1 : 1, &mlps[i], &loss[i], &held[i], NULL),
-                             NLSH_OK);
+            assert_int_equal(
+                fit(&p, 417, 2, targets, &o, i < 3 ? i + 1 : 1, &mlps[i], &loss[i], &held[i], NULL),
+                NLSH_OK);
         for (size_t i = 1; i < 4; i++) {
             assert_memory_equal(mlps[0].parameters, mlps[i].parameters,
                                 mlps[0].n_parameters * sizeof(float));
@@ -358,7 +409,7 @@ static void same_weights_for_any_threads(void **state)
         }
         o.seed++; /* and the seed is not idle */
         struct nlsh__mlp other;
-        assert_int_equal(fit(&p, 417, 2, &p.hard, &o, 1, &other, &loss[0], &held[0], NULL),
+        assert_int_equal(fit(&p, 417, 2, targets, &o, 1, &other, &loss[0], &held[0], NULL),
                          NLSH_OK);
         assert_memory_not_equal(mlps[0].parameters, other.parameters,
                                 other.n_parameters * sizeof(float));
@@ -456,6 +507,8 @@ int main(void)
         cmocka_unit_test(plateau_halves_the_rate),
         cmocka_unit_test(schedules_reach_the_steps),
         cmocka_unit_test(bf16_learns_what_f32_does),
+        cmocka_unit_test(groups_learn_what_one_layer_does),
+        cmocka_unit_test(groups_are_learned),
         cmocka_unit_test(same_weights_for_any_threads),
         cmocka_unit_test(odd_batches_and_few_rows),
         cmocka_unit_test(divergence_is_an_error),
