@@ -250,7 +250,7 @@ static void run_mix_f32(void)
         b[i] = panel_f32.values + i * NODES;
         c[i] = answers + i * NODES;
     }
-    table->mix_f32(c, MET, bias, b, MET, NODES);
+    table->mix_f32(c, MET, bias, MET, 1, b, MET, NODES);
 }
 
 static const struct {

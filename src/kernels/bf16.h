@@ -22,13 +22,7 @@
 #define NLSH__TILE ((size_t)512) /* values in a tile */
 #define NLSH__SIDE ((size_t)32)  /* blocks are packed by 32 x 32 values */
 
-/* What a step of AdamW (router/train/train.c) is made of. */
-struct nlsh__adamw {
-    float scale;      /* the gradient is multiplied by it first */
-    float rate;       /* learning rate / (1 - beta1^step) */
-    float correction; /* 1 / sqrt(1 - beta2^step) */
-    float keep;       /* 1 - learning rate x decay */
-};
+struct nlsh__adamw;
 
 struct nlsh__bf16 {
     int tiles; /* 1: a matrix unit does the products, many times as fast as any in f32 */

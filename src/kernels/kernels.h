@@ -50,6 +50,14 @@ struct nlsh__code_query {
     int32_t sum;  /* of the weights */
 };
 
+/* What a step of AdamW is made of. */
+struct nlsh__adamw {
+    float scale;      /* the gradient is multiplied by it first */
+    float rate;       /* learning rate / (1 - beta1^step) */
+    float correction; /* 1 / sqrt(1 - beta2^step) */
+    float keep;       /* 1 - learning rate x decay */
+};
+
 struct nlsh__kernels {
     const char *name; /* of the instruction set, as NLSH_CPU takes it */
     int fast_bytes;   /* 1: panel_u8() makes four products, or more, while panel_f32() makes one */
@@ -154,10 +162,13 @@ struct nlsh__kernels {
      * anywhere; w is [n_w x dim]. */
     void (*dots_f32)(const float *const *x, size_t n_x, const float *w, size_t n_w,
                      const float *bias, size_t dim, float *const *out);
-    /* c[i] += the sum over t < n_b of a[i][t] b[t], for i < n_c. Rows of c and b have dim values and
-     * stand anywhere; a is [n_c x n_b]. */
-    void (*mix_f32)(float *const *c, size_t n_c, const float *a, const float *const *b, size_t n_b,
-                    size_t dim);
+    /* c[i] += the sum over t < n_b of a[i x row + t x term] b[t], for i < n_c. Rows of c and b have dim
+     * values and stand anywhere. */
+    void (*mix_f32)(float *const *c, size_t n_c, const float *a, size_t row, size_t term,
+                    const float *const *b, size_t n_b, size_t dim);
+    /* A step of AdamW (router/train/train.c) on n parameters and their moments. */
+    void (*adamw_f32)(float *parameters, const float *gradient, float *first, float *second,
+                      size_t n, const struct nlsh__adamw *step);
     /* Products and passes in bf16: see bf16.h. NULL where there are none. */
     const struct nlsh__bf16 *bf16;
 };

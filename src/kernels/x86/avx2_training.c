@@ -35,6 +35,21 @@ INLINE V add_product(V a, V b, V c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+INLINE V product(V a, V b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+INLINE V quotient(V a, V b)
+{
+    return _mm256_div_ps(a, b);
+}
+
+INLINE V root(V a)
+{
+    return _mm256_sqrt_ps(a);
+}
+
 INLINE void sum_4(const V *v, float *out)
 {
     V s = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
@@ -47,5 +62,6 @@ void nlsh__avx2_training(struct nlsh__kernels *table)
 {
     table->dots_f32 = dots_f32;
     table->mix_f32 = mix_f32;
+    table->adamw_f32 = adamw_f32;
 }
 #endif

@@ -35,6 +35,21 @@ INLINE V add_product(V a, V b, V c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+INLINE V product(V a, V b)
+{
+    return _mm512_mul_ps(a, b);
+}
+
+INLINE V quotient(V a, V b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+INLINE V root(V a)
+{
+    return _mm512_sqrt_ps(a);
+}
+
 INLINE __m256 halves(V v)
 {
     return _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
@@ -53,5 +68,6 @@ void nlsh__avx512_training(struct nlsh__kernels *table)
 {
     table->dots_f32 = dots_f32;
     table->mix_f32 = mix_f32;
+    table->adamw_f32 = adamw_f32;
 }
 #endif

@@ -67,8 +67,9 @@ TARGET static void dots_f32(const float *const *x, size_t n_x, const float *w, s
 }
 
 /* Columns d on, n of them in nc registers: nc > 1 only where all are whole. */
-INLINE void mix_block(float *const *c, const float *a, const float *const *b, size_t n_b, size_t d,
-                      size_t n, const int nr, const int nc)
+INLINE void mix_block(float *const *c, const float *a, size_t row, size_t term,
+                      const float *const *b, size_t n_b, size_t d, size_t n, const int nr,
+                      const int nc)
 {
     V sums[N_ROWS][COLUMNS];
     UNROLL
@@ -77,12 +78,12 @@ INLINE void mix_block(float *const *c, const float *a, const float *const *b, si
     for (size_t t = 0; t < n_b; t++) {
         V factors[N_ROWS];
         UNROLL
-        for (int i = 0; i < nr; i++) factors[i] = spread(a[(size_t)i * n_b + t]);
+        for (int i = 0; i < nr; i++) factors[i] = spread(a[(size_t)i * row + t * term]);
         UNROLL
         for (int j = 0; j < nc; j++) {
-            V row = load(b[t] + d + (size_t)j * LANES, n);
+            V values = load(b[t] + d + (size_t)j * LANES, n);
             UNROLL
-            for (int i = 0; i < nr; i++) sums[i][j] = add_product(factors[i], row, sums[i][j]);
+            for (int i = 0; i < nr; i++) sums[i][j] = add_product(factors[i], values, sums[i][j]);
         }
     }
     UNROLL
@@ -90,22 +91,41 @@ INLINE void mix_block(float *const *c, const float *a, const float *const *b, si
     for (int j = 0; j < nc; j++) store(c[i] + d + (size_t)j * LANES, n, sums[i][j]);
 }
 
-INLINE void mix_rows(float *const *c, const float *a, const float *const *b, size_t n_b, size_t dim,
-                     const int nr)
+INLINE void mix_rows(float *const *c, const float *a, size_t row, size_t term,
+                     const float *const *b, size_t n_b, size_t dim, const int nr)
 {
     size_t d = 0;
     for (; d + COLUMNS * LANES <= dim; d += COLUMNS * LANES)
-        mix_block(c, a, b, n_b, d, LANES, nr, COLUMNS);
+        mix_block(c, a, row, term, b, n_b, d, LANES, nr, COLUMNS);
     for (; d < dim; d += LANES)
-        mix_block(c, a, b, n_b, d, dim - d < LANES ? dim - d : LANES, nr, 1);
+        mix_block(c, a, row, term, b, n_b, d, dim - d < LANES ? dim - d : LANES, nr, 1);
 }
 
-TARGET static void mix_f32(float *const *c, size_t n_c, const float *a, const float *const *b,
-                           size_t n_b, size_t dim)
+TARGET static void mix_f32(float *const *c, size_t n_c, const float *a, size_t row, size_t term,
+                           const float *const *b, size_t n_b, size_t dim)
 {
     size_t i = 0;
-    for (; i + N_ROWS <= n_c; i += N_ROWS) mix_rows(c + i, a + i * n_b, b, n_b, dim, N_ROWS);
-    for (; i < n_c; i++) mix_rows(c + i, a + i * n_b, b, n_b, dim, 1);
+    for (; i + N_ROWS <= n_c; i += N_ROWS)
+        mix_rows(c + i, a + i * row, row, term, b, n_b, dim, N_ROWS);
+    for (; i < n_c; i++) mix_rows(c + i, a + i * row, row, term, b, n_b, dim, 1);
+}
+
+TARGET static void adamw_f32(float *parameters, const float *gradient, float *first, float *second,
+                             size_t n, const struct nlsh__adamw *step)
+{
+    const V scale = spread(step->scale), rate = spread(-step->rate), keep = spread(step->keep);
+    const V correction = spread(step->correction), epsilon = spread(1e-8f);
+    const V b1 = spread(0.9f), c1 = spread(1 - 0.9f), b2 = spread(0.999f), c2 = spread(1 - 0.999f);
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t left = n - i < LANES ? n - i : LANES;
+        V g = product(load(gradient + i, left), scale);
+        V m = add_product(c1, g, product(b1, load(first + i, left)));
+        V v = add_product(product(c2, g), g, product(b2, load(second + i, left)));
+        V by = quotient(product(rate, m), add_product(root(v), correction, epsilon));
+        store(first + i, left, m);
+        store(second + i, left, v);
+        store(parameters + i, left, add_product(load(parameters + i, left), keep, by));
+    }
 }
 
 #endif

@@ -42,6 +42,16 @@ static const float *biases_of(const struct nlsh__grouped *g, size_t group)
            g->targets->groups.first[group];
 }
 
+size_t nlsh__grouped_most(const struct nlsh__labels *targets)
+{
+    size_t most = 0;
+    for (size_t g = 0; g < targets->groups.n; g++) {
+        size_t n = targets->groups.first[g + 1] - targets->groups.first[g];
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 enum nlsh_status nlsh__grouped_create(const struct nlsh__mlp *mlp,
                                       const struct nlsh__labels *targets, size_t max_rows,
                                       struct nlsh__grouped *out, struct nlsh_error *error)
@@ -49,7 +59,7 @@ enum nlsh_status nlsh__grouped_create(const struct nlsh__mlp *mlp,
     enum nlsh_status status;
     size_t n = targets->groups.n;
     *out = (struct nlsh__grouped){.mlp = mlp, .targets = targets};
-    size_t m = n_buckets(out);
+    size_t m = n_buckets(out), most = nlsh__grouped_most(targets);
     NLSH_TRY(nlsh__alloc(&out->first, n + 1, sizeof *out->first, error));
     NLSH_TRY(nlsh__alloc(&out->rows, max_rows, n * sizeof *out->rows, error));
     NLSH_TRY(nlsh__alloc(&out->starts, max_rows, n * sizeof *out->starts, error));
@@ -58,8 +68,8 @@ enum nlsh_status nlsh__grouped_create(const struct nlsh__mlp *mlp,
     NLSH_TRY(nlsh__alloc(&out->n_logits, max_rows, sizeof *out->n_logits, error));
     NLSH_TRY(nlsh__alloc(&out->x, max_rows, sizeof *out->x, error));
     NLSH_TRY(nlsh__alloc(&out->out, max_rows, sizeof *out->out, error));
-    NLSH_TRY(nlsh__alloc(&out->of_bucket, m, sizeof *out->of_bucket, error));
-    NLSH_TRY(nlsh__alloc(&out->block, max_rows, m * sizeof *out->block, error));
+    NLSH_TRY(nlsh__alloc(&out->of_bucket, most, sizeof *out->of_bucket, error));
+    NLSH_TRY(nlsh__alloc(&out->block, max_rows, most * sizeof *out->block, error));
     NLSH_TRY(nlsh__alloc(&out->probabilities, n, sizeof *out->probabilities, error));
 out:
     if (status != NLSH_OK) nlsh__grouped_free(out);
@@ -149,7 +159,7 @@ static void backward(struct nlsh__grouped *g, float *delta)
                    width * sizeof *g->block);
         }
         for (size_t b = 0; b < width; b++) g->of_bucket[b] = weights + b * n_inputs(g);
-        nlsh__kernels()->mix_f32(g->out, n, g->block, g->of_bucket, width, n_inputs(g));
+        nlsh__kernels()->mix_f32(g->out, n, g->block, width, 1, g->of_bucket, width, n_inputs(g));
     }
 }
 
@@ -199,11 +209,9 @@ void nlsh__grouped_gradient(const struct nlsh__grouped *g, const float *hidden, 
     for (size_t j = 0; j < n; j++) {
         const float *gradient = logits_of(g, g->rows[first + j], group);
         room->x[j] = hidden + g->rows[first + j] * n_inputs(g);
-        for (size_t b = 0; b < width; b++) {
-            room->block[b * n + j] = gradient[b];
-            biases[b] += gradient[b];
-        }
+        memcpy(room->block + j * width, gradient, width * sizeof *gradient);
+        for (size_t b = 0; b < width; b++) biases[b] += gradient[b];
     }
     for (size_t b = 0; b < width; b++) room->weights[b] = weights + b * n_inputs(g);
-    nlsh__kernels()->mix_f32(room->weights, width, room->block, room->x, n, n_inputs(g));
+    nlsh__kernels()->mix_f32(room->weights, width, room->block, 1, width, room->x, n, n_inputs(g));
 }

@@ -1,7 +1,7 @@
 /*
  * grouped.h - a last layer whose buckets stand in groups, of which a row meets only those that can
  * matter to it: those of its labels, and those that the network itself thinks probable. That is what a
- * search computes, and a sixth of all products of the layer.
+ * search computes, and few of all products of the layer.
  */
 #ifndef NLSH_ROUTER_TRAIN_GROUPED_H
 #define NLSH_ROUTER_TRAIN_GROUPED_H
@@ -14,8 +14,7 @@
 
 /* Some rows of a batch, and what they meet. */
 struct nlsh__grouped {
-    const struct nlsh__mlp
-        *mlp; /* whole; its last layer's outputs are the groups', then the buckets' */
+    const struct nlsh__mlp *mlp; /* whole: outputs are the groups', then the buckets' */
     const struct nlsh__labels *targets;
     size_t n;         /* rows */
     size_t *first;    /* [groups + 1] into rows */
@@ -27,10 +26,13 @@ struct nlsh__grouped {
     uint32_t *n_logits;      /* [n] */
     const float **x;         /* [n] */
     float **out;             /* [n] */
-    const float **of_bucket; /* [m] */
-    float *block;            /* [n x m] */
+    const float **of_bucket; /* [most buckets in a group] */
+    float *block;            /* [n x most buckets in a group] */
     float *probabilities;    /* [groups] */
 };
+
+/* The buckets of the largest group. */
+size_t nlsh__grouped_most(const struct nlsh__labels *targets);
 
 enum nlsh_status nlsh__grouped_create(const struct nlsh__mlp *mlp,
                                       const struct nlsh__labels *targets, size_t max_rows,
@@ -58,7 +60,7 @@ void nlsh__grouped_none(struct nlsh__grouped *grouped);
  * each; block and pointers are the caller's.
  */
 struct nlsh__grouped_room {
-    float *block;    /* [most buckets in a group x max_rows] */
+    float *block;    /* [max_rows x most buckets in a group] */
     const float **x; /* [max_rows] */
     float **weights; /* [most buckets in a group] */
 };

@@ -181,8 +181,10 @@ enum nlsh_status nlsh__mlp_backward(const struct nlsh__mlp *mlp, size_t n, doubl
                             from, error));
         beta = 0;
         /* Zero where ReLU or dropout made the activation zero. */
-        for (size_t i = 0; i < n * from; i++)
-            previous[i] = s->activations[l][i] > 0 ? previous[i] * scale : 0;
+        for (size_t i = 0; i < n * from; i++) {
+            float by = s->activations[l][i] > 0 ? scale : 0; /* a choice, not a branch */
+            previous[i] *= by;
+        }
         delta = previous;
     }
 out:

@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/bf16.h"
 #include "kernels/kernels.h"
 #include "router/train/bf16.h"
 #include "router/train/grouped.h"
@@ -72,15 +73,8 @@ static struct nlsh__adamw adamw_step(uint64_t step, double lr, double weight_dec
 void nlsh__adamw(float *parameters, const float *gradient, float *first, float *second, size_t n,
                  uint64_t step, double lr, double weight_decay)
 {
-    const float beta1 = 0.9f, beta2 = 0.999f, epsilon = 1e-8f;
     const struct nlsh__adamw s = adamw_step(step, lr, weight_decay, 1);
-    for (size_t i = 0; i < n; i++) {
-        float g = gradient[i];
-        first[i] = beta1 * first[i] + (1 - beta1) * g;
-        second[i] = beta2 * second[i] + (1 - beta2) * g * g;
-        parameters[i] = parameters[i] * s.keep -
-                        s.rate * first[i] / (sqrtf(second[i]) * s.correction + epsilon);
-    }
+    nlsh__kernels()->adamw_f32(parameters, gradient, first, second, n, &s);
 }
 
 double nlsh__schedule(enum nlsh_scheduler scheduler, size_t step, size_t n_steps)
@@ -145,16 +139,24 @@ static void slice_task(void *ctx, size_t slice, size_t worker)
                                         t->backward, &t->slices[slice], &t->losses[slice], NULL);
 }
 
-/* A step of parameters first .. + n, whose gradient is the sum of the slices' over the batch. */
-static void update(struct trainer *t, size_t first, size_t n)
+/* A step of n parameters from at on, with the sum of their gradient over the batch. */
+static void step(struct trainer *t, const float *at, const float *gradient, size_t n)
 {
+    size_t first = (size_t)(at - t->mlp->parameters);
+    const struct nlsh__adamw s =
+        adamw_step(t->step, t->lr, t->options->weight_decay, 1.0 / (double)t->n_batch);
+    nlsh__kernels()->adamw_f32(t->mlp->parameters + first, gradient, t->first + first,
+                               t->second + first, n, &s);
+}
+
+/* The same where the slices have the gradient. */
+static void step_of_slices(struct trainer *t, const float *at, size_t n)
+{
+    size_t first = (size_t)(at - t->mlp->parameters);
     float *sum = t->slices[0].gradient + first;
     for (size_t s = 1; s < SLICES; s++)
         for (size_t i = 0; i < n; i++) sum[i] += t->slices[s].gradient[first + i];
-    float scale = 1.0f / (float)t->n_batch;
-    for (size_t i = 0; i < n; i++) sum[i] *= scale;
-    nlsh__adamw(t->mlp->parameters + first, sum, t->first + first, t->second + first, n, t->step,
-                t->lr, t->options->weight_decay);
+    step(t, at, sum, n);
 }
 
 /* The parameters that slices have gradients of; of a layer with groups the buckets' are others. */
@@ -171,17 +173,7 @@ static void update_task(void *ctx, size_t chunk, size_t worker)
     struct trainer *t = ctx;
     (void)worker;
     size_t first = chunk * CHUNK, left = n_in_slices(t) - first;
-    update(t, first, left < CHUNK ? left : CHUNK);
-}
-
-/* A step of n parameters from at on, with their gradient over the batch. */
-static void update_from(struct trainer *t, const float *at, float *gradient, size_t n)
-{
-    size_t first = (size_t)(at - t->mlp->parameters);
-    float scale = 1.0f / (float)t->n_batch;
-    for (size_t i = 0; i < n; i++) gradient[i] *= scale;
-    nlsh__adamw(t->mlp->parameters + first, gradient, t->first + first, t->second + first, n,
-                t->step, t->lr, t->options->weight_decay);
+    step_of_slices(t, t->mlp->parameters + first, left < CHUNK ? left : CHUNK);
 }
 
 /* A group's buckets; behind the last group the groups' biases. */
@@ -192,7 +184,7 @@ static void group_task(void *ctx, size_t group, size_t worker)
     const struct nlsh__groups *groups = &t->targets->groups;
     size_t last = t->mlp->n_layers - 1, inputs = t->mlp->sizes[last];
     if (group == groups->n) {
-        update(t, (size_t)(t->mlp->biases[last] - t->mlp->parameters), groups->n);
+        step_of_slices(t, t->mlp->biases[last], groups->n);
         return;
     }
     size_t first = groups->n + groups->first[group];
@@ -202,8 +194,8 @@ static void group_task(void *ctx, size_t group, size_t worker)
     for (size_t s = 0; s < SLICES; s++)
         nlsh__grouped_gradient(&t->grouped[s], hidden_of(t, s), group, &room->gradient,
                                room->weights, room->biases);
-    update_from(t, t->mlp->weights[last] + first * inputs, room->weights, n * inputs);
-    update_from(t, t->mlp->biases[last] + first, room->biases, n);
+    step(t, t->mlp->weights[last] + first * inputs, room->weights, n * inputs);
+    step(t, t->mlp->biases[last] + first, room->biases, n);
 }
 
 static void update_all(struct trainer *t)
@@ -262,14 +254,10 @@ static enum nlsh_status make_by_group(struct trainer *t, size_t slice_rows,
                                       struct nlsh_error *error)
 {
     enum nlsh_status status;
-    const struct nlsh__groups *groups = &t->targets->groups;
-    size_t last = t->mlp->n_layers - 1, inputs = t->mlp->sizes[last], most = 0;
+    size_t last = t->mlp->n_layers - 1, inputs = t->mlp->sizes[last];
+    size_t most = nlsh__grouped_most(t->targets);
     t->trunk = *t->mlp;
-    t->trunk.sizes[last + 1] = groups->n;
-    for (size_t g = 0; g < groups->n; g++) {
-        size_t n = groups->first[g + 1] - groups->first[g];
-        most = n > most ? n : most;
-    }
+    t->trunk.sizes[last + 1] = t->targets->groups.n;
     for (size_t s = 0; s < SLICES; s++)
         NLSH_TRY(nlsh__grouped_create(t->mlp, t->targets, slice_rows, &t->grouped[s], error));
     size_t n_rooms = nlsh__pool_n_threads(t->job->pool);
@@ -300,6 +288,12 @@ static void free_by_group(struct trainer *t)
     nlsh__free(t->rooms);
 }
 
+int nlsh__trains_by_group(size_t n_groups)
+{
+    const struct nlsh__bf16 *bf16 = nlsh__kernels()->bf16;
+    return n_groups > 0 && (bf16 == NULL || !bf16->tiles);
+}
+
 /* All that a step needs: in bf16, or in f32 with groups or without. */
 static enum nlsh_status make(struct trainer *t, size_t batch, size_t most_rows,
                              struct nlsh_error *error)
@@ -309,7 +303,7 @@ static enum nlsh_status make(struct trainer *t, size_t batch, size_t most_rows,
     size_t slice_rows = most_rows / SLICES + 1;
     NLSH_TRY(nlsh__calloc(&t->first, t->mlp->n_parameters, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&t->second, t->mlp->n_parameters, sizeof(float), error));
-    t->by_group = t->targets->groups.n > 0 && (bf16 == NULL || !bf16->tiles);
+    t->by_group = nlsh__trains_by_group(t->targets->groups.n);
     if (t->by_group) NLSH_TRY(make_by_group(t, slice_rows, error));
     if (bf16 != NULL && !t->by_group)
         NLSH_TRY(nlsh__bf16_trainer_create(t->mlp, t->inputs, t->targets, batch, t->first,

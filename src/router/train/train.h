@@ -30,6 +30,10 @@ enum nlsh_status nlsh__train(struct nlsh__mlp *mlp, const float *inputs, const u
                              const struct nlsh__train_options *options, const struct nlsh__job *job,
                              double *loss, double *held_loss, struct nlsh_error *error);
 
+/* 1 where rows meet some of so many groups only (router/train/grouped.h): where there are groups, and no
+ * matrix unit that computes all as fast. */
+int nlsh__trains_by_group(size_t n_groups);
+
 /* One step of AdamW on n parameters: first and second moments in place, step counts from 1. */
 void nlsh__adamw(float *parameters, const float *gradient, float *first, float *second, size_t n,
                  uint64_t step, double lr, double weight_decay);

@@ -54,7 +54,8 @@ static void check_dots(size_t n_x, size_t n_w, size_t dim)
     guarded_free(&weights);
 }
 
-static void check_mix(size_t n_c, size_t n_b, size_t dim)
+/* a row after the other, or a column. */
+static void check_mix(size_t n_c, size_t n_b, size_t dim, size_t row, size_t term)
 {
     struct guarded b_rows[MOST], c_rows[MOST];
     struct guarded factors = guarded_alloc(n_c * n_b * sizeof(float));
@@ -65,13 +66,13 @@ static void check_mix(size_t n_c, size_t n_b, size_t dim)
     for (size_t i = 0; i < n_c; i++) memcpy(before[i], c[i], dim * sizeof(float));
     for (size_t t = 0; t < n_tables; t++) {
         for (size_t i = 0; i < n_c; i++) memcpy(c[i], before[i], dim * sizeof(float));
-        tables[t]->mix_f32(c, n_c, a, (const float *const *)b, n_b, dim);
+        tables[t]->mix_f32(c, n_c, a, row, term, (const float *const *)b, n_b, dim);
         for (size_t i = 0; i < n_c; i++)
             for (size_t d = 0; d < dim; d++) {
                 double sum = (double)before[i][d], size = fabs(sum);
                 for (size_t j = 0; j < n_b; j++) {
-                    sum += (double)a[i * n_b + j] * (double)b[j][d];
-                    size += fabs((double)a[i * n_b + j] * (double)b[j][d]);
+                    sum += (double)a[i * row + j * term] * (double)b[j][d];
+                    size += fabs((double)a[i * row + j * term] * (double)b[j][d]);
                 }
                 if (!(fabs((double)c[i][d] - sum) <= UNIT * (double)(n_b + 2) * size))
                     fail_msg("%s: %zu rows of %zu, of %zu: (%zu, %zu) is %.9g, not %.9g",
@@ -99,7 +100,49 @@ static void mixes_equal_a_loop(void **state)
     (void)state;
     for (size_t d = 0; d < N_DIMS; d++)
         for (size_t n_c = 1; n_c <= MOST; n_c++)
-            for (size_t n_b = 1; n_b <= MOST; n_b += 4) check_mix(n_c, n_b, dims[d]);
+            for (size_t n_b = 1; n_b <= MOST; n_b += 4) {
+                check_mix(n_c, n_b, dims[d], n_b, 1);
+                check_mix(n_c, n_b, dims[d], 1, n_c);
+            }
+}
+
+/* Three steps in double; the last values of each array are at a page's end. */
+static void adamw_is_adamw(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < n_tables; t++)
+        for (size_t n = 1; n <= 70; n++) {
+            struct guarded room[4];
+            float *x[4]; /* parameters, moments, gradient */
+            double p[70], m[70] = {0}, v[70] = {0};
+            rows_new(4, n, room, x);
+            for (size_t i = 0; i < n; i++) {
+                p[i] = (double)x[0][i];
+                x[1][i] = x[2][i] = 0;
+            }
+            for (int s = 1; s <= 3; s++) {
+                const struct nlsh__adamw step = {
+                    .scale = 0.5f,
+                    .rate = (float)(0.01 / (1 - pow((double)0.9f, s))),
+                    .correction = (float)(1 / sqrt(1 - pow((double)0.999f, s))),
+                    .keep = 0.999f,
+                };
+                for (size_t i = 0; i < n; i++)
+                    x[3][i] = i % 9 == 4 ? 0 : (float)nlsh__rng_normal(&rng);
+                tables[t]->adamw_f32(x[0], x[3], x[1], x[2], n, &step);
+                for (size_t i = 0; i < n; i++) {
+                    double g = 0.5 * (double)x[3][i];
+                    m[i] = 0.9 * m[i] + 0.1 * g;
+                    v[i] = 0.999 * v[i] + 0.001 * g * g;
+                    p[i] = p[i] * 0.999 - 0.01 * m[i] / (1 - pow(0.9, s)) /
+                                              (sqrt(v[i] / (1 - pow(0.999, s))) + 1e-8);
+                    if (fabs((double)x[0][i] - p[i]) > 3e-6 * (1 + fabs(p[i])))
+                        fail_msg("%s: step %d, %zu of %zu is %.9g, not %.9g", tables[t]->name, s, i,
+                                 n, (double)x[0][i], p[i]);
+                }
+            }
+            for (size_t i = 0; i < 4; i++) guarded_free(&room[i]);
+        }
 }
 
 /* No rows, or nothing to add: nothing is touched. */
@@ -110,8 +153,8 @@ static void nothing_changes_nothing(void **state)
     const float *none[1] = {NULL}, kept[4] = {1, 2, 3, 4};
     for (size_t t = 0; t < n_tables; t++) {
         tables[t]->dots_f32(none, 0, row, 1, row, 4, rows);
-        tables[t]->mix_f32(rows, 0, row, none, 1, 4);
-        tables[t]->mix_f32(rows, 1, row, none, 0, 4);
+        tables[t]->mix_f32(rows, 0, row, 1, 1, none, 1, 4);
+        tables[t]->mix_f32(rows, 1, row, 1, 1, none, 0, 4);
         assert_memory_equal(row, kept, sizeof row);
     }
 }
@@ -121,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dots_equal_a_loop),
         cmocka_unit_test(mixes_equal_a_loop),
+        cmocka_unit_test(adamw_is_adamw),
         cmocka_unit_test(nothing_changes_nothing),
     };
     n_tables = nlsh__kernels_all(tables, NLSH__N_TABLES);
