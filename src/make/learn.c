@@ -22,8 +22,11 @@
 #include "router/train/train.h"
 
 enum {
-    TRIAL_SHARE = 4,   /* auto compares after 1/4 of the epochs */
-    USUAL_NODES = 256, /* while partitions are compared */
+    NODES_SHARE = 4,      /* networks are compared after 1/4 of the epochs */
+    PARTITIONS_SHARE = 8, /* partitions after 1/8 of the rows that training sees, */
+    FEWEST_SEEN = 120000, /* or after so many, where 1/8 is less */
+    MOST_SHARE = 4,       /* and never after more than 1/4 */
+    USUAL_NODES = 256,    /* while partitions are compared */
     MOST_NODES_TRIED = 3
 };
 
@@ -41,7 +44,8 @@ void nlsh__learned_free(struct nlsh__learned *l)
 struct attempt {
     enum nlsh_partitioner partitioner;
     size_t nodes, epochs;
-    size_t k; /* neighbours of held-out rows that are looked for; 0: all that are known */
+    size_t n_rows; /* to learn from, spread over all that there are; 0: all */
+    size_t k;      /* neighbours of held-out rows that are looked for; 0: all that are known */
 };
 
 struct watched {
@@ -95,6 +99,17 @@ out:
     return status;
 }
 
+/* n of the rows to learn from, which are copied. */
+static enum nlsh_status rows_among(const struct nlsh__held *held, size_t n, uint32_t **out,
+                                   struct nlsh_error *error)
+{
+    size_t all = held->n_train + held->n_taught;
+    enum nlsh_status status = nlsh__alloc(out, n, sizeof **out, error);
+    for (size_t i = 0; status == NLSH_OK && i < n; i++)
+        (*out)[i] = held->train_rows[(size_t)((double)i * (double)all / (double)n)];
+    return status;
+}
+
 /* Trains on out->bucket_of, whose buckets it numbers anew, and exports the router. */
 static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt *how,
                               const struct nlsh__watch *watch, struct nlsh__learned *out,
@@ -104,7 +119,8 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
     const struct nlsh_build_options *o = g->options;
     const struct nlsh__inputs *in = g->inputs;
     struct nlsh__mlp mlp = {0};
-    uint32_t *group_of = NULL;
+    uint32_t *group_of = NULL, *rows = NULL;
+    size_t all = g->held->n_train + g->held->n_taught, n_rows = how->n_rows > 0 ? how->n_rows : all;
     double held_loss;
     struct nlsh__labels labels = {
         .bucket_of = out->bucket_of,
@@ -131,9 +147,10 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
     labels.group_of = group_of;
     NLSH_TRY(nlsh__mlp_create(in->projection.n_components, o->layers, how->nodes,
                               o->groups + o->n_buckets, o->seed, &mlp, error));
-    NLSH_TRY(nlsh__train(&mlp, in->queries, g->held->train_rows,
-                         g->held->n_train + g->held->n_taught, g->held->held_rows, g->held->n_held,
-                         &labels, &options, g->job, &out->loss, &held_loss, error));
+    if (n_rows < all) NLSH_TRY(rows_among(g->held, n_rows, &rows, error));
+    NLSH_TRY(nlsh__train(&mlp, in->queries, rows != NULL ? rows : g->held->train_rows, n_rows,
+                         g->held->held_rows, g->held->n_held, &labels, &options, g->job, &out->loss,
+                         &held_loss, error));
     NLSH_TRY(nlsh__router_export(&mlp, &in->projection, &labels.groups, &out->router_bytes,
                                  &out->router_size, error));
     NLSH_TRY(nlsh__router_open(out->router_bytes, out->router_size, g->space->queries.dim,
@@ -142,6 +159,7 @@ out:
     nlsh__mlp_free(&mlp);
     nlsh__groups_free(&labels.groups);
     nlsh__free(group_of);
+    nlsh__free(rows);
     return status;
 }
 
@@ -162,9 +180,19 @@ out:
     return status;
 }
 
-static size_t trial_epochs(const struct nlsh__ground *g)
+/* A trial of a partition: passes over all rows, or one over some of them. */
+static struct attempt partition_trial(const struct nlsh__ground *g,
+                                      enum nlsh_partitioner partitioner, size_t nodes)
 {
-    return (g->options->epochs + TRIAL_SHARE - 1) / TRIAL_SHARE;
+    double n = (double)(g->held->n_train + g->held->n_taught);
+    double all = n * (double)g->options->epochs;
+    double seen = fmax(all / PARTITIONS_SHARE, fmin(all / MOST_SHARE, FEWEST_SEEN));
+    double epochs = fmax(1, round(seen / n));
+    return (struct attempt){.partitioner = partitioner,
+                            .nodes = nodes,
+                            .epochs = (size_t)epochs,
+                            .n_rows = (size_t)fmax(1, fmin(n, ceil(seen / epochs))),
+                            .k = NLSH__TRUTH_K};
 }
 
 /* ---- which partition ------------------------------------------------------------------------- */
@@ -179,7 +207,7 @@ static enum nlsh_status timed_cut(const struct nlsh__ground *g, enum nlsh_partit
     return status;
 }
 
-/* auto: both kinds of buckets, with a router trained for a quarter of the time. The one that needs fewer
+/* auto: both kinds of buckets, with a router trained for a part of the time. The one that needs fewer
  * candidates for recall .95 on the held-out rows stays. */
 static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct attempt *how,
                                          const struct nlsh__watch *watch, uint32_t *best_of,
@@ -193,7 +221,7 @@ static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct at
     uint32_t *bucket_of = NULL;
     NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
-        const struct attempt trial = {tried[i], how->nodes, trial_epochs(g), NLSH__TRUTH_K};
+        const struct attempt trial = partition_trial(g, tried[i], how->nodes);
         NLSH_TRY(timed_cut(g, tried[i], bucket_of, times, error));
         double start = nlsh__now();
         nlsh__learned_free(&one);
@@ -237,7 +265,11 @@ static enum nlsh_status choose_nodes(const struct nlsh__ground *g, const uint32_
     struct nlsh__learned one = {.bucket_of = NULL};
     double least = INFINITY;
     for (size_t i = 0; i < MOST_NODES_TRIED; i++) {
-        const struct attempt trial = {how->partitioner, tried[i], trial_epochs(g), NLSH__TRUTH_K};
+        const struct attempt trial = {.partitioner = how->partitioner,
+                                      .nodes = tried[i],
+                                      .epochs =
+                                          (g->options->epochs + NODES_SHARE - 1) / NODES_SHARE,
+                                      .k = NLSH__TRUTH_K};
         nlsh__learned_free(&one);
         NLSH_TRY(learn_from(g, bucket_of, &trial, watch, &one, error));
         double candidates = one.calibration.candidates_95;
@@ -297,7 +329,9 @@ enum nlsh_status nlsh__compare_partitions(const struct nlsh__ground *g, enum nls
                                           struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct attempt how = {NLSH_PARTITIONER_AUTO, first_nodes(g->options), g->options->epochs, 0};
+    struct attempt how = {.partitioner = NLSH_PARTITIONER_AUTO,
+                          .nodes = first_nodes(g->options),
+                          .epochs = g->options->epochs};
     struct nlsh__learn_times times = {.from_cache = 0};
     uint32_t *bucket_of = NULL;
     NLSH_TRY(nlsh__alloc(&bucket_of, g->data->matrix.n_rows, sizeof *bucket_of, error));
@@ -315,7 +349,8 @@ enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__wa
     enum nlsh_status status;
     const struct nlsh_build_options *o = g->options;
     int any_nodes = o->nodes == NLSH_AUTO;
-    struct attempt how = {o->partitioner, first_nodes(o), o->epochs, 0};
+    struct attempt how = {
+        .partitioner = o->partitioner, .nodes = first_nodes(o), .epochs = o->epochs};
     uint32_t *bucket_of = NULL;
     *out = (struct nlsh__learned){.bucket_of = NULL};
     *times = (struct nlsh__learn_times){.from_cache = 0};

@@ -180,7 +180,7 @@ static void auto_chooses(void **state)
             assert_true(alone.held_out_candidates == report.held_out_candidates);
     }
     size_t chosen = report.partitioner == NLSH_PARTITIONER_METIS;
-    assert_true(candidates[chosen] <= 1.5 * candidates[!chosen]); /* after a quarter of training */
+    assert_true(candidates[chosen] <= 1.5 * candidates[!chosen]); /* after a part of training */
     matrix_free(&base);
 }
 
