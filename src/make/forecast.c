@@ -48,13 +48,13 @@ double nlsh__visit_seconds(const struct nlsh_build_options *o, const struct nlsh
     return n_weights(o, outputs) * speed->weight + outputs * speed->output;
 }
 
-/* Trained once, and where partitions are compared a quarter longer; with sizes of networks half as long
- * again. */
+/* Trained once, and where partitions are compared half as long again, of large sets a quarter; with sizes
+ * of networks half as long again. */
 static double training_seconds(const struct nlsh_build_options *o, double n,
                                const struct nlsh__speed *speed)
 {
     double passes = (double)o->epochs;
-    if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.25;
+    if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= n * passes > 2e6 ? 1.25 : 1.5;
     if (o->nodes == NLSH_AUTO) passes *= 1.5;
     return n * passes * nlsh__visit_seconds(o, speed);
 }

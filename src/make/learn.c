@@ -24,7 +24,7 @@
 enum {
     NODES_SHARE = 4,      /* networks are compared after 1/4 of the epochs */
     PARTITIONS_SHARE = 8, /* partitions after 1/8 of the rows that training sees, */
-    FEWEST_SEEN = 120000, /* or after so many, where 1/8 is less */
+    FEWEST_SEEN = 240000, /* or after so many, where 1/8 is less */
     MOST_SHARE = 4,       /* and never after more than 1/4 */
     USUAL_NODES = 256,    /* while partitions are compared */
     MOST_NODES_TRIED = 3
