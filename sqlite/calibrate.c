@@ -220,7 +220,8 @@ static int begin_codes(struct calibration *c)
                                         .n_groups = (uint32_t)n_groups,
                                         .n_components = (uint32_t)codes->n_components,
                                         .scale = codes->scale,
-                                        .error_unit = codes->error_unit};
+                                        .error_unit = codes->error_unit,
+                                        .rounded = codes->query_mean != NULL};
     memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
     memcpy(c->codes, &header, sizeof header);
     memcpy(c->codes + c->layout.mean, codes->mean, dim * sizeof(float));

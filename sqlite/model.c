@@ -301,7 +301,8 @@ static enum nlsh_status add_codes(struct rowless *r, const struct nlsh_index *tr
     struct nlsh__codes_header header = {.size_bytes = layout.size,
                                         .n_components = (uint32_t)codes->n_components,
                                         .scale = codes->scale,
-                                        .error_unit = codes->error_unit};
+                                        .error_unit = codes->error_unit,
+                                        .rounded = codes->query_mean != NULL};
     memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
     memcpy(r->codes, &header, sizeof header);
     memcpy(r->codes + layout.mean, codes->mean, dim * sizeof(float));

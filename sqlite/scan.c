@@ -446,7 +446,7 @@ static int begin(struct scan *s, const struct nlsh__sqlite_question *question)
     if (segment->codes != NULL)
         nlsh__query_units(model->index, segment, &searcher->query,
                           nlsh__ask_inputs(&searcher->asker, searcher->query.routed, NULL),
-                          nlsh__query_whole(model->index, segment, &searcher->query), &s->units);
+                          &s->units);
 out:
     return status == NLSH_OK ? SQLITE_OK : nlsh__sqlite_failed(s->table, &error);
 }

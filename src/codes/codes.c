@@ -23,7 +23,7 @@ struct header_0 {
 
 _Static_assert(sizeof(struct nlsh__codes_header) == 64, "the header is 64 bytes in files");
 _Static_assert(sizeof(struct header_0) == 256, "the header was 256 bytes in files");
-_Static_assert(offsetof(struct header_0, margin_k) == offsetof(struct nlsh__codes_header, reserved),
+_Static_assert(offsetof(struct header_0, margin_k) == offsetof(struct nlsh__codes_header, rounded),
                "both begin alike");
 
 static int layout_behind(size_t header, const struct nlsh__codes_of *of, size_t n_groups,
@@ -114,6 +114,7 @@ enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, unsigned versi
     NLSH_TRY(check(&header, header_size, size, n_groups, of, &layout, error));
     take_arrays(bytes, &layout, &header, codes);
     if (version == 0) NLSH_TRY(take_margins(bytes, codes, error));
+    if (version > 0 && header.rounded == 1) codes->query_mean = codes->mean;
     *out = codes;
     return NLSH_OK;
 out:

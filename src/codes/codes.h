@@ -27,7 +27,8 @@ struct nlsh__codes_header {
     uint32_t n_components; /* coded: a multiple of 8; those that fill up have step 0 */
     float scale;           /* of the inputs: input = scale x component */
     float error_unit;      /* of the rows' errors */
-    uint8_t reserved[32];  /* written as 0, ignored when read */
+    uint32_t rounded; /* 1: queries of floats are projected in bytes, less mean; else as floats */
+    uint8_t reserved[28]; /* written as 0, ignored when read */
 };
 
 /* Where the arrays stand, in bytes from the section's start; each is padded to 64 bytes. */
@@ -46,6 +47,8 @@ struct nlsh__codes {
     size_t n_components, stride;
     float scale, error_unit;
     const float *mean, *steps, *centroids;
+    const float
+        *query_mean; /* mean where queries of floats are projected in bytes, less it; or NULL */
     struct nlsh__grouped rows;
     uint32_t *group_offsets; /* [m + 1] */
     /* What a section of version 0 says besides, in the file's bytes; else empty. */

@@ -249,6 +249,9 @@ size_t nlsh__index_changed(const struct nlsh_index *index);
 enum nlsh_status nlsh__whole_check(const struct nlsh_index *index, const char *what,
                                    struct nlsh_error *error);
 
+/* What queries of floats are rounded less, for nlsh__asker_round(); or NULL. */
+const float *nlsh__index_query_mean(const struct nlsh_index *index);
+
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);
 /* Rows are worked with as U8 or F32: as they are stored, but F16 as F32, which loses nothing. Back, values must be such

@@ -12,6 +12,12 @@
 
 static const char *const remedy = NLSH__INDEX_REMEDY;
 
+const float *nlsh__index_query_mean(const struct nlsh_index *index)
+{
+    const struct nlsh__codes *codes = index->segments[0].codes;
+    return codes != NULL && index->meta.storage_type != NLSH_U8 ? codes->query_mean : NULL;
+}
+
 size_t nlsh__index_row_bytes(const struct nlsh_index *index)
 {
     return index->meta.dim * nlsh__type_size((enum nlsh_type)index->meta.storage_type);

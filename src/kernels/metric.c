@@ -5,6 +5,8 @@
 
 #include "base/names.h"
 
+enum { SUMS = 8 };
+
 const char *nlsh_metric_name(enum nlsh_metric metric)
 {
     static const char *const names[] = {NLSH__NAMES(NLSH__METRIC_LIST)};
@@ -12,10 +14,15 @@ const char *nlsh_metric_name(enum nlsh_metric metric)
     return (size_t)metric < n ? names[metric] : "unknown";
 }
 
+/* In several sums, which do not wait for each other: a query of 512 floats would wait .6 microseconds. */
 double nlsh__length(const float *x, size_t dim)
 {
-    double sum = 0;
-    for (size_t d = 0; d < dim; d++) sum += (double)x[d] * (double)x[d];
+    double sums[SUMS] = {0}, sum = 0;
+    size_t whole = dim / SUMS * SUMS;
+    for (size_t d = 0; d < whole; d += SUMS)
+        for (size_t i = 0; i < SUMS; i++) sums[i] += (double)x[d + i] * (double)x[d + i];
+    for (size_t d = whole; d < dim; d++) sums[0] += (double)x[d] * (double)x[d];
+    for (size_t i = 0; i < SUMS; i++) sum += sums[i];
     return sqrt(sum);
 }
 

@@ -70,24 +70,36 @@ static enum nlsh_status open_codes(const struct nlsh__ground *g, const struct nl
     return nlsh__codes_open(bytes, size, NLSH__CODES_VERSION, &of, out, error);
 }
 
+/* What searches by codes that were just made come to. */
+static enum nlsh_status measure_codes(const struct nlsh__ground *g, const struct nlsh__learned *l,
+                                      const struct nlsh__encode *encode, const void *bytes,
+                                      size_t size, struct nlsh__row_margins *out,
+                                      struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    struct nlsh__codes *codes = NULL;
+    NLSH_TRY(open_codes(g, l, encode, bytes, size, &codes, error));
+    const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
+                                      g->held->n_asked};
+    const float of_10 = measured_threshold(&l->calibration, 10, CODES_RECALL);
+    const float thresholds[NLSH__MARGIN_KS] = {
+        of_10, of_10, fminf(of_10, measured_threshold(&l->calibration, 100, CODES_RECALL))};
+    NLSH_TRY(nlsh__measure_rows(&of, thresholds, g->job, out, error));
+out:
+    nlsh__codes_close(codes);
+    return status;
+}
+
 /* Codes of 4 bits for the encode's components, and the measure of them. */
 static enum nlsh_status try_codes(const struct nlsh__ground *g, const struct nlsh__learned *l,
                                   const struct nlsh__encode *encode, struct tried *out,
                                   struct nlsh_error *error)
 {
     enum nlsh_status status;
-    struct nlsh__codes *codes = NULL;
     *out = (struct tried){.bytes = NULL};
     NLSH_TRY(nlsh__encode_rows(encode, g->job, &out->bytes, &out->size, error));
-    NLSH_TRY(open_codes(g, l, encode, out->bytes, out->size, &codes, error));
-    const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
-                                      g->held->n_asked};
-    const float of_10 = measured_threshold(&l->calibration, 10, CODES_RECALL);
-    const float thresholds[NLSH__MARGIN_KS] = {
-        of_10, of_10, fminf(of_10, measured_threshold(&l->calibration, 100, CODES_RECALL))};
-    NLSH_TRY(nlsh__measure_rows(&of, thresholds, g->job, &out->margins, error));
+    NLSH_TRY(measure_codes(g, l, encode, out->bytes, out->size, &out->margins, error));
 out:
-    nlsh__codes_close(codes);
     if (status != NLSH_OK) nlsh__free(out->bytes);
     return status;
 }
@@ -99,16 +111,28 @@ static size_t components_of(const struct nlsh__ground *g, size_t code_bytes)
     return 2 * code_bytes < most ? 2 * code_bytes : most;
 }
 
-static double nanoseconds_of(const struct nlsh__ground *g, const struct tried *t, size_t code_bytes)
+static double nanoseconds_of(const struct nlsh__ground *g, const struct nlsh__row_margins *margins,
+                             size_t code_bytes)
 {
     const struct nlsh_matrix *rows = &g->data->matrix;
-    double scanned = t->margins.candidates, ranked = t->margins.ranked;
+    double scanned = margins->candidates, ranked = margins->ranked;
     if (nlsh__in_leaves(g->options, rows->n_rows)) {
         scanned *= NLSH__LEAVES_SCAN;
         ranked *= NLSH__LEAVES_RANK;
     }
-    double ns = nlsh__cost_of_scan(scanned, code_bytes) +
-                nlsh__cost_of_ranking(ranked, nlsh__row_bytes(rows));
+    return nlsh__cost_of_scan(scanned, code_bytes) +
+           nlsh__cost_of_ranking(ranked, nlsh__row_bytes(rows));
+}
+
+static double say_nanoseconds(const struct nlsh__ground *g, const struct tried *t,
+                              size_t code_bytes)
+{
+    double scanned = t->margins.candidates, ranked = t->margins.ranked;
+    if (nlsh__in_leaves(g->options, g->data->matrix.n_rows)) {
+        scanned *= NLSH__LEAVES_SCAN;
+        ranked *= NLSH__LEAVES_RANK;
+    }
+    double ns = nanoseconds_of(g, &t->margins, code_bytes);
     if (g->options->code_bytes == NLSH_AUTO)
         nlsh__job_note(g->job,
                        "codes of %zu bytes a vector: a query for recall .99 compares %.0f codes "
@@ -133,7 +157,7 @@ static enum nlsh_status make_codes(const struct nlsh__ground *g, const struct nl
         if (code_bytes == out->code_bytes) continue;
         encode->n_components = components_of(g, code_bytes);
         NLSH_TRY(try_codes(g, l, encode, &one, error));
-        double ns = nanoseconds_of(g, &one, code_bytes);
+        double ns = say_nanoseconds(g, &one, code_bytes);
         if (ns >= least && out->codes != NULL) {
             nlsh__free(one.bytes);
             continue;
@@ -147,6 +171,31 @@ static enum nlsh_status make_codes(const struct nlsh__ground *g, const struct nl
     }
     encode->n_components = components_of(g, out->code_bytes);
 out:
+    return status;
+}
+
+/* Queries of floats are projected in bytes where that is quicker: a rounded query's scores are farther off, and so a few
+ * rows more are ranked exactly. */
+static enum nlsh_status round_queries(const struct nlsh__ground *g, const struct nlsh__learned *l,
+                                      const struct nlsh__encode *encode, struct nlsh__encoded *out,
+                                      struct nlsh_error *error)
+{
+    struct nlsh__codes_header *header = out->codes;
+    struct nlsh__row_margins rounded;
+    size_t dim = g->data->matrix.dim, inputs = nlsh__router_n_inputs(l->router);
+    if (encode->queries->type != NLSH_F32 || !nlsh__router_projects_bytes(l->router))
+        return NLSH_OK;
+    header->rounded = 1;
+    enum nlsh_status status =
+        measure_codes(g, l, encode, out->codes, out->codes_size, &rounded, error);
+    double bytes =
+        nlsh__cost_of_projection(dim, inputs, 1) + nanoseconds_of(g, &rounded, out->code_bytes);
+    double floats = nlsh__cost_of_projection(dim, inputs, 0) +
+                    nanoseconds_of(g, &out->row_margins, out->code_bytes);
+    if (bytes < floats)
+        out->row_margins = rounded;
+    else
+        header->rounded = 0;
     return status;
 }
 
@@ -215,6 +264,7 @@ enum nlsh_status nlsh__encode_segment(const struct nlsh__ground *g, const struct
         .ids = out->rows,
     };
     NLSH_TRY(make_codes(g, l, &encode, out, error));
+    if (out->codes != NULL) NLSH_TRY(round_queries(g, l, &encode, out, error));
     if (in_leaves && out->codes != NULL) NLSH_TRY(make_leaves(g, l, &encode, out, error));
 out:
     if (status != NLSH_OK) nlsh__encoded_free(out);

@@ -61,6 +61,7 @@ enum nlsh_status nlsh__merged_encode(const struct nlsh__merging *of, const struc
     };
     const struct nlsh__codes_of shape = {of->bucket_offsets, n_buckets, of->p, dim};
     NLSH_TRY(nlsh__encode_rows(&encode, job, &m->codes, &m->codes_size, error));
+    ((struct nlsh__codes_header *)m->codes)->rounded = first->codes->query_mean != NULL;
     nlsh__merged_add(m, NLSH__SECTION_CODES, m->codes, m->codes_size);
     if (first->leaves == NULL) goto out;
     NLSH_TRY(nlsh__codes_open(m->codes, m->codes_size, NLSH__CODES_VERSION, &shape, &codes, error));

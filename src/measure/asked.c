@@ -15,6 +15,7 @@ enum nlsh_status nlsh__asked_create(const struct nlsh__measured *of,
     for (size_t i = 0; i < askers->n; i++) {
         struct nlsh__asked_row *a = &(*out)[i];
         a->asker = &askers->of[i];
+        nlsh__asker_round(a->asker, of->codes->query_mean);
         NLSH_TRY(nlsh__calloc(&a->origin, of->codes->stride, sizeof *a->origin, error));
         NLSH_TRY(nlsh__alloc(&a->weights, of->codes->stride, 1, error));
         NLSH_TRY(nlsh__alloc(&a->scores, n_scores, sizeof *a->scores, error));
@@ -33,7 +34,7 @@ void nlsh__asked_free(struct nlsh__asked_row *asked, size_t n)
     nlsh__free(asked);
 }
 
-/* As nlsh__query_whole() of search/scan.h has it for a query. */
+/* As nlsh__query_sizes() of search/scan.h has it for a query. */
 static float whole_of(const struct nlsh__measured *of, size_t row)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();

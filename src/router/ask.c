@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "kernels/kernels.h"
 
 enum nlsh_status nlsh__asker_create(const struct nlsh__router *router, struct nlsh__asker *out,
                                     struct nlsh_error *error)
@@ -33,9 +34,26 @@ void nlsh__asker_free(struct nlsh__asker *asker)
     *asker = (struct nlsh__asker){0};
 }
 
+void nlsh__asker_round(struct nlsh__asker *asker, const float *mean)
+{
+    asker->mean = nlsh__router_projects_bytes(asker->router) ? mean : NULL;
+}
+
+float nlsh__ask_round(struct nlsh__asker *asker, const float *floats, uint8_t *bytes)
+{
+    size_t dim = nlsh__router_dim(asker->router);
+    for (size_t d = 0; d < dim; d++) asker->floats[d] = floats[d] - asker->mean[d];
+    return nlsh__kernels()->quantise_u8(asker->floats, dim, NLSH__ROUNDED_ZERO, bytes);
+}
+
 const float *nlsh__ask_inputs(struct nlsh__asker *asker, const float *floats, const uint8_t *bytes)
 {
-    nlsh__router_project(asker->router, floats, bytes, asker->inputs);
+    if (bytes != NULL || asker->mean == NULL) {
+        nlsh__router_project(asker->router, floats, bytes, asker->inputs);
+    } else {
+        float scale = nlsh__ask_round(asker, floats, asker->bytes);
+        nlsh__router_project_rounded(asker->router, asker->bytes, scale, asker->inputs);
+    }
     return asker->inputs;
 }
 

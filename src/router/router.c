@@ -20,6 +20,8 @@ struct nlsh__router {
     struct nlsh__groups groups;
     uint32_t flat[2]; /* the one group's table where there are none */
     size_t *rows;     /* [groups.n] the last layer's row of a group's first bucket */
+    float
+        *no_bias; /* [nlsh__router_input_size()] zeros: of the projection of floats less the mean */
     int projection_fits, fits[NLSH__ROUTER_MAX_LAYERS]; /* pairs_fit of the layers of bytes */
 };
 
@@ -204,6 +206,7 @@ enum nlsh_status nlsh__router_open(const void *bytes, size_t size, size_t dim, s
     router->bytes = bytes;
     NLSH_TRY(check(h, size, dim, n_buckets, &router->layout, error));
     NLSH_TRY(open_groups(router, error));
+    NLSH_TRY(nlsh__calloc(&router->no_bias, nlsh__router_input_size(router), sizeof(float), error));
     for (size_t l = 0; l < h->n_layers; l++)
         if (groups(h->sizes[l]) * NLSH__GROUP > router->widest)
             router->widest = groups(h->sizes[l]) * NLSH__GROUP;
@@ -219,6 +222,7 @@ void nlsh__router_close(struct nlsh__router *router)
 {
     if (router == NULL) return;
     nlsh__free(router->rows);
+    nlsh__free(router->no_bias);
     nlsh__free(router);
 }
 
@@ -286,6 +290,21 @@ void nlsh__router_project(const struct nlsh__router *router, const float *query,
 static int zero_of(size_t l)
 {
     return l == 0 ? 128 : 0;
+}
+
+/* The projection of what is less the mean: W (x - mean) has no bias. */
+static struct nlsh__layer_i8 projection_less(const struct nlsh__router *router)
+{
+    struct nlsh__layer_i8 layer = projection_of(router);
+    layer.bias = router->no_bias;
+    return layer;
+}
+
+void nlsh__router_project_rounded(const struct nlsh__router *router, const uint8_t *bytes,
+                                  float scale, float *inputs)
+{
+    struct nlsh__layer_i8 layer = projection_less(router);
+    nlsh__kernels()->matvec_i8(&layer, bytes, scale, NLSH__ROUNDED_ZERO, 0, inputs);
 }
 
 void nlsh__router_begin(const struct nlsh__router *router, const float *inputs, float *scratch,
@@ -392,12 +411,13 @@ int nlsh__router_projects_bytes(const struct nlsh__router *router)
 }
 
 void nlsh__router_project_block(const struct nlsh__router *router, const uint8_t *bytes,
-                                size_t stride, size_t n, float *inputs)
+                                size_t stride, const float *scales, size_t n, float *inputs)
 {
     float ones[NLSH__BLOCK];
-    struct nlsh__layer_i8 layer = projection_of(router);
+    struct nlsh__layer_i8 layer = scales != NULL ? projection_less(router) : projection_of(router);
     for (size_t i = 0; i < n; i++) ones[i] = 1;
-    nlsh__kernels()->matmat_i8(&layer, bytes, stride, n, ones, 0, 0, inputs,
+    nlsh__kernels()->matmat_i8(&layer, bytes, stride, n, scales != NULL ? scales : ones,
+                               scales != NULL ? NLSH__ROUNDED_ZERO : 0, 0, inputs,
                                nlsh__router_input_size(router));
 }
 

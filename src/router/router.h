@@ -84,6 +84,13 @@ size_t nlsh__router_output_size(const struct nlsh__router *router);
 void nlsh__router_project(const struct nlsh__router *router, const float *query,
                           const uint8_t *bytes, float *inputs);
 
+/* The same of floats less the projection's mean, rounded to bytes [dim, padded to 4] by quantise_u8() with this zero, which
+ * says their scale: a quarter of the bytes to read, and nearly the same inputs. Every table gives the same bits. Only where
+ * nlsh__router_projects_bytes(). */
+#define NLSH__ROUNDED_ZERO 128
+void nlsh__router_project_rounded(const struct nlsh__router *router, const uint8_t *bytes,
+                                  float scale, float *inputs);
+
 /* inputs to probabilities, in int8: each row of weights has a scale, and so has each layer's input,
  * found anew for every query. */
 void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
@@ -114,9 +121,10 @@ enum nlsh_status nlsh__router_block_create(const struct nlsh__router *router,
 void nlsh__router_block_free(struct nlsh__router_block *block);
 /* Whether queries of bytes are projected in int8: else nlsh__router_project() serves. */
 int nlsh__router_projects_bytes(const struct nlsh__router *router);
-/* bytes [n x stride], as matmat_i8() takes them; inputs [n x nlsh__router_input_size()]. */
+/* bytes [n x stride], as matmat_i8() takes them; inputs [n x nlsh__router_input_size()]. scales [n] are those of bytes
+ * that nlsh__router_project_rounded() takes; or NULL: the bytes are queries. */
 void nlsh__router_project_block(const struct nlsh__router *router, const uint8_t *bytes,
-                                size_t stride, size_t n, float *inputs);
+                                size_t stride, const float *scales, size_t n, float *inputs);
 void nlsh__router_begin_block(const struct nlsh__router *router, struct nlsh__router_block *block,
                               const float *inputs, size_t n);
 void nlsh__router_block_pass(const struct nlsh__router_block *block, size_t i,

@@ -128,8 +128,8 @@ out:
     return status;
 }
 
-/* Queries first .. end - 1 of the part, at most a block, projected into pool->inputs: those of bytes
- * together. */
+/* Queries first .. end - 1 of the part, at most a block, projected into pool->inputs: those that are projected in
+ * bytes together. */
 static enum nlsh_status project_block(const struct batch *b, size_t first, size_t end,
                                       size_t worker, struct nlsh_error *error)
 {
@@ -138,34 +138,40 @@ static enum nlsh_status project_block(const struct batch *b, size_t first, size_
     const struct nlsh__segment *segment = &index->segments[0];
     const struct nlsh__router *router = index->router;
     struct nlsh__query *query = &pool->searchers[worker]->query;
+    struct nlsh__asker *asker = &pool->searchers[worker]->asker;
     const struct routing *r = &pool->routing[worker];
     size_t dim = index->meta.dim, stride = pool->stride, n_together = 0;
-    float whole[NLSH__BLOCK];
+    int rounded = asker->mean != NULL; /* all queries, or none */
+    struct nlsh__query_sizes sizes[NLSH__BLOCK];
+    float scales[NLSH__BLOCK];
     uint8_t together[NLSH__BLOCK];
     for (size_t i = first; i < end; i++) {
         size_t at = i - first;
         float *inputs = pool->inputs + i * stride;
+        uint8_t *bytes = r->bytes + at * pool->byte_stride;
         enum nlsh_status status = nlsh__query_set(query, index, b->queries, b->first + i, error);
         if (status != NLSH_OK) return status;
         pool->members[i].routed.inputs = inputs;
-        whole[at] = nlsh__query_whole(index, segment, query);
-        together[at] = query->as_bytes && nlsh__router_projects_bytes(router);
+        sizes[at] = nlsh__query_sizes(index, segment, query);
+        together[at] = rounded || (query->as_bytes && nlsh__router_projects_bytes(router));
         n_together += together[at];
-        if (together[at]) {
-            memcpy(r->bytes + at * pool->byte_stride, query->bytes, dim);
-            continue;
-        }
+        if (rounded)
+            scales[at] = nlsh__ask_round(asker, query->routed, bytes);
+        else if (together[at])
+            memcpy(bytes, query->bytes, dim);
+        if (together[at]) continue;
         memset(inputs, 0, stride * sizeof *inputs); /* what fills up stays zero */
         nlsh__router_project(router, query->routed, query->as_bytes ? query->bytes : NULL, inputs);
-        nlsh__query_units(index, segment, query, inputs, whole[at], &pool->members[i].units);
+        nlsh__sizes_units(index, segment, &sizes[at], inputs, &pool->members[i].units);
     }
     if (n_together == 0) return NLSH_OK;
-    nlsh__router_project_block(router, r->bytes, pool->byte_stride, end - first, r->inputs);
+    nlsh__router_project_block(router, r->bytes, pool->byte_stride, rounded ? scales : NULL,
+                               end - first, r->inputs);
     for (size_t i = first; i < end; i++) {
         float *inputs = pool->inputs + i * stride;
         if (!together[i - first]) continue;
         memcpy(inputs, r->inputs + (i - first) * stride, stride * sizeof *inputs);
-        nlsh__score_units(segment->codes, 0, inputs, whole[i - first], &pool->members[i].units);
+        nlsh__sizes_units(index, segment, &sizes[i - first], inputs, &pool->members[i].units);
     }
     return NLSH_OK;
 }

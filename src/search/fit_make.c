@@ -213,7 +213,7 @@ static float errors_beyond(struct fitting *f, const float *inputs, uint64_t *bes
     struct nlsh__units units;
     struct nlsh__probe probe;
     float scores[NLSH__GROUP] __attribute__((aligned(64)));
-    nlsh__query_units(index, s, query, inputs, nlsh__query_whole(index, s, query), &units);
+    nlsh__query_units(index, s, query, inputs, &units);
     nlsh__probe_bucket(codes, index->metric == NLSH_IP, inputs, units.outside, b, f->s->scan.origin,
                        f->s->scan.weights, &probe);
     nlsh__score_groups(&codes->rows, &probe, f->s->scan.weights, group, 1, scores);

@@ -65,26 +65,42 @@ void nlsh__scan_free(struct nlsh__scan *scan)
 
 /* ---- a query in the codes' units ------------------------------------------------------------- */
 
-float nlsh__query_whole(const struct nlsh_index *index, const struct nlsh__segment *segment,
-                        const struct nlsh__query *query)
+struct nlsh__query_sizes nlsh__query_sizes(const struct nlsh_index *index,
+                                           const struct nlsh__segment *segment,
+                                           const struct nlsh__query *query)
 {
     const struct nlsh__kernels *kernels = nlsh__kernels();
     const float *mean = segment->codes->mean;
     size_t dim = index->meta.dim;
-    if (index->metric == NLSH_IP) return kernels->dot_f32(query->routed, query->routed, dim);
-    return query->as_bytes ? kernels->l2sq_f32_u8(mean, query->bytes, dim)
-                           : kernels->l2sq_f32(mean, query->floats, dim);
+    struct nlsh__query_sizes out = {.length = 0};
+    if (index->metric == NLSH_IP) {
+        out.whole = kernels->dot_f32(query->routed, query->routed, dim);
+        out.length = nlsh__length(query->floats, dim);
+    } else {
+        out.whole = query->as_bytes ? kernels->l2sq_f32_u8(mean, query->bytes, dim)
+                                    : kernels->l2sq_f32(mean, query->floats, dim);
+    }
+    return out;
 }
 
-void nlsh__query_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
-                       const struct nlsh__query *query, const float *inputs, float whole,
+void nlsh__sizes_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                       const struct nlsh__query_sizes *sizes, const float *inputs,
                        struct nlsh__units *out)
 {
     int inner = index->metric == NLSH_IP;
-    nlsh__score_units(segment->codes, inner, inputs, whole, out);
+    nlsh__score_units(segment->codes, inner, inputs, sizes->whole, out);
     if (!inner) return;
-    double length = nlsh__length(query->floats, index->meta.dim); /* of zeros all scores are 0 */
-    out->factor = length > 0 ? (float)((double)(out->factor * index->query_norm) / length) : 0;
+    double norm = (double)(out->factor * index->query_norm);
+    out->factor =
+        sizes->length > 0 ? (float)(norm / sizes->length) : 0; /* of zeros all scores are 0 */
+}
+
+void nlsh__query_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                       const struct nlsh__query *query, const float *inputs,
+                       struct nlsh__units *out)
+{
+    const struct nlsh__query_sizes sizes = nlsh__query_sizes(index, segment, query);
+    nlsh__sizes_units(index, segment, &sizes, inputs, out);
 }
 
 /* What nlsh__score_piece() will read of a bucket, or of a large one its beginning. */
@@ -487,8 +503,7 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
         if (by_leaves && segment->leaves != NULL && !is_first_of_its_leaves(index, i)) continue;
         int leaf_by_leaf = by_leaves && segment->leaves != NULL;
         if (!leaf_by_leaf) nlsh__prefetch_bucket(segment->codes, routed->buckets[0]);
-        nlsh__query_units(index, segment, query, routed->inputs,
-                          nlsh__query_whole(index, segment, query), &p.units);
+        nlsh__query_units(index, segment, query, routed->inputs, &p.units);
         if (leaf_by_leaf)
             scan_by_leaves(&p, i);
         else

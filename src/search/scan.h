@@ -45,11 +45,21 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
 
 /* ---- for those who scan several queries together ---------------------------------------------- */
 
-/* Of a query: its squared distance to the mean of a segment's codes, and with its inputs the units. */
-float nlsh__query_whole(const struct nlsh_index *index, const struct nlsh__segment *segment,
-                        const struct nlsh__query *query);
+/* What of a query its inputs do not say. */
+struct nlsh__query_sizes {
+    float
+        whole; /* its squared distance to the mean of the codes; by inner product its squared length as it is routed */
+    double length; /* by inner product its length as it was given; else 0 */
+};
+struct nlsh__query_sizes nlsh__query_sizes(const struct nlsh_index *index,
+                                           const struct nlsh__segment *segment,
+                                           const struct nlsh__query *query);
+/* A query's units, of its sizes and inputs, or of the query itself and its inputs. */
+void nlsh__sizes_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
+                       const struct nlsh__query_sizes *sizes, const float *inputs,
+                       struct nlsh__units *out);
 void nlsh__query_units(const struct nlsh_index *index, const struct nlsh__segment *segment,
-                       const struct nlsh__query *query, const float *inputs, float whole,
+                       const struct nlsh__query *query, const float *inputs,
                        struct nlsh__units *out);
 
 void nlsh__prefetch_bucket(const struct nlsh__codes *codes, uint32_t bucket);

@@ -57,6 +57,7 @@ enum nlsh_status nlsh__searcher_create(const struct nlsh_index *index, struct nl
         NLSH_TRY(nlsh__alloc(&s->query.routed, dim, sizeof(float), error));
     NLSH_TRY(nlsh__calloc(&s->query.bytes, (dim + 3) / 4 * 4, 1, error)); /* padded: projection */
     NLSH_TRY(nlsh__asker_create(index->router, &s->asker, error));
+    nlsh__asker_round(&s->asker, nlsh__index_query_mean(index));
     NLSH_TRY(nlsh__alloc(&s->buckets, m, sizeof *s->buckets, error));
     NLSH_TRY(nlsh__alloc(&s->probabilities, nlsh__router_output_size(index->router), sizeof(float),
                          error));

@@ -103,9 +103,7 @@ static void route(void *ctx, size_t q, size_t worker)
     nlsh__walk_begin(&b->walks[q], &s->whole, &b->plan, &routed, segment->codes != NULL,
                      segment->leaves != NULL);
     if (b->walks[q].ask != NLSH__ASK_ALL)
-        nlsh__query_units(s->lead, segment, &searcher->query, routed.inputs,
-                          nlsh__query_whole(s->lead, segment, &searcher->query),
-                          &b->walks[q].units);
+        nlsh__query_units(s->lead, segment, &searcher->query, routed.inputs, &b->walks[q].units);
 }
 
 /* What is wrong with the queries is wrong on every rank, before anything is said. Where one rank has no memory, others

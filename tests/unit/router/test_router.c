@@ -370,7 +370,7 @@ static void check_block(const struct served *s, size_t m, uint64_t stream)
         for (size_t i = 0; i < n; i++)
             for (size_t d = 0; d < dim; d++)
                 bytes[i * stride + d] = (uint8_t)nlsh__rng_below(&rng, 256);
-        nlsh__router_project_block(router, bytes, stride, n, together);
+        nlsh__router_project_block(router, bytes, stride, NULL, n, together);
         nlsh__router_begin_block(router, block, together, n);
         for (size_t i = 0; i < n; i++) {
             struct nlsh__router_pass pass, single;

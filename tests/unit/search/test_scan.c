@@ -223,8 +223,7 @@ static size_t rows_that_matter(struct fixture *f, float leaf_margin, size_t k)
     static float scores[1024] __attribute__((aligned(64)));
     struct nlsh__units units;
     size_t n = 0;
-    nlsh__query_units(f->index, s, &f->query, f->routed.inputs,
-                      nlsh__query_whole(f->index, s, &f->query), &units);
+    nlsh__query_units(f->index, s, &f->query, f->routed.inputs, &units);
     float limit =
         (float)nlsh__exact_score(f->index, &f->query, best[k - 1]) * units.factor - units.offset;
     for (size_t i = 0; i < f->routed.n_buckets; i++) {
