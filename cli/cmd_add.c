@@ -21,9 +21,10 @@ int cmd_create(const struct args *args)
 {
     struct nlsh_error error = {0};
     const char *path = args_text(args, "i"), *stores = args_text(args, "stores");
-    enum nlsh_type type = strcmp(stores, "u8") == 0   ? NLSH_U8
-                          : strcmp(stores, "i8") == 0 ? NLSH_I8
-                                                      : NLSH_F32;
+    enum nlsh_type type = strcmp(stores, "u8") == 0    ? NLSH_U8
+                          : strcmp(stores, "i8") == 0  ? NLSH_I8
+                          : strcmp(stores, "f16") == 0 ? NLSH_F16
+                                                       : NLSH_F32;
     struct stat st;
     if (stat(path, &st) == 0)
         return talk_error(EXIT_CANNOT_WRITE, "name another file, or remove this one",

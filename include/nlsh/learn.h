@@ -187,12 +187,11 @@ enum nlsh_scheduler {
     NLSH_SCHEDULER_NONE
 };
 
-/* What vectors are kept as in the file. */
-enum nlsh_store {
-    NLSH_STORE_AUTO = 0, /* bytes where all values are such, else f32 */
-    NLSH_STORE_F16 /* what would be f32, as f16: rounded to 11 bits, to the nearest, and at most 65,504. All that is measured and
-                      promised is of the rounded vectors, and searches rank by them */
-};
+/* What vectors are kept as in the file. AUTO: the narrowest of bytes, f16 and f32 that holds exactly the values that were given;
+ * with cosine f16 where vectors of length 1, rounded, are those that were given. F16: what would be f32, rounded to 11 bits, to the
+ * nearest, and at most 65,504; all that is measured and promised is of the rounded vectors, and searches rank by them. F32: what
+ * would be f16, as f32, for an index to which vectors will come that f16 does not hold. */
+enum nlsh_store { NLSH_STORE_AUTO = 0, NLSH_STORE_F16, NLSH_STORE_F32 };
 
 /* Where a size, or a number that is never negative, may be left to the build. */
 #define NLSH_AUTO SIZE_MAX
@@ -298,7 +297,7 @@ struct nlsh_build_report {
     double held_out_candidates; /* mean at recall@10 .95 on held-out base vectors, threshold */
     double held_out_scanned; /* with leaves, an estimate of those that are scanned; else the same */
     uint64_t index_bytes;
-    /* NLSH_STORE_F16: how far stored vectors are from those given, over their length; the mean and the largest. Of a build of
+    /* Where they are f16: how far stored vectors are from those given, over their length; the mean and the largest. Of a build of
      * more vectors than memory, of its sample. Else 0. */
     double store_error, store_error_most;
 };

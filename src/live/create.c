@@ -47,13 +47,13 @@ static enum nlsh_status check(const char *path, size_t dim, enum nlsh_type type,
     size_t most = bytes ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
     if (path == NULL || path[0] == '\0')
         return nlsh__fail(error, NLSH_E_ARG, "name the file to make", "no index file was named");
-    if (!bytes && type != NLSH_F32)
-        return nlsh__fail(error, NLSH_E_ARG, "take u8, i8 or f32", "an index stores no %s",
+    if (!bytes && type != NLSH_F32 && type != NLSH_F16)
+        return nlsh__fail(error, NLSH_E_ARG, "take u8, i8, f16 or f32", "an index stores no %s",
                           nlsh__type_name(type));
     if (metric < NLSH_L2 || metric > NLSH_COSINE)
         return nlsh__fail(error, NLSH_E_ARG, "take l2, ip or cosine", "metric is %d", (int)metric);
     if (metric != NLSH_L2 && bytes)
-        return nlsh__fail(error, NLSH_E_ARG, "take f32: bytes may be put all the same",
+        return nlsh__fail(error, NLSH_E_ARG, "take f32 or f16: bytes may be put all the same",
                           "with metric %s an index stores floats, not %s", nlsh_metric_name(metric),
                           nlsh__type_name(type));
     if (dim < 1 || dim > most)
@@ -69,11 +69,13 @@ static enum nlsh_status write(const char *path, size_t dim, enum nlsh_type type,
     uint8_t *router = NULL;
     size_t router_size, n = 0;
     char settings[64];
-    const struct nlsh__meta meta = {.data_hash = hash_of_none(type, dim),
+    int floats = type == NLSH_F32 || type == NLSH_F16;
+    enum nlsh_type source = floats ? NLSH_F32 : type;
+    const struct nlsh__meta meta = {.data_hash = hash_of_none(source, dim),
                                     .dim = (uint32_t)dim,
                                     .n_buckets = 1,
-                                    .source_type = type,
-                                    .storage_type = type == NLSH_F32 ? NLSH_F32 : NLSH_U8,
+                                    .source_type = source,
+                                    .storage_type = floats ? type : NLSH_U8,
                                     .n_segments = 1};
     const struct nlsh__metric_meta of_metric = {.metric = metric, .query_norm = 1};
     const struct nlsh__segment_meta segment = {.data_hash = meta.data_hash,

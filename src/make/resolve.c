@@ -10,6 +10,7 @@
 #include "kernels/kernels.h"
 #include "make/components.h"
 #include "make/forecast.h"
+#include "make/kept.h"
 #include "make/settings.h"
 #include "make/stages.h"
 #include "vectors/plain.h"
@@ -116,6 +117,9 @@ static enum nlsh_status resolve(const struct nlsh_matrix *base, const struct nls
         o->code_bytes = nlsh__whole_code(o);
     if (!nlsh__in_leaves(o, n)) o->leaves = 0;
     o->graph = nlsh__graph_method(base, o->graph);
+    if (o->store == NLSH_STORE_AUTO && values != NULL && base->type == NLSH_F32 &&
+        nlsh__kept_by_f16(values, o->metric))
+        o->store = NLSH_STORE_F16;
 out:
     return status;
 }

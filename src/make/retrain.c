@@ -59,6 +59,8 @@ enum nlsh_status nlsh__retrain(const struct nlsh_writer *writer, const struct nl
     nlsh_build_options_init(&options, sizeof options);
     NLSH_TRY(nlsh__settings_of(file->path, file->settings, &options, error));
     options.metric = file->metric;
+    if (file->meta.storage_type != NLSH_U8) /* what comes later is kept as what came */
+        options.store = file->meta.storage_type == NLSH_F16 ? NLSH_STORE_F16 : NLSH_STORE_F32;
     if (file->meter.n_trained > 0) nlsh__unresolve(file->meter.n_trained, &options);
     if (rows->keyed) options.keys = rows->keys;
     if (is_signed) {

@@ -9,6 +9,7 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "make/kept.h"
 #include "vectors/data_hash.h"
 #include "vectors/large.h"
 #include "vectors/values.h"
@@ -23,6 +24,7 @@ struct drawing {
     size_t drawn, asked, seen;
     size_t odd; /* the first row with a value that is no byte; SIZE_MAX: none so far */
     int odd_is_drawn;
+    int by_f16; /* of the rows so far */
 };
 
 void nlsh__sampled_free(struct nlsh__sampled *s)
@@ -100,6 +102,7 @@ static enum nlsh_status take_block(struct drawing *d, const void *values, size_t
         enum nlsh_status status = check_finite(d, values, n, error);
         if (status != NLSH_OK) return status;
         see_odd(d, values, n);
+        if (d->by_f16) d->by_f16 = nlsh__first_not_kept(values, n, d->base->dim, d->metric) == n;
     }
     if (d->metric == NLSH_COSINE) {
         enum nlsh_status status = check_direction(d, values, n, error);
@@ -118,7 +121,12 @@ enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric met
 {
     enum nlsh_status status;
     uint8_t *values = NULL;
-    struct drawing d = {.base = base, .metric = metric, .to = out, .n_sample = n, .odd = SIZE_MAX};
+    struct drawing d = {.base = base,
+                        .metric = metric,
+                        .to = out,
+                        .n_sample = n,
+                        .odd = SIZE_MAX,
+                        .by_f16 = base->type == NLSH_F32 || metric == NLSH_IP};
     *out = (struct nlsh__sampled){.memory = NULL};
     d.n_asking = n_asking < base->n_rows - n ? n_asking : base->n_rows - n;
     d.row_bytes = base->dim * nlsh__type_size(base->type);
@@ -141,8 +149,14 @@ enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric met
     out->rows = (struct nlsh_matrix){out->memory, n, base->dim, base->type, 0};
     out->asking = (struct nlsh_matrix){out->asking_memory, d.n_asking, base->dim, base->type, 0};
     out->hash = nlsh__data_hash_end(&d.hash);
+    out->by_f16 = d.by_f16;
 out:
     nlsh__free(values);
     if (status != NLSH_OK) nlsh__sampled_free(out);
     return status;
+}
+
+void nlsh__sampled_store(const struct nlsh__sampled *s, struct nlsh_build_options *options)
+{
+    if (options->store == NLSH_STORE_AUTO && !s->by_f16) options->store = NLSH_STORE_F32;
 }

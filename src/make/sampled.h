@@ -11,6 +11,7 @@ struct nlsh__sampled {
     struct nlsh_matrix asking; /* other rows, which will say what searches reach */
     uint32_t *asking_rows;     /* [asking.n_rows] their numbers, ascending */
     uint64_t hash;             /* nlsh_data_hash() of the base */
+    int by_f16;                /* 1: an index of f16 keeps all rows of the base as they are */
     void *memory, *asking_memory;
 };
 
@@ -26,5 +27,8 @@ enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric met
                               const struct nlsh__job *job, struct nlsh__sampled *out,
                               struct nlsh_error *error);
 void nlsh__sampled_free(struct nlsh__sampled *sampled);
+
+/* Where what rows are kept as was left to the build: not f16 where the sample alone would be. */
+void nlsh__sampled_store(const struct nlsh__sampled *sampled, struct nlsh_build_options *options);
 
 #endif

@@ -109,8 +109,9 @@ static const struct field fields[] = {
       "cosine"},
      ONE_OF(scheduler, NLSH__SCHEDULER)},
     {{SIZED, "store", NLSH__CHOICES(NLSH__STORE_LIST),
-      "what vectors are kept as; auto: bytes or f32, as they are; f16: floats as 16 bits, which "
-      "rounds them",
+      "what vectors are kept as; auto: the narrowest of bytes, f16 and f32 that holds the given "
+      "values exactly; f16: "
+      "floats as 16 bits, which rounds them",
       "auto"},
      ONE_OF(store, NLSH__STORE)},
 };

@@ -298,6 +298,7 @@ static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_repo
     NLSH_TRY(nlsh__check_keys(s->options.keys, s->base->n_rows, error));
     NLSH_TRY(nlsh__sample(s->base, s->options.metric, plan->sample, plan->asking, s->options.seed,
                           plan->block, s->job, &s->sampled, error));
+    nlsh__sampled_store(&s->sampled, &s->options);
     if (plan->sample == s->base->n_rows) {
         NLSH_TRY(nlsh_build(&s->sampled.rows, &s->options, s->path, &s->job->run, report, error));
         goto out;

@@ -69,5 +69,5 @@ echo '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 70000.5' >>more.txt
 run 65 build -d large.fvecs -i no.nlsh -m 4 --store f16
 has err 'row 50, column 15 is 70000.5' 'the largest that f16 holds is 65504' 'store f32'
 run 2 build -d base.fvecs -i no.nlsh --store f17
-has err '{auto,f16}'
+has err '{auto,f16,f32}'
 finish

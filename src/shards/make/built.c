@@ -113,6 +113,7 @@ static enum nlsh_status learn(struct nlsh__build_apart *b, struct nlsh_build_rep
     if (b->ranks->own == 0) {
         status = nlsh__sample(b->base, b->options.metric, b->plan.sample, b->plan.asking,
                               b->options.seed, b->plan.block, b->job, &b->sampled, error);
+        nlsh__sampled_store(&b->sampled, &b->options);
         if (status == NLSH_OK)
             status = nlsh__learn_sample(&b->sampled, &b->options, b->plan.compared,
                                         whole ? b->options.keys : NULL, b->shard_path, NULL, b->job,

@@ -77,6 +77,7 @@ static void answers_are_those_of_the_rounded_vectors(void **state)
             settings(&o, (enum nlsh_metric)metric);
             o.leaves = leaves;
             o.epochs = 3;
+            o.store = NLSH_STORE_F32;
             build_into(&exact, &o, f32, &plain);
             o.store = NLSH_STORE_F16;
             build_into(&base, &o, f16, &report);
@@ -221,6 +222,119 @@ static void what_does_not_fit_is_said(void **state)
     matrix_free(&base);
 }
 
+static enum nlsh_type storage_of(const char *path)
+{
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
+    nlsh_index_close(index);
+    return type;
+}
+
+/* The rows at length 1, and rounded until that is no change any more: as a model's vectors come. */
+static void bring_to_unit(struct nlsh_matrix *base)
+{
+    float *values = (float *)(uintptr_t)base->data, zero[24] = {0};
+    for (size_t i = 0; i < base->n_rows; i++) {
+        float *row = values + i * 24;
+        double length = length_between(row, zero, 24);
+        for (size_t d = 0; d < 24; d++) row[d] = (float)((double)row[d] / length);
+        (void)nlsh__round_f16(row, 24, row);
+    }
+}
+
+/* Left to the build, f16 is taken where it keeps each value that was given, and not where a single one is lost. */
+static void auto_keeps_what_was_given(void **state)
+{
+    (void)state;
+    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
+        for (int streamed = 0; streamed < 2; streamed++) {
+            struct nlsh_build_options o;
+            struct nlsh_build_report report = {.struct_size = sizeof report};
+            struct nlsh_error error;
+            struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 8);
+            struct nlsh_matrix exact = rounded(&base);
+            struct of_matrix of = {.matrix = &exact};
+            const struct nlsh_rows rows = rows_of(&of);
+            const char *path = test_path("auto");
+            settings(&o, (enum nlsh_metric)metric);
+            o.epochs = 1;
+            if (metric == NLSH_COSINE) bring_to_unit(&exact);
+            for (int spoiled = 0; spoiled < 2; spoiled++) {
+                float *value = (float *)(uintptr_t)exact.data + (size_t)(N - 7) * 24 + 5;
+                if (spoiled) *value = nextafterf(*value, 9);
+                if ((streamed ? nlsh__build_planned(&rows, &o, &few, path, NULL, NULL, &error)
+                              : nlsh_build(&exact, &o, path, NULL, &report, &error)) != NLSH_OK ||
+                    nlsh_index_verify(path, &error) != NLSH_OK)
+                    fail_msg("%s (%s)", error.message, error.hint);
+                assert_int_equal(storage_of(path), spoiled ? NLSH_F32 : NLSH_F16);
+                assert_true(report.store_error_most == 0);
+                if (spoiled) continue;
+                struct nlsh_index *index;
+                struct nlsh_vectors *stored;
+                assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+                assert_int_equal(nlsh_index_vectors(index, &stored, NULL), NLSH_OK);
+                assert_memory_equal(nlsh_vectors_matrix(stored)->data, exact.data,
+                                    (size_t)N * 24 * sizeof(float));
+                nlsh_vectors_free(stored);
+                nlsh_index_close(index);
+            }
+            matrix_free(&base);
+            matrix_free(&exact);
+        }
+}
+
+/* By inner product bytes are floats, and f16 keeps them. With cosine their rows of length 1 are none that were given. */
+static void bytes_by_other_metrics(void **state)
+{
+    (void)state;
+    for (int metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_build_options o;
+        struct nlsh_build_report report;
+        struct nlsh_matrix base = matrix_new(KIND_WHOLE, N, 24, 60, 30, 9);
+        settings(&o, (enum nlsh_metric)metric);
+        o.epochs = 1;
+        build_into(&base, &o, test_path("whole"), &report);
+        assert_int_equal(storage_of(test_path("whole")), metric == NLSH_IP ? NLSH_F16 : NLSH_F32);
+        matrix_free(&base);
+    }
+}
+
+/* An index that was made to hold f16 rounds what is put, and stays of f16 when buckets are learned. */
+static void an_empty_index_of_f16(void **state)
+{
+    static uint64_t keys[N], found[2][Q * K];
+    static float distances[2][Q * K];
+    (void)state;
+    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+        struct nlsh_writer *writer;
+        struct nlsh_error error;
+        struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+        struct nlsh_compact_options how;
+        struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 10), few_rows = base;
+        const char *path = test_path("empty");
+        few_rows.n_rows = Q;
+        for (size_t i = 0; i < N; i++) keys[i] = i;
+        if (nlsh_index_create(path, 24, NLSH_F16, (enum nlsh_metric)metric, &error) != NLSH_OK ||
+            nlsh_index_verify(path, &error) != NLSH_OK ||
+            nlsh_writer_open(path, NULL, &writer, &error) != NLSH_OK ||
+            nlsh_writer_put(writer, keys, &base, &error) != NLSH_OK ||
+            nlsh_writer_close(writer, &error) != NLSH_OK)
+            fail_msg("%s", error.message);
+        assert_int_equal(storage_of(path), NLSH_F16);
+        search(path, &few_rows, .99999, found[0], distances[0]);
+        nlsh_compact_options_init(&how, sizeof how);
+        how.retrain = 1;
+        if (nlsh_compact(path, &how, &run, NULL, &error) != NLSH_OK ||
+            nlsh_index_verify(path, &error) != NLSH_OK)
+            fail_msg("%s", error.message);
+        assert_int_equal(storage_of(path), NLSH_F16);
+        search(path, &few_rows, .99999, found[1], distances[1]);
+        assert_memory_equal(found[0], found[1], sizeof found[0]);
+        matrix_free(&base);
+    }
+}
+
 /* Bytes are smaller than f16, and exact. */
 static void bytes_stay_bytes(void **state)
 {
@@ -248,6 +362,9 @@ int main(void)
         cmocka_unit_test(vectors_that_pass_by_are_rounded_alike),
         cmocka_unit_test(what_does_not_fit_is_said),
         cmocka_unit_test(bytes_stay_bytes),
+        cmocka_unit_test(auto_keeps_what_was_given),
+        cmocka_unit_test(bytes_by_other_metrics),
+        cmocka_unit_test(an_empty_index_of_f16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

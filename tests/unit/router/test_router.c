@@ -349,6 +349,49 @@ static void groups_are_parts_of_one_network(void **state)
         }
 }
 
+/* A query of floats that is rounded less the mean has nearly the inputs that it has as it is, however far the mean is from
+ * the origin; and in a block to the bit those that it has alone. */
+static void check_rounded(const struct served *s, size_t m, uint64_t stream)
+{
+    size_t dim = s->projection.dim, stride = (dim + 63) / 64 * 64, p = s->mlp.sizes[0];
+    struct nlsh__router *router;
+    struct nlsh__asker asker;
+    struct nlsh__rng rng;
+    uint8_t *bytes;
+    float scales[NLSH__BLOCK];
+    test_rng(&rng, stream);
+    assert_int_equal(nlsh__router_open(s->bytes, s->size, dim, m, &router, NULL), NLSH_OK);
+    assert_int_equal(nlsh__asker_create(router, &asker, NULL), NLSH_OK);
+    assert_int_equal(nlsh__calloc(&bytes, (NLSH__BLOCK + 1) * stride, 1, NULL), NLSH_OK);
+    size_t n_inputs = nlsh__router_input_size(router);
+    float *queries = floats(NLSH__BLOCK * dim), *together = floats(NLSH__BLOCK * n_inputs);
+    for (size_t i = 0; i < NLSH__BLOCK * dim; i++)
+        queries[i] = s->projection.mean[i % dim] + (float)nlsh__rng_normal(&rng);
+    nlsh__asker_round(&asker, s->projection.mean);
+    assert_ptr_equal(asker.mean, s->projection.mean);
+    for (size_t i = 0; i < NLSH__BLOCK; i++)
+        scales[i] = nlsh__ask_round(&asker, queries + i * dim, bytes + i * stride);
+    nlsh__router_project_block(router, bytes, stride, scales, NLSH__BLOCK, together);
+    double off = 0, length = 0;
+    for (size_t i = 0; i < NLSH__BLOCK; i++) {
+        const float *query = queries + i * dim, *row = together + i * n_inputs;
+        nlsh__asker_round(&asker, s->projection.mean);
+        assert_memory_equal(nlsh__ask_inputs(&asker, query, NULL), row, p * sizeof *row);
+        nlsh__asker_round(&asker, NULL);
+        const float *exact = nlsh__ask_inputs(&asker, query, NULL);
+        for (size_t c = 0; c < p; c++) {
+            off += pow((double)exact[c] - (double)row[c], 2);
+            length += (double)exact[c] * (double)exact[c];
+        }
+    }
+    assert_true(off > 0 && off <= 0.03 * 0.03 * length);
+    free(queries);
+    free(together);
+    free(bytes);
+    nlsh__asker_free(&asker);
+    nlsh__router_close(router);
+}
+
 /* Queries of bytes in a block, some or as many as it may have, to the bit as one by one. */
 static void check_block(const struct served *s, size_t m, uint64_t stream)
 {
@@ -410,6 +453,7 @@ static void a_block_is_one_by_one(void **state)
                 size_t n = ms[i] > 9 ? n_groups[j] : 0;
                 struct served s = served_grouped(21, 10, hidden, 150, ms[i], n, 60 + i);
                 check_block(&s, ms[i], 60 + i);
+                check_rounded(&s, ms[i], 90 + i);
                 served_free(&s);
             }
 }

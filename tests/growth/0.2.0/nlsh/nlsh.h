@@ -537,7 +537,8 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
  *
  *  path    the file to write; it appears whole or not at all, and replaces what has that name
  *  dim     of the vectors: up to 1,048,576, of bytes up to 26,000
- *  type    that it stores: NLSH_U8, NLSH_I8 or NLSH_F32; with NLSH_IP and NLSH_COSINE NLSH_F32
+ *  type    that it stores: NLSH_U8, NLSH_I8, NLSH_F32, or NLSH_F16, to which floats are rounded as they come; with NLSH_IP and
+ *          NLSH_COSINE one of the latter two
  * Searches compare everything, exactly, until nlsh_compact() learns buckets from what was put. Returns NLSH_OK,
  * NLSH_E_ARG or NLSH_E_CANT_CREATE.
  */
