@@ -115,6 +115,8 @@ static int say_added(const struct args *args, const struct adding *a, const char
                                     "log_bytes", (json_int_t)info.log_bytes));
     talk_say("%s: %s vectors were put; it holds %s now", path, text_count(a->done, new),
              text_count(info.n_rows, all));
+    if (info.type == NLSH_F16 && a->vectors.matrix.type == NLSH_F32)
+        talk_say("the index keeps floats as f16: their values were rounded to that");
     return 0;
 }
 

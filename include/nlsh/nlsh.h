@@ -243,10 +243,9 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_verify(const char *path,
 /* What an index holds. Pointers live as long as the index. */
 struct nlsh_index_info {
     size_t struct_size;
-    size_t n_rows; /* vectors, without those that were deleted */
-    size_t dim;    /* their dimension */
-    enum nlsh_type
-        type; /* of the stored vectors: NLSH_U8, NLSH_I8, NLSH_F32; NLSH_F16 where that was asked for */
+    size_t n_rows;       /* vectors, without those that were deleted */
+    size_t dim;          /* their dimension */
+    enum nlsh_type type; /* of the stored vectors: NLSH_U8, NLSH_I8, NLSH_F16, NLSH_F32 */
     enum nlsh_metric metric;
     size_t n_buckets;      /* m */
     size_t bucket_min;     /* vectors in the smallest bucket */

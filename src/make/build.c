@@ -20,6 +20,7 @@
 #include "live/beside.h"
 #include "make/cut.h"
 #include "make/folds.h"
+#include "make/kept.h"
 #include "make/keys.h"
 #include "make/resolve.h"
 #include "make/settings.h"
@@ -55,13 +56,13 @@ static enum nlsh_status take(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__kernels_check(error));
     NLSH_TRY(nlsh__dataset_init(base, &out->data, error));
     NLSH_TRY(nlsh__taught_take(base, &out->options, &out->taught, error));
-    int is_left = out->options.store == NLSH_STORE_AUTO;
     NLSH_TRY(nlsh__resolve(&out->data.matrix, &out->options, error));
     NLSH_TRY(nlsh__check_keys(out->options.keys, base->n_rows, error));
+    int f16 = out->options.store == NLSH_STORE_F16;
+    int as_given = f16 && nlsh__kept_by_f16(&out->data.matrix, out->options.metric);
     NLSH_TRY(nlsh__metric_values(out->options.metric, "base", &out->data, error));
-    if (out->options.store == NLSH_STORE_F16)
-        NLSH_TRY(nlsh__dataset_round(&out->data, &out->moved, &out->moved_most, error));
-    if (is_left) out->moved = out->moved_most = 0; /* what is kept is what was given */
+    if (f16) NLSH_TRY(nlsh__dataset_round(&out->data, &out->moved, &out->moved_most, error));
+    if (as_given) out->moved = out->moved_most = 0;
     NLSH_TRY(nlsh__space_init(out->options.metric, &out->data, &out->space, error));
 out:
     return status;

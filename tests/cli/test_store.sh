@@ -53,6 +53,7 @@ for metric in l2 ip cosine; do
         ok "$cpu, $metric" cmp keys other_keys
     done
     run 0 add -i half.nlsh -d more.fvecs --keys more.keys
+    has err 'rounded to that'
     run 0 delete -i half.nlsh 17 18
     run 0 verify half.nlsh
     run 0 search -i half.nlsh -q query.fvecs --format csv -o plain.csv --recall .99999
