@@ -78,6 +78,8 @@ static enum nlsh_status settle(const struct nlsh__ground *g, const struct nlsh__
     record.nodes = l->nodes;
     record.code_bytes = e->code_bytes;
     record.leaves = e->leaves != NULL;
+    /* What was not rounded says its type; a streamed build settles that before the sample's. */
+    if (record.store != NLSH_STORE_F16) record.store = NLSH_STORE_AUTO;
     *json = nlsh__settings_json(&record);
     return *json != NULL ? NLSH_OK : nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
 }

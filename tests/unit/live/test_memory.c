@@ -109,11 +109,15 @@ static int change_refused(const struct change *c, size_t at)
     model_copy(&m, &was.holds);
     counted.refuse_at = counted.n_allocated + at;
     enum nlsh_status status = writer_change(w, &pool, c, &deleted, &error);
+    enum nlsh_status seen = nlsh_writer_snapshot(w, &now, NULL); /* makes the state */
     int refused = counted.refuse_at == 0;
     counted.refuse_at = 0;
+    if (seen != NLSH_OK) {
+        assert_true(refused && seen == NLSH_E_NOMEM);
+        assert_int_equal(nlsh_writer_snapshot(w, &now, NULL), NLSH_OK);
+    }
     if (status != NLSH_OK && (!refused || status != NLSH_E_NOMEM)) fail_msg("%s", error.message);
     if (status == NLSH_OK) assert_int_equal(deleted, model_change(&m, c));
-    assert_int_equal(nlsh_writer_snapshot(w, &now, NULL), NLSH_OK);
     check_holds(&m, now, &pool);
     nlsh_index_close(now);
     assert_int_equal(nlsh_index_refresh(reader, &later, NULL), NLSH_OK);

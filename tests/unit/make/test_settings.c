@@ -342,7 +342,7 @@ static void the_forecast_counts_bytes_as_bytes(void **state)
         for (size_t j = 0; j < 50; j++) values[i][j] = (float)((i * 7 + j) % 256);
     nlsh_build_options_init(&o, sizeof o);
     assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &bytes, &error), NLSH_OK);
-    values[99][49] = 0.5f;
+    values[99][49] = 0.1f; /* which f16 does not hold */
     assert_int_equal(nlsh_build_resolve(&base, &o, NULL, &floats, &error), NLSH_OK);
     assert_int_equal(floats.index_bytes - bytes.index_bytes, 3 * 100 * 50);
 }
