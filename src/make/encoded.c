@@ -111,33 +111,37 @@ static size_t components_of(const struct nlsh__ground *g, size_t code_bytes)
     return 2 * code_bytes < most ? 2 * code_bytes : most;
 }
 
+/* Rows that a search scans, and those that it ranks exactly; with leaves both are fewer than of whole buckets. */
+struct searched {
+    double scanned, ranked;
+};
+
+static struct searched searched_of(const struct nlsh__ground *g,
+                                   const struct nlsh__row_margins *margins)
+{
+    int leaves = nlsh__in_leaves(g->options, g->data->matrix.n_rows);
+    return (struct searched){margins->candidates * (leaves ? NLSH__LEAVES_SCAN : 1),
+                             margins->ranked * (leaves ? NLSH__LEAVES_RANK : 1)};
+}
+
 static double nanoseconds_of(const struct nlsh__ground *g, const struct nlsh__row_margins *margins,
                              size_t code_bytes)
 {
-    const struct nlsh_matrix *rows = &g->data->matrix;
-    double scanned = margins->candidates, ranked = margins->ranked;
-    if (nlsh__in_leaves(g->options, rows->n_rows)) {
-        scanned *= NLSH__LEAVES_SCAN;
-        ranked *= NLSH__LEAVES_RANK;
-    }
-    return nlsh__cost_of_scan(scanned, code_bytes) +
-           nlsh__cost_of_ranking(ranked, nlsh__row_bytes(rows));
+    const struct searched of = searched_of(g, margins);
+    return nlsh__cost_of_scan(of.scanned, code_bytes) +
+           nlsh__cost_of_ranking(of.ranked, nlsh__row_bytes(&g->data->matrix));
 }
 
 static double say_nanoseconds(const struct nlsh__ground *g, const struct tried *t,
                               size_t code_bytes)
 {
-    double scanned = t->margins.candidates, ranked = t->margins.ranked;
-    if (nlsh__in_leaves(g->options, g->data->matrix.n_rows)) {
-        scanned *= NLSH__LEAVES_SCAN;
-        ranked *= NLSH__LEAVES_RANK;
-    }
+    const struct searched of = searched_of(g, &t->margins);
     double ns = nanoseconds_of(g, &t->margins, code_bytes);
     if (g->options->code_bytes == NLSH_AUTO)
         nlsh__job_note(g->job,
                        "codes of %zu bytes a vector: a query for recall .99 compares %.0f codes "
                        "and computes %.0f exact distances, about %.1f us",
-                       code_bytes, scanned, ranked, ns / 1000);
+                       code_bytes, of.scanned, of.ranked, ns / 1000);
     return ns;
 }
 
