@@ -218,7 +218,7 @@ struct nlsh_build_options {
     size_t leaves;
     /* Of buckets, which the router tells apart first; at most m; 0: none; or NLSH_AUTO, the default. */
     size_t groups;
-    size_t layers;       /* hidden layers, 0 to 8; 2 */
+    size_t layers;       /* hidden layers, 0 to 8; or NLSH_AUTO, the default: bytes 2, floats 1 */
     size_t nodes;        /* in each, 1 to 4096; or NLSH_AUTO: by measurement; 256 */
     double dropout;      /* 0 to 0.9; 0 */
     size_t refine;       /* rounds of re-assigning vectors to the router's answer; 0 to 20; 0 */

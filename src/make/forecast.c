@@ -11,7 +11,7 @@
 #include "make/speed.h"
 #include "router/train/train.h"
 
-enum { MOST_NODES = 512 }; /* of the networks that auto tries */
+enum { MOST_NODES = 512, MOST_LAYERS = 2 }; /* of the networks that auto tries, or takes */
 
 /* METIS, seconds a neighbour in the graph: it has no wide loops. Fashion-MNIST into 1,024 parts 6.2e-6,
  * 20,000 x 64 floats into 256 parts 9.2e-6. */
@@ -34,7 +34,8 @@ static double n_weights(const struct nlsh_build_options *o, double outputs)
 {
     double p = (double)o->components;
     double nodes = o->nodes == NLSH_AUTO ? MOST_NODES : (double)o->nodes;
-    return o->layers == 0 ? p * outputs : nodes * (p + outputs + nodes * (double)(o->layers - 1));
+    double layers = o->layers == NLSH_AUTO ? MOST_LAYERS : (double)o->layers;
+    return layers == 0 ? p * outputs : nodes * (p + outputs + nodes * (layers - 1));
 }
 
 /* Of the last layer a row of Fashion-MNIST meets a quarter in the first epoch and a tenth later, of other sets more or

@@ -85,7 +85,10 @@ static const struct field fields[] = {
       "else twice the square root of their number",
       "auto"},
      NUMBER(AUTO_SIZE, groups, 0, 65536)},
-    {{SIZED, "layers", "L", "hidden layers of the router", "2"}, NUMBER(SIZE, layers, 0, 8)},
+    {{SIZED, "layers", "L",
+      "hidden layers of the router; auto: 2 for vectors that are stored as bytes, 1 for floats",
+      "auto"},
+     NUMBER(AUTO_SIZE, layers, 0, 8)},
     {{SIZED, "nodes", "N",
       "nodes in each hidden layer; auto: 128, 256 or 512, whichever with its candidates makes the "
       "quickest query by measurement on held-out vectors",

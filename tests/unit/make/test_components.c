@@ -55,6 +55,7 @@ static struct nlsh_build_options options(void)
     nlsh_build_options_init(&o, sizeof o);
     o.n_buckets = 16;
     o.groups = 0;
+    o.layers = 2;
     return o;
 }
 

@@ -39,6 +39,24 @@ static void epochs(void **state)
         assert_int_equal(resolved(worked[i][0], 16).epochs, worked[i][1]);
 }
 
+/* Two for bytes, one for floats; what was asked for stays. */
+static void layers(void **state)
+{
+    (void)state;
+    static const float floats[4000] = {0.5f};
+    struct nlsh_build_options o;
+    struct nlsh_error error;
+    const struct nlsh_matrix base = {floats, 1000, 4, NLSH_F32, 0};
+    assert_int_equal(resolved(1000, 4).layers, 2);
+    nlsh_build_options_init(&o, sizeof o);
+    assert_int_equal(nlsh__resolve(&base, &o, &error), NLSH_OK);
+    assert_int_equal(o.layers, 1);
+    nlsh_build_options_init(&o, sizeof o);
+    o.layers = 2;
+    assert_int_equal(nlsh__resolve(&base, &o, &error), NLSH_OK);
+    assert_int_equal(o.layers, 2);
+}
+
 /* Of too few rows to measure anything. */
 static void components_and_codes(void **state)
 {
@@ -185,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(buckets),
         cmocka_unit_test(epochs),
+        cmocka_unit_test(layers),
         cmocka_unit_test(components_and_codes),
         cmocka_unit_test(groups),
         cmocka_unit_test(leaves),

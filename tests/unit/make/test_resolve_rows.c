@@ -112,7 +112,8 @@ static void values_say_how_they_are_stored(void **state)
                                of_whole = foretold(&whole, N, MEMORY, &o),
                                of_real = foretold(&real, N, MEMORY, &o);
     assert_int_equal(of_whole.index_bytes, of_bytes.index_bytes);
-    assert_int_equal(of_real.index_bytes - of_bytes.index_bytes, (uint64_t)N * DIM * 3);
+    /* of floats the router has one layer less */
+    assert_int_equal(of_real.index_bytes - of_bytes.index_bytes, (uint64_t)N * DIM * 3 - 256 * 256);
     const struct nlsh_rows rows = rows_of(&bytes, N);
     nlsh_build_options_init(&o, sizeof o);
     o.metric = NLSH_COSINE;

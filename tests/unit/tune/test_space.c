@@ -48,6 +48,7 @@ static void settings_are_points(void **state)
     build.n_buckets = 256;
     build.partitioner = NLSH_PARTITIONER_METIS;
     build.imbalance = 0.2;
+    build.layers = 2;
     build.graph = NLSH_GRAPH_EXACT; /* auto is never searched */
     nlsh__space_network(&build, &space);
     check_default(&space, &build);
