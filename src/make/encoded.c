@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "codes/make/leaves.h"
 #include "kernels/panel.h"
+#include "make/forecast.h"
 #include "make/resolve.h"
 #include "promise/cost.h"
 
@@ -129,7 +130,8 @@ static double nanoseconds_of(const struct nlsh__ground *g, const struct nlsh__ro
 {
     const struct searched of = searched_of(g, margins);
     return nlsh__cost_of_scan(of.scanned, code_bytes) +
-           nlsh__cost_of_ranking(of.ranked, nlsh__row_bytes(&g->data->matrix));
+           nlsh__cost_of_ranking(of.ranked,
+                                 (size_t)nlsh__stored_row_bytes(&g->data->matrix, g->options));
 }
 
 static double say_nanoseconds(const struct nlsh__ground *g, const struct tried *t,
