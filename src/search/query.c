@@ -54,7 +54,9 @@ static enum nlsh_status take(struct nlsh__query *query, const struct nlsh_index 
         if (query->as_bytes) return NLSH_OK;
     } else {
         nlsh__row_to_f32(nlsh__row(queries, i), queries->type, dim, query->floats);
-        for (size_t d = 0; d < dim; d++)
+        int bad = 0; /* no branch: several values are looked at together */
+        for (size_t d = 0; d < dim; d++) bad |= !(fabsf(query->floats[d]) <= NLSH__MOST_VALUE);
+        for (size_t d = 0; d < dim && bad; d++)
             if (!(fabsf(query->floats[d]) <= NLSH__MOST_VALUE))
                 return bad_value(i, d, query->floats[d], error);
         for (size_t d = 0; d < dim && shift != 0; d++) query->floats[d] += (float)shift;
