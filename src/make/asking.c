@@ -33,8 +33,8 @@ enum nlsh_status nlsh__ask_index(const struct nlsh__asking *a, const struct nlsh
                                       by,    n_rows};
     enum nlsh_status status = nlsh__shares_add(&known, &out->calibration, job, &shares, error);
     if (status != NLSH_OK) return status;
-    nlsh__efforts_from(&out->calibration, &index->row_margins, &index->leaf_margins, &shares,
-                       &out->efforts);
+    nlsh__efforts_from(&out->calibration, &index->row_margins, &index->leaf_margins,
+                       nlsh__index_row_bytes(index), &shares, &out->efforts);
     return nlsh__far_of(&a->truth, a->n, index->metric, &out->efforts.far, error);
 }
 

@@ -12,6 +12,7 @@
 #include "live/beside.h"
 #include "make/asking.h"
 #include "make/encoded.h"
+#include "make/forecast.h"
 #include "make/pack.h"
 #include "make/resolve.h"
 #include "make/settings.h"
@@ -254,7 +255,8 @@ add_efforts(const struct nlsh__ground *g, const struct nlsh__calibration *calibr
     struct nlsh__margins none = {.n_ks = 0}, rows = none, leaves = none;
     if (s->encoded.codes != NULL) rows = nlsh__row_margins_of(&s->encoded.row_margins);
     if (s->encoded.leaves != NULL) leaves = nlsh__leaf_margins_of(&s->encoded.leaf_margins);
-    nlsh__efforts_from(calibration, &rows, &leaves, shares, &efforts);
+    size_t row_bytes = (size_t)nlsh__stored_row_bytes(&g->data->matrix, g->options);
+    nlsh__efforts_from(calibration, &rows, &leaves, row_bytes, shares, &efforts);
     enum nlsh_status status =
         nlsh__far_of(&g->held->truth, g->held->n_asked, g->options->metric, &efforts.far, error);
     return status != NLSH_OK ? status : add_measured(&efforts, 0, s, error);

@@ -74,19 +74,20 @@ static double surely_at(const struct nlsh__calibration *c, size_t t, double rout
 
 /* What is tried for a recall, by the t-th table of the calibration: its recall is that of buckets alone. The
  * threshold is 0 where nothing was measured. */
-static struct nlsh__effort_point point_of(const struct nlsh__calibration *c, size_t t,
-                                          const struct nlsh__margins *rows,
-                                          const struct nlsh__margins *of_leaves, double rung)
+static struct nlsh__effort_point
+point_of(const struct nlsh__calibration *c, size_t t, const struct nlsh__margins *rows,
+         const struct nlsh__margins *of_leaves, size_t row_bytes, double rung)
 {
     int codes = rows->n_ks > 0, leaves = codes && of_leaves->n_ks > 0;
     struct nlsh__target_table tables[KS];
     const struct nlsh__targets targets = nlsh__calibrated(c, tables);
-    struct nlsh__budget budget = nlsh__budget_of(rung, codes, leaves);
+    double share = codes ? nlsh__codes_share(row_bytes) : 0;
+    struct nlsh__budget budget = nlsh__budget_of(rung, share, leaves);
     struct nlsh__effort_point point = {.leaf_margin = NLSH__NO_MARGIN};
     if (leaves) point.leaf_margin = nlsh__margin_within(of_leaves, c->k[t], budget.leaves);
     if (!(point.leaf_margin < NLSH__NO_MARGIN)) {
         point.leaf_margin = NLSH__NO_MARGIN;
-        budget = nlsh__budget_of(rung, codes, 0);
+        budget = nlsh__budget_of(rung, share, 0);
     }
     point.margin = nlsh__margin_at(rows, c->k[t], budget.codes);
     float most = tables[t].points[tables[t].n_points - 1][0];
@@ -111,7 +112,7 @@ static size_t number_of(const struct nlsh__calibration *c, size_t t)
 /* All buckets by their codes, and what that may lose of them. Its recall is not known. */
 static struct nlsh__effort_point point_of_all(const struct nlsh__margins *rows, size_t k)
 {
-    const struct nlsh__budget budget = nlsh__budget_of(rungs[RUNGS - 1], 1, 0);
+    const struct nlsh__budget budget = nlsh__budget_of(rungs[RUNGS - 1], NLSH__CODES_SHARE, 0);
     return (struct nlsh__effort_point){.margin = nlsh__margin_at(rows, k, budget.codes),
                                        .leaf_margin = NLSH__NO_MARGIN};
 }
@@ -121,7 +122,8 @@ static void make_plan(struct measure *m, const struct nlsh__calibration *c, size
     const struct nlsh_index *index = m->of->index;
     const struct nlsh__effort_point point =
         r == ALL ? point_of_all(&index->row_margins, c->k[t])
-                 : point_of(c, t, &index->row_margins, &index->leaf_margins, rungs[r]);
+                 : point_of(c, t, &index->row_margins, &index->leaf_margins,
+                            nlsh__index_row_bytes(index), rungs[r]);
     struct nlsh__plan *plan = &m->plans[number_of(c, t)][r];
     if (r != ALL && !(point.threshold > 0)) return;
     *plan = (struct nlsh__plan){.k = c->k[t] + (m->of->own != NULL)};
@@ -524,8 +526,8 @@ static size_t add_all(const struct nlsh__calibration *c, size_t t, const struct 
 }
 
 void nlsh__efforts_from(const struct nlsh__calibration *c, const struct nlsh__margins *rows,
-                        const struct nlsh__margins *leaves, const struct nlsh__shares *shares,
-                        struct nlsh__measured_efforts *out)
+                        const struct nlsh__margins *leaves, size_t row_bytes,
+                        const struct nlsh__shares *shares, struct nlsh__measured_efforts *out)
 {
     *out = (struct nlsh__measured_efforts){.n_queries = c->n_queries};
     memcpy(out->outside, c->outside, sizeof out->outside);
@@ -533,7 +535,7 @@ void nlsh__efforts_from(const struct nlsh__calibration *c, const struct nlsh__ma
         size_t n = 0;
         struct nlsh__effort_point *points = out->points[out->n];
         for (size_t r = 0; r < RUNGS; r++) {
-            struct nlsh__effort_point p = point_of(c, t, rows, leaves, rungs[r]);
+            struct nlsh__effort_point p = point_of(c, t, rows, leaves, row_bytes, rungs[r]);
             p.recall *= (float)share_found(shares, number_of(c, t), r);
             if (!(p.threshold > 0 && p.recall > 0 && p.recall < 1)) continue;
             /* each more careful than the one before, and for something */

@@ -87,9 +87,10 @@ enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
                               enum nlsh_metric metric, float *out, struct nlsh_error *error);
 
 /* Which effort surely reaches which recall: what buckets surely hold, times the share of it that is found. The
- * margins are those of the index; n_ks is 0 where it has no codes, or no leaves. */
+ * margins are those of the index; n_ks is 0 where it has no codes, or no leaves. row_bytes: as it keeps a row. */
 void nlsh__efforts_from(const struct nlsh__calibration *calibration,
                         const struct nlsh__margins *rows, const struct nlsh__margins *leaves,
-                        const struct nlsh__shares *shares, struct nlsh__measured_efforts *out);
+                        size_t row_bytes, const struct nlsh__shares *shares,
+                        struct nlsh__measured_efforts *out);
 
 #endif

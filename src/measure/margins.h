@@ -11,7 +11,7 @@
 #include "promise/margins.h"
 #include "router/router.h"
 
-enum { NLSH__MARGIN_KS = 3, NLSH__ROW_LOSSES = 5, NLSH__LEAF_LOSSES = 8 };
+enum { NLSH__MARGIN_KS = 3, NLSH__ROW_LOSSES = 7, NLSH__LEAF_LOSSES = 8 };
 
 struct nlsh__row_margins {
     uint32_t k[NLSH__MARGIN_KS];

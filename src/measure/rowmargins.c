@@ -14,7 +14,8 @@
 enum { MOST_QUERIES = 500, MOST_K = 100, COUNT_K = 10 };
 
 static const uint32_t margin_ks[NLSH__MARGIN_KS] = {1, COUNT_K, MOST_K};
-static const float margin_losses[NLSH__ROW_LOSSES] = {0.0005f, 0.001f, 0.002f, 0.005f, 0.01f};
+static const float margin_losses[NLSH__ROW_LOSSES] = {0.0005f, 0.001f, 0.002f, 0.005f,
+                                                      0.01f,   0.02f,  0.05f};
 static const size_t counted_k = 1;    /* COUNT_K */
 static const size_t counted_loss = 2; /* .002: what a search for recall .99 leaves to codes */
 

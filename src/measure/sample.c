@@ -170,7 +170,8 @@ enum nlsh_status nlsh__measure_sample(const struct nlsh_index *index,
     const struct nlsh__known known = {
         .index = index, .queries = *queries, .truth = &s.truth, .n_asking = NLSH__EFFORT_QUERIES};
     NLSH_TRY(nlsh__shares_add(&known, &calibration, job, &shares, error));
-    nlsh__efforts_from(&calibration, &index->row_margins, &index->leaf_margins, &shares, out);
+    nlsh__efforts_from(&calibration, &index->row_margins, &index->leaf_margins,
+                       nlsh__index_row_bytes(index), &shares, out);
     if (index->metric != NLSH_IP) out->far = nlsh__far(s.nearest, s.n);
 out:
     sample_free(&s);

@@ -15,8 +15,13 @@ struct nlsh__budget {
     double leaves; /* share that may lie in leaves that are left out; 0: none are */
 };
 
-/* For a recall above 0 and below 1. has_leaves: leaves may be left out. */
-struct nlsh__budget nlsh__budget_of(double recall, int has_codes, int has_leaves);
+/* Of what may be missing, the share that codes may lose: where nothing is known of rows, and of rows that are kept in so
+ * many bytes. */
+#define NLSH__CODES_SHARE 0.2
+double nlsh__codes_share(size_t row_bytes);
+
+/* For a recall above 0 and below 1. codes_share: as above, or 0: there are no codes. has_leaves: leaves may be left out. */
+struct nlsh__budget nlsh__budget_of(double recall, double codes_share, int has_leaves);
 
 /* What codes may lose where no recall was asked for: T alone should decide. */
 #define NLSH__CODES_LOSS_OF_T 0.001

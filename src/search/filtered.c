@@ -241,7 +241,8 @@ void nlsh__plan_by_content(const struct nlsh_index *index, struct nlsh__plan *pl
         plan_all(index, plan->k, plan);
         return;
     }
-    const struct nlsh__budget budget = nlsh__budget_of(plan->recall, codes, 0);
+    const struct nlsh__budget budget =
+        nlsh__budget_of(plan->recall, codes ? NLSH__CODES_SHARE : 0, 0);
     double all = codes_cost(index, allowed), exactly = exactly_costs(index, allowed), least = all;
     plan->rule = (struct nlsh__rule){.top = index->meta.n_buckets};
     plan->leaf_margin = INFINITY;

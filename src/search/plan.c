@@ -39,10 +39,11 @@ static void spend(const struct nlsh_index *index, size_t k, double recall, struc
 {
     int codes = has_codes(index);
     int leaves = codes && has_leaves(index) && plan->rerank == 0;
-    struct nlsh__budget budget = nlsh__budget_of(recall, codes, leaves);
+    double share = codes ? NLSH__CODES_SHARE : 0;
+    struct nlsh__budget budget = nlsh__budget_of(recall, share, leaves);
     plan->leaf_margin = INFINITY;
     if (leaves) plan->leaf_margin = nlsh__margin_within(&index->leaf_margins, k, budget.leaves);
-    if (leaves && plan->leaf_margin == INFINITY) budget = nlsh__budget_of(recall, codes, 0);
+    if (leaves && plan->leaf_margin == INFINITY) budget = nlsh__budget_of(recall, share, 0);
     plan->margin =
         nlsh__margin_at(&index->row_margins, k, codes ? budget.codes : NLSH__CODES_LOSS_OF_T);
     plan->rule =

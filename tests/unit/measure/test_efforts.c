@@ -105,8 +105,8 @@ static void tables_keep_their_word(void **state)
     static struct nlsh__measured_efforts e;
     struct nlsh__effort_table tables[KS];
     add(f, &shares);
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &shares,
-                       &e);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &shares, &e);
     assert_int_equal(e.n, 7); /* 1, 2, 5, 10, 20, 50 and 100 */
     assert_int_equal(e.n_queries, Q);
     struct nlsh_index with = *f->index;
@@ -180,10 +180,10 @@ static void efforts_between_those_that_were_asked(void **state)
             all.routed[i][asked[a]] = some.routed[i][asked[a]] = all.found[i][asked[a]] = 1000000;
             some.found[i][asked[a]] = 500000 + 100000 * a;
         }
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &all,
-                       &whole);
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &some,
-                       &part);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &all, &whole);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &some, &part);
     assert_int_equal(part.n, whole.n);
     for (size_t t = 0; t < part.n; t++)
         for (size_t i = 0; i < part.n_points[t]; i++) {
@@ -201,8 +201,8 @@ static void efforts_between_those_that_were_asked(void **state)
 
     memset(some.found[1], 0,
            sizeof some.found[1]); /* k = 2 finds nothing: there is no table of it */
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &some,
-                       &part);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &some, &part);
     assert_int_equal(part.n, whole.n - 1);
     assert_int_equal(part.k[0], 1);
     for (size_t t = 1; t < part.n; t++) assert_int_equal(part.k[t], whole.k[t + 1]);
@@ -222,19 +222,19 @@ static void a_scan_of_all_is_asked_too(void **state)
         assert_true(shares.all_found[i] <= shares.all_routed[i]);
     }
     for (size_t i = 0; i < KS; i++) none.routed[i][15] = none.found[i][15] = 1000;
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
-                       &like);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &none, &like);
     for (size_t i = 0; i < KS; i++) {
         none.all_routed[i] = 60 * nlsh__calibration_ks[i];
         none.all_found[i] =
             59 * nlsh__calibration_ks[i]; /* one of 60 found nothing: it may be chance */
     }
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
-                       &asked);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &none, &asked);
     assert_memory_equal(&like, &asked, sizeof like);
     for (size_t i = 0; i < KS; i++) none.all_found[i] = 50 * nlsh__calibration_ks[i];
-    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins, &none,
-                       &less);
+    nlsh__efforts_from(&f->calibration, &f->index->row_margins, &f->index->leaf_margins,
+                       nlsh__index_row_bytes(f->index), &none, &less);
     for (size_t t = 0; t < like.n; t++) {
         const struct nlsh__effort_point *last = &like.points[t][like.n_points[t] - 1];
         assert_true(last->threshold == 0 && last->recall > .98f);

@@ -36,11 +36,25 @@ static void codes_lose_a_fifth(void **state)
         {.9998, .0005, .9999},
     };
     for (size_t i = 0; i < sizeof worked / sizeof *worked; i++) {
-        struct nlsh__budget b = nlsh__budget_of(worked[i].recall, 1, 0);
+        struct nlsh__budget b = nlsh__budget_of(worked[i].recall, .2, 0);
         close_to(b.codes, worked[i].codes);
         close_to(b.routed, worked[i].routed);
         assert_true(b.leaves == 0);
     }
+}
+
+/* Of rows of 1,000 bytes and more, a half. */
+static void codes_of_long_rows_lose_more(void **state)
+{
+    (void)state;
+    close_to(nlsh__codes_share(0), .2);
+    close_to(nlsh__codes_share(999), .2);
+    close_to(nlsh__codes_share(1000), .5);
+    close_to(nlsh__codes_share(1 << 20), .5);
+    struct nlsh__budget b = nlsh__budget_of(.98, .5, 0);
+    close_to(b.codes, .01);
+    close_to(b.routed, .98 / .995);
+    close_to(nlsh__budget_of(.9, .5, 0).codes, .025); /* half of .05 */
 }
 
 static void leaves_lose_more_the_more_may_be_missing(void **state)
@@ -56,7 +70,7 @@ static void leaves_lose_more_the_more_may_be_missing(void **state)
         {.8, .1, .8 / .995 / .9}, /* a tenth at most */
     };
     for (size_t i = 0; i < sizeof worked / sizeof *worked; i++) {
-        struct nlsh__budget b = nlsh__budget_of(worked[i].recall, 1, 1);
+        struct nlsh__budget b = nlsh__budget_of(worked[i].recall, .2, 1);
         close_to(b.leaves, worked[i].leaves);
         if (i == 0)
             close_to(b.routed, .99); /* its cap: 1 - .5 x .02 */
@@ -72,8 +86,8 @@ static void together_they_keep_the_recall(void **state)
     (void)state;
     for (int leaves = 0; leaves < 2; leaves++)
         for (double recall = .001; recall < .99999; recall += .000997) {
-            struct nlsh__budget b = nlsh__budget_of(recall, 1, leaves);
-            assert_true(b.codes >= .0005 && b.codes <= .01);
+            struct nlsh__budget b = nlsh__budget_of(recall, .2, leaves);
+            assert_true(b.codes >= .0005 && b.codes <= .01 + 1e-12);
             assert_true(b.leaves >= 0 && b.leaves <= .1);
             assert_true(b.routed > 0 && b.routed <= 1 - (1 - recall) / 2 + 1e-12);
             double kept = b.routed * (1 - b.codes / 2) * (1 - b.leaves);
@@ -98,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_codes_buckets_have_it_all),
         cmocka_unit_test(codes_lose_a_fifth),
+        cmocka_unit_test(codes_of_long_rows_lose_more),
         cmocka_unit_test(leaves_lose_more_the_more_may_be_missing),
         cmocka_unit_test(together_they_keep_the_recall),
         cmocka_unit_test(first_rows),
