@@ -186,15 +186,16 @@ json_t *summary_json(const struct results_of *of, const struct nlsh_search_optio
 {
     const struct timing *t = &a->timing;
     json_t *summary = json_pack(
-        "{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, "
+        "{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:f, s:I, s:f, s:o, s:o, s:o, s:f, s:f, "
         "s:f, s:I, s:b}",
         "method", "Neural LSH", "queries", (json_int_t)a->n, "N", (json_int_t)a->k, "averageAF",
         json_number_or_null(a->score.factor), "recall", a->score.recall_n, "qps", 1 / t->median,
         "qpsMin", 1 / t->slowest, "qpsMax", 1 / t->fastest, "passes", (json_int_t)t->n_passes,
-        "tApproximateAverage", t->median, "tTrueAverage", of->exact.median, "tTrueMin",
-        of->exact.fastest, "tTrueMax", of->exact.slowest, "candidates", a->score.candidates,
-        "ranked", a->score.ranked, "buckets", a->score.probes, "threads",
-        (json_int_t)options->n_threads, "unlike", a->likeness.unlike);
+        "tApproximateAverage", t->median, "tTrueAverage", json_number_or_null(of->exact.median),
+        "tTrueMin", json_number_or_null(of->exact.fastest), "tTrueMax",
+        json_number_or_null(of->exact.slowest), "candidates", a->score.candidates, "ranked",
+        a->score.ranked, "buckets", a->score.probes, "threads", (json_int_t)options->n_threads,
+        "unlike", a->likeness.unlike);
     if (of->shards != NULL) json_set(&summary, "shards", json_incref(of->shards));
     return summary;
 }

@@ -1,8 +1,8 @@
 /*
  * search_shards.c - `nlsh search` of an index in shards: by one process, or by those that mpirun started.
  *
- * Rank 0 reads the queries and writes the results; the others answer what it asks. True neighbours are found by comparing
- * all vectors of all shards.
+ * Rank 0 reads the queries and writes the results; the others answer what it asks. True neighbours are those of --gt, or are
+ * found by comparing all vectors of all shards.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +17,7 @@
 #include "shards.h"
 #include "shards/shards.h"
 #include "talk.h"
+#include "truth.h"
 
 /* Those that this process is one of. */
 static struct nlsh__ranks ranks = {.n = 1};
@@ -120,13 +121,44 @@ static int find_truth(struct search *s, size_t k)
     s->truth.n_rows = exact.n;
     s->truth.k = k;
     s->truth.metric = s->of.metric;
-    s->truth.ids = exact.keys; /* freed by ask() */
+    s->truth.ids = exact.keys;
     s->truth.distances = exact.distances;
     exact.keys = NULL;
     exact.distances = NULL;
     answers_free(&exact);
     memset(&s->shards->work, 0, sizeof s->shards->work);
     return 0;
+}
+
+/* Those that --gt names, as answers have them: by key, with their distances. */
+static int given_truth(struct search *s, size_t k)
+{
+    struct nlsh_error error = {0};
+    const struct nlsh_matrix *queries = &s->queries.matrix;
+    struct nlsh_neighbors *truth = &s->truth;
+    int code =
+        truth_read(s->args, queries->n_rows, k, s->shards->whole.n_rows, s->of.metric, truth);
+    if (code != 0) return code;
+    size_t n = queries->n_rows * k;
+    uint32_t *rows = calloc(n, sizeof *rows);
+    if (truth->distances == NULL) truth->distances = calloc(n, sizeof *truth->distances);
+    if (rows == NULL || truth->distances == NULL) {
+        free(rows);
+        return talk_error(EXIT_BUG, NULL, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++) {
+        rows[i] = (uint32_t)truth->ids[i];
+        truth->ids[i] = NLSH_NO_KEY; /* where its shard is missing */
+        truth->distances[i] = INFINITY;
+    }
+    const struct nlsh__shards_known known = {.keys = truth->ids, .distances = truth->distances};
+    if (nlsh__shards_know(s->shards, queries, rows, k, &known, &error) != NLSH_OK)
+        code = talk_failed(&error);
+    free(rows);
+    truth->metric = s->of.metric;
+    s->of.exact = (struct timing){NAN, NAN, NAN, 0}; /* an exact search was not made */
+    memset(&s->shards->work, 0, sizeof s->shards->work);
+    return code;
 }
 
 /* ---- saying ------------------------------------------------------------------------------------ */
@@ -209,6 +241,8 @@ static int search_point(void *ctx, size_t i, struct results *results)
         return talk_failed(&error);
     score_answers(&s->answers, s->answers.n, &s->truth, &s->answers.score);
     if (s->of.metric == NLSH_IP) s->answers.score.factor = NAN;
+    code = truth_check(s->args, &s->answers, &s->truth);
+    if (code != 0) return code;
     s->of.shards = work_json(s->shards);
     s->of.not_searched = not_searched(s->shards);
     code = results_add(results, s->shards->lead, options, &s->answers);
@@ -230,13 +264,12 @@ static int ask(struct search *s, const char *path)
     int code =
         load_queries(args_text(s->args, "q"), vectors_type(s->args), path, &info, &s->queries);
     if (code == 0) code = answers_create(s->queries.matrix.n_rows, k, &s->answers);
-    if (code == 0) code = find_truth(s, k);
+    if (code == 0) code = args_given(s->args, "gt") ? given_truth(s, k) : find_truth(s, k);
     s->of.queries = &s->queries.matrix;
     s->of.truth = &s->truth;
     if (code == 0) code = results_write(s->args, &s->of, s->n_points, search_point, s);
     answers_free(&s->answers);
-    free(s->truth.ids);
-    free(s->truth.distances);
+    nlsh_neighbors_free(&s->truth);
     loaded_free(&s->queries);
     return code;
 }
@@ -244,8 +277,8 @@ static int ask(struct search *s, const char *path)
 /* What needs the vectors in one place. */
 static int check_flags(const struct args *args)
 {
-    static const char *const not_here[] = {"d",     "rows",   "gt",         "R",
-                                           "range", "filter", "filter-out", "words"};
+    static const char *const not_here[] = {"d",      "rows",       "R",    "range",
+                                           "filter", "filter-out", "words"};
     char dashed[64];
     for (size_t i = 0; i < sizeof not_here / sizeof *not_here; i++)
         if (args_given(args, not_here[i]))

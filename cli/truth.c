@@ -135,19 +135,43 @@ static int check_found(const char *path, const struct nlsh_index *index,
                       path, n - found[0], n, LOOKED_UP_RANKS, nlsh_metric_name(info->metric));
 }
 
+/* Keeps the first k neighbours of each row. */
+static void narrow(struct nlsh_neighbors *neighbors, size_t k)
+{
+    for (size_t i = 0; i < neighbors->n_rows; i++) {
+        memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint64_t));
+        if (neighbors->distances != NULL) {
+            memmove(neighbors->distances + i * k, neighbors->distances + i * neighbors->k,
+                    k * sizeof(float));
+        }
+    }
+    neighbors->k = k;
+}
+
+int truth_read(const struct args *args, size_t n_queries, size_t k, size_t n_rows,
+               enum nlsh_metric metric, struct nlsh_neighbors *out)
+{
+    const char *path = args_text(args, "gt");
+    int code = load_truth(path, n_queries, k, n_rows, out);
+    if (code == 0 && out->distances != NULL && out->metric != metric)
+        code =
+            talk_error(EXIT_BAD_DATA, other_truth_hint, "%s is by the metric %s, the index by %s",
+                       path, nlsh_metric_name(out->metric), nlsh_metric_name(metric));
+    if (code == 0)
+        narrow(out, k);
+    else
+        nlsh_neighbors_free(out);
+    return code;
+}
+
 /* What --gt names, checked against the index. */
 static int given_truth(const struct args *args, const struct nlsh_index *index,
                        const struct nlsh_index_info *info, const struct nlsh_matrix *queries,
                        size_t k, struct nlsh_neighbors *out)
 {
-    const char *path = args_text(args, "gt");
-    int code = load_truth(path, queries->n_rows, k, info->n_rows, out);
-    if (code == 0 && out->distances != NULL && out->metric != info->metric) {
-        code =
-            talk_error(EXIT_BAD_DATA, other_truth_hint, "%s is by the metric %s, the index by %s",
-                       path, nlsh_metric_name(out->metric), nlsh_metric_name(info->metric));
-    }
-    if (code == 0) code = check_found(path, index, info, queries, out);
+    int code = truth_read(args, queries->n_rows, k, info->n_rows, info->metric, out);
+    if (code != 0) return code;
+    code = check_found(args_text(args, "gt"), index, info, queries, out);
     if (code != 0) nlsh_neighbors_free(out);
     return code;
 }
@@ -195,19 +219,6 @@ static int fill_distances(enum nlsh_metric metric, const struct nlsh_matrix *que
             (float)row_distance(metric, queries, i / truth->k, base, truth->ids[i]);
     }
     return 0;
-}
-
-/* Keeps the first k neighbours of each row. */
-static void narrow(struct nlsh_neighbors *neighbors, size_t k)
-{
-    for (size_t i = 0; i < neighbors->n_rows; i++) {
-        memmove(neighbors->ids + i * k, neighbors->ids + i * neighbors->k, k * sizeof(uint64_t));
-        if (neighbors->distances != NULL) {
-            memmove(neighbors->distances + i * k, neighbors->distances + i * neighbors->k,
-                    k * sizeof(float));
-        }
-    }
-    neighbors->k = k;
 }
 
 static void rows_to_keys(const struct nlsh_index *index, struct nlsh_neighbors *neighbors)
@@ -289,7 +300,6 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
     (void)!nlsh_index_info(index, &info, NULL);
     if (args_given(args, "gt")) {
         code = given_truth(args, index, &info, queries, k, out);
-        if (code == 0) narrow(out, k);
     }
     if (code == 0) code = load_base(args, index, index_path, &info, &base);
     if (code != 0) {

@@ -19,6 +19,11 @@ int truth_timed(const struct args *args, const struct nlsh_index *index, const c
                 const struct nlsh_matrix *queries, size_t k, const struct filter *filter,
                 struct nlsh_neighbors *out, struct timing *exact);
 
+/* What --gt names, its first k neighbours of each query: rows of a base of n_rows, by this metric if it says which. Whether
+ * they are these queries' shows when a search finds nearer ones: truth_check(). */
+int truth_read(const struct args *args, size_t n_queries, size_t k, size_t n_rows,
+               enum nlsh_metric metric, struct nlsh_neighbors *out);
+
 /* The key of a row of the index's base. */
 uint64_t key_of_row(const struct nlsh_index *index, uint64_t row);
 

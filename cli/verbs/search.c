@@ -158,7 +158,7 @@ const struct verb verb_search = {
         "line \"T: 5\"; as CSV it has a first column T, as JSON an array \"runs\".\n"
         "-i also takes what `nlsh shard` wrote, and under mpirun (a build with MPI) all ranks "
         "search their shards together: `mpirun -n 4 nlsh search -i my.shards -q query.fvecs`. "
-        "Answers are those of the index that was cut. -d, --gt, -R and filters do not go with "
+        "Answers are those of the index that was cut. -d, -R and filters do not go with "
         "it.\n"
         "With --models_index every model of a tuning run answers the same queries. Each "
         "has a results file beside -o, results.NAME.txt for -o results.txt and the "

@@ -31,32 +31,42 @@ static enum nlsh_status cannot_read(const char *path, int e, struct nlsh_error *
                             absent ? "check the path" : NULL, "%s", path);
 }
 
-enum nlsh_status nlsh__map_open(const char *path, struct nlsh__map *out, struct nlsh_error *error)
+enum nlsh_status nlsh__regular_open(const char *path, int *fd, size_t *size,
+                                    struct nlsh_error *error)
 {
-    out->data = NULL;
-    out->size = 0;
-    /* O_NONBLOCK: a pipe without a writer would hold us for ever; files do not mind. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return cannot_read(path, errno, error);
     struct stat st;
     enum nlsh_status status = NLSH_OK;
-    if (fstat(fd, &st) != 0) {
+    /* O_NONBLOCK: a pipe without a writer would hold us for ever; files do not mind. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return cannot_read(path, errno, error);
+    if (fstat(*fd, &st) != 0)
         status = nlsh__fail_errno(error, NLSH_E_IO, errno, NULL, "%s", path);
-    } else if (!S_ISREG(st.st_mode)) {
+    else if (!S_ISREG(st.st_mode))
         status = nlsh__fail(error, NLSH_E_NO_INPUT, "name a regular file; a pipe cannot be mapped",
                             "%s: %s", path,
                             S_ISDIR(st.st_mode) ? "is a directory" : "not a regular file");
-    } else if (st.st_size > 0) {
-        void *data = MAP_FAILED;
-        errno = EFBIG;
-        if ((uintmax_t)st.st_size <= SIZE_MAX)
-            data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    else if ((uintmax_t)st.st_size > SIZE_MAX)
+        status = nlsh__fail_errno(error, NLSH_E_IO, EFBIG, NULL, "%s", path);
+    if (status == NLSH_OK)
+        *size = (size_t)st.st_size;
+    else
+        close(*fd);
+    return status;
+}
+
+enum nlsh_status nlsh__map_open(const char *path, struct nlsh__map *out, struct nlsh_error *error)
+{
+    int fd;
+    size_t size;
+    *out = (struct nlsh__map){0};
+    enum nlsh_status status = nlsh__regular_open(path, &fd, &size, error);
+    if (status != NLSH_OK) return status;
+    if (size > 0) {
+        void *data = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
         if (data == MAP_FAILED)
             status = nlsh__fail_errno(error, NLSH_E_IO, errno, NULL, "%s: cannot be mapped", path);
-        else {
-            out->data = data;
-            out->size = (size_t)st.st_size;
-        }
+        else
+            *out = (struct nlsh__map){data, size};
     }
     close(fd);
     return status;

@@ -13,7 +13,10 @@ struct nlsh__map {
     size_t size;
 };
 
-/* NLSH_E_NO_INPUT (absent, no permission, a directory), NLSH_E_IO. */
+/* A descriptor of a file that is one, and its size. NLSH_E_NO_INPUT (absent, no permission, a directory), NLSH_E_IO. */
+enum nlsh_status nlsh__regular_open(const char *path, int *fd, size_t *size,
+                                    struct nlsh_error *error);
+/* The same errors. */
 enum nlsh_status nlsh__map_open(const char *path, struct nlsh__map *out, struct nlsh_error *error);
 void nlsh__map_close(struct nlsh__map *map);
 

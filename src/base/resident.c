@@ -6,8 +6,9 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
 #include "base/resident.h"
 
-#include <string.h>
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -45,15 +46,33 @@ enum nlsh_status nlsh__map_anonymous(size_t size, struct nlsh__map *out, struct 
     return NLSH_OK;
 }
 
+/* Reads, and does not copy from a map: pages of a map that were touched count as this process's, too. */
+static enum nlsh_status read_whole(int fd, const char *path, const struct nlsh__map *to,
+                                   struct nlsh_error *error)
+{
+    for (size_t done = 0; done < to->size;) {
+        ssize_t n = read(fd, (uint8_t *)(uintptr_t)to->data + done, to->size - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return nlsh__fail_errno(error, NLSH_E_IO, errno, NULL, "%s", path);
+        if (n == 0)
+            return nlsh__fail(error, NLSH_E_IO, "read it again when nothing else writes it",
+                              "%s: became shorter while it was read", path);
+        done += (size_t)n;
+    }
+    return NLSH_OK;
+}
+
 enum nlsh_status nlsh__map_read(const char *path, struct nlsh__map *out, struct nlsh_error *error)
 {
-    struct nlsh__map map;
-    enum nlsh_status status = nlsh__map_open(path, &map, error);
+    int fd;
+    size_t size;
     *out = (struct nlsh__map){0};
+    enum nlsh_status status = nlsh__regular_open(path, &fd, &size, error);
     if (status != NLSH_OK) return status;
-    status = nlsh__map_anonymous(map.size, out, error);
-    if (status == NLSH_OK && map.size > 0) memcpy((void *)(uintptr_t)out->data, map.data, map.size);
-    nlsh__map_close(&map);
+    status = nlsh__map_anonymous(size, out, error);
+    if (status == NLSH_OK) status = read_whole(fd, path, out, error);
+    if (status != NLSH_OK) nlsh__map_close(out);
+    close(fd);
     return status;
 }
 

@@ -166,6 +166,8 @@ enum nlsh_status nlsh__index_load(const struct nlsh__source_of_index *source,
     NLSH_TRY(place_sections(index, source->resident, &sections, error));
     NLSH_TRY(take_all(index, &sections, error));
     if (source->whole) NLSH_TRY(nlsh__index_check_rows(index, error));
+    /* what was copied need not stand in memory twice */
+    if (source->resident && !index->borrowed) nlsh__map_forget(&index->map);
     *out = index;
     index = NULL;
 out:

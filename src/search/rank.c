@@ -107,20 +107,24 @@ float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *
 
 /* ---- rows on a disk -------------------------------------------------------------------------- */
 
-/* Whether vectors may have to come from a disk first. */
-static int on_disk(const struct nlsh__ranking *r)
+int nlsh__rows_on_disk(const struct nlsh_index *index)
 {
-    return r->index->resident.data != NULL && !r->index->borrowed && nlsh__fetch_pays();
+    return index->resident.data != NULL && !index->borrowed && nlsh__fetch_pays();
+}
+
+void nlsh__fetch_rows(struct nlsh__fetch *fetch, const struct nlsh_index *index,
+                      const struct nlsh__segment *segment, size_t first, size_t n)
+{
+    size_t row_bytes = nlsh__index_row_bytes(index);
+    nlsh__fetch_add(fetch, (const char *)segment->vectors + first * row_bytes, n * row_bytes);
 }
 
 /* Rows first .. end - 1, which stand together. */
 static void fetch_range(const struct nlsh__ranking *r, size_t first, size_t end)
 {
     struct nlsh__fetch fetch;
-    size_t row_bytes = nlsh__index_row_bytes(r->index);
     nlsh__fetch_begin(&fetch);
-    nlsh__fetch_add(&fetch, (const char *)r->segment->vectors + first * row_bytes,
-                    (end - first) * row_bytes);
+    nlsh__fetch_rows(&fetch, r->index, r->segment, first, end - first);
     nlsh__fetch_all(&fetch);
 }
 
@@ -129,12 +133,10 @@ static void fetch_places(const struct nlsh__ranking *r, const uint32_t *places, 
                          float limit, size_t n)
 {
     struct nlsh__fetch fetch;
-    size_t row_bytes = nlsh__index_row_bytes(r->index);
     nlsh__fetch_begin(&fetch);
     for (size_t i = 0; i < n; i++)
         if (least == NULL || least[i] <= limit)
-            nlsh__fetch_add(&fetch, (const char *)r->segment->vectors + places[i] * row_bytes,
-                            row_bytes);
+            nlsh__fetch_rows(&fetch, r->index, r->segment, places[i], 1);
     nlsh__fetch_all(&fetch);
 }
 
@@ -170,7 +172,7 @@ static void rank_batch(const struct nlsh__ranking *r, const uint32_t *places, si
 
 void nlsh__rank_all(const struct nlsh__ranking *r, const uint32_t *places, size_t n)
 {
-    if (on_disk(r)) fetch_places(r, places, NULL, 0, n);
+    if (nlsh__rows_on_disk(r->index)) fetch_places(r, places, NULL, 0, n);
     for (size_t done = 0; done < n; done += BATCH) {
         size_t now = n - done < BATCH ? n - done : BATCH;
         rank_batch(r, places + done, now, n - done - now);
@@ -188,7 +190,7 @@ static size_t rank_allowed(const struct nlsh__ranking *r, size_t first, size_t e
         for (; word != 0; word &= word - 1)
             places[n++] = (uint32_t)(place / 64 * 64 + (size_t)__builtin_ctzll(word));
         size_t done = 0;
-        if (on_disk(r) && n >= 2 * BATCH) fetch_places(r, places, NULL, 0, n);
+        if (nlsh__rows_on_disk(r->index) && n >= 2 * BATCH) fetch_places(r, places, NULL, 0, n);
         for (; n - done >= 2 * BATCH; done += BATCH)
             rank_batch(r, places + done, BATCH, n - done - BATCH);
         memmove(places, places + done, (n - done) * sizeof *places);
@@ -204,7 +206,7 @@ size_t nlsh__rank_range(const struct nlsh__ranking *r, size_t first, size_t end)
     int may_hide = nlsh__may_hide(r);
     size_t ranked = 0;
     if (r->allowed != NULL) return rank_allowed(r, first, end);
-    if (on_disk(r) && end > first) fetch_range(r, first, end);
+    if (nlsh__rows_on_disk(r->index) && end > first) fetch_range(r, first, end);
     for (size_t place = first; place < end; place++) {
         if (may_hide && nlsh__is_hidden(r, place)) continue;
         rank_one(r, place);
@@ -218,7 +220,7 @@ size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units
 {
     uint32_t batch[BATCH + NLSH__AHEAD];
     size_t from[BATCH + NLSH__AHEAD], ranked = 0;
-    if (on_disk(r)) fetch_places(r, places, least, nlsh__rank_limit(r, units), n);
+    if (nlsh__rows_on_disk(r->index)) fetch_places(r, places, least, nlsh__rank_limit(r, units), n);
     for (size_t i = 0; i < n && i < NLSH__AHEAD; i++) prefetch_row(r, places[i]);
     for (size_t i = 0; i < n;) {
         float limit = nlsh__rank_limit(r, units);

@@ -2,6 +2,7 @@
 #ifndef NLSH_SEARCH_RANK_H
 #define NLSH_SEARCH_RANK_H
 
+#include "base/fetch.h"
 #include "codes/score.h"
 #include "index/index.h"
 #include "search/query.h"
@@ -33,6 +34,12 @@ size_t nlsh__rank_places(const struct nlsh__ranking *r, const struct nlsh__units
 
 /* Rows that nlsh__rank_places() ranks at one limit. */
 #define NLSH__RANK_BATCH 16
+
+/* Whether vectors may have to come from a disk first: then they are better asked for together. */
+int nlsh__rows_on_disk(const struct nlsh_index *index);
+/* n rows of a segment from a place on, to be asked for. */
+void nlsh__fetch_rows(struct nlsh__fetch *fetch, const struct nlsh_index *index,
+                      const struct nlsh__segment *segment, size_t first, size_t n);
 
 /* The key of best that the row at a place of a segment has. */
 uint64_t nlsh__exact_key(const struct nlsh_index *index, const struct nlsh__segment *segment,

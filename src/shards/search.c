@@ -4,9 +4,9 @@
 #include "base/matrix.h"
 #include "shards/shards.h"
 
-enum what { GO, SEARCH, SCORE };
+enum what { GO, SEARCH, KNOW };
 
-/* What rank 0 tells the others to do: a block of queries, whose rows follow, and to score a row of the whole for each. */
+/* What rank 0 tells the others to do: a block of queries, whose rows follow, or to tell what is known of k rows of the whole for each. */
 struct task {
     uint32_t what, type;
     uint64_t n_queries, k, top;
@@ -49,9 +49,9 @@ static struct nlsh__plan plan_of(const struct task *task, const struct nlsh_inde
     return plan;
 }
 
-/* scored: rows of the whole, one a query, or NULL. */
+/* known: rows of the whole, k a query, or NULL. */
 static enum nlsh_status send_task(struct nlsh__shards *s, const struct task *task,
-                                  const struct nlsh_matrix *rows, const uint32_t *scored,
+                                  const struct nlsh_matrix *rows, const uint32_t *known,
                                   struct nlsh_error *error)
 {
     struct nlsh__bytes bytes = {0};
@@ -59,7 +59,7 @@ static enum nlsh_status send_task(struct nlsh__shards *s, const struct task *tas
     nlsh__bytes_add(&bytes, task, sizeof *task);
     for (size_t i = 0; rows != NULL && i < task->n_queries; i++)
         nlsh__bytes_add(&bytes, nlsh__row(rows, i), rows->dim * nlsh__type_size(rows->type));
-    if (scored != NULL) nlsh__bytes_add(&bytes, scored, task->n_queries * sizeof *scored);
+    if (known != NULL) nlsh__bytes_add(&bytes, known, task->n_queries * task->k * sizeof *known);
     enum nlsh_status status = nlsh__shards_tell(s, &bytes, error);
     nlsh__bytes_free(&bytes);
     return status;
@@ -139,23 +139,37 @@ enum nlsh_status nlsh__shards_search_plan(struct nlsh__shards *s, const struct n
     return search_by(s, queries, plan, &out, error);
 }
 
-enum nlsh_status nlsh__shards_scores(struct nlsh__shards *s, const struct nlsh_matrix *queries,
-                                     const uint32_t *rows, uint32_t *scores,
-                                     struct nlsh_error *error)
+/* From the at-th on. */
+static struct nlsh__shards_known known_from(const struct nlsh__shards_known *k, size_t at)
+{
+    return (struct nlsh__shards_known){k->scores != NULL ? k->scores + at : NULL,
+                                       k->keys != NULL ? k->keys + at : NULL,
+                                       k->distances != NULL ? k->distances + at : NULL};
+}
+
+enum nlsh_status nlsh__shards_know(struct nlsh__shards *s, const struct nlsh_matrix *queries,
+                                   const uint32_t *rows, size_t n_each,
+                                   const struct nlsh__shards_known *out, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     for (size_t i = 0; i < queries->n_rows; i += NLSH__SHARDS_BLOCK) {
         const struct nlsh_matrix some = block_of(queries, i);
+        const struct nlsh__shards_known to = known_from(out, i * n_each);
         const struct task task = {
-            .what = SCORE, .type = (uint32_t)some.type, .n_queries = some.n_rows};
-        NLSH_TRY(send_task(s, &task, &some, rows + i, error));
-        NLSH_TRY(nlsh__shards_block_scores(s, &some, rows + i, scores + i, error));
+            .what = KNOW, .type = (uint32_t)some.type, .n_queries = some.n_rows, .k = n_each};
+        NLSH_TRY(send_task(s, &task, &some, rows + i * n_each, error));
+        NLSH_TRY(nlsh__shards_block_know(s, &some, rows + i * n_each, n_each, &to, error));
     }
 out:
     return status;
 }
 
 /* ---- the others -------------------------------------------------------------------------------- */
+
+static enum nlsh_status served(const struct nlsh__shards *s, enum nlsh_status status)
+{
+    return s->in_step ? NLSH_OK : status;
+}
 
 /* A block of another rank's queries. What is wrong with them rank 0 says, and goes on or not. */
 static enum nlsh_status serve_block(struct nlsh__shards *s, const struct task *task,
@@ -166,14 +180,17 @@ static enum nlsh_status serve_block(struct nlsh__shards *s, const struct task *t
                                      (enum nlsh_type)task->type, 0};
     size_t size = rows.n_rows * rows.dim * nlsh__type_size(rows.type);
     const struct nlsh__plan plan = plan_of(task, s->lead);
-    uint32_t scored[NLSH__SHARDS_BLOCK];
-    if (task->what == SEARCH) {
-        status = nlsh__shards_block_run(s, &rows, &plan, NULL, 0, error);
-    } else {
-        memcpy(scored, from->at + size, rows.n_rows * sizeof *scored);
-        status = nlsh__shards_block_scores(s, &rows, scored, NULL, error);
-    }
-    return s->in_step ? NLSH_OK : status;
+    size_t n_known = rows.n_rows * (size_t)task->k;
+    uint32_t *known = NULL;
+    if (task->what == SEARCH)
+        return served(s, nlsh__shards_block_run(s, &rows, &plan, NULL, 0, error));
+    s->in_step = 0;
+    NLSH_TRY(nlsh__alloc(&known, n_known, sizeof *known, error)); /* the message is not aligned */
+    memcpy(known, from->at + size, n_known * sizeof *known);
+    status = nlsh__shards_block_know(s, &rows, known, (size_t)task->k, NULL, error);
+out:
+    nlsh__free(known);
+    return served(s, status);
 }
 
 enum nlsh_status nlsh__shards_serve(struct nlsh__shards *s, struct nlsh_error *error)

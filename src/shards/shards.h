@@ -67,10 +67,17 @@ enum nlsh_status nlsh__shards_search_plan(struct nlsh__shards *shards,
                                           const struct nlsh_matrix *queries,
                                           const struct nlsh__plan *plan, uint64_t *best,
                                           uint8_t *scanned, struct nlsh_error *error);
-/* By rank 0: the exact scores of rows of the whole [n], one a query, as best has them. */
-enum nlsh_status nlsh__shards_scores(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
-                                     const uint32_t *rows, uint32_t *scores,
-                                     struct nlsh_error *error);
+/* What is known of rows that are asked for by number; each may be NULL, and stays as it is for a row that no shard here has. */
+struct nlsh__shards_known {
+    uint32_t *scores; /* exact, as best has them */
+    uint64_t *keys;
+    float *distances;
+};
+
+/* By rank 0: of rows of the whole [n x n_each], n_each a query. The first call has each shard look where its rows stand. */
+enum nlsh_status nlsh__shards_know(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
+                                   const uint32_t *rows, size_t n_each,
+                                   const struct nlsh__shards_known *out, struct nlsh_error *error);
 /* By the others: answers until rank 0 closes. An error is to end all ranks. */
 enum nlsh_status nlsh__shards_serve(struct nlsh__shards *shards, struct nlsh_error *error);
 
@@ -97,10 +104,11 @@ enum nlsh_status
 nlsh__shards_block_run(struct nlsh__shards *shards, const struct nlsh_matrix *queries,
                        const struct nlsh__plan *plan, const struct nlsh__shards_found *out,
                        size_t first, struct nlsh_error *error);
-/* By all ranks: exact scores of rows [n], for as many queries, no more than a block. scores of rank 0. */
-enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *shards,
-                                           const struct nlsh_matrix *queries, const uint32_t *rows,
-                                           uint32_t *scores, struct nlsh_error *error);
+/* By all ranks: the same of at most a block of queries. out: of rank 0; NULL of others. */
+enum nlsh_status nlsh__shards_block_know(struct nlsh__shards *shards,
+                                         const struct nlsh_matrix *queries, const uint32_t *rows,
+                                         size_t n_each, const struct nlsh__shards_known *out,
+                                         struct nlsh_error *error);
 /* The others need not wait any more. */
 void nlsh__shards_let_go(struct nlsh__shards *shards);
 

@@ -13,6 +13,7 @@ struct nlsh__shards_block {
     uint32_t *own;                                       /* [n_own] their numbers */
     struct nlsh_searcher *searchers[NLSH__SHARDS_BLOCK]; /* of lead: each asks the router */
     struct nlsh__walker *walkers;                        /* [n_own][NLSH__SHARDS_BLOCK] */
+    uint32_t **places; /* [n_own] of a shard's rows; NULL until rows are asked for by number */
     struct nlsh__walk walks[NLSH__SHARDS_BLOCK];
     struct nlsh__merge merges[NLSH__SHARDS_BLOCK]; /* of rank 0; of others best alone */
     struct nlsh__bytes answers[NLSH__SHARDS_BLOCK];
@@ -62,6 +63,7 @@ enum nlsh_status nlsh__shards_block_create(struct nlsh__shards *s, size_t n_thre
     for (size_t i = 0; i < s->manifest.n; i++)
         if (s->own[i] != NULL && !s->whole.missing[i]) b->own[b->n_own++] = (uint32_t)i;
     NLSH_TRY(nlsh__calloc(&b->walkers, b->n_own * NLSH__SHARDS_BLOCK, sizeof *b->walkers, error));
+    NLSH_TRY(nlsh__calloc(&b->places, b->n_own, sizeof *b->places, error));
 out:
     return status;
 }
@@ -79,7 +81,9 @@ void nlsh__shards_block_free(struct nlsh__shards *s)
     }
     for (size_t i = 0; b->walkers != NULL && i < b->n_own * NLSH__SHARDS_BLOCK; i++)
         nlsh__walker_free(&b->walkers[i]);
+    for (size_t i = 0; b->places != NULL && i < b->n_own; i++) nlsh__free(b->places[i]);
     nlsh__free(b->walkers);
+    nlsh__free(b->places);
     nlsh__free(b->own);
     nlsh__free(b->from);
     nlsh__free(b->ends);
@@ -306,32 +310,61 @@ out:
 
 /* ---- exact scores of known rows ---------------------------------------------------------------- */
 
-/* One of a block's rows that stands in a shard, and its score. */
-struct scored {
-    uint32_t query, score;
+/* One of the rows that were asked for, which stands in a shard. */
+struct known_row {
+    uint64_t key;   /* that the caller knows it by */
+    uint32_t at;    /* its number among those asked for */
+    uint32_t score; /* exact */
 };
 
-/* Those that a shard has: its places are gone through once. */
-static void score_own(struct nlsh__shards *s, const struct nlsh_index *index, size_t n,
-                      const uint32_t *rows)
+_Static_assert(sizeof(struct known_row) == 16, "no padding");
+
+/* Where each row of a shard stands. It is made once: a pass over all places costs more than a few rows' scores. */
+static enum nlsh_status find_places(const struct nlsh_index *index, uint32_t **places,
+                                    struct nlsh_error *error)
+{
+    const struct nlsh__segment *segment = &index->segments[0];
+    if (*places != NULL) return NLSH_OK;
+    enum nlsh_status status = nlsh__alloc(places, segment->n_rows, sizeof **places, error);
+    for (size_t i = 0; status == NLSH_OK && i < segment->n_rows; i++)
+        (*places)[segment->rows[i]] = (uint32_t)i;
+    return status;
+}
+
+/* Those that the i-th shard of this rank has, of rows [n x n_each]. */
+static void score_own(struct nlsh__shards *s, size_t i, size_t n, const uint32_t *rows,
+                      size_t n_each)
 {
     struct nlsh__shards_block *b = s->block;
-    const struct nlsh__segment *segment = &index->segments[0];
-    for (size_t place = 0; place < segment->n_rows; place++) {
-        uint32_t row = segment->rows[place];
-        if (index->shard.header.n > 0) row = index->shard.rows[row];
-        for (size_t q = 0; q < n; q++) {
-            if (rows[q] != row) continue;
-            uint64_t key = nlsh__exact_key(index, segment, &b->searchers[q]->query, place);
-            const struct scored one = {(uint32_t)q, (uint32_t)(key >> 32)};
-            nlsh__bytes_add(&b->mine, &one, sizeof one);
-        }
+    const struct nlsh__walker *walker = &b->walkers[i * NLSH__SHARDS_BLOCK];
+    const struct nlsh_index *index = walker->index;
+    for (size_t at = 0; at < n * n_each; at++) {
+        uint32_t row = nlsh__walker_row(walker, rows[at]);
+        if (row == UINT32_MAX) continue;
+        uint64_t best = nlsh__exact_key(index, &index->segments[0],
+                                        &b->searchers[at / n_each]->query, b->places[i][row]);
+        uint64_t key = index->segments[0].keys != NULL ? nlsh__key_of_row(index, row) : rows[at];
+        const struct known_row known = {key, (uint32_t)at, (uint32_t)(best >> 32)};
+        nlsh__bytes_add(&b->mine, &known, sizeof known);
     }
 }
 
-enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *s,
-                                           const struct nlsh_matrix *queries, const uint32_t *rows,
-                                           uint32_t *scores, struct nlsh_error *error)
+/* What a shard said of one of them. */
+static void take_known(const struct nlsh__shards *s, const struct known_row *known, size_t n_each,
+                       const struct nlsh__shards_known *out)
+{
+    const struct nlsh__query *query = &s->block->searchers[known->at / n_each]->query;
+    if (out->scores != NULL) out->scores[known->at] = known->score;
+    if (out->keys != NULL) out->keys[known->at] = known->key;
+    if (out->distances != NULL)
+        out->distances[known->at] =
+            nlsh__exact_distance(s->lead, query, (uint64_t)known->score << 32);
+}
+
+enum nlsh_status nlsh__shards_block_know(struct nlsh__shards *s, const struct nlsh_matrix *queries,
+                                         const uint32_t *rows, size_t n_each,
+                                         const struct nlsh__shards_known *out,
+                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct nlsh__shards_block *b = s->block;
@@ -340,14 +373,18 @@ enum nlsh_status nlsh__shards_block_scores(struct nlsh__shards *s,
     NLSH_TRY(reserve(s, queries->n_rows, error));
     for (size_t q = 0; q < queries->n_rows; q++)
         NLSH_TRY(nlsh__query_set(&b->searchers[q]->query, s->lead, queries, q, error));
-    for (size_t i = 0; i < b->n_own; i++) score_own(s, s->own[b->own[i]], queries->n_rows, rows);
+    for (size_t i = 0; i < b->n_own; i++) {
+        NLSH_TRY(find_places(s->own[b->own[i]], &b->places[i], error));
+        score_own(s, i, queries->n_rows, rows, n_each);
+    }
+    if (b->mine.failed) return nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
     NLSH_TRY(nlsh__shards_gather(s, &b->mine, &b->all, b->ends, error));
     s->in_step = 1;
     struct nlsh__reader from = {b->all.at, b->all.n, 0};
-    while (scores != NULL && from.left > 0) {
-        struct scored one;
-        nlsh__bytes_take(&from, &one, sizeof one);
-        if (one.query < queries->n_rows) scores[one.query] = one.score;
+    while (out != NULL && from.left > 0) {
+        struct known_row known;
+        nlsh__bytes_take(&from, &known, sizeof known);
+        if (known.at < queries->n_rows * n_each) take_known(s, &known, n_each, out);
     }
 out:
     return status;

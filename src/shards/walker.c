@@ -189,6 +189,23 @@ static size_t near_rows(struct nlsh__walker *w, const struct nlsh__piece *piece,
         above, fminf(limit, FLT_MAX), 0, w->scan.chooser.places, w->scan.chooser.least);
 }
 
+/* Asks for those rows of all pieces together, where they may have to come from a disk. */
+static void fetch_near(struct nlsh__walker *w, float margin, float above, float limit)
+{
+    const struct nlsh__segment *segment = &w->index->segments[0];
+    struct nlsh__fetch fetch;
+    if (!nlsh__rows_on_disk(w->index)) return;
+    nlsh__fetch_begin(&fetch);
+    for (size_t i = 0; i < w->n_pieces; i++) {
+        const struct nlsh__piece *piece = &w->pieces[i].piece;
+        size_t found = near_rows(w, piece, margin, above, limit);
+        for (size_t j = 0; j < found; j++)
+            nlsh__fetch_rows(&fetch, w->index, segment,
+                             nlsh__place_of(piece, w->scan.chooser.places[j]), 1);
+    }
+    nlsh__fetch_all(&fetch);
+}
+
 static uint64_t exact_key(const struct nlsh__walker *w, const struct nlsh__query *query,
                           const struct nlsh__piece *piece, uint32_t score)
 {
@@ -214,6 +231,7 @@ static void answer_first(struct nlsh__walker *w, const struct nlsh__walk *walk,
 {
     uint32_t n = 0;
     size_t at = begin_list(to);
+    fetch_near(w, 0, -INFINITY, walk->done);
     for (size_t i = 0; i < w->n_pieces; i++) {
         const struct nlsh__piece *piece = &w->pieces[i].piece;
         size_t found = near_rows(w, piece, 0, -INFINITY, walk->done);
@@ -231,6 +249,7 @@ static void answer_near(struct nlsh__walker *w, const struct nlsh__walk *walk,
     uint32_t n = 0;
     size_t at = begin_list(to);
     score_round(w, walk);
+    fetch_near(w, walk->plan->margin, walk->done, walk->limit);
     for (size_t i = 0; i < w->n_pieces; i++) {
         const struct nlsh__piece *piece = &w->pieces[i].piece;
         size_t found = near_rows(w, piece, walk->plan->margin, walk->done, walk->limit);
@@ -272,11 +291,10 @@ static void answer_all(struct nlsh__walker *w, const struct nlsh__walk *walk,
     end_list(to, at, n);
 }
 
-/* The row of this shard that a row of the whole is; UINT32_MAX: none. */
-static uint32_t own_row(const struct nlsh__walker *w, uint32_t row)
+uint32_t nlsh__walker_row(const struct nlsh__walker *w, uint32_t row)
 {
     size_t low = 0, high = (size_t)w->index->meta.n_rows;
-    if (w->rows == NULL) return row;
+    if (w->rows == NULL) return row < high ? row : UINT32_MAX;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (w->rows[middle] < row)
@@ -295,7 +313,7 @@ static void answer_keys(const struct nlsh__walker *w, const struct nlsh__walk *w
     size_t at = begin_list(to);
     /* without keys of a caller's, a row's key is its number */
     for (uint32_t j = 0; j < walk->plan->k && w->index->segments[0].keys != NULL; j++) {
-        uint32_t row = best[j] == UINT64_MAX ? UINT32_MAX : own_row(w, (uint32_t)best[j]);
+        uint32_t row = best[j] == UINT64_MAX ? UINT32_MAX : nlsh__walker_row(w, (uint32_t)best[j]);
         if (row == UINT32_MAX) continue;
         uint64_t key = nlsh__key_of_row(w->index, row);
         nlsh__bytes_add(to, &j, sizeof j);

@@ -39,6 +39,8 @@ void nlsh__walker_free(struct nlsh__walker *walker);
 /* Zeros are fine. Another query comes; room for k. NLSH_E_NOMEM. */
 enum nlsh_status nlsh__walker_begin(struct nlsh__walker *walker, size_t k,
                                     struct nlsh_error *error);
+/* The row of this shard that a row of the whole is; UINT32_MAX: none. */
+uint32_t nlsh__walker_row(const struct nlsh__walker *walker, uint32_t row);
 
 /*
  * nlsh__walker_answer() - what this shard has to say to the walk's question, behind *to.

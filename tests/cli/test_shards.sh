@@ -34,6 +34,21 @@ run 0 search -i x.shards -q query.fvecs --json -o x.txt
 has out '"shards": {' '"missing": 0' '"buckets_not_searched": 0.0' '"imbalance": 1.'
 lacks x.txt 'Buckets not searched'
 
+# True neighbours from a file are those that would be found, and are looked at.
+run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs -N 20
+run 0 search -i whole.nlsh -q query.fvecs --format csv -o whole.csv -T 2
+run 0 search -i x.shards -q query.fvecs --format csv -o x.csv -T 2 --gt gt.ivecs
+ok '--gt has the same rows and distances' cmp whole.csv x.csv
+run 0 search -i x.shards -q query.fvecs --gt gt.ivecs --json -T 2 -o x.txt
+has out '"tTrueAverage": null'
+run 0 groundtruth -d query.fvecs -q query.fvecs -o wrong.ivecs -N 10
+run 65 search -i x.shards -q query.fvecs --gt wrong.ivecs -N 10 -o none.csv
+has err 'wrong.ivecs: for '
+ok 'no results beside a wrong truth' test ! -e none.csv
+run 65 search -i x.shards -q query.fvecs --gt gt.ivecs -N 21
+run 65 search -i x.shards -q base.fvecs --gt gt.ivecs
+has err 'holds the neighbours of 20 queries'
+
 run 65 evaluate -i x.shards -d base.fvecs -q query.fvecs
 has err 'not an nlsh index but a manifest of shards'
 
@@ -71,6 +86,8 @@ has err '1 of 3 shards is missing: of the buckets that queries asked for'
 has out '"missing": 1' '"buckets_not_searched": 0.'
 lacks out '"buckets_not_searched": 0.0,'
 has x.txt 'Buckets not searched: 0.'
+run 0 search -i x.shards -q query.fvecs --partial --gt gt.ivecs --format csv -T 24 -o part.csv
+ok 'neighbours of a missing shard are infinitely far' grep -q ',nearest,.*,inf$' part.csv
 head -c 9000 away >x.shards.2.nlsh
 run 65 search -i x.shards -q query.fvecs
 has err 'x.shards.2.nlsh: cut short'

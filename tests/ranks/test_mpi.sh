@@ -31,11 +31,15 @@ make_data 2000
 "$nlsh" search -i whole.nlsh -q query.fvecs --format csv -o whole.csv --recall .5,.9,.99 --quiet || exit 1
 run 0 shard -i whole.nlsh -o x.shards --shards 3
 
-# As many ranks as shards, fewer, and more.
+run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs -N 10
+
+# As many ranks as shards, fewer, and more; true neighbours found, and from a file.
 for n in 1 2 3 4; do
     ranks 0 $n search -i x.shards -q query.fvecs --format csv -o x.csv --recall .5,.9,.99
     ok "$n ranks answer as the whole" cmp whole.csv x.csv
     has err "3 shards on $n rank"
+    ranks 0 $n search -i x.shards -q query.fvecs --format csv -o x.csv --recall .5,.9,.99 --gt gt.ivecs
+    ok "$n ranks answer as the whole with --gt" cmp whole.csv x.csv
 done
 
 # Built by ranks: one writes the bytes of one process; several the same index in parts, whether it fits in memory or not.

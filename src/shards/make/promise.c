@@ -26,7 +26,8 @@ static enum nlsh_status scores(void *user, const struct nlsh_matrix *queries, co
                                uint32_t *out, struct nlsh_error *error)
 {
     const struct promising *p = user;
-    return nlsh__shards_scores(p->shards, queries, rows, out, error);
+    return nlsh__shards_know(p->shards, queries, rows, 1,
+                             &(struct nlsh__shards_known){.scores = out}, error);
 }
 
 static enum nlsh_status ask(void *user, const struct nlsh_index *index, struct nlsh_error *error)
