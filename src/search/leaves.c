@@ -50,6 +50,7 @@ enum nlsh_status nlsh__leaf_scan_fit(struct nlsh__leaf_scan *l, const struct nls
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];
         if (segment->leaves == NULL) continue;
+        of.segment_room++;
         of.probe_room += n_buckets;
         of.room += segment->leaves->group_offsets[n_buckets] * (size_t)NLSH__GROUP;
         if (segment->codes->stride > of.stride) of.stride = segment->codes->stride;
@@ -63,6 +64,7 @@ enum nlsh_status nlsh__leaf_scan_fit(struct nlsh__leaf_scan *l, const struct nls
     NLSH_TRY(nlsh__alloc(&of.chosen, of.room + NLSH__GROUP, sizeof *of.chosen, error));
     NLSH_TRY(nlsh__alloc(&of.least, of.room + NLSH__GROUP, sizeof *of.least, error));
     NLSH_TRY(nlsh__alloc(&of.parts, of.probe_room, sizeof *of.parts, error));
+    NLSH_TRY(nlsh__alloc(&of.segments, of.segment_room, sizeof *of.segments, error));
     nlsh__leaf_scan_free(l);
     *l = of;
     of = (struct nlsh__leaf_scan){.room = 0};
@@ -79,91 +81,91 @@ void nlsh__leaf_scan_free(struct nlsh__leaf_scan *leaves)
     nlsh__free(leaves->chosen);
     nlsh__free(leaves->least);
     nlsh__free(leaves->parts);
+    nlsh__free(leaves->segments);
 }
 
 /* Leaves of a bucket without a row that is allowed are not chosen. */
-static void hide_leaves(const struct nlsh__leaves_of *of, uint32_t b, float *scores)
+static void hide_leaves(const struct nlsh__leafy *in, uint32_t b, float *scores)
 {
-    const uint32_t *offsets = of->segment->bucket_offsets;
+    const uint32_t *offsets = in->segment->bucket_offsets;
     for (size_t i = 0, first = offsets[b]; first < offsets[b + 1]; i++, first += NLSH__GROUP) {
         size_t left = offsets[b + 1] - first;
-        if (!nlsh__any_allowed(of->allowed, first,
+        if (!nlsh__any_allowed(in->allowed, first,
                                first + (left < NLSH__GROUP ? left : NLSH__GROUP)))
             scores[i] = INFINITY;
     }
 }
 
-/* What a bucket's leaves are scored by, or of a large one its beginning. by_centroid 0: its probe is there. */
-static void prefetch_leaves(const struct nlsh__segment *segment, uint32_t bucket, int by_centroid)
+/* What a bucket's leaves in all segments are scored by, or of large ones their beginning. */
+static void prefetch_leaves(const struct nlsh__leaf_scan *l, uint32_t bucket)
 {
-    const struct nlsh__grouped *g = &segment->leaves->leaves;
-    const struct nlsh__codes *codes = segment->codes;
-    const uint32_t *groups = segment->leaves->group_offsets;
-    size_t first = groups[bucket], n = groups[bucket + 1] - first, group_bytes = g->n_chunks * 64;
-    if (n > FETCHED_GROUPS) n = FETCHED_GROUPS;
-    if (by_centroid)
-        nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride,
-                             codes->stride * sizeof(float));
-    nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, n * NLSH__GROUP * sizeof(float));
-    nlsh__prefetch_bytes(g->errors + first * NLSH__GROUP, n * NLSH__GROUP);
-    nlsh__prefetch_bytes(g->values + first * group_bytes, n * group_bytes);
+    for (size_t i = 0; i < l->n_segments; i++) {
+        const struct nlsh__grouped *g = &l->segments[i].segment->leaves->leaves;
+        const struct nlsh__codes *codes = l->segments[i].segment->codes;
+        const uint32_t *groups = l->segments[i].segment->leaves->group_offsets;
+        size_t first = groups[bucket], n = groups[bucket + 1] - first,
+               group_bytes = g->n_chunks * 64;
+        if (n > FETCHED_GROUPS) n = FETCHED_GROUPS;
+        if (i == 0)
+            nlsh__prefetch_bytes(codes->centroids + bucket * codes->stride,
+                                 codes->stride * sizeof(float));
+        nlsh__prefetch_bytes(g->bias + first * NLSH__GROUP, n * NLSH__GROUP * sizeof(float));
+        nlsh__prefetch_bytes(g->errors + first * NLSH__GROUP, n * NLSH__GROUP);
+        nlsh__prefetch_bytes(g->values + first * group_bytes, n * group_bytes);
+    }
 }
 
 void nlsh__leaves_begin(struct nlsh__leaf_scan *l)
 {
-    l->n_probes = l->n_scores = 0;
+    l->n_segments = l->n_scores = 0;
 }
 
-/* The probe of a bucket as another segment has it, among the first n; all segments have buckets in the query's order,
- * and those before *at were taken. 0: none has. */
-static int take_probe(const struct nlsh__leaf_scan *l, size_t n, size_t *at, uint32_t bucket,
-                      struct nlsh__leaf_probe *out)
+void nlsh__leaves_add(struct nlsh__leaf_scan *l, const struct nlsh__segment *segment,
+                      const uint64_t *allowed)
 {
-    for (size_t i = *at; i < n; i++) {
-        if (l->probes[i].bucket != bucket) continue;
-        *at = i + 1;
-        *out = l->probes[i];
-        return 1;
-    }
-    return 0;
+    l->segments[l->n_segments++] = (struct nlsh__leafy){.segment = segment, .allowed = allowed};
+}
+
+/* A bucket's leaves in a segment. But for what depends on the segment, *p is set. */
+static void score_bucket(struct nlsh__leaf_scan *l, struct nlsh__leafy *in, float margin,
+                         struct nlsh__leaf_probe *p)
+{
+    const struct nlsh__codes *codes = in->segment->codes;
+    const struct nlsh__leaves *leaves = in->segment->leaves;
+    size_t first = leaves->group_offsets[p->bucket];
+    size_t n = leaves->group_offsets[p->bucket + 1] - first;
+    if (n == 0) return;
+    p->segment = in->segment;
+    p->first_score = (uint32_t)l->n_scores;
+    p->first_group = codes->group_offsets[p->bucket];
+    p->n_leaves = codes->group_offsets[p->bucket + 1] - p->first_group;
+    p->errors = leaves->leaves.errors + first * NLSH__GROUP;
+    p->unit = margin * leaves->error_unit * p->probe.length;
+    nlsh__score_groups(&leaves->leaves, &p->probe, p->weights, first, n, l->scores + l->n_scores);
+    if (in->allowed != NULL) hide_leaves(in, p->bucket, l->scores + l->n_scores);
+    l->n_scores += n * NLSH__GROUP;
+    l->probes[in->first_probe + in->n_probes++] = *p;
 }
 
 void nlsh__leaves_score(struct nlsh__leaf_scan *l, const struct nlsh__leaves_of *of)
 {
-    const struct nlsh__leaves *leaves = of->segment->leaves;
-    const uint32_t *groups = leaves->group_offsets;
-    size_t n_before = l->n_probes, at = 0;
-    for (size_t i = 0; i < AHEAD && i < of->n_buckets; i++)
-        prefetch_leaves(of->segment, of->buckets[i], n_before == 0);
+    for (size_t j = 0; j < l->n_segments; j++) l->segments[j].first_probe = j * of->n_buckets;
+    for (size_t i = 0; i < AHEAD && i < of->n_buckets; i++) prefetch_leaves(l, of->buckets[i]);
     for (size_t i = 0; i < of->n_buckets; i++) {
         uint32_t b = of->buckets[i];
-        size_t n = groups[b + 1] - groups[b];
-        if (i + AHEAD < of->n_buckets)
-            prefetch_leaves(of->segment, of->buckets[i + AHEAD], n_before == 0);
-        if (n == 0) continue;
-        struct nlsh__leaf_probe *p = &l->probes[l->n_probes];
-        if (!take_probe(l, n_before, &at, b, p)) {
-            int8_t *weights = l->weights + l->n_probes * l->stride;
-            nlsh__probe_bucket(of->segment->codes, of->index->metric == NLSH_IP, of->inputs,
-                               of->outside, b, of->origin, weights, &p->probe);
-            p->weights = weights;
-        }
-        l->n_probes++;
-        nlsh__score_groups(&leaves->leaves, &p->probe, p->weights, groups[b], n,
-                           l->scores + l->n_scores);
-        if (of->allowed != NULL) hide_leaves(of, b, l->scores + l->n_scores);
+        int8_t *weights = l->weights + i * l->stride;
+        struct nlsh__leaf_probe p = {.weights = weights, .bucket = b};
+        if (i + AHEAD < of->n_buckets) prefetch_leaves(l, of->buckets[i + AHEAD]);
+        nlsh__probe_bucket(l->segments[0].segment->codes, of->index->metric == NLSH_IP, of->inputs,
+                           of->outside, b, of->origin, weights, &p.probe);
         float p_vector = of->probabilities[i] * of->index->weights[b];
         float log_p = logf(fmaxf(NLSH__LEAF_UNIT * p_vector, 1e-30f));
-        p->segment = of->segment;
-        p->bucket = b;
-        p->first_score = (uint32_t)l->n_scores;
-        p->unit =
-            (of->margin + of->index->leaf_slope * log_p) * leaves->error_unit * p->probe.length;
-        l->n_scores += n * NLSH__GROUP;
+        float margin = of->margin + of->index->leaf_slope * log_p;
+        for (size_t j = 0; j < l->n_segments; j++) score_bucket(l, &l->segments[j], margin, &p);
     }
 }
 
-/* Leaves that are chosen from place first of the list on: their rows' errors, and the codes of as many as
+/* Leaves that are chosen from place first of their segment's on: their rows' errors, and the codes of as many as
  * scan_u4_at() leaves to its caller. Where leaves are few and far between, as in the largest files, a query
  * waits for memory more than it computes. */
 static void prefetch_chosen(const struct nlsh__codes *codes, const uint32_t *groups, size_t first,
@@ -179,31 +181,37 @@ static void prefetch_chosen(const struct nlsh__codes *codes, const uint32_t *gro
     }
 }
 
+/* Of a segment: see choose(). */
+static void choose_of(struct nlsh__leaf_scan *l, const struct nlsh__leafy *in, float share,
+                      float limit)
+{
+    const struct nlsh__kernels *kernels = nlsh__kernels();
+    size_t first_chosen = l->n_chosen, first_part = l->n_parts;
+    for (size_t i = in->first_probe; i < in->first_probe + in->n_probes; i++) {
+        const struct nlsh__leaf_probe *p = &l->probes[i];
+        float unit = share > 0 && p->unit < 0 ? p->unit : share * p->unit;
+        float *scores = l->scores + p->first_score;
+        uint32_t *chosen = l->chosen + l->n_chosen;
+        size_t n = kernels->near_f32(scores, p->errors, p->n_leaves, unit, -INFINITY, limit,
+                                     p->first_group, chosen, l->least);
+        if (n == 0) continue;
+        prefetch_chosen(in->segment->codes, chosen, l->n_chosen - first_chosen, n);
+        for (size_t j = 0; j < n; j++) scores[chosen[j] - p->first_group] = INFINITY;
+        l->parts[l->n_parts++] = (struct nlsh__leaf_part){
+            .probe = (uint32_t)i, .first = (uint32_t)l->n_chosen, .n = (uint32_t)n};
+        l->n_chosen += n;
+    }
+    for (size_t i = first_part; i < l->n_parts; i++) l->parts[i].end = (uint32_t)l->n_chosen;
+}
+
 /* Leaves whose score less a share of the margin (all of it where it is negative) is at the limit or below;
  * they are not chosen again. A bucket has a leaf for each of its groups of codes: scores behind those are
  * nobody's, whatever the file says of them. */
 static void choose(struct nlsh__leaf_scan *l, float share, float limit)
 {
-    const struct nlsh__kernels *kernels = nlsh__kernels();
     l->n_chosen = l->n_parts = 0;
-    for (size_t i = 0; i < l->n_probes; i++) {
-        const struct nlsh__leaf_probe *p = &l->probes[i];
-        const struct nlsh__codes *codes = p->segment->codes;
-        const struct nlsh__leaves *leaves = p->segment->leaves;
-        float unit = share > 0 && p->unit < 0 ? p->unit : share * p->unit;
-        uint32_t first = codes->group_offsets[p->bucket], *chosen = l->chosen + l->n_chosen;
-        size_t n = kernels->near_f32(l->scores + p->first_score,
-                                     leaves->leaves.errors +
-                                         (size_t)leaves->group_offsets[p->bucket] * NLSH__GROUP,
-                                     codes->group_offsets[p->bucket + 1] - first, unit, -INFINITY,
-                                     fminf(limit, FLT_MAX), first, chosen, l->least);
-        if (n == 0) continue;
-        prefetch_chosen(codes, chosen, l->n_chosen, n);
-        for (size_t j = 0; j < n; j++) l->scores[p->first_score + chosen[j] - first] = INFINITY;
-        l->parts[l->n_parts++] =
-            (struct nlsh__leaf_part){(uint32_t)i, (uint32_t)l->n_chosen, (uint32_t)n};
-        l->n_chosen += n;
-    }
+    for (size_t i = 0; i < l->n_segments; i++)
+        choose_of(l, &l->segments[i], share, fminf(limit, FLT_MAX));
 }
 
 void nlsh__leaves_first(struct nlsh__leaf_scan *l, size_t k)

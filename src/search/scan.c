@@ -24,6 +24,7 @@ enum {
     FETCHED_GROUPS = 8, /* of a bucket, before it is scanned */
     FEW_A_BUCKET = 16,  /* rows that are ranked with those of other buckets */
     FEW_TOGETHER = 256,
+    FEW_AT_ONCE = 4,
     FETCHED_OF_ROW = 256 /* bytes */
 };
 
@@ -272,7 +273,7 @@ size_t nlsh__score_leaves(struct nlsh__scan *scan, const struct nlsh__leaf_part 
     const uint32_t *groups = l->chosen + first;
     float *scores = scan->scores + at;
     nlsh__score_groups_at(&codes->rows, &probe->probe, probe->weights, groups, n,
-                          l->n_chosen - first - n, scores);
+                          part->end - first - n, scores);
     for (size_t i = 0; i < n; i++) {
         uint32_t place = first_place + (groups[i] - first_group) * (uint32_t)NLSH__GROUP;
         scan->places[at / NLSH__GROUP + i] = place;
@@ -348,24 +349,22 @@ static int is_first_of_its_leaves(const struct nlsh_index *index, size_t i)
 static void score_leaves(struct pass *p, size_t i)
 {
     const struct nlsh_index *index = p->ranking.index;
-    nlsh__leaves_begin(&p->scan->leaves);
-    for (size_t j = i; j < index->n_segments; j++) {
-        if (!leaves_together(index, i, j)) continue;
-        enter(p, j);
-        const struct nlsh__leaves_of of = {
-            .index = index,
-            .segment = p->ranking.segment,
-            .inputs = p->routed->inputs,
-            .origin = p->scan->origin,
-            .outside = p->units.outside,
-            .buckets = p->routed->buckets,
-            .probabilities = p->routed->probabilities,
-            .n_buckets = p->routed->n_buckets,
-            .margin = p->plan->leaf_margin,
-            .allowed = p->ranking.allowed,
-        };
-        nlsh__leaves_score(&p->scan->leaves, &of);
-    }
+    struct nlsh__leaf_scan *l = &p->scan->leaves;
+    const struct nlsh__leaves_of of = {
+        .index = index,
+        .inputs = p->routed->inputs,
+        .origin = p->scan->origin,
+        .outside = p->units.outside,
+        .buckets = p->routed->buckets,
+        .probabilities = p->routed->probabilities,
+        .n_buckets = p->routed->n_buckets,
+        .margin = p->plan->leaf_margin,
+    };
+    nlsh__leaves_begin(l);
+    for (size_t j = i; j < index->n_segments; j++)
+        if (leaves_together(index, i, j))
+            nlsh__leaves_add(l, &index->segments[j], nlsh__allowed_in(p->plan->allowed, index, j));
+    nlsh__leaves_score(l, &of);
 }
 
 /* The best leaves give a limit, and the limit says which others can matter: at first with a smaller
@@ -384,28 +383,44 @@ static void scan_by_leaves(struct pass *p, size_t i)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* The buckets' rows, where those are few: some buckets' together. */
+/* Places [n] of which those of rows that were deleted are left out, ranked. */
+static void rank_few(const struct pass *p, uint32_t *places, size_t n)
+{
+    const char *vectors = p->ranking.segment->vectors;
+    size_t left = 0, row_bytes = nlsh__index_row_bytes(p->ranking.index);
+    size_t fetched = row_bytes < FETCHED_OF_ROW ? row_bytes : FETCHED_OF_ROW;
+    for (size_t i = 0; i < n; i++) {
+        if (p->may_hide && nlsh__is_hidden(&p->ranking, places[i])) continue;
+        nlsh__prefetch_bytes(vectors + places[i] * row_bytes, fetched);
+        places[left++] = places[i];
+    }
+    nlsh__rank_all(&p->ranking, places, left);
+    p->cost->ranked += left;
+}
+
+/* The buckets' rows, where those are few: some buckets' together. How many a bucket has cannot be foreseen, so FEW_AT_ONCE
+ * are written down whether it has them or not. */
 static void scan_few(const struct pass *p)
 {
     const uint32_t *offsets = p->ranking.segment->bucket_offsets;
-    const char *vectors = p->ranking.segment->vectors;
-    uint32_t places[FEW_TOGETHER];
-    size_t n = 0, row_bytes = nlsh__index_row_bytes(p->ranking.index);
+    uint32_t places[FEW_TOGETHER + FEW_AT_ONCE];
+    size_t n = 0;
     for (size_t i = 0; i < p->routed->n_buckets; i++) {
         uint32_t b = p->routed->buckets[i];
-        for (uint32_t place = offsets[b]; place < offsets[b + 1]; place++) {
-            if (p->may_hide && nlsh__is_hidden(&p->ranking, place)) continue;
-            places[n++] = place;
-            p->cost->ranked++;
-            nlsh__prefetch_bytes(vectors + place * row_bytes,
-                                 row_bytes < FETCHED_OF_ROW ? row_bytes : FETCHED_OF_ROW);
-            if (n < FEW_TOGETHER) continue;
-            nlsh__rank_all(&p->ranking, places, n);
-            n = 0;
-        }
         p->cost->candidates += offsets[b + 1] - offsets[b];
+        for (uint32_t place = offsets[b], left = offsets[b + 1] - place;;) {
+            for (uint32_t j = 0; j < FEW_AT_ONCE; j++) places[n + j] = place + j;
+            n += left < FEW_AT_ONCE ? left : FEW_AT_ONCE;
+            if (n >= FEW_TOGETHER) {
+                rank_few(p, places, n);
+                n = 0;
+            }
+            if (left <= FEW_AT_ONCE) break;
+            place += FEW_AT_ONCE;
+            left -= FEW_AT_ONCE;
+        }
     }
-    nlsh__rank_all(&p->ranking, places, n);
+    rank_few(p, places, n);
 }
 
 /* What a filter hides is not looked at. */

@@ -80,7 +80,6 @@ static void answer_leaves(struct nlsh__walker *w, const struct nlsh__walk *walk,
     size_t n_columns = nlsh__walk_columns(walk), position = 0, probe = 0;
     const struct nlsh__leaves_of of = {
         .index = w->index,
-        .segment = &w->index->segments[0],
         .inputs = walk->routed.inputs,
         .origin = w->scan.origin,
         .outside = walk->units.outside,
@@ -92,11 +91,12 @@ static void answer_leaves(struct nlsh__walker *w, const struct nlsh__walk *walk,
     float *columns = w->scan.scores; /* nothing else is scored yet */
     for (size_t c = 0; c < n_columns; c++) columns[c] = INFINITY;
     nlsh__leaves_begin(l);
+    nlsh__leaves_add(l, &w->index->segments[0], NULL);
     nlsh__leaves_score(l, &of);
     for (size_t i = 0; i < walk->routed.n_buckets; i++) {
         uint32_t b = walk->routed.buckets[i];
         size_t n = nlsh__groups_of_rows(nlsh__groups_of_rows(walk->whole->sizes[b])) * NLSH__GROUP;
-        if (probe < l->n_probes && l->probes[probe].bucket == b)
+        if (probe < l->segments[0].n_probes && l->probes[probe].bucket == b)
             fill_columns(l->scores + l->probes[probe++].first_score, n, position, columns,
                          n_columns);
         position += n;

@@ -259,7 +259,6 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
         for (size_t i = 0; i < 3; i++) {
             const struct nlsh__leaves_of of = {
                 .index = f.index,
-                .segment = &f.index->segments[0],
                 .inputs = f.routed.inputs,
                 .origin = f.scan.origin,
                 .buckets = f.routed.buckets,
@@ -268,6 +267,7 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .margin = 8 * ((float)i - 1),
             };
             nlsh__leaves_begin(l);
+            nlsh__leaves_add(l, &f.index->segments[0], NULL);
             nlsh__leaves_score(l, &of);
             nlsh__leaves_first(l, 1);
             chosen[i] = l->n_chosen;
@@ -283,7 +283,6 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
         for (size_t i = 0; i < 2; i++) {
             const struct nlsh__leaves_of of = {
                 .index = f.index,
-                .segment = &f.index->segments[0],
                 .inputs = f.routed.inputs,
                 .origin = f.scan.origin,
                 .buckets = f.routed.buckets,
@@ -292,6 +291,7 @@ static void the_first_leaves_do_not_depend_on_the_margin(void **state)
                 .margin = -2,
             };
             nlsh__leaves_begin(l);
+            nlsh__leaves_add(l, &f.index->segments[0], NULL);
             nlsh__leaves_score(l, &of);
             float middle = l->scores[0];
             nlsh__leaves_within(l, i == 0 ? .5f : 1, middle);
