@@ -92,7 +92,8 @@ struct nlsh__efforts_header {
 struct nlsh__outside_header {
     uint32_t n;
     float
-        far; /* the distance to the nearest of 99 in 100 of these queries is at most this; 0: not known */
+        far; /* the distance to the nearest of 99 in 100 of these queries is at most this, by inner product the largest product at
+                least, of queries as they are routed; 0: not known */
     uint8_t reserved[56];
 };
 
@@ -219,7 +220,7 @@ struct nlsh_index {
     struct nlsh__effort_table *effort_tables;
     struct nlsh__efforts_header efforts_header;
     struct nlsh__outside outside; /* n 0 where it was not measured */
-    float far;                    /* of its header */
+    float far; /* of its header, as nlsh__routed_distance(): a product negated; 0: not known */
     struct nlsh__margins row_margins, leaf_margins;
     float leaf_slope;
     struct nlsh__segment *segments;
@@ -233,7 +234,7 @@ struct nlsh_index {
     struct nlsh__log_taken log; /* of the file; zeros: none */
     struct nlsh__log_read log_now;
     float
-        strange; /* so far from the file's vectors lie those of the log that are unlike them; 0: none are: live/strange.h */
+        strange; /* what nlsh__how_strange() says of the log; 0: its vectors are like the file's */
     struct nlsh__meter_header meter;
     const uint32_t *untaught; /* [meter.n] */
     struct nlsh__shard shard;

@@ -167,6 +167,7 @@ static enum nlsh_status take_outside(struct nlsh_index *index, const void *bytes
            sizeof index->far);
     if (!nlsh__inside(index->far, 0, FLT_MAX))
         return damaged(index, "outside", "the distance is not a number >= 0", error);
+    if (index->metric == NLSH_IP) index->far = -index->far;
     size_t wrong = nlsh__outside_wrong(o);
     if (wrong == o->n) return NLSH_OK;
     return nlsh__fail(

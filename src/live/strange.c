@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/error.h"
+#include "kernels/metric.h"
 #include "search/search.h"
 
 /* A row asks as a query does for which a promise was measured well. */
@@ -41,11 +42,12 @@ static void ask(struct nlsh__strange *strange, const struct nlsh__store *store,
     nlsh__search_by_plan(s, plan, &routed, &cost);
     float distance = INFINITY;
     if (s->best[0] != UINT64_MAX)
-        distance = nlsh__exact_distance(store->file, &s->query, s->best[0]);
+        distance = nlsh__routed_distance(store->file, &s->query, s->best[0]);
     strange->n_asked++;
     if (!(distance > store->file->far)) return;
     strange->n_far++;
     strange->distances += (double)distance;
+    strange->longest = fmax(strange->longest, nlsh__length(s->query.floats, store->file->meta.dim));
 }
 
 enum nlsh_status nlsh__strange_ask(struct nlsh__strange *strange, const struct nlsh__store *store,
@@ -55,7 +57,7 @@ enum nlsh_status nlsh__strange_ask(struct nlsh__strange *strange, const struct n
     const struct nlsh_index *file = store->file;
     struct nlsh_search_options options;
     struct nlsh__plan plan;
-    if (!(file->far > 0) || file->meta.n_rows < ASKED_K) return NLSH_OK;
+    if (file->far == 0 || file->meta.n_rows < ASKED_K) return NLSH_OK;
     nlsh_search_options_init(&options, sizeof options);
     options.k = ASKED_K;
     options.recall = ASKED_RECALL;
@@ -73,5 +75,7 @@ float nlsh__how_strange(const struct nlsh__strange *strange)
 {
     double usual = FAR * (double)strange->n_asked, n_far = (double)strange->n_far;
     if (strange->n_far < FEWEST_FAR || n_far <= usual + ERRORS * sqrt(usual)) return 0;
+    const struct nlsh_index *file = strange->searcher->index;
+    if (file->metric == NLSH_IP) return (float)(-strange->longest * (double)file->query_norm);
     return (float)(strange->distances / n_far);
 }

@@ -14,6 +14,7 @@ struct nlsh__strange {
     size_t next;                    /* the row that asks next */
     size_t n_asked, n_far;
     double distances; /* of those that are far, to the nearest that they found: a sum */
+    double longest;   /* of their lengths */
 };
 
 /* Rows that came since the last call ask. What comes of it depends on file and rows alone. NLSH_E_NOMEM. Cost: a search of the
@@ -22,8 +23,8 @@ enum nlsh_status nlsh__strange_ask(struct nlsh__strange *strange, const struct n
                                    struct nlsh_error *error);
 void nlsh__strange_free(struct nlsh__strange *strange);
 
-/* Where more of them were far from the file's vectors than chance makes of vectors that are like these: how far, in the mean.
- * Else 0. */
+/* Where more of them were far from the file's vectors than chance makes of vectors that are like these: how far, in the mean; by
+ * inner product, how near they can be to any query (nlsh__routed_distance()). Else 0. */
 float nlsh__how_strange(const struct nlsh__strange *strange);
 
 #endif

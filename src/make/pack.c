@@ -1,6 +1,7 @@
 /* pack.c - see pack.h. */
 #include "make/pack.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -29,7 +30,8 @@ enum nlsh_status nlsh__pack_efforts(const struct nlsh__measured_efforts *e, int 
 enum nlsh_status nlsh__pack_outside(const struct nlsh__measured_efforts *e, void **bytes,
                                     size_t *size, struct nlsh_error *error)
 {
-    const struct nlsh__outside_header header = {.n = NLSH__CALIBRATION_POINTS, .far = e->far};
+    const struct nlsh__outside_header header = {.n = NLSH__CALIBRATION_POINTS,
+                                                .far = fabsf(e->far)};
     *size = sizeof header + sizeof e->outside;
     enum nlsh_status status = nlsh__calloc(bytes, *size, 1, error);
     if (status != NLSH_OK) return status;

@@ -472,15 +472,16 @@ enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
 {
     float *distances = NULL;
     *out = 0;
-    if (metric == NLSH_IP || truth->l2sq == NULL) return NLSH_OK;
+    if (truth->l2sq == NULL) return NLSH_OK;
     enum nlsh_status status = nlsh__alloc(&distances, n, sizeof *distances, error);
     if (status != NLSH_OK) return status;
     for (size_t i = 0; i < n; i++) {
         /* squared, of unit vectors where the metric is cosine */
         float score = truth->l2sq[i * truth->k];
-        distances[i] = metric == NLSH_L2 ? sqrtf(score) : score / 2;
+        distances[i] = metric == NLSH_L2 ? sqrtf(score) : metric == NLSH_IP ? score : score / 2;
     }
     *out = nlsh__far(distances, n);
+    if (metric == NLSH_IP) *out = fminf(*out, 0);
     nlsh__free(distances);
     return NLSH_OK;
 }

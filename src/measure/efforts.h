@@ -75,14 +75,15 @@ struct nlsh__measured_efforts {
     size_t k[NLSH__CALIBRATION_KS], n_points[NLSH__CALIBRATION_KS];
     struct nlsh__effort_point points[NLSH__CALIBRATION_KS][NLSH__RUNGS + 1];
     struct nlsh__outside_point outside[NLSH__CALIBRATION_POINTS]; /* calibration's */
-    float far;        /* of the queries: nlsh__far(); 0: not known */
+    float far;        /* of the queries: nlsh__far_of(); 0: not known */
     size_t n_queries; /* that calibration was made of */
 };
 
 /* Of n distances to queries' nearest neighbours, which it orders: what 99 of 100 are within. */
 float nlsh__far(float *distances, size_t n);
-/* The same of the first n queries with these true neighbours; 0 by inner product, where products depend on a query's length
- * as well. NLSH_E_NOMEM. */
+/* The same of the first n queries with these true neighbours, or 0: not known. By inner product they come as they are routed,
+ * so all of one length, and distances are products, negated: not known where those of usual queries are not all above 0.
+ * NLSH_E_NOMEM. */
 enum nlsh_status nlsh__far_of(const struct nlsh__neighbors *truth, size_t n,
                               enum nlsh_metric metric, float *out, struct nlsh_error *error);
 

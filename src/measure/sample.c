@@ -1,6 +1,7 @@
 /* sample.c - see sample.h. */
 #include "measure/sample.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -42,7 +43,7 @@ static void find_one(const struct sample *s, struct nlsh_searcher *searcher, siz
         memcpy(s->routed + i * dim, query->routed, dim * sizeof(float));
     nlsh__search_by_plan(searcher, &everything, &routed, &cost);
     for (size_t j = 0; j < s->k; j++) s->truth.ids[i * s->k + j] = (uint32_t)searcher->best[j];
-    s->nearest[i] = nlsh__exact_distance(s->index, query, searcher->best[0]);
+    s->nearest[i] = nlsh__routed_distance(s->index, query, searcher->best[0]);
 }
 
 static void find_task(void *ctx, size_t task, size_t worker)
@@ -172,7 +173,8 @@ enum nlsh_status nlsh__measure_sample(const struct nlsh_index *index,
     NLSH_TRY(nlsh__shares_add(&known, &calibration, job, &shares, error));
     nlsh__efforts_from(&calibration, &index->row_margins, &index->leaf_margins,
                        nlsh__index_row_bytes(index), &shares, out);
-    if (index->metric != NLSH_IP) out->far = nlsh__far(s.nearest, s.n);
+    out->far = nlsh__far(s.nearest, s.n);
+    if (index->metric == NLSH_IP) out->far = fminf(out->far, 0);
 out:
     sample_free(&s);
     return status;

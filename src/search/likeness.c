@@ -62,11 +62,13 @@ enum nlsh_status nlsh_likeness(const struct nlsh_index *index,
     NLSH_TRY(nlsh__answer_check(out, "nlsh_likeness", error));
     NLSH_TRY(nlsh__options_take(&wanted, sizeof wanted, options, "nlsh_search_options", error));
     NLSH_TRY(nlsh__plan_from_options(index, &wanted, &plan, error));
+    /* products depend on a query's length as well, which distances do not tell */
+    int knows_far = index->far > 0 && distances != NULL;
     for (size_t i = 0; i < n_queries; i++) {
         if (isnan(outside[i])) continue;
         sum += (double)outside[i];
         squares += (double)outside[i] * (double)outside[i];
-        n_far += distances != NULL && distances[i * wanted.k] > index->far;
+        n_far += knows_far && distances[i * wanted.k] > index->far;
         n++;
     }
     double mean = n > 0 ? sum / n : 0, variance = n > 0 ? fmax(squares / n - mean * mean, 0) : 0;
@@ -75,7 +77,7 @@ enum nlsh_status nlsh_likeness(const struct nlsh_index *index,
         .outside = mean,
         .expected = (double)plan.expected,
         .error = n > 1 ? sqrt(variance / (n - 1)) : NAN,
-        .far = index->far > 0 && distances != NULL && n > 0 ? n_far / n : NAN,
+        .far = knows_far && n > 0 ? n_far / n : NAN,
     };
     likeness.unlike =
         mean > UNLIKE * likeness.expected && mean - likeness.expected > ERRORS * likeness.error;

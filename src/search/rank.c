@@ -6,6 +6,7 @@
 
 #include "base/fetch.h"
 #include "kernels/kernels.h"
+#include "kernels/metric.h"
 #include "kernels/prefetch.h"
 #include "kernels/topk.h"
 
@@ -92,6 +93,15 @@ float nlsh__exact_distance(const struct nlsh_index *index, const struct nlsh__qu
 {
     float score = (float)nlsh__exact_score(index, query, best);
     return index->metric == NLSH_L2 ? sqrtf(score) : score;
+}
+
+float nlsh__routed_distance(const struct nlsh_index *index, const struct nlsh__query *query,
+                            uint64_t best)
+{
+    float distance = nlsh__exact_distance(index, query, best);
+    if (index->metric != NLSH_IP) return distance;
+    double length = nlsh__length(query->floats, index->meta.dim);
+    return length > 0 ? (float)((double)distance * (double)index->query_norm / length) : -INFINITY;
 }
 
 float nlsh__rank_limit(const struct nlsh__ranking *r, const struct nlsh__units *units)

@@ -56,5 +56,9 @@ double nlsh__exact_score(const struct nlsh_index *index, const struct nlsh__quer
 /* A score of best as a distance. */
 float nlsh__exact_distance(const struct nlsh_index *index, const struct nlsh__query *query,
                            uint64_t best);
+/* The same of the query as it is routed: by inner product all are of one length then, and distances can be compared. Nothing
+ * is far from zeros: -infinity. */
+float nlsh__routed_distance(const struct nlsh_index *index, const struct nlsh__query *query,
+                            uint64_t best);
 
 #endif

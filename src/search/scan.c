@@ -334,7 +334,7 @@ static int is_of_log(const struct nlsh_index *index, size_t i)
 static int leaves_together(const struct nlsh_index *index, size_t i, size_t with)
 {
     const struct nlsh__segment *a = &index->segments[i], *b = &index->segments[with];
-    if (index->strange > 0 && is_of_log(index, i) != is_of_log(index, with)) return 0;
+    if (index->strange != 0 && is_of_log(index, i) != is_of_log(index, with)) return 0;
     return a->leaves != NULL && b->leaves != NULL && a->codes->centroids == b->codes->centroids;
 }
 
@@ -454,13 +454,13 @@ static float nearest_found(const struct nlsh__ranking *r)
 {
     uint64_t nearest = UINT64_MAX;
     for (size_t i = 0; i < r->k; i++) nearest = r->best[i] < nearest ? r->best[i] : nearest;
-    return nearest < UINT64_MAX ? nlsh__exact_distance(r->index, r->query, nearest) : INFINITY;
+    return nearest < UINT64_MAX ? nlsh__routed_distance(r->index, r->query, nearest) : INFINITY;
 }
 
 static float farthest_found(const struct nlsh__ranking *r)
 {
     uint64_t worst = r->best[r->k - 1];
-    return worst < UINT64_MAX ? nlsh__exact_distance(r->index, r->query, worst) : INFINITY;
+    return worst < UINT64_MAX ? nlsh__routed_distance(r->index, r->query, worst) : INFINITY;
 }
 
 /* Segments from the first on, whole. */
@@ -502,7 +502,7 @@ struct nlsh__cost nlsh__scan_query(struct nlsh__scan *scan, const struct nlsh_in
                      .ranking = {.index = index, .query = query, .best = best, .k = plan->k},
                      .cost = &cost};
     int by_leaves = plan->leaf_margin < INFINITY && plan->rerank == 0 && plan->rule.top == 0;
-    int unjudged = index->strange > 0 && !plan->exactly;
+    int unjudged = index->strange != 0 && !plan->exactly;
     nlsh__topk_clear(best, plan->k);
     for (size_t i = 0; i < index->n_segments; i++) {
         const struct nlsh__segment *segment = &index->segments[i];

@@ -19,18 +19,25 @@ static struct nlsh_matrix noise(size_t n, uint64_t stream)
     return (struct nlsh_matrix){data, n, DIM, NLSH_F32, 0};
 }
 
-static int set_up(void **state)
+/* From here on the index is one of this metric. */
+static void begin(enum nlsh_metric metric)
 {
     struct nlsh_build_options o;
+    snprintf(path, sizeof path, "%s", test_path("strange"));
+    small_options(&o, M);
+    o.metric = metric;
+    nlsh_index_close(built_index(&base, &o, "strange"));
+}
+
+static int set_up(void **state)
+{
     (void)state;
     base = matrix_new(KIND_F32, N, DIM, 60, 12, 1);
     like = matrix_new(KIND_F32, PUT, DIM, 60, 12, 2);
     like_queries = matrix_new(KIND_F32, Q, DIM, 60, 12, 3);
     unlike = noise(PUT, 4);
     unlike_queries = noise(Q, 5);
-    snprintf(path, sizeof path, "%s", test_path("strange"));
-    small_options(&o, M);
-    nlsh_index_close(built_index(&base, &o, "strange"));
+    begin(NLSH_L2);
     return 0;
 }
 
@@ -195,6 +202,33 @@ static void a_query_that_reaches_them_finds_them(void **state)
     free(middle);
 }
 
+/* By angle as by distance. By inner product they are far where no product is as large as is usual of queries of one length, and
+ * what is long may be among the nearest of any query. */
+static void so_it_is_by_other_metrics(void **state)
+{
+    static const enum nlsh_metric metrics[] = {NLSH_COSINE, NLSH_IP};
+    static struct asked asked;
+    struct nlsh_index *written, *opened;
+    (void)state;
+    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+        begin(metrics[i]);
+        put(&like, 100, &written, &opened);
+        assert_true(opened->strange == 0 && written->strange == 0 && opened->far != 0);
+        assert_true(recall(opened, &like_queries, &asked) > .92);
+        assert_true(scanned(&asked) < (N + PUT) / 4);
+        nlsh_index_close(written);
+        nlsh_index_close(opened);
+        put(&unlike, 100, &written, &opened);
+        assert_true(opened->strange != 0 && opened->strange == written->strange);
+        assert_true(recall(opened, &unlike_queries, &asked) > .99);
+        assert_true(scanned(&asked) > .95 * (N + PUT));
+        assert_true(recall(opened, &like_queries, &asked) > .92);
+        nlsh_index_close(written);
+        nlsh_index_close(opened);
+    }
+    begin(NLSH_L2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +236,7 @@ int main(void)
         cmocka_unit_test(what_is_unlike_is_found),
         cmocka_unit_test(it_is_the_same_however_they_come),
         cmocka_unit_test(a_query_that_reaches_them_finds_them),
+        cmocka_unit_test(so_it_is_by_other_metrics),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
