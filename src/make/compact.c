@@ -45,7 +45,7 @@ enum {
 /* So they do below this share where what came is like what was there, and what went is spread as all are: with half of the
  * rows replaced so, recall .944 is left of .95 (docs/live.md). */
 #define LIKE_CHANGES 0.2
-/* What an index compacts by itself for: with a tenth of the rows in the log, searches lose a quarter (docs/live.md). */
+/* What an index compacts by itself for: with a tenth of the rows in the log, searches lose a seventh (docs/live.md). */
 #define MANY_CHANGES 0.1
 /* Where a query needs so many times the vectors that it needed when the router was trained, it is trained again. What is
  * scanned for a promise grows faster: with 1.28 times it was 1.6 times that of a fresh build (docs/live.md). */
