@@ -63,7 +63,8 @@ def build(X: Any, metric: str = "l2", buckets: int | None = None, seed: int = 1,
     X         array [n, dim], n >= 2. float32 without gaps is read where it lies, as are float16, float64,
               uint8 and int8; other arrays are converted. Bytes stay bytes with metric l2.
     metric    "l2": Euclidean; "ip": inner product; "cosine".
-    buckets   parts that X is cut into, 1 to min(n, 65536); None: about 60 vectors in each, 1,024 at most.
+    buckets   parts that X is cut into, 1 to min(n, 65536); None: about 60 vectors in each, 1,024 at most
+              (2,048 of 8 million vectors or more).
     seed      start of the random numbers: the same seed, the same index.
     progress  True: a bar, where tqdm is installed and standard error is a terminal; False: nothing; or a
               function of (stage, done, total), called about 20 times a second. total is 0 where it is not known.

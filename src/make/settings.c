@@ -35,7 +35,7 @@ static const struct field fields[] = {
     {{SIZED, "metric", NLSH__CHOICES(NLSH__METRIC_LIST),
       "what makes a vector near: distance, inner product or angle", "l2"},
      ONE_OF(metric, NLSH__METRIC)},
-    {{SIZED, "m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most", "auto"},
+    {{SIZED, "m", "M", "number of buckets; auto: about 60 vectors in each, 1,024 at most (2,048 of 8 million)", "auto"},
      NUMBER(AUTO_SIZE, n_buckets, 1, 65536)},
     {{SIZED, "knn", "K", "neighbours of each vector in the graph that is cut", "20"},
      NUMBER(SIZE, knn, 1, 1000)},

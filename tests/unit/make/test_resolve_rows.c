@@ -64,7 +64,7 @@ static void more_rows_take_more(void **state)
     for (size_t n = 1000000; n <= 64000000; n *= 4) {
         uint64_t memory = 500000000 + (uint64_t)n * 64;
         struct nlsh_build_forecast f = foretold(&made, n, memory, &o);
-        assert_int_equal(o.n_buckets, 1024);
+        assert_int_equal(o.n_buckets, n < 8000000 ? 1024 : 2048);
         assert_int_equal(o.leaves, 1); /* of all rows, not of the sample's few */
         assert_int_equal(o.components, NLSH_AUTO);
         assert_int_equal(f.peak_bytes, memory);
