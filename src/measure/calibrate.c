@@ -56,6 +56,7 @@ struct calibrate {
     uint8_t *points;      /* [n_workers x m] */
     struct counts *tasks; /* [n_tasks] */
     uint32_t *best;       /* [n], or NULL */
+    double grid[POINTS];
 };
 
 static const float *ask(const struct calibrate *c, size_t i, size_t worker)
@@ -63,15 +64,17 @@ static const float *ask(const struct calibrate *c, size_t i, size_t worker)
     return nlsh__ask_row(&c->askers.of[worker], c->played->queries, c->played->rows[i]);
 }
 
-/* The first grid point that a probability per vector is above. */
-static size_t point_of(double p)
+/* The first grid point that a probability per vector is above; POINTS where it is above none. */
+static size_t point_of(const double grid_points[POINTS], double p)
 {
-    double first = log(p / FIRST) / log(STEP);
-    if (!(first < 2 * POINTS)) first = 2 * POINTS; /* too small, or no number */
-    if (first > FINE - 1) first = FINE - 1;
-    size_t point = first <= 0 ? 0 : (size_t)ceil(first);
-    while (point < POINTS && !(p > grid(point))) point++;
-    return point;
+    size_t first = 0, n = POINTS; /* it is among the n from first on, or behind them */
+    if (!(p > grid_points[POINTS - 1])) return POINTS;
+    while (n > 1) {
+        size_t half = n / 2;
+        first += p > grid_points[first + half - 1] ? 0 : half;
+        n -= half;
+    }
+    return first;
 }
 
 /* What one query's neighbours add; points [m] say from where on each bucket counts. */
@@ -104,7 +107,7 @@ static void curve_task(void *ctx, size_t task, size_t worker)
         const float *p = ask(c, i, worker);
         size_t best = nlsh__argmax(p, m);
         for (size_t b = 0; b < m; b++) {
-            size_t point = b == best ? 0 : point_of((double)(p[b] * c->weights[b]));
+            size_t point = b == best ? 0 : point_of(c->grid, (double)(p[b] * c->weights[b]));
             points[b] = (uint8_t)point;
             if (point == POINTS) continue;
             counts->scanned[point] += c->sizes[b];
@@ -163,6 +166,7 @@ enum nlsh_status nlsh__tally_add(struct nlsh__tally *tally, const struct nlsh__r
     NLSH_TRY(nlsh__alloc(&c.weights, m, sizeof *c.weights, error));
     NLSH_TRY(nlsh__alloc(&c.points, c.askers.n, m, error));
     NLSH_TRY(nlsh__calloc(&c.tasks, n_tasks, sizeof *c.tasks, error));
+    for (size_t i = 0; i < POINTS; i++) c.grid[i] = grid(i);
     for (size_t i = 0; i < n; i++) c.sizes[bucketed->bucket_of[i]]++;
     for (size_t b = 0; b < m; b++) c.weights[b] = nlsh__bucket_weight(n, m, c.sizes[b]);
     nlsh__pool_run(job->pool, n_tasks, curve_task, &c);
