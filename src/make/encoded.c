@@ -80,8 +80,8 @@ static enum nlsh_status measure_codes(const struct nlsh__ground *g, const struct
     enum nlsh_status status;
     struct nlsh__codes *codes = NULL;
     NLSH_TRY(open_codes(g, l, encode, bytes, size, &codes, error));
-    const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
-                                      g->held->n_asked};
+    const struct nlsh__measured of = {
+        encode, codes, l->router, g->held->held_rows, g->held->n_asked, &g->held->truth};
     const float of_10 = measured_threshold(&l->calibration, 10, CODES_RECALL);
     const float thresholds[NLSH__MARGIN_KS] = {
         of_10, of_10, fminf(of_10, measured_threshold(&l->calibration, 100, CODES_RECALL))};
@@ -222,10 +222,9 @@ static enum nlsh_status make_leaves(const struct nlsh__ground *g, const struct n
     NLSH_TRY(nlsh__encode_leaves(encode, codes, g->job, &out->leaves, &out->leaves_size, error));
     NLSH_TRY(nlsh__leaves_open(out->leaves, out->leaves_size, NLSH__LEAVES_VERSION, codes,
                                encode->n_buckets, &leaves, error));
-    const struct nlsh__measured of = {encode, codes, l->router, g->held->held_rows,
-                                      g->held->n_asked};
-    NLSH_TRY(nlsh__measure_leaves(&of, leaves, &g->held->truth, thresholds, g->job,
-                                  &out->leaf_margins, error));
+    const struct nlsh__measured of = {
+        encode, codes, l->router, g->held->held_rows, g->held->n_asked, &g->held->truth};
+    NLSH_TRY(nlsh__measure_leaves(&of, leaves, thresholds, g->job, &out->leaf_margins, error));
     double scanned = fmin(NLSH__GROUP * out->leaf_margins.scanned, c->candidates_95);
     int keep = g->options->leaves != NLSH_AUTO || scanned < WORTH_LEAVES * c->candidates_95;
     nlsh__job_note(g->job,

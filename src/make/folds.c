@@ -10,6 +10,7 @@
 #include "graph/graph.h"
 #include "kernels/metric.h"
 #include "make/write.h"
+#include "measure/margins.h"
 
 enum { FOLDS = 5, ENOUGH = 1000, FEWEST = 50 };
 

@@ -13,9 +13,8 @@
 #include "make/space.h"
 #include "measure/calibrate.h"
 
-#define NLSH__TRUTH_K 10    /* neighbours that a held-out row must find */
-#define NLSH__MARGINS_K 100 /* that margins are measured with */
-#define NLSH__MOST_K 1000   /* that searches are promised */
+#define NLSH__TRUTH_K 10  /* neighbours that a held-out row must find */
+#define NLSH__MOST_K 1000 /* that searches are promised */
 
 /* ---- graphs ---------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include "make/resolve.h"
 #include "make/stages.h"
 #include "make/write.h"
+#include "measure/margins.h"
 
 struct nlsh__learner {
     const struct nlsh__learner_input *input;

@@ -34,6 +34,28 @@ void nlsh__asked_free(struct nlsh__asked_row *asked, size_t n)
     nlsh__free(asked);
 }
 
+enum nlsh_status nlsh__places_create(const struct nlsh__encode *encode, struct nlsh__places *out,
+                                     struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    size_t n = encode->base->n_rows;
+    NLSH_TRY(nlsh__alloc(&out->of, n, sizeof *out->of, error));
+    NLSH_TRY(nlsh__alloc(&out->bucket, n, sizeof *out->bucket, error));
+    for (size_t b = 0; b < encode->n_buckets; b++)
+        for (size_t i = encode->bucket_offsets[b]; i < encode->bucket_offsets[b + 1]; i++) {
+            out->of[encode->ids[i]] = (uint32_t)i;
+            out->bucket[i] = (uint32_t)b;
+        }
+out:
+    return status;
+}
+
+void nlsh__places_free(struct nlsh__places *places)
+{
+    nlsh__free(places->of);
+    nlsh__free(places->bucket);
+}
+
 /* As nlsh__query_sizes() of search/scan.h has it for a query. */
 static float whole_of(const struct nlsh__measured *of, size_t row)
 {

@@ -21,6 +21,17 @@ enum nlsh_status nlsh__asked_create(const struct nlsh__measured *of,
                                     struct nlsh__asked_row **out, struct nlsh_error *error);
 void nlsh__asked_free(struct nlsh__asked_row *asked, size_t n);
 
+/* Where base rows stand: an encode's order the other way round. */
+struct nlsh__places {
+    uint32_t *of;     /* [base rows] the place of a row */
+    uint32_t *bucket; /* [base rows] the bucket of a place */
+};
+
+/* Freed in any case. NLSH_E_NOMEM. */
+enum nlsh_status nlsh__places_create(const struct nlsh__encode *encode, struct nlsh__places *out,
+                                     struct nlsh_error *error);
+void nlsh__places_free(struct nlsh__places *places);
+
 /* Asks a base row: inputs and probabilities are the asker's, and the units are set. */
 void nlsh__ask_base_row(const struct nlsh__measured *of, struct nlsh__asked_row *a, size_t row);
 

@@ -35,11 +35,9 @@ struct neighbour {
 struct measure {
     const struct nlsh__measured *of;
     const struct nlsh__leaves *leaves;
-    const struct nlsh__neighbors *truth;
     const float *thresholds; /* [NLSH__MARGIN_KS] */
     size_t k;                /* neighbours of each: at most MOST_K */
-    uint32_t *place;         /* [base rows] where a base row stands */
-    uint32_t *bucket_of;     /* [base rows] by place */
+    struct nlsh__places places;
     struct nlsh__askers askers;
     struct nlsh__asked_row *asked; /* [n_threads] */
     struct neighbour *neighbours;  /* [n_rows x k] */
@@ -52,7 +50,7 @@ struct measure {
 static void ask(const struct measure *c, size_t query, struct nlsh__asked_row *a, float *limits)
 {
     nlsh__ask_base_row(c->of, a, c->of->rows[query]);
-    const float *scores = c->truth->l2sq + query * c->truth->k;
+    const float *scores = c->of->truth->l2sq + query * c->of->truth->k;
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++)
         limits[i] =
             leaf_ks[i] <= c->k ? scores[leaf_ks[i] - 1] * a->units.factor - a->units.offset : NAN;
@@ -84,13 +82,13 @@ static void measure_task(void *ctx, size_t query, size_t worker)
     const struct measure *c = ctx;
     const struct nlsh__encode *in = c->of->encode;
     struct nlsh__asked_row *a = &c->asked[worker];
-    size_t scored = SIZE_MAX, own = c->place[c->of->rows[query]];
+    size_t scored = SIZE_MAX, own = c->places.of[c->of->rows[query]];
     float unit = 0;
     ask(c, query, a, c->limits + query * NLSH__MARGIN_KS);
     for (size_t j = 0; j < c->k; j++) {
         struct neighbour *out = &c->neighbours[query * c->k + j];
-        size_t place = c->place[c->truth->ids[query * c->truth->k + j]];
-        size_t bucket = c->bucket_of[place], first = in->bucket_offsets[bucket];
+        size_t place = c->places.of[c->of->truth->ids[query * c->of->truth->k + j]];
+        size_t bucket = c->places.bucket[place], first = in->bucket_offsets[bucket];
         float p = nlsh__asked_probability(c->of, a, bucket);
         *out = (struct neighbour){NAN, NAN, NAN};
         if (!(p > 0)) continue;
@@ -100,7 +98,7 @@ static void measure_task(void *ctx, size_t query, size_t worker)
         uint8_t error =
             c->leaves->leaves.errors[c->leaves->group_offsets[bucket] * NLSH__GROUP + leaf];
         float score = a->scores[leaf];
-        if (c->bucket_of[own] == bucket && (own - first) / NLSH__GROUP == leaf)
+        if (c->places.bucket[own] == bucket && (own - first) / NLSH__GROUP == leaf)
             score = score_without(c, &a->units, score, error);
         *out = (struct neighbour){score, unit * (float)error, logf(NLSH__LEAF_UNIT * p)};
     }
@@ -177,17 +175,12 @@ static enum nlsh_status measure_create(struct measure *c, const struct nlsh__job
 {
     enum nlsh_status status;
     const struct nlsh__encode *in = c->of->encode;
-    size_t n = in->base->n_rows, n_held = c->of->n_rows, most = 0;
-    NLSH_TRY(nlsh__alloc(&c->place, n, sizeof *c->place, error));
-    NLSH_TRY(nlsh__alloc(&c->bucket_of, n, sizeof *c->bucket_of, error));
+    size_t n_held = c->of->n_rows, most = 0;
     for (size_t b = 0; b < in->n_buckets; b++) {
         size_t groups = c->leaves->group_offsets[b + 1] - c->leaves->group_offsets[b];
         if (groups > most) most = groups;
-        for (size_t i = in->bucket_offsets[b]; i < in->bucket_offsets[b + 1]; i++) {
-            c->place[in->ids[i]] = (uint32_t)i;
-            c->bucket_of[i] = (uint32_t)b;
-        }
     }
+    NLSH_TRY(nlsh__places_create(in, &c->places, error));
     NLSH_TRY(nlsh__askers_create(c->of->router, job, &c->askers, error));
     NLSH_TRY(nlsh__asked_create(c->of, &c->askers, most * NLSH__GROUP, &c->asked, error));
     NLSH_TRY(nlsh__alloc(&c->neighbours, n_held * c->k, sizeof *c->neighbours, error));
@@ -201,16 +194,14 @@ static void measure_free(struct measure *c)
 {
     nlsh__asked_free(c->asked, c->askers.n);
     nlsh__askers_free(&c->askers);
-    nlsh__free(c->place);
-    nlsh__free(c->bucket_of);
+    nlsh__places_free(&c->places);
     nlsh__free(c->neighbours);
     nlsh__free(c->limits);
     nlsh__free(c->counts);
 }
 
 enum nlsh_status nlsh__measure_leaves(const struct nlsh__measured *of,
-                                      const struct nlsh__leaves *leaves,
-                                      const struct nlsh__neighbors *truth, const float *thresholds,
+                                      const struct nlsh__leaves *leaves, const float *thresholds,
                                       const struct nlsh__job *job, struct nlsh__leaf_margins *out,
                                       struct nlsh_error *error)
 {
@@ -218,9 +209,8 @@ enum nlsh_status nlsh__measure_leaves(const struct nlsh__measured *of,
     float *sorted = NULL;
     struct measure c = {.of = of,
                         .leaves = leaves,
-                        .truth = truth,
                         .thresholds = thresholds,
-                        .k = truth->k < MOST_K ? truth->k : MOST_K};
+                        .k = of->truth->k < MOST_K ? of->truth->k : MOST_K};
     *out = (struct nlsh__leaf_margins){.slope = 0};
     memcpy(out->k, leaf_ks, sizeof leaf_ks);
     memcpy(out->loss, leaf_losses, sizeof leaf_losses);

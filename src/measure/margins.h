@@ -11,6 +11,9 @@
 #include "promise/margins.h"
 #include "router/router.h"
 
+/* Neighbours of a row that margins are measured with, at most: nearly always 100 of them are scanned. */
+enum { NLSH__MARGINS_K = 200 };
+
 enum { NLSH__MARGIN_KS = 3, NLSH__ROW_LOSSES = 7, NLSH__LEAF_LOSSES = 8 };
 
 struct nlsh__row_margins {
@@ -41,11 +44,13 @@ struct nlsh__measured {
     const struct nlsh__router *router;
     const uint32_t *rows; /* [n_rows] held-out base rows, which play queries */
     size_t n_rows;
+    const struct nlsh__neighbors *truth; /* [n_rows or more] the rows' neighbours, with scores */
 };
 
 /*
  * nlsh__measure_rows() - for each number of neighbours, and each share of them that may be lost: how many
- * errors beyond the k-th exact score of the scanned rows the scores of the k nearest of them lie.
+ * errors beyond the k-th exact score of the scanned rows the scores of the k nearest of them lie. Of a row whose
+ * truth names fewer that are scanned, those are the nearest.
  *
  *  thresholds  [NLSH__MARGIN_KS] the routing that the measurement uses for each number: one that scans too few
  *              rows for it would take far ones for neighbours
@@ -57,12 +62,10 @@ enum nlsh_status nlsh__measure_rows(const struct nlsh__measured *of, const float
 /*
  * nlsh__measure_leaves() - the same of leaves, and the slope.
  *
- *  truth       [of->n_rows] the rows' neighbours, with scores
  *  thresholds  [NLSH__MARGIN_KS] the loosest routing that searches for 1, 10 and 100 neighbours use
  */
 enum nlsh_status nlsh__measure_leaves(const struct nlsh__measured *of,
-                                      const struct nlsh__leaves *leaves,
-                                      const struct nlsh__neighbors *truth, const float *thresholds,
+                                      const struct nlsh__leaves *leaves, const float *thresholds,
                                       const struct nlsh__job *job, struct nlsh__leaf_margins *out,
                                       struct nlsh_error *error);
 

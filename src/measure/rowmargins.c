@@ -5,10 +5,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "kernels/kernels.h"
 #include "kernels/panel.h"
-#include "kernels/select.h"
-#include "kernels/topk.h"
 #include "measure/asked.h"
 
 enum { MOST_QUERIES = 500, MOST_K = 100, COUNT_K = 10 };
@@ -19,15 +16,20 @@ static const float margin_losses[NLSH__ROW_LOSSES] = {0.0005f, 0.001f, 0.002f, 0
 static const size_t counted_k = 1;    /* COUNT_K */
 static const size_t counted_loss = 2; /* .002: what a search for recall .99 leaves to codes */
 
-/* What one thread found out about a query: all rows of its buckets but itself. */
+/* What one thread found out about a query: the scores of all rows of the buckets that it scanned, a bucket after
+ * the other. */
 struct found {
+    size_t *first;          /* [buckets] where a bucket's stand; NOT_SCANNED */
+    size_t n;               /* scores, */
     float *scores, *errors; /* [room] */
-    uint64_t *keys;         /* [room] exact score, place among these */
 };
+
+static const size_t NOT_SCANNED = SIZE_MAX;
 
 struct measure {
     const struct nlsh__measured *of;
     const float *thresholds; /* [NLSH__MARGIN_KS] */
+    struct nlsh__places places;
     struct nlsh__askers askers;
     struct nlsh__asked_row *asked;   /* [n_threads] */
     struct found *found;             /* [n_threads] */
@@ -36,27 +38,13 @@ struct measure {
     uint32_t *candidates, *ranked;   /* [n_queries] */
 };
 
-/* The query's exact score against a row, as code scores are. */
-static float exact_score(const struct nlsh__encode *in, size_t query, size_t row)
-{
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    size_t dim = in->base->dim;
-    if (in->base->type == NLSH_U8) {
-        const uint8_t *x = in->base->data;
-        return (float)kernels->l2sq_u8(x + query * dim, x + row * dim, dim);
-    }
-    const float *x = in->base->data, *q = in->queries->data;
-    return in->inner ? -kernels->dot_f32(q + query * dim, x + row * dim, dim)
-                     : kernels->l2sq_f32(x + query * dim, x + row * dim, dim);
-}
-
-/* Adds the rows of a bucket, but for the query itself, behind the n that are there; returns how many then. */
-static size_t add_bucket(const struct measure *c, struct nlsh__asked_row *a, size_t query, size_t b,
-                         struct found *f, size_t n)
+/* Adds the rows of a bucket. */
+static void add_bucket(const struct measure *c, struct nlsh__asked_row *a, size_t b,
+                       struct found *f)
 {
     const struct nlsh__encode *in = c->of->encode;
     const struct nlsh__codes *codes = c->of->codes;
-    size_t first = in->bucket_offsets[b], rows = in->bucket_offsets[b + 1] - first;
+    size_t rows = in->bucket_offsets[b + 1] - in->bucket_offsets[b];
     size_t group = codes->group_offsets[b];
     const uint8_t *errors = codes->rows.errors + group * NLSH__GROUP;
     struct nlsh__probe probe;
@@ -64,56 +52,67 @@ static size_t add_bucket(const struct measure *c, struct nlsh__asked_row *a, siz
     nlsh__score_groups(&codes->rows, &probe, a->weights, group, codes->group_offsets[b + 1] - group,
                        a->scores);
     float unit = codes->error_unit * probe.length;
-    for (size_t i = 0; i < rows; i++) {
-        size_t row = in->ids[first + i];
-        if (row == query) continue;
-        f->scores[n] = a->scores[i];
-        f->errors[n] = unit * (float)errors[i];
-        f->keys[n] = nlsh__key_u32(nlsh__ordered_f32(exact_score(in, query, row)), (uint32_t)n);
-        n++;
-    }
-    return n;
+    memcpy(f->scores + f->n, a->scores, rows * sizeof *f->scores);
+    for (size_t i = 0; i < rows; i++) f->errors[f->n + i] = unit * (float)errors[i];
+    f->first[b] = f->n;
+    f->n += rows;
 }
 
-static size_t scan_query(const struct measure *c, size_t query, float threshold, size_t worker)
+static void scan_query(const struct measure *c, size_t query, float threshold, size_t worker)
 {
     struct nlsh__asked_row *a = &c->asked[worker];
-    size_t n = 0;
+    struct found *f = &c->found[worker];
+    f->n = 0;
     nlsh__ask_base_row(c->of, a, query);
-    for (size_t b = 0; b < c->of->encode->n_buckets; b++)
-        if (nlsh__asked_probability(c->of, a, b) > threshold)
-            n = add_bucket(c, a, query, b, &c->found[worker], n);
-    return n;
+    for (size_t b = 0; b < c->of->encode->n_buckets; b++) {
+        f->first[b] = NOT_SCANNED;
+        if (nlsh__asked_probability(c->of, a, b) > threshold) add_bucket(c, a, b, f);
+    }
 }
 
-/* The k-th exact score as codes score; the k nearest are first in keys then. */
-static float limit_of(const struct nlsh__units *u, uint64_t *keys, size_t n, size_t k)
+/* Where a base row's score stands; NOT_SCANNED. */
+static size_t score_of(const struct measure *c, const struct found *f, size_t row)
 {
-    uint64_t worst = 0;
-    nlsh__select_smallest(keys, n, k);
-    for (size_t j = 0; j < k; j++) worst = keys[j] > worst ? keys[j] : worst;
-    return nlsh__from_ordered_f32((uint32_t)(worst >> 32)) * u->factor - u->offset;
+    size_t place = c->places.of[row], bucket = c->places.bucket[place];
+    if (f->first[bucket] == NOT_SCANNED) return NOT_SCANNED;
+    return f->first[bucket] + place - c->of->encode->bucket_offsets[bucket];
+}
+
+/* The k nearest of the scanned rows, as far as the truth knows them: where their scores stand, and what the last of
+ * them scores exactly, as codes score. Returns how many. */
+static size_t nearest(const struct measure *c, size_t number, size_t k, size_t worker,
+                      size_t *scores, float *limit)
+{
+    const struct nlsh__neighbors *truth = c->of->truth;
+    const struct nlsh__units *u = &c->asked[worker].units;
+    size_t n = 0, first = number * truth->k;
+    size_t known = truth->k < NLSH__MARGINS_K ? truth->k : NLSH__MARGINS_K;
+    for (size_t i = first; i < first + known && n < k; i++) {
+        size_t at = score_of(c, &c->found[worker], truth->ids[i]);
+        if (at == NOT_SCANNED) continue;
+        scores[n++] = at;
+        *limit = truth->l2sq[i] * u->factor - u->offset;
+    }
+    return n;
 }
 
 static void measure_task(void *ctx, size_t number, size_t worker)
 {
     const struct measure *c = ctx;
     const struct found *f = &c->found[worker];
-    size_t n = 0;
+    size_t scores[MOST_K];
+    float limit;
     for (size_t i = NLSH__MARGIN_KS; i-- > 0;) { /* the larger first: the smaller are among them */
         size_t k = margin_ks[i];
         if (i + 1 == NLSH__MARGIN_KS || c->thresholds[i] != c->thresholds[i + 1])
-            n = scan_query(c, c->of->rows[number], c->thresholds[i], worker);
+            scan_query(c, c->of->rows[number], c->thresholds[i], worker);
         float *out = c->margins[i] + number * k;
-        for (size_t j = 0; j < k && n < k; j++) out[j] = NAN;
-        if (n < k) continue;
-        float limit = limit_of(&c->asked[worker].units, f->keys, n, k);
-        n = k;
-        for (size_t j = 0; j < k; j++) {
-            uint32_t place = (uint32_t)f->keys[j];
-            float beyond = f->scores[place] - limit;
-            out[j] = beyond <= 0 || f->errors[place] <= 0 ? 0 : beyond / f->errors[place];
+        size_t n = f->n > k ? nearest(c, number, k, worker, scores, &limit) : 0;
+        for (size_t j = 0; j < n; j++) {
+            float beyond = f->scores[scores[j]] - limit, error = f->errors[scores[j]];
+            out[j] = beyond <= 0 || error <= 0 ? 0 : beyond / error;
         }
+        for (size_t j = n; j < k; j++) out[j] = NAN;
     }
 }
 
@@ -122,12 +121,14 @@ static void count_task(void *ctx, size_t number, size_t worker)
 {
     const struct measure *c = ctx;
     const struct found *f = &c->found[worker];
-    size_t n = scan_query(c, c->of->rows[number], c->thresholds[counted_k], worker),
-           k = n < COUNT_K ? n : COUNT_K;
-    size_t ranked = 0;
-    float limit = limit_of(&c->asked[worker].units, f->keys, n, k);
-    for (size_t i = 0; i < n; i++) ranked += f->scores[i] - c->margin * f->errors[i] <= limit;
-    c->candidates[number] = (uint32_t)n;
+    size_t scores[COUNT_K], row = c->of->rows[number], ranked = 0;
+    float limit = -INFINITY;
+    scan_query(c, row, c->thresholds[counted_k], worker);
+    (void)nearest(c, number, COUNT_K, worker, scores, &limit);
+    size_t own = score_of(c, f, row);
+    for (size_t i = 0; i < f->n; i++)
+        ranked += i != own && f->scores[i] - c->margin * f->errors[i] <= limit;
+    c->candidates[number] = (uint32_t)(f->n - (own != NOT_SCANNED));
     c->ranked[number] = (uint32_t)ranked;
 }
 
@@ -171,13 +172,14 @@ static enum nlsh_status measure_create(struct measure *c, size_t n_queries,
 {
     enum nlsh_status status;
     size_t room = c->of->codes->rows.n_groups * NLSH__GROUP; /* all rows, at the most */
+    NLSH_TRY(nlsh__places_create(c->of->encode, &c->places, error));
     NLSH_TRY(nlsh__askers_create(c->of->router, job, &c->askers, error));
     NLSH_TRY(nlsh__asked_create(c->of, &c->askers, room, &c->asked, error));
     NLSH_TRY(nlsh__calloc(&c->found, c->askers.n, sizeof *c->found, error));
     for (size_t i = 0; i < c->askers.n; i++) {
+        NLSH_TRY(nlsh__alloc(&c->found[i].first, c->of->encode->n_buckets, sizeof(size_t), error));
         NLSH_TRY(nlsh__alloc(&c->found[i].scores, room, sizeof(float), error));
         NLSH_TRY(nlsh__alloc(&c->found[i].errors, room, sizeof(float), error));
-        NLSH_TRY(nlsh__alloc(&c->found[i].keys, room, sizeof(uint64_t), error));
     }
     NLSH_TRY(nlsh__calloc(&c->candidates, n_queries, sizeof *c->candidates, error));
     NLSH_TRY(nlsh__calloc(&c->ranked, n_queries, sizeof *c->ranked, error));
@@ -190,13 +192,14 @@ out:
 static void measure_free(struct measure *c)
 {
     for (size_t i = 0; c->found != NULL && i < c->askers.n; i++) {
+        nlsh__free(c->found[i].first);
         nlsh__free(c->found[i].scores);
         nlsh__free(c->found[i].errors);
-        nlsh__free(c->found[i].keys);
     }
     nlsh__free(c->found);
     nlsh__asked_free(c->asked, c->askers.n);
     nlsh__askers_free(&c->askers);
+    nlsh__places_free(&c->places);
     nlsh__free(c->candidates);
     nlsh__free(c->ranked);
     for (size_t i = 0; i < NLSH__MARGIN_KS; i++) nlsh__free(c->margins[i]);

@@ -11,7 +11,7 @@
 #include "support/guard.h"
 #include "support/refused.h"
 
-enum { N = 3000, DIM = 16, M = 12, HELD = 120, K = 100 };
+enum { N = 3000, DIM = 16, M = 12, HELD = 120, K = 100, TRUTH = N - 1 };
 
 struct fixture {
     struct nlsh_matrix base;
@@ -55,18 +55,19 @@ static void fill(struct fixture *f, struct nlsh_matrix base)
                                       .bucket_offsets = s->bucket_offsets,
                                       .n_buckets = M,
                                       .ids = s->rows};
-    f->of = (struct nlsh__measured){&f->encode, s->codes, f->index->router, f->rows, HELD};
-    f->truth = (struct nlsh__neighbors){.ids = malloc(HELD * K * sizeof(uint32_t)),
-                                        .l2sq = malloc(HELD * K * sizeof(float)),
+    f->of =
+        (struct nlsh__measured){&f->encode, s->codes, f->index->router, f->rows, HELD, &f->truth};
+    f->truth = (struct nlsh__neighbors){.ids = malloc(HELD * TRUTH * sizeof(uint32_t)),
+                                        .l2sq = malloc(HELD * TRUTH * sizeof(float)),
                                         .n_rows = HELD,
-                                        .k = K};
+                                        .k = TRUTH};
     static struct near near[N];
     for (size_t i = 0; i < HELD; i++) {
         naive_search(&f->base, NULL, &f->base, f->rows[i], near);
-        for (size_t j = 0, to = 0; to < K; j++) {
+        for (size_t j = 0, to = 0; to < TRUTH; j++) {
             if (near[j].id == f->rows[i]) continue;
-            f->truth.ids[i * K + to] = near[j].id;
-            f->truth.l2sq[i * K + to++] = (float)near[j].l2sq;
+            f->truth.ids[i * TRUTH + to] = near[j].id;
+            f->truth.l2sq[i * TRUTH + to++] = (float)near[j].l2sq;
         }
     }
 }
@@ -244,7 +245,7 @@ static void check_margins_of_leaves(const struct fixture *f)
     struct nlsh__asker asker;
     for (size_t threads = 1; threads <= 3; threads += 2) {
         struct nlsh__job job = job_of(threads);
-        assert_int_equal(nlsh__measure_leaves(&f->of, s->leaves, &f->truth, thresholds, &job,
+        assert_int_equal(nlsh__measure_leaves(&f->of, s->leaves, thresholds, &job,
                                               threads == 1 ? &found : &again, NULL),
                          NLSH_OK);
         nlsh__job_end(&job);
@@ -270,7 +271,7 @@ static void check_margins_of_leaves(const struct fixture *f)
             whole += pow(matrix_at(&f->base, row, d) - (double)codes->mean[d], 2);
         nlsh__score_units(codes, 0, asker.inputs, (float)whole, &units);
         for (size_t j = 0; j < K; j++) {
-            uint32_t near = f->truth.ids[q * K + j], b = bucket_of[near];
+            uint32_t near = f->truth.ids[q * TRUTH + j], b = bucket_of[near];
             size_t first = s->leaves->group_offsets[b],
                    rank = place_of[near] - s->bucket_offsets[b];
             struct nlsh__probe probe;
@@ -285,7 +286,7 @@ static void check_margins_of_leaves(const struct fixture *f)
             if (bucket_of[row] == b && (place_of[row] - s->bucket_offsets[b]) / 16 == rank / 16)
                 score = without_query(score, units.offset, radius);
             for (size_t i = 0; i < NLSH__MARGIN_KS; i++) {
-                float limit = f->truth.l2sq[q * K + m.k[i] - 1] * units.factor - units.offset;
+                float limit = f->truth.l2sq[q * TRUTH + m.k[i] - 1] * units.factor - units.offset;
                 if (j < m.k[i] && per_vector > 0)
                     needs[i][n[i]++] = (score - limit) / (radius * probe.length) -
                                        found.slope * logf(100 * per_vector);
@@ -355,7 +356,7 @@ static float second_bucket(const struct fixture *f, struct nlsh__asker *asker, s
         if (b != best && now[b] > now[second]) second = b;
     *n = 0;
     for (size_t i = s->bucket_offsets[second]; i < s->bucket_offsets[second + 1]; i++)
-        for (size_t j = 0; j < K; j++) *n += f->truth.ids[q * K + j] == s->rows[i];
+        for (size_t j = 0; j < K; j++) *n += f->truth.ids[q * TRUTH + j] == s->rows[i];
     return now[second];
 }
 
@@ -365,12 +366,11 @@ static void no_leaf_is_scanned_at_the_largest_probability(void **state)
     struct fixture *f = *state;
     const struct nlsh__segment *s = &f->index->segments[0];
     struct nlsh__measured one = f->of;
-    struct nlsh__neighbors truth = f->truth;
     struct nlsh__leaf_margins found;
     struct nlsh__asker asker;
     struct nlsh__job job = job_of(1);
     float most = 0;
-    one.n_rows = truth.n_rows = 1;
+    one.n_rows = 1;
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
     const float *p = nlsh__ask_row(&asker, &f->base, f->rows[0]);
     for (size_t b = 0; b < M; b++)
@@ -378,11 +378,9 @@ static void no_leaf_is_scanned_at_the_largest_probability(void **state)
                                       N, M, s->bucket_offsets[b + 1] - s->bucket_offsets[b]));
     nlsh__asker_free(&asker);
     const float at[] = {most, most, most}, below[] = {most * .999f, most * .999f, most * .999f};
-    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, &truth, below, &job, &found, NULL),
-                     NLSH_OK);
+    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, below, &job, &found, NULL), NLSH_OK);
     assert_true(found.scanned > 0);
-    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, &truth, at, &job, &found, NULL),
-                     NLSH_OK);
+    assert_int_equal(nlsh__measure_leaves(&one, s->leaves, at, &job, &found, NULL), NLSH_OK);
     assert_true(found.scanned == 0);
     nlsh__job_end(&job);
 }
@@ -404,15 +402,16 @@ static void a_bucket_at_the_threshold_is_not_scanned(void **state)
     nlsh__asker_free(&asker);
     assert_true(q < HELD);
     one.rows += q;
-    truth.ids += q * K;
-    truth.l2sq += q * K;
+    one.truth = &truth;
+    truth.ids += q * TRUTH;
+    truth.l2sq += q * TRUTH;
     one.n_rows = truth.n_rows = 1;
     const float around[] = {p * 0.999f, p, nextafterf(p, 2)};
     for (size_t i = 0; i < 3; i++) {
         const float thresholds[] = {around[i], around[i], around[i]};
         assert_int_equal(nlsh__measure_rows(&one, all(around[i]), &job, &rows[i], NULL), NLSH_OK);
-        assert_int_equal(nlsh__measure_leaves(&one, f->index->segments[0].leaves, &truth,
-                                              thresholds, &job, &leaves[i], NULL),
+        assert_int_equal(nlsh__measure_leaves(&one, f->index->segments[0].leaves, thresholds, &job,
+                                              &leaves[i], NULL),
                          NLSH_OK);
     }
     nlsh__job_end(&job);
@@ -449,8 +448,8 @@ static void nothing_behind_the_codes_is_read(void **state)
     leaves.leaves = guard(&s->leaves->leaves, &guards[1]);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(nlsh__measure_rows(&of, all(.01f), &job, &rows[i], NULL), NLSH_OK);
-        assert_int_equal(nlsh__measure_leaves(&of, i == 0 ? s->leaves : &leaves, &f->truth,
-                                              thresholds, &job, &by_leaves[i], NULL),
+        assert_int_equal(nlsh__measure_leaves(&of, i == 0 ? s->leaves : &leaves, thresholds, &job,
+                                              &by_leaves[i], NULL),
                          NLSH_OK);
         of.codes = &codes;
     }
@@ -473,8 +472,8 @@ static enum nlsh_status measure_with_little_memory(void *ctx, struct nlsh_error 
     if (status != NLSH_OK) return status;
     status = nlsh__measure_rows(&f->of, all(.01f), &job, &rows, error);
     if (status == NLSH_OK)
-        status = nlsh__measure_leaves(&f->of, f->index->segments[0].leaves, &f->truth, thresholds,
-                                      &job, &leaves, error);
+        status = nlsh__measure_leaves(&f->of, f->index->segments[0].leaves, thresholds, &job,
+                                      &leaves, error);
     nlsh__job_end(&job);
     return status;
 }
