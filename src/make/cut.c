@@ -20,7 +20,7 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
                  o->n_buckets, imbalance, (unsigned long long)o->seed, components,
                  nlsh__space_name(o->metric));
     else
-        snprintf(out, 200, "%s v1 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu%s%s",
+        snprintf(out, 200, "%s v2 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu%s%s",
                  nlsh__name(NLSH__PARTITIONER, (int)partitioner),
                  partitioner == NLSH_PARTITIONER_KAHIP ? o->kahip_mode : 0, o->n_buckets, imbalance,
                  (unsigned long long)o->seed, (int)o->graph, o->knn, nlsh__space_name(o->metric),

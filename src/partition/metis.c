@@ -45,14 +45,16 @@ _Static_assert(sizeof(idx_t) == sizeof(int32_t), "this METIS is built with anoth
  *     4096    65.5 / 65.5 %  3.6 s   65.5 / 65.5 14   63.6 / 63.6 18   63.6 / 63.6 36
  *
  * More cuts guard against a bad one where parts are few and gain 0.1 to 0.2 points where they are
- * many: four where they take 4 s at most, by n x m. More iterations cost next to nothing here, but
- * on 200,000 rows of SIFT into 1024 parts 19 s for 56.2 % against 6.5 s for 56.3 % (1 cut).
+ * many: four where they take 1 s at most, by n x m. More iterations gain where parts are small: 100 where they
+ * have less than 32 vertices. Elsewhere they bring nothing (candidates for recall .95 with seeds 2 and 3, m = 1024: 100
+ * iterations 375.2 and 369.2, 10 iterations 374.7 and 366.7) and can take long: 200,000 rows of SIFT into 1024 parts 19 s
+ * for 56.2 % against 6.5 s for 56.3 % (1 cut).
  */
 #define MANY_CUTS 4
-#define MANY_CUTS_UP_TO 16000000.0 /* n x m */
+#define MANY_CUTS_UP_TO 4000000.0 /* n x m */
 #define MANY_ITERATIONS 100
 #define FEW_ITERATIONS 10
-#define MANY_ITERATIONS_UP_TO 100000 /* n */
+#define MANY_ITERATIONS_UP_TO 32 /* n / m */
 
 /*
  * Vertices over the mean that METIS is allowed at least, whatever the cap. Same graph, 1 cut, after
@@ -95,7 +97,8 @@ static int run(void *ctx, uint32_t *bucket_of)
     nlsh__rng_init(&rng, c->seed, 0);
     METIS_SetDefaultOptions(options);
     options[METIS_OPTION_NCUTS] = (double)n * (double)c->m <= MANY_CUTS_UP_TO ? MANY_CUTS : 1;
-    options[METIS_OPTION_NITER] = n <= MANY_ITERATIONS_UP_TO ? MANY_ITERATIONS : FEW_ITERATIONS;
+    options[METIS_OPTION_NITER] =
+        n / n_parts < MANY_ITERATIONS_UP_TO ? MANY_ITERATIONS : FEW_ITERATIONS;
     options[METIS_OPTION_UFACTOR] = excess_per_mille(c->csr->n, c->m, c->cap);
     options[METIS_OPTION_SEED] = (idx_t)nlsh__rng_below(&rng, INT32_MAX);
     initstate(1, state, sizeof state); /* the caller may have set a state of another size */
