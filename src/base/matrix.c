@@ -55,6 +55,13 @@ enum nlsh_status nlsh__matrix_check(const struct nlsh_matrix *m, const char *wha
     return NLSH_OK;
 }
 
+void nlsh__spread_rows(const struct nlsh_matrix *rows, size_t n, void *to)
+{
+    size_t row_bytes = nlsh__row_bytes(rows);
+    for (size_t i = 0; i < n; i++)
+        memmove((uint8_t *)to + i * row_bytes, nlsh__row(rows, i * rows->n_rows / n), row_bytes);
+}
+
 static float from_bf16(uint16_t upper)
 {
     uint32_t bits = (uint32_t)upper << 16;

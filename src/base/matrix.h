@@ -34,6 +34,9 @@ static inline int nlsh__is_dense(const struct nlsh_matrix *matrix)
     return matrix->stride == 0 || matrix->stride == nlsh__row_bytes(matrix);
 }
 
+/* n of the rows, evenly, into to [n], which may be the rows themselves. */
+void nlsh__spread_rows(const struct nlsh_matrix *rows, size_t n, void *to);
+
 /* Values as f16, to the nearest. */
 void nlsh__row_to_f16(const float *row, size_t dim, uint16_t *out);
 /* Whole rows to values that f16 has, in place: out may be values. Returns the first that is too large for f16, or n. */

@@ -11,7 +11,11 @@
 #include "make/speed.h"
 #include "router/train/train.h"
 
-enum { MOST_NODES = 512, MOST_LAYERS = 2 }; /* of the networks that auto tries, or takes */
+enum {
+    MOST_NODES = 512, /* of the networks that auto tries, */
+    MOST_LAYERS = 2,  /* or takes */
+    SEEN = 360000 /* rows that the trials of partitions see where these are compared on some rows */
+};
 
 /* METIS, seconds a neighbour in the graph: it has no wide loops. Fashion-MNIST into 1,024 parts 6.2e-6,
  * 20,000 x 64 floats into 256 parts 9.2e-6. */
@@ -49,13 +53,12 @@ double nlsh__visit_seconds(const struct nlsh_build_options *o, const struct nlsh
     return n_weights(o, outputs) * speed->weight + outputs * speed->output;
 }
 
-/* Trained once, and where partitions are compared half as long again, of large sets a quarter; with sizes
- * of networks half as long again. */
+/* Trained once, and where partitions are compared half as long again; with sizes of networks half as long again. */
 static double training_seconds(const struct nlsh_build_options *o, double n,
                                const struct nlsh__speed *speed)
 {
     double passes = (double)o->epochs;
-    if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= n * passes > 2e6 ? 1.25 : 1.5;
+    if (o->partitioner == NLSH_PARTITIONER_AUTO) passes *= 1.5;
     if (o->nodes == NLSH_AUTO) passes *= 1.5;
     return n * passes * nlsh__visit_seconds(o, speed);
 }
@@ -71,18 +74,41 @@ static double inputs_seconds(const struct nlsh_matrix *base, const struct nlsh_b
            fmin(n / 20, 5000) * n * (speed->pair + dim * speed->pair_dim);
 }
 
-/* All but the folds of few rows. */
+/* Divided by k-means, on all threads. */
+static double kmeans_seconds(const struct nlsh_build_options *o, double n,
+                             const struct nlsh__speed *speed)
+{
+    double m = (double)o->n_buckets;
+    return (12 * fmin(n, 256 * m) + 4 * n) * m * (double)o->components * speed->cell_dim;
+}
+
+/* All but the folds of few rows, and but what is compared on some rows. */
 static double once_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
                            double threads, const struct nlsh__speed *speed)
 {
-    double n = (double)base->n_rows, m = (double)o->n_buckets, p = (double)o->components;
+    double n = (double)base->n_rows;
     double spread = graph_seconds(base, o->graph, speed) + training_seconds(o, n, speed);
     if (o->partitioner == NLSH_PARTITIONER_AUTO || o->partitioner == NLSH_PARTITIONER_KMEANS)
-        spread += (12 * fmin(n, 256 * m) + 4 * n) * m * p * speed->cell_dim;
+        spread += kmeans_seconds(o, n, speed);
     spread += inputs_seconds(base, o, speed);
     double alone = 0.2 + n * 1.5e-5; /* codes and file */
     if (o->partitioner != NLSH_PARTITIONER_KMEANS) alone += n * (double)o->knn * cut_edge;
     return spread / threads + alone;
+}
+
+/* Where partitions are compared on some of the rows. Either may come out; METIS is the one that takes longer, and
+ * seldom the better of so many rows. */
+static double compared_seconds(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
+                               double threads, const struct nlsh__speed *speed)
+{
+    struct nlsh_matrix some = *base;
+    struct nlsh_build_options chosen = *o, tried = *o;
+    some.n_rows = nlsh__compared_rows(base->n_rows);
+    chosen.partitioner = NLSH_PARTITIONER_KMEANS;
+    tried.epochs = 0;
+    double visits = SEEN * nlsh__visit_seconds(o, speed);
+    return once_seconds(base, &chosen, threads, speed) +
+           once_seconds(&some, &tried, threads, speed) + visits / threads;
 }
 
 /* A fold learns from four fifths of the rows, with what was chosen for all (make/folds.h). */
@@ -91,6 +117,8 @@ static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_bu
 {
     struct nlsh_matrix others = *base;
     struct nlsh_build_options chosen = *o;
+    if (o->partitioner == NLSH_PARTITIONER_AUTO && nlsh__compared_rows(base->n_rows) < base->n_rows)
+        return compared_seconds(base, o, threads, speed);
     double folds = o->train_queries == NULL ? (double)nlsh__n_folds(base->n_rows) : 0;
     others.n_rows -= base->n_rows / 5;
     if (o->partitioner == NLSH_PARTITIONER_AUTO) chosen.partitioner = NLSH_PARTITIONER_METIS;

@@ -15,14 +15,6 @@
 
 /* ---- the sample ------------------------------------------------------------------------------- */
 
-/* n of the rows, evenly, into to [n], which may be the rows themselves. */
-static void thin(const struct nlsh_matrix *rows, size_t n, uint8_t *to)
-{
-    size_t row_bytes = nlsh__row_bytes(rows);
-    for (size_t i = 0; i < n; i++)
-        memmove(to + i * row_bytes, nlsh__row(rows, i * rows->n_rows / n), row_bytes);
-}
-
 /* The sample has n rows from now on. One of other values than bytes stays in it, if there is one (sampled.c). */
 static void thin_sample(struct nlsh__sampled *sampled, size_t n)
 {
@@ -33,7 +25,7 @@ static void thin_sample(struct nlsh__sampled *sampled, size_t n)
     uint8_t *after =
         (uint8_t *)sampled->memory + rows->n_rows * row_bytes; /* there is room for one */
     if (odd < all) memcpy(after, nlsh__row(rows, odd / rows->dim), row_bytes);
-    thin(rows, n, sampled->memory);
+    nlsh__spread_rows(rows, n, sampled->memory);
     if (odd < all) memcpy(last, after, row_bytes);
     rows->n_rows = n;
 }
@@ -45,19 +37,14 @@ choose_partitioner(struct nlsh__sampled *sampled, size_t n, const struct nlsh__j
 {
     enum nlsh_status status;
     const struct nlsh_matrix *all = &sampled->rows;
-    uint8_t *some = NULL;
-    NLSH_TRY(nlsh__alloc(&some, n, nlsh__row_bytes(all), error));
-    thin(all, n, some);
-    const struct nlsh_matrix rows = {some, n, all->dim, all->type, 0};
     nlsh__job_note(job,
                    "partitions are compared on %zu of %zu vectors: METIS has no memory for more", n,
                    all->n_rows);
-    NLSH_TRY(nlsh__better_partitioner(&rows, options, &job->run, &options->partitioner, error));
+    NLSH_TRY(nlsh__better_partitioner(all, n, options, &job->run, &options->partitioner, error));
     if (options->partitioner == NLSH_PARTITIONER_KMEANS) goto out;
     nlsh__job_note(job, "METIS is better: buckets are learned from %zu vectors", n);
     thin_sample(sampled, n);
 out:
-    nlsh__free(some);
     return status;
 }
 

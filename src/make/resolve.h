@@ -27,8 +27,11 @@ enum nlsh_status nlsh__build_check(const struct nlsh_matrix *base,
                                    const struct nlsh_build_options *options,
                                    struct nlsh_error *error);
 
-/* Of the partitioners that auto tries the one that divides these rows better, as nlsh_build() compares them. build.c */
-enum nlsh_status nlsh__better_partitioner(const struct nlsh_matrix *base,
+/* How many of n rows a build compares partitions on. build.c */
+size_t nlsh__compared_rows(size_t n);
+
+/* Of the partitioners that auto tries the one that divides n of these rows better. build.c */
+enum nlsh_status nlsh__better_partitioner(const struct nlsh_matrix *base, size_t n,
                                           const struct nlsh_build_options *options,
                                           const struct nlsh_run *run, enum nlsh_partitioner *out,
                                           struct nlsh_error *error);
