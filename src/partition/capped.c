@@ -225,12 +225,10 @@ enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim,
     NLSH_TRY(nlsh__alloc(&centroids, m * dim, sizeof *centroids, error));
     NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
     NLSH_TRY(nlsh__calloc(&c.penalty, m, sizeof *c.penalty, error));
-    NLSH_TRY(nlsh__kmeans(rows, n, dim, m, ITERATIONS, seed, job, centroids, bucket_of, error));
+    NLSH_TRY(nlsh__kmeans(rows, n, dim, m, ITERATIONS, seed, job, centroids, NULL, error));
     c.centroids = centroids;
-    if (count_sizes(&c) > 0) {
-        NLSH_TRY(balance(&c, job, error));
-        NLSH_TRY(spill(&c, job, error));
-    }
+    NLSH_TRY(balance(&c, job, error));
+    NLSH_TRY(spill(&c, job, error));
     fill_empty_buckets(&c);
     NLSH_TRY(nlsh__partition_check(bucket_of, n, m, c.cap, error));
 out:
