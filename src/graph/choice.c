@@ -2,10 +2,12 @@
 #include "graph/choice.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
+#include "kernels/select.h"
 #include "kernels/topk.h"
 
 enum {
@@ -14,8 +16,16 @@ enum {
     /* Groups between two updates of the thresholds, fewer while these fall fast. */
     TILE_GROUPS = 64,
     FIRST_TILE_GROUPS = 16,
-    FIRST_GROUPS = 256
+    FIRST_GROUPS = 256,
+    /* Lists of so many keys and more take twice as many as they come, and then keep the least: of 1,000 in a heap each
+     * of some thousands sinks through ten levels. */
+    LONG_LIST = 32
 };
+
+static int is_long(const struct nlsh__choice *c)
+{
+    return c->keys == NULL && c->keep >= LONG_LIST;
+}
 
 size_t nlsh__choose_groups(size_t g, size_t n_groups)
 {
@@ -97,6 +107,8 @@ enum nlsh_status nlsh__picker_create(const struct nlsh__choice *c, struct nlsh__
     NLSH_TRY(nlsh__alloc(&out->thresholds.i32, block, 4, error));
     NLSH_TRY(nlsh__alloc(&out->norms.i32, block, 4, error));
     NLSH_TRY(nlsh__alloc(&out->keys, n_keys, sizeof *out->keys, error));
+    if (is_long(c)) NLSH_TRY(nlsh__alloc(&out->lists, block, sizeof *out->lists, error));
+    if (is_long(c)) NLSH_TRY(nlsh__alloc(&out->taken, n_keys, 2 * sizeof *out->taken, error));
     NLSH_TRY(nlsh__calloc(&out->hits.n, block, 4, error));
     NLSH_TRY(nlsh__alloc(&out->hits.ids, block * out->hits.capacity, 4, error));
     NLSH_TRY(nlsh__alloc(&out->hits.scores.i32, block * out->hits.capacity, 4, error));
@@ -110,6 +122,8 @@ void nlsh__picker_free(struct nlsh__picker *s)
     nlsh__free(s->thresholds.i32);
     nlsh__free(s->norms.i32);
     nlsh__free(s->keys);
+    nlsh__free(s->lists);
+    nlsh__free(s->taken);
     nlsh__free(s->hits.n);
     nlsh__free(s->hits.ids);
     nlsh__free(s->hits.scores.i32);
@@ -184,6 +198,19 @@ static void set_limit(const struct nlsh__choice *c, size_t row, size_t least)
 
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
+/* The key of hit h of query q, or UINT64_MAX where it does not count: it is the query itself, or does not fit in f32. */
+static uint64_t key_of(const struct nlsh__choice *c, const struct nlsh__picker *s, size_t first,
+                       size_t q, size_t h)
+{
+    size_t at = q * s->hits.capacity + h;
+    uint32_t id = s->hits.ids[at];
+    if (c->exclude_self && id == first + q) return UINT64_MAX;
+    if (c->base->type == NLSH_U8)
+        return nlsh__key_u32((uint32_t)(s->hits.scores.i32[at] + s->norms.i32[q]), id);
+    float sum = s->hits.scores.f32[at] + s->norms.f32[q];
+    return sum < INFINITY ? nlsh__key_u32(nlsh__ordered_f32(sum), id) : UINT64_MAX;
+}
+
 /* A product to the list of its row, where it belongs there. */
 static void give_row(const struct nlsh__choice *c, uint32_t row, uint64_t key, size_t least)
 {
@@ -200,22 +227,16 @@ static void merge(const struct nlsh__choice *c, struct nlsh__picker *s, size_t f
 {
     for (size_t q = 0; q < n; q++) {
         uint64_t *own = keys + q * c->keep;
-        const uint32_t *ids = s->hits.ids + q * s->hits.capacity;
-        size_t at = q * s->hits.capacity, n_hits = s->hits.n[q];
+        size_t n_hits = s->hits.n[q];
         if (n_hits == 0) continue;
         s->hits.n[q] = 0;
         for (size_t h = 0; h < n_hits; h++) {
-            if (c->exclude_self && ids[h] == first + q) continue;
-            uint32_t score;
-            if (c->base->type == NLSH_U8) {
-                score = (uint32_t)(s->hits.scores.i32[at + h] + s->norms.i32[q]);
-            } else {
-                float sum = s->hits.scores.f32[at + h] + s->norms.f32[q];
-                if (!(sum < INFINITY)) continue; /* it does not fit in f32 */
-                score = nlsh__ordered_f32(sum);
-            }
-            nlsh__topk_push(own, c->keep, nlsh__key_u32(score, ids[h]));
-            if (both) give_row(c, ids[h], nlsh__key_u32(score, (uint32_t)(first + q)), first);
+            uint64_t key = key_of(c, s, first, q, h);
+            if (key == UINT64_MAX) continue;
+            nlsh__topk_push(own, c->keep, key);
+            if (both)
+                give_row(c, (uint32_t)key,
+                         nlsh__key_u32((uint32_t)(key >> 32), (uint32_t)(first + q)), first);
         }
         set_threshold(c, s, q, own[c->keep - 1], least);
     }
@@ -237,16 +258,72 @@ static void tile(const struct nlsh__choice *c, struct nlsh__picker *s, size_t n,
     }
 }
 
+/* ---- long lists ------------------------------------------------------------------------------ */
+
+/* The least keep of n keys to the front, the greatest of these behind the others. */
+static void settle(uint64_t *keys, size_t n, size_t keep)
+{
+    size_t worst = 0;
+    nlsh__select_smallest(keys, n, keep);
+    for (size_t i = 1; i < keep; i++) worst = keys[i] > keys[worst] ? i : worst;
+    uint64_t key = keys[worst];
+    keys[worst] = keys[keep - 1];
+    keys[keep - 1] = key;
+}
+
+/* The hits of n queries behind what their lists have. */
+static void take(const struct nlsh__choice *c, struct nlsh__picker *s, size_t first, size_t n,
+                 size_t least)
+{
+    for (size_t q = 0; q < n; q++) {
+        struct nlsh__long_list *list = &s->lists[q];
+        uint64_t *keys = s->taken + q * 2 * c->keep;
+        size_t n_hits = s->hits.n[q];
+        s->hits.n[q] = 0;
+        for (size_t h = 0; h < n_hits; h++) {
+            uint64_t key = key_of(c, s, first, q, h);
+            if (key >= list->worst) continue;
+            keys[list->n++] = key;
+            if (list->n < 2 * c->keep) continue;
+            settle(keys, list->n, c->keep);
+            *list = (struct nlsh__long_list){c->keep, keys[c->keep - 1]};
+        }
+        set_threshold(c, s, q, list->worst, least);
+    }
+}
+
+/* What n queries have in the end. */
+static void end_lists(const struct nlsh__choice *c, const struct nlsh__picker *s, size_t n,
+                      uint64_t *keys)
+{
+    for (size_t q = 0; q < n; q++) {
+        uint64_t *taken = s->taken + q * 2 * c->keep;
+        size_t there = s->lists[q].n < c->keep ? s->lists[q].n : c->keep;
+        if (there == c->keep) settle(taken, s->lists[q].n, c->keep);
+        memcpy(keys + q * c->keep, taken, there * sizeof *keys);
+        nlsh__topk_clear(keys + q * c->keep + there, c->keep - there);
+    }
+}
+
+/* ---- queries against rows -------------------------------------------------------------------- */
+
 void nlsh__choose(const struct nlsh__choice *c, struct nlsh__picker *s, size_t first, size_t n,
                   uint64_t *keys, size_t group, size_t n_groups)
 {
     nlsh__topk_clear(keys, n * c->keep);
     for (size_t q = 0; q < n; q++) set_threshold(c, s, q, UINT64_MAX, 0);
+    for (size_t q = 0; is_long(c) && q < n; q++)
+        s->lists[q] = (struct nlsh__long_list){0, UINT64_MAX};
     for (size_t g = 0, step; g < n_groups; g += step) {
         step = nlsh__choose_groups(g, n_groups);
+        size_t least = (group + g + step) * NLSH__GROUP;
         tile(c, s, n, group + g, step, 0);
-        merge(c, s, first, n, keys, (group + g + step) * NLSH__GROUP, 0);
+        if (is_long(c))
+            take(c, s, first, n, least);
+        else
+            merge(c, s, first, n, keys, least, 0);
     }
+    if (is_long(c)) end_lists(c, s, n, keys);
 }
 
 /* ---- both sides ------------------------------------------------------------------------------ */

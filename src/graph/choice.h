@@ -33,14 +33,22 @@ struct nlsh__choice {
     } limits; /* [16 x n_groups] what a row's next key must stay below */
 };
 
+/* A query's keys where it keeps many: as they came, twice as many as are kept at the most. */
+struct nlsh__long_list {
+    size_t n;
+    uint64_t worst; /* what the next has to be below */
+};
+
 /* One worker's. */
 struct nlsh__picker {
     void *queries; /* [block x padded dim] i8, or [block x dim] f32 less the mean */
     union {
         int32_t *i32;
         float *f32;
-    } thresholds, norms; /* [block] */
-    uint64_t *keys;      /* [block x keep] */
+    } thresholds, norms;           /* [block] */
+    uint64_t *keys;                /* [block x keep] */
+    struct nlsh__long_list *lists; /* [block], and */
+    uint64_t *taken;               /* [block x 2 keep] their keys; or NULL */
     struct nlsh__hits hits;
 };
 
