@@ -34,14 +34,14 @@ size_t nlsh__auto_buckets(size_t n)
     return m;
 }
 
-/* About 720,000 vectors seen: 12 epochs of 60,000, but 4 of any number. Small sets are learned by
+/* About 540,000 vectors seen: 9 epochs of 60,000, but 3 of any number. Small sets are learned by
  * heart long before that: siftsmall (10,000, m=128, k-means cells) needs 813 held-out candidates
  * after 25 epochs, 873 after 50 and 987 after 100; still smaller ones need their 500 steps. */
 static size_t auto_epochs(size_t n)
 {
-    double epochs = ceil(720e3 / (double)n), most = fmax(25, 250e3 / (double)n);
+    double epochs = ceil(540e3 / (double)n), most = fmax(25, 250e3 / (double)n);
     epochs = fmin(fmin(epochs, most), 100);
-    return epochs < 4 ? 4 : (size_t)epochs;
+    return epochs < 3 ? 3 : (size_t)epochs;
 }
 
 /* The second layer is worth its weights to images: without it Fashion-MNIST needs 1 to 4 % more candidates at .95 and 3 to

@@ -98,7 +98,7 @@ static const struct field fields[] = {
      NUMBER(REAL, dropout, 0, 0.9)},
     {{SIZED, "epochs", "N", "passes over the vectors; auto: by their number", "auto"},
      NUMBER(AUTO_SIZE, epochs, 1, 100000)},
-    {{SIZED, "batch_size", "N", "vectors in a step of training", "512"},
+    {{SIZED, "batch_size", "N", "vectors in a step of training", "256"},
      NUMBER(SIZE, batch_size, 1, 1000000)},
     {{SIZED, "lr", "R", "highest learning rate", "0.008"}, NUMBER(REAL, lr, 1e-9, 10)},
     {{SIZED, "weight_decay", "R", "decay of the weights, decoupled from the gradient", "0.1"},

@@ -223,7 +223,7 @@ struct nlsh_build_options {
     double dropout;      /* 0 to 0.9; 0 */
     size_t refine;       /* rounds of re-assigning vectors to the router's answer; 0 to 20; 0 */
     size_t epochs;       /* 1 to 100000; or NLSH_AUTO, the default: by the number of vectors */
-    size_t batch_size;   /* 1 to 1000000; 512 */
+    size_t batch_size;   /* 1 to 1000000; 256 */
     double lr;           /* learning rate, 1e-9 to 10; .008 */
     double weight_decay; /* 0 to 10; .1 */
     enum nlsh_scheduler scheduler; /* NLSH_SCHEDULER_COSINE */
