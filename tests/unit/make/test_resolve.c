@@ -33,9 +33,9 @@ static void buckets(void **state)
 static void epochs(void **state)
 {
     (void)state;
-    static const size_t worked[][2] = {{60000, 9},  {10000, 25}, {1000000, 3}, {100000000, 3},
+    static const size_t worked[][2] = {{60000, 9},  {10000, 25}, {1000000, 4}, {100000000, 4},
                                        {5000, 50},  {1000, 100}, {100, 100},   {30000, 18},
-                                       {48000, 12}, {100000, 6}, {200000, 3},  {59999, 10}};
+                                       {48000, 12}, {100000, 6}, {499999, 3},  {59999, 10}};
     for (size_t i = 0; i < sizeof worked / sizeof *worked; i++)
         assert_int_equal(resolved(worked[i][0], 16).epochs, worked[i][1]);
 }
