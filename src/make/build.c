@@ -142,7 +142,6 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
     enum nlsh_status status;
     struct prepared prepared = {.held = {.n_held = 0}};
     const struct nlsh__ground *ground = &prepared.ground;
-    const struct nlsh__csr *whole;
     struct nlsh__learned learned = {.bucket_of = NULL};
     struct nlsh__learn_times times;
     struct nlsh__evidence evidence;
@@ -155,7 +154,6 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
         NLSH_TRY(nlsh__cross_calibrate(ground, &learned, path, &evidence, error));
         times.train += nlsh__now() - start;
     }
-    NLSH_TRY(nlsh__ground_csr(ground, &whole, error));
     start = nlsh__now();
     NLSH_TRY(nlsh__write_index(ground, &learned, g->options.keys, in_folds ? &evidence : NULL, path,
                                &written, error));
@@ -166,7 +164,7 @@ static enum nlsh_status run_stages(const struct given *g, const struct nlsh_matr
     report->store_error = g->moved;
     report->store_error_most = g->moved_most;
     report->partitioner = learned.partitioner;
-    report->edge_cut = nlsh__edge_cut(whole, learned.bucket_of);
+    report->edge_cut = nlsh__edge_cut(&prepared.cut, g->options.knn, learned.bucket_of);
     report->loss = learned.loss;
     report->held_out_candidates =
         in_folds ? evidence.calibration.candidates_95 : learned.calibration.candidates_95;

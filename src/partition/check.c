@@ -132,13 +132,11 @@ enum nlsh_status nlsh__partition_check(const uint32_t *bucket_of, size_t n, size
     return status;
 }
 
-double nlsh__edge_cut(const struct nlsh__csr *csr, const uint32_t *bucket_of)
+double nlsh__edge_cut(const struct nlsh__neighbors *neighbors, size_t k, const uint32_t *bucket_of)
 {
-    int64_t total = 0, cut = 0;
-    for (size_t u = 0; u < csr->n; u++)
-        for (int32_t e = csr->offsets[u]; e < csr->offsets[u + 1]; e++) {
-            total += csr->weights[e];
-            if (bucket_of[u] != bucket_of[csr->neighbors[e]]) cut += csr->weights[e];
-        }
+    size_t total = neighbors->n_rows * k, cut = 0;
+    for (size_t i = 0; i < neighbors->n_rows; i++)
+        for (size_t j = 0; j < k; j++)
+            cut += bucket_of[i] != bucket_of[neighbors->ids[i * neighbors->k + j]];
     return total > 0 ? (double)cut / (double)total : 0.0;
 }

@@ -8,6 +8,7 @@
 #define NLSH_PARTITION_PARTITION_H
 
 #include "base/job.h"
+#include "base/neighbors.h"
 
 struct nlsh__csr;
 
@@ -44,7 +45,8 @@ enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim,
 enum nlsh_status nlsh__partition_check(const uint32_t *bucket_of, size_t n, size_t m, size_t cap,
                                        struct nlsh_error *error);
 
-/* Share of the graph's edge weight that runs between buckets, 0 to 1 (0 for no edges). */
-double nlsh__edge_cut(const struct nlsh__csr *csr, const uint32_t *bucket_of);
+/* Share of the rows' first k neighbours that lie in another bucket than the row, 0 to 1 (0 for none): of the symmetric
+ * graph the share of the weight that is cut. */
+double nlsh__edge_cut(const struct nlsh__neighbors *neighbors, size_t k, const uint32_t *bucket_of);
 
 #endif

@@ -64,6 +64,8 @@ enum nlsh_status nlsh__grouped_create(const struct nlsh__mlp *mlp,
     NLSH_TRY(nlsh__alloc(&out->rows, max_rows, n * sizeof *out->rows, error));
     NLSH_TRY(nlsh__alloc(&out->starts, max_rows, n * sizeof *out->starts, error));
     NLSH_TRY(nlsh__alloc(&out->logits, max_rows, m * sizeof *out->logits, error));
+    NLSH_TRY(
+        nlsh__alloc(&out->labels, max_rows, nlsh__n_labels(targets) * sizeof *out->labels, error));
     NLSH_TRY(nlsh__alloc(&out->meets, max_rows, n * sizeof *out->meets, error));
     NLSH_TRY(nlsh__alloc(&out->n_logits, max_rows, sizeof *out->n_logits, error));
     NLSH_TRY(nlsh__alloc(&out->x, max_rows, sizeof *out->x, error));
@@ -82,6 +84,7 @@ void nlsh__grouped_free(struct nlsh__grouped *g)
     nlsh__free(g->rows);
     nlsh__free(g->starts);
     nlsh__free(g->logits);
+    nlsh__free(g->labels);
     nlsh__free(g->meets);
     nlsh__free(g->n_logits);
     nlsh__free(g->x);
@@ -175,11 +178,13 @@ double nlsh__grouped_loss(struct nlsh__grouped *g, const uint32_t *row_ids, size
 {
     const struct nlsh__labels *targets = g->targets;
     size_t n_groups = targets->groups.n;
-    uint32_t labels[NLSH__MAX_LABELS], of[NLSH__MAX_LABELS];
+    size_t n_labels = nlsh__n_labels(targets); /* each row has so many */
+    uint32_t of[NLSH__MAX_LABELS];
     double loss = 0;
     g->n = n;
     for (size_t i = 0; i < n; i++) {
-        size_t n_labels = nlsh__labels_of(targets, row_ids[i], labels);
+        uint32_t *labels = g->labels + i * n_labels;
+        (void)nlsh__labels_of(targets, row_ids[i], labels);
         loss += choose(g, i, labels, n_labels, groups + i * n_groups);
         for (size_t j = 0; j < n_labels; j++) of[j] = targets->group_of[labels[j]];
         (void)nlsh__cross_entropy(of, n_labels, n_groups, NLSH__GROUPS_WEIGHT,
@@ -188,8 +193,7 @@ double nlsh__grouped_loss(struct nlsh__grouped *g, const uint32_t *row_ids, size
     list_rows(g);
     forward(g, hidden);
     for (size_t i = 0; i < n; i++) {
-        size_t n_labels = nlsh__labels_of(targets, row_ids[i], labels);
-        for (size_t j = 0; j < n_labels; j++) of[j] = place(g, i, labels[j]);
+        for (size_t j = 0; j < n_labels; j++) of[j] = place(g, i, g->labels[i * n_labels + j]);
         loss += nlsh__cross_entropy(of, n_labels, g->n_logits[i], 1, g->logits + i * n_buckets(g));
     }
     if (delta != NULL) backward(g, delta);

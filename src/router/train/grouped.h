@@ -22,6 +22,7 @@ struct nlsh__grouped {
     uint32_t *starts; /* [n x groups] where a group that is met starts among a row's logits */
     float *logits;    /* [n x m] of the buckets that a row meets, then the gradient there */
     /* scratch */
+    uint32_t *labels;        /* [n x most labels] */
     uint8_t *meets;          /* [n x groups] */
     uint32_t *n_logits;      /* [n] */
     const float **x;         /* [n] */

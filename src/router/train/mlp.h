@@ -45,7 +45,13 @@ struct nlsh__labels {
 /* What the groups' loss weighs beside the buckets'; the first value that was tried. */
 #define NLSH__GROUPS_WEIGHT 0.2f
 
-/* The buckets that a row should be answered with, [NLSH__MAX_LABELS] at most; returns how many. */
+/* How many buckets a row should be answered with. */
+static inline size_t nlsh__n_labels(const struct nlsh__labels *targets)
+{
+    return targets->neighbors == NULL ? 1 : targets->label_knn;
+}
+
+/* These buckets; returns how many. */
 size_t nlsh__labels_of(const struct nlsh__labels *targets, size_t row, uint32_t *out);
 
 /* Logits x[n] to their gradient times weight; returns the cross-entropy to the labels, in nats. */

@@ -1,4 +1,5 @@
 /* test_check.c - the cap, the check of an answer, the cut's share. */
+#include "graph/graph.h"
 #include "unit/partition/graphs.h"
 
 static void the_cap(void **state)
@@ -59,25 +60,32 @@ static void answers(void **state)
     assert_int_equal(nlsh__partition_check(bucket_of, 7, 3, 3, NULL), NLSH_E_INTERNAL);
 }
 
+/* The share of the symmetric graph's weight; of neighbours beyond k nothing counts. */
 static void the_cut(void **state)
 {
     (void)state;
-    struct edges none = {0};
-    struct nlsh__csr csr = random_graph(300, 2000, SEED), empty = make_csr(5, &none);
+    enum { N = 300, K = 9, FIRST = 6 };
+    static uint32_t ids[N * K];
+    uint32_t bucket_of[N] = {0};
+    const struct nlsh__neighbors graph = {.n_rows = N, .k = K, .ids = ids}, empty = {.k = K};
+    struct nlsh__csr csr;
     struct nlsh__rng rng;
-    uint32_t bucket_of[300] = {0};
     int64_t total = 0;
     nlsh__rng_init(&rng, SEED, 3);
-    for (int32_t e = 0; e < csr.offsets[300]; e++) total += csr.weights[e];
-    assert_true(nlsh__edge_cut(&csr, bucket_of) == 0.0);
-    assert_true(nlsh__edge_cut(&empty, bucket_of) == 0.0);
-    for (size_t i = 0; i < 300; i++) bucket_of[i] = (uint32_t)nlsh__rng_below(&rng, 9);
-    assert_true(nlsh__edge_cut(&csr, bucket_of) ==
-                (double)(2 * cut_weight(&csr, bucket_of)) / (double)total);
-    for (size_t i = 0; i < 300; i++) bucket_of[i] = (uint32_t)i;
-    assert_true(nlsh__edge_cut(&csr, bucket_of) == 1.0);
-    free_csr(&csr);
-    free_csr(&empty);
+    for (size_t i = 0; i < N; i++) {
+        nlsh__rng_sample(&rng, N - 1, K, ids + i * K);
+        for (size_t j = 0; j < K; j++) ids[i * K + j] += ids[i * K + j] >= i;
+    }
+    assert_int_equal(nlsh__csr_from_neighbors(&graph, FIRST, &csr, NULL), NLSH_OK);
+    for (int32_t e = 0; e < csr.offsets[N]; e++) total += csr.weights[e];
+    assert_true(nlsh__edge_cut(&graph, FIRST, bucket_of) == 0.0);
+    assert_true(nlsh__edge_cut(&empty, FIRST, bucket_of) == 0.0);
+    for (size_t i = 0; i < N; i++) bucket_of[i] = (uint32_t)nlsh__rng_below(&rng, 9);
+    assert_float_equal(nlsh__edge_cut(&graph, FIRST, bucket_of),
+                       (double)(2 * cut_weight(&csr, bucket_of)) / (double)total, 1e-12);
+    for (size_t i = 0; i < N; i++) bucket_of[i] = (uint32_t)i;
+    assert_true(nlsh__edge_cut(&graph, FIRST, bucket_of) == 1.0);
+    nlsh__csr_free(&csr);
 }
 
 int main(void)
