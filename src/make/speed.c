@@ -32,7 +32,7 @@ enum {
     FIRST_ROWS = 96,
     MOST_ROWS = 3072,
     LABEL_KNN = 20,
-    BATCH = 512,
+    BATCH = 256,
     CELLS = 1024
 };
 
