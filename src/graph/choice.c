@@ -2,7 +2,6 @@
 #include "graph/choice.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -292,16 +291,15 @@ static void take(const struct nlsh__choice *c, struct nlsh__picker *s, size_t fi
     }
 }
 
-/* What n queries have in the end. */
+/* What n queries have in the end, in the order that nlsh__topk_push() gives. */
 static void end_lists(const struct nlsh__choice *c, const struct nlsh__picker *s, size_t n,
                       uint64_t *keys)
 {
     for (size_t q = 0; q < n; q++) {
-        uint64_t *taken = s->taken + q * 2 * c->keep;
-        size_t there = s->lists[q].n < c->keep ? s->lists[q].n : c->keep;
-        if (there == c->keep) settle(taken, s->lists[q].n, c->keep);
-        memcpy(keys + q * c->keep, taken, there * sizeof *keys);
-        nlsh__topk_clear(keys + q * c->keep + there, c->keep - there);
+        const uint64_t *taken = s->taken + q * 2 * c->keep;
+        uint64_t *own = keys + q * c->keep;
+        nlsh__topk_clear(own, c->keep);
+        for (size_t i = 0; i < s->lists[q].n; i++) nlsh__topk_push(own, c->keep, taken[i]);
     }
 }
 

@@ -111,10 +111,11 @@ static void graphs_equal_a_sort(void **state)
 
 static void other_queries_equal_a_sort(void **state)
 {
-    static const size_t shapes[][4] = {/* n, queries, dim, k: k = n here, for none is left out */
-                                       {1, 3, 2, 1},
-                                       {20, 193, 9, 20},
-                                       {300, 11, 130, 10}};
+    static const size_t shapes[][4] = {
+        /* n, queries, dim, k: k = n here, for none is left out */
+        {1, 3, 2, 1},       {20, 193, 9, 20},
+        {300, 11, 130, 10}, {700, 40, 6, 32}, /* long lists, in the order of either kind of list */
+        {700, 40, 6, 40},   {700, 40, 6, 150}};
     (void)state;
     for (int type = 0; type < 2; type++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
