@@ -26,7 +26,7 @@ double nlsh__imbalance(const struct nlsh_build_options *options, enum nlsh_parti
 }
 
 /* Many small buckets beat few large ones, and beyond 1,024 the router's last layer costs more than it saves on sets of up
- * to a million. Of ten million a query is 1.05 times as fast with 2,048 (docs/scale.md). */
+ * to a million. Of ten million a query is 1.04 times as fast with 2,048 (docs/scale.md). */
 size_t nlsh__auto_buckets(size_t n)
 {
     size_t m = 1, most = n < 8000000 ? 1024 : 2048;
