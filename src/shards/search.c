@@ -6,7 +6,8 @@
 
 enum what { GO, SEARCH, KNOW };
 
-/* What rank 0 tells the others to do: a block of queries, whose rows follow, or to tell what is known of k rows of the whole for each. */
+/* What rank 0 tells the others to do: to search for a block of queries, whose rows follow, or to tell what is known of k rows
+ * of the whole for each. */
 struct task {
     uint32_t what, type;
     uint64_t n_queries, k, top;
