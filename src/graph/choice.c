@@ -291,15 +291,14 @@ static void take(const struct nlsh__choice *c, struct nlsh__picker *s, size_t fi
     }
 }
 
-/* What n queries have in the end, in the order that nlsh__topk_push() gives. */
+/* What n queries have in the end, into keys, which are clear, in the order that nlsh__topk_push() gives. */
 static void end_lists(const struct nlsh__choice *c, const struct nlsh__picker *s, size_t n,
                       uint64_t *keys)
 {
     for (size_t q = 0; q < n; q++) {
         const uint64_t *taken = s->taken + q * 2 * c->keep;
-        uint64_t *own = keys + q * c->keep;
-        nlsh__topk_clear(own, c->keep);
-        for (size_t i = 0; i < s->lists[q].n; i++) nlsh__topk_push(own, c->keep, taken[i]);
+        for (size_t i = 0; i < s->lists[q].n; i++)
+            nlsh__topk_push(keys + q * c->keep, c->keep, taken[i]);
     }
 }
 
