@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/fetch.h"
 #include "kernels/kernels.h"
 #include "kernels/metric.h"
 #include "kernels/prefetch.h"
