@@ -13,10 +13,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/resident.h"
 #include "support/scratch.h"
 
 /* ---- maps ------------------------------------------------------------------------------------- */
@@ -42,6 +44,52 @@ static void test_map(void **state)
         assert_int_equal(map.size, 0);
         nlsh__map_close(&map); /* twice is harmless */
     }
+}
+
+/* kB that this process had in memory at most. */
+static long most_resident(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* What is read stands in memory once, and meanwhile as well. */
+static void test_read(void **state)
+{
+    (void)state;
+    enum { SIZE = 64 << 20 };
+    struct nlsh__map map;
+    struct nlsh_error error;
+    const char *path = scratch_path("read");
+    uint8_t *bytes = malloc(SIZE);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (uint8_t)(i * 7 + i / 251);
+    spit(path, bytes, SIZE);
+    long before = most_resident();
+    assert_int_equal(nlsh__map_read(path, &map, &error), NLSH_OK);
+    assert_true(most_resident() - before < SIZE / 1024 * 3 / 2);
+    assert_int_equal(map.size, SIZE);
+    assert_memory_equal(map.data, bytes, SIZE);
+    nlsh__map_close(&map);
+    spit(path, bytes, 0);
+    assert_int_equal(nlsh__map_read(path, &map, &error), NLSH_OK);
+    assert_int_equal(map.size, 0);
+    assert_int_equal(nlsh__map_read(scratch_path("nothing"), &map, &error), NLSH_E_NO_INPUT);
+    free(bytes);
+}
+
+/* A file of the kernel's: it is said to have a page, and has a line. */
+static void test_read_what_is_shorter(void **state)
+{
+    static const char path[] = "/sys/kernel/mm/transparent_hugepage/enabled";
+    struct nlsh__map map = {(void *)1, 1};
+    struct nlsh_error error;
+    (void)state;
+    if (access(path, R_OK) != 0) skip();
+    assert_int_equal(nlsh__map_read(path, &map, &error), NLSH_E_IO);
+    assert_non_null(strstr(error.message, "became shorter while it was read"));
+    assert_null(map.data);
 }
 
 static void cannot_map(const char *path, const char *words)
@@ -202,6 +250,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map),       cmocka_unit_test(test_map_what_is_no_file),
+        cmocka_unit_test(test_read),      cmocka_unit_test(test_read_what_is_shorter),
         cmocka_unit_test(test_stream),    cmocka_unit_test(test_stream_and_signal),
         cmocka_unit_test(test_make_dirs),
     };
