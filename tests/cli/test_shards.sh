@@ -36,9 +36,17 @@ lacks x.txt 'Buckets not searched'
 
 # True neighbours from a file are those that would be found, and are looked at.
 run 0 groundtruth -d base.fvecs -q query.fvecs -o gt.ivecs -N 20
+seq 5000 2 8998 >keys.txt
 run 0 search -i whole.nlsh -q query.fvecs --format csv -o whole.csv -T 2
 run 0 search -i x.shards -q query.fvecs --format csv -o x.csv -T 2 --gt gt.ivecs
 ok '--gt has the same rows and distances' cmp whole.csv x.csv
+run 0 search -i x.shards -q query.fvecs --format csv -o x.csv -T 2 --gt gt.ivecs --memory codes
+ok 'and so it has with vectors on the disk' cmp whole.csv x.csv
+"$nlsh" build -d base.fvecs -i keyed.nlsh --keys keys.txt -m 24 --epochs 3 --nodes 32 --partitioner kmeans -q || exit 1
+run 0 shard -i keyed.nlsh -o keyed.shards --shards 2
+run 0 search -i keyed.nlsh -q query.fvecs --format csv -o whole_keyed.csv -T 2
+run 0 search -i keyed.shards -q query.fvecs --format csv -o x.csv -T 2 --gt gt.ivecs
+ok '--gt goes by row and answers by key' cmp whole_keyed.csv x.csv
 run 0 search -i x.shards -q query.fvecs --gt gt.ivecs --json -T 2 -o x.txt
 has out '"tTrueAverage": null'
 run 0 groundtruth -d query.fvecs -q query.fvecs -o wrong.ivecs -N 10
