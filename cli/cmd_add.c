@@ -21,10 +21,11 @@ int cmd_create(const struct args *args)
 {
     struct nlsh_error error = {0};
     const char *path = args_text(args, "i"), *stores = args_text(args, "stores");
-    enum nlsh_type type = strcmp(stores, "u8") == 0    ? NLSH_U8
-                          : strcmp(stores, "i8") == 0  ? NLSH_I8
-                          : strcmp(stores, "f16") == 0 ? NLSH_F16
-                                                       : NLSH_F32;
+    enum nlsh_type type = strcmp(stores, "u8") == 0     ? NLSH_U8
+                          : strcmp(stores, "i8") == 0   ? NLSH_I8
+                          : strcmp(stores, "f16") == 0  ? NLSH_F16
+                          : strcmp(stores, "bf16") == 0 ? NLSH_BF16
+                                                        : NLSH_F32;
     struct stat st;
     if (stat(path, &st) == 0)
         return talk_error(EXIT_CANNOT_WRITE, "name another file, or remove this one",
@@ -115,8 +116,10 @@ static int say_added(const struct args *args, const struct adding *a, const char
                                     "log_bytes", (json_int_t)info.log_bytes));
     talk_say("%s: %s vectors were put; it holds %s now", path, text_count(a->done, new),
              text_count(info.n_rows, all));
-    if (info.type == NLSH_F16 && a->vectors.matrix.type == NLSH_F32)
-        talk_say("the index keeps floats as f16: their values were rounded to that");
+    int rounds = info.type == NLSH_F16 || info.type == NLSH_BF16 || info.store_scale > 0;
+    if (rounds && a->vectors.matrix.type == NLSH_F32)
+        talk_say("the index keeps floats as %s: their values were rounded to that",
+                 info.store_scale > 0 ? "bytes with a scale" : type_name(info.type));
     return 0;
 }
 

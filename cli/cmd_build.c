@@ -86,8 +86,9 @@ void build_say_report(const char *path, const struct nlsh_build_options *options
              nlsh__name(NLSH__PARTITIONER, (int)report->partitioner), 100 * report->edge_cut,
              report->loss);
     if (report->store_error_most > 0)
-        talk_say("vectors are kept as f16: off by %.2g of their length, %.2g at most",
-                 report->store_error, report->store_error_most);
+        talk_say("vectors are kept as %s: off by %.2g of their length, %.2g at most",
+                 nlsh__name(NLSH__STORE, (int)options->store), report->store_error,
+                 report->store_error_most);
     if (!isfinite(report->held_out_candidates) || report->held_out_candidates <= 0) return;
     text_count((uint64_t)llround(report->held_out_candidates), a);
     text_count((uint64_t)llround(report->held_out_scanned), b);

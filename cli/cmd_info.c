@@ -85,6 +85,7 @@ static json_t *info_json(const char *path, const struct nlsh_index *index,
         (json_int_t)info->bucket_max, "router", "weights", (json_int_t)info->router_weights,
         "disagreement", json_number_or_null(info->disagreement), "promises", promises_json(index),
         "changes", changes_json(info), "settings", settings, "sections", sections_json(index));
+    if (info->store_scale > 0) json_set(&all, "store_scale", json_real((double)info->store_scale));
     const struct nlsh__shard_header *shard = &index->shard.header;
     if (shard->n > 0)
         json_set(&all, "shard",
@@ -223,6 +224,8 @@ static int print_info(const char *path, const struct nlsh_index *index,
     printf("vectors       %s x %zu %s, metric %s, content hash %016" PRIx64 "\n",
            text_count(info->n_rows, a), info->dim, type_name(info->type),
            nlsh_metric_name(info->metric), info->data_hash);
+    if (info->store_scale > 0)
+        printf("kept as       bytes, each times %.6g\n", (double)info->store_scale);
     const struct nlsh__shard_header *shard = &index->shard.header;
     if (shard->n > 0)
         printf("shard         %u of %u, of an index of %s vectors, whose buckets these are\n",

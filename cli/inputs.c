@@ -142,7 +142,8 @@ static void value_put(void *to, enum nlsh_type type, size_t i, double value)
 
 bool loaded_convert(struct loaded *loaded, enum nlsh_type type)
 {
-    if (type == NLSH_F16) type = NLSH_F32; /* an index that stores these was made of floats */
+    /* an index that stores these was made of floats */
+    if (type == NLSH_F16 || type == NLSH_BF16) type = NLSH_F32;
     struct nlsh_matrix *matrix = &loaded->matrix;
     size_t n = matrix->n_rows * matrix->dim;
     if (matrix->type == type) return true;

@@ -159,14 +159,11 @@ void nlsh__row_picture(const struct nlsh__map_2d *map, const struct nlsh_index *
         memcpy(out, (const uint8_t *)segment->vectors + place * dim, dim);
         return;
     }
-    const char *values = (const char *)segment->vectors + place * nlsh__index_row_bytes(index);
-    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
-    size_t value_bytes = nlsh__type_size(type);
+    const char *row = (const char *)segment->vectors + place * nlsh__index_row_bytes(index);
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
     float scale = map->high > map->low ? 255 / (map->high - map->low) : 0;
     for (size_t d = 0; d < dim; d++) {
-        float x;
-        nlsh__row_to_f32(values + d * value_bytes, type, 1, &x);
-        float v = (x - map->low) * scale;
+        float v = (nlsh__stored_value(&as, row, d) - map->low) * scale;
         out[d] = v >= 255 ? 255 : v > 0 ? (uint8_t)v : 0;
     }
 }

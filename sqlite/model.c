@@ -376,17 +376,16 @@ static enum nlsh_status exact_means(const struct nlsh_index *trained, float *mea
     const struct nlsh__codes *codes = s->codes;
     size_t dim = trained->meta.dim, row_bytes = nlsh__index_row_bytes(trained);
     double *sum = NULL;
-    float *x = NULL;
+    const struct nlsh__rounding as = nlsh__index_rounding(trained);
     enum nlsh_status status;
     NLSH_TRY(nlsh__alloc(&sum, dim, sizeof *sum, error));
-    NLSH_TRY(nlsh__alloc(&x, dim, sizeof *x, error));
     for (size_t b = 0; b < trained->meta.n_buckets; b++) {
         size_t first = s->bucket_offsets[b], end = s->bucket_offsets[b + 1];
         memset(sum, 0, dim * sizeof *sum);
         for (size_t place = first; place < end; place++) {
-            nlsh__row_to_f32((const char *)s->vectors + place * row_bytes,
-                             (enum nlsh_type)trained->meta.storage_type, dim, x);
-            for (size_t d = 0; d < dim; d++) sum[d] += (double)x[d] - (double)codes->mean[d];
+            const char *row = (const char *)s->vectors + place * row_bytes;
+            for (size_t d = 0; d < dim; d++)
+                sum[d] += (double)nlsh__stored_value(&as, row, d) - (double)codes->mean[d];
         }
         for (size_t d = 0; d < dim; d++)
             means[b * dim + d] =
@@ -394,7 +393,6 @@ static enum nlsh_status exact_means(const struct nlsh_index *trained, float *mea
     }
 out:
     nlsh__free(sum);
-    nlsh__free(x);
     return status;
 }
 

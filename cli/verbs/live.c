@@ -23,11 +23,11 @@ static const struct flag *const create_flags[] = {
                          .help = "dimension of its vectors"},
     &(const struct flag){.name = "stores",
                          .kind = FLAG_CHOICE,
-                         .argument = "{u8,i8,f16,f32}",
+                         .argument = "{u8,i8,f16,bf16,f32}",
                          .default_value = "f32",
                          .help =
                              "type of its vectors; with bytes only whole numbers can be put; f16 "
-                             "rounds floats to 16 bits"},
+                             "and bf16 round floats to 16 bits"},
     &(const struct flag){.name = "metric",
                          .kind = FLAG_CHOICE,
                          .argument = "{l2,ip,cosine}",

@@ -190,8 +190,16 @@ enum nlsh_scheduler {
 /* What vectors are kept as in the file. AUTO: the narrowest of bytes, f16 and f32 that holds exactly the values that were given;
  * with cosine f16 where vectors of length 1, rounded, are those that were given. F16: what would be f32, rounded to 11 bits, to the
  * nearest, and at most 65,504; all that is measured and promised is of the rounded vectors, and searches rank by them. F32: what
- * would be f16, as f32, for an index to which vectors will come that f16 does not hold. */
-enum nlsh_store { NLSH_STORE_AUTO = 0, NLSH_STORE_F16, NLSH_STORE_F32 };
+ * would be f16, as f32, for an index to which vectors will come that f16 does not hold. BF16: as F16, but rounded to 8 bits, with
+ * the range of f32. I8: as F16, but to signed bytes times one scale, -127 to 127 steps; what is beyond is cut off, and a vector
+ * that would lose more than a quarter of its length so is refused. AUTO takes none of the last two. */
+enum nlsh_store {
+    NLSH_STORE_AUTO = 0,
+    NLSH_STORE_F16,
+    NLSH_STORE_F32,
+    NLSH_STORE_BF16,
+    NLSH_STORE_I8
+};
 
 /* Where a size, or a number that is never negative, may be left to the build. */
 #define NLSH_AUTO SIZE_MAX
@@ -236,6 +244,9 @@ struct nlsh_build_options {
      * like these. labels must be soft. No setting, as keys is none. */
     const struct nlsh_matrix *train_queries;
     enum nlsh_store store; /* NLSH_STORE_AUTO */
+    /* Of NLSH_STORE_I8: what a step is; 0, the default: the scale of the least squared error over the vectors as they are
+     * stored. No setting, as keys is none. */
+    float store_scale;
 };
 
 /* The defaults. size is sizeof *options. */
@@ -297,7 +308,7 @@ struct nlsh_build_report {
     double held_out_candidates; /* mean at recall@10 .95 on held-out base vectors, threshold */
     double held_out_scanned; /* with leaves, an estimate of those that are scanned; else the same */
     uint64_t index_bytes;
-    /* Where they are f16: how far stored vectors are from those given, over their length; the mean and the largest. Of a build of
+    /* Where they are rounded: how far stored vectors are from those given, over their length; the mean and the largest. Of a build of
      * more vectors than memory, of its sample. Else 0. */
     double store_error, store_error_most;
 };

@@ -406,8 +406,8 @@ static PyObject *create(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     (void)self;
     static char *names[] = {"path", "dim", "type", "metric", NULL};
-    static const char *const types[] = {"u8", "i8", "f32", "f16"};
-    static const enum nlsh_type numbers[] = {NLSH_U8, NLSH_I8, NLSH_F32, NLSH_F16};
+    static const char *const types[] = {"u8", "i8", "f32", "f16", "bf16"};
+    static const enum nlsh_type numbers[] = {NLSH_U8, NLSH_I8, NLSH_F32, NLSH_F16, NLSH_BF16};
     const char *type_name = "f32", *metric_name = "l2";
     PyObject *path;
     Py_ssize_t dim;
@@ -417,7 +417,7 @@ static PyObject *create(PyObject *self, PyObject *args, PyObject *kwargs)
                                      &dim, &type_name, &metric_name))
         return NULL;
     PyObject *done = NULL;
-    int i = choice_take(type_name, "type", types, 4);
+    int i = choice_take(type_name, "type", types, 5);
     if (i >= 0 && metric_take(metric_name, &metric) == 0) {
         PyThreadState *state = PyEval_SaveThread();
         enum nlsh_status status = nlsh_index_create(
@@ -436,8 +436,8 @@ PyMethodDef writer_functions[] = {
      "Makes an index file that holds no vectors, to be put into. It replaces what has that "
      "name.\n\n"
      "dim     of the vectors.\n"
-     "type    that it stores: u8, i8, f32 or f16; with metric ip and cosine one of the latter\n"
-     "        two. To f16 floats are rounded as they come.\n"
+     "type    that it stores: u8, i8, f32, f16 or bf16; with metric ip and cosine one of the\n"
+     "        latter three. To f16 and bf16 floats are rounded as they come.\n"
      "metric  l2, ip or cosine.\n\n"
      "Searches compare everything, exactly, until nlsh.compact() learns buckets from what was "
      "put."},

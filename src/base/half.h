@@ -1,4 +1,4 @@
-/* half.h - IEEE 754 binary16 and back. */
+/* half.h - floats of 16 bits and back: IEEE 754 binary16, and bf16, the upper half of an f32. */
 #ifndef NLSH_BASE_HALF_H
 #define NLSH_BASE_HALF_H
 
@@ -43,6 +43,24 @@ static inline uint16_t nlsh__to_f16(float value)
     }
     bits += 0xfff + (bits >> 13 & 1);
     return sign | (uint16_t)((bits >> 13) - (112 << 10));
+}
+
+/* Exact. */
+static inline float nlsh__from_bf16(uint16_t upper)
+{
+    uint32_t bits = (uint32_t)upper << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The nearest, of two the even one; what is larger than all of them by half a step is infinite. */
+static inline uint16_t nlsh__to_bf16(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40); /* NaN */
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 #endif

@@ -62,29 +62,6 @@ void nlsh__spread_rows(const struct nlsh_matrix *rows, size_t n, void *to)
         memmove((uint8_t *)to + i * row_bytes, nlsh__row(rows, i * rows->n_rows / n), row_bytes);
 }
 
-static float from_bf16(uint16_t upper)
-{
-    uint32_t bits = (uint32_t)upper << 16;
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-void nlsh__row_to_f16(const float *row, size_t dim, uint16_t *out)
-{
-    for (size_t d = 0; d < dim; d++) out[d] = nlsh__to_f16(row[d]);
-}
-
-size_t nlsh__round_f16(const float *values, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        float value = nlsh__from_f16(nlsh__to_f16(values[i]));
-        if (!(value >= -NLSH__MOST_F16 && value <= NLSH__MOST_F16)) return i;
-        out[i] = value;
-    }
-    return n;
-}
-
 void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *out)
 {
     const uint8_t *bytes = row;
@@ -102,7 +79,7 @@ void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *o
     case NLSH_BF16:
         for (size_t d = 0; d < dim; d++) {
             memcpy(&half, bytes + 2 * d, sizeof half);
-            out[d] = type == NLSH_F16 ? nlsh__from_f16(half) : from_bf16(half);
+            out[d] = type == NLSH_F16 ? nlsh__from_f16(half) : nlsh__from_bf16(half);
         }
         return;
     case NLSH_F64:

@@ -37,11 +37,6 @@ static inline int nlsh__is_dense(const struct nlsh_matrix *matrix)
 /* n of the rows, evenly, into to [n], which may be the rows themselves. */
 void nlsh__spread_rows(const struct nlsh_matrix *rows, size_t n, void *to);
 
-/* Values as f16, to the nearest. */
-void nlsh__row_to_f16(const float *row, size_t dim, uint16_t *out);
-/* Whole rows to values that f16 has, in place: out may be values. Returns the first that is too large for f16, or n. */
-size_t nlsh__round_f16(const float *values, size_t n, float *out);
-
 /* dim values of a vector type as floats. row needs no alignment. An F64 beyond f32 becomes infinite. */
 void nlsh__row_to_f32(const void *row, enum nlsh_type type, size_t dim, float *out);
 

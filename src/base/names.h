@@ -13,7 +13,7 @@
 #define NLSH__PARTITIONER_LIST(FIRST, NEXT) FIRST("auto") NEXT("metis") NEXT("kahip") NEXT("kmeans")
 #define NLSH__LABELS_LIST(FIRST, NEXT) FIRST("soft") NEXT("hard")
 #define NLSH__SCHEDULER_LIST(FIRST, NEXT) FIRST("cosine") NEXT("step") NEXT("plateau") NEXT("none")
-#define NLSH__STORE_LIST(FIRST, NEXT) FIRST("auto") NEXT("f16") NEXT("f32")
+#define NLSH__STORE_LIST(FIRST, NEXT) FIRST("auto") NEXT("f16") NEXT("f32") NEXT("bf16") NEXT("i8")
 #define NLSH__SAMPLER_LIST(FIRST, NEXT) FIRST("tpe") NEXT("random") NEXT("grid")
 #define NLSH__PRUNER_LIST(FIRST, NEXT) FIRST("none") NEXT("median") NEXT("hyperband")
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "base/file.h"
+#include "base/rounding.h"
 #include "codes/leaves.h"
 #include "nlsh/nlsh.h"
 #include "promise/efforts.h"
@@ -48,10 +49,11 @@ struct nlsh__meta {
     uint32_t dim;
     uint32_t n_buckets;
     uint32_t source_type;  /* enum nlsh_type of the base: U8, I8 or F32 */
-    uint32_t storage_type; /* U8, F32 or F16; I8 is stored as U8 + 128 */
+    uint32_t storage_type; /* U8, F32, F16, BF16 or I8; a source of I8 is stored as U8 + 128 */
     double disagreement;   /* share of rows that the router would put in another bucket */
     uint32_t n_segments;   /* reserved in format 2, and 1 */
-    uint8_t reserved[20];  /* written as 0, ignored when read: so everywhere */
+    float scale;           /* of storage I8: a value is scale times its byte; else reserved */
+    uint8_t reserved[16];  /* written as 0, ignored when read: so everywhere */
 };
 
 /* What an index of another metric than L2 has besides. */
@@ -65,7 +67,7 @@ struct nlsh__metric_meta {
 struct nlsh__segment_meta {
     uint64_t n_rows;
     uint64_t data_hash; /* nlsh_data_hash() of the segment's base */
-    /* The same of the stored rows, F16 as F32, in the base's order; not used for L2 but for F16. */
+    /* The same of the stored rows as F32, in the base's order; of rows that are stored as given it is not used. */
     uint64_t stored_hash;
     uint8_t reserved[40];
 };
@@ -255,8 +257,13 @@ const float *nlsh__index_query_mean(const struct nlsh_index *index);
 
 /* Bytes of a stored row. */
 size_t nlsh__index_row_bytes(const struct nlsh_index *index);
-/* Rows are worked with as U8 or F32: as they are stored, but F16 as F32, which loses nothing. Back, values must be such
- * (nlsh__round_f16()), or they are rounded. */
+/* How rows are stored. */
+static inline struct nlsh__rounding nlsh__index_rounding(const struct nlsh_index *index)
+{
+    return (struct nlsh__rounding){(enum nlsh_type)index->meta.storage_type, index->meta.scale};
+}
+/* Rows are worked with as U8 or F32: as they are stored, but F16 and its like as F32, which loses nothing. Back, values must
+ * be such (nlsh__round_row()), or they are rounded. */
 enum nlsh_type nlsh__index_form(const struct nlsh_index *index);
 size_t nlsh__index_form_bytes(const struct nlsh_index *index);
 /* Whether stored rows are the base's values, so that data_hash is theirs too; else stored_hash is theirs. */

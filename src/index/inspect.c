@@ -19,8 +19,10 @@ enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_ind
     struct nlsh_index_info info = {
         .n_rows = (size_t)m->n_rows - index->n_deleted,
         .dim = m->dim,
-        /* signed bytes stand shifted in the file, and are signed bytes to the caller */
-        .type = m->source_type == NLSH_I8 ? NLSH_I8 : (enum nlsh_type)m->storage_type,
+        /* signed bytes stand shifted in the file, and are signed bytes to the caller; those of floats are floats */
+        .type = m->source_type == NLSH_I8    ? NLSH_I8
+                : m->storage_type == NLSH_I8 ? NLSH_F32
+                                             : (enum nlsh_type)m->storage_type,
         .metric = index->metric,
         .n_buckets = m->n_buckets,
         .bucket_min = index->bucket_min,
@@ -40,6 +42,7 @@ enum nlsh_status nlsh_index_info(const struct nlsh_index *index, struct nlsh_ind
         .n_changed = nlsh__index_changed(index),
         .needed_trained = index->meter.trained,
         .needed_now = index->meter.now,
+        .store_scale = m->storage_type == NLSH_I8 ? m->scale : 0,
     };
     nlsh__error_clear(error);
     for (size_t i = 0; i < index->n_segments; i++) info.has_keys |= index->segments[i].keys != NULL;

@@ -71,11 +71,17 @@ static enum nlsh_status check_meta(const char *path, const struct nlsh__meta *me
         meta->source_type != NLSH_F32)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: vectors of type %u, which is none", path,
                           meta->source_type);
-    int floats = meta->storage_type == NLSH_F32 || meta->storage_type == NLSH_F16;
+    int scaled = meta->storage_type == NLSH_I8;
+    int floats = meta->storage_type == NLSH_F32 || meta->storage_type == NLSH_F16 ||
+                 meta->storage_type == NLSH_BF16 || scaled;
     if (!u8 && (!floats || meta->source_type != NLSH_F32))
         return nlsh__fail(error, NLSH_E_DATA, remedy,
                           "%s: vectors of type %u cannot be stored as type %u", path,
                           meta->source_type, meta->storage_type);
+    if (scaled && !nlsh__is_scale(meta->scale))
+        return nlsh__fail(error, NLSH_E_DATA, remedy,
+                          "%s: its bytes are to be scaled by %g, which is no scale", path,
+                          (double)meta->scale);
     size_t limit = u8 ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
     if (meta->dim < 1 || meta->dim > limit)
         return nlsh__fail(error, NLSH_E_DATA, remedy, "%s: dimension %u is not between 1 and %zu",

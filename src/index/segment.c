@@ -35,18 +35,14 @@ size_t nlsh__index_form_bytes(const struct nlsh_index *index)
 
 void nlsh__row_of_stored(const struct nlsh_index *index, const void *stored, void *row)
 {
-    if (index->meta.storage_type == NLSH_F16)
-        nlsh__row_to_f32(stored, NLSH_F16, index->meta.dim, row);
-    else
-        memcpy(row, stored, nlsh__index_row_bytes(index));
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
+    nlsh__row_kept(&as, stored, index->meta.dim, row);
 }
 
 void nlsh__row_to_stored(const struct nlsh_index *index, const void *row, void *stored)
 {
-    if (index->meta.storage_type == NLSH_F16)
-        nlsh__row_to_f16(row, index->meta.dim, stored);
-    else
-        memcpy(stored, row, nlsh__index_row_bytes(index));
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
+    nlsh__row_keep(&as, row, index->meta.dim, stored);
 }
 
 /* O(buckets). */

@@ -37,7 +37,7 @@ static int is_byte(float value)
 }
 
 /* Floats that are all whole numbers from 0 to 255: bytes to nlsh_data_hash(). Under L2 they are bytes in the file too, but
- * where they were rounded to f16. */
+ * where they were rounded. */
 static int all_bytes(const struct nlsh_index *index, const struct nlsh__segment *s, float *row)
 {
     size_t dim = index->meta.dim, row_bytes = nlsh__index_row_bytes(index);
@@ -86,7 +86,8 @@ out:
 
 int nlsh__stored_as_given(const struct nlsh_index *index)
 {
-    return index->metric == NLSH_L2 && index->meta.storage_type != NLSH_F16;
+    return index->metric == NLSH_L2 &&
+           (index->meta.storage_type == NLSH_U8 || index->meta.storage_type == NLSH_F32);
 }
 
 static enum nlsh_status check_hash(const struct nlsh_index *index, const struct nlsh__segment *s,

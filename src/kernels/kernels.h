@@ -69,9 +69,14 @@ struct nlsh__kernels {
     float (*l2sq_f32)(const float *a, const float *b, size_t dim);
     float (*l2sq_f32_u8)(const float *a, const uint8_t *b, size_t dim);
     float (*dot_f32)(const float *a, const float *b, size_t dim);
-    /* The same with b in f16: to the bit what l2sq_f32() and dot_f32() of this table say of b's values as f32. */
+    /* The same with b in f16, in bf16, and as bytes times a scale (base/rounding.h): to the bit what l2sq_f32() and
+     * dot_f32() of this table say of b's values as f32. */
     float (*l2sq_f32_f16)(const float *a, const uint16_t *b, size_t dim);
     float (*dot_f32_f16)(const float *a, const uint16_t *b, size_t dim);
+    float (*l2sq_f32_bf16)(const float *a, const uint16_t *b, size_t dim);
+    float (*dot_f32_bf16)(const float *a, const uint16_t *b, size_t dim);
+    float (*l2sq_f32_i8)(const float *a, const int8_t *b, float scale, size_t dim);
+    float (*dot_f32_i8)(const float *a, const int8_t *b, float scale, size_t dim);
     /* out[i] = l2sq_u8(query, base + rows[i] x dim, dim) for i < n. rows has n + n_more numbers: the
      * last n_more rows are not compared, but will be next. A row is fetched into the cache NLSH__AHEAD
      * places before it is used; the caller fetches the first NLSH__AHEAD. */

@@ -1,5 +1,6 @@
 /* scalar_l2sq.c - distances and panels in plain C: what the wider kernels must agree with. */
 #include "base/half.h"
+#include "base/rounding.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/prefetch.h"
@@ -56,6 +57,40 @@ static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
     float sum = 0;
     for (size_t i = 0; i < dim; i++) sum += a[i] * nlsh__from_f16(b[i]);
+    return sum;
+}
+
+static float l2sq_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) {
+        float d = a[i] - nlsh__from_bf16(b[i]);
+        sum += d * d;
+    }
+    return sum;
+}
+
+static float dot_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += a[i] * nlsh__from_bf16(b[i]);
+    return sum;
+}
+
+static float l2sq_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) {
+        float d = a[i] - nlsh__from_scaled(b[i], scale);
+        sum += d * d;
+    }
+    return sum;
+}
+
+static float dot_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++) sum += a[i] * nlsh__from_scaled(b[i], scale);
     return sum;
 }
 
@@ -129,6 +164,10 @@ void nlsh__scalar_l2sq(struct nlsh__kernels *table)
     table->dot_f32 = dot_f32;
     table->l2sq_f32_f16 = l2sq_f32_f16;
     table->dot_f32_f16 = dot_f32_f16;
+    table->l2sq_f32_bf16 = l2sq_f32_bf16;
+    table->dot_f32_bf16 = dot_f32_bf16;
+    table->l2sq_f32_i8 = l2sq_f32_i8;
+    table->dot_f32_i8 = dot_f32_i8;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_u8 = panel_u8;
     table->panel_f32 = panel_f32;

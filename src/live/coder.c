@@ -2,10 +2,10 @@
 #include "live/coder.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
@@ -32,7 +32,8 @@ static const float *stored(const struct nlsh_index *index, const struct nlsh__se
     size_t dim = index->meta.dim;
     if (index->meta.storage_type == NLSH_F32) return (const float *)s->vectors + place * dim;
     const uint8_t *x = (const uint8_t *)s->vectors + place * nlsh__index_row_bytes(index);
-    nlsh__row_to_f32(x, (enum nlsh_type)index->meta.storage_type, dim, scratch);
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
+    for (size_t d = 0; d < dim; d++) scratch[d] = nlsh__stored_value(&as, x, d);
     return scratch;
 }
 
@@ -196,12 +197,13 @@ static enum nlsh_status round_row(struct nlsh__row_maker *m, size_t number,
                                   struct nlsh_error *error)
 {
     size_t dim = m->index->meta.dim;
-    size_t at = nlsh__round_f16(m->query.floats, dim, m->query.floats);
-    if (at < dim)
-        return nlsh__fail(
-            error, NLSH_E_ARG, "scale all vectors down, or build an index that stores f32",
-            "vector %zu: value %zu is %g, and the largest that %s stores (f16) is %g", number, at,
-            (double)m->query.floats[at], m->index->path, (double)NLSH__MOST_F16);
+    const struct nlsh__rounding as = nlsh__index_rounding(m->index);
+    char what[64];
+    size_t at = nlsh__round_row(&as, m->query.floats, dim, m->query.floats);
+    if (at < dim) {
+        snprintf(what, sizeof what, "vector %zu: value %zu", number, at);
+        return nlsh__not_kept(&as, m->query.floats[at], what, NLSH_E_ARG, error);
+    }
     if (m->index->metric == NLSH_IP)
         (void)nlsh__scale_to(m->query.floats, dim, (double)m->index->query_norm, m->query.routed);
     return NLSH_OK;
@@ -224,7 +226,7 @@ enum nlsh_status nlsh__take_row(struct nlsh__row_maker *m, const struct nlsh_mat
     if (bytes && !m->query.as_bytes) return not_bytes(index, number, error);
     /* a query of bytes need not have been made floats */
     for (size_t d = 0; d < dim && bytes; d++) m->query.floats[d] = m->query.bytes[d];
-    if (index->meta.storage_type == NLSH_F16) NLSH_TRY(round_row(m, number, error));
+    if (!bytes && index->meta.storage_type != NLSH_F32) NLSH_TRY(round_row(m, number, error));
     if (row != NULL)
         memcpy(row, bytes ? (const void *)m->query.bytes : (const void *)m->query.floats,
                nlsh__index_form_bytes(index));

@@ -40,6 +40,12 @@ static uint64_t hash_of_none(enum nlsh_type type, size_t dim)
     return nlsh__hash_of(head, sizeof head);
 }
 
+/* Bytes with a scale are not among them: without vectors there is none. */
+static int is_of_floats(enum nlsh_type type)
+{
+    return type == NLSH_F32 || type == NLSH_F16 || type == NLSH_BF16;
+}
+
 static enum nlsh_status check(const char *path, size_t dim, enum nlsh_type type,
                               enum nlsh_metric metric, struct nlsh_error *error)
 {
@@ -47,13 +53,13 @@ static enum nlsh_status check(const char *path, size_t dim, enum nlsh_type type,
     size_t most = bytes ? NLSH__MAX_DIM_U8 : NLSH__MAX_DIM;
     if (path == NULL || path[0] == '\0')
         return nlsh__fail(error, NLSH_E_ARG, "name the file to make", "no index file was named");
-    if (!bytes && type != NLSH_F32 && type != NLSH_F16)
-        return nlsh__fail(error, NLSH_E_ARG, "take u8, i8, f16 or f32", "an index stores no %s",
-                          nlsh__type_name(type));
+    if (!bytes && !is_of_floats(type))
+        return nlsh__fail(error, NLSH_E_ARG, "take u8, i8, f16, bf16 or f32",
+                          "an index stores no %s", nlsh__type_name(type));
     if (metric < NLSH_L2 || metric > NLSH_COSINE)
         return nlsh__fail(error, NLSH_E_ARG, "take l2, ip or cosine", "metric is %d", (int)metric);
     if (metric != NLSH_L2 && bytes)
-        return nlsh__fail(error, NLSH_E_ARG, "take f32 or f16: bytes may be put all the same",
+        return nlsh__fail(error, NLSH_E_ARG, "take f32, f16 or bf16: bytes may be put all the same",
                           "with metric %s an index stores floats, not %s", nlsh_metric_name(metric),
                           nlsh__type_name(type));
     if (dim < 1 || dim > most)
@@ -69,7 +75,7 @@ static enum nlsh_status write(const char *path, size_t dim, enum nlsh_type type,
     uint8_t *router = NULL;
     size_t router_size, n = 0;
     char settings[64];
-    int floats = type == NLSH_F32 || type == NLSH_F16;
+    int floats = is_of_floats(type);
     enum nlsh_type source = floats ? NLSH_F32 : type;
     const struct nlsh__meta meta = {.data_hash = hash_of_none(source, dim),
                                     .dim = (uint32_t)dim,

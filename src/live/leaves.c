@@ -8,12 +8,12 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/matrix.h"
 #include "base/memory.h"
 #include "codes/order.h"
 #include "codes/row.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
+#include "kernels/stored.h"
 
 enum { LEAF = NLSH__GROUP };
 
@@ -79,36 +79,24 @@ out:
 struct scratch {
     float *mean, *row; /* [n_components] */
     float *middle;     /* [dim] */
-    float *vector;     /* [dim] */
 };
-
-static float l2sq_of(const struct nlsh_index *file, const float *from, const uint8_t *vector)
-{
-    const struct nlsh__kernels *kernels = nlsh__kernels();
-    size_t dim = file->meta.dim;
-    if (file->meta.storage_type == NLSH_U8) return kernels->l2sq_f32_u8(from, vector, dim);
-    if (file->meta.storage_type == NLSH_F16)
-        return kernels->l2sq_f32_f16(from, (const uint16_t *)(const void *)vector, dim);
-    return kernels->l2sq_f32(from, (const float *)(const void *)vector, dim);
-}
 
 /* Mean squared distance of rows numbers[n] to their mean, in units of the inputs. */
 static double spread(const struct nlsh__bucketed *b, const uint32_t *numbers, size_t n,
                      const struct scratch *s)
 {
-    enum nlsh_type type = (enum nlsh_type)b->file->meta.storage_type;
+    const struct nlsh__rounding as = nlsh__index_rounding(b->file);
     size_t dim = b->file->meta.dim, row_bytes = b->form->row_bytes;
     double scale = (double)b->file->segments[0].codes->scale, squares = 0;
     memset(s->middle, 0, dim * sizeof *s->middle);
     for (size_t i = 0; i < n; i++) {
-        nlsh__row_to_f32(b->rows->vectors + row_of(b, numbers[i]) * row_bytes, type, dim,
-                         s->vector);
-        for (size_t d = 0; d < dim; d++) s->middle[d] += s->vector[d];
+        const uint8_t *row = b->rows->vectors + row_of(b, numbers[i]) * row_bytes;
+        for (size_t d = 0; d < dim; d++) s->middle[d] += nlsh__stored_value(&as, row, d);
     }
     for (size_t d = 0; d < dim; d++) s->middle[d] /= (float)n;
     for (size_t i = 0; i < n; i++)
-        squares += (double)l2sq_of(b->file, s->middle,
-                                   b->rows->vectors + row_of(b, numbers[i]) * row_bytes);
+        squares += (double)nlsh__l2sq_stored(
+            &as, s->middle, b->rows->vectors + row_of(b, numbers[i]) * row_bytes, dim);
     return squares / (double)n * scale * scale;
 }
 
@@ -146,8 +134,8 @@ enum nlsh_status nlsh__code_log_leaves(const struct nlsh__bucketed *b, const uin
     size_t dim = b->file->meta.dim;
     float *radii = NULL, *floats = NULL, most = 0;
     NLSH_TRY(nlsh__calloc(&radii, n_lanes, sizeof *radii, error));
-    NLSH_TRY(nlsh__alloc(&floats, p + dim, 2 * sizeof *floats, error));
-    const struct scratch s = {floats, floats + p, floats + 2 * p, floats + 2 * p + dim};
+    NLSH_TRY(nlsh__alloc(&floats, 2 * p + dim, sizeof *floats, error));
+    const struct scratch s = {floats, floats + p, floats + 2 * p};
     for (size_t i = 0; i < n_lanes; i++) out->biases[i] = INFINITY;
     for (size_t bucket = 0; bucket < b->file->meta.n_buckets; bucket++) {
         size_t lane = out->group_offsets[bucket] * (size_t)LEAF,

@@ -24,6 +24,7 @@
 #include "make/kept.h"
 #include "make/keys.h"
 #include "make/resolve.h"
+#include "make/scale.h"
 #include "make/settings.h"
 #include "make/stages.h"
 #include "make/taught.h"
@@ -38,7 +39,7 @@ struct given {
     struct nlsh__dataset data;
     struct nlsh__space space;
     struct nlsh__taught taught;
-    double moved, moved_most; /* by rounding to f16 */
+    double moved, moved_most; /* by rounding */
 };
 
 static void given_free(struct given *g)
@@ -46,6 +47,21 @@ static void given_free(struct given *g)
     nlsh__taught_free(&g->taught);
     nlsh__space_free(&g->space);
     nlsh__dataset_free(&g->data);
+}
+
+/* To what is stored of them; as_given: that is what they are. */
+static enum nlsh_status round_rows(struct given *g, int as_given, struct nlsh_error *error)
+{
+    enum nlsh_status status = NLSH_OK;
+    struct nlsh__rounding to = {nlsh__type_of_store(g->options.store), g->options.store_scale};
+    if (to.type == NLSH_F32 || g->data.matrix.type != NLSH_F32) return NLSH_OK;
+    if (to.type == NLSH_I8 && to.scale == 0)
+        NLSH_TRY(nlsh__scale_of(&g->data.matrix, &to.scale, error));
+    g->options.store_scale = to.scale;
+    NLSH_TRY(nlsh__dataset_round(&g->data, &to, &g->moved, &g->moved_most, error));
+    if (as_given) g->moved = g->moved_most = 0;
+out:
+    return status;
 }
 
 static enum nlsh_status take(const struct nlsh_matrix *base,
@@ -59,11 +75,10 @@ static enum nlsh_status take(const struct nlsh_matrix *base,
     NLSH_TRY(nlsh__taught_take(base, &out->options, &out->taught, error));
     NLSH_TRY(nlsh__resolve(&out->data.matrix, &out->options, error));
     NLSH_TRY(nlsh__check_keys(out->options.keys, base->n_rows, error));
-    int f16 = out->options.store == NLSH_STORE_F16;
-    int as_given = f16 && nlsh__kept_by_f16(&out->data.matrix, out->options.metric);
+    int as_given = out->options.store == NLSH_STORE_F16 &&
+                   nlsh__kept_by_f16(&out->data.matrix, out->options.metric);
     NLSH_TRY(nlsh__metric_values(out->options.metric, "base", &out->data, error));
-    if (f16) NLSH_TRY(nlsh__dataset_round(&out->data, &out->moved, &out->moved_most, error));
-    if (as_given) out->moved = out->moved_most = 0;
+    NLSH_TRY(round_rows(out, as_given, error));
     NLSH_TRY(nlsh__space_init(out->options.metric, &out->data, &out->space, error));
 out:
     return status;

@@ -24,14 +24,14 @@ static enum nlsh_status look(const struct nlsh_index *index, size_t p, float *in
     const struct nlsh__segment *segment = &index->segments[0];
     const uint32_t *offsets = segment->bucket_offsets;
     size_t dim = index->meta.dim, row_bytes = nlsh__index_row_bytes(index);
-    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
     const uint8_t *row = segment->vectors;
     struct nlsh__asker asker = {.router = NULL};
     NLSH_TRY(nlsh__asker_create(index->router, &asker, error));
     for (size_t b = 0; b < index->meta.n_buckets; b++)
         for (size_t i = offsets[b]; i < offsets[b + 1]; i++, row += row_bytes) {
             bucket_of[i] = (uint32_t)b;
-            nlsh__row_to_f32(row, type, dim, asker.floats);
+            for (size_t d = 0; d < dim; d++) asker.floats[d] = nlsh__stored_value(&as, row, d);
             memcpy(inputs + i * p, nlsh__ask_inputs(&asker, asker.floats, NULL),
                    p * sizeof *inputs);
         }

@@ -6,7 +6,9 @@
 
 #include <math.h>
 
+#include "base/matrix.h"
 #include "make/folds.h"
+#include "make/kept.h"
 #include "make/resolve.h"
 #include "make/speed.h"
 #include "router/train/train.h"
@@ -136,7 +138,7 @@ static double build_seconds(const struct nlsh_matrix *base, const struct nlsh_bu
 double nlsh__stored_row_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o)
 {
     if (base->type == NLSH_U8) return (double)base->dim;
-    return (double)base->dim * (o->store == NLSH_STORE_F16 ? 2 : sizeof(float));
+    return (double)base->dim * (double)nlsh__type_size(nlsh__type_of_store(o->store));
 }
 
 void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_build_options *o,
@@ -146,9 +148,9 @@ void nlsh__forecast_bytes(const struct nlsh_matrix *base, const struct nlsh_buil
     double m = (double)o->n_buckets, p = (double)o->components;
     double weights = n_weights(o, m + (double)o->groups);
     double row = dim * (base->type == NLSH_U8 ? 1 : 4);
-    int f16 = o->store == NLSH_STORE_F16 && base->type != NLSH_U8;
+    int rounds = base->type != NLSH_U8 && nlsh__type_of_store(o->store) != NLSH_F32;
     double stored = nlsh__stored_row_bytes(base, o),
-           copies = f16 ? 3.5 : 3; /* rounded ones are a copy */
+           copies = rounds ? 3.5 : 3; /* rounded ones are a copy */
     double k = (double)(o->label_knn > o->knn ? o->label_knn : o->knn);
     size_t code_bytes = o->code_bytes == NLSH_AUTO ? nlsh__whole_code(o) : o->code_bytes;
     double code = code_bytes > 0 ? (double)code_bytes + 5 : 0;

@@ -23,6 +23,32 @@ size_t nlsh__first_not_kept(const float *rows, size_t n, size_t dim, enum nlsh_m
     return i;
 }
 
+static const struct {
+    enum nlsh_store store;
+    enum nlsh_type type;
+} stored_as[] = {
+    {NLSH_STORE_F32, NLSH_F32},
+    {NLSH_STORE_F16, NLSH_F16},
+    {NLSH_STORE_BF16, NLSH_BF16},
+    {NLSH_STORE_I8, NLSH_I8},
+};
+
+enum { N_STORED_AS = sizeof stored_as / sizeof *stored_as };
+
+enum nlsh_type nlsh__type_of_store(enum nlsh_store store)
+{
+    for (size_t i = 0; i < N_STORED_AS; i++)
+        if (stored_as[i].store == store) return stored_as[i].type;
+    return NLSH_F32;
+}
+
+enum nlsh_store nlsh__store_of_type(enum nlsh_type type)
+{
+    for (size_t i = 0; i < N_STORED_AS; i++)
+        if (stored_as[i].type == type) return stored_as[i].store;
+    return NLSH_STORE_F32;
+}
+
 int nlsh__kept_by_f16(const struct nlsh_matrix *base, enum nlsh_metric metric)
 {
     if (base->type == NLSH_F32)

@@ -14,6 +14,10 @@
  */
 size_t nlsh__first_not_kept(const float *rows, size_t n, size_t dim, enum nlsh_metric metric);
 
+/* What floats are stored as, where that is settled; and back. */
+enum nlsh_type nlsh__type_of_store(enum nlsh_store store);
+enum nlsh_store nlsh__store_of_type(enum nlsh_type type);
+
 /* Whether an index of f16 keeps a base of bytes or floats, without gaps, that an index of bytes does not. */
 int nlsh__kept_by_f16(const struct nlsh_matrix *base, enum nlsh_metric metric);
 

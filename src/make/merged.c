@@ -48,6 +48,7 @@ enum nlsh_status nlsh__merged_encode(const struct nlsh__merging *of, const struc
                                                 .scale = first->codes->scale};
     const struct nlsh__encode encode = {
         .base = of->rows,
+        .scale = of->file->meta.scale,
         .projection = &projection,
         .inputs = of->inputs,
         .query_inputs = of->query_inputs,

@@ -84,13 +84,17 @@ struct teaching {
 };
 
 /* The vectors of n of those that teach, from the first-th on, as a caller would ask them. */
-static struct nlsh_matrix as_queries(const struct teaching *t, size_t first, size_t n, uint8_t *to)
+static struct nlsh_matrix as_queries(const struct teaching *t, size_t first, size_t n,
+                                     uint8_t *stored, uint8_t *to)
 {
     const struct nlsh_index *index = t->index;
-    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
-    t->teachers->vectors(t->teachers->user, first, n, to);
-    if (index->meta.source_type == NLSH_I8 && type == NLSH_U8) {
-        nlsh__flip_sign(to, n * nlsh__index_row_bytes(index), to);
+    enum nlsh_type type = nlsh__index_form(index);
+    size_t row_bytes = nlsh__index_row_bytes(index), form_bytes = nlsh__index_form_bytes(index);
+    t->teachers->vectors(t->teachers->user, first, n, stored);
+    for (size_t i = 0; i < n; i++)
+        nlsh__row_of_stored(index, stored + i * row_bytes, to + i * form_bytes);
+    if (index->meta.source_type == NLSH_I8) {
+        nlsh__flip_sign(to, n * form_bytes, to);
         type = NLSH_I8;
     }
     return (struct nlsh_matrix){to, n, index->meta.dim, type, 0};
@@ -138,7 +142,7 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
 {
     enum nlsh_status status;
     struct nlsh_search_options options;
-    uint8_t *rows = NULL;
+    uint8_t *stored = NULL, *rows = NULL;
     uint64_t *keys = NULL;
     size_t m = t->index->meta.n_buckets, n_teach = t->teachers->n;
     nlsh_search_options_init(&options, sizeof options);
@@ -146,13 +150,14 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
     options.recall = enough_found(&t->index->efforts, options.k);
     if (t->index->efforts.n == 0) options.probes = m < PROBES ? (double)m : PROBES;
     NLSH_TRY(nlsh__alloc(&t->buckets, n_teach, t->knn * sizeof *t->buckets, error));
-    NLSH_TRY(nlsh__alloc(&rows, BLOCK, nlsh__index_row_bytes(t->index), error));
+    NLSH_TRY(nlsh__alloc(&stored, BLOCK, nlsh__index_row_bytes(t->index), error));
+    NLSH_TRY(nlsh__alloc(&rows, BLOCK, nlsh__index_form_bytes(t->index), error));
     NLSH_TRY(nlsh__alloc(&keys, BLOCK, options.k * sizeof *keys, error));
     for (size_t first = 0; first < n_teach; first += BLOCK) {
         size_t n = n_teach - first < BLOCK ? n_teach - first : BLOCK;
         NLSH_TRY(nlsh__job_progress(job, "neighbours of all", first, n_teach, error));
         if (known(t, first, n)) continue;
-        const struct nlsh_matrix queries = as_queries(t, first, n, rows);
+        const struct nlsh_matrix queries = as_queries(t, first, n, stored, rows);
         NLSH_TRY(t->teachers->search(t->teachers->user, &queries, &options, keys, error));
         for (size_t i = 0; i < n; i++) keep_buckets(t, first + i, keys + i * options.k);
         const struct nlsh__step_rows of = {first, n};
@@ -162,6 +167,7 @@ static enum nlsh_status find_buckets(struct teaching *t, const struct nlsh__job 
     }
     NLSH_TRY(nlsh__job_progress(job, "neighbours of all", n_teach, n_teach, error));
 out:
+    nlsh__free(stored);
     nlsh__free(rows);
     nlsh__free(keys);
     return status;

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "index/layout.h"
+#include "make/kept.h"
 #include "make/resolve.h"
 #include "make/settings.h"
 #include "vectors/values.h"
@@ -60,7 +61,9 @@ enum nlsh_status nlsh__retrain(const struct nlsh_writer *writer, const struct nl
     NLSH_TRY(nlsh__settings_of(file->path, file->settings, &options, error));
     options.metric = file->metric;
     if (file->meta.storage_type != NLSH_U8) /* what comes later is kept as what came */
-        options.store = file->meta.storage_type == NLSH_F16 ? NLSH_STORE_F16 : NLSH_STORE_F32;
+        options.store = nlsh__store_of_type((enum nlsh_type)file->meta.storage_type);
+    if (file->meta.storage_type == NLSH_I8) /* another scale would round again */
+        options.store_scale = file->meta.scale;
     if (file->meter.n_trained > 0) nlsh__unresolve(file->meter.n_trained, &options);
     if (rows->keyed) options.keys = rows->keys;
     if (is_signed) {

@@ -9,7 +9,9 @@
 #include "base/matrix.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "kernels/metric.h"
 #include "make/kept.h"
+#include "make/scale.h"
 #include "vectors/data_hash.h"
 #include "vectors/large.h"
 #include "vectors/values.h"
@@ -24,7 +26,9 @@ struct drawing {
     size_t drawn, asked, seen;
     size_t odd; /* the first row with a value that is no byte; SIZE_MAX: none so far */
     int odd_is_drawn;
-    int by_f16; /* of the rows so far */
+    int by_f16;                        /* of the rows so far */
+    struct nlsh__scale_finder *finder; /* or NULL: no scale is wanted */
+    float *row;                        /* [dim] scratch of it */
 };
 
 void nlsh__sampled_free(struct nlsh__sampled *s)
@@ -114,33 +118,49 @@ static enum nlsh_status take_block(struct drawing *d, const void *values, size_t
     return NLSH_OK;
 }
 
-enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric metric, size_t n,
-                              size_t n_asking, uint64_t seed, size_t block,
-                              const struct nlsh__job *job, struct nlsh__sampled *out,
+/* The rows as they will be stored, for the scale of their bytes. */
+static void see_sizes(struct drawing *d, const uint8_t *values, size_t n)
+{
+    size_t dim = d->base->dim;
+    for (size_t i = 0; i < n; i++) {
+        nlsh__row_to_f32(values + i * d->row_bytes, d->base->type, dim, d->row);
+        if (d->metric == NLSH_COSINE) (void)nlsh__scale_to(d->row, dim, 1, d->row);
+        nlsh__scale_see(d->finder, d->row, dim);
+    }
+}
+
+enum nlsh_status nlsh__sample(const struct nlsh_rows *base,
+                              const struct nlsh_build_options *options, size_t n, size_t n_asking,
+                              size_t block, const struct nlsh__job *job, struct nlsh__sampled *out,
                               struct nlsh_error *error)
 {
     enum nlsh_status status;
     uint8_t *values = NULL;
     struct drawing d = {.base = base,
-                        .metric = metric,
+                        .metric = options->metric,
                         .to = out,
                         .n_sample = n,
                         .odd = SIZE_MAX,
-                        .by_f16 = base->type == NLSH_F32 || metric == NLSH_IP};
+                        .by_f16 = base->type == NLSH_F32 || options->metric == NLSH_IP};
     *out = (struct nlsh__sampled){.memory = NULL};
     d.n_asking = n_asking < base->n_rows - n ? n_asking : base->n_rows - n;
     d.row_bytes = base->dim * nlsh__type_size(base->type);
-    nlsh__rng_init(&d.rng, seed, 0x73616d70);
+    nlsh__rng_init(&d.rng, options->seed, 0x73616d70);
     nlsh__data_hash_begin(base->type, base->n_rows, base->dim, &d.hash);
     NLSH_TRY(nlsh__alloc_large(&out->memory, n + 1, d.row_bytes, error));
     NLSH_TRY(nlsh__alloc(&out->asking_memory, d.n_asking, d.row_bytes, error));
     NLSH_TRY(nlsh__alloc(&out->asking_rows, d.n_asking, sizeof *out->asking_rows, error));
     NLSH_TRY(nlsh__alloc(&values, block, d.row_bytes, error));
+    if (options->store == NLSH_STORE_I8 && options->store_scale == 0) {
+        NLSH_TRY(nlsh__calloc(&d.finder, 1, sizeof *d.finder, error));
+        NLSH_TRY(nlsh__alloc(&d.row, base->dim, sizeof *d.row, error));
+    }
     while (d.seen < base->n_rows) {
         size_t count = base->n_rows - d.seen < block ? base->n_rows - d.seen : block;
         NLSH_TRY(nlsh__job_progress(job, "sampling", d.seen, base->n_rows, error));
         NLSH_TRY(base->read(base->user, d.seen, count, values, error));
         NLSH_TRY(take_block(&d, values, count, error));
+        if (d.finder != NULL) see_sizes(&d, values, count);
     }
     NLSH_TRY(nlsh__job_progress(job, "sampling", d.seen, base->n_rows, error));
     if (d.odd != SIZE_MAX && !d.odd_is_drawn)
@@ -150,8 +170,11 @@ enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric met
     out->asking = (struct nlsh_matrix){out->asking_memory, d.n_asking, base->dim, base->type, 0};
     out->hash = nlsh__data_hash_end(&d.hash);
     out->by_f16 = d.by_f16;
+    if (d.finder != NULL) out->scale = nlsh__scale_found(d.finder);
 out:
     nlsh__free(values);
+    nlsh__free(d.finder);
+    nlsh__free(d.row);
     if (status != NLSH_OK) nlsh__sampled_free(out);
     return status;
 }
@@ -159,4 +182,5 @@ out:
 void nlsh__sampled_store(const struct nlsh__sampled *s, struct nlsh_build_options *options)
 {
     if (options->store == NLSH_STORE_AUTO && !s->by_f16) options->store = NLSH_STORE_F32;
+    if (s->scale > 0) options->store_scale = s->scale;
 }

@@ -12,6 +12,7 @@ struct nlsh__sampled {
     uint32_t *asking_rows;     /* [asking.n_rows] their numbers, ascending */
     uint64_t hash;             /* nlsh_data_hash() of the base */
     int by_f16;                /* 1: an index of f16 keeps all rows of the base as they are */
+    float scale;               /* of bytes that stand for the rows, where that was asked for */
     void *memory, *asking_memory;
 };
 
@@ -22,13 +23,13 @@ struct nlsh__sampled {
  *  block  rows that are read at once
  * NLSH_E_DATA names a row with a value that is not finite, or that has no cosine where that is the metric; NLSH_E_NOMEM; what base->read() returns.
  */
-enum nlsh_status nlsh__sample(const struct nlsh_rows *base, enum nlsh_metric metric, size_t n,
-                              size_t n_asking, uint64_t seed, size_t block,
-                              const struct nlsh__job *job, struct nlsh__sampled *out,
+enum nlsh_status nlsh__sample(const struct nlsh_rows *base,
+                              const struct nlsh_build_options *options, size_t n, size_t n_asking,
+                              size_t block, const struct nlsh__job *job, struct nlsh__sampled *out,
                               struct nlsh_error *error);
 void nlsh__sampled_free(struct nlsh__sampled *sampled);
 
-/* Where what rows are kept as was left to the build: not f16 where the sample alone would be. */
+/* What was left to the build and all rows say: not f16 where the sample alone would be kept so; the scale of bytes. */
 void nlsh__sampled_store(const struct nlsh__sampled *sampled, struct nlsh_build_options *options);
 
 #endif

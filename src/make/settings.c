@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/names.h"
+#include "base/rounding.h"
 #include "base/sized.h"
 #include "make/settings.h"
 
@@ -115,8 +116,8 @@ static const struct field fields[] = {
      ONE_OF(scheduler, NLSH__SCHEDULER)},
     {{SIZED, "store", NLSH__CHOICES(NLSH__STORE_LIST),
       "what vectors are kept as; auto: the narrowest of bytes, f16 and f32 that holds the given "
-      "values exactly; f16: "
-      "floats as 16 bits, which rounds them",
+      "values exactly; f16, bf16: floats as 16 bits, i8: as bytes and one scale, each of which "
+      "rounds them",
       "auto"},
      ONE_OF(store, NLSH__STORE)},
 };
@@ -353,7 +354,10 @@ enum nlsh_status nlsh__settings_check(const struct nlsh_build_options *options,
             error, NLSH_E_ARG, "nlsh build --help lists the settings and their ranges",
             "%s is %g: it must lie between %g and %g", f->setting.name, number, f->low, f->high);
     }
-    return NLSH_OK;
+    if (options->store_scale == 0 || nlsh__is_scale(options->store_scale)) return NLSH_OK;
+    return nlsh__fail(error, NLSH_E_ARG, "give 0, and it is chosen",
+                      "store_scale is %g: bytes cannot be scaled by that",
+                      (double)options->store_scale);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */

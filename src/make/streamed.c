@@ -296,8 +296,8 @@ static enum nlsh_status build_planned(struct streamed *s, struct nlsh_build_repo
     nlsh__leaves_of_all(&s->options, plan->sample, s->base->n_rows);
     NLSH_TRY(check_target(s, error));
     NLSH_TRY(nlsh__check_keys(s->options.keys, s->base->n_rows, error));
-    NLSH_TRY(nlsh__sample(s->base, s->options.metric, plan->sample, plan->asking, s->options.seed,
-                          plan->block, s->job, &s->sampled, error));
+    NLSH_TRY(nlsh__sample(s->base, &s->options, plan->sample, plan->asking, plan->block, s->job,
+                          &s->sampled, error));
     nlsh__sampled_store(&s->sampled, &s->options);
     if (plan->sample == s->base->n_rows) {
         NLSH_TRY(nlsh_build(&s->sampled.rows, &s->options, s->path, &s->job->run, report, error));

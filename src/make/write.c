@@ -13,6 +13,7 @@
 #include "make/asking.h"
 #include "make/encoded.h"
 #include "make/forecast.h"
+#include "make/kept.h"
 #include "make/pack.h"
 #include "make/resolve.h"
 #include "make/settings.h"
@@ -57,15 +58,15 @@ static enum nlsh_status gather(const struct nlsh_matrix *rows, const uint32_t *o
     return status;
 }
 
-/* The same as f16. */
-static enum nlsh_status gather_f16(const struct nlsh_matrix *rows, const uint32_t *order,
-                                   uint8_t **out, struct nlsh_error *error)
+/* The same as they are stored. */
+static enum nlsh_status gather_stored(const struct nlsh_matrix *rows,
+                                      const struct nlsh__rounding *as, const uint32_t *order,
+                                      uint8_t **out, struct nlsh_error *error)
 {
-    size_t dim = rows->dim, row_bytes = dim * sizeof(uint16_t);
+    size_t row_bytes = rows->dim * nlsh__type_size(as->type);
     enum nlsh_status status = nlsh__alloc(out, rows->n_rows, row_bytes, error);
     for (size_t i = 0; i < rows->n_rows && status == NLSH_OK; i++)
-        nlsh__row_to_f16(nlsh__row(rows, order[i]), dim,
-                         (uint16_t *)(void *)(*out + i * row_bytes));
+        nlsh__row_keep(as, nlsh__row(rows, order[i]), rows->dim, *out + i * row_bytes);
     return status;
 }
 
@@ -80,7 +81,7 @@ static enum nlsh_status settle(const struct nlsh__ground *g, const struct nlsh__
     record.code_bytes = e->code_bytes;
     record.leaves = e->leaves != NULL;
     /* What was not rounded says its type; a streamed build settles that before the sample's. */
-    if (record.store != NLSH_STORE_F16) record.store = NLSH_STORE_AUTO;
+    if (nlsh__type_of_store(record.store) == NLSH_F32) record.store = NLSH_STORE_AUTO;
     *json = nlsh__settings_json(&record);
     return *json != NULL ? NLSH_OK : nlsh__fail(error, NLSH_E_NOMEM, NULL, "out of memory");
 }
@@ -156,7 +157,10 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
     const struct nlsh_matrix *rows = &g->data->matrix;
     size_t n = rows->n_rows, m = g->options->n_buckets;
     int has_metric = g->options->metric != NLSH_L2;
-    int is_f16 = g->options->store == NLSH_STORE_F16 && rows->type == NLSH_F32;
+    const struct nlsh__rounding as = {
+        rows->type == NLSH_U8 ? NLSH_U8 : nlsh__type_of_store(g->options->store),
+        g->options->store_scale};
+    int is_rounded = as.type != rows->type;
     struct nlsh__encoded *e = &s->encoded;
     *s = (struct sections){
         .meta = {.n_rows = n,
@@ -164,17 +168,18 @@ static enum nlsh_status make_sections(const struct nlsh__ground *g, const struct
                  .dim = (uint32_t)rows->dim,
                  .n_buckets = (uint32_t)m,
                  .source_type = g->data->source_type,
-                 .storage_type = is_f16 ? NLSH_F16 : rows->type,
+                 .storage_type = as.type,
+                 .scale = as.type == NLSH_I8 ? as.scale : 0,
                  .n_segments = 1},
         .metric = {.metric = (uint32_t)g->options->metric, .query_norm = g->space->query_norm},
         .segment = {.n_rows = n,
                     .data_hash = g->data->content,
-                    .stored_hash = has_metric || is_f16 ? nlsh_data_hash(rows) : 0},
+                    .stored_hash = has_metric || is_rounded ? nlsh_data_hash(rows) : 0},
     };
     size_t value = nlsh__type_size((enum nlsh_type)s->meta.storage_type);
     NLSH_TRY(disagreement(g, l, &s->meta.disagreement, error));
     NLSH_TRY(nlsh__encode_segment(g, l, e, error));
-    NLSH_TRY((is_f16 ? gather_f16 : gather)(rows, e->rows, &s->vectors, error));
+    NLSH_TRY(gather_stored(rows, &as, e->rows, &s->vectors, error));
     NLSH_TRY(settle(g, l, e, &s->settings, error));
     if (e->codes != NULL)
         NLSH_TRY(nlsh__pack_margins(&e->row_margins, e->leaves != NULL ? &e->leaf_margins : NULL,

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/matrix.h"
 #include "kernels/metric.h"
 #include "router/router.h"
@@ -96,15 +95,9 @@ void nlsh__stored_add(const struct nlsh_index *index, const struct nlsh__segment
                       size_t place, float *sum)
 {
     size_t dim = index->meta.dim;
-    const uint8_t *bytes = (const uint8_t *)segment->vectors + place * dim;
-    const float *floats = (const float *)segment->vectors + place * dim;
-    const uint16_t *halves = (const uint16_t *)segment->vectors + place * dim;
-    if (index->meta.storage_type == NLSH_U8)
-        for (size_t d = 0; d < dim; d++) sum[d] += (float)bytes[d];
-    else if (index->meta.storage_type == NLSH_F16)
-        for (size_t d = 0; d < dim; d++) sum[d] += nlsh__from_f16(halves[d]);
-    else
-        for (size_t d = 0; d < dim; d++) sum[d] += floats[d];
+    const void *row = (const uint8_t *)segment->vectors + place * nlsh__index_row_bytes(index);
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
+    for (size_t d = 0; d < dim; d++) sum[d] += nlsh__stored_value(&as, row, d);
 }
 
 void nlsh__query_from_stored(struct nlsh__query *query, const struct nlsh_index *index,

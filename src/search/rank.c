@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "kernels/metric.h"
 #include "kernels/prefetch.h"
+#include "kernels/stored.h"
 #include "kernels/topk.h"
 
 enum { BATCH = NLSH__RANK_BATCH };
@@ -49,24 +50,14 @@ static uint32_t product_score(float product)
 uint64_t nlsh__exact_key(const struct nlsh_index *index, const struct nlsh__segment *segment,
                          const struct nlsh__query *q, size_t place)
 {
-    const struct nlsh__kernels *kernels = nlsh__kernels();
+    const struct nlsh__rounding as = nlsh__index_rounding(index);
     size_t dim = index->meta.dim;
     uint32_t row = segment->first_row + segment->rows[place];
-    if (index->meta.storage_type == NLSH_F16) {
-        const uint16_t *x = (const uint16_t *)segment->vectors + place * dim;
-        return index->metric == NLSH_IP
-                   ? nlsh__key_u32(product_score(kernels->dot_f32_f16(q->floats, x, dim)), row)
-                   : nlsh__key_f32(kernels->l2sq_f32_f16(q->floats, x, dim), row);
-    }
-    if (index->meta.storage_type == NLSH_F32) {
-        const float *x = (const float *)segment->vectors + place * dim;
-        return index->metric == NLSH_IP
-                   ? nlsh__key_u32(product_score(kernels->dot_f32(q->floats, x, dim)), row)
-                   : nlsh__key_f32(kernels->l2sq_f32(q->floats, x, dim), row);
-    }
-    const uint8_t *x = (const uint8_t *)segment->vectors + place * dim;
-    return q->as_bytes ? nlsh__key_u32(kernels->l2sq_u8(q->bytes, x, dim), row)
-                       : nlsh__key_f32(kernels->l2sq_f32_u8(q->floats, x, dim), row);
+    const void *x = (const uint8_t *)segment->vectors + place * nlsh__index_row_bytes(index);
+    if (q->as_bytes) return nlsh__key_u32(nlsh__kernels()->l2sq_u8(q->bytes, x, dim), row);
+    if (index->metric == NLSH_IP)
+        return nlsh__key_u32(product_score(nlsh__dot_stored(&as, q->floats, x, dim)), row);
+    return nlsh__key_f32(nlsh__l2sq_stored(&as, q->floats, x, dim), row);
 }
 
 static void rank_one(const struct nlsh__ranking *r, size_t place)

@@ -8,11 +8,11 @@
 #include "vectors/dataset.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/hash.h"
 #include "base/matrix.h"
 #include "base/memory.h"
@@ -139,24 +139,25 @@ static double moved(const float *given, const float *rounded, size_t dim)
     return length > 0 ? sqrt(off / length) : 0;
 }
 
-enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *d, double *mean, double *most,
-                                     struct nlsh_error *error)
+enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *d, const struct nlsh__rounding *to,
+                                     double *mean, double *most, struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
     size_t n = d->matrix.n_rows, dim = d->matrix.dim;
     const float *given = d->matrix.data;
-    const uint64_t rounded_as[2] = {d->content, NLSH_F16};
+    uint32_t scale;
     float *rows;
+    char what[64];
+    memcpy(&scale, &to->scale, sizeof scale);
+    const uint64_t rounded_as[3] = {d->content, to->type, scale};
     *mean = *most = 0;
     if (d->matrix.type != NLSH_F32) return NLSH_OK;
     NLSH_TRY(nlsh__alloc_large(&rows, n * dim, sizeof *rows, error));
     for (size_t i = 0; i < n; i++) {
-        size_t at = nlsh__round_f16(given + i * dim, dim, rows + i * dim);
+        size_t at = nlsh__round_row(to, given + i * dim, dim, rows + i * dim);
         if (at < dim) {
-            status = nlsh__fail(error, NLSH_E_DATA, "scale all vectors down, or store f32",
-                                "row %zu, column %zu is %g (counted from 0): the largest that f16 "
-                                "holds is %g",
-                                i, at, (double)given[i * dim + at], (double)NLSH__MOST_F16);
+            snprintf(what, sizeof what, "row %zu, column %zu", i, at);
+            status = nlsh__not_kept(to, given[i * dim + at], what, NLSH_E_DATA, error);
             nlsh__free(rows);
             return status;
         }

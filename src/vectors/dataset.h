@@ -7,6 +7,7 @@
 #ifndef NLSH_VECTORS_DATASET_H
 #define NLSH_VECTORS_DATASET_H
 
+#include "base/rounding.h"
 #include "nlsh/learn.h"
 
 struct nlsh__dataset {
@@ -24,10 +25,10 @@ enum nlsh_status nlsh__dataset_init(const struct nlsh_matrix *matrix, struct nls
                                     struct nlsh_error *error);
 void nlsh__dataset_free(struct nlsh__dataset *dataset);
 
-/* Floats become values that f16 has, of bytes nothing changes. mean and most: the distance that vectors move, over their
- * length. NLSH_E_DATA names a value that is too large. */
-enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *dataset, double *mean, double *most,
-                                     struct nlsh_error *error);
+/* Floats become values that are kept as `to` says, of bytes nothing changes. mean and most: the distance that vectors move,
+ * over their length. NLSH_E_DATA names a value that is too large. */
+enum nlsh_status nlsh__dataset_round(struct nlsh__dataset *dataset, const struct nlsh__rounding *to,
+                                     double *mean, double *most, struct nlsh_error *error);
 
 /* To floats with the caller's values. */
 enum nlsh_status nlsh__dataset_to_f32(struct nlsh__dataset *dataset, struct nlsh_error *error);

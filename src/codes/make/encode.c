@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/memory.h"
+#include "base/rounding.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
@@ -68,12 +68,10 @@ static float *floats(const struct encode *e, size_t offset)
     return (float *)(void *)(e->bytes + offset);
 }
 
-static float value(const struct nlsh_matrix *m, size_t row, size_t d)
+static float value(const struct nlsh__encode *in, size_t row, size_t d)
 {
-    size_t at = row * m->dim + d;
-    if (m->type == NLSH_U8) return (float)((const uint8_t *)m->data)[at];
-    if (m->type == NLSH_F16) return (float)nlsh__from_f16(((const uint16_t *)m->data)[at]);
-    return (float)((const float *)m->data)[at];
+    const struct nlsh__rounding as = {in->base->type, in->scale};
+    return nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
 }
 
 /* ---- centroids and steps --------------------------------------------------------------------- */
@@ -121,7 +119,7 @@ static void whole_centroid(const struct nlsh__encode *in, size_t bucket, double 
     size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
     memset(out, 0, dim * sizeof *out);
     for (size_t r = first; r < end; r++)
-        for (size_t d = 0; d < dim; d++) out[d] += (double)value(in->base, in->ids[r], d);
+        for (size_t d = 0; d < dim; d++) out[d] += (double)value(in, in->ids[r], d);
     for (size_t d = 0; d < dim; d++)
         out[d] = (out[d] / (double)(end - first) - (double)in->projection->mean[d]) *
                  (double)in->projection->scale;
@@ -158,7 +156,7 @@ static void encode_row(const struct encode *e, size_t lane, size_t row, const fl
     *out = (struct parts){0};
     code_row(e, e->in->inputs + row * p->n_components, centroid, lane, out);
     for (size_t d = 0; d < e->in->base->dim; d++) {
-        double x = ((double)value(e->in->base, row, d) - (double)p->mean[d]) * (double)p->scale;
+        double x = ((double)value(e->in, row, d) - (double)p->mean[d]) * (double)p->scale;
         out->length += x * x;
         out->with_centroid += x * whole[d];
         out->centroid += whole[d] * whole[d];

@@ -16,7 +16,8 @@ struct nlsh__encode_others {
 
 /* What the codes are made of. */
 struct nlsh__encode {
-    const struct nlsh_matrix *base;
+    const struct nlsh_matrix *base; /* rows as they are stored */
+    float scale;                    /* where they are I8: base/rounding.h */
     const struct nlsh__projection *projection;
     const float *inputs;               /* [n_rows x n_components] projected rows */
     const struct nlsh_matrix *queries; /* rows as they come as queries; some of them will do */

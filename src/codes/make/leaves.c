@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/half.h"
 #include "base/memory.h"
+#include "base/rounding.h"
 #include "codes/order.h"
 #include "kernels/panel.h"
 
@@ -61,12 +61,10 @@ struct encode {
     float *most;             /* [m] the largest of a bucket's */
 };
 
-static double value(const struct nlsh_matrix *m, size_t row, size_t d)
+static double value(const struct nlsh__encode *in, size_t row, size_t d)
 {
-    size_t at = row * m->dim + d;
-    if (m->type == NLSH_U8) return (double)((const uint8_t *)m->data)[at];
-    if (m->type == NLSH_F16) return (double)nlsh__from_f16(((const uint16_t *)m->data)[at]);
-    return (double)((const float *)m->data)[at];
+    const struct nlsh__rounding as = {in->base->type, in->scale};
+    return (double)nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
 }
 
 /* Mean squared distance of rows ids[n] to their mean, in units of the inputs. */
@@ -77,7 +75,7 @@ static double spread(const struct nlsh__encode *in, const uint32_t *ids, size_t 
     memset(sums, 0, dim * sizeof *sums);
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < dim; d++) {
-            double x = value(in->base, ids[i], d) - (double)in->projection->mean[d];
+            double x = value(in, ids[i], d) - (double)in->projection->mean[d];
             sums[d] += x;
             squares += x * x;
         }

@@ -1,5 +1,7 @@
 /* neon_l2sq.c - distances, dot products and panels of floats with NEON. */
 #if defined(__aarch64__)
+#include <string.h>
+
 #include "kernels/arm/arm.h"
 #include "kernels/arm/neon_rows.h"
 
@@ -34,23 +36,48 @@ INLINE float32x4_t add_square(float32x4_t sum, float32x4_t d)
     return vfmaq_f32(sum, d, d);
 }
 
-/* Values i .. i + 3 of a row of f32, or of f16 where half is not 0. */
-INLINE float32x4_t load4(const void *row, size_t i, const int half)
+INLINE float32x4_t from_bf16(uint16x4_t halves)
 {
-    if (half) return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)row + i)));
+    return vreinterpretq_f32_u32(vshll_n_u16(halves, 16));
+}
+
+/* The four low ones of bytes. */
+INLINE float32x4_t from_scaled(int8x8_t bytes, float scale)
+{
+    return vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(bytes)))), scale);
+}
+
+/* Values i .. i + 3 of a row of f32, f16, bf16, or of bytes times a scale. */
+INLINE float32x4_t load4(const void *row, size_t i, const enum nlsh_type type, float scale)
+{
+    const uint16_t *halves = (const uint16_t *)row + i;
+    int32_t bytes;
+    if (type == NLSH_F16) return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(halves)));
+    if (type == NLSH_BF16) return from_bf16(vld1_u16(halves));
+    if (type == NLSH_I8) {
+        memcpy(&bytes, (const int8_t *)row + i, sizeof bytes);
+        return from_scaled(vreinterpret_s8_s32(vdup_n_s32(bytes)), scale);
+    }
     return vld1q_f32((const float *)row + i);
 }
 
 /* The same of the first n < 4 of them, zeros behind. */
-INLINE float32x4_t load_first_of(const void *row, size_t i, size_t n, const int half)
+INLINE float32x4_t load_first_of(const void *row, size_t i, size_t n, const enum nlsh_type type,
+                                 float scale)
 {
-    uint16_t part[4] = {0};
-    if (!half) return load_first((const float *)row + i, n);
-    for (size_t j = 0; j < n; j++) part[j] = ((const uint16_t *)row)[i + j];
-    return load4(part, 0, half);
+    uint16_t halves[4] = {0};
+    int8_t bytes[4] = {0};
+    if (type == NLSH_F32) return load_first((const float *)row + i, n);
+    if (type == NLSH_I8) {
+        for (size_t j = 0; j < n; j++) bytes[j] = ((const int8_t *)row)[i + j];
+        return load4(bytes, 0, type, scale);
+    }
+    for (size_t j = 0; j < n; j++) halves[j] = ((const uint16_t *)row)[i + j];
+    return load4(halves, 0, type, scale);
 }
 
-INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                     float scale)
 {
     float32x4_t s[CHAINS];
     size_t i = 0;
@@ -58,17 +85,19 @@ INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < CHAINS; j++)
-            s[j] = add_square(s[j], vsubq_f32(load4(a, i + 4 * j, 0), load4(b, i + 4 * j, half)));
+            s[j] = add_square(s[j], vsubq_f32(load4(a, i + 4 * j, NLSH_F32, 1),
+                                              load4(b, i + 4 * j, type, scale)));
     }
     for (; i + 4 <= dim; i += 4)
-        s[0] = add_square(s[0], vsubq_f32(load4(a, i, 0), load4(b, i, half)));
+        s[0] = add_square(s[0], vsubq_f32(load4(a, i, NLSH_F32, 1), load4(b, i, type, scale)));
     if (i < dim)
-        s[1] = add_square(
-            s[1], vsubq_f32(load_first_of(a, i, dim - i, 0), load_first_of(b, i, dim - i, half)));
+        s[1] = add_square(s[1], vsubq_f32(load_first_of(a, i, dim - i, NLSH_F32, 1),
+                                          load_first_of(b, i, dim - i, type, scale)));
     return sum_chains(s);
 }
 
-INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float dot_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                    float scale)
 {
     float32x4_t s[CHAINS];
     size_t i = 0;
@@ -76,32 +105,55 @@ INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < CHAINS; j++)
-            s[j] = vfmaq_f32(s[j], load4(a, i + 4 * j, 0), load4(b, i + 4 * j, half));
+            s[j] =
+                vfmaq_f32(s[j], load4(a, i + 4 * j, NLSH_F32, 1), load4(b, i + 4 * j, type, scale));
     }
-    for (; i + 4 <= dim; i += 4) s[0] = vfmaq_f32(s[0], load4(a, i, 0), load4(b, i, half));
+    for (; i + 4 <= dim; i += 4)
+        s[0] = vfmaq_f32(s[0], load4(a, i, NLSH_F32, 1), load4(b, i, type, scale));
     if (i < dim)
-        s[1] = vfmaq_f32(s[1], load_first_of(a, i, dim - i, 0), load_first_of(b, i, dim - i, half));
+        s[1] = vfmaq_f32(s[1], load_first_of(a, i, dim - i, NLSH_F32, 1),
+                         load_first_of(b, i, dim - i, type, scale));
     return sum_chains(s);
 }
 
 TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 0);
+    return l2sq_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    return dot_of(a, b, dim, 0);
+    return dot_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 1);
+    return l2sq_of(a, b, dim, NLSH_F16, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return dot_of(a, b, dim, 1);
+    return dot_of(a, b, dim, NLSH_F16, 1);
+}
+
+TARGET static float l2sq_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float dot_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float l2sq_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_I8, scale);
+}
+
+TARGET static float dot_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_I8, scale);
 }
 
 /* 8 floats less 8 bytes, squared, into two chains. */
@@ -194,6 +246,10 @@ void nlsh__neon_l2sq(struct nlsh__kernels *table)
     table->dot_f32 = dot_f32;
     table->l2sq_f32_f16 = l2sq_f32_f16;
     table->dot_f32_f16 = dot_f32_f16;
+    table->l2sq_f32_bf16 = l2sq_f32_bf16;
+    table->dot_f32_bf16 = dot_f32_bf16;
+    table->l2sq_f32_i8 = l2sq_f32_i8;
+    table->dot_f32_i8 = dot_f32_i8;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_f32 = panel_f32;
 }

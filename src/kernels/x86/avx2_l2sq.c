@@ -97,23 +97,44 @@ INLINE float sum_four(const __m256 *s)
     return sum_ps(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
 }
 
-/* Values i .. i + 7 of a row of f32, or of f16 where half is not 0. */
-INLINE __m256 load8(const void *row, size_t i, const int half)
+INLINE __m256 from_bf16(__m128i halves)
 {
-    if (half) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)row + i)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+INLINE __m256 from_scaled(__m128i bytes, float scale)
+{
+    return _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)));
+}
+
+/* Values i .. i + 7 of a row of f32, f16, bf16, or of bytes times a scale. */
+INLINE __m256 load8(const void *row, size_t i, const enum nlsh_type type, float scale)
+{
+    const __m128i *halves = (const __m128i *)((const uint16_t *)row + i);
+    if (type == NLSH_F16) return _mm256_cvtph_ps(_mm_loadu_si128(halves));
+    if (type == NLSH_BF16) return from_bf16(_mm_loadu_si128(halves));
+    if (type == NLSH_I8)
+        return from_scaled(_mm_loadl_epi64((const __m128i *)((const int8_t *)row + i)), scale);
     return _mm256_loadu_ps((const float *)row + i);
 }
 
 /* The same of the first n of them, zeros behind. */
-INLINE __m256 load_first8(const void *row, size_t i, size_t n, const int half)
+INLINE __m256 load_first8(const void *row, size_t i, size_t n, const enum nlsh_type type,
+                          float scale)
 {
-    uint16_t part[8] = {0};
-    if (!half) return _mm256_maskload_ps((const float *)row + i, first8(n));
-    for (size_t j = 0; j < n && j < 8; j++) part[j] = ((const uint16_t *)row)[i + j];
-    return load8(part, 0, half);
+    uint16_t halves[8] = {0};
+    int8_t bytes[8] = {0};
+    if (type == NLSH_F32) return _mm256_maskload_ps((const float *)row + i, first8(n));
+    if (type == NLSH_I8) {
+        for (size_t j = 0; j < n && j < 8; j++) bytes[j] = ((const int8_t *)row)[i + j];
+        return load8(bytes, 0, type, scale);
+    }
+    for (size_t j = 0; j < n && j < 8; j++) halves[j] = ((const uint16_t *)row)[i + j];
+    return load8(halves, 0, type, scale);
 }
 
-INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                     float scale)
 {
     __m256 sums[4];
     size_t i = 0;
@@ -122,18 +143,21 @@ INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < 4; j++) {
-            __m256 d = _mm256_sub_ps(load8(a, i + 8 * j, 0), load8(b, i + 8 * j, half));
+            __m256 d =
+                _mm256_sub_ps(load8(a, i + 8 * j, NLSH_F32, 1), load8(b, i + 8 * j, type, scale));
             sums[j] = _mm256_fmadd_ps(d, d, sums[j]);
         }
     }
     for (; i < dim; i += 8) {
-        __m256 d = _mm256_sub_ps(load_first8(a, i, dim - i, 0), load_first8(b, i, dim - i, half));
+        __m256 d = _mm256_sub_ps(load_first8(a, i, dim - i, NLSH_F32, 1),
+                                 load_first8(b, i, dim - i, type, scale));
         sums[i / 8 % 4] = _mm256_fmadd_ps(d, d, sums[i / 8 % 4]);
     }
     return sum_four(sums);
 }
 
-INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float dot_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                    float scale)
 {
     __m256 sums[4];
     size_t i = 0;
@@ -142,32 +166,53 @@ INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
     for (; i + 32 <= dim; i += 32) {
         UNROLL
         for (size_t j = 0; j < 4; j++)
-            sums[j] = _mm256_fmadd_ps(load8(a, i + 8 * j, 0), load8(b, i + 8 * j, half), sums[j]);
+            sums[j] = _mm256_fmadd_ps(load8(a, i + 8 * j, NLSH_F32, 1),
+                                      load8(b, i + 8 * j, type, scale), sums[j]);
     }
     for (; i < dim; i += 8)
-        sums[0] = _mm256_fmadd_ps(load_first8(a, i, dim - i, 0), load_first8(b, i, dim - i, half),
-                                  sums[0]);
+        sums[0] = _mm256_fmadd_ps(load_first8(a, i, dim - i, NLSH_F32, 1),
+                                  load_first8(b, i, dim - i, type, scale), sums[0]);
     return sum_four(sums);
 }
 
 TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 0);
+    return l2sq_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    return dot_of(a, b, dim, 0);
+    return dot_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 1);
+    return l2sq_of(a, b, dim, NLSH_F16, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return dot_of(a, b, dim, 1);
+    return dot_of(a, b, dim, NLSH_F16, 1);
+}
+
+TARGET static float l2sq_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float dot_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float l2sq_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_I8, scale);
+}
+
+TARGET static float dot_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_I8, scale);
 }
 
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
@@ -289,6 +334,10 @@ void nlsh__avx2_l2sq(struct nlsh__kernels *table)
     table->dot_f32 = dot_f32;
     table->l2sq_f32_f16 = l2sq_f32_f16;
     table->dot_f32_f16 = dot_f32_f16;
+    table->l2sq_f32_bf16 = l2sq_f32_bf16;
+    table->dot_f32_bf16 = dot_f32_bf16;
+    table->l2sq_f32_i8 = l2sq_f32_i8;
+    table->dot_f32_i8 = dot_f32_i8;
     table->l2sq_u8_rows = l2sq_u8_rows;
     table->panel_u8 = panel_u8;
     table->panel_f32 = panel_f32;

@@ -8,71 +8,114 @@
 #include "kernels/x86/avx512.h"
 #include "kernels/x86/x86.h"
 
-/* Values i .. i + 15 of a row of f32, or of f16 where half is not 0; those outside of the mask are zeros, and not read. */
-INLINE __m512 load16(const void *row, size_t i, const int half)
+INLINE __m512 from_bf16(__m256i halves)
 {
-    if (half)
-        return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const uint16_t *)row + i)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+
+INLINE __m512 from_scaled(__m128i bytes, float scale)
+{
+    return _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)));
+}
+
+/* Values i .. i + 15 of a row of f32, f16, bf16, or of bytes times a scale; those outside of the mask are zeros, and not
+ * read. */
+INLINE __m512 load16(const void *row, size_t i, const enum nlsh_type type, float scale)
+{
+    const __m256i *halves = (const __m256i *)((const uint16_t *)row + i);
+    if (type == NLSH_F16) return _mm512_cvtph_ps(_mm256_loadu_si256(halves));
+    if (type == NLSH_BF16) return from_bf16(_mm256_loadu_si256(halves));
+    if (type == NLSH_I8)
+        return from_scaled(_mm_loadu_si128((const __m128i *)((const int8_t *)row + i)), scale);
     return _mm512_loadu_ps((const float *)row + i);
 }
 
-INLINE __m512 load_first16(const void *row, size_t i, __mmask16 mask, const int half)
+INLINE __m512 load_first16(const void *row, size_t i, __mmask16 mask, const enum nlsh_type type,
+                           float scale)
 {
-    if (half) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, (const uint16_t *)row + i));
+    const uint16_t *halves = (const uint16_t *)row + i;
+    if (type == NLSH_F16) return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, halves));
+    if (type == NLSH_BF16) return from_bf16(_mm256_maskz_loadu_epi16(mask, halves));
+    if (type == NLSH_I8)
+        return from_scaled(_mm_maskz_loadu_epi8(mask, (const int8_t *)row + i), scale);
     return _mm512_maskz_loadu_ps(mask, (const float *)row + i);
 }
 
-INLINE float l2sq_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float l2sq_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                     float scale)
 {
     __m512 s0 = _mm512_setzero_ps(), s1 = s0;
     size_t i = 0;
     for (; i + 32 <= dim; i += 32) {
-        __m512 d0 = _mm512_sub_ps(load16(a, i, 0), load16(b, i, half));
-        __m512 d1 = _mm512_sub_ps(load16(a, i + 16, 0), load16(b, i + 16, half));
+        __m512 d0 = _mm512_sub_ps(load16(a, i, NLSH_F32, 1), load16(b, i, type, scale));
+        __m512 d1 = _mm512_sub_ps(load16(a, i + 16, NLSH_F32, 1), load16(b, i + 16, type, scale));
         s0 = _mm512_fmadd_ps(d0, d0, s0);
         s1 = _mm512_fmadd_ps(d1, d1, s1);
     }
     for (; i < dim; i += 16) {
         __mmask16 mask = first16(dim - i);
-        __m512 d = _mm512_sub_ps(load_first16(a, i, mask, 0), load_first16(b, i, mask, half));
+        __m512 d = _mm512_sub_ps(load_first16(a, i, mask, NLSH_F32, 1),
+                                 load_first16(b, i, mask, type, scale));
         s0 = _mm512_fmadd_ps(d, d, s0);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
 }
 
-INLINE float dot_of(const float *a, const void *b, size_t dim, const int half)
+INLINE float dot_of(const float *a, const void *b, size_t dim, const enum nlsh_type type,
+                    float scale)
 {
     __m512 s0 = _mm512_setzero_ps(), s1 = s0;
     size_t i = 0;
     for (; i + 32 <= dim; i += 32) {
-        s0 = _mm512_fmadd_ps(load16(a, i, 0), load16(b, i, half), s0);
-        s1 = _mm512_fmadd_ps(load16(a, i + 16, 0), load16(b, i + 16, half), s1);
+        s0 = _mm512_fmadd_ps(load16(a, i, NLSH_F32, 1), load16(b, i, type, scale), s0);
+        s1 = _mm512_fmadd_ps(load16(a, i + 16, NLSH_F32, 1), load16(b, i + 16, type, scale), s1);
     }
     for (; i < dim; i += 16) {
         __mmask16 mask = first16(dim - i);
-        s0 = _mm512_fmadd_ps(load_first16(a, i, mask, 0), load_first16(b, i, mask, half), s0);
+        s0 = _mm512_fmadd_ps(load_first16(a, i, mask, NLSH_F32, 1),
+                             load_first16(b, i, mask, type, scale), s0);
     }
     return _mm512_reduce_add_ps(_mm512_add_ps(s0, s1));
 }
 
 TARGET static float l2sq_f32(const float *a, const float *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 0);
+    return l2sq_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float dot_f32(const float *a, const float *b, size_t dim)
 {
-    return dot_of(a, b, dim, 0);
+    return dot_of(a, b, dim, NLSH_F32, 1);
 }
 
 TARGET static float l2sq_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return l2sq_of(a, b, dim, 1);
+    return l2sq_of(a, b, dim, NLSH_F16, 1);
 }
 
 TARGET static float dot_f32_f16(const float *a, const uint16_t *b, size_t dim)
 {
-    return dot_of(a, b, dim, 1);
+    return dot_of(a, b, dim, NLSH_F16, 1);
+}
+
+TARGET static float l2sq_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float dot_f32_bf16(const float *a, const uint16_t *b, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_BF16, 1);
+}
+
+TARGET static float l2sq_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return l2sq_of(a, b, dim, NLSH_I8, scale);
+}
+
+TARGET static float dot_f32_i8(const float *a, const int8_t *b, float scale, size_t dim)
+{
+    return dot_of(a, b, dim, NLSH_I8, scale);
 }
 
 TARGET static float l2sq_f32_u8(const float *a, const uint8_t *b, size_t dim)
@@ -180,6 +223,10 @@ void nlsh__avx512_l2sq(struct nlsh__kernels *table)
     table->dot_f32 = dot_f32;
     table->l2sq_f32_f16 = l2sq_f32_f16;
     table->dot_f32_f16 = dot_f32_f16;
+    table->l2sq_f32_bf16 = l2sq_f32_bf16;
+    table->dot_f32_bf16 = dot_f32_bf16;
+    table->l2sq_f32_i8 = l2sq_f32_i8;
+    table->dot_f32_i8 = dot_f32_i8;
     table->panel_f32 = panel_f32;
 }
 #endif

@@ -111,8 +111,8 @@ static enum nlsh_status learn(struct nlsh__build_apart *b, struct nlsh_build_rep
     enum nlsh_status status = NLSH_OK;
     int whole = b->plan.sample == b->base->n_rows;
     if (b->ranks->own == 0) {
-        status = nlsh__sample(b->base, b->options.metric, b->plan.sample, b->plan.asking,
-                              b->options.seed, b->plan.block, b->job, &b->sampled, error);
+        status = nlsh__sample(b->base, &b->options, b->plan.sample, b->plan.asking, b->plan.block,
+                              b->job, &b->sampled, error);
         nlsh__sampled_store(&b->sampled, &b->options);
         if (status == NLSH_OK)
             status = nlsh__learn_sample(&b->sampled, &b->options, b->plan.compared,

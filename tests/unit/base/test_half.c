@@ -50,11 +50,40 @@ static void what_lies_between_goes_to_the_nearest(void **state)
     assert_int_equal(nlsh__to_f16(1e-30f), 0);
 }
 
+/* bf16 is the upper half of an f32: so is its value, and the nearest is found by the other half. */
+static void every_bf16_is_its_value_and_comes_back(void **state)
+{
+    (void)state;
+    for (uint32_t upper = 0; upper < 65536; upper++) {
+        uint32_t bits = upper << 16;
+        float expected, found = nlsh__from_bf16((uint16_t)upper);
+        memcpy(&expected, &bits, sizeof expected);
+        if (isnan(expected)) {
+            assert_true(isnan(found) && isnan(nlsh__from_bf16(nlsh__to_bf16(found))));
+            continue;
+        }
+        assert_true(found == expected);
+        assert_int_equal(nlsh__to_bf16(found), upper);
+    }
+    for (uint32_t upper = 0; upper < 0x7f7f; upper++) {
+        uint32_t middle = upper << 16 | 0x8000;
+        float value;
+        memcpy(&value, &middle, sizeof value);
+        uint32_t even = upper % 2 == 0 ? upper : upper + 1;
+        assert_int_equal(nlsh__to_bf16(value), even);
+        assert_int_equal(nlsh__to_bf16(-value), even | 0x8000);
+        assert_int_equal(nlsh__to_bf16(nextafterf(value, 0)), upper);
+        assert_int_equal(nlsh__to_bf16(nextafterf(value, INFINITY)), upper + 1);
+    }
+    assert_int_equal(nlsh__to_bf16(3.4e38f), 0x7f80); /* half a step beyond the largest */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_half_is_its_value_and_comes_back),
         cmocka_unit_test(what_lies_between_goes_to_the_nearest),
+        cmocka_unit_test(every_bf16_is_its_value_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,7 +108,8 @@ static void tables_are_whole(void **state)
     for (size_t i = 0; i < n; i++) {
         const struct nlsh__kernels *t = all[i];
         assert_true(t->l2sq_u8 && t->l2sq_f32 && t->l2sq_f32_u8 && t->dot_f32 && t->l2sq_u8_rows);
-        assert_true(t->l2sq_f32_f16 && t->dot_f32_f16);
+        assert_true(t->l2sq_f32_f16 && t->dot_f32_f16 && t->l2sq_f32_bf16 && t->dot_f32_bf16);
+        assert_true(t->l2sq_f32_i8 && t->dot_f32_i8);
         assert_true(t->panel_u8 && t->panel_f32);
         assert_true(t->matvec_f32 && t->matvec_i8 && t->matmat_i8);
         assert_true(t->softmax_f32 && t->quantise_u8);

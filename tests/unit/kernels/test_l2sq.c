@@ -100,6 +100,33 @@ static void check_f16(const float *a, uint16_t *b, size_t dim)
     }
 }
 
+static void check_bf16(const float *a, uint16_t *b, size_t dim)
+{
+    float wide[LONGEST];
+    for (size_t i = 0; i < dim; i++) b[i] = nlsh__to_bf16((float)(100 * nlsh__rng_normal(&rng)));
+    for (size_t i = 0; i < dim; i++) wide[i] = nlsh__from_bf16(b[i]);
+    for (size_t t = 0; t < n_tables; t++) {
+        float l2sq = tables[t]->l2sq_f32_bf16(a, b, dim), dot = tables[t]->dot_f32_bf16(a, b, dim);
+        if (l2sq != tables[t]->l2sq_f32(a, wide, dim) || dot != tables[t]->dot_f32(a, wide, dim))
+            fail_msg("%s, %zu dimensions: bf16 differs from f32", tables[t]->name, dim);
+    }
+}
+
+/* A scale of no few bits: a product with it has to be rounded, and before the subtraction. */
+static void check_i8(const float *a, int8_t *b, size_t dim)
+{
+    const float scale = 1.2345678f;
+    float wide[LONGEST];
+    for (size_t i = 0; i < dim; i++) b[i] = (int8_t)((int)nlsh__rng_below(&rng, 256) - 128);
+    for (size_t i = 0; i < dim; i++) wide[i] = scale * (float)b[i];
+    for (size_t t = 0; t < n_tables; t++) {
+        float l2sq = tables[t]->l2sq_f32_i8(a, b, scale, dim);
+        float dot = tables[t]->dot_f32_i8(a, b, scale, dim);
+        if (l2sq != tables[t]->l2sq_f32(a, wide, dim) || dot != tables[t]->dot_f32(a, wide, dim))
+            fail_msg("%s, %zu dimensions: scaled bytes differ from f32", tables[t]->name, dim);
+    }
+}
+
 static void fill_u8(uint8_t *out, size_t n)
 {
     uint64_t kind = nlsh__rng_below(&rng, 4); /* all 0, all 255, and twice anything */
@@ -125,6 +152,8 @@ static void at_the_end_of_a_page(size_t dim)
     check_f32(x, y, dim);
     check_dot(x, y, dim);
     check_f16(x, guarded_tail(&right, dim * sizeof(uint16_t)), dim);
+    check_bf16(x, guarded_tail(&right, dim * sizeof(uint16_t)), dim);
+    check_i8(x, guarded_tail(&right, dim), dim);
 }
 
 static void anywhere(size_t dim)
@@ -141,6 +170,8 @@ static void anywhere(size_t dim)
     check_f32(x, y, dim);
     check_dot(x, y, dim);
     check_f16(x, (uint16_t *)right.pages + j, dim);
+    check_bf16(x, (uint16_t *)right.pages + j, dim);
+    check_i8(x, (int8_t *)right.pages + j, dim);
 }
 
 static void agree_with_the_reference(void **state)

@@ -1,23 +1,48 @@
-/* test_store.c - vectors that are kept as f16: an index of them answers as the index of the rounded vectors does, to the bit; what
+/* test_store.c - vectors that are kept as f16, as bf16 or as bytes with a scale: an index of them answers as the index of the rounded vectors does, to the bit; what
  * comes to it later is rounded alike; and what does not fit is said. */
 #include <math.h>
 #include <sys/stat.h>
 
 #include "base/matrix.h"
 #include "index/index.h"
+#include "make/scale.h"
 #include "support/streamed.h"
 
-enum { Q = 200, K = 10 };
+enum { Q = 200, K = 10, N_STORES = 3 };
 
-static struct nlsh_matrix rounded(const struct nlsh_matrix *base)
+static const struct {
+    enum nlsh_store store;
+    enum nlsh_type type;
+    size_t bytes;      /* of a value */
+    double mean, most; /* that a vector moves, over its length */
+} stores[N_STORES] = {
+    {NLSH_STORE_F16, NLSH_F16, 2, 0x1p-12, 0x1p-11},
+    {NLSH_STORE_BF16, NLSH_BF16, 2, 0x1p-9, 0x1p-8},
+    {NLSH_STORE_I8, NLSH_I8, 1, .04, .27},
+};
+
+static const struct nlsh__rounding as_f16 = {NLSH_F16, 0};
+
+static struct nlsh_matrix rounded(const struct nlsh_matrix *base, const struct nlsh__rounding *to)
 {
     struct nlsh_matrix out = *base;
-    size_t n = base->n_rows * base->dim;
-    float *values = malloc(n * sizeof *values);
+    size_t dim = base->dim;
+    const float *given = base->data;
+    float *values = malloc(base->n_rows * dim * sizeof *values);
     assert_non_null(values);
-    assert_int_equal(nlsh__round_f16(base->data, n, values), n);
+    for (size_t i = 0; i < base->n_rows; i++)
+        assert_int_equal(nlsh__round_row(to, given + i * dim, dim, values + i * dim), dim);
     out.data = values;
     return out;
+}
+
+static struct nlsh__rounding rounding_of(const char *path)
+{
+    struct nlsh_index *index;
+    assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+    struct nlsh__rounding as = nlsh__index_rounding(index);
+    nlsh_index_close(index);
+    return as;
 }
 
 static void search(const char *path, const struct nlsh_matrix *queries, double recall,
@@ -63,30 +88,35 @@ static void build_into(const struct nlsh_matrix *base, const struct nlsh_build_o
 static void answers_are_those_of_the_rounded_vectors(void **state)
 {
     (void)state;
-    for (int metric = NLSH_L2; metric <= NLSH_IP; metric++)
-        for (size_t leaves = 0; leaves < 2; leaves++) {
+    for (size_t i = 0; i < N_STORES; i++)
+        for (size_t which = stores[i].type == NLSH_BF16 ? 3 : 0; which < 4; which++) {
+            size_t leaves = which % 2;
+            enum nlsh_metric metric = which / 2 == 0 ? NLSH_L2 : NLSH_IP;
             struct nlsh_build_options o;
             struct nlsh_build_report report, plain;
             struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 1);
             struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 24, 60, 30, 2);
-            struct nlsh_matrix exact = rounded(&base);
-            char f16[512], f32[512];
+            char kept[512], f32[512];
             struct stat a, b;
-            snprintf(f16, sizeof f16, "%s", test_path("f16"));
+            snprintf(kept, sizeof kept, "%s", test_path("kept"));
             snprintf(f32, sizeof f32, "%s", test_path("f32"));
-            settings(&o, (enum nlsh_metric)metric);
+            settings(&o, metric);
             o.leaves = leaves;
             o.epochs = 3;
+            o.store = stores[i].store;
+            build_into(&base, &o, kept, &report);
+            const struct nlsh__rounding as = rounding_of(kept);
+            assert_int_equal(as.type, stores[i].type);
+            struct nlsh_matrix exact = rounded(&base, &as);
             o.store = NLSH_STORE_F32;
             build_into(&exact, &o, f32, &plain);
-            o.store = NLSH_STORE_F16;
-            build_into(&base, &o, f16, &report);
-            same_answers(f16, f32, &queries);
+            same_answers(kept, f32, &queries);
             assert_true(plain.store_error_most == 0);
             assert_true(report.store_error > 1e-5 && report.store_error < report.store_error_most);
-            assert_true(report.store_error_most <= 0x1p-11);
-            assert_true(stat(f16, &a) == 0 && stat(f32, &b) == 0);
-            assert_true((size_t)(b.st_size - a.st_size) > N * 24 * 2 - 4096);
+            assert_true(report.store_error <= stores[i].mean);
+            assert_true(report.store_error_most <= stores[i].most);
+            assert_true(stat(kept, &a) == 0 && stat(f32, &b) == 0);
+            assert_true((size_t)(b.st_size - a.st_size) > N * 24 * (4 - stores[i].bytes) - 4096);
             matrix_free(&base);
             matrix_free(&exact);
             matrix_free(&queries);
@@ -108,12 +138,15 @@ static void what_comes_later_is_rounded_alike(void **state)
     static uint64_t keys[Q], found[2][Q * K];
     static float distances[2][Q * K];
     (void)state;
-    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+    for (size_t which = 0; which < 3 * N_STORES; which++) {
+        enum nlsh_metric metric = (enum nlsh_metric)(which % 3);
+        const size_t of = which / 3;
         struct nlsh_build_options o;
         struct nlsh_build_report report;
         struct nlsh_writer *writer;
         struct nlsh_error error;
         struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+        if (stores[of].type == NLSH_BF16 && metric != NLSH_COSINE) continue;
         struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 3), first = base,
                            later = base;
         char path[512];
@@ -121,10 +154,11 @@ static void what_comes_later_is_rounded_alike(void **state)
         first.n_rows = FIRST;
         later.n_rows = Q;
         later.data = (const float *)base.data + (size_t)FIRST * 24;
-        settings(&o, (enum nlsh_metric)metric);
+        settings(&o, metric);
         o.epochs = 3;
-        o.store = NLSH_STORE_F16;
+        o.store = stores[of].store;
         build_into(&first, &o, path, &report);
+        const struct nlsh__rounding as = rounding_of(path);
         for (size_t i = 0; i < Q; i++) keys[i] = 100000 + i;
         assert_int_equal(nlsh_writer_open(path, NULL, &writer, &error), NLSH_OK);
         if (nlsh_writer_put(writer, keys, &later, &error) != NLSH_OK) fail_msg("%s", error.message);
@@ -133,10 +167,13 @@ static void what_comes_later_is_rounded_alike(void **state)
         search(path, &later, .99999, found[0], distances[0]);
         for (size_t i = 0; i < Q && metric != NLSH_IP; i++) {
             assert_int_equal(found[0][i * K], keys[i]);
-            assert_true(distances[0][i * K] < .03f);
+            assert_true((double)distances[0][i * K] <
+                        (metric == NLSH_L2 ? 150 : 1) * 2 * stores[of].mean);
         }
         if (nlsh_compact(path, NULL, &run, NULL, &error) != NLSH_OK) fail_msg("%s", error.message);
         if (nlsh_index_verify(path, &error) != NLSH_OK) fail_msg("%s", error.message);
+        const struct nlsh__rounding now = rounding_of(path);
+        assert_true(now.type == as.type && now.scale == as.scale);
         search(path, &later, .99999, found[1], distances[1]);
         assert_memory_equal(found[0], found[1], sizeof found[0]);
         assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
@@ -149,7 +186,9 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
 {
     static const enum nlsh_metric metrics[] = {NLSH_L2, NLSH_IP, NLSH_COSINE};
     (void)state;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t which = 0; which < 3 * N_STORES; which++) {
+        const size_t i = which % 3, of_stores = which / 3;
+        if (stores[of_stores].type == NLSH_BF16 && i != 1) continue;
         struct nlsh_build_options o;
         struct nlsh_error error;
         struct nlsh_index *index;
@@ -159,7 +198,7 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
         size_t size[2];
         settings(&o, metrics[i]);
         o.epochs = 3;
-        o.store = NLSH_STORE_F16;
+        o.store = stores[of_stores].store;
         for (size_t t = 0; t < 2; t++) {
             struct of_matrix of = {.matrix = &base};
             const struct nlsh_rows rows = rows_of(&of);
@@ -173,7 +212,8 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
         assert_int_equal(size[0], size[1]);
         assert_memory_equal(bytes[0], bytes[1], size[0]);
         assert_int_equal(nlsh_index_open(test_path("passed"), NULL, &index, NULL), NLSH_OK);
-        assert_int_equal(index->meta.storage_type, NLSH_F16);
+        assert_int_equal(index->meta.storage_type, stores[of_stores].type);
+        float streamed_scale = index->meta.scale;
         assert_int_equal(index->meta.data_hash, nlsh_data_hash(&base));
         assert_int_equal(nlsh_index_vectors(index, &stored, NULL), NLSH_OK);
         const float *values = nlsh_vectors_matrix(stored)->data, *given = base.data;
@@ -184,10 +224,15 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
             for (size_t d = 0; d < 24; d++)
                 scaled[d] = metrics[i] == NLSH_COSINE ? (float)((double)y[d] / length) : y[d];
             if (metrics[i] == NLSH_COSINE) length = 1;
-            assert_true(length_between(x, scaled, 24) <= length * 0x1p-11 * 1.01);
+            assert_true(length_between(x, scaled, 24) <= length * stores[of_stores].most * 1.01);
         }
         nlsh_vectors_free(stored);
         nlsh_index_close(index);
+        if (stores[of_stores].type == NLSH_I8) { /* all rows have a say, as in memory */
+            struct nlsh_build_report report;
+            build_into(&base, &o, test_path("passed"), &report);
+            assert_true(rounding_of(test_path("passed")).scale == streamed_scale);
+        }
         free(bytes[0]);
         free(bytes[1]);
         matrix_free(&base);
@@ -224,11 +269,102 @@ static void what_does_not_fit_is_said(void **state)
 
 static enum nlsh_type storage_of(const char *path)
 {
+    return rounding_of(path).type;
+}
+
+/* Cut off where that is little, refused where it is much; and the scale stays when buckets are learned anew. */
+static void what_bytes_do_not_reach(void **state)
+{
+    static uint64_t keys[2][Q * K];
+    static float distances[2][Q * K];
+    struct nlsh_build_options o;
+    struct nlsh_build_report report = {.struct_size = sizeof report};
+    struct nlsh_compact_options how;
+    struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
+    struct nlsh_index_info info = {.struct_size = sizeof info};
     struct nlsh_index *index;
+    struct nlsh_writer *writer;
+    struct nlsh_error error;
+    const char *path = test_path("steps");
+    uint64_t key = 99999;
+    (void)state;
+    settings(&o, NLSH_L2);
+    o.epochs = 1;
+    o.store = NLSH_STORE_I8;
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 5), one = base, some = base;
+    float row[24], zero[24] = {0};
+    one.n_rows = 1;
+    one.data = row;
+    some.n_rows = Q;
+    o.store_scale = 1e-3f;
+    assert_int_equal(nlsh_build(&base, &o, path, NULL, &report, &error), NLSH_E_DATA);
+    assert_non_null(strstr(error.message, "row 0, column"));
+    assert_non_null(strstr(error.message, "more than a quarter of its length"));
+    o.store_scale = NAN;
+    assert_int_equal(nlsh_build(&base, &o, path, NULL, &report, &error), NLSH_E_ARG);
+    assert_non_null(strstr(error.message, "store_scale is"));
+    o.store_scale = 0;
+    build_into(&base, &o, path, &report);
+    const struct nlsh__rounding as = rounding_of(path);
     assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
-    enum nlsh_type type = (enum nlsh_type)index->meta.storage_type;
+    assert_int_equal(nlsh_index_info(index, &info, NULL), NLSH_OK);
+    assert_true(info.type == NLSH_F32 && info.store_scale == as.scale && as.scale > 0);
     nlsh_index_close(index);
-    return type;
+    for (size_t d = 0; d < 24; d++) row[d] = d % 2 ? 100 * as.scale : -100 * as.scale;
+    row[7] = 140 * as.scale;
+    assert_int_equal(nlsh_writer_open(path, NULL, &writer, NULL), NLSH_OK);
+    if (nlsh_writer_put(writer, &key, &one, &error) != NLSH_OK) fail_msg("%s", error.message);
+    row[7] = -400 * as.scale;
+    assert_int_equal(nlsh_writer_put(writer, &key, &one, &error), NLSH_E_ARG);
+    assert_non_null(strstr(error.message, "vector 0: value 7 is -"));
+    assert_non_null(strstr(error.message, "bytes with the scale"));
+    assert_int_equal(nlsh_writer_close(writer, NULL), NLSH_OK);
+    row[7] = 127 * as.scale; /* what stands there */
+    search(path, &one, .99999, keys[0], distances[0]);
+    assert_int_equal(keys[0][0], key);
+    assert_true((double)distances[0][0] < 1e-5 * length_between(row, zero, 24));
+    search(path, &some, .99999, keys[0], distances[0]);
+    nlsh_compact_options_init(&how, sizeof how);
+    how.retrain = 1;
+    if (nlsh_compact(path, &how, &run, NULL, &error) != NLSH_OK ||
+        nlsh_index_verify(path, &error) != NLSH_OK)
+        fail_msg("%s", error.message);
+    assert_true(rounding_of(path).scale == as.scale);
+    search(path, &some, .99999, keys[1], distances[1]);
+    assert_memory_equal(keys[0], keys[1], sizeof keys[0]);
+    assert_memory_equal(distances[0], distances[1], sizeof distances[0]);
+    matrix_free(&base);
+}
+
+/* A few far values are cut off rather than that all steps become large, and no row loses more than it may. */
+static void the_scale_has_the_least_error(void **state)
+{
+    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 12);
+    const float *values = base.data;
+    float scale, most = 0;
+    double least = INFINITY, found = 0;
+    (void)state;
+    ((float *)(uintptr_t)values)[17 * 24 + 3] *= 3;
+    assert_int_equal(nlsh__scale_of(&base, &scale, NULL), NLSH_OK);
+    for (size_t i = 0; i < (size_t)N * 24; i++) most = fmaxf(most, fabsf(values[i]));
+    for (int at = 0; at <= 60; at++) { /* the one that was found, and others */
+        float other = at == 60 ? scale : most / 127 * (float)pow(.95, at);
+        double sum = 0;
+        int refused = 0;
+        for (size_t i = 0; i < N; i++) {
+            const struct nlsh__rounding to = {NLSH_I8, other};
+            float row[24];
+            refused |= nlsh__round_row(&to, values + i * 24, 24, row) != 24;
+            double off = length_between(row, values + i * 24, 24);
+            sum += off * off;
+        }
+        if (at == 60) assert_false(refused);
+        if (at == 60) found = sum;
+        if (!refused && sum < least) least = sum;
+    }
+    assert_true(found <= 1.02 * least);
+    assert_true(scale < most / 127);
+    matrix_free(&base);
 }
 
 /* The rows at length 1, and rounded until that is no change any more: as a model's vectors come. */
@@ -239,7 +375,7 @@ static void bring_to_unit(struct nlsh_matrix *base)
         float *row = values + i * 24;
         double length = length_between(row, zero, 24);
         for (size_t d = 0; d < 24; d++) row[d] = (float)((double)row[d] / length);
-        (void)nlsh__round_f16(row, 24, row);
+        (void)nlsh__round_row(&as_f16, row, 24, row);
     }
 }
 
@@ -253,7 +389,7 @@ static void auto_keeps_what_was_given(void **state)
             struct nlsh_build_report report = {.struct_size = sizeof report};
             struct nlsh_error error;
             struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 8);
-            struct nlsh_matrix exact = rounded(&base);
+            struct nlsh_matrix exact = rounded(&base, &as_f16);
             struct of_matrix of = {.matrix = &exact};
             const struct nlsh_rows rows = rows_of(&of);
             const char *path = test_path("auto");
@@ -300,13 +436,17 @@ static void bytes_by_other_metrics(void **state)
     }
 }
 
-/* An index that was made to hold f16 rounds what is put, and stays of f16 when buckets are learned. */
+/* An index that was made to hold f16, or bf16, rounds what is put, and stays of f16 when buckets are learned. */
 static void an_empty_index_of_f16(void **state)
 {
     static uint64_t keys[N], found[2][Q * K];
     static float distances[2][Q * K];
     (void)state;
-    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++) {
+    assert_int_equal(nlsh_index_create(test_path("empty"), 24, NLSH_I8, NLSH_COSINE, NULL),
+                     NLSH_E_ARG); /* without vectors there is no scale */
+    for (int which = 0; which < 4; which++) {
+        const enum nlsh_metric metric = (enum nlsh_metric)(which % 3);
+        const enum nlsh_type type = which < 3 ? NLSH_F16 : NLSH_BF16;
         struct nlsh_writer *writer;
         struct nlsh_error error;
         struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
@@ -315,20 +455,20 @@ static void an_empty_index_of_f16(void **state)
         const char *path = test_path("empty");
         few_rows.n_rows = Q;
         for (size_t i = 0; i < N; i++) keys[i] = i;
-        if (nlsh_index_create(path, 24, NLSH_F16, (enum nlsh_metric)metric, &error) != NLSH_OK ||
+        if (nlsh_index_create(path, 24, type, metric, &error) != NLSH_OK ||
             nlsh_index_verify(path, &error) != NLSH_OK ||
             nlsh_writer_open(path, NULL, &writer, &error) != NLSH_OK ||
             nlsh_writer_put(writer, keys, &base, &error) != NLSH_OK ||
             nlsh_writer_close(writer, &error) != NLSH_OK)
             fail_msg("%s", error.message);
-        assert_int_equal(storage_of(path), NLSH_F16);
+        assert_int_equal(storage_of(path), type);
         search(path, &few_rows, .99999, found[0], distances[0]);
         nlsh_compact_options_init(&how, sizeof how);
         how.retrain = 1;
         if (nlsh_compact(path, &how, &run, NULL, &error) != NLSH_OK ||
             nlsh_index_verify(path, &error) != NLSH_OK)
             fail_msg("%s", error.message);
-        assert_int_equal(storage_of(path), NLSH_F16);
+        assert_int_equal(storage_of(path), type);
         search(path, &few_rows, .99999, found[1], distances[1]);
         assert_memory_equal(found[0], found[1], sizeof found[0]);
         matrix_free(&base);
@@ -361,6 +501,8 @@ int main(void)
         cmocka_unit_test(what_comes_later_is_rounded_alike),
         cmocka_unit_test(vectors_that_pass_by_are_rounded_alike),
         cmocka_unit_test(what_does_not_fit_is_said),
+        cmocka_unit_test(what_bytes_do_not_reach),
+        cmocka_unit_test(the_scale_has_the_least_error),
         cmocka_unit_test(bytes_stay_bytes),
         cmocka_unit_test(auto_keeps_what_was_given),
         cmocka_unit_test(bytes_by_other_metrics),

@@ -243,9 +243,11 @@ NLSH_API NLSH_MUST_USE enum nlsh_status nlsh_index_verify(const char *path,
 /* What an index holds. Pointers live as long as the index. */
 struct nlsh_index_info {
     size_t struct_size;
-    size_t n_rows;       /* vectors, without those that were deleted */
-    size_t dim;          /* their dimension */
-    enum nlsh_type type; /* of the stored vectors: NLSH_U8, NLSH_I8, NLSH_F16, NLSH_F32 */
+    size_t n_rows; /* vectors, without those that were deleted */
+    size_t dim;    /* their dimension */
+    /* Of the stored vectors: NLSH_U8, NLSH_I8, NLSH_F16, NLSH_BF16, NLSH_F32; the last too where they are bytes times
+     * store_scale. */
+    enum nlsh_type type;
     enum nlsh_metric metric;
     size_t n_buckets;      /* m */
     size_t bucket_min;     /* vectors in the smallest bucket */
@@ -268,6 +270,8 @@ struct nlsh_index_info {
     /* Vectors in the buckets that a query for recall@10 of .95 needs: when the router was trained, and when promises
      * were last measured. 0: not known. */
     double needed_trained, needed_now;
+    /* Above 0: floats are stored as signed bytes, a value is its byte times this. 0: they are not. */
+    float store_scale;
 };
 
 /* NLSH_OK or NLSH_E_ARG. */
@@ -536,8 +540,8 @@ nlsh_search_batch(const struct nlsh_index *index, const struct nlsh_matrix *quer
  *
  *  path    the file to write; it appears whole or not at all, and replaces what has that name
  *  dim     of the vectors: up to 1,048,576, of bytes up to 26,000
- *  type    that it stores: NLSH_U8, NLSH_I8, NLSH_F32, or NLSH_F16, to which floats are rounded as they come; with NLSH_IP and
- *          NLSH_COSINE one of the latter two
+ *  type    that it stores: NLSH_U8, NLSH_I8, NLSH_F32, or NLSH_F16 or NLSH_BF16, to which floats are rounded as they
+ *          come; with NLSH_IP and NLSH_COSINE one of the latter three
  * Searches compare everything, exactly, until nlsh_compact() learns buckets from what was put. Returns NLSH_OK,
  * NLSH_E_ARG or NLSH_E_CANT_CREATE.
  */
