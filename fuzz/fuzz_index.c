@@ -59,8 +59,10 @@ static size_t true_index(uint8_t *data, size_t max_size, unsigned seed)
         sample_make(&sample, types[seed % 8]);
     else if (seed % 8 < 6)
         sample_make_segments(&sample, types[seed % 8 - 3]);
-    else
+    else if (seed % 16 < 8)
         sample_make_metric(&sample, seed % 8 == 6 ? NLSH_IP : NLSH_COSINE);
+    else
+        sample_make_scaled(&sample, seed % 8 == 6 ? NLSH_IP : NLSH_COSINE);
     if (nlsh__index_write(path, sample.sections, sample.n_sections, NULL) != NLSH_OK) abort();
     size_t size = 0;
     uint8_t *bytes = slurp(path, &size);

@@ -207,6 +207,23 @@ static inline void sample_make_metric(struct sample *s, enum nlsh_metric metric)
         (struct nlsh__section_data){NLSH__SECTION_METRIC, 0, &s->metric, sizeof s->metric};
 }
 
+/* The same with its rows as bytes and a scale. */
+static inline void sample_make_scaled(struct sample *s, enum nlsh_metric metric)
+{
+    const float scale = 0.75f;
+    sample_make_metric(s, metric);
+    s->meta.storage_type = NLSH_I8;
+    s->meta.scale = scale;
+    for (size_t i = 0; i < sizeof s->bytes; i++) {
+        s->bytes[i] = (uint8_t)nlsh__to_scaled(s->floats[i], scale);
+        s->floats[i] = nlsh__from_scaled((int8_t)s->bytes[i], scale);
+    }
+    sample_hash(s);
+    s->metric.stored_hash = s->meta.data_hash++;
+    s->sections[4].data = s->bytes;
+    s->sections[4].size = sizeof s->bytes;
+}
+
 /* A leaf for each group of codes. */
 static inline void sample_leaves(struct sample *s)
 {

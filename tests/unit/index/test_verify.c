@@ -266,7 +266,8 @@ static void test_hostile_meta(void **state)
         {24, 4, 4, "type 4"},
         {24, 4, UINT32_MAX, "which is none"},
         {28, 4, 0, "stored as type 0"},
-        {28, 4, 2, "stored as type 2"},
+        {28, 4, 2, "stored as type 2"}, /* bytes with a scale are of floats */
+        {28, 4, 6, "stored as type 6"}, /* and so is bf16 */
         {28, 4, 3, "stored as type 3"}, /* bytes as floats */
         {40, 4, 0, "0 segments"},
         {40, 4, NLSH__MAX_SEGMENTS + 1, "257 segments"},
@@ -286,6 +287,32 @@ static void test_hostile_meta(void **state)
     attack_meta(bytes, size, 16, &dims[0], 4, "router: its dimension");
     attack_meta(bytes, size, 16, &dims[1], 4, "dimension");
     free(bytes);
+}
+
+/* What bytes are scaled by: a number above 0, and the one that they were made with. */
+static void test_hostile_scales(void **state)
+{
+    static const float none[] = {0, -0.0f, -0.75f, NAN, INFINITY, -INFINITY, 1e-39f, 3e38f};
+    static const float others[] = {0.5f, 0.75000006f};
+    (void)state;
+    for (int metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
+        uint8_t *bytes;
+        size_t size;
+        sample_make_scaled(&sample, (enum nlsh_metric)metric);
+        assert_int_equal(nlsh__index_bytes(sample.sections, sample.n_sections, &bytes, &size, NULL),
+                         NLSH_OK);
+        expect(bytes, size, NLSH_OK, "");
+        for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+            uint8_t *file = copy_of(bytes, size);
+            memcpy((uint8_t *)section_of(file, NLSH__SECTION_META) + 44, &none[i], 4);
+            sample_seal(file, size);
+            expect(file, size, NLSH_E_DATA, "which is no scale");
+            free(file);
+        }
+        for (size_t i = 0; i < 2; i++)
+            attack_meta(bytes, size, 44, &others[i], 4, "not those it says");
+        nlsh__free(bytes);
+    }
 }
 
 static void test_hostile_buckets(void **state)
@@ -787,18 +814,18 @@ static void test_random_hostility(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile_header),      cmocka_unit_test(test_hostile_table),
-        cmocka_unit_test(test_hostile_kinds),       cmocka_unit_test(test_newer_sections),
-        cmocka_unit_test(test_missing_sections),    cmocka_unit_test(test_hostile_meta),
-        cmocka_unit_test(test_hostile_buckets),     cmocka_unit_test(test_hostile_targets),
-        cmocka_unit_test(test_hostile_margins),     cmocka_unit_test(test_hostile_groups),
-        cmocka_unit_test(test_hostile_settings),    cmocka_unit_test(test_what_verify_adds),
-        cmocka_unit_test(test_hostile_rows),        cmocka_unit_test(test_router_refuses),
-        cmocka_unit_test(test_random_hostility),    cmocka_unit_test(test_targets_of_format_2),
-        cmocka_unit_test(test_rows_of_no_group),    cmocka_unit_test(test_a_group_of_no_bucket),
-        cmocka_unit_test(test_keys_of_one_segment), cmocka_unit_test(test_rows_of_a_segment),
-        cmocka_unit_test(test_many_targets),        cmocka_unit_test(test_hostile_efforts),
-        cmocka_unit_test(test_hostile_outside),
+        cmocka_unit_test(test_hostile_header),       cmocka_unit_test(test_hostile_table),
+        cmocka_unit_test(test_hostile_kinds),        cmocka_unit_test(test_newer_sections),
+        cmocka_unit_test(test_missing_sections),     cmocka_unit_test(test_hostile_meta),
+        cmocka_unit_test(test_hostile_scales),       cmocka_unit_test(test_hostile_buckets),
+        cmocka_unit_test(test_hostile_targets),      cmocka_unit_test(test_hostile_margins),
+        cmocka_unit_test(test_hostile_groups),       cmocka_unit_test(test_hostile_settings),
+        cmocka_unit_test(test_what_verify_adds),     cmocka_unit_test(test_hostile_rows),
+        cmocka_unit_test(test_router_refuses),       cmocka_unit_test(test_random_hostility),
+        cmocka_unit_test(test_targets_of_format_2),  cmocka_unit_test(test_rows_of_no_group),
+        cmocka_unit_test(test_a_group_of_no_bucket), cmocka_unit_test(test_keys_of_one_segment),
+        cmocka_unit_test(test_rows_of_a_segment),    cmocka_unit_test(test_many_targets),
+        cmocka_unit_test(test_hostile_efforts),      cmocka_unit_test(test_hostile_outside),
     };
     counted_begin();
     return counted_end(cmocka_run_group_tests(tests, setup, teardown));
