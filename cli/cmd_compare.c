@@ -155,7 +155,7 @@ static int run_model(struct compare *c, const struct model *m, struct results *r
         c->answers.score = row->score;
         row->timing = c->answers.timing;
         row->likeness = c->answers.likeness;
-        code = truth_check(c->args, &c->answers, &c->truth);
+        code = truth_check(c->args, m->index, &c->answers, &c->truth);
         if (code == 0 && results != NULL)
             code = results_add(results, m->index, &c->points[i], &c->answers);
         c->n_rows++;

@@ -93,7 +93,7 @@ static int search_point(void *ctx, size_t i, struct results *results)
     if (code != 0) return code;
     score_answers(&s->answers, s->answers.n, &s->truth, &s->answers.score);
     if (s->info.metric == NLSH_IP) s->answers.score.factor = NAN; /* no ratio of products is one */
-    code = truth_check(s->args, &s->answers, &s->truth);
+    code = truth_check(s->args, s->index, &s->answers, &s->truth);
     if (code == 0) code = results_add(results, s->index, options, &s->answers);
     if (code != 0) return code;
     if (say) say_goodness(s, options);

@@ -241,7 +241,7 @@ static int search_point(void *ctx, size_t i, struct results *results)
         return talk_failed(&error);
     score_answers(&s->answers, s->answers.n, &s->truth, &s->answers.score);
     if (s->of.metric == NLSH_IP) s->answers.score.factor = NAN;
-    code = truth_check(s->args, &s->answers, &s->truth);
+    code = truth_check(s->args, s->shards->lead, &s->answers, &s->truth);
     if (code != 0) return code;
     s->of.shards = work_json(s->shards);
     s->of.not_searched = not_searched(s->shards);

@@ -182,12 +182,20 @@ static bool nearer(float found, float true_one)
     return (double)found < (double)true_one - 1e-4 * fabs((double)true_one) - 1e-6;
 }
 
-int truth_check(const struct args *args, const struct answers *answers,
-                const struct nlsh_neighbors *truth)
+/* Rounded by more than nearer() forgives. */
+static bool is_coarse(const struct nlsh_index *index)
+{
+    struct nlsh_index_info info = {.struct_size = sizeof info};
+    (void)!nlsh_index_info(index, &info, NULL);
+    return info.type == NLSH_BF16 || info.store_scale > 0;
+}
+
+int truth_check(const struct args *args, const struct nlsh_index *index,
+                const struct answers *answers, const struct nlsh_neighbors *truth)
 {
     size_t beaten = 0;
     double factor = answers->score.factor;
-    if (!args_given(args, "gt")) return 0;
+    if (!args_given(args, "gt") || is_coarse(index)) return 0;
     for (size_t i = 0; i < answers->n; i++) {
         beaten += nearer(answers->distances[i * answers->k], truth->distances[i * truth->k]);
     }

@@ -28,8 +28,8 @@ int truth_read(const struct args *args, size_t n_queries, size_t k, size_t n_row
 uint64_t key_of_row(const struct nlsh_index *index, uint64_t row);
 
 /* Whether the answers leave --gt believable: no search finds nearer vectors than the true ones. 0, or an
- * exit code after saying what is wrong. Without --gt 0. */
-int truth_check(const struct args *args, const struct answers *answers,
-                const struct nlsh_neighbors *truth);
+ * exit code after saying what is wrong. Without --gt 0; of an index that rounds coarsely too, in which others may be nearer. */
+int truth_check(const struct args *args, const struct nlsh_index *index,
+                const struct answers *answers, const struct nlsh_neighbors *truth);
 
 #endif

@@ -22,7 +22,7 @@ class Info:
 
     n_rows: int  #: vectors, without those that were deleted
     dim: int  #: their dimension
-    dtype: str  #: of the stored vectors: "uint8", "int8" or "float32"
+    dtype: str  #: of the stored vectors: "uint8", "int8", "float16", "bfloat16" or "float32"
     metric: str  #: "l2", "ip" or "cosine"
     n_buckets: int
     bucket_min: int  #: vectors in the smallest bucket
@@ -43,6 +43,7 @@ class Info:
     n_changed: int  #: rows that came or went since promises were measured
     needed_trained: float  #: vectors that a query for recall@10 of .95 needed after training; 0: not known
     needed_now: float  #: and when promises were last measured
+    store_scale: float  #: above 0: float32 is stored as signed bytes, times this
 
 
 class Filter(_search.Filter):

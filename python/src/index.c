@@ -424,11 +424,14 @@ static PyObject *index_facts(PyObject *self, PyObject *unused)
     struct shared *shared = hold(self);
     if (shared == NULL) return NULL;
     const struct nlsh_index_info *i = shared_info(shared);
-    static const char *const types[] = {
-        [NLSH_U8] = "uint8", [NLSH_I8] = "int8", [NLSH_F32] = "float32"};
+    static const char *const types[] = {[NLSH_U8] = "uint8",
+                                        [NLSH_I8] = "int8",
+                                        [NLSH_F32] = "float32",
+                                        [NLSH_F16] = "float16",
+                                        [NLSH_BF16] = "bfloat16"};
     PyObject *facts = Py_BuildValue(
         "{s:n,s:n,s:s,s:s,s:n,s:n,s:n,s:K,s:n,s:n,s:s,s:d,s:I,s:n,s:i,s:n,s:n,s:K,s:K,s:i,s:n,s:d,"
-        "s:d}",
+        "s:d,s:d}",
         "n_rows", (Py_ssize_t)i->n_rows, "dim", (Py_ssize_t)i->dim, "dtype", types[i->type],
         "metric", nlsh_metric_name(i->metric), "n_buckets", (Py_ssize_t)i->n_buckets, "bucket_min",
         (Py_ssize_t)i->bucket_min, "bucket_max", (Py_ssize_t)i->bucket_max, "data_hash",
@@ -438,7 +441,7 @@ static PyObject *index_facts(PyObject *self, PyObject *unused)
         i->has_keys, "n_deleted", (Py_ssize_t)i->n_deleted, "log_rows", (Py_ssize_t)i->log_rows,
         "log_bytes", (unsigned long long)i->log_bytes, "log_left", (unsigned long long)i->log_left,
         "log_damaged", i->log_damaged, "n_changed", (Py_ssize_t)i->n_changed, "needed_trained",
-        i->needed_trained, "needed_now", i->needed_now);
+        i->needed_trained, "needed_now", i->needed_now, "store_scale", (double)i->store_scale);
     shared_drop(shared);
     return facts;
 }

@@ -48,6 +48,22 @@ class Build(unittest.TestCase):
             self.assertEqual(nlsh.build(X.astype(dtype), **QUICK).info.dtype, name)
         self.assertEqual(nlsh.build((X - 128).astype("i1"), **QUICK).info.dtype, "int8")
 
+    def test_floats_are_kept_as_it_is_said(self):
+        X = np.random.default_rng(4).normal(size=(600, 16)).astype("f4")
+        exact = {store: nlsh.build(X, store=store, **QUICK) for store in ("f32", "f16", "bf16", "i8")}
+        info = {store: index.info for store, index in exact.items()}
+        self.assertEqual([info[s].dtype for s in info], ["float32", "float16", "bfloat16", "float32"])
+        self.assertEqual([info[s].store_scale > 0 for s in info], [False, False, False, True])
+        self.assertEqual([info[s].settings["store"] for s in info], ["auto", "f16", "bf16", "i8"])
+        self.assertLess(info["i8"].size_bytes, info["f16"].size_bytes)
+        # the rows themselves are found, as far off as rounding leaves them
+        most = {"f32": 1e-6, "f16": 5e-3, "bf16": 3e-2, "i8": 4 * info["i8"].store_scale}
+        for store, index in exact.items():
+            ids, distances = index.search(X, k=1, probes=index.info.n_buckets)
+            self.assertEqual(ids[:, 0].tolist(), list(range(len(X))))
+            self.assertLess(np.median(distances), most[store])
+            self.assertEqual(float(distances.max()) > 1e-4, store != "f32")
+
     def test_queries_from_elsewhere_teach_and_calibrate(self):
         elsewhere = queries().mean(0) + 3 * np.random.default_rng(2).normal(size=(200, base().shape[1])).astype("f4")
         taught = nlsh.build(base(), train_queries=elsewhere, **QUICK)
