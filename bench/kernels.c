@@ -134,6 +134,16 @@ static void run_l2sq_f32_f16(void)
     sink = table->l2sq_f32_f16(floats, halves, LONG);
 }
 
+static void run_l2sq_f32_bf16(void)
+{
+    sink = table->l2sq_f32_bf16(floats, halves, LONG);
+}
+
+static void run_l2sq_f32_i8(void)
+{
+    sink = table->l2sq_f32_i8(floats, (const int8_t *)bytes, 0.37f, LONG);
+}
+
 static void run_dot_f32_f16(void)
 {
     sink = table->dot_f32_f16(floats, halves, LONG);
@@ -266,6 +276,8 @@ static const struct {
     {"dot_f32", "128", DIM, run_dot_f32},
     {"l2sq_f32_f16", "784", LONG, run_l2sq_f32_f16},
     {"dot_f32_f16", "784", LONG, run_dot_f32_f16},
+    {"l2sq_f32_bf16", "784", LONG, run_l2sq_f32_bf16},
+    {"l2sq_f32_i8", "784", LONG, run_l2sq_f32_i8},
     {"l2sq_u8_rows", "64 x 128", GROUPS *DIM, run_l2sq_u8_rows},
     {"panel_u8", "48 x 1024 x 128", (double)QUERIES *ROWS *DIM, run_panel_u8},
     {"panel_f32", "48 x 1024 x 128", (double)QUERIES *ROWS *DIM, run_panel_f32},

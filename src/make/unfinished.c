@@ -47,12 +47,13 @@ static char *key_of(const struct nlsh_rows *base, uint64_t hash,
     if (settings == NULL) return NULL;
     for (char *c = settings; *c != '\0'; c++)
         if (*c == '\n') *c = ' ';
-    int n = asprintf(&key,
-                     "vectors %zu %zu %d %016llx\nsettings %s\nmemory %zu %zu %zu %zu %llu\n"
-                     "version %s\ninstructions %s\n",
-                     base->n_rows, base->dim, (int)base->type, (unsigned long long)hash, settings,
-                     plan->sample, plan->compared, plan->block, plan->asking,
-                     (unsigned long long)plan->teaching_bytes, nlsh_version(), nlsh_cpu());
+    int n = asprintf(
+        &key,
+        "vectors %zu %zu %d %016llx\nsettings %s\nscale %.9g\nmemory %zu %zu %zu %zu %llu\n"
+        "version %s\ninstructions %s\n",
+        base->n_rows, base->dim, (int)base->type, (unsigned long long)hash, settings,
+        (double)options->store_scale, plan->sample, plan->compared, plan->block, plan->asking,
+        (unsigned long long)plan->teaching_bytes, nlsh_version(), nlsh_cpu());
     free(settings);
     return n < 0 ? NULL : key;
 }
