@@ -80,11 +80,11 @@ static size_t round_scaled(float scale, const float *row, size_t dim, float *out
     return dim;
 }
 
-static size_t round_half(int brain, const float *row, size_t dim, float *out)
+static size_t round_half(int is_bf16, const float *row, size_t dim, float *out)
 {
     for (size_t d = 0; d < dim; d++) {
         float value =
-            brain ? nlsh__from_bf16(nlsh__to_bf16(row[d])) : nlsh__from_f16(nlsh__to_f16(row[d]));
+            is_bf16 ? nlsh__from_bf16(nlsh__to_bf16(row[d])) : nlsh__from_f16(nlsh__to_f16(row[d]));
         if (!isfinite(value)) return d;
         out[d] = value;
     }

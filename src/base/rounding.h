@@ -58,7 +58,7 @@ void nlsh__row_kept(const struct nlsh__rounding *as, const void *kept, size_t di
  */
 size_t nlsh__round_row(const struct nlsh__rounding *to, const float *row, size_t dim, float *out);
 
-/* NLSH_E_DATA or the status given, for the value at which nlsh__round_row() stopped. what: "row 5, column 3". */
+/* The status given, with what is wrong, for the value at which nlsh__round_row() stopped. what: "row 5, column 3". */
 enum nlsh_status nlsh__not_kept(const struct nlsh__rounding *to, float value, const char *what,
                                 enum nlsh_status status, struct nlsh_error *error);
 
