@@ -89,6 +89,36 @@ static void rows_of_a_leaf_lie_close_together(void **state)
     }
 }
 
+/* Halving cuts through clusters, wherever their number is no power of two; exchanges between leaves gather their rows again. */
+static void clusters_of_16_become_leaves(void **state)
+{
+    enum { CLUSTERS = 37, ROWS = 16 * CLUSTERS };
+    static float inputs[ROWS * P];
+    static const uint32_t all[2] = {0, ROWS};
+    struct nlsh__job job = job_of(1);
+    struct nlsh__rng rng;
+    uint32_t ids[ROWS];
+    size_t whole = 0;
+    (void)state;
+    test_rng(&rng, 11);
+    for (size_t c = 0; c < CLUSTERS; c++)
+        for (size_t d = 0; d < P; d++) {
+            float middle = (float)nlsh__rng_normal(&rng);
+            for (size_t i = 0; i < 16; i++)
+                inputs[(c + CLUSTERS * i) * P + d] = middle + 0.1f * (float)nlsh__rng_normal(&rng);
+        }
+    for (size_t i = 0; i < ROWS; i++) ids[i] = (uint32_t)i;
+    assert_int_equal(nlsh__order_leaves(inputs, P, all, 1, &job, ids, NULL), NLSH_OK);
+    for (size_t leaf = 0; leaf < CLUSTERS; leaf++) {
+        size_t same = 0;
+        for (size_t i = 0; i < 16; i++)
+            same += ids[16 * leaf + i] % CLUSTERS == ids[16 * leaf] % CLUSTERS;
+        whole += same == 16;
+    }
+    assert_int_equal(whole, CLUSTERS);
+    nlsh__job_end(&job);
+}
+
 /* ---- through an index ------------------------------------------------------------------------ */
 
 static struct nlsh_index *index_in_leaves(struct nlsh_matrix *base, size_t leaves)
@@ -315,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_a_leaf_lie_close_together),
+        cmocka_unit_test(clusters_of_16_become_leaves),
         cmocka_unit_test(a_leaf_scores_as_its_rows_do),
         cmocka_unit_test(leaves_leave_out_what_does_not_matter),
         cmocka_unit_test(many_neighbours_are_found_too),
