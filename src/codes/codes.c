@@ -64,6 +64,8 @@ static enum nlsh_status check(const struct nlsh__codes_header *h, size_t header_
         return damaged(error, "a row's length is outside its meaning");
     if (!nlsh__inside(h->scale, 1e-30f, 1e30f) || !nlsh__inside(h->error_unit, 0, 1e30f))
         return damaged(error, "a scale is not positive");
+    if (!nlsh__inside(h->outside_weight, 1e-6f, 1e6f))
+        return damaged(error, "a weight is outside its meaning");
     if (h->n_groups != n_groups) return damaged(error, "they do not belong to these buckets");
     if (layout_behind(header_size, of, n_groups, h->n_components, layout) != 0 ||
         h->size_bytes != size || layout->size != size)
@@ -78,6 +80,7 @@ static void take_arrays(const uint8_t *at, const struct nlsh__codes_layout *layo
     codes->stride = layout->stride;
     codes->scale = h->scale;
     codes->error_unit = h->error_unit;
+    codes->outside_weight = h->outside_weight;
     codes->mean = (const float *)(const void *)(at + layout->mean);
     codes->steps = (const float *)(const void *)(at + layout->steps);
     codes->centroids = (const float *)(const void *)(at + layout->centroids);
@@ -108,6 +111,7 @@ enum nlsh_status nlsh__codes_open(const void *bytes, size_t size, unsigned versi
     *out = NULL;
     if (size < header_size) return damaged(error, "they are truncated");
     memcpy(&header, bytes, sizeof header);
+    if (version < 2) header.outside_weight = 1;
     NLSH_TRY(nlsh__calloc(&codes, 1, sizeof *codes, error));
     NLSH_TRY(nlsh__alloc(&codes->group_offsets, of->n_buckets + 1, sizeof(uint32_t), error));
     size_t n_groups = nlsh__group_offsets(of->bucket_offsets, of->n_buckets, codes->group_offsets);

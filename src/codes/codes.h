@@ -17,7 +17,8 @@
 #include "promise/margins.h"
 
 #define NLSH__CODES_MAGIC "NLSHCD02"
-#define NLSH__CODES_VERSION 1u /* of the section's layout; 0: that of format 2 */
+#define NLSH__CODES_VERSION                                                                        \
+    2u /* of the section's layout; 0: that of format 2, 1: without outside_weight */
 
 /* The section's first 64 bytes; little-endian. */
 struct nlsh__codes_header {
@@ -28,7 +29,8 @@ struct nlsh__codes_header {
     float scale;           /* of the inputs: input = scale x component */
     float error_unit;      /* of the rows' errors */
     uint32_t rounded; /* 1: queries of floats are projected in bytes, less mean; else as floats */
-    uint8_t reserved[28]; /* written as 0, ignored when read */
+    float outside_weight; /* see struct nlsh__codes; before version 2 reserved, and 1 */
+    uint8_t reserved[24]; /* written as 0, ignored when read */
 };
 
 /* Where the arrays stand, in bytes from the section's start; each is padded to 64 bytes. */
@@ -46,6 +48,9 @@ struct nlsh__codes_layout {
 struct nlsh__codes {
     size_t n_components, stride;
     float scale, error_unit;
+    /* So many times a query's squared length outside the coded components counts, in its rows' errors, what one inside
+     * does: a code says nothing of what is outside, and most of what is inside. */
+    float outside_weight;
     const float *mean, *steps, *centroids;
     const float
         *query_mean; /* mean where queries of floats are projected in bytes, less it; or NULL */

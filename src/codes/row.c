@@ -53,7 +53,8 @@ void nlsh__code_row(const struct nlsh__coder *coder, const float *vector, const 
     code_inside(codes, inputs, centroid, mean, bytes, &p);
     add_outside(coder, vector, bucket, &p);
     double coded = (double)coder->n_coded, rest = (double)coder->dim - coded;
-    double sum = coder->inside + coder->outside > 0 ? coder->inside + coder->outside : 1;
+    double length = coder->inside + (double)codes->outside_weight * coder->outside;
+    double sum = length > 0 ? length : 1;
     double outside = coder->inner ? p.length : p.length - 2 * p.with_centroid + p.centroid;
     double square = coder->inside / sum * p.error / coded;
     if (rest > 0) square += coder->outside / sum * fmax(outside, 0) / rest;

@@ -35,6 +35,7 @@ void nlsh__probe_bucket(const struct nlsh__codes *codes, int inner, const float 
         out->constant = code.length + 7.5f * out->slope * (float)code.sum;
     }
     out->length = sqrtf(code.length + outside);
+    out->error_length = sqrtf(code.length + codes->outside_weight * outside);
 }
 
 void nlsh__score_groups(const struct nlsh__grouped *g, const struct nlsh__probe *probe,

@@ -20,7 +20,9 @@ void nlsh__score_units(const struct nlsh__codes *codes, int inner, const float *
  * bucket's rows and leaves need. */
 struct nlsh__probe {
     float constant, slope;
-    float length; /* of the query from the centroid: times an error_unit it is the unit of errors */
+    float
+        length; /* of the query from the centroid: times their error_unit it is the unit of leaves' errors */
+    float error_length; /* the same of rows' errors: what lies outside has another weight there */
 };
 
 /* origin: zeros [stride]; weights [stride]; both aligned to 64. */

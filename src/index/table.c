@@ -201,7 +201,8 @@ enum nlsh_status nlsh__index_check_current(const char *path, const struct nlsh__
     for (size_t i = 0; i < table->n_entries && same; i++) {
         const struct nlsh__index_entry *e = &table->entries[i];
         same = nlsh__section_used(e) && (e->version == nlsh__known_sections[e->kind].version ||
-                                         e->kind == NLSH__SECTION_TARGETS);
+                                         e->kind == NLSH__SECTION_TARGETS ||
+                                         (e->kind == NLSH__SECTION_CODES && e->version == 1));
     }
     if (same) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_UNSUPPORTED, "build the index again with this nlsh",

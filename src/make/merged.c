@@ -55,6 +55,7 @@ enum nlsh_status nlsh__merged_encode(const struct nlsh__merging *of, const struc
         .queries = of->queries,
         .n_components = first->codes->n_components < of->p ? first->codes->n_components : of->p,
         .inner = of->file->metric == NLSH_IP,
+        .outside_weight = first->codes->outside_weight, /* margins were measured with it */
         .bucket_offsets = of->bucket_offsets,
         .n_buckets = n_buckets,
         .ids = of->ids,

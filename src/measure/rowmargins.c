@@ -51,7 +51,7 @@ static void add_bucket(const struct measure *c, struct nlsh__asked_row *a, size_
     nlsh__asked_probe(c->of, a, b, &probe);
     nlsh__score_groups(&codes->rows, &probe, a->weights, group, codes->group_offsets[b + 1] - group,
                        a->scores);
-    float unit = codes->error_unit * probe.length;
+    float unit = codes->error_unit * probe.error_length;
     memcpy(f->scores + f->n, a->scores, rows * sizeof *f->scores);
     for (size_t i = 0; i < rows; i++) f->errors[f->n + i] = unit * (float)errors[i];
     f->first[b] = f->n;

@@ -217,7 +217,7 @@ static float errors_beyond(struct fitting *f, const float *inputs, uint64_t *bes
     nlsh__probe_bucket(codes, index->metric == NLSH_IP, inputs, units.outside, b, f->s->scan.origin,
                        f->s->scan.weights, &probe);
     nlsh__score_groups(&codes->rows, &probe, f->s->scan.weights, group, 1, scores);
-    float error = codes->error_unit * probe.length *
+    float error = codes->error_unit * probe.error_length *
                   (float)codes->rows.errors[group * NLSH__GROUP + at % NLSH__GROUP];
     float beyond = scores[at % NLSH__GROUP] - nlsh__rank_limit(&last, &units);
     return beyond > 0 && error > 0 ? fminf(beyond / error, NLSH__NO_MARGIN) : 0;

@@ -136,7 +136,7 @@ void nlsh__score_piece(struct nlsh__scan *scan, const struct nlsh_index *index,
         .first_place = offsets[g->bucket] + skipped,
         .n_rows = (uint32_t)(left < n ? left : n),
         .errors = codes->rows.errors + first * NLSH__GROUP,
-        .unit = codes->error_unit * probe.length,
+        .unit = codes->error_unit * probe.error_length,
     };
 }
 
@@ -288,7 +288,7 @@ size_t nlsh__score_leaves(struct nlsh__scan *scan, const struct nlsh__leaf_part 
         .n_rows = (uint32_t)(n * NLSH__GROUP),
         .places = scan->places + at / NLSH__GROUP,
         .errors = scan->errors + at,
-        .unit = codes->error_unit * probe->probe.length,
+        .unit = codes->error_unit * probe->probe.error_length,
     };
     return n_rows;
 }

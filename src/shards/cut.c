@@ -194,6 +194,7 @@ static enum nlsh_status make_codes(struct cut *c, struct nlsh_error *error)
     memcpy(&header, section, sizeof header);
     header.size_bytes = c->codes_size = at.size;
     header.n_groups = (uint32_t)n_groups;
+    header.outside_weight = from->outside_weight; /* which an older section does not say */
     memcpy(c->codes, &header, sizeof header);
     gather_groups(c, from->group_offsets, &from->rows, c->codes, at.bias, at.errors, at.values);
     return NLSH_OK;

@@ -113,7 +113,8 @@ static inline void sample_codes(struct sample *s)
                                         .n_groups = SAMPLE_GROUPS,
                                         .n_components = 8,
                                         .scale = 0.25f,
-                                        .error_unit = 0.01f};
+                                        .error_unit = 0.01f,
+                                        .outside_weight = 1};
     memcpy(s->codes, &header, sizeof header);
     for (size_t i = sizeof header; i < layout.errors; i += sizeof(float)) {
         const float number = (float)(i * 37 % 101) / 101.0f;

@@ -75,7 +75,8 @@ static inline void segmented_codes(struct segmented *s, const struct nlsh_index 
                                         .n_groups = (uint32_t)n_groups,
                                         .n_components = (uint32_t)codes->n_components,
                                         .scale = codes->scale,
-                                        .error_unit = codes->error_unit};
+                                        .error_unit = codes->error_unit,
+                                        .outside_weight = codes->outside_weight};
     memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
     memcpy(bytes, &header, sizeof header);
     memcpy(bytes + layout.mean, codes->mean, dim * sizeof(float));

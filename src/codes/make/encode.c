@@ -9,8 +9,12 @@
  * Of the others the code holds nothing, so q.x is replaced by c.x there: queries of a bucket lie about its
  * centroid. A row's bias is then |x - c|^2 inside + |x|^2 - 2 c.x outside, and what remains is the score's
  * error: -2 (q - c).e throughout. If e's direction were random, that would be about
- * 2 |q - c| |e| / sqrt(dimension). Each row keeps this number; how many times it to allow is measured
- * (measure/rowmargins.c).
+ * 2 |q - c| |e| / sqrt(dimension). But e is far larger outside than inside, and how much of q - c lies outside
+ * differs from query to query. So that is taken apart by a weight, one for all rows. With u the parts of q - c and
+ * d the numbers of components, a row's error is
+ *   2 sqrt(|u_in|^2 |e_in|^2 / d_in + |u_out|^2 |e_out|^2 / d_out), about E sqrt(|u_in|^2 + w |u_out|^2),
+ * w the mean of |e_out|^2 / d_out over that of |e_in|^2 / d_in. Each row keeps its E; how many times its error to
+ * allow is measured (measure/rowmargins.c). SIFT-1M: docs/algorithm.md, "Codes".
  */
 #include "codes/make/encode.h"
 
@@ -28,6 +32,13 @@
  * the best for a normal distribution (Max, "Quantizing for minimum distortion", 1960, table II). */
 static const float step_share = 0.3352f;
 
+/* Of outside_weight, beyond which it would bring nothing more. */
+#define LEAST_WEIGHT 1e-3
+#define MOST_WEIGHT 1e3
+
+/* Squared lengths inside the coded components and outside: of x - c and of x, and of e. */
+enum { INSIDE, OUTSIDE, INSIDE_OF_E, OUTSIDE_OF_E, N_SUMS };
+
 struct encode {
     const struct nlsh__encode *in;
     struct nlsh__codes_header *header;
@@ -37,7 +48,7 @@ struct encode {
     double *variances;       /* [m x stride] sums over a bucket's rows */
     double *whole;           /* [n_threads x dim] a bucket's centroid among the vectors */
     float *inside, *outside; /* [n_rows] squared lengths of e, in index order */
-    double *lengths;         /* [m x 2] sums of |x - c|^2 inside and of |x|^2 outside */
+    double *sums;            /* [m x N_SUMS] of a bucket's rows */
     float *errors;           /* [n_rows] */
     float *most;             /* [m] the largest of a bucket's */
 };
@@ -176,7 +187,7 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
     size_t lanes = e->group_offsets[bucket + 1] * NLSH__GROUP - lane;
     const float *centroid = floats(e, e->layout.centroids) + bucket * e->layout.stride;
     float *bias = floats(e, e->layout.bias) + lane;
-    double *whole = e->whole + worker * in->base->dim;
+    double *whole = e->whole + worker * in->base->dim, *sums = e->sums + bucket * N_SUMS;
     if (n > 0) whole_centroid(in, bucket, whole);
     for (size_t i = n; i < lanes; i++) bias[i] = INFINITY;
     for (size_t i = 0; i < n; i++) {
@@ -186,8 +197,10 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
         double outside = in->inner ? p.length : p.length - 2 * p.with_centroid + p.centroid;
         e->inside[first + i] = (float)p.error;
         e->outside[first + i] = (float)fmax(outside, 0);
-        e->lengths[2 * bucket] += p.inside;
-        e->lengths[2 * bucket + 1] += p.length;
+        sums[INSIDE] += p.inside;
+        sums[OUTSIDE] += p.length;
+        sums[INSIDE_OF_E] += p.error;
+        sums[OUTSIDE_OF_E] += fmax(outside, 0);
     }
 }
 
@@ -202,8 +215,8 @@ static void mean_lengths(const struct encode *e, double *inside, double *outside
     *inside = *outside = 0;
     if (!in->inner) {
         for (size_t b = 0; b < in->n_buckets; b++) {
-            *inside += e->lengths[2 * b] / (double)n_all(in);
-            *outside += e->lengths[2 * b + 1] / (double)n_all(in);
+            *inside += e->sums[b * N_SUMS + INSIDE] / (double)n_all(in);
+            *outside += e->sums[b * N_SUMS + OUTSIDE] / (double)n_all(in);
         }
         return;
     }
@@ -218,7 +231,21 @@ static void mean_lengths(const struct encode *e, double *inside, double *outside
     *outside = fmax(*outside / (double)n - *inside, 0);
 }
 
-/* A row's error, for a query of length 1 whose parts inside and outside are as in the mean. */
+/* What a squared length of a query's outside the p coded components does to scores, over what one inside does. */
+static float outside_weight(const struct encode *e)
+{
+    const struct nlsh__encode *in = e->in;
+    double inside = 0, outside = 0, p = (double)in->n_components, rest = (double)in->base->dim - p;
+    if (in->outside_weight > 0) return in->outside_weight;
+    for (size_t b = 0; b < in->n_buckets; b++) {
+        inside += e->sums[b * N_SUMS + INSIDE_OF_E] / p;
+        outside += rest > 0 ? e->sums[b * N_SUMS + OUTSIDE_OF_E] / rest : 0;
+    }
+    if (!(inside > 0) || !(outside > 0)) return 1;
+    return (float)fmin(fmax(outside / inside, LEAST_WEIGHT), MOST_WEIGHT);
+}
+
+/* A row's error, for a query of length 1, as errors count it, whose parts inside and outside are as in the mean. */
 static enum nlsh_status set_errors(const struct encode *e, struct nlsh_error *error)
 {
     const struct nlsh__encode *in = e->in;
@@ -227,7 +254,9 @@ static enum nlsh_status set_errors(const struct encode *e, struct nlsh_error *er
     uint8_t *errors = e->bytes + e->layout.errors;
     float most;
     mean_lengths(e, &inside, &outside);
-    double sum = inside + outside > 0 ? inside + outside : 1, factor = in->inner ? 1 : 2;
+    e->header->outside_weight = outside_weight(e);
+    double length = inside + (double)e->header->outside_weight * outside;
+    double sum = length > 0 ? length : 1, factor = in->inner ? 1 : 2;
     for (size_t b = 0; b < in->n_buckets; b++)
         for (size_t r = in->bucket_offsets[b]; r < in->bucket_offsets[b + 1]; r++) {
             double square = inside / sum * (double)e->inside[r] / p +
@@ -257,7 +286,7 @@ static void encode_free(struct encode *e)
     nlsh__free(e->whole);
     nlsh__free(e->inside);
     nlsh__free(e->outside);
-    nlsh__free(e->lengths);
+    nlsh__free(e->sums);
     nlsh__free(e->errors);
     nlsh__free(e->most);
 }
@@ -285,7 +314,7 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
     NLSH_TRY(nlsh__alloc(&e->inside, n, sizeof *e->inside, error));
     NLSH_TRY(nlsh__alloc(&e->outside, n, sizeof *e->outside, error));
     NLSH_TRY(nlsh__alloc(&e->errors, n, sizeof *e->errors, error));
-    NLSH_TRY(nlsh__calloc(&e->lengths, m, 2 * sizeof *e->lengths, error));
+    NLSH_TRY(nlsh__calloc(&e->sums, m, N_SUMS * sizeof *e->sums, error));
     NLSH_TRY(nlsh__calloc(&e->most, m, sizeof *e->most, error));
 out:
     return status;
@@ -305,7 +334,7 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
     NLSH_TRY(fill(in, e.variances, stride * sizeof *e.variances, error));
     set_steps(&e);
     nlsh__pool_run(job->pool, in->n_buckets, encode_bucket, &e);
-    NLSH_TRY(fill(in, e.lengths, 2 * sizeof *e.lengths, error));
+    NLSH_TRY(fill(in, e.sums, N_SUMS * sizeof *e.sums, error));
     NLSH_TRY(set_errors(&e, error));
     *bytes = e.bytes;
     e.bytes = NULL;

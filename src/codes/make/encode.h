@@ -24,6 +24,7 @@ struct nlsh__encode {
     const float *query_inputs; /* [queries->n_rows x n_components] what the router sees of them */
     size_t n_components;       /* of them that a code holds */
     int inner;                 /* 1: scores are by inner product */
+    float outside_weight;      /* of the codes (codes/codes.h); 0: as the rows have it */
     const uint32_t *bucket_offsets; /* [m + 1] */
     size_t n_buckets;
     const uint32_t *ids;                      /* [n_rows] base rows in bucket order */

@@ -122,8 +122,8 @@ static size_t needs_of(const struct fixture *f, struct nlsh__asker *asker, uint3
             uint32_t row = f->encode.ids[i];
             if (row == q) continue;
             row_scores[row] = scores[lane];
-            row_errors[row] =
-                codes->error_unit * probe.length * (float)codes->rows.errors[16 * first + lane];
+            row_errors[row] = codes->error_unit * probe.error_length *
+                              (float)codes->rows.errors[16 * first + lane];
             near[n++] = (struct near){true_l2sq(&f->base, q, &f->base, row), row};
         }
     }
