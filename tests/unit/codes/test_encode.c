@@ -17,9 +17,14 @@ struct fixture {
     struct nlsh__encode encode;
     void *bytes;
     struct nlsh__codes *codes;
+    float means[M * DIM]; /* see_means(): of the inputs, a bucket's each */
+    double inside,
+        outside; /* mean squared lengths of rows about them, and of rows, outside the first components */
 };
 
-static void begin(struct fixture *f, enum kind kind, size_t n_components, int inner)
+/* n_components inputs, of which the first n_coded are coded. */
+static void begin_coded(struct fixture *f, enum kind kind, size_t n_components, size_t n_coded,
+                        int inner)
 {
     static const uint32_t offsets[M + 1] = {0, 150, 150, 161, N}; /* one is empty */
     const struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
@@ -40,7 +45,7 @@ static void begin(struct fixture *f, enum kind kind, size_t n_components, int in
                                       .inputs = f->inputs,
                                       .query_inputs = f->inputs,
                                       .queries = &f->base,
-                                      .n_components = n_components,
+                                      .n_components = n_coded,
                                       .inner = inner,
                                       .bucket_offsets = f->offsets,
                                       .n_buckets = M,
@@ -50,6 +55,34 @@ static void begin(struct fixture *f, enum kind kind, size_t n_components, int in
     struct nlsh_error error;
     if (nlsh__codes_open(f->bytes, size, NLSH__CODES_VERSION, &of, &f->codes, &error) != NLSH_OK)
         fail_msg("%s", error.message);
+}
+
+static void begin(struct fixture *f, enum kind kind, size_t n_components, int inner)
+{
+    begin_coded(f, kind, n_components, n_components, inner);
+}
+
+/* With as many inputs as dimensions: what they are about the buckets' means, of which the first p components are coded. */
+static void see_means(struct fixture *f, size_t p)
+{
+    for (size_t b = 0; b < M; b++) {
+        float *mean = f->means + b * DIM;
+        double n = f->offsets[b + 1] - f->offsets[b];
+        for (size_t d = 0; d < DIM; d++) {
+            double sum = 0;
+            for (size_t i = f->offsets[b]; i < f->offsets[b + 1]; i++)
+                sum += (double)f->inputs[f->ids[i] * DIM + d];
+            mean[d] = n > 0 ? (float)(sum / n) : 0;
+        }
+        for (size_t i = f->offsets[b]; i < f->offsets[b + 1]; i++)
+            for (size_t d = 0; d < DIM; d++) {
+                double x = (double)f->inputs[f->ids[i] * DIM + d];
+                if (d < p)
+                    f->inside += (x - (double)mean[d]) * (x - (double)mean[d]) / N;
+                else
+                    f->outside += x * x / N;
+            }
+    }
 }
 
 static void end(struct fixture *f)
@@ -147,6 +180,90 @@ static void biases_and_errors_are_the_formula(void **state)
     }
 }
 
+/* The size that a row's error has: what its code leaves out inside and outside, by what queries have there. */
+static double error_of(const struct fixture *f, size_t b, size_t row, size_t lane, size_t p)
+{
+    const struct nlsh__codes *c = f->codes;
+    double inside = 0, outside = 0;
+    for (size_t d = 0; d < DIM; d++) {
+        double v = (double)(f->inputs[row * DIM + d] - f->means[b * DIM + d]);
+        double e = d < p ? v - (level(c, lane, d) - 7.5) * (double)c->steps[d] : v;
+        *(d < p ? &inside : &outside) += e * e;
+    }
+    return 2 * sqrt(f->inside * inside / (double)p + f->outside * outside / (double)(DIM - p));
+}
+
+/* Of some components the rest is outside. Rows' errors grow by what a query has there, as much as rows do on the
+ * average; and a weight that is given is kept. */
+static void outside_weighs_as_much_as_codes_leave_out(void **state)
+{
+    enum { P = 8 };
+    (void)state;
+    struct fixture f;
+    begin_coded(&f, KIND_F32, DIM, P, 0);
+    see_means(&f, P);
+    const struct nlsh__codes *c = f.codes;
+    double inside = 0, outside = 0, length = f.inside + (double)c->outside_weight * f.outside;
+    for (size_t b = 0; b < M; b++)
+        for (size_t i = f.offsets[b]; i < f.offsets[b + 1]; i++) {
+            size_t lane = 16 * c->group_offsets[b] + i - f.offsets[b];
+            double error = error_of(&f, b, f.ids[i], lane, P) / sqrt(length);
+            double stored = (double)c->error_unit * c->rows.errors[lane];
+            assert_true(fabs(stored - error) < 1.01 * (double)c->error_unit);
+            for (size_t d = 0; d < DIM; d++) {
+                double v = (double)(f.inputs[f.ids[i] * DIM + d] - f.means[b * DIM + d]);
+                double e = d < P ? v - (level(c, lane, d) - 7.5) * (double)c->steps[d] : v;
+                *(d < P ? &inside : &outside) += e * e;
+            }
+        }
+    double weight = outside / (DIM - P) / (inside / P);
+    assert_true(weight > 2);
+    assert_true(fabs((double)c->outside_weight / weight - 1) < 1e-3);
+    f.encode.outside_weight = 3;
+    void *bytes;
+    size_t size;
+    struct nlsh__codes_header header;
+    assert_int_equal(nlsh__encode_rows(&f.encode, &f.job, &bytes, &size, NULL), NLSH_OK);
+    memcpy(&header, bytes, sizeof header);
+    assert_true(header.outside_weight == 3);
+    nlsh__free(bytes);
+    end(&f);
+}
+
+static enum nlsh_status opened(const struct fixture *f, float weight, unsigned version, float *out)
+{
+    const struct nlsh__codes_of of = {f->offsets, M, DIM, DIM};
+    struct nlsh__codes_header *header = f->bytes;
+    struct nlsh__codes *codes;
+    struct nlsh_error error;
+    float kept = header->outside_weight;
+    header->outside_weight = weight;
+    enum nlsh_status status =
+        nlsh__codes_open(f->bytes, header->size_bytes, version, &of, &codes, &error);
+    header->outside_weight = kept;
+    if (status == NLSH_OK) *out = codes->outside_weight;
+    if (status != NLSH_OK) assert_non_null(strstr(error.message, "weight"));
+    nlsh__codes_close(codes);
+    return status;
+}
+
+static void weights_are_checked_and_of_version_1_there_is_none(void **state)
+{
+    static const float wrong[] = {0, -1, 1e-7f, 1e7f, INFINITY, NAN};
+    struct fixture f;
+    float weight = 0;
+    (void)state;
+    begin(&f, KIND_F32, DIM, 0);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(opened(&f, wrong[i], 2, &weight), NLSH_E_DATA);
+        assert_int_equal(opened(&f, wrong[i], 1, &weight), NLSH_OK);
+        assert_true(weight == 1);
+    }
+    assert_int_equal(opened(&f, 7.5f, 2, &weight), NLSH_OK);
+    assert_true(weight == 7.5f);
+    end(&f);
+}
+
 static void by_inner_product_there_is_no_bias(void **state)
 {
     (void)state;
@@ -167,6 +284,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_the_nearest),
         cmocka_unit_test(biases_and_errors_are_the_formula),
+        cmocka_unit_test(outside_weighs_as_much_as_codes_leave_out),
+        cmocka_unit_test(weights_are_checked_and_of_version_1_there_is_none),
         cmocka_unit_test(by_inner_product_there_is_no_bias),
     };
     return cmocka_run_group_tests_name("codes/encode", tests, NULL, NULL);

@@ -335,6 +335,8 @@ static void test_only_what_this_version_writes_is_changed(void **state)
     } cases[] = {
         {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_TARGETS, .version = 0}, NLSH_OK},
         {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_TARGETS, .version = 999}, NLSH_E_UNSUPPORTED},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_CODES, .version = 1}, NLSH_OK},
+        {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_CODES, .version = 0}, NLSH_E_UNSUPPORTED},
         {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_META, .version = 999}, NLSH_E_UNSUPPORTED},
         {NLSH__INDEX_VERSION, {.kind = NLSH__N_KNOWN}, NLSH_E_UNSUPPORTED},
         {NLSH__INDEX_VERSION, {.kind = NLSH__SECTION_CALIBRATION}, NLSH_E_UNSUPPORTED},
