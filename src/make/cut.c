@@ -16,7 +16,7 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
 {
     double imbalance = nlsh__imbalance(o, partitioner);
     if (partitioner == NLSH_PARTITIONER_KMEANS)
-        snprintf(out, 200, "kmeans v1 m=%zu imbalance=%.9g seed=%llu components=%zu%s",
+        snprintf(out, 200, "kmeans v2 m=%zu imbalance=%.9g seed=%llu components=%zu%s",
                  o->n_buckets, imbalance, (unsigned long long)o->seed, components,
                  nlsh__space_name(o->metric));
     else

@@ -1,5 +1,10 @@
 /*
  * kmeans.c - Lloyd's iteration (1982) on a sample.
+ *
+ * Where there are many cells, a row of a later iteration looks at the CLOSE centroids that are nearest to its cell's,
+ * nearest first, until no other can be nearer (Phillips, "Acceleration of k-means and related clustering
+ * algorithms", 2002). Whether its nearest is among these (Wang et al., "Fast approximate k-means via cluster
+ * closures", 2012) is looked at in iteration TRIED. Where it often is not all cells are looked at to the end.
  */
 #include "partition/kmeans.h"
 
@@ -9,8 +14,16 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "kernels/kernels.h"
 
-enum { SAMPLE_A_CENTROID = 256 }; /* as faiss: more rows move centroids by less than they cost */
+enum {
+    SAMPLE_A_CENTROID = 256, /* as faiss: more rows move centroids by less than they cost */
+    TRIED = 2,               /* the iteration that tries close cells, */
+    MOST_MISSED = 100,       /* and the share of rows that they may miss: one in so many */
+    CLOSE = 48,
+    MANY = 256,  /* cells; of fewer all are looked at each time */
+    BLOCK = 1024 /* rows a task */
+};
 
 struct lloyd {
     const float *rows; /* the sample */
@@ -18,8 +31,84 @@ struct lloyd {
     uint32_t *cell_of; /* [n] */
     size_t *sizes;     /* [k] */
     float *centroids;
+    uint32_t *close; /* [k x CLOSE] each centroid's nearest, itself among them, */
+    float *apart;    /* [k x CLOSE] and how far they are, squared */
+    int close_do;    /* 1: looking at these is enough */
     struct nlsh__rng rng;
 };
+
+/* ---- rows to cells --------------------------------------------------------------------------- */
+
+/* A centroid c' is no nearer to x than c is where |c - c'| >= 2 |x - c|. */
+static void close_task(void *ctx, size_t task, size_t worker)
+{
+    const struct lloyd *s = ctx;
+    size_t end = (task + 1) * BLOCK < s->n ? (task + 1) * BLOCK : s->n;
+    (void)worker;
+    for (size_t i = task * BLOCK; i < end; i++) {
+        const float *x = s->rows + i * s->dim;
+        uint32_t own = s->cell_of[i], best = own;
+        float l2sq = nlsh__kernels()->l2sq_f32(x, s->centroids + own * s->dim, s->dim);
+        float least = l2sq;
+        for (size_t j = 0; j < CLOSE && s->apart[own * CLOSE + j] < 4 * l2sq; j++) {
+            uint32_t cell = s->close[own * CLOSE + j];
+            float other = nlsh__kernels()->l2sq_f32(x, s->centroids + cell * s->dim, s->dim);
+            if (!(other < least)) continue;
+            least = other;
+            best = cell;
+        }
+        s->cell_of[i] = best;
+    }
+}
+
+static enum nlsh_status find_close(struct lloyd *s, const struct nlsh__job *job,
+                                   struct nlsh_error *error)
+{
+    return nlsh__near_cells(s->centroids, s->k, s->dim, s->centroids, NULL, s->k, CLOSE, job,
+                            s->close, s->apart, error);
+}
+
+static enum nlsh_status assign_whole(struct lloyd *s, const struct nlsh__job *job,
+                                     struct nlsh_error *error)
+{
+    return nlsh__near_cells(s->rows, s->n, s->dim, s->centroids, NULL, s->k, 1, job, s->cell_of,
+                            NULL, error);
+}
+
+/* Looks at all cells, and whether close ones would have done. */
+static enum nlsh_status try_close(struct lloyd *s, const struct nlsh__job *job,
+                                  struct nlsh_error *error)
+{
+    enum nlsh_status status;
+    uint32_t *before = NULL;
+    size_t n_missed = 0;
+    NLSH_TRY(nlsh__alloc(&before, s->n, sizeof *before, error));
+    memcpy(before, s->cell_of, s->n * sizeof *before);
+    NLSH_TRY(find_close(s, job, error));
+    NLSH_TRY(assign_whole(s, job, error));
+    for (size_t i = 0; i < s->n; i++) {
+        const uint32_t *close = s->close + before[i] * CLOSE;
+        size_t j = 0;
+        while (j < CLOSE && close[j] != s->cell_of[i]) j++;
+        n_missed += s->cell_of[i] != before[i] && j == CLOSE;
+    }
+    s->close_do = n_missed * MOST_MISSED <= s->n;
+out:
+    nlsh__free(before);
+    return status;
+}
+
+static enum nlsh_status assign(struct lloyd *s, size_t iteration, const struct nlsh__job *job,
+                               struct nlsh_error *error)
+{
+    if (iteration == TRIED && s->k >= MANY) return try_close(s, job, error);
+    if (!s->close_do) return assign_whole(s, job, error);
+    enum nlsh_status status = find_close(s, job, error);
+    if (status == NLSH_OK) nlsh__pool_run(job->pool, (s->n + BLOCK - 1) / BLOCK, close_task, s);
+    return status;
+}
+
+/* ---- cells to centroids ---------------------------------------------------------------------- */
 
 /* An empty cell takes a row at random out of the largest cell, which loses least by it. */
 static void fill_empty_cells(struct lloyd *s)
@@ -60,6 +149,8 @@ static enum nlsh_status update_centroids(struct lloyd *s, struct nlsh_error *err
     return NLSH_OK;
 }
 
+/* ---- all of it ------------------------------------------------------------------------------- */
+
 enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k, size_t iterations,
                               uint64_t seed, const struct nlsh__job *job, float *centroids,
                               uint32_t *cell_of, struct nlsh_error *error)
@@ -73,6 +164,8 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
     NLSH_TRY(nlsh__alloc(&chosen, s.n, sizeof *chosen, error));
     NLSH_TRY(nlsh__alloc(&s.cell_of, s.n, sizeof *s.cell_of, error));
     NLSH_TRY(nlsh__calloc(&s.sizes, k, sizeof *s.sizes, error));
+    if (k >= MANY) NLSH_TRY(nlsh__alloc(&s.close, k * CLOSE, sizeof *s.close, error));
+    if (k >= MANY) NLSH_TRY(nlsh__alloc(&s.apart, k * CLOSE, sizeof *s.apart, error));
     if (s.n < n) {
         NLSH_TRY(nlsh__alloc(&sample, s.n * dim, sizeof *sample, error));
         nlsh__rng_sample(&s.rng, n, s.n, chosen);
@@ -85,8 +178,7 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
         memcpy(centroids + j * dim, s.rows + (size_t)chosen[j] * dim, dim * sizeof *centroids);
     for (size_t it = 0; it < iterations; it++) {
         NLSH_TRY(nlsh__job_progress(job, "k-means", it, iterations, error));
-        NLSH_TRY(
-            nlsh__near_cells(s.rows, s.n, dim, centroids, NULL, k, 1, job, s.cell_of, NULL, error));
+        NLSH_TRY(assign(&s, it, job, error));
         NLSH_TRY(update_centroids(&s, error));
     }
     if (cell_of != NULL)
@@ -98,5 +190,7 @@ out:
     nlsh__free(sample);
     nlsh__free(s.cell_of);
     nlsh__free(s.sizes);
+    nlsh__free(s.close);
+    nlsh__free(s.apart);
     return status;
 }
