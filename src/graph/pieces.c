@@ -17,6 +17,9 @@
  * compared in floats, as all are in the first round, which tells how near that is. Bytes choose SPARE more than k, and
  * direct distances rank them.
  *
+ * Long rows are compared by sketches (sketch.h), where these do: SKETCHED times k are chosen, and direct distances
+ * rank them.
+ *
  * A cell takes at most MOST_ROWS; what is over goes to the next nearest with room, so that many equal
  * rows cost no more than others. A row that finds fewer than k is looked for everywhere.
  */
@@ -26,12 +29,15 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "graph/cells.h"
 #include "graph/graph.h"
+#include "graph/sketch.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 #include "kernels/prefetch.h"
+#include "kernels/select.h"
 #include "kernels/topk.h"
 
 enum {
@@ -43,7 +49,9 @@ enum {
     GROUPS = 64,       /* of a panel between two updates of the thresholds, */
     FIRST_GROUPS = 16, /* and in the first round */
     SPARE = 8,         /* floats: kept besides k, as in exact.c */
+    SKETCHED = 3,      /* sketches: so many times k are kept */
     LEAST_DIM = 16,    /* floats: below it they are no slower than bytes are rounded */
+    FEW = 4,           /* of a row's hits are kept one by one */
     TASKS = 512        /* between two reports of progress */
 };
 
@@ -63,13 +71,16 @@ struct scratch {
     uint8_t *rounded;                    /* [MOST_ROWS x dim], or NULL: floats as bytes */
     uint32_t fine[BLOCK], coarse[BLOCK]; /* rows that ask, and that bytes do for or not */
     struct nlsh__hits hits;
+    uint64_t *keys; /* [keep + hits of a row] */
     enum nlsh_status status;
 };
 
 struct pieces {
-    const struct nlsh_matrix *base;
+    const struct nlsh_matrix *given; /* the rows, */
+    const struct nlsh_matrix *base;  /* and what they are compared by: themselves or sketches */
+    const int32_t *rest;             /* [n] of the sketches; or NULL */
     size_t n, dim, k, keep, row_bytes, n_cells, n_probes;
-    int bytes;         /* U8 */
+    int bytes;         /* base is U8 */
     int rounds;        /* 1: floats are rounded to bytes */
     uint32_t *probes;  /* [n x n_probes] */
     size_t *offsets;   /* [n_cells + 1] */
@@ -163,7 +174,7 @@ static void prepare_u8(const struct pieces *p, const struct cell *c, struct scra
         x = s->rounded;
     }
     nlsh__panel_u8_query(x, p->dim, (int8_t *)s->queries + q * ((p->dim + 3) / 4 * 4));
-    s->norms.i32[q] = nlsh__norm_u8(x, p->dim);
+    s->norms.i32[q] = nlsh__norm_u8(x, p->dim) + (p->rest != NULL ? p->rest[row] : 0);
 }
 
 /* Floats are taken about the cell's mean: about any other place distances inside a tight cell would be lost in
@@ -213,6 +224,24 @@ static void keep_nearer(uint64_t *keys, size_t n, uint64_t key)
     keys[n - 1] = worst;
 }
 
+/* Many at once: the n least of those that are kept and of those that came, which stand behind n in s->keys. */
+static void keep_nearest(struct scratch *s, uint64_t *keys, size_t n, size_t n_came)
+{
+    size_t n_all = n_came, worst = 0;
+    const uint64_t *came = s->keys + n;
+    memmove(s->keys, came, n_came * sizeof *came);
+    for (size_t i = 0; i < n; i++)
+        if (keys[i] != UINT64_MAX) s->keys[n_all++] = keys[i];
+    if (n_all > n) nlsh__select_smallest(s->keys, n_all, n);
+    for (size_t i = 0; i < n; i++) {
+        keys[i] = i < n_all ? s->keys[i] : UINT64_MAX;
+        worst = keys[i] > keys[worst] ? i : worst;
+    }
+    uint64_t key = keys[worst];
+    keys[worst] = keys[n - 1];
+    keys[n - 1] = key;
+}
+
 /* What hit h of query q says of the squared distance, as a key has it. */
 static uint32_t score_of(const struct cell *c, const struct scratch *s, size_t q, size_t h)
 {
@@ -228,11 +257,16 @@ static void merge(const struct pieces *p, const struct cell *c, struct scratch *
     for (size_t q = 0; q < n; q++) {
         if (s->hits.n[q] == 0) continue;
         size_t row = asking[q], at = q * s->hits.capacity;
-        uint64_t *keys = p->keys + row * p->keep;
+        uint64_t *keys = p->keys + row * p->keep, *came = s->keys + p->keep;
         for (size_t h = at; h < at + s->hits.n[q]; h++) {
             uint32_t id = c->members[s->hits.ids[h]];
-            if (id != row) keep_nearer(keys, p->keep, nlsh__key_u32(score_of(c, s, q, h), id));
+            if (id != row) *came++ = nlsh__key_u32(score_of(c, s, q, h), id);
         }
+        size_t n_came = (size_t)(came - s->keys) - p->keep;
+        if (n_came > FEW)
+            keep_nearest(s, keys, p->keep, n_came);
+        else
+            for (size_t h = 0; h < n_came; h++) keep_nearer(keys, p->keep, s->keys[p->keep + h]);
         s->hits.n[q] = 0;
         set_threshold(c, s, q, keys[p->keep - 1]);
     }
@@ -399,6 +433,7 @@ static enum nlsh_status search_cell(const struct pieces *p, struct scratch *s,
         NLSH_TRY(round_cell(p, s, asking, n, c));
     else
         NLSH_TRY(nlsh__panel_f32_create(rows, s->mean, c->n, p->dim, &c->f32, NULL));
+    for (size_t i = 0; p->rest != NULL && i < c->n; i++) c->u8.bias[i] += p->rest[c->members[i]];
     if (c->step != 0) {
         NLSH_TRY(search_rounded(p, c, s, asking, n));
     } else {
@@ -471,35 +506,60 @@ out:
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* Floats that were found are measured directly. */
+/* The distance of a row that was found, as a key. */
+static uint64_t measured(const struct pieces *p, size_t row, uint32_t id)
+{
+    size_t dim = p->given->dim;
+    if (p->given->type == NLSH_U8) {
+        const uint8_t *rows = p->given->data;
+        return nlsh__key_u32(nlsh__kernels()->l2sq_u8(rows + row * dim, rows + id * dim, dim), id);
+    }
+    const float *rows = p->given->data;
+    return nlsh__key_f32(nlsh__kernels()->l2sq_f32(rows + row * dim, rows + id * dim, dim), id);
+}
+
+/* The k nearest of what was found, in order, to the front. Of sketches and floats they are measured directly. */
 static void rank(const struct pieces *p, size_t row, uint64_t *keys)
 {
-    const float *x = (const float *)p->base->data + row * p->dim;
+    int measures = p->given->type != NLSH_U8 || p->rest != NULL;
     for (size_t i = 0; i < p->keep; i++) {
         uint64_t key = keys[i];
-        if (!p->bytes && key != UINT64_MAX) {
-            const float *y = (const float *)p->base->data + (size_t)(uint32_t)key * p->dim;
-            key = nlsh__key_f32(nlsh__kernels()->l2sq_f32(x, y, p->dim), (uint32_t)key);
-        }
-        size_t j = i;
+        if (measures && key != UINT64_MAX) key = measured(p, row, (uint32_t)key);
+        if (i >= p->k && key >= keys[p->k - 1]) continue;
+        size_t j = i < p->k ? i : p->k - 1;
         for (; j > 0 && keys[j - 1] > key; j--) keys[j] = keys[j - 1];
         keys[j] = key;
     }
 }
 
+/* What a row will be measured from. */
+static void fetch_found(const struct pieces *p, size_t row)
+{
+    size_t bytes = nlsh__row_bytes(p->given);
+    for (size_t i = 0; i < p->keep; i++) {
+        uint64_t key = p->keys[row * p->keep + i];
+        if (key != UINT64_MAX)
+            nlsh__prefetch_bytes((const uint8_t *)p->given->data + (uint32_t)key * bytes, bytes);
+    }
+}
+
+/* In the order of cells: rows of one find the same. */
 static void answer_task(void *ctx, size_t task, size_t worker)
 {
     const struct pieces *p = ctx;
     size_t end = (task + 1) * BLOCK < p->n ? (task + 1) * BLOCK : p->n;
     (void)worker;
-    for (size_t row = task * BLOCK; row < end; row++) {
+    for (size_t at = task * BLOCK; at < end; at++) {
+        size_t row = p->members[at];
         uint64_t *keys = p->keys + row * p->keep;
+        if (at + 1 < end && p->rest != NULL) fetch_found(p, p->members[at + 1]);
         rank(p, row, keys);
         for (size_t i = 0; i < p->k; i++) {
             p->out->ids[row * p->k + i] = (uint32_t)keys[i];
             p->out->l2sq[row * p->k + i] = keys[i] == UINT64_MAX ? INFINITY
-                                           : p->bytes            ? (float)(uint32_t)(keys[i] >> 32)
-                                                                 : nlsh__key_score_f32(keys[i]);
+                                           : p->given->type == NLSH_U8
+                                               ? (float)(uint32_t)(keys[i] >> 32)
+                                               : nlsh__key_score_f32(keys[i]);
         }
     }
 }
@@ -509,24 +569,23 @@ static enum nlsh_status complete(const struct pieces *p, const struct nlsh__job 
                                  struct nlsh_error *error)
 {
     enum nlsh_status status = NLSH_OK;
-    size_t n = 0;
+    size_t n = 0, size = nlsh__row_bytes(p->given);
     uint32_t *rows = NULL;
     uint8_t *values = NULL;
     struct nlsh__neighbors found = {0};
     for (size_t i = 0; i < p->n; i++) n += !isfinite(p->out->l2sq[(i + 1) * p->k - 1]);
     if (n == 0) return NLSH_OK;
     NLSH_TRY(nlsh__alloc(&rows, n, sizeof *rows, error));
-    NLSH_TRY(nlsh__alloc(&values, n, p->row_bytes, error));
+    NLSH_TRY(nlsh__alloc(&values, n, size, error));
     n = 0;
     for (size_t i = 0; i < p->n; i++) {
         if (isfinite(p->out->l2sq[(i + 1) * p->k - 1])) continue;
-        memcpy(values + n * p->row_bytes, (const uint8_t *)p->base->data + i * p->row_bytes,
-               p->row_bytes);
+        memcpy(values + n * size, (const uint8_t *)p->given->data + i * size, size);
         rows[n++] = (uint32_t)i;
     }
-    struct nlsh_matrix queries = {values, n, p->dim, p->base->type, 0};
+    struct nlsh_matrix queries = {values, n, p->given->dim, p->given->type, 0};
     NLSH_TRY(
-        nlsh__exact_neighbors(p->base, &queries, p->k + 1, 0, "k-NN graph", job, &found, error));
+        nlsh__exact_neighbors(p->given, &queries, p->k + 1, 0, "k-NN graph", job, &found, error));
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0, kept = 0; j <= p->k && kept < p->k; j++) {
             size_t from = i * (p->k + 1) + j, to = rows[i] * p->k + kept;
@@ -550,6 +609,7 @@ static enum nlsh_status make_scratch(const struct pieces *p, struct scratch *s,
 {
     enum nlsh_status status;
     s->hits.capacity = NLSH__GROUP * (GROUPS + 1);
+    NLSH_TRY(nlsh__alloc(&s->keys, p->keep + s->hits.capacity, sizeof *s->keys, error));
     NLSH_TRY(nlsh__alloc(&s->rows, MOST_ROWS, p->row_bytes, error));
     NLSH_TRY(
         nlsh__alloc(&s->queries, BLOCK, p->bytes ? (p->dim + 3) / 4 * 4 : p->row_bytes, error));
@@ -591,6 +651,7 @@ static void pieces_free(struct pieces *p)
     nlsh__free(p->asking);
     nlsh__free(p->keys);
     for (size_t i = 0; p->scratch != NULL && i < p->n_threads; i++) {
+        nlsh__free(p->scratch[i].keys);
         nlsh__free(p->scratch[i].rows);
         nlsh__free(p->scratch[i].queries);
         nlsh__free(p->scratch[i].thresholds.i32);
@@ -612,34 +673,45 @@ static size_t n_probes(size_t n_rows)
     return n < MOST_PROBES ? n : MOST_PROBES;
 }
 
+/* By what rows are compared settles how. */
+static void settle(struct pieces *p, const struct nlsh_matrix *base, size_t k)
+{
+    p->base = base;
+    p->n = base->n_rows;
+    p->dim = base->dim;
+    p->k = k;
+    p->row_bytes = nlsh__row_bytes(base);
+    p->n_cells = (p->n + CELL_ROWS - 1) / CELL_ROWS;
+    p->n_probes = n_probes(p->n);
+    p->bytes = base->type == NLSH_U8;
+    p->rounds = !p->bytes && nlsh__kernels()->fast_bytes && p->dim >= LEAST_DIM &&
+                p->dim <= NLSH__MAX_DIM_U8;
+}
+
 enum nlsh_status nlsh__pieces_neighbors(const struct nlsh_matrix *base, size_t k, uint64_t seed,
                                         const struct nlsh__job *job, struct nlsh__neighbors *out,
                                         struct nlsh_error *error)
 {
     enum nlsh_status status;
+    struct nlsh__sketch sketch = {.values = NULL};
+    struct pieces p = {.given = base, .n_threads = nlsh__pool_n_threads(job->pool), .out = out};
     if (base->n_rows < FEWEST)
         return nlsh__exact_neighbors(base, base, k, 1, "k-NN graph", job, out, error);
-    struct pieces p = {.base = base,
-                       .n = base->n_rows,
-                       .dim = base->dim,
-                       .k = k,
-                       .keep = base->type == NLSH_U8 ? k : k + SPARE,
-                       .row_bytes = base->dim * (base->type == NLSH_U8 ? 1 : sizeof(float)),
-                       .n_cells = (base->n_rows + CELL_ROWS - 1) / CELL_ROWS,
-                       .n_probes = n_probes(base->n_rows),
-                       .bytes = base->type == NLSH_U8,
-                       .rounds = base->type != NLSH_U8 && nlsh__kernels()->fast_bytes &&
-                                 base->dim >= LEAST_DIM && base->dim <= NLSH__MAX_DIM_U8,
-                       .n_threads = nlsh__pool_n_threads(job->pool),
-                       .out = out};
     *out = (struct nlsh__neighbors){.n_rows = base->n_rows, .k = k};
+    if (nlsh__sketch_worth(base->n_rows, base->dim) > 0)
+        NLSH_TRY(nlsh__sketch_create(base, k, SKETCHED * k, seed, job, &sketch, error));
+    const struct nlsh_matrix sketches = {sketch.values, sketch.n, sketch.dim, NLSH_U8, 0};
+    settle(&p, sketch.values != NULL ? &sketches : base, k);
+    p.rest = sketch.rest;
+    p.keep = sketch.values != NULL ? SKETCHED * k : p.bytes ? k : k + SPARE;
     NLSH_TRY(allocate(&p, error));
-    NLSH_TRY(nlsh__cells_to_ask(base, p.n_cells, p.n_probes, seed, job, p.probes, error));
+    NLSH_TRY(nlsh__cells_to_ask(p.base, p.n_cells, p.n_probes, seed, job, p.probes, error));
     NLSH_TRY(fill_cells(&p, error));
     NLSH_TRY(run_rounds(&p, job, error));
     nlsh__pool_run(job->pool, (p.n + BLOCK - 1) / BLOCK, answer_task, &p);
     NLSH_TRY(complete(&p, job, error));
 out:
+    nlsh__sketch_free(&sketch);
     pieces_free(&p);
     if (status != NLSH_OK) nlsh__neighbors_free(out);
     return status;

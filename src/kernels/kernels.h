@@ -60,7 +60,7 @@ struct nlsh__adamw {
 
 struct nlsh__kernels {
     const char *name; /* of the instruction set, as NLSH_CPU takes it */
-    int fast_bytes;   /* 1: panel_u8() makes four products, or more, while panel_f32() makes one */
+    int fast_bytes; /* while panel_f32() makes one product panel_u8() makes 1: four or more, 2: sixteen or more */
 
     /* ---- distances: X_l2sq.c ---- */
 

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/matrix.h"
+#include "graph/sketch.h"
 #include "make/folds.h"
 #include "make/kept.h"
 #include "make/resolve.h"
@@ -29,12 +30,18 @@ static double graph_seconds(const struct nlsh_matrix *base, enum nlsh_graph_meth
                             const struct nlsh__speed *speed)
 {
     double n = (double)base->n_rows, probes = 0, pairs = n / 2; /* one product serves both rows */
+    double dim = (double)base->dim, sketches = 0;
+    size_t sketch_dim = nlsh__sketch_worth(base->n_rows, base->dim);
     if (method == NLSH_GRAPH_IVFFLAT) pairs = fmin(n, 12000);
     if (method == NLSH_GRAPH_PIECES && n >= 20000) {
         probes = 1.27 * sqrt(n / 512);
         pairs = probes * 512;
     }
-    return n * pairs * (speed->pair + (double)base->dim * speed->pair_dim) + n * probes * 0.6e-6;
+    if (probes > 0 && sketch_dim > 0) { /* components of 4,096 rows, and of all */
+        sketches = (4096 * dim + n * (double)sketch_dim) * dim * speed->cell_dim;
+        dim = (double)sketch_dim;
+    }
+    return n * pairs * (speed->pair + dim * speed->pair_dim) + n * probes * 0.6e-6 + sketches;
 }
 
 /* Of the largest network that is tried, with so many outputs. */

@@ -48,7 +48,8 @@ enum nlsh_status nlsh__stage_graph(const struct nlsh_matrix *rows, uint64_t hash
         return nlsh__fail(error, NLSH_E_UNSUPPORTED, "take exact",
                           "graph %s does not know inner products",
                           nlsh__name(NLSH__GRAPH, (int)method));
-    snprintf(name, sizeof name, "%s%s", nlsh__name(NLSH__GRAPH, (int)method), space);
+    snprintf(name, sizeof name, "%s%s%s", nlsh__name(NLSH__GRAPH, (int)method),
+             method == NLSH_GRAPH_PIECES ? " 2" : "", space);
     status = nlsh__cache_get_neighbors(job, name, hash, 0, keyed, rows->n_rows, rows->n_rows, k,
                                        out, from_cache, error);
     if (status != NLSH_OK) return status;

@@ -228,5 +228,6 @@ void nlsh__amx_l2sq(struct nlsh__kernels *table)
 {
     narrower = *table;
     table->panel_u8 = panel_u8;
+    table->fast_bytes = 2;
 }
 #endif
