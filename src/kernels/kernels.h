@@ -50,10 +50,11 @@ struct nlsh__code_query {
     int32_t sum;  /* of the weights */
 };
 
-/* What a step of AdamW is made of. */
+/* What a step of AdamW with Nesterov's momentum is made of: it goes where the first moment will be when
+ * the same gradient has come once more, beta1 first + (1 - beta1) gradient. */
 struct nlsh__adamw {
-    float scale;      /* the gradient is multiplied by it first */
-    float rate;       /* learning rate / (1 - beta1^step) */
+    float scale; /* the gradient is multiplied by it first */
+    float rate;  /* learning rate / (1 - beta1^(step + 1)), what that moment's weights add up to */
     float correction; /* 1 / sqrt(1 - beta2^step) */
     float keep;       /* 1 - learning rate x decay */
 };

@@ -42,8 +42,9 @@ static void adamw_f32(float *parameters, const float *gradient, float *first, fl
         float g = gradient[i] * step->scale;
         first[i] = beta1 * first[i] + (1 - beta1) * g;
         second[i] = beta2 * second[i] + (1 - beta2) * g * g;
+        float ahead = beta1 * first[i] + (1 - beta1) * g;
         parameters[i] = parameters[i] * step->keep -
-                        step->rate * first[i] / (sqrtf(second[i]) * step->correction + epsilon);
+                        step->rate * ahead / (sqrtf(second[i]) * step->correction + epsilon);
     }
 }
 

@@ -17,9 +17,9 @@
 enum {
     MOST_NODES = 512, /* of the networks that auto tries, */
     MOST_LAYERS = 2,  /* or takes */
-    /* Rows that trials of partitions see where these are compared on some rows: twice an eighth of 540,000, and a trial's
+    /* Rows that trials of partitions see where these are compared on some rows: twice an eighth of 360,000, and a trial's
      * network is half the work. */
-    SEEN = 67500
+    SEEN = 45000
 };
 
 /* METIS, seconds a neighbour in the graph: it has no wide loops. Fashion-MNIST into 1,024 parts 6.2e-6,

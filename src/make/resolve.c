@@ -34,14 +34,14 @@ size_t nlsh__auto_buckets(size_t n)
     return m;
 }
 
-/* About 540,000 vectors seen: 9 epochs of 60,000, but 3 of any number, and 4 of many. Small sets are learned by
+/* About 360,000 vectors seen: 6 epochs of 60,000, but 2 of any number, and 3 of many. Small sets are learned by
  * heart long before that: siftsmall (10,000, m=128, k-means cells) needs 813 held-out candidates
  * after 25 epochs, 873 after 50 and 987 after 100; still smaller ones need their 500 steps. SIFT-1M needs 2 to 3 % more
  * after 3 than after 4. */
 static size_t auto_epochs(size_t n)
 {
-    double epochs = ceil(540e3 / (double)n), most = fmax(25, 250e3 / (double)n);
-    size_t least = n < 500000 ? 3 : 4;
+    double epochs = ceil(360e3 / (double)n), most = fmax(25, 250e3 / (double)n);
+    size_t least = n < 500000 ? 2 : 3;
     epochs = fmin(fmin(epochs, most), 100);
     return epochs < (double)least ? least : (size_t)epochs;
 }

@@ -98,7 +98,7 @@ def network():
     layers = []
     for k in range(3):
         rng = Rng(SEED, 0x6D6C7000 + k)
-        deviation = math.sqrt((2.0 if k < 2 else 1.0) / sizes[k])
+        deviation = (0.25, 1, 0.1)[k] * math.sqrt((2.0 if k < 2 else 1.0) / sizes[k])
         layer = torch.nn.Linear(sizes[k], sizes[k + 1])
         weights = [deviation * rng.normal() for _ in range(sizes[k] * sizes[k + 1])]
         with torch.no_grad():
@@ -116,24 +116,33 @@ def share(scheduler, step, n_steps):
     return t / warm if t < warm else 0.5 * (1 + math.cos(math.pi * (t - warm) / (1 - warm)))
 
 
+def update(model, moments, done, rate):
+    """AdamW with Nesterov's momentum, which PyTorch 1.13 has not."""
+    with torch.no_grad():
+        for p, (m, v) in zip(model.parameters(), moments):
+            m.mul_(0.9).add_(p.grad, alpha=0.1)
+            v.mul_(0.999).addcmul_(p.grad, p.grad, value=0.001)
+            ahead = (0.9 * m + 0.1 * p.grad) / (1 - 0.9 ** (done + 2))
+            root = (v / (1 - 0.999 ** (done + 1))).sqrt()
+            p.mul_(1 - rate * DECAY).sub_(rate * ahead / (root + 1e-8))
+
+
 def train(inputs, wanted, scheduler, epochs):
     model = network()
     steps = -(-N_TRAIN // BATCH)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=DECAY)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: LR * share(scheduler, step, steps * epochs)
-    )
+    moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in model.parameters()]
+    done = 0
     entropy = torch.nn.CrossEntropyLoss()  # takes probabilities as targets
     for epoch in range(epochs):
         order, total = list(range(N_TRAIN)), 0.0
         Rng(SEED, 0x65706F00 + epoch).shuffle(order)
         for first in range(0, N_TRAIN, BATCH):
             rows = torch.tensor(order[first : first + BATCH])
-            optimiser.zero_grad()
+            model.zero_grad()
             loss = entropy(model(inputs[rows]), wanted[rows])
             loss.backward()
-            optimiser.step()
-            schedule.step()
+            update(model, moments, done, LR * share(scheduler, done, steps * epochs))
+            done += 1
             total += loss.item() * len(rows)
     with torch.no_grad():
         held = entropy(model(inputs[N_TRAIN:]), wanted[N_TRAIN:]).item()

@@ -264,7 +264,8 @@ TARGET static void adamw(float *parameters, float *first, float *second, size_t 
             m = _mm512_fmadd_ps(c1, g, m);
             v = _mm512_fmadd_ps(_mm512_mul_ps(c2, g), g, v);
             __m512 p = _mm512_mul_ps(keep, _mm512_maskz_loadu_ps(mask, parameters + at));
-            p = _mm512_fnmadd_ps(_mm512_mul_ps(rate, m), inverse(v, correction), p);
+            __m512 ahead = _mm512_fmadd_ps(c1, g, _mm512_mul_ps(b1, m));
+            p = _mm512_fnmadd_ps(_mm512_mul_ps(rate, ahead), inverse(v, correction), p);
             _mm512_mask_storeu_ps(first + at, mask, m);
             _mm512_mask_storeu_ps(second + at, mask, v);
             _mm512_mask_storeu_ps(parameters + at, mask, p);

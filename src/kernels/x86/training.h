@@ -121,7 +121,8 @@ TARGET static void adamw_f32(float *parameters, const float *gradient, float *fi
         V g = product(load(gradient + i, left), scale);
         V m = add_product(c1, g, product(b1, load(first + i, left)));
         V v = add_product(product(c2, g), g, product(b2, load(second + i, left)));
-        V by = quotient(product(rate, m), add_product(root(v), correction, epsilon));
+        V ahead = add_product(c1, g, product(b1, m));
+        V by = quotient(product(rate, ahead), add_product(root(v), correction, epsilon));
         store(first + i, left, m);
         store(second + i, left, v);
         store(parameters + i, left, add_product(load(parameters + i, left), keep, by));

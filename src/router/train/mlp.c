@@ -1,6 +1,6 @@
 /*
  * mlp.c - forward, loss, backward. Initial weights after He et al., "Delving deep into rectifiers",
- * 2015; dropout is scaled while learning ("inverted"), so serving needs none.
+ * 2015, less at both ends; dropout is scaled while learning ("inverted"), so serving needs none.
  *
  * No batch normalisation: with inputs scaled by the projection the networks that serve here (one
  * to three hidden layers) learn as well without it, and there is nothing to fold at export.
@@ -15,6 +15,15 @@
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "linalg/gemm.h"
+
+/* Of layer l's weights. A network that begins with small outputs, and with small weights at its inputs, needs fewer
+ * steps: docs/algorithm.md, "Router". */
+static double initial_deviation(size_t l, size_t n_layers, size_t inputs)
+{
+    const double first = 0.25, last = 0.1;
+    if (l + 1 == n_layers) return last * sqrt(1 / (double)inputs);
+    return (l == 0 ? first : 1) * sqrt(2 / (double)inputs);
+}
 
 enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
                                   size_t n_outputs, uint64_t seed, struct nlsh__mlp *out,
@@ -34,7 +43,7 @@ enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t no
         struct nlsh__rng rng;
         nlsh__rng_init(&rng, seed, 0x6d6c7000 + l);
         size_t in = out->sizes[l], size = in * out->sizes[l + 1];
-        double deviation = sqrt((l + 1 < out->n_layers ? 2.0 : 1.0) / (double)in);
+        double deviation = initial_deviation(l, out->n_layers, in);
         out->weights[l] = next;
         for (size_t i = 0; i < size; i++) next[i] = (float)(deviation * nlsh__rng_normal(&rng));
         out->biases[l] = next + size;

@@ -3,7 +3,8 @@
  *
  * A batch is cut into SLICES, always as many, each with its own gradient; they are added in order.
  * So the sums, and the weights, do not depend on the number of threads. AdamW after Loshchilov and
- * Hutter, "Decoupled weight decay regularization", 2019.
+ * Hutter, "Decoupled weight decay regularization", 2019, with Nesterov's momentum after Dozat, "Incorporating
+ * Nesterov momentum into Adam", 2016; both moments' corrections here have one divisor.
  *
  * Where buckets stand in groups, a row meets those groups only that can matter to it
  * (router/train/grouped.c). A group's weights are then a task of the second round: its gradient over the
@@ -64,7 +65,7 @@ static struct nlsh__adamw adamw_step(uint64_t step, double lr, double weight_dec
 {
     return (struct nlsh__adamw){
         .scale = (float)scale,
-        .rate = (float)(lr / (1 - pow((double)0.9f, (double)step))),
+        .rate = (float)(lr / (1 - pow((double)0.9f, (double)step + 1))),
         .correction = (float)(1 / sqrt(1 - pow((double)0.999f, (double)step))),
         .keep = (float)(1 - lr * weight_decay),
     };

@@ -188,7 +188,7 @@ static void check_adamw(size_t t, size_t n_rows, size_t n_columns)
         first[i] = second[i] = 0;
     }
     for (int s = 1; s <= 3; s++) {
-        struct nlsh__adamw step = {0.5f, (float)(0.01 / (1 - pow(0.9, s))),
+        struct nlsh__adamw step = {0.5f, (float)(0.01 / (1 - pow(0.9, s + 1))),
                                    (float)(1 / sqrt(1 - pow(0.999, s))), 0.999f};
         for (size_t i = 0; i < SIDE * SIDE; i++) {
             const float sizes[] = {0, 1e-12f, 1e-6f, 1, 1e5f};
@@ -203,7 +203,7 @@ static void check_adamw(size_t t, size_t n_rows, size_t n_columns)
                 if (c < n_columns) {
                     m[i] = 0.9 * m[i] + 0.1 * g;
                     v[i] = 0.999 * v[i] + 0.001 * g * g;
-                    p[i] = p[i] * 0.999 - 0.01 * m[i] / (1 - pow(0.9, s)) /
+                    p[i] = p[i] * 0.999 - 0.01 * (0.9 * m[i] + 0.1 * g) / (1 - pow(0.9, s + 1)) /
                                               (sqrt(v[i] / (1 - pow(0.999, s))) + 1e-8);
                 }
                 if (fabs((double)parameters[i] - p[i]) > 3e-6 * (1 + fabs(p[i])))

@@ -123,7 +123,7 @@ static void adamw_is_adamw(void **state)
             for (int s = 1; s <= 3; s++) {
                 const struct nlsh__adamw step = {
                     .scale = 0.5f,
-                    .rate = (float)(0.01 / (1 - pow((double)0.9f, s))),
+                    .rate = (float)(0.01 / (1 - pow((double)0.9f, s + 1))),
                     .correction = (float)(1 / sqrt(1 - pow((double)0.999f, s))),
                     .keep = 0.999f,
                 };
@@ -134,7 +134,7 @@ static void adamw_is_adamw(void **state)
                     double g = 0.5 * (double)x[3][i];
                     m[i] = 0.9 * m[i] + 0.1 * g;
                     v[i] = 0.999 * v[i] + 0.001 * g * g;
-                    p[i] = p[i] * 0.999 - 0.01 * m[i] / (1 - pow(0.9, s)) /
+                    p[i] = p[i] * 0.999 - 0.01 * (0.9 * m[i] + 0.1 * g) / (1 - pow(0.9, s + 1)) /
                                               (sqrt(v[i] / (1 - pow(0.999, s))) + 1e-8);
                     if (fabs((double)x[0][i] - p[i]) > 3e-6 * (1 + fabs(p[i])))
                         fail_msg("%s: step %d, %zu of %zu is %.9g, not %.9g", tables[t]->name, s, i,

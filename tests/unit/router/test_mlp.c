@@ -210,7 +210,8 @@ static void initial_weights_have_their_variance(void **state)
             sum += (double)mlp.weights[l][i];
             squares += (double)mlp.weights[l][i] * (double)mlp.weights[l][i];
         }
-        double want = (l < 2 ? 2.0 : 1.0) / (double)in;
+        const double of_layer[] = {2.0 / 16, 2, 1.0 / 100};
+        double want = of_layer[l] / (double)in;
         assert_float_equal(squares / (double)n / want, 1, 0.06); /* 4 deviations of 8,192 */
         assert_float_equal(sum / (double)n / sqrt(want), 0, 0.045);
         for (size_t j = 0; j < mlp.sizes[l + 1]; j++) assert_true(mlp.biases[l][j] == 0);

@@ -12,7 +12,7 @@
 
 /* ---- the optimiser --------------------------------------------------------------------------- */
 
-/* Three steps of AdamW as Loshchilov and Hutter write them, in double. */
+/* Three steps of AdamW as Loshchilov and Hutter write them, with Nesterov's momentum, in double. */
 static void adamw_agrees_with_worked_steps(void **state)
 {
     (void)state;
@@ -33,7 +33,8 @@ static void adamw_agrees_with_worked_steps(void **state)
                 double g = (double)gradients[t - 1][i];
                 m[i] = 0.9 * m[i] + 0.1 * g;
                 v[i] = 0.999 * v[i] + 0.001 * g * g;
-                double m_hat = m[i] / (1 - pow(0.9, t)), v_hat = v[i] / (1 - pow(0.999, t));
+                double m_hat = (0.9 * m[i] + 0.1 * g) / (1 - pow(0.9, t + 1)),
+                       v_hat = v[i] / (1 - pow(0.999, t));
                 x[i] = x[i] - lr[t - 1] * m_hat / (sqrt(v_hat) + 1e-8) - lr[t - 1] * decay * x[i];
                 assert_float_equal(w[i] - (float)x[i], 0, 2e-6 * (1 + fabs(x[i])));
             }
