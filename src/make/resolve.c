@@ -36,8 +36,8 @@ size_t nlsh__auto_buckets(size_t n)
 
 /* About 360,000 vectors seen: 6 epochs of 60,000, but 2 of any number, and 3 of many. Small sets are learned by
  * heart long before that: siftsmall (10,000, m=128, k-means cells) needs 813 held-out candidates
- * after 25 epochs, 873 after 50 and 987 after 100; still smaller ones need their 500 steps. SIFT-1M needs 2 to 3 % more
- * after 3 than after 4. */
+ * after 25 epochs, 873 after 50 and 987 after 100; still smaller ones need their 500 steps. SIFT-1M and GloVe-100 need
+ * up to 1.3 % more after 3 and 2 than they did after 4 and 3 without Nesterov's momentum (docs/algorithm.md). */
 static size_t auto_epochs(size_t n)
 {
     double epochs = ceil(360e3 / (double)n), most = fmax(25, 250e3 / (double)n);

@@ -329,6 +329,7 @@ static void of_few_rows_chance_is_no_change(void **state)
     const struct nlsh_matrix few = {base.data, FEW, DIM, NLSH_F32, 0};
     (void)unlink(log_path);
     small_options(&o, 16);
+    o.epochs = 100; /* as by default: a router that has not learned says nothing of what it knows */
     nlsh_index_close(built_index(&few, &o, "changes"));
     bytes = test_read_file(path, &size);
     nlsh__rng_init(&rng, 1, 1);
