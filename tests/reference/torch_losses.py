@@ -98,7 +98,7 @@ def network():
     layers = []
     for k in range(3):
         rng = Rng(SEED, 0x6D6C7000 + k)
-        deviation = (0.25, 1, 0.1)[k] * math.sqrt((2.0 if k < 2 else 1.0) / sizes[k])
+        deviation = (0.25, 1, 1)[k] * math.sqrt((2.0 if k < 2 else 1.0) / sizes[k])
         layer = torch.nn.Linear(sizes[k], sizes[k + 1])
         weights = [deviation * rng.normal() for _ in range(sizes[k] * sizes[k + 1])]
         with torch.no_grad():

@@ -1,6 +1,6 @@
 /*
  * mlp.c - forward, loss, backward. Initial weights after He et al., "Delving deep into rectifiers",
- * 2015, less at both ends; dropout is scaled while learning ("inverted"), so serving needs none.
+ * 2015, less of the first layer; dropout is scaled while learning ("inverted"), so serving needs none.
  *
  * No batch normalisation: with inputs scaled by the projection the networks that serve here (one
  * to three hidden layers) learn as well without it, and there is nothing to fold at export.
@@ -16,12 +16,11 @@
 #include "kernels/kernels.h"
 #include "linalg/gemm.h"
 
-/* Of layer l's weights. A network that begins with small outputs, and with small weights at its inputs, needs fewer
- * steps: docs/algorithm.md, "Router". */
+/* Of layer l's weights. A network that begins with small weights at its inputs needs fewer steps: docs/algorithm.md, "Router". */
 static double initial_deviation(size_t l, size_t n_layers, size_t inputs)
 {
-    const double first = 0.25, last = 0.1;
-    if (l + 1 == n_layers) return last * sqrt(1 / (double)inputs);
+    const double first = 0.25;
+    if (l + 1 == n_layers) return sqrt(1 / (double)inputs);
     return (l == 0 ? first : 1) * sqrt(2 / (double)inputs);
 }
 

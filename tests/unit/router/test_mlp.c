@@ -210,7 +210,7 @@ static void initial_weights_have_their_variance(void **state)
             sum += (double)mlp.weights[l][i];
             squares += (double)mlp.weights[l][i] * (double)mlp.weights[l][i];
         }
-        const double of_layer[] = {2.0 / 16, 2, 1.0 / 100};
+        const double of_layer[] = {2.0 / 16, 2, 1};
         double want = of_layer[l] / (double)in;
         assert_float_equal(squares / (double)n / want, 1, 0.06); /* 4 deviations of 8,192 */
         assert_float_equal(sum / (double)n / sqrt(want), 0, 0.045);
