@@ -221,6 +221,7 @@ static int begin_codes(struct calibration *c)
                                         .n_components = (uint32_t)codes->n_components,
                                         .scale = codes->scale,
                                         .error_unit = codes->error_unit,
+                                        .outside_weight = codes->outside_weight,
                                         .rounded = codes->query_mean != NULL};
     memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
     memcpy(c->codes, &header, sizeof header);

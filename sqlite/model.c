@@ -302,6 +302,7 @@ static enum nlsh_status add_codes(struct rowless *r, const struct nlsh_index *tr
                                         .n_components = (uint32_t)codes->n_components,
                                         .scale = codes->scale,
                                         .error_unit = codes->error_unit,
+                                        .outside_weight = codes->outside_weight,
                                         .rounded = codes->query_mean != NULL};
     memcpy(header.magic, NLSH__CODES_MAGIC, sizeof header.magic);
     memcpy(r->codes, &header, sizeof header);

@@ -140,7 +140,7 @@ static int add_chunk(struct scan *s, const struct nlsh__sqlite_chunk *chunk,
     if (codes != NULL) {
         const struct nlsh__grouped rows = {chunk->n_groups, chunk->code_bytes / 4, chunk->biases,
                                            chunk->errors, chunk->codes};
-        piece->unit = codes->error_unit * probe->length;
+        piece->unit = codes->error_unit * probe->error_length;
         nlsh__score_groups(&rows, probe, weights, 0, chunk->n_groups, scores);
         for (size_t i = 0; i < chunk->n; i++)
             if (chunk->errors[i] == UNKNOWN) scores[i] = -FLT_MAX;

@@ -46,6 +46,7 @@ static struct codes_new codes_new(struct nlsh__rng *rng, size_t n_components, in
     c.codes = (struct nlsh__codes){.n_components = n_components,
                                    .stride = (n_components + 15) / 16 * 16,
                                    .scale = 0.5f,
+                                   .outside_weight = 3,
                                    .steps = c.steps,
                                    .centroids = c.centroids,
                                    .rows = {GROUPS, n_chunks, c.bias, c.errors, c.values}};
@@ -97,6 +98,8 @@ static void compare(struct codes_new *c, int inner, const float *q, double most)
         length += d * d;
     }
     assert_true(fabs((double)probe.length - sqrt(length)) <= 1e-5 * sqrt(length));
+    length += (3 - 1) * 2; /* 2 of it is outside */
+    assert_true(fabs((double)probe.error_length - sqrt(length)) <= 1e-5 * sqrt(length));
     for (size_t first = 0; first < GROUPS; first++) {
         nlsh__score_groups(&c->codes.rows, &probe, weights, first, GROUPS - first, scores);
         for (size_t i = 0; i < 16 * (GROUPS - first); i++) {
