@@ -34,7 +34,7 @@ class Info(ctypes.Structure):
         ("settings", c_char_p), ("disagreement", c_double), ("format", c_uint),
         ("n_segments", c_size_t), ("has_keys", c_int), ("n_deleted", c_size_t), ("log_rows", c_size_t),
         ("log_bytes", c_uint64), ("log_left", c_uint64), ("log_damaged", c_int), ("n_changed", c_size_t),
-        ("needed_trained", c_double), ("needed_now", c_double),
+        ("needed_trained", c_double), ("needed_now", c_double), ("store_scale", c_float),
     ]
 
 

@@ -154,6 +154,7 @@ static void check_margins_of_rows(const struct fixture *f)
     }
     assert_memory_equal(&found, &again, sizeof found);
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    nlsh__asker_round(&asker, f->of.codes->query_mean);
     struct nlsh__margins m = nlsh__row_margins_of(&found);
     assert_null(nlsh__margins_wrong(&m, 0));
     for (size_t i = 0; i < m.n_ks; i++) {
@@ -195,6 +196,7 @@ static void the_margin_of_one_neighbour(void **state)
     assert_int_equal(nlsh__measure_rows(&one, all(0), &job, &found, NULL), NLSH_OK);
     nlsh__job_end(&job);
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    nlsh__asker_round(&asker, f->of.codes->query_mean);
     assert_int_equal(needs_of(f, &asker, f->rows[0], 0, 1, &need), 1);
     nlsh__asker_free(&asker);
     struct nlsh__margins m = nlsh__row_margins_of(&found);
@@ -253,6 +255,7 @@ static void check_margins_of_leaves(const struct fixture *f)
     assert_memory_equal(&found, &again, sizeof found);
     assert_true(found.slope >= 0 && found.scanned > 1 && found.scanned < codes->rows.n_groups);
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    nlsh__asker_round(&asker, f->of.codes->query_mean);
     for (uint32_t b = 0; b < M; b++)
         for (uint32_t i = s->bucket_offsets[b]; i < s->bucket_offsets[b + 1]; i++) {
             place_of[s->rows[i]] = i;
@@ -372,6 +375,7 @@ static void no_leaf_is_scanned_at_the_largest_probability(void **state)
     float most = 0;
     one.n_rows = 1;
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    nlsh__asker_round(&asker, f->of.codes->query_mean);
     const float *p = nlsh__ask_row(&asker, &f->base, f->rows[0]);
     for (size_t b = 0; b < M; b++)
         most = fmaxf(most, p[b] * nlsh__bucket_weight(
@@ -397,6 +401,7 @@ static void a_bucket_at_the_threshold_is_not_scanned(void **state)
     struct nlsh__job job = job_of(1);
     size_t q = 0, n_there;
     assert_int_equal(nlsh__asker_create(f->index->router, &asker, NULL), NLSH_OK);
+    nlsh__asker_round(&asker, f->of.codes->query_mean);
     float p = second_bucket(f, &asker, q, &n_there);
     while (n_there < K / 5 && ++q < HELD) p = second_bucket(f, &asker, q, &n_there);
     nlsh__asker_free(&asker);
