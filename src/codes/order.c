@@ -12,9 +12,10 @@
 
 enum {
     LEAF = NLSH__GROUP,
-    ROUNDS = 4, /* of two means */
-    NEAR = 12,  /* leaves that a leaf exchanges rows with: docs/algorithm.md, "Leaves" */
-    PASSES = 8, /* over a bucket's leaves, the later ones over few */
+    ROUNDS = 4,  /* of two means */
+    NEAR = 12,   /* leaves that a leaf exchanges rows with: docs/algorithm.md, "Leaves" */
+    PASSES = 8,  /* over a bucket's leaves, the later ones over few */
+    AROUND = 128 /* leaves before and behind one, where near ones are looked for */
 };
 
 size_t nlsh__largest_bucket(const uint32_t *bucket_offsets, size_t m)
@@ -179,11 +180,11 @@ static int exchange(const struct leaves *l, size_t a, size_t b)
     return 1;
 }
 
-/* The nearest leaves of one, nearest not first: the lower halves of keys; returns how many. */
+/* The nearest leaves of those around one, in any order: the lower halves of keys; returns how many. */
 static size_t nearest(const struct leaves *l, size_t leaf, uint64_t *keys)
 {
-    size_t n = 0;
-    for (size_t other = 0; other < l->n; other++) {
+    size_t n = 0, end = l->n - leaf > AROUND ? leaf + AROUND : l->n;
+    for (size_t other = leaf > AROUND ? leaf - AROUND : 0; other < end; other++) {
         if (other == leaf) continue;
         float l2sq = nlsh__kernels()->l2sq_f32(mean(l, leaf), mean(l, other), l->o->p);
         keys[n++] = nlsh__key_u32(nlsh__ordered_f32(l2sq), (uint32_t)other);

@@ -26,7 +26,7 @@ size_t nlsh__largest_bucket(const uint32_t *bucket_offsets, size_t m);
 /* Puts a bucket's rows ids [n], numbers of rows of inputs, into the order of leaves: they are halved, by two means
  * and the direction between them, at a multiple of 16 rows until 16 are left. Then leaves that lie near each other exchange
  * rows: two are divided anew, by the direction between their means, until none changes or some passes are over. A leaf's
- * rows stand ascending. Deterministic. O(n p (log n + n / 256)). */
+ * rows stand ascending. Deterministic. O(n p log n). */
 void nlsh__order_rows(const struct nlsh__leaf_order *order, uint32_t *ids, size_t n);
 
 #endif
