@@ -500,8 +500,8 @@ static void a_log_of_one_key_put_and_deleted_is_opened_in_linear_time(void **sta
     clock_t begin = clock();
     struct nlsh_index *index = index_opened(path);
     double seconds = (double)(clock() - begin) / CLOCKS_PER_SEC;
-    /* .04 s; a million take .5 s */
-    if (seconds > 2) fail_msg("%g s", seconds);
+    /* .04 s; a million take .5 s. An emulator takes 1 to 5 s, as busy as the machine is. */
+    if (seconds > (getenv("NLSH_EMULATOR") != NULL ? 30 : 2)) fail_msg("%g s", seconds);
     assert_int_equal(index->log_now.rows, MANY / 2);
     assert_int_equal(index->n_deleted, MANY / 2 + 1);
     nlsh_index_close(index);
