@@ -24,8 +24,7 @@ struct nlsh__mlp {
     float *biases[NLSH__MAX_LAYERS];  /* [sizes[l + 1]] */
 };
 
-/* He's initialisation: normal, variance 2 / inputs, a 16th of that in the first layer; the last layer's is
- * 1 / 100 / inputs. */
+/* He's initialisation: normal, variance 2 / inputs, a 16th of that in the first layer; the last layer's is 1 / inputs. */
 enum nlsh_status nlsh__mlp_create(size_t inputs, size_t hidden_layers, size_t nodes,
                                   size_t n_outputs, uint64_t seed, struct nlsh__mlp *out,
                                   struct nlsh_error *error);
