@@ -107,8 +107,7 @@ enum nlsh_status nlsh__not_kept(const struct nlsh__rounding *to, float value, co
         return nlsh__fail(
             error, status, "keep f16 or f32, or build anew of vectors such as this one",
             "%s is %g (counted from 0): bytes with the scale %g end at %g, and the vector would "
-            "lose "
-            "more than a quarter of its length",
+            "lose more than a quarter of its length",
             what, (double)value, (double)to->scale, (double)(NLSH__MOST_STEPS * to->scale));
     return nlsh__fail(error, status, "scale all vectors down, or store f32",
                       "%s is %g (counted from 0): the largest that %s holds is %g", what,

@@ -17,8 +17,8 @@
 #include "promise/margins.h"
 
 #define NLSH__CODES_MAGIC "NLSHCD02"
-#define NLSH__CODES_VERSION                                                                        \
-    2u /* of the section's layout; 0: that of format 2, 1: without outside_weight */
+/* Of the section's layout. 0: that of format 2; 1: without outside_weight. */
+#define NLSH__CODES_VERSION 2u
 
 /* The section's first 64 bytes; little-endian. */
 struct nlsh__codes_header {
