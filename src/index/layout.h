@@ -66,6 +66,7 @@ struct nlsh__known_section {
     uint16_t version;  /* the newest layout that is read, and the one that is written */
     int of_segment;    /* 1: each segment has its own */
     int may_be_absent; /* required where it is there: readers that do not know it must refuse */
+    uint16_t oldest;   /* layout of which an index may still be changed */
 };
 extern const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN];
 

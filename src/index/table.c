@@ -13,29 +13,29 @@
 #define REQUIRED NLSH__SECTION_REQUIRED
 
 const struct nlsh__known_section nlsh__known_sections[NLSH__N_KNOWN] = {
-    /* name, flags, version, of a segment, may be absent */
-    [0] = {"unknown", 0, 0, 0, 1},
-    [NLSH__SECTION_META] = {"meta", REQUIRED, 0, 0, 0},
-    [NLSH__SECTION_SETTINGS] = {"settings", REQUIRED, 0, 0, 0},
-    [NLSH__SECTION_BUCKETS] = {"buckets", REQUIRED, 0, 1, 0},
-    [NLSH__SECTION_ROWS] = {"rows", REQUIRED, 0, 1, 0},
-    [NLSH__SECTION_VECTORS] = {"vectors", REQUIRED, 0, 1, 0},
-    [NLSH__SECTION_ROUTER] = {"router", REQUIRED, 0, 0, 0},
-    [NLSH__SECTION_CALIBRATION] = {"calibration (old)", 0, 0, 0, 1},
-    [NLSH__SECTION_CODES_1] = {"codes (old)", 0, 0, 0, 1},
-    [NLSH__SECTION_METRIC] = {"metric", REQUIRED, 0, 0, 1},
-    [NLSH__SECTION_CODES] = {"codes", 0, NLSH__CODES_VERSION, 1, 1},
-    [NLSH__SECTION_TARGETS] = {"targets", 0, 1, 0, 1},
-    [NLSH__SECTION_LEAVES] = {"leaves", 0, NLSH__LEAVES_VERSION, 1, 1},
-    [NLSH__SECTION_SEGMENT] = {"segment", REQUIRED, 0, 1, 1},
-    [NLSH__SECTION_KEYS] = {"keys", REQUIRED, 0, 1, 1},
-    [NLSH__SECTION_TOMBSTONES] = {"tombstones", REQUIRED, 0, 1, 1},
-    [NLSH__SECTION_MARGINS] = {"margins", 0, 0, 0, 1},
-    [NLSH__SECTION_EFFORTS] = {"efforts", 0, 0, 0, 1},
-    [NLSH__SECTION_OUTSIDE] = {"outside", 0, 0, 0, 1},
-    [NLSH__SECTION_LOG] = {"log", 0, 0, 0, 1},
-    [NLSH__SECTION_METER] = {"meter", 0, 0, 0, 1},
-    [NLSH__SECTION_SHARD] = {"shard", REQUIRED, 0, 0, 1},
+    /* name, flags, version, of a segment, may be absent, oldest */
+    [0] = {"unknown", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_META] = {"meta", REQUIRED, 0, 0, 0, 0},
+    [NLSH__SECTION_SETTINGS] = {"settings", REQUIRED, 0, 0, 0, 0},
+    [NLSH__SECTION_BUCKETS] = {"buckets", REQUIRED, 0, 1, 0, 0},
+    [NLSH__SECTION_ROWS] = {"rows", REQUIRED, 0, 1, 0, 0},
+    [NLSH__SECTION_VECTORS] = {"vectors", REQUIRED, 0, 1, 0, 0},
+    [NLSH__SECTION_ROUTER] = {"router", REQUIRED, 0, 0, 0, 0},
+    [NLSH__SECTION_CALIBRATION] = {"calibration (old)", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_CODES_1] = {"codes (old)", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_METRIC] = {"metric", REQUIRED, 0, 0, 1, 0},
+    [NLSH__SECTION_CODES] = {"codes", 0, NLSH__CODES_VERSION, 1, 1, 1},
+    [NLSH__SECTION_TARGETS] = {"targets", 0, 1, 0, 1, 0},
+    [NLSH__SECTION_LEAVES] = {"leaves", 0, NLSH__LEAVES_VERSION, 1, 1, 1},
+    [NLSH__SECTION_SEGMENT] = {"segment", REQUIRED, 0, 1, 1, 0},
+    [NLSH__SECTION_KEYS] = {"keys", REQUIRED, 0, 1, 1, 0},
+    [NLSH__SECTION_TOMBSTONES] = {"tombstones", REQUIRED, 0, 1, 1, 0},
+    [NLSH__SECTION_MARGINS] = {"margins", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_EFFORTS] = {"efforts", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_OUTSIDE] = {"outside", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_LOG] = {"log", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_METER] = {"meter", 0, 0, 0, 1, 0},
+    [NLSH__SECTION_SHARD] = {"shard", REQUIRED, 0, 0, 1, 0},
 };
 
 static const char *const remedy = NLSH__INDEX_REMEDY;
@@ -200,9 +200,7 @@ enum nlsh_status nlsh__index_check_current(const char *path, const struct nlsh__
     int same = table->format == NLSH__INDEX_VERSION;
     for (size_t i = 0; i < table->n_entries && same; i++) {
         const struct nlsh__index_entry *e = &table->entries[i];
-        same = nlsh__section_used(e) && (e->version == nlsh__known_sections[e->kind].version ||
-                                         e->kind == NLSH__SECTION_TARGETS ||
-                                         (e->kind == NLSH__SECTION_CODES && e->version == 1));
+        same = nlsh__section_used(e) && e->version >= nlsh__known_sections[e->kind].oldest;
     }
     if (same) return NLSH_OK;
     return nlsh__fail(error, NLSH_E_UNSUPPORTED, "build the index again with this nlsh",
