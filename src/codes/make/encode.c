@@ -24,7 +24,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/rounding.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
 
@@ -79,12 +78,6 @@ static float *floats(const struct encode *e, size_t offset)
     return (float *)(void *)(e->bytes + offset);
 }
 
-static float value(const struct nlsh__encode *in, size_t row, size_t d)
-{
-    const struct nlsh__rounding as = {in->base->type, in->scale};
-    return nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
-}
-
 /* ---- centroids and steps --------------------------------------------------------------------- */
 
 /* The centroid of a bucket's components, and how they vary about it. */
@@ -130,7 +123,7 @@ static void whole_centroid(const struct nlsh__encode *in, size_t bucket, double 
     size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
     memset(out, 0, dim * sizeof *out);
     for (size_t r = first; r < end; r++)
-        for (size_t d = 0; d < dim; d++) out[d] += (double)value(in, in->ids[r], d);
+        for (size_t d = 0; d < dim; d++) out[d] += (double)nlsh__encode_value(in, in->ids[r], d);
     for (size_t d = 0; d < dim; d++)
         out[d] = (out[d] / (double)(end - first) - (double)in->projection->mean[d]) *
                  (double)in->projection->scale;
@@ -167,7 +160,8 @@ static void encode_row(const struct encode *e, size_t lane, size_t row, const fl
     *out = (struct parts){0};
     code_row(e, e->in->inputs + row * p->n_components, centroid, lane, out);
     for (size_t d = 0; d < e->in->base->dim; d++) {
-        double x = ((double)value(e->in, row, d) - (double)p->mean[d]) * (double)p->scale;
+        double x =
+            ((double)nlsh__encode_value(e->in, row, d) - (double)p->mean[d]) * (double)p->scale;
         out->length += x * x;
         out->with_centroid += x * whole[d];
         out->centroid += whole[d] * whole[d];

@@ -3,6 +3,7 @@
 #define NLSH_CODES_MAKE_ENCODE_H
 
 #include "base/job.h"
+#include "base/rounding.h"
 #include "codes/row.h"
 #include "linalg/pca.h"
 
@@ -30,6 +31,13 @@ struct nlsh__encode {
     const uint32_t *ids;                      /* [n_rows] base rows in bucket order */
     const struct nlsh__encode_others *others; /* or NULL: these rows are all */
 };
+
+/* One value of a row, as it is stored. */
+static inline float nlsh__encode_value(const struct nlsh__encode *in, size_t row, size_t d)
+{
+    const struct nlsh__rounding as = {in->base->type, in->scale};
+    return nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
+}
 
 /* The largest number of buckets' [n_buckets], of all of them. */
 enum nlsh_status nlsh__encode_most(const struct nlsh__encode *encode, float *of_buckets, float *out,

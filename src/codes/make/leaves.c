@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/rounding.h"
 #include "codes/order.h"
 #include "kernels/panel.h"
 
@@ -61,12 +60,6 @@ struct encode {
     float *most;             /* [m] the largest of a bucket's */
 };
 
-static double value(const struct nlsh__encode *in, size_t row, size_t d)
-{
-    const struct nlsh__rounding as = {in->base->type, in->scale};
-    return (double)nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
-}
-
 /* Mean squared distance of rows ids[n] to their mean, in units of the inputs. */
 static double spread(const struct nlsh__encode *in, const uint32_t *ids, size_t n, double *sums)
 {
@@ -75,7 +68,7 @@ static double spread(const struct nlsh__encode *in, const uint32_t *ids, size_t 
     memset(sums, 0, dim * sizeof *sums);
     for (size_t i = 0; i < n; i++)
         for (size_t d = 0; d < dim; d++) {
-            double x = value(in, ids[i], d) - (double)in->projection->mean[d];
+            double x = (double)nlsh__encode_value(in, ids[i], d) - (double)in->projection->mean[d];
             sums[d] += x;
             squares += x * x;
         }
