@@ -174,10 +174,12 @@ nlsh_neighbors_read(const char *path, struct nlsh_neighbors *out, struct nlsh_er
 /* ---- build ----------------------------------------------------------------------------------- */
 
 enum nlsh_partitioner {
-    NLSH_PARTITIONER_AUTO = 0, /* what needs fewest candidates on held-out vectors */
+    NLSH_PARTITIONER_AUTO =
+        0, /* kmeans or vcycle: what needs fewer candidates on held-out vectors */
     NLSH_PARTITIONER_METIS,
     NLSH_PARTITIONER_KAHIP,
-    NLSH_PARTITIONER_KMEANS
+    NLSH_PARTITIONER_KMEANS,
+    NLSH_PARTITIONER_VCYCLE /* k-means cells, made better by the graph */
 };
 enum nlsh_labels { NLSH_LABELS_SOFT = 0, NLSH_LABELS_HARD };
 enum nlsh_scheduler {
@@ -211,7 +213,7 @@ struct nlsh_build_options {
     size_t n_buckets;             /* m: 1 to min(n_rows, 65536), or NLSH_AUTO, the default */
     size_t knn;                   /* neighbours in the graph that is cut, 1 to 1000; 20 */
     double imbalance;             /* a bucket holds at most (1 + imbalance) n / m vectors, 0 to 10;
-                                 NLSH_AUTO_REAL, the default: 0.2 for metis and kahip, 0.5 for kmeans */
+                                 NLSH_AUTO_REAL, the default: 0.2 for metis and kahip, 0.5 else */
     uint64_t seed;                /* 1 */
     enum nlsh_graph_method graph; /* NLSH_GRAPH_AUTO */
     enum nlsh_partitioner partitioner; /* NLSH_PARTITIONER_AUTO */

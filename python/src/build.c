@@ -61,7 +61,7 @@ static int queries_take(PyObject *queries, struct build *build)
 
 static PyObject *report_dict(const struct nlsh_build_report *r)
 {
-    static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans"};
+    static const char *const partitioners[] = {"auto", "metis", "kahip", "kmeans", "vcycle"};
     return Py_BuildValue("{s:{s:d,s:d,s:d,s:d},s:s,s:d,s:d,s:d,s:d,s:K}", "seconds", "graph",
                          r->seconds[NLSH_STAGE_GRAPH], "partition",
                          r->seconds[NLSH_STAGE_PARTITION], "train", r->seconds[NLSH_STAGE_TRAIN],

@@ -10,7 +10,8 @@
 /* A list gives its first name to FIRST and each of the others to NEXT. */
 #define NLSH__METRIC_LIST(FIRST, NEXT) FIRST("l2") NEXT("ip") NEXT("cosine")
 #define NLSH__GRAPH_LIST(FIRST, NEXT) FIRST("exact") NEXT("ivfflat") NEXT("pieces") NEXT("auto")
-#define NLSH__PARTITIONER_LIST(FIRST, NEXT) FIRST("auto") NEXT("metis") NEXT("kahip") NEXT("kmeans")
+#define NLSH__PARTITIONER_LIST(FIRST, NEXT)                                                        \
+    FIRST("auto") NEXT("metis") NEXT("kahip") NEXT("kmeans") NEXT("vcycle")
 #define NLSH__LABELS_LIST(FIRST, NEXT) FIRST("soft") NEXT("hard")
 #define NLSH__SCHEDULER_LIST(FIRST, NEXT) FIRST("cosine") NEXT("step") NEXT("plateau") NEXT("none")
 #define NLSH__STORE_LIST(FIRST, NEXT) FIRST("auto") NEXT("f16") NEXT("f32") NEXT("bf16") NEXT("i8")

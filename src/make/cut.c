@@ -2,6 +2,7 @@
 #include "make/cut.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -19,6 +20,11 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
         snprintf(out, 200, "kmeans v2 m=%zu imbalance=%.9g seed=%llu components=%zu%s",
                  o->n_buckets, imbalance, (unsigned long long)o->seed, components,
                  nlsh__space_name(o->metric));
+    else if (partitioner == NLSH_PARTITIONER_VCYCLE)
+        snprintf(out, 200,
+                 "vcycle v1 m=%zu imbalance=%.9g seed=%llu components=%zu graph=%d knn=%zu%s%s",
+                 o->n_buckets, imbalance, (unsigned long long)o->seed, components, (int)o->graph,
+                 o->knn, nlsh__space_name(o->metric), whence);
     else
         snprintf(out, 200, "%s v2 mode=%d m=%zu imbalance=%.9g seed=%llu graph=%d knn=%zu%s%s",
                  nlsh__name(NLSH__PARTITIONER, (int)partitioner),
@@ -28,18 +34,27 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
 }
 
 static enum nlsh_status compute(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
-                                uint32_t *bucket_of, struct nlsh_error *error)
+                                const uint32_t *cells, uint32_t *bucket_of,
+                                struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_build_options *o = g->options;
     const struct nlsh__csr *csr;
     double imbalance = nlsh__imbalance(o, partitioner);
-    if (partitioner == NLSH_PARTITIONER_KMEANS)
-        return nlsh__partition_kmeans(g->inputs->cells, g->data->matrix.n_rows, g->inputs->n_cells,
-                                      o->n_buckets, imbalance, o->seed, g->job, bucket_of, error);
+    size_t n = g->data->matrix.n_rows;
+    int known = partitioner == NLSH_PARTITIONER_VCYCLE && cells != NULL;
+    int by_graph = partitioner != NLSH_PARTITIONER_KMEANS;
+    if (known) memcpy(bucket_of, cells, n * sizeof *cells);
+    if (!known && (!by_graph || partitioner == NLSH_PARTITIONER_VCYCLE))
+        NLSH_TRY(nlsh__partition_kmeans(g->inputs->cells, n, g->inputs->n_cells, o->n_buckets,
+                                        imbalance, o->seed, g->job, bucket_of, error));
+    if (!by_graph) return NLSH_OK;
     NLSH_TRY(nlsh__job_progress(g->job, "graph partition", 0, 0, error));
     NLSH_TRY(nlsh__ground_csr(g, &csr, error));
-    if (partitioner == NLSH_PARTITIONER_METIS)
+    if (partitioner == NLSH_PARTITIONER_VCYCLE)
+        NLSH_TRY(nlsh__partition_vcycle(csr, o->n_buckets, imbalance, o->seed, g->job, bucket_of,
+                                        error));
+    else if (partitioner == NLSH_PARTITIONER_METIS)
         NLSH_TRY(
             nlsh__partition_metis(csr, o->n_buckets, imbalance, o->seed, g->job, bucket_of, error));
     else
@@ -51,7 +66,8 @@ out:
 }
 
 enum nlsh_status nlsh__cut(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
-                           uint32_t *bucket_of, int *from_cache, struct nlsh_error *error)
+                           const uint32_t *cells, uint32_t *bucket_of, int *from_cache,
+                           struct nlsh_error *error)
 {
     char key[200];
     size_t n = g->data->matrix.n_rows, m = g->options->n_buckets;
@@ -65,7 +81,7 @@ enum nlsh_status nlsh__cut(const struct nlsh__ground *g, enum nlsh_partitioner p
                        nlsh__name(NLSH__PARTITIONER, (int)partitioner));
         return NLSH_OK;
     }
-    status = compute(g, partitioner, bucket_of, error);
+    status = compute(g, partitioner, cells, bucket_of, error);
     if (status == NLSH_OK) nlsh__cache_put_partition(g->job, key, hash, n, m, bucket_of);
     return status;
 }

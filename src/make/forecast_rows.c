@@ -50,8 +50,9 @@ static const double found = 1e-4, found_power = 0.7;
 static double row_seconds(const struct nlsh_matrix *stored, const struct nlsh_build_options *o,
                           const struct nlsh__memory_plan *plan, const struct nlsh__speed *speed)
 {
-    int cells = o->partitioner != NLSH_PARTITIONER_METIS &&
-                o->partitioner != NLSH_PARTITIONER_KAHIP && o->metric != NLSH_IP;
+    int cells =
+        (o->partitioner == NLSH_PARTITIONER_AUTO || o->partitioner == NLSH_PARTITIONER_KMEANS) &&
+        o->metric != NLSH_IP;
     double outputs = (double)o->n_buckets * (double)o->components;
     double route = cells ? outputs * speed->cell_dim : nlsh__visit_seconds(o, speed) / 3;
     double ask = (double)plan->asking * (speed->pair + (double)stored->dim * speed->pair_dim);
@@ -68,7 +69,7 @@ static double teaching_seconds(const struct nlsh_matrix *stored, const struct nl
     return fmin(teachers, n) * each + NLSH__VISITS_ON * nlsh__visit_seconds(o, speed);
 }
 
-/* The sample's index, and before that the comparison of partitions where METIS has no memory for all of the sample. */
+/* The sample's index, and before that the comparison of partitions where a graph to cut has no memory for all of the sample. */
 static enum nlsh_status sample_seconds(const struct nlsh_matrix *stored,
                                        const struct nlsh_build_options *options,
                                        const struct nlsh__memory_plan *plan, size_t n_threads,

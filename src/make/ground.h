@@ -86,7 +86,7 @@ struct nlsh__ground {
     const struct nlsh__dataset *data;
     const struct nlsh__space *space;
     struct nlsh__graphs graphs;
-    struct nlsh__csr *csr; /* graphs.cut as METIS takes it; empty until it is asked for */
+    struct nlsh__csr *csr; /* graphs.cut as what cuts it takes it; empty until it is asked for */
     const struct nlsh__inputs *inputs;
     const struct nlsh__held *held;
     const struct nlsh_matrix

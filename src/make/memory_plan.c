@@ -52,23 +52,23 @@ static size_t sample_in(const struct nlsh_rows *base, const struct nlsh_build_op
     return low;
 }
 
-/* The rows of a sample that k-means may divide, of which *compared are for METIS to see as well while all of them are in
- * memory; or as many as METIS may divide, and 0. */
+/* The rows of a sample that k-means may divide, of which *compared are to be cut by their graph as well while all of them are in
+ * memory; or as many as may be cut so, and 0. */
 static size_t plan_comparison(const struct nlsh_rows *base,
                               const struct nlsh_build_options *options, uint64_t memory,
-                              size_t of_metis, size_t least, size_t *compared)
+                              size_t of_graph, size_t least, size_t *compared)
 {
     struct nlsh_build_options o = *options;
     o.partitioner = NLSH_PARTITIONER_KMEANS;
     size_t sample = sample_in(base, &o, memory);
     if (sample > NLSH__MOST_SAMPLE) sample = NLSH__MOST_SAMPLE;
     if (sample >= base->n_rows) sample = base->n_rows - 1;
-    if (sample <= of_metis) return of_metis;
+    if (sample <= of_graph) return of_graph;
     uint64_t rows = (uint64_t)sample * base->dim * nlsh__type_size(base->type);
     *compared = sample_in(base, options, memory - rows);
     if (*compared >= least) return sample;
     *compared = 0;
-    return of_metis;
+    return of_graph;
 }
 
 enum nlsh_status nlsh__plan_memory(const struct nlsh_rows *base,

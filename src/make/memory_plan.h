@@ -7,11 +7,11 @@
 enum { NLSH__MOST_SAMPLE = 1000000 }; /* rows that are learned from */
 
 /* Rows that are in memory: of the sample, of a block that passes, and those that ask what searches reach; and bytes for
- * those that teach the router of all. METIS needs as much memory a row as all else: partitions may be compared on fewer
+ * those that teach the router of all. A graph that is cut needs as much memory a row as all else: partitions may be compared on fewer
  * rows than are then divided by k-means. */
 struct nlsh__memory_plan {
     size_t sample, block, asking;
-    size_t compared; /* rows of the sample that METIS may see; 0: all */
+    size_t compared; /* rows of the sample whose graph may be cut; 0: all */
     uint64_t teaching_bytes;
 };
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/matrix.h"
 #include "base/memory.h"
+#include "base/names.h"
 #include "base/output.h"
 #include "index/layout.h"
 #include "make/resolve.h"
@@ -30,19 +31,20 @@ static void thin_sample(struct nlsh__sampled *sampled, size_t n)
     rows->n_rows = n;
 }
 
-/* Whether METIS or k-means divides such rows better, as n of them tell. */
+/* Whether k-means or a cut of the graph divides such rows better, as n of them tell. */
 static enum nlsh_status
 choose_partitioner(struct nlsh__sampled *sampled, size_t n, const struct nlsh__job *job,
                    struct nlsh_build_options *options, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_matrix *all = &sampled->rows;
-    nlsh__job_note(job,
-                   "partitions are compared on %zu of %zu vectors: METIS has no memory for more", n,
-                   all->n_rows);
+    nlsh__job_note(
+        job, "partitions are compared on %zu of %zu vectors: a graph to cut has no memory for more",
+        n, all->n_rows);
     NLSH_TRY(nlsh__better_partitioner(all, n, options, &job->run, &options->partitioner, error));
     if (options->partitioner == NLSH_PARTITIONER_KMEANS) goto out;
-    nlsh__job_note(job, "METIS is better: buckets are learned from %zu vectors", n);
+    nlsh__job_note(job, "%s is better: buckets are learned from %zu vectors",
+                   nlsh__name(NLSH__PARTITIONER, (int)options->partitioner), n);
     thin_sample(sampled, n);
 out:
     return status;

@@ -8,7 +8,7 @@
 #include "make/placed.h"
 
 /* The index of the sample, whose rows are freed. keys: of these rows, or NULL. compared: struct nlsh__memory_plan; where
- * METIS is the better one there, the sample has no more rows from then on. path: of the file that is to be; the sample's
+ * what cuts the graph is the better one there, the sample has no more rows from then on. path: of the file that is to be; the sample's
  * lies beside it for a moment; with unfinished it stays, or is there already. */
 enum nlsh_status nlsh__learn_sample(struct nlsh__sampled *sampled,
                                     const struct nlsh_build_options *options, size_t compared,

@@ -44,7 +44,7 @@ static const struct field fields[] = {
      NUMBER(SIZE, knn, 1, 1000)},
     {{SIZED, "imbalance", "E",
       "a bucket holds at most (1 + E) n / m vectors; "
-      "auto: 0.2 for metis and kahip, 0.5 for kmeans",
+      "auto: 0.2 for metis and kahip, 0.5 else",
       "auto"},
      NUMBER(AUTO_REAL, imbalance, 0, 10)},
     {{SIZED, "seed", "N", "start of the random numbers", "1"}, NUMBER(SEED, seed, 0, 0)},
@@ -53,7 +53,9 @@ static const struct field fields[] = {
       "auto"},
      ONE_OF(graph, NLSH__GRAPH)},
     {{SIZED, "partitioner", NLSH__CHOICES(NLSH__PARTITIONER_LIST),
-      "how buckets are cut; auto: what needs fewest candidates on held-out vectors", "auto"},
+      "how buckets are cut; vcycle: k-means's, made better by the graph; auto: kmeans or vcycle, "
+      "whichever needs fewer candidates on held-out vectors",
+      "auto"},
      ONE_OF(partitioner, NLSH__PARTITIONER)},
     {{SIZED, "kahip_mode", "0..5", "0 fast, 1 eco, 2 strong, 3 to 5 the same for social graphs",
       "1"},

@@ -88,7 +88,7 @@ ok 'no folder is made' test ! -e outputs/tuning/plan
 has out 'study "plan", new' 'trials           50, of which 0 are there and 50 to run' 'tpe' 'median' \
     'candidates@0.95, smaller' '3 in turn' '64 to 1024, by logarithm' 'outputs/tuning/plan/study.db' \
     'label_knn      5 to 40 in steps of 5; where labels is soft' 'study "plan-partition"' '25 to run' \
-    'metis or kmeans'
+    'vcycle or kmeans'
 as_it_is run 0 build --mode tune -d base.fvecs -i first $quick --resume --tune_trials 9 --dry-run --json
 ok 'what is left of a study' python3 -c 'import json; r = json.load(open("out"))
 s, = r["stages"]; assert s["begun"] and (s["trials"], s["done"], s["left"]) == (9, 6, 3)

@@ -43,10 +43,13 @@ void nlsh__space_partition(const struct nlsh_build_options *build, struct nlsh__
     /* KaHIP where it is the given one alone. One cut of MNIST into 1,024 buckets, a third of what a
      * trial of three folds takes: METIS 2.1 s, KaHIP's fast mode 9.6 s for .3 % fewer edges cut, its
      * eco mode, which is the default, more than 140 s (one core of an Intel Xeon with AMX). */
-    const char *const partitioners[] = {nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_METIS),
+    int kahip = build->partitioner == NLSH_PARTITIONER_KAHIP;
+    enum nlsh_partitioner by_graph = build->partitioner == NLSH_PARTITIONER_METIS
+                                         ? NLSH_PARTITIONER_METIS
+                                         : NLSH_PARTITIONER_VCYCLE;
+    const char *const partitioners[] = {nlsh__name(NLSH__PARTITIONER, (int)by_graph),
                                         nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_KMEANS),
                                         nlsh__name(NLSH__PARTITIONER, NLSH_PARTITIONER_KAHIP)};
-    int kahip = build->partitioner == NLSH_PARTITIONER_KAHIP;
     char sizes[3][NLSH__MAX_PARAM_NAME];
     const char *m[3];
     size_t n = 0;

@@ -14,7 +14,7 @@ static void names_and_values_agree(void **state)
     } all[] = {
         {NLSH__METRIC, NLSH__CHOICES(NLSH__METRIC_LIST), 3},
         {NLSH__GRAPH, NLSH__CHOICES(NLSH__GRAPH_LIST), 4},
-        {NLSH__PARTITIONER, NLSH__CHOICES(NLSH__PARTITIONER_LIST), 4},
+        {NLSH__PARTITIONER, NLSH__CHOICES(NLSH__PARTITIONER_LIST), 5},
         {NLSH__LABELS, NLSH__CHOICES(NLSH__LABELS_LIST), 2},
         {NLSH__SCHEDULER, NLSH__CHOICES(NLSH__SCHEDULER_LIST), 4},
         {NLSH__SAMPLER, NLSH__CHOICES(NLSH__SAMPLER_LIST), 3},
@@ -54,6 +54,7 @@ static void the_names_are_the_right_ones(void **state)
         {NLSH__GRAPH, NLSH_GRAPH_AUTO, "auto"},
         {NLSH__PARTITIONER, NLSH_PARTITIONER_AUTO, "auto"},
         {NLSH__PARTITIONER, NLSH_PARTITIONER_METIS, "metis"},
+        {NLSH__PARTITIONER, NLSH_PARTITIONER_VCYCLE, "vcycle"},
         {NLSH__PARTITIONER, NLSH_PARTITIONER_KAHIP, "kahip"},
         {NLSH__PARTITIONER, NLSH_PARTITIONER_KMEANS, "kmeans"},
         {NLSH__LABELS, NLSH_LABELS_SOFT, "soft"},

@@ -31,14 +31,15 @@ enum { FEW = 49 };
 static void build_every_way(const struct nlsh_matrix *base, size_t m)
 {
     static const enum nlsh_partitioner partitioners[] = {
-        NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO};
+        NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO,
+        NLSH_PARTITIONER_VCYCLE};
     static struct near want[2000];
     static uint64_t keys[2000];
     static float distances[2000];
     for (size_t way = base->n_rows % TEST_STRIDE; way < 6; way += TEST_STRIDE) {
         struct nlsh_build_options o;
         small_options(&o, m);
-        o.partitioner = partitioners[way % 3];
+        o.partitioner = partitioners[way % 4];
         o.knn = o.label_knn = way < 3 ? 10 : 1000;
         o.labels = way % 2 ? NLSH_LABELS_HARD : NLSH_LABELS_SOFT;
         o.layers = way;
@@ -167,19 +168,19 @@ static void auto_chooses(void **state)
     small_options(&o, 8);
     o.partitioner = NLSH_PARTITIONER_AUTO;
     free(build(&base, &o, &run, &report, &size));
-    assert_true(report.partitioner == NLSH_PARTITIONER_METIS ||
+    assert_true(report.partitioner == NLSH_PARTITIONER_VCYCLE ||
                 report.partitioner == NLSH_PARTITIONER_KMEANS);
     /* It is what that partitioner gives when it is asked for, and not the worse one. */
     double candidates[2];
     for (size_t i = 0; i < 2; i++) {
-        o.partitioner = i ? NLSH_PARTITIONER_METIS : NLSH_PARTITIONER_KMEANS;
+        o.partitioner = i ? NLSH_PARTITIONER_VCYCLE : NLSH_PARTITIONER_KMEANS;
         struct nlsh_build_report alone = {.struct_size = sizeof alone};
         free(build(&base, &o, &run, &alone, &size));
         candidates[i] = alone.held_out_candidates;
         if (o.partitioner == report.partitioner)
             assert_true(alone.held_out_candidates == report.held_out_candidates);
     }
-    size_t chosen = report.partitioner == NLSH_PARTITIONER_METIS;
+    size_t chosen = report.partitioner == NLSH_PARTITIONER_VCYCLE;
     assert_true(candidates[chosen] <= 1.5 * candidates[!chosen]); /* after a part of training */
     matrix_free(&base);
 }

@@ -85,7 +85,7 @@ static void parts_are_no_more_than_the_whole(void **state)
         }
         assert_true(worked > 3);
     }
-    assert_true(apart > 20); /* METIS got fewer rows than k-means */
+    assert_true(apart > 20); /* a cut got fewer rows than k-means */
 }
 
 int main(void)

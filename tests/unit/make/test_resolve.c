@@ -195,6 +195,7 @@ static void imbalance(void **state)
     assert_true(nlsh__imbalance(&o, NLSH_PARTITIONER_METIS) == .2);
     assert_true(nlsh__imbalance(&o, NLSH_PARTITIONER_KAHIP) == .2);
     assert_true(nlsh__imbalance(&o, NLSH_PARTITIONER_KMEANS) == .5);
+    assert_true(nlsh__imbalance(&o, NLSH_PARTITIONER_VCYCLE) == .5);
     o.imbalance = 0;
     assert_true(nlsh__imbalance(&o, NLSH_PARTITIONER_METIS) == 0);
 }

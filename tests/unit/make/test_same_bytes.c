@@ -35,12 +35,13 @@ static void same_bytes_however_built(void **state)
 {
     (void)state;
     static const enum nlsh_partitioner partitioners[] = {
-        NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO};
+        NLSH_PARTITIONER_KMEANS, NLSH_PARTITIONER_METIS, NLSH_PARTITIONER_AUTO,
+        NLSH_PARTITIONER_VCYCLE};
     for (size_t i = TEST_STRIDE - 1; i < 6; i += TEST_STRIDE) {
         struct nlsh_build_options o;
         struct nlsh_matrix base = matrix_new((enum kind)(i % N_KINDS), 400, 20, 15, 14, i);
         small_options(&o, 9);
-        o.partitioner = partitioners[i % 3];
+        o.partitioner = partitioners[i % 4];
         o.components = i % 2 ? 20 : 8;
         o.labels = i == 4 ? NLSH_LABELS_HARD : NLSH_LABELS_SOFT;
         o.graph = i == 5 ? NLSH_GRAPH_IVFFLAT : i == 2 ? NLSH_GRAPH_PIECES : NLSH_GRAPH_EXACT;

@@ -380,7 +380,7 @@ static void settings_against_the_data(void **state)
     REFUSED(imbalance, -0.5, "imbalance");
     REFUSED(imbalance, NAN, "imbalance");
     REFUSED(kahip_mode, 6, "kahip_mode");
-    REFUSED(partitioner, (enum nlsh_partitioner)4, "partitioner");
+    REFUSED(partitioner, (enum nlsh_partitioner)5, "partitioner");
     REFUSED(graph, (enum nlsh_graph_method)4, "graph");
     REFUSED(labels, (enum nlsh_labels)2, "labels");
     REFUSED(scheduler, (enum nlsh_scheduler)4, "scheduler");

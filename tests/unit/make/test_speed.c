@@ -97,9 +97,9 @@ static double taken_of_foretold(const struct nlsh_matrix *base, size_t epochs)
     struct nlsh_error error;
     nlsh_build_options_init(&options, sizeof options);
     options.epochs = epochs;
-    /* The forecast of auto is of METIS in every fold. Which of the two is taken depends on the processor here, by one
-     * candidate in a hundred. */
-    options.partitioner = NLSH_PARTITIONER_METIS;
+    /* The forecast of auto is of the cycle in every fold. Which of the two is taken depends on the processor here, by
+     * one candidate in a hundred. */
+    options.partitioner = NLSH_PARTITIONER_VCYCLE;
     assert_int_equal(nlsh_build_resolve(base, &options, &run, &forecast, &error), NLSH_OK);
     double start = processor_seconds();
     if (nlsh_build(base, &options, test_path("x"), &run, NULL, &error) != NLSH_OK)
@@ -111,8 +111,7 @@ static double taken_of_foretold(const struct nlsh_matrix *base, size_t epochs)
  * the loops are measured, or while the build runs; of three tries the best counts. */
 static void check_foretold(enum kind kind, size_t n, size_t dim, size_t epochs)
 {
-    struct nlsh_matrix base = matrix_new(
-        kind, n, dim, 1, 40, 7); /* METIS takes a tenth of the time where it is in groups */
+    struct nlsh_matrix base = matrix_new(kind, n, dim, 1, 40, 7);
     double ratio = 0;
     for (int i = 0; i < 3 && !(ratio > 1 / 3. && ratio < 3); i++) {
         ratio = taken_of_foretold(&base, epochs);

@@ -106,7 +106,7 @@ static void rows_that_are_alike_fill_no_bucket_beyond_the_limit(void **state)
     matrix_free(&base);
 }
 
-/* METIS may see a half of the sample. Where it wins it divides that half, else cells divide all; a row of other values than
+/* The graph of a half of the sample may be cut. Where that wins it divides that half, else cells divide all; a row of other values than
  * bytes stays in the sample. */
 static void partitions_are_compared_on_fewer_rows(void **state)
 {
