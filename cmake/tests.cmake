@@ -214,7 +214,8 @@ foreach(name python/package cli/test_tune cli/test_kills unit/base/test_refused 
         unit/make/test_same_bytes cli/test_optuna reference/tpe_optuna cli/test_talk unit/search/test_metric
         unit/search/test_filtered unit/partition/test_metis unit/index/test_forged unit/search/test_types
         unit/graph/test_approximate unit/search/test_recall unit/search/test_search cli/test_memory
-        unit/search/test_scan)
+        unit/search/test_scan unit/make/test_store unit/make/test_unfinished cli/test_store cli/test_report_page
+        cli/test_build cli/test_serve cli/test_help cli/test_live)
   if(TEST ${name})
     set_tests_properties(${name} PROPERTIES COST 100)
   endif()

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/matrix.h"
 #include "base/memory.h"
 #include "kernels/kernels.h"
 #include "kernels/panel.h"
@@ -38,6 +39,13 @@ static const float step_share = 0.3352f;
 /* Squared lengths inside the coded components and outside: of x - c and of x, and of e. */
 enum { INSIDE, OUTSIDE, INSIDE_OF_E, OUTSIDE_OF_E, N_SUMS };
 
+/* A worker's: of the bucket that it is at the centroid among the vectors, and its squared length; a row's values. */
+struct scratch {
+    double *whole; /* [dim] */
+    double whole_square;
+    float *values; /* [dim] */
+};
+
 struct encode {
     const struct nlsh__encode *in;
     struct nlsh__codes_header *header;
@@ -45,7 +53,7 @@ struct encode {
     uint8_t *bytes;
     uint32_t *group_offsets;
     double *variances;       /* [m x stride] sums over a bucket's rows */
-    double *whole;           /* [n_threads x dim] a bucket's centroid among the vectors */
+    struct scratch *scratch; /* [n_threads] */
     float *inside, *outside; /* [n_rows] squared lengths of e, in index order */
     double *sums;            /* [m x N_SUMS] of a bucket's rows */
     float *errors;           /* [n_rows] */
@@ -116,17 +124,62 @@ static void set_steps(const struct encode *e)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+void nlsh__encode_values(const struct nlsh__encode *in, size_t row, float *out)
+{
+    const struct nlsh__rounding as = {in->base->type, in->scale};
+    const void *kept = nlsh__row(in->base, row);
+    if (as.type == NLSH_U8)
+        nlsh__row_to_f32(kept, NLSH_U8, in->base->dim, out);
+    else
+        nlsh__row_kept(&as, kept, in->base->dim, out);
+}
+
+/* Terms are added up in so many sums, so that compilers take several at once. */
+enum { LANES = 8 };
+
+static double sum_of(const double lanes[LANES])
+{
+    double sum = 0;
+    for (size_t i = 0; i < LANES; i++) sum += lanes[i];
+    return sum;
+}
+
 /* The bucket's mean among the vectors, less the projection's mean, times its scale. */
-static void whole_centroid(const struct nlsh__encode *in, size_t bucket, double *out)
+static void whole_centroid(const struct nlsh__encode *in, size_t bucket, struct scratch *s)
 {
     size_t dim = in->base->dim;
     size_t first = in->bucket_offsets[bucket], end = in->bucket_offsets[bucket + 1];
-    memset(out, 0, dim * sizeof *out);
-    for (size_t r = first; r < end; r++)
-        for (size_t d = 0; d < dim; d++) out[d] += (double)nlsh__encode_value(in, in->ids[r], d);
-    for (size_t d = 0; d < dim; d++)
-        out[d] = (out[d] / (double)(end - first) - (double)in->projection->mean[d]) *
-                 (double)in->projection->scale;
+    double squares[LANES] = {0};
+    memset(s->whole, 0, dim * sizeof *s->whole);
+    for (size_t r = first; r < end; r++) {
+        nlsh__encode_values(in, in->ids[r], s->values);
+        for (size_t d = 0; d < dim; d++) s->whole[d] += (double)s->values[d];
+    }
+    for (size_t d = 0; d < dim; d++) {
+        s->whole[d] = (s->whole[d] / (double)(end - first) - (double)in->projection->mean[d]) *
+                      (double)in->projection->scale;
+        squares[d % LANES] += s->whole[d] * s->whole[d];
+    }
+    s->whole_square = sum_of(squares);
+}
+
+/* Squared length of a row's values less the mean, as the projection has them, and their product with the centroid. */
+static void whole_row(const struct nlsh__projection *p, const struct scratch *s, size_t dim,
+                      double *length, double *with_centroid)
+{
+    double lengths[LANES] = {0}, products[LANES] = {0}, scale = (double)p->scale;
+    for (size_t first = 0; first < dim; first += LANES) {
+        size_t n = dim - first < LANES ? dim - first : LANES;
+        const float *values = s->values + first, *mean = p->mean + first;
+        const double *whole = s->whole + first;
+        for (size_t i = 0; i < n; i++) {
+            double x = ((double)values[i] - (double)mean[i]) * scale;
+            lengths[i] += x * x;
+            products[i] += x * whole[i];
+        }
+    }
+    *length = sum_of(lengths);
+    *with_centroid = sum_of(products);
 }
 
 /* Squared lengths and products of a row: among the coded components, and outside them. */
@@ -154,21 +207,16 @@ static void code_row(const struct encode *e, const float *z, const float *centro
 }
 
 static void encode_row(const struct encode *e, size_t lane, size_t row, const float *centroid,
-                       const double *whole, struct parts *out)
+                       const struct scratch *s, struct parts *out)
 {
     const struct nlsh__projection *p = e->in->projection;
-    *out = (struct parts){0};
+    size_t dim = e->in->base->dim;
+    *out = (struct parts){.centroid = s->whole_square};
+    nlsh__encode_values(e->in, row, s->values);
+    whole_row(p, s, dim, &out->length, &out->with_centroid);
     code_row(e, e->in->inputs + row * p->n_components, centroid, lane, out);
-    for (size_t d = 0; d < e->in->base->dim; d++) {
-        double x =
-            ((double)nlsh__encode_value(e->in, row, d) - (double)p->mean[d]) * (double)p->scale;
-        out->length += x * x;
-        out->with_centroid += x * whole[d];
-        out->centroid += whole[d] * whole[d];
-    }
     /* Where all components are coded, nothing but rounding is outside. */
-    if (e->in->n_components == e->in->base->dim)
-        out->length = out->with_centroid = out->centroid = 0;
+    if (e->in->n_components == dim) out->length = out->with_centroid = out->centroid = 0;
     out->length = fmax(out->length, 0);
 }
 
@@ -181,12 +229,13 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
     size_t lanes = e->group_offsets[bucket + 1] * NLSH__GROUP - lane;
     const float *centroid = floats(e, e->layout.centroids) + bucket * e->layout.stride;
     float *bias = floats(e, e->layout.bias) + lane;
-    double *whole = e->whole + worker * in->base->dim, *sums = e->sums + bucket * N_SUMS;
-    if (n > 0) whole_centroid(in, bucket, whole);
+    struct scratch *s = &e->scratch[worker];
+    double *sums = e->sums + bucket * N_SUMS;
+    if (n > 0) whole_centroid(in, bucket, s);
     for (size_t i = n; i < lanes; i++) bias[i] = INFINITY;
     for (size_t i = 0; i < n; i++) {
         struct parts p;
-        encode_row(e, lane + i, in->ids[first + i], centroid, whole, &p);
+        encode_row(e, lane + i, in->ids[first + i], centroid, s, &p);
         bias[i] = in->inner ? 0 : (float)(p.inside + p.length - 2 * p.with_centroid);
         double outside = in->inner ? p.length : p.length - 2 * p.with_centroid + p.centroid;
         e->inside[first + i] = (float)p.error;
@@ -273,11 +322,15 @@ static enum nlsh_status set_errors(const struct encode *e, struct nlsh_error *er
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static void encode_free(struct encode *e)
+static void encode_free(struct encode *e, size_t n_threads)
 {
+    for (size_t i = 0; e->scratch != NULL && i < n_threads; i++) {
+        nlsh__free(e->scratch[i].whole);
+        nlsh__free(e->scratch[i].values);
+    }
+    nlsh__free(e->scratch);
     nlsh__free(e->group_offsets);
     nlsh__free(e->variances);
-    nlsh__free(e->whole);
     nlsh__free(e->inside);
     nlsh__free(e->outside);
     nlsh__free(e->sums);
@@ -304,7 +357,12 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
                                              .scale = in->projection->scale};
     memcpy(e->header->magic, NLSH__CODES_MAGIC, sizeof e->header->magic);
     NLSH_TRY(nlsh__calloc(&e->variances, m * e->layout.stride, sizeof *e->variances, error));
-    NLSH_TRY(nlsh__alloc(&e->whole, n_threads * in->base->dim, sizeof *e->whole, error));
+    NLSH_TRY(nlsh__calloc(&e->scratch, n_threads, sizeof *e->scratch, error));
+    for (size_t i = 0; i < n_threads; i++) {
+        struct scratch *s = &e->scratch[i];
+        NLSH_TRY(nlsh__alloc(&s->whole, in->base->dim, sizeof *s->whole, error));
+        NLSH_TRY(nlsh__alloc(&s->values, in->base->dim, sizeof *s->values, error));
+    }
     NLSH_TRY(nlsh__alloc(&e->inside, n, sizeof *e->inside, error));
     NLSH_TRY(nlsh__alloc(&e->outside, n, sizeof *e->outside, error));
     NLSH_TRY(nlsh__alloc(&e->errors, n, sizeof *e->errors, error));
@@ -319,8 +377,9 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
 {
     struct encode e = {.in = in};
     enum nlsh_status status;
+    size_t n_threads = nlsh__pool_n_threads(job->pool);
     *bytes = NULL;
-    NLSH_TRY(encode_create(&e, nlsh__pool_n_threads(job->pool), size, error));
+    NLSH_TRY(encode_create(&e, n_threads, size, error));
     size_t stride = e.layout.stride;
     memcpy(floats(&e, e.layout.mean), in->projection->mean, in->base->dim * sizeof(float));
     nlsh__pool_run(job->pool, in->n_buckets, centre_bucket, &e);
@@ -334,6 +393,6 @@ enum nlsh_status nlsh__encode_rows(const struct nlsh__encode *in, const struct n
     e.bytes = NULL;
 out:
     nlsh__free(e.bytes);
-    encode_free(&e);
+    encode_free(&e, n_threads);
     return status;
 }

@@ -32,12 +32,8 @@ struct nlsh__encode {
     const struct nlsh__encode_others *others; /* or NULL: these rows are all */
 };
 
-/* One value of a row, as it is stored. */
-static inline float nlsh__encode_value(const struct nlsh__encode *in, size_t row, size_t d)
-{
-    const struct nlsh__rounding as = {in->base->type, in->scale};
-    return nlsh__stored_value(&as, in->base->data, row * in->base->dim + d);
-}
+/* A row's values, as they are stored. */
+void nlsh__encode_values(const struct nlsh__encode *in, size_t row, float *out);
 
 /* The largest number of buckets' [n_buckets], of all of them. */
 enum nlsh_status nlsh__encode_most(const struct nlsh__encode *encode, float *of_buckets, float *out,

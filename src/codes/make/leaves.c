@@ -55,25 +55,35 @@ struct encode {
     struct nlsh__leaves_layout layout;
     uint8_t *bytes;
     uint32_t *group_offsets; /* [m + 1] */
-    double *sums;            /* [n_threads x dim] */
+    double *sums;            /* [n_threads x 2 dim] of a leaf's values, and of their squares, */
+    float *values;           /* [n_threads x dim] and a row's */
     float *radii;            /* [16 n_groups] */
     float *most;             /* [m] the largest of a bucket's */
 };
 
 /* Mean squared distance of rows ids[n] to their mean, in units of the inputs. */
-static double spread(const struct nlsh__encode *in, const uint32_t *ids, size_t n, double *sums)
+static double spread(const struct encode *e, const uint32_t *ids, size_t n, size_t worker)
 {
+    const struct nlsh__encode *in = e->in;
     size_t dim = in->base->dim;
-    double squares = 0, mean_square = 0, scale = (double)in->projection->scale;
-    memset(sums, 0, dim * sizeof *sums);
-    for (size_t i = 0; i < n; i++)
+    const float *mean = in->projection->mean;
+    double *sums = e->sums + worker * 2 * dim, *squares = sums + dim;
+    double square = 0, mean_square = 0, scale = (double)in->projection->scale;
+    float *values = e->values + worker * dim;
+    memset(sums, 0, 2 * dim * sizeof *sums);
+    for (size_t i = 0; i < n; i++) {
+        nlsh__encode_values(in, ids[i], values);
         for (size_t d = 0; d < dim; d++) {
-            double x = (double)nlsh__encode_value(in, ids[i], d) - (double)in->projection->mean[d];
+            double x = (double)values[d] - (double)mean[d];
             sums[d] += x;
-            squares += x * x;
+            squares[d] += x * x;
         }
-    for (size_t d = 0; d < dim; d++) mean_square += sums[d] / (double)n * (sums[d] / (double)n);
-    return fmax(squares / (double)n - mean_square, 0) * scale * scale;
+    }
+    for (size_t d = 0; d < dim; d++) {
+        mean_square += sums[d] / (double)n * (sums[d] / (double)n);
+        square += squares[d];
+    }
+    return fmax(square / (double)n - mean_square, 0) * scale * scale;
 }
 
 /* The code of the mean of ids[n] less the centroid; returns the square of what it leaves out. */
@@ -110,8 +120,7 @@ static void encode_bucket(void *ctx, size_t bucket, size_t worker)
         double sum = 0, left = code_leaf(e, lane, in->ids + r, n, centroid);
         for (size_t i = 0; i < n; i++) sum += (double)row_bias[i];
         bias[lane] = (float)(sum / (double)n);
-        e->radii[lane] =
-            (float)sqrt(spread(in, in->ids + r, n, e->sums + worker * in->base->dim) + left);
+        e->radii[lane] = (float)sqrt(spread(e, in->ids + r, n, worker) + left);
     }
     for (; lane < end_lane; lane++) bias[lane] = INFINITY;
 }
@@ -148,7 +157,8 @@ static enum nlsh_status encode_create(struct encode *e, size_t n_threads, size_t
                                               .n_groups = (uint32_t)n_groups,
                                               .n_components = (uint32_t)n_components};
     memcpy(e->header->magic, NLSH__LEAVES_MAGIC, sizeof e->header->magic);
-    NLSH_TRY(nlsh__alloc(&e->sums, n_threads * e->in->base->dim, sizeof *e->sums, error));
+    NLSH_TRY(nlsh__alloc(&e->sums, n_threads * 2 * e->in->base->dim, sizeof *e->sums, error));
+    NLSH_TRY(nlsh__alloc(&e->values, n_threads * e->in->base->dim, sizeof *e->values, error));
     NLSH_TRY(nlsh__calloc(&e->radii, n_groups * LEAF, sizeof *e->radii, error));
     NLSH_TRY(nlsh__calloc(&e->most, m, sizeof *e->most, error));
 out:
@@ -171,6 +181,7 @@ out:
     nlsh__free(e.bytes);
     nlsh__free(e.group_offsets);
     nlsh__free(e.sums);
+    nlsh__free(e.values);
     nlsh__free(e.radii);
     nlsh__free(e.most);
     return status;
