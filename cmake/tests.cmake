@@ -26,11 +26,11 @@ file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
 # writers, ask what Optuna reads, what a browser shows, print help, or build and tune by the command: the same code runs
 # in others. Nor does one thread's sanitizer ask what several threads make.
 if(NLSH_SANITIZE)
-  list(FILTER unit_tests EXCLUDE REGEX "/(search/test_recall|make/test_speed|live/test_killed)\\.c$")
+  list(FILTER unit_tests EXCLUDE REGEX "/(search/test_recall|make/test_speed|make/test_unfinished|live/test_killed)\\.c$")
   if(NOT NLSH_SANITIZE MATCHES thread)
     list(FILTER unit_tests EXCLUDE REGEX "/make/test_same_bytes\\.c$")
   endif()
-  list(FILTER cli_tests EXCLUDE REGEX "/test_(build|optuna|help|report_page|tune)\\.sh$")
+  list(FILTER cli_tests EXCLUDE REGEX "/test_(build|optuna|help|report_page|store|tune)\\.sh$")
 endif()
 if(NOT NLSH_SQLITE)
   list(FILTER unit_tests EXCLUDE REGEX "/unit/sqlite/")

@@ -1,8 +1,8 @@
 # Builds that are killed at any moment, by SIGKILL and SIGTERM: what was to be replaced is whole, old or new;
-# the next build clears up and gives the bytes that it would have given. NLSH_KILLS says how many (200),
+# the next build clears up and gives the bytes that it would have given. NLSH_KILLS says how many (100),
 # NLSH_TEST_SEED when.
 . "$(dirname "$0")/lib.sh"
-kills=${NLSH_KILLS:-200} seed=${NLSH_TEST_SEED:-1}
+kills=${NLSH_KILLS:-100} seed=${NLSH_TEST_SEED:-1}
 echo "$kills kills, seed $seed"
 make_data
 cat >settings.json <<END

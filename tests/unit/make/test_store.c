@@ -143,7 +143,8 @@ static void what_comes_later_is_rounded_alike(void **state)
     static uint64_t keys[Q], found[2][Q * K];
     static float distances[2][Q * K];
     (void)state;
-    for (size_t which = 0; which < 3 * N_STORES; which++) {
+    /* With a sanitizer each store with one metric. */
+    for (size_t which = 0; which < 3 * N_STORES; which += TEST_STRIDE == 1 ? 1 : 4) {
         enum nlsh_metric metric = (enum nlsh_metric)(which % 3);
         const size_t of = which / 3;
         struct nlsh_build_options o;
