@@ -51,7 +51,7 @@ survives()
     shift
     "$nlsh" "$@" >whole 2>/dev/null </dev/null || fail "$what"
     n=0 failed=0 quiet=0
-    while [ $quiet -lt 60 ] && [ $n -lt 3000 ]; do
+    while [ $quiet -lt 120 ] && [ $n -lt 3000 ]; do
         n=$((n + 1))
         FAIL_AT=$n LD_PRELOAD=$PWD/fail.so "$nlsh" "$@" >out 2>err </dev/null
         code=$?
