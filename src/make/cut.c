@@ -2,7 +2,6 @@
 #include "make/cut.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/memory.h"
@@ -34,21 +33,19 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
 }
 
 static enum nlsh_status compute(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
-                                const uint32_t *cells, uint32_t *bucket_of,
-                                struct nlsh_error *error)
+                                int has_cells, uint32_t *bucket_of, struct nlsh_error *error)
 {
     enum nlsh_status status;
     const struct nlsh_build_options *o = g->options;
     const struct nlsh__csr *csr;
     double imbalance = nlsh__imbalance(o, partitioner);
-    size_t n = g->data->matrix.n_rows;
-    int known = partitioner == NLSH_PARTITIONER_VCYCLE && cells != NULL;
-    int by_graph = partitioner != NLSH_PARTITIONER_KMEANS;
-    if (known) memcpy(bucket_of, cells, n * sizeof *cells);
-    if (!known && (!by_graph || partitioner == NLSH_PARTITIONER_VCYCLE))
-        NLSH_TRY(nlsh__partition_kmeans(g->inputs->cells, n, g->inputs->n_cells, o->n_buckets,
-                                        imbalance, o->seed, g->job, bucket_of, error));
-    if (!by_graph) return NLSH_OK;
+    int begins_with_cells =
+        partitioner == NLSH_PARTITIONER_KMEANS || partitioner == NLSH_PARTITIONER_VCYCLE;
+    if (begins_with_cells && !has_cells)
+        NLSH_TRY(nlsh__partition_kmeans(g->inputs->cells, g->data->matrix.n_rows,
+                                        g->inputs->n_cells, o->n_buckets, imbalance, o->seed,
+                                        g->job, bucket_of, error));
+    if (partitioner == NLSH_PARTITIONER_KMEANS) return NLSH_OK;
     NLSH_TRY(nlsh__job_progress(g->job, "graph partition", 0, 0, error));
     NLSH_TRY(nlsh__ground_csr(g, &csr, error));
     if (partitioner == NLSH_PARTITIONER_VCYCLE)
@@ -66,7 +63,7 @@ out:
 }
 
 enum nlsh_status nlsh__cut(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
-                           const uint32_t *cells, uint32_t *bucket_of, int *from_cache,
+                           int has_cells, uint32_t *bucket_of, int *from_cache,
                            struct nlsh_error *error)
 {
     char key[200];
@@ -81,7 +78,7 @@ enum nlsh_status nlsh__cut(const struct nlsh__ground *g, enum nlsh_partitioner p
                        nlsh__name(NLSH__PARTITIONER, (int)partitioner));
         return NLSH_OK;
     }
-    status = compute(g, partitioner, cells, bucket_of, error);
+    status = compute(g, partitioner, has_cells, bucket_of, error);
     if (status == NLSH_OK) nlsh__cache_put_partition(g->job, key, hash, n, m, bucket_of);
     return status;
 }

@@ -7,12 +7,12 @@
 /*
  * nlsh__cut() - the rows' buckets as a partitioner divides them: METIS, KAHIP, KMEANS or VCYCLE.
  *
- *  cells       [n] what KMEANS answered, where that is known: VCYCLE begins with it; else NULL
+ *  has_cells   1: bucket_of holds what KMEANS answered, with which VCYCLE begins
  *  bucket_of   [n] out
  *  from_cache  out: 1 where it was taken from there
  */
 enum nlsh_status nlsh__cut(const struct nlsh__ground *ground, enum nlsh_partitioner partitioner,
-                           const uint32_t *cells, uint32_t *bucket_of, int *from_cache,
+                           int has_cells, uint32_t *bucket_of, int *from_cache,
                            struct nlsh_error *error);
 
 /* NLSH_E_UNSUPPORTED where the options ask for KaHIP, it is not here, and the partition of n_rows rows with

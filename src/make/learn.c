@@ -209,12 +209,12 @@ static struct attempt partition_trial(const struct nlsh__ground *g,
 /* ---- which partition ------------------------------------------------------------------------- */
 
 static enum nlsh_status timed_cut(const struct nlsh__ground *g, enum nlsh_partitioner partitioner,
-                                  const uint32_t *cells, uint32_t *bucket_of,
+                                  int has_cells, uint32_t *bucket_of,
                                   struct nlsh__learn_times *times, struct nlsh_error *error)
 {
     double start = nlsh__now();
     enum nlsh_status status =
-        nlsh__cut(g, partitioner, cells, bucket_of, &times->from_cache, error);
+        nlsh__cut(g, partitioner, has_cells, bucket_of, &times->from_cache, error);
     times->partition += nlsh__now() - start;
     return status;
 }
@@ -230,16 +230,14 @@ static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct at
     struct nlsh__learned one = {.bucket_of = NULL};
     size_t n = g->data->matrix.n_rows;
     double least = INFINITY;
-    uint32_t *bucket_of = NULL, *cells = NULL;
+    uint32_t *bucket_of = NULL; /* the second begins with the first */
     NLSH_TRY(nlsh__alloc(&bucket_of, n, sizeof *bucket_of, error));
-    NLSH_TRY(nlsh__alloc(&cells, n, sizeof *cells, error));
     for (size_t i = 0; i < sizeof tried / sizeof *tried; i++) {
         const struct attempt trial = partition_trial(g, tried[i]);
-        uint32_t *cut = i == 0 ? cells : bucket_of; /* the second begins with the first */
-        NLSH_TRY(timed_cut(g, tried[i], cells, cut, times, error));
+        NLSH_TRY(timed_cut(g, tried[i], i > 0, bucket_of, times, error));
         double start = nlsh__now();
         nlsh__learned_free(&one);
-        NLSH_TRY(learn_from(g, cut, &trial, watch, &one, error));
+        NLSH_TRY(learn_from(g, bucket_of, &trial, watch, &one, error));
         times->train += nlsh__now() - start;
         double candidates = one.calibration.candidates_95;
         nlsh__job_note(g->job, "auto: %s needs %.0f candidates for recall .95 on held-out vectors",
@@ -253,7 +251,6 @@ static enum nlsh_status choose_partition(const struct nlsh__ground *g, struct at
 out:
     nlsh__learned_free(&one);
     nlsh__free(bucket_of);
-    nlsh__free(cells);
     return status;
 }
 
@@ -369,7 +366,7 @@ enum nlsh_status nlsh__learn(const struct nlsh__ground *g, const struct nlsh__wa
     if (o->partitioner == NLSH_PARTITIONER_AUTO)
         NLSH_TRY(choose_partition(g, &how, watch, bucket_of, times, error));
     else
-        NLSH_TRY(timed_cut(g, o->partitioner, NULL, bucket_of, times, error));
+        NLSH_TRY(timed_cut(g, o->partitioner, 0, bucket_of, times, error));
     double start = nlsh__now();
     if (any_nodes) NLSH_TRY(choose_nodes(g, bucket_of, &how, watch, error));
     NLSH_TRY(learn_from(g, bucket_of, &how, watch, out, error));
