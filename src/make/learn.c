@@ -30,10 +30,10 @@ enum {
 };
 
 /* A short trial is kind to k-means, whose cells are learned sooner: the cycle's buckets are taken where they need up to so
- * many times as many candidates. Cycle's over k-means's for recall .95, in the trial and as whole builds scan for test
- * queries (two seeds): Fashion-MNIST 1.00 and .97, .92 and .91; MNIST 1.04, .96 and 1.00; USE-512 1.08 and 1.15, 1.02 at
- * less recall; in trials of 60,000 rows SIFT-1M 1.16 and 1.14, 1.07. GloVe-100 1.20 and 1.13 in the trial, and yet .86:
- * there its leaves are the better ones. docs/algorithm.md */
+ * many times as many candidates. Cycle's over k-means's for recall .95, in the trial (two seeds) and as whole builds scan for
+ * test queries: Fashion-MNIST 1.00 and .97, .92 and .91; MNIST 1.04, .96; USE-512 1.08 and 1.15, .95 at .005 less recall. Of
+ * 60,000 rows of SIFT-1M 1.16 and 1.14, whole .88 at .003 less recall, GloVe-100 1.20 and 1.13, .87: their leaves are the
+ * better ones, which a trial does not see. docs/algorithm.md */
 #define KIND 1.06
 
 void nlsh__learned_free(struct nlsh__learned *l)
