@@ -106,6 +106,7 @@ echo "$in_time killed in time; then there was no index $none times, the old one 
 # METIS runs in a process of its own, after the neighbours are known.
 u8bin many.u8bin 3000 8 1
 for stop in TERM:143 INT:130 KILL:137; do
+    : >err # else the last build's is read before this one's is there
     env --default-signal=INT "$nlsh" build -d many.u8bin -i y.nlsh -m 300 --epochs 1 --partitioner metis --no-cache \
         --threads 1 --progress json >out 2>err </dev/null &
     pid=$!
