@@ -9,6 +9,7 @@
 #include "kernels/select.h"
 #include "measure/askers.h"
 #include "promise/weights.h"
+#include "search/route.h"
 
 enum { BLOCK = 64 }; /* queries a task */
 
@@ -53,7 +54,10 @@ struct calibrate {
     struct nlsh__askers askers;
     uint32_t *sizes;      /* [m] */
     float *weights;       /* [m] */
+    float *group_weights; /* [n_groups] the largest of a group's */
     uint8_t *points;      /* [n_workers x m] */
+    uint8_t *from;        /* [n_workers x n_groups] */
+    const struct nlsh__groups *groups;
     struct counts *tasks; /* [n_tasks] */
     uint32_t *best;       /* [n], or NULL */
     double grid[POINTS];
@@ -95,23 +99,78 @@ static void count_neighbours(const struct calibrate *c, size_t query, const uint
     }
 }
 
-/* Each bucket counts from the first grid point whose threshold it exceeds, the most probable one from the
- * start: it is scanned where no other is, and above any threshold of interest. */
+/* From which grid point on a search computes each group, and what the probability of a bucket, among all buckets, has to be
+ * above from each point on. The buckets that are computed share their groups' probabilities (search/route.c): where the
+ * network's two answers differ, they are worth more or less than they are among all. */
+static void see_groups(const struct calibrate *c, const float *of_groups, const float *p,
+                       uint8_t *from, double thresholds[POINTS])
+{
+    const struct nlsh__groups *groups = c->groups;
+    double of_group[POINTS + 1] = {0}, of_buckets[POINTS + 1] = {0}, by_group = 0, by_bucket = 0;
+    for (size_t g = 0; g < groups->n; g++) {
+        double weighted = (double)(of_groups[g] * c->group_weights[g]);
+        size_t point = point_of(c->grid, weighted / (double)NLSH__GROUP_MARGIN);
+        from[g] = (uint8_t)point;
+        of_group[point] += (double)of_groups[g];
+        for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++)
+            of_buckets[point] += (double)p[b];
+    }
+    for (size_t i = 0; i < POINTS; i++) {
+        by_group += of_group[i];
+        by_bucket += of_buckets[i];
+        thresholds[i] = by_group > 0 ? c->grid[i] * by_bucket / by_group : c->grid[i];
+    }
+    /* A bucket that one group more takes out again does not count before. */
+    for (size_t i = POINTS - 1; i > 0; i--)
+        thresholds[i - 1] = fmax(thresholds[i - 1], thresholds[i]);
+}
+
+/* Where no bucket is above the threshold a search takes the most probable one of the most probable groups, else that of what
+ * is computed with those above: it is above any threshold of interest. */
+static void count_best(const struct calibrate *c, const float *of_groups, const float *p,
+                       const uint8_t *from, uint8_t *points)
+{
+    const struct nlsh__groups *groups = c->groups;
+    float least = of_groups[nlsh__argmax(of_groups, groups->n)] * NLSH__TOP_GROUP_MARGIN;
+    size_t best_of[POINTS + 1], alone = SIZE_MAX, best = SIZE_MAX, first = POINTS;
+    for (size_t i = 0; i <= POINTS; i++) best_of[i] = SIZE_MAX;
+    for (size_t g = 0; g < groups->n; g++) {
+        size_t of = groups->first[g], n = groups->first[g + 1] - of,
+               b = of + nlsh__argmax(p + of, n);
+        if (best_of[from[g]] == SIZE_MAX || p[b] > p[best_of[from[g]]]) best_of[from[g]] = b;
+        if (of_groups[g] > least && (alone == SIZE_MAX || p[b] > p[alone])) alone = b;
+    }
+    for (size_t b = 0; b < c->bucketed->m; b++)
+        if (points[b] < first) first = points[b];
+    if (alone != SIZE_MAX) points[alone] = 0;
+    for (size_t i = 0; i < POINTS; i++) {
+        size_t now = best_of[i];
+        if (now != SIZE_MAX && (best == SIZE_MAX || p[now] > p[best])) best = now;
+        if (best != SIZE_MAX && i >= first && points[best] > i) points[best] = (uint8_t)i;
+    }
+}
+
+/* Each bucket counts from the first grid point at which a search computes its group and finds it above the threshold. */
 static void curve_task(void *ctx, size_t task, size_t worker)
 {
     const struct calibrate *c = ctx;
     struct counts *counts = &c->tasks[task];
-    size_t m = c->bucketed->m;
-    uint8_t *points = c->points + worker * m;
+    size_t m = c->bucketed->m, n_groups = c->groups->n;
+    uint8_t *points = c->points + worker * m, *from = c->from + worker * n_groups;
+    double thresholds[POINTS];
     for (size_t i = task * BLOCK; i < (task + 1) * BLOCK && i < c->played->n; i++) {
-        const float *p = ask(c, i, worker);
-        size_t best = nlsh__argmax(p, m);
+        const float *p = ask(c, i, worker), *of_groups = c->askers.of[worker].pass.groups;
+        see_groups(c, of_groups, p, from, thresholds);
+        for (size_t g = 0; g < n_groups; g++)
+            for (size_t b = c->groups->first[g]; b < c->groups->first[g + 1]; b++) {
+                size_t point = point_of(thresholds, (double)(p[b] * c->weights[b]));
+                points[b] = point > from[g] ? (uint8_t)point : from[g];
+            }
+        count_best(c, of_groups, p, from, points);
         for (size_t b = 0; b < m; b++) {
-            size_t point = b == best ? 0 : point_of(c->grid, (double)(p[b] * c->weights[b]));
-            points[b] = (uint8_t)point;
-            if (point == POINTS) continue;
-            counts->scanned[point] += c->sizes[b];
-            counts->expected[point] += (double)p[b];
+            if (points[b] == POINTS) continue;
+            counts->scanned[points[b]] += c->sizes[b];
+            counts->expected[points[b]] += (double)p[b];
         }
         count_neighbours(c, i, points, counts);
     }
@@ -158,17 +217,26 @@ enum nlsh_status nlsh__tally_add(struct nlsh__tally *tally, const struct nlsh__r
                                  struct nlsh_error *error)
 {
     enum nlsh_status status;
+    const struct nlsh__groups *groups = nlsh__router_groups(router);
     size_t m = bucketed->m, n = bucketed->n_rows, n_tasks = (played->n + BLOCK - 1) / BLOCK;
-    struct calibrate c = {
-        .played = played, .bucketed = bucketed, .truth_buckets = truth_buckets, .k = tally->k};
+    struct calibrate c = {.played = played,
+                          .bucketed = bucketed,
+                          .truth_buckets = truth_buckets,
+                          .k = tally->k,
+                          .groups = groups};
     NLSH_TRY(nlsh__askers_create(router, job, &c.askers, error));
     NLSH_TRY(nlsh__calloc(&c.sizes, m, sizeof *c.sizes, error));
     NLSH_TRY(nlsh__alloc(&c.weights, m, sizeof *c.weights, error));
+    NLSH_TRY(nlsh__calloc(&c.group_weights, groups->n, sizeof *c.group_weights, error));
     NLSH_TRY(nlsh__alloc(&c.points, c.askers.n, m, error));
+    NLSH_TRY(nlsh__alloc(&c.from, c.askers.n, groups->n, error));
     NLSH_TRY(nlsh__calloc(&c.tasks, n_tasks, sizeof *c.tasks, error));
     for (size_t i = 0; i < POINTS; i++) c.grid[i] = grid(i);
     for (size_t i = 0; i < n; i++) c.sizes[bucketed->bucket_of[i]]++;
     for (size_t b = 0; b < m; b++) c.weights[b] = nlsh__bucket_weight(n, m, c.sizes[b]);
+    for (size_t g = 0; g < groups->n; g++)
+        for (size_t b = groups->first[g]; b < groups->first[g + 1]; b++)
+            c.group_weights[g] = fmaxf(c.group_weights[g], c.weights[b]);
     nlsh__pool_run(job->pool, n_tasks, curve_task, &c);
     for (size_t t = 0; t < n_tasks; t++) add_counts(&tally->counts, &c.tasks[t]);
     tally->n_queries += played->n;
@@ -177,7 +245,9 @@ out:
     nlsh__askers_free(&c.askers);
     nlsh__free(c.sizes);
     nlsh__free(c.weights);
+    nlsh__free(c.group_weights);
     nlsh__free(c.points);
+    nlsh__free(c.from);
     nlsh__free(c.tasks);
     return status;
 }

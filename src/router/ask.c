@@ -59,7 +59,8 @@ const float *nlsh__ask_inputs(struct nlsh__asker *asker, const float *floats, co
 
 const float *nlsh__ask_probabilities(struct nlsh__asker *asker)
 {
-    nlsh__router_forward(asker->router, asker->inputs, asker->scratch, asker->probabilities);
+    nlsh__router_begin(asker->router, asker->inputs, asker->scratch, &asker->pass);
+    nlsh__router_finish(asker->router, &asker->pass, asker->probabilities);
     return asker->probabilities;
 }
 

@@ -18,6 +18,7 @@ struct nlsh__asker {
     float *inputs;        /* [nlsh__router_input_size()]; what fills it up is zero */
     float *probabilities; /* [nlsh__router_output_size()] */
     float *scratch;
+    struct nlsh__router_pass pass; /* of the last answer, in scratch: what groups are thought of */
 };
 
 /* NLSH_E_NOMEM. */

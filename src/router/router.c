@@ -346,15 +346,21 @@ void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__ro
     nlsh__kernels()->matvec_i8(&layer, pass->bytes, pass->scale, zero_of(l), 0, out);
 }
 
+void nlsh__router_finish(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                         float *probabilities)
+{
+    /* A group's padding lies where the next group's values come later, and behind the last's. */
+    for (size_t g = 0; g < router->groups.n; g++)
+        nlsh__router_group(router, pass, g, probabilities + router->groups.first[g]);
+    nlsh__kernels()->softmax_f32(probabilities, router->header.sizes[router->header.n_layers]);
+}
+
 void nlsh__router_forward(const struct nlsh__router *router, const float *inputs, float *scratch,
                           float *probabilities)
 {
     struct nlsh__router_pass pass;
     nlsh__router_begin(router, inputs, scratch, &pass);
-    /* A group's padding lies where the next group's values come later, and behind the last's. */
-    for (size_t g = 0; g < router->groups.n; g++)
-        nlsh__router_group(router, &pass, g, probabilities + router->groups.first[g]);
-    nlsh__kernels()->softmax_f32(probabilities, router->header.sizes[router->header.n_layers]);
+    nlsh__router_finish(router, &pass, probabilities);
 }
 
 /* ---- many queries ---------------------------------------------------------------------------- */

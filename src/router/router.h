@@ -111,6 +111,9 @@ void nlsh__router_begin(const struct nlsh__router *router, const float *inputs, 
  * multiple of 16. */
 void nlsh__router_group(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
                         size_t group, float *out);
+/* Probabilities of all buckets. */
+void nlsh__router_finish(const struct nlsh__router *router, const struct nlsh__router_pass *pass,
+                         float *probabilities);
 
 /* The same for up to NLSH__BLOCK queries at once, and the same bits: weights are read once. A query's
  * pass lies in the block until its next use. NLSH_E_NOMEM. */

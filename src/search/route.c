@@ -68,13 +68,6 @@ void nlsh__ask_router(const struct nlsh__router *router, const float *inputs, fl
 
 /* ---- the choice ------------------------------------------------------------------------------ */
 
-/* A group is computed where its probability is above this share of the threshold. nlsh search --recall .95: recall .9574
- * from 408 candidates on Fashion-MNIST and .9535 from 1,803 on USE-512; with a quarter .9582 from 410 and .9542 from
- * 1,813, and on USE-512 20 groups are computed in place of 14, which take 5 % of a query; with 1, .9546 and .9517. */
-#define MARGIN 0.5f
-/* The same of the T-th most probable group where T buckets are wanted: as many as a group has. */
-#define TOP_MARGIN (1 / 16.0f)
-
 /* Buckets and their probabilities, of all groups whose probability times weight is above least. */
 static size_t compute_groups(const struct nlsh__answer *answer, const float *weights, float least,
                              uint32_t *buckets, float *probabilities)
@@ -177,7 +170,7 @@ static float probability_of(uint64_t key)
 static size_t choose_top(const struct nlsh__answer *answer, size_t top, uint32_t *buckets,
                          float *probabilities, uint64_t *keys)
 {
-    float least = group_probability(answer, top, keys) * TOP_MARGIN;
+    float least = group_probability(answer, top, keys) * NLSH__TOP_GROUP_MARGIN;
     size_t n = compute_groups(answer, NULL, least > 0 ? least : -1, buckets, probabilities);
     if (n < top) {
         for (size_t b = 0; b < top; b++) buckets[b] = (uint32_t)b;
@@ -206,8 +199,8 @@ size_t nlsh__choose_buckets(const struct nlsh__answer *answer, const struct nlsh
         return m;
     }
     if (rule->top == 0) {
-        size_t n = compute_groups(answer, rule->group_weights, rule->threshold * MARGIN, buckets,
-                                  probabilities);
+        size_t n = compute_groups(answer, rule->group_weights, rule->threshold * NLSH__GROUP_MARGIN,
+                                  buckets, probabilities);
         n = keep_above(rule, n, buckets, probabilities);
         if (n > 0) return n;
     }
