@@ -31,9 +31,9 @@ enum {
 
 /* A short trial is kind to k-means, whose cells are learned sooner: the cycle's buckets are taken where they need up to so
  * many times as many candidates. Cycle's over k-means's for recall .95, in the trial (two seeds) and as whole builds scan for
- * test queries: Fashion-MNIST 1.00 and .97, .92 and .91; MNIST 1.04, .96; USE-512 1.08 and 1.15, .95 at .005 less recall. Of
- * 60,000 rows of SIFT-1M 1.16 and 1.14, whole .88 at .003 less recall, GloVe-100 1.20 and 1.13, .87: their leaves are the
- * better ones, which a trial does not see. docs/algorithm.md */
+ * test queries: Fashion-MNIST 1.00 and .97, .92 and .91; MNIST 1.04, .96; USE-512 1.08 and 1.15, 1.03. Of 60,000 rows of
+ * SIFT-1M 1.16 and 1.14, whole .91, of GloVe-100 1.20 and 1.13, .87; but by the clock both are slower, since more buckets'
+ * leaves are looked at. docs/algorithm.md */
 #define KIND 1.06
 
 void nlsh__learned_free(struct nlsh__learned *l)
@@ -95,7 +95,7 @@ static enum nlsh_status calibrate(const struct nlsh__ground *g, size_t most_k,
     const struct nlsh__played played = {&g->space->queries, held->held_rows, held->n_held};
     const struct nlsh__bucketed bucketed = {l->bucket_of, g->data->matrix.n_rows, m};
     NLSH_TRY(nlsh__alloc(&truth_buckets, held->n_held * k, sizeof *truth_buckets, error));
-    if (l->partitioner != NLSH_PARTITIONER_KMEANS) NLSH_TRY(nlsh__ground_csr(g, &csr, error));
+    if (nlsh__cut_drew(g, l->partitioner)) NLSH_TRY(nlsh__ground_csr(g, &csr, error));
     NLSH_TRY(nlsh__unseen_buckets(csr, held->held_rows, held->n_held, &held->truth, k, l->bucket_of,
                                   m, truth_buckets, error));
     NLSH_TRY(nlsh__calibrate(l->router, &played, &bucketed, truth_buckets, k, g->job,

@@ -10,7 +10,7 @@ struct nlsh__csr;
 /*
  * nlsh__unseen_buckets() - buckets of the neighbours of held-out rows, as a new query would meet them.
  *
- *  csr    the graph that was cut; or NULL where no graph was (k-means): every neighbour is where it is
+ *  csr    the graph that was cut; or NULL where the rows drew nobody (make/cut.h): every neighbour is where it is
  *  rows   [n_held] held-out rows
  *  truth  [n_held] their neighbours
  *  k      of which the first so many count

@@ -40,18 +40,27 @@ enum nlsh_status nlsh__partition_kmeans(const float *rows, size_t n, size_t dim,
                                         const struct nlsh__job *job, uint32_t *bucket_of,
                                         struct nlsh_error *error);
 
+/* Rows whose edges the cycle does not see: held-out rows, whose neighbours are to lie where a new query finds them. */
+struct nlsh__unseen {
+    const uint32_t *rows; /* [n] */
+    size_t n;
+    int all_move; /* once their edges are known: 1: all rows move again; 0: they alone, and no neighbour of theirs */
+};
+
 /*
  * nlsh__partition_vcycle() - a partition that a graph makes better: fewer edges cut, and sizes evener.
  *
  *  csr        symmetric, of the rows that were divided
+ *  unseen     or NULL: every edge is seen
  *  bucket_of  [n] in: an answer for this imbalance, such as nlsh__partition_kmeans()'s; out: another
  * One cycle of coarser graphs, vcycle.c. NLSH_E_ARG, NLSH_E_DATA, NLSH_E_UNSUPPORTED as METIS, NLSH_E_NOMEM,
- * NLSH_E_INTERRUPTED. Deterministic in seed. One thread; 0.4 s for 60,000 rows with 20 neighbours each; three times the
- * graph's memory. A job of NULL is not asked.
+ * NLSH_E_INTERRUPTED. Deterministic in seed. One thread; 0.4 s for 60,000 rows with 20 neighbours each; three and a half times
+ * the graph's memory. A job of NULL is not asked.
  */
 enum nlsh_status nlsh__partition_vcycle(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                        uint64_t seed, const struct nlsh__job *job,
-                                        uint32_t *bucket_of, struct nlsh_error *error);
+                                        uint64_t seed, const struct nlsh__unseen *unseen,
+                                        const struct nlsh__job *job, uint32_t *bucket_of,
+                                        struct nlsh_error *error);
 
 /* NLSH_E_INTERNAL, naming the bucket, where a value is >= m, a bucket is empty, or one is over
  * cap. */

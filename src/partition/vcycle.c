@@ -6,13 +6,13 @@
  * refine on the way back is Walshaw's cycle ("Multilevel refinement for combinatorial optimisation problems", 2004). Ours
  * is the price of size: METIS takes any parts below a limit as alike, but a query that scans a part pays for its size.
  *
- *   rows' cells -> pairs of vertices, twice -> moves of fours -> moves of pairs -> moves of single vertices
+ *   rows' cells -> pairs of vertices, twice -> moves of fours -> moves of pairs -> moves of single vertices -> these again, with
+ *   the edges of unseen rows
  *
  * A move from part a to b gains the weight of the edges into b less that of those into a, and pays PRICE x mean weight of a
  * vertex / mean size of a part for each vertex that b then has more than a. As every move gains, and a vertex's gain is known
  * by its own edges alone, a pass is O(edges). k-means gives the start: vertices near each other in one part.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/csr.h"
@@ -43,7 +43,7 @@ struct level {
 };
 
 struct cycle {
-    struct level levels[LEVELS + 1]; /* the first is the caller's graph */
+    struct level levels[LEVELS + 1]; /* the first is the caller's graph, with weights of its own */
     size_t m, cap;
     int64_t price;  /* of a row, in UNITs */
     size_t *sizes;  /* [m] rows */
@@ -57,11 +57,11 @@ static void cycle_free(struct cycle *c)
     for (size_t i = 0; i <= LEVELS; i++) {
         nlsh__free(c->levels[i].coarse_of);
         nlsh__free(c->levels[i].size_of);
-        if (i == 0) continue;
+        nlsh__free(c->levels[i].graph.weights);
+        if (i == 0) continue; /* the rest of it is the caller's */
         nlsh__free(c->levels[i].bucket_of);
         nlsh__free(c->levels[i].graph.offsets);
         nlsh__free(c->levels[i].graph.neighbors);
-        nlsh__free(c->levels[i].graph.weights);
     }
     nlsh__free(c->sizes);
     nlsh__free(c->ties);
@@ -197,6 +197,18 @@ static uint32_t best_bucket(struct cycle *c, const struct level *l, uint32_t v)
     return best;
 }
 
+/* Whether v moves to the bucket that it gains most by. */
+static int move(struct cycle *c, struct level *l, uint32_t v)
+{
+    uint32_t own = l->bucket_of[v], to = best_bucket(c, l, v);
+    size_t size = (size_t)l->size_of[v];
+    if (to == own || c->sizes[own] == size) return 0; /* no bucket is left empty */
+    c->sizes[own] -= size;
+    c->sizes[to] += size;
+    l->bucket_of[v] = to;
+    return 1;
+}
+
 /* Passes over all vertices until nothing moves. */
 static enum nlsh_status improve(struct cycle *c, struct level *l, const struct nlsh__job *job,
                                 struct nlsh_error *error)
@@ -206,32 +218,57 @@ static enum nlsh_status improve(struct cycle *c, struct level *l, const struct n
     for (int pass = 0; pass < MOST_PASSES && moved; pass++) {
         moved = 0;
         if (job != NULL) NLSH_TRY(nlsh__job_progress(job, "graph partition", 0, 0, error));
-        for (uint32_t v = 0; v < l->graph.n; v++) {
-            uint32_t own = l->bucket_of[v], to = best_bucket(c, l, v);
-            size_t size = (size_t)l->size_of[v];
-            if (to == own || c->sizes[own] == size) continue; /* no bucket is left empty */
-            c->sizes[own] -= size;
-            c->sizes[to] += size;
-            l->bucket_of[v] = to;
-            moved = 1;
-        }
+        for (uint32_t v = 0; v < l->graph.n; v++) moved |= move(c, l, v);
     }
 out:
     return status;
 }
 
+/* ---- unseen rows ----------------------------------------------------------------------------- */
+
+/* weights: the graph's, but 0 of an edge with an unseen end. */
+static enum nlsh_status hide(const struct nlsh__csr *csr, const struct nlsh__unseen *unseen,
+                             int32_t *weights, struct nlsh_error *error)
+{
+    unsigned char *hidden;
+    enum nlsh_status status = nlsh__calloc(&hidden, csr->n, 1, error);
+    if (status != NLSH_OK) return status;
+    for (size_t i = 0; unseen != NULL && i < unseen->n; i++) hidden[unseen->rows[i]] = 1;
+    for (size_t v = 0; v < csr->n; v++)
+        for (int32_t e = csr->offsets[v]; e < csr->offsets[v + 1]; e++)
+            weights[e] = hidden[v] || hidden[csr->neighbors[e]] ? 0 : csr->weights[e];
+    nlsh__free(hidden);
+    return NLSH_OK;
+}
+
+/* Their edges are known again. */
+static enum nlsh_status show(struct cycle *c, const struct nlsh__csr *csr,
+                             const struct nlsh__unseen *unseen, const struct nlsh__job *job,
+                             struct nlsh_error *error)
+{
+    struct level *all = &c->levels[0];
+    size_t n_edges = (size_t)csr->offsets[csr->n];
+    memcpy(all->graph.weights, csr->weights, n_edges * sizeof *csr->weights);
+    if (unseen->all_move) return improve(c, all, job, error);
+    for (size_t i = 0; i < unseen->n; i++) move(c, all, unseen->rows[i]);
+    return NLSH_OK;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static enum nlsh_status begin(struct cycle *c, const struct nlsh__csr *csr, uint64_t seed,
-                              uint32_t *bucket_of, struct nlsh_error *error)
+static enum nlsh_status begin(struct cycle *c, const struct nlsh__csr *csr,
+                              const struct nlsh__unseen *unseen, uint64_t seed, uint32_t *bucket_of,
+                              struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct level *all = &c->levels[0];
-    size_t n = csr->n;
+    size_t n = csr->n, n_edges = (size_t)csr->offsets[n];
     double weight = 0;
-    all->graph = *csr;
+    all->graph = (struct nlsh__csr){n, csr->offsets, csr->neighbors, NULL};
     all->bucket_of = bucket_of;
     nlsh__rng_init(&c->rng, seed, 0x766379);
+    NLSH_TRY(nlsh__alloc(&all->graph.weights, n_edges, sizeof *all->graph.weights, error));
+    NLSH_TRY(hide(csr, unseen, all->graph.weights, error));
     NLSH_TRY(nlsh__alloc(&all->size_of, n, sizeof *all->size_of, error));
     NLSH_TRY(nlsh__alloc(&c->place, n, sizeof *c->place, error));
     NLSH_TRY(nlsh__calloc(&c->sizes, c->m, sizeof *c->sizes, error));
@@ -240,21 +277,23 @@ static enum nlsh_status begin(struct cycle *c, const struct nlsh__csr *csr, uint
         all->size_of[v] = 1;
         c->sizes[bucket_of[v]]++;
     }
-    for (int32_t e = 0; e < csr->offsets[n]; e++) weight += csr->weights[e];
+    for (size_t e = 0; e < n_edges; e++) weight += csr->weights[e];
     c->price = (int64_t)(PRICE * UNIT * (weight / (double)n) * (double)c->m / (double)n);
 out:
     return status;
 }
 
 enum nlsh_status nlsh__partition_vcycle(const struct nlsh__csr *csr, size_t m, double imbalance,
-                                        uint64_t seed, const struct nlsh__job *job,
-                                        uint32_t *bucket_of, struct nlsh_error *error)
+                                        uint64_t seed, const struct nlsh__unseen *unseen,
+                                        const struct nlsh__job *job, uint32_t *bucket_of,
+                                        struct nlsh_error *error)
 {
     enum nlsh_status status;
     struct cycle c = {.m = m, .cap = nlsh__bucket_cap(csr->n, m, imbalance)};
+    struct level *all = &c.levels[0];
     NLSH_TRY(nlsh__partition_input(csr, m, imbalance, error));
     NLSH_TRY(nlsh__partition_check(bucket_of, csr->n, m, c.cap, error));
-    NLSH_TRY(begin(&c, csr, seed, bucket_of, error));
+    NLSH_TRY(begin(&c, csr, unseen, seed, bucket_of, error));
     for (size_t i = 0; i < LEVELS; i++)
         NLSH_TRY(coarsen(&c, &c.levels[i], &c.levels[i + 1], error));
     for (size_t i = LEVELS; i > 0; i--) {
@@ -263,7 +302,8 @@ enum nlsh_status nlsh__partition_vcycle(const struct nlsh__csr *csr, size_t m, d
         for (size_t v = 0; v < fine->graph.n; v++)
             fine->bucket_of[v] = coarse->bucket_of[fine->coarse_of[v]];
     }
-    NLSH_TRY(improve(&c, &c.levels[0], job, error));
+    NLSH_TRY(improve(&c, all, job, error));
+    if (unseen != NULL) NLSH_TRY(show(&c, csr, unseen, job, error));
     NLSH_TRY(nlsh__partition_check(bucket_of, csr->n, m, c.cap, error));
 out:
     cycle_free(&c);

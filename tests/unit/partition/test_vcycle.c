@@ -1,5 +1,5 @@
 /* test_vcycle.c - nlsh__partition_vcycle(): from any valid answer to a valid one, never a worse one, good where the best cut
- * is known, the same for the same seed; what is no graph and no answer is refused. */
+ * is known, the same for the same seed; unseen rows draw no others; what is no graph and no answer is refused. */
 #include <math.h>
 
 #include "testing.h"
@@ -9,7 +9,7 @@ static void vcycle(const char *what, const struct nlsh__csr *csr, size_t m, doub
                    uint64_t seed, uint32_t *bucket_of)
 {
     struct nlsh_error error = {0};
-    if (nlsh__partition_vcycle(csr, m, imbalance, seed, NULL, bucket_of, &error) != NLSH_OK)
+    if (nlsh__partition_vcycle(csr, m, imbalance, seed, NULL, NULL, bucket_of, &error) != NLSH_OK)
         fail_msg("%s, m %zu: %s", what, m, error.message);
     assert_valid(what, bucket_of, csr->n, m, imbalance);
 }
@@ -110,16 +110,78 @@ static void sizes_become_even(void **state)
     free_csr(&csr);
 }
 
+enum { N_UNSEEN = 100 };
+
+static int compare_vertices(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* random_graph(), with the first of the unseen's edges as the last one's, the second's as the last but one's, and so on. */
+static struct nlsh__csr exchanged(const uint32_t *unseen, int exchange)
+{
+    struct nlsh__csr csr = random_graph(2000, 20000, SEED), out = random_graph(2000, 20000, SEED);
+    int32_t name[2000], end = 0;
+    for (int32_t v = 0; v < 2000; v++) name[v] = v;
+    for (size_t i = 0; exchange && i < N_UNSEEN; i++)
+        name[unseen[i]] = (int32_t)unseen[N_UNSEEN - 1 - i];
+    for (int32_t v = 0; v < 2000; v++) { /* a name's name is v */
+        int32_t begin = end;
+        for (int32_t e = csr.offsets[name[v]]; e < csr.offsets[name[v] + 1]; e++)
+            out.neighbors[end++] = name[csr.neighbors[e]];
+        qsort(out.neighbors + begin, (size_t)(end - begin), sizeof *out.neighbors,
+              compare_vertices);
+        for (int32_t e = begin; e < end; e++) out.weights[e] = 1 + ((v ^ out.neighbors[e]) & 1);
+        out.offsets[v + 1] = end;
+    }
+    free_csr(&csr);
+    return out;
+}
+
+/* Whose edges are unseen draws no row anywhere, and lies where its edges lead. */
+static void unseen_rows_draw_no_others(void **state)
+{
+    (void)state;
+    uint32_t rows[N_UNSEEN], *bucket_of[2][2];
+    for (uint32_t i = 0; i < N_UNSEEN; i++) rows[i] = i * 20 + 7;
+    for (int exchange = 0; exchange < 2; exchange++) {
+        struct nlsh__csr csr = exchanged(rows, exchange);
+        for (int all_move = 0; all_move < 2; all_move++) {
+            const struct nlsh__unseen unseen = {rows, N_UNSEEN, all_move};
+            uint32_t *of = bucket_of[all_move][exchange] = malloc(2000 * sizeof *of);
+            assert_non_null(of);
+            deal(of, 2000, 40);
+            assert_int_equal(nlsh__partition_vcycle(&csr, 40, 0.5, SEED, &unseen, NULL, of, NULL),
+                             NLSH_OK);
+            assert_valid("random", of, 2000, 40, 0.5);
+        }
+        free_csr(&csr);
+    }
+    size_t differ[2] = {0}, unseen_differ = 0;
+    for (size_t v = 0; v < 2000; v++)
+        for (int all_move = 0; all_move < 2; all_move++)
+            if (bucket_of[all_move][0][v] == bucket_of[all_move][1][v])
+                continue;
+            else if (v % 20 != 7)
+                differ[all_move]++;
+            else
+                unseen_differ++;
+    assert_int_equal(differ[0], 0);
+    assert_true(differ[1] > 0 && unseen_differ > 0);
+    for (int i = 0; i < 4; i++) free(bucket_of[i / 2][i % 2]);
+}
+
 static void expect(enum nlsh_status wanted, const char *word, const struct nlsh__csr *csr, size_t m,
                    double imbalance, const uint32_t *given)
 {
     uint32_t bucket_of[500];
     struct nlsh_error error = {0};
     memcpy(bucket_of, given, csr->n * sizeof *given);
-    assert_int_equal(nlsh__partition_vcycle(csr, m, imbalance, SEED, NULL, bucket_of, &error),
+    assert_int_equal(nlsh__partition_vcycle(csr, m, imbalance, SEED, NULL, NULL, bucket_of, &error),
                      wanted);
     if (strstr(error.message, word) == NULL) fail_msg("no '%s' in '%s'", word, error.message);
-    assert_int_equal(nlsh__partition_vcycle(csr, m, imbalance, SEED, NULL, bucket_of, NULL),
+    assert_int_equal(nlsh__partition_vcycle(csr, m, imbalance, SEED, NULL, NULL, bucket_of, NULL),
                      wanted);
 }
 
@@ -144,8 +206,11 @@ static void what_is_no_graph_and_no_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_graph_m_and_imbalance),    cmocka_unit_test(strays_come_home),
-        cmocka_unit_test(a_cycle_makes_nothing_worse),    cmocka_unit_test(sizes_become_even),
+        cmocka_unit_test(every_graph_m_and_imbalance),
+        cmocka_unit_test(strays_come_home),
+        cmocka_unit_test(a_cycle_makes_nothing_worse),
+        cmocka_unit_test(sizes_become_even),
+        cmocka_unit_test(unseen_rows_draw_no_others),
         cmocka_unit_test(what_is_no_graph_and_no_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
