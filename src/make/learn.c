@@ -30,11 +30,10 @@ enum {
 };
 
 /* A short trial is kind to k-means, whose cells are learned sooner: the cycle's buckets are taken where they need up to so
- * many times as many candidates. Cycle's over k-means's for recall .95, in the trial (two seeds) and as whole builds scan for
- * test queries: Fashion-MNIST 1.00 and .97, .92 and .91; MNIST 1.04, .96; USE-512 1.08 and 1.15, 1.03. Of 60,000 rows of
- * SIFT-1M 1.16 and 1.14, whole .91, of GloVe-100 1.20 and 1.13, .87; but by the clock both are slower, since more buckets'
- * leaves are looked at. docs/algorithm.md */
-#define KIND 1.06
+ * many times as many candidates. Cycle's over k-means's in trials, and how many times as fast whole indexes then answer at
+ * recall .90: Fashion-MNIST 1.01, 1.07 and 1.03, 1.04 to 1.07; MNIST 1.13 and 1.08, 1.03; USE-512 1.17 and 1.26, 1.00, and
+ * .92 at .99; of 60,000 rows of SIFT-1M 1.23, whole .98. docs/algorithm.md */
+#define KIND 1.14
 
 void nlsh__learned_free(struct nlsh__learned *l)
 {
@@ -116,6 +115,16 @@ static enum nlsh_status rows_among(const struct nlsh__held *held, size_t n, uint
     return status;
 }
 
+/* Held-out rows [n]: where they are neighbours of rows that are learned from, these would tell of them. NULL: none is held out. */
+static enum nlsh_status mark_unseen(const struct nlsh__held *held, size_t n, uint8_t **out,
+                                    struct nlsh_error *error)
+{
+    if (held->n_train == n) return NLSH_OK;
+    enum nlsh_status status = nlsh__calloc(out, n, sizeof **out, error);
+    for (size_t i = 0; status == NLSH_OK && i < held->n_held; i++) (*out)[held->held_rows[i]] = 1;
+    return status;
+}
+
 /* Trains on out->bucket_of, whose buckets it numbers anew, and exports the router. */
 static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt *how,
                               const struct nlsh__watch *watch, struct nlsh__learned *out,
@@ -126,6 +135,7 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
     const struct nlsh__inputs *in = g->inputs;
     struct nlsh__mlp mlp = {0};
     uint32_t *group_of = NULL, *rows = NULL;
+    uint8_t *unseen = NULL;
     size_t all = g->held->n_train + g->held->n_taught, n_rows = how->n_rows > 0 ? how->n_rows : all;
     double held_loss;
     struct nlsh__labels labels = {
@@ -146,6 +156,8 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
         .epoch_end = watch != NULL ? watch_epoch : NULL,
         .user = &watched,
     };
+    NLSH_TRY(mark_unseen(g->held, g->data->matrix.n_rows, &unseen, error));
+    labels.unseen = unseen;
     if (o->groups > 0)
         NLSH_TRY(nlsh__group_buckets(in->queries, in->projection.n_components, g->graphs.truth,
                                      o->n_buckets, o->groups, o->seed, g->job, out->bucket_of,
@@ -166,6 +178,7 @@ out:
     nlsh__groups_free(&labels.groups);
     nlsh__free(group_of);
     nlsh__free(rows);
+    nlsh__free(unseen);
     return status;
 }
 

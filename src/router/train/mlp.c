@@ -144,8 +144,14 @@ size_t nlsh__labels_of(const struct nlsh__labels *targets, size_t row, uint32_t 
         return 1;
     }
     const uint32_t *neighbors = targets->neighbors + row * targets->stride;
-    for (size_t j = 0; j < targets->label_knn; j++) out[j] = targets->bucket_of[neighbors[j]];
-    return targets->label_knn;
+    size_t n = 0, k = targets->label_knn;
+    for (size_t j = 0; j < k; j++)
+        if (targets->unseen == NULL || !targets->unseen[neighbors[j]])
+            out[n++] = targets->bucket_of[neighbors[j]];
+    if (n == 0)
+        for (; n < k; n++) out[n] = targets->bucket_of[neighbors[n]];
+    for (size_t j = 0; n < k; j++) out[n++] = out[j]; /* each row has as many */
+    return k;
 }
 
 double nlsh__mlp_output(const struct nlsh__mlp *mlp, const uint32_t *row_ids, size_t n,

@@ -36,6 +36,8 @@ struct nlsh__labels {
     const uint32_t *bucket_of; /* [n_rows] */
     const uint32_t *neighbors; /* [n_rows x stride]; NULL: hard */
     size_t stride, label_knn;
+    const uint8_t
+        *unseen; /* [n_rows] 1: rows that nobody has for a neighbour, others count twice; or NULL */
     /* Buckets of consecutive numbers in groups: the outputs are the groups', then the buckets'. Both
      * learn the same labels; the loss is the buckets'. */
     struct nlsh__groups groups;

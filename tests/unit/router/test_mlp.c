@@ -263,6 +263,28 @@ static void dropout_keeps_the_expectation(void **state)
     fixture_free(f);
 }
 
+/* As many labels for each row: who is unseen is left out, and the others count again; all count where all are. */
+static void unseen_rows_are_no_labels(void **state)
+{
+    (void)state;
+    static const uint32_t bucket_of[] = {10, 11, 12, 13, 14};
+    static const uint32_t neighbors[] = {1, 2, 3, 4, 2, 4, 1, 0, 3, 1, 2, 0};
+    static const uint8_t unseen[] = {0, 0, 1, 0, 1};
+    struct nlsh__labels targets = {
+        .bucket_of = bucket_of, .neighbors = neighbors, .stride = 4, .label_knn = 3};
+    uint32_t out[3];
+    assert_int_equal(nlsh__labels_of(&targets, 0, out), 3);
+    assert_memory_equal(out, ((uint32_t[]){11, 12, 13}), sizeof out);
+    targets.unseen = unseen;
+    assert_int_equal(nlsh__labels_of(&targets, 0, out), 3);
+    assert_memory_equal(out, ((uint32_t[]){11, 13, 11}), sizeof out);
+    assert_int_equal(nlsh__labels_of(&targets, 1, out), 3);
+    assert_memory_equal(out, ((uint32_t[]){11, 11, 11}), sizeof out);
+    targets.label_knn = 2;
+    assert_int_equal(nlsh__labels_of(&targets, 1, out), 2);
+    assert_memory_equal(out, ((uint32_t[]){12, 14}), 2 * sizeof *out);
+}
+
 /* The gradient at the outputs, by its formula in double: probabilities less targets, the groups'
  * weighed; the loss is the buckets' alone. */
 static void groups_learn_beside_buckets(void **state)
@@ -274,7 +296,13 @@ static void groups_learn_beside_buckets(void **state)
     static const uint32_t neighbors[] = {1, 2, 0, 3, 4, 5, 5, 4};
     struct nlsh__mlp mlp = {.n_layers = 1, .sizes = {1, N_GROUPS + N_BUCKETS}};
     struct nlsh__labels targets = {
-        bucket_of, neighbors, 2, 2, {N_GROUPS, (uint32_t *)(uintptr_t)first}, group_of};
+        .bucket_of = bucket_of,
+        .neighbors = neighbors,
+        .stride = 2,
+        .label_knn = 2,
+        .groups = {N_GROUPS, (uint32_t *)(uintptr_t)first},
+        .group_of = group_of,
+    };
     float x[N * LD], before[N * LD];
     for (size_t i = 0; i < N * LD; i++) before[i] = x[i] = (float)(i * 37 % 23) / 5 - 2;
     double loss = nlsh__mlp_output(&mlp, rows, N, &targets, x, LD), wanted = 0;
@@ -300,6 +328,7 @@ static void groups_learn_beside_buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unseen_rows_are_no_labels),
         cmocka_unit_test(groups_learn_beside_buckets),
         cmocka_unit_test(gradient_is_the_derivative),
         cmocka_unit_test(gradient_under_dropout),
