@@ -193,7 +193,7 @@ static void margins_spare_rows_and_leaves(void **state)
     struct fixture f;
     size_t last_ranked = SIZE_MAX, last_candidates = SIZE_MAX;
     begin(&f, KIND_F32, NLSH_L2, 6000);
-    for (float margin = 16; margin > .1f; margin /= 4) {
+    for (float margin = 16; margin > .5f; margin /= 4) {
         size_t ranked = 0, candidates = 0;
         for (size_t q = 0; q < Q; q++) {
             size_t n = ask(&f, q, 63);
