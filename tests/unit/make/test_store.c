@@ -11,7 +11,15 @@
 #include "make/scale.h"
 #include "support/streamed.h"
 
+/* A build's time goes with its rows: SOME where answers of searches for a recall are compared, FEW where only what is
+ * stored is asked. Of stores and metrics a sanitizer gets one in EVERY. */
 enum { Q = 200, K = 10, N_STORES = 3 };
+enum { SOME = TEST_STRIDE == 1 ? 2000 : 1000, FEW = 400, EVERY = TEST_STRIDE == 1 ? 1 : 2 };
+
+static const struct nlsh__memory_plan room_for_some = {
+    .sample = SOME / 4, .block = SOME / 6, .asking = SOME / 4, .teaching_bytes = SOME / 2 * 200};
+static const struct nlsh__memory_plan room_for_few = {
+    .sample = FEW / 4, .block = FEW / 6, .asking = FEW / 4, .teaching_bytes = FEW / 2 * 200};
 
 static const struct {
     enum nlsh_store store;
@@ -90,16 +98,18 @@ static void build_into(const struct nlsh_matrix *base, const struct nlsh_build_o
 
 static void answers_are_those_of_the_rounded_vectors(void **state)
 {
+    size_t turn = 0;
     (void)state;
     for (size_t i = 0; i < N_STORES; i++)
         for (size_t which = 0; which < 4; which++) {
             if (stores[i].type == NLSH_BF16 && which != 3) continue;
             if (stores[i].type == NLSH_I8 && which != 0 && which != 3) continue;
+            if (turn++ % EVERY != 0) continue;
             size_t leaves = which % 2;
             enum nlsh_metric metric = which / 2 == 0 ? NLSH_L2 : NLSH_IP;
             struct nlsh_build_options o;
             struct nlsh_build_report report, plain;
-            struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 1);
+            struct nlsh_matrix base = matrix_new(KIND_F32, SOME, 24, 60, 30, 1);
             struct nlsh_matrix queries = matrix_new(KIND_F32, Q, 24, 60, 30, 2);
             char kept[512], f32[512];
             struct stat a, b;
@@ -121,7 +131,7 @@ static void answers_are_those_of_the_rounded_vectors(void **state)
             assert_true(report.store_error <= stores[i].mean);
             assert_true(report.store_error_most <= stores[i].most);
             assert_true(stat(kept, &a) == 0 && stat(f32, &b) == 0);
-            assert_true((size_t)(b.st_size - a.st_size) > N * 24 * (4 - stores[i].bytes) - 4096);
+            assert_true((size_t)(b.st_size - a.st_size) > SOME * 24 * (4 - stores[i].bytes) - 4096);
             matrix_free(&base);
             matrix_free(&exact);
             matrix_free(&queries);
@@ -139,7 +149,7 @@ static double length_between(const float *a, const float *b, size_t dim)
 /* Vectors of the file's log are rounded as the file's are, and stay what they are when a file is made of both. */
 static void what_comes_later_is_rounded_alike(void **state)
 {
-    enum { FIRST = N - Q };
+    enum { FIRST = SOME - Q };
     static uint64_t keys[Q], found[2][Q * K];
     static float distances[2][Q * K];
     (void)state;
@@ -155,7 +165,7 @@ static void what_comes_later_is_rounded_alike(void **state)
         if (stores[of].type == NLSH_F16 && metric == NLSH_COSINE) continue;
         if (stores[of].type == NLSH_BF16 && metric != NLSH_COSINE) continue;
         if (stores[of].type == NLSH_I8 && metric == NLSH_IP) continue;
-        struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 3), first = base,
+        struct nlsh_matrix base = matrix_new(KIND_F32, SOME, 24, 60, 30, 3), first = base,
                            later = base;
         char path[512];
         snprintf(path, sizeof path, "%s", test_path("live"));
@@ -193,15 +203,17 @@ static void what_comes_later_is_rounded_alike(void **state)
 static void vectors_that_pass_by_are_rounded_alike(void **state)
 {
     static const enum nlsh_metric metrics[] = {NLSH_L2, NLSH_IP, NLSH_COSINE};
+    size_t turn = 0;
     (void)state;
     for (size_t which = 0; which < 3 * N_STORES; which++) {
         const size_t i = which % 3, of_stores = which / 3;
         if ((stores[of_stores].type == NLSH_BF16) != (i == 1)) continue;
+        if (turn++ % EVERY != 0) continue;
         struct nlsh_build_options o;
         struct nlsh_error error;
         struct nlsh_index *index;
         struct nlsh_vectors *stored;
-        struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 4);
+        struct nlsh_matrix base = matrix_new(KIND_F32, SOME, 24, 60, 30, 4);
         uint8_t *bytes[2];
         size_t size[2];
         settings(&o, metrics[i]);
@@ -212,7 +224,8 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
             const struct nlsh_rows rows = rows_of(&of);
             struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 1 + 2 * t};
             const char *path = test_path("passed");
-            if (nlsh__build_planned(&rows, &o, &few, path, &run, NULL, &error) != NLSH_OK ||
+            if (nlsh__build_planned(&rows, &o, &room_for_some, path, &run, NULL, &error) !=
+                    NLSH_OK ||
                 nlsh_index_verify(path, &error) != NLSH_OK)
                 fail_msg("%s (%s)", error.message, error.hint);
             bytes[t] = test_read_file(path, &size[t]);
@@ -225,7 +238,7 @@ static void vectors_that_pass_by_are_rounded_alike(void **state)
         assert_int_equal(index->meta.data_hash, nlsh_data_hash(&base));
         assert_int_equal(nlsh_index_vectors(index, &stored, NULL), NLSH_OK);
         const float *values = nlsh_vectors_matrix(stored)->data, *given = base.data;
-        for (size_t row = 0; row < N; row++) {
+        for (size_t row = 0; row < SOME; row++) {
             const float *x = values + row * 24, *y = given + row * 24;
             float zero[24] = {0}, scaled[24];
             double length = length_between(y, zero, 24);
@@ -258,7 +271,7 @@ static void what_does_not_fit_is_said(void **state)
     settings(&o, NLSH_L2);
     o.epochs = 1;
     o.store = NLSH_STORE_F16;
-    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 5), one = base;
+    struct nlsh_matrix base = matrix_new(KIND_F32, FEW, 24, 60, 30, 5), one = base;
     float *value = (float *)(uintptr_t)base.data + 77 * 24 + 3, before = *value;
     *value = 70000;
     assert_int_equal(nlsh_build(&base, &o, test_path("large"), NULL, &report, &error), NLSH_E_DATA);
@@ -299,7 +312,7 @@ static void what_bytes_do_not_reach(void **state)
     settings(&o, NLSH_L2);
     o.epochs = 1;
     o.store = NLSH_STORE_I8;
-    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 5), one = base, some = base;
+    struct nlsh_matrix base = matrix_new(KIND_F32, FEW, 24, 60, 30, 5), one = base, some = base;
     float row[24], zero[24] = {0};
     one.n_rows = 1;
     one.data = row;
@@ -347,19 +360,19 @@ static void what_bytes_do_not_reach(void **state)
 /* A few far values are cut off rather than that all steps become large, and no row loses more than it may. */
 static void the_scale_has_the_least_error(void **state)
 {
-    struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 12);
+    struct nlsh_matrix base = matrix_new(KIND_F32, SOME, 24, 60, 30, 12);
     const float *values = base.data;
     float scale, most = 0;
     double least = INFINITY, found = 0;
     (void)state;
     ((float *)(uintptr_t)values)[17 * 24 + 3] *= 3;
     assert_int_equal(nlsh__scale_of(&base, &scale, NULL), NLSH_OK);
-    for (size_t i = 0; i < (size_t)N * 24; i++) most = fmaxf(most, fabsf(values[i]));
+    for (size_t i = 0; i < (size_t)SOME * 24; i++) most = fmaxf(most, fabsf(values[i]));
     for (int at = 0; at <= 60; at++) { /* the one that was found, and others */
         float other = at == 60 ? scale : most / 127 * (float)pow(.95, at);
         double sum = 0;
         int refused = 0;
-        for (size_t i = 0; i < N; i++) {
+        for (size_t i = 0; i < SOME; i++) {
             const struct nlsh__rounding to = {NLSH_I8, other};
             float row[24];
             refused |= nlsh__round_row(&to, values + i * 24, 24, row) != 24;
@@ -391,41 +404,41 @@ static void bring_to_unit(struct nlsh_matrix *base)
 static void auto_keeps_what_was_given(void **state)
 {
     (void)state;
-    for (int metric = NLSH_L2; metric <= NLSH_COSINE; metric++)
-        for (int streamed = 0; streamed < 2; streamed++) {
-            struct nlsh_build_options o;
-            struct nlsh_build_report report = {.struct_size = sizeof report};
-            struct nlsh_error error;
-            struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 8);
-            struct nlsh_matrix exact = rounded(&base, &as_f16);
-            struct of_matrix of = {.matrix = &exact};
-            const struct nlsh_rows rows = rows_of(&of);
-            const char *path = test_path("auto");
-            settings(&o, (enum nlsh_metric)metric);
-            o.epochs = 1;
-            if (metric == NLSH_COSINE) bring_to_unit(&exact);
-            for (int spoiled = 0; spoiled < 2; spoiled++) {
-                float *value = (float *)(uintptr_t)exact.data + (size_t)(N - 7) * 24 + 5;
-                if (spoiled) *value = nextafterf(*value, 9);
-                if ((streamed ? nlsh__build_planned(&rows, &o, &few, path, NULL, NULL, &error)
-                              : nlsh_build(&exact, &o, path, NULL, &report, &error)) != NLSH_OK ||
-                    nlsh_index_verify(path, &error) != NLSH_OK)
-                    fail_msg("%s (%s)", error.message, error.hint);
-                assert_int_equal(storage_of(path), spoiled ? NLSH_F32 : NLSH_F16);
-                assert_true(report.store_error_most == 0);
-                if (spoiled) continue;
-                struct nlsh_index *index;
-                struct nlsh_vectors *stored;
-                assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
-                assert_int_equal(nlsh_index_vectors(index, &stored, NULL), NLSH_OK);
-                assert_memory_equal(nlsh_vectors_matrix(stored)->data, exact.data,
-                                    (size_t)N * 24 * sizeof(float));
-                nlsh_vectors_free(stored);
-                nlsh_index_close(index);
-            }
-            matrix_free(&base);
-            matrix_free(&exact);
+    for (int which = 0; which < 6; which += EVERY) {
+        const int metric = which % 3, streamed = which / 3;
+        struct nlsh_build_options o;
+        struct nlsh_build_report report = {.struct_size = sizeof report};
+        struct nlsh_error error;
+        struct nlsh_matrix base = matrix_new(KIND_F32, FEW, 24, 60, 30, 8);
+        struct nlsh_matrix exact = rounded(&base, &as_f16);
+        struct of_matrix of = {.matrix = &exact};
+        const struct nlsh_rows rows = rows_of(&of);
+        const char *path = test_path("auto");
+        settings(&o, (enum nlsh_metric)metric);
+        o.epochs = 1;
+        if (metric == NLSH_COSINE) bring_to_unit(&exact);
+        for (int spoiled = 0; spoiled < 2; spoiled++) {
+            float *value = (float *)(uintptr_t)exact.data + (size_t)(FEW - 7) * 24 + 5;
+            if (spoiled) *value = nextafterf(*value, 9);
+            if ((streamed ? nlsh__build_planned(&rows, &o, &room_for_few, path, NULL, NULL, &error)
+                          : nlsh_build(&exact, &o, path, NULL, &report, &error)) != NLSH_OK ||
+                nlsh_index_verify(path, &error) != NLSH_OK)
+                fail_msg("%s (%s)", error.message, error.hint);
+            assert_int_equal(storage_of(path), spoiled ? NLSH_F32 : NLSH_F16);
+            assert_true(report.store_error_most == 0);
+            if (spoiled) continue;
+            struct nlsh_index *index;
+            struct nlsh_vectors *stored;
+            assert_int_equal(nlsh_index_open(path, NULL, &index, NULL), NLSH_OK);
+            assert_int_equal(nlsh_index_vectors(index, &stored, NULL), NLSH_OK);
+            assert_memory_equal(nlsh_vectors_matrix(stored)->data, exact.data,
+                                (size_t)FEW * 24 * sizeof(float));
+            nlsh_vectors_free(stored);
+            nlsh_index_close(index);
         }
+        matrix_free(&base);
+        matrix_free(&exact);
+    }
 }
 
 /* By inner product bytes are floats, and f16 keeps them. With cosine their rows of length 1 are none that were given. */
@@ -435,7 +448,7 @@ static void bytes_by_other_metrics(void **state)
     for (int metric = NLSH_IP; metric <= NLSH_COSINE; metric++) {
         struct nlsh_build_options o;
         struct nlsh_build_report report;
-        struct nlsh_matrix base = matrix_new(KIND_WHOLE, N, 24, 60, 30, 9);
+        struct nlsh_matrix base = matrix_new(KIND_WHOLE, FEW, 24, 60, 30, 9);
         settings(&o, (enum nlsh_metric)metric);
         o.epochs = 1;
         build_into(&base, &o, test_path("whole"), &report);
@@ -447,22 +460,22 @@ static void bytes_by_other_metrics(void **state)
 /* An index that was made to hold f16, or bf16, rounds what is put, and stays of f16 when buckets are learned. */
 static void an_empty_index_of_f16(void **state)
 {
-    static uint64_t keys[N], found[2][Q * K];
+    static uint64_t keys[SOME], found[2][Q * K];
     static float distances[2][Q * K];
     (void)state;
     assert_int_equal(nlsh_index_create(test_path("empty"), 24, NLSH_I8, NLSH_COSINE, NULL),
                      NLSH_E_ARG); /* without vectors there is no scale */
-    for (int which = 0; which < 4; which++) {
+    for (int which = EVERY - 1; which < 4; which += EVERY) {
         const enum nlsh_metric metric = (enum nlsh_metric)(which % 3);
         const enum nlsh_type type = which < 3 ? NLSH_F16 : NLSH_BF16;
         struct nlsh_writer *writer;
         struct nlsh_error error;
         struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
         struct nlsh_compact_options how;
-        struct nlsh_matrix base = matrix_new(KIND_F32, N, 24, 60, 30, 10), few_rows = base;
+        struct nlsh_matrix base = matrix_new(KIND_F32, SOME, 24, 60, 30, 10), few_rows = base;
         const char *path = test_path("empty");
         few_rows.n_rows = Q;
-        for (size_t i = 0; i < N; i++) keys[i] = i;
+        for (size_t i = 0; i < SOME; i++) keys[i] = i;
         if (nlsh_index_create(path, 24, type, metric, &error) != NLSH_OK ||
             nlsh_index_verify(path, &error) != NLSH_OK ||
             nlsh_writer_open(path, NULL, &writer, &error) != NLSH_OK ||
@@ -493,7 +506,7 @@ static void bytes_stay_bytes(void **state)
     settings(&o, NLSH_L2);
     o.epochs = 1;
     o.store = NLSH_STORE_F16;
-    struct nlsh_matrix base = matrix_new(KIND_WHOLE, N, 24, 60, 30, 6);
+    struct nlsh_matrix base = matrix_new(KIND_WHOLE, FEW, 24, 60, 30, 6);
     build_into(&base, &o, test_path("bytes"), &report);
     assert_true(report.store_error_most == 0);
     assert_int_equal(nlsh_index_open(test_path("bytes"), NULL, &index, NULL), NLSH_OK);
