@@ -12,6 +12,12 @@ typedef enum nlsh_status graph_fn(const struct nlsh_matrix *base, size_t k, uint
 
 enum { LARGE = 21000 }; /* pieces are exact below 20,000 */
 
+/* Of two types a sanitizer gets one, each at every second turn. */
+static int left_to_others(int type, size_t turn)
+{
+    return TEST_STRIDE > 1 && turn % 2 != (size_t)type;
+}
+
 static struct nlsh__rng rng;
 
 /* Ids in range, no row among its own, none twice; distances those of the ids, ascending. */
@@ -83,6 +89,7 @@ static void pieces_keep_their_recall(void **state)
     for (int type = 0; type < 2; type++) {
         enum nlsh_type t = type ? NLSH_F32 : NLSH_U8;
         check_graph(nlsh__pieces_neighbors, t, SET_RANDOM, LARGE, 8, 10, 0.99);
+        if (left_to_others(type, 0)) continue;
         check_graph(nlsh__pieces_neighbors, t, SET_CLUSTERS, LARGE, 13, 20, 0.99);
         check_graph(nlsh__pieces_neighbors, t, SET_FAR_OFF, LARGE, 5, 1, 0.98);
     }
@@ -105,8 +112,9 @@ static void sets_that_do_not_divide(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         for (int type = 0; type < 2; type++)
-            check_graph(nlsh__pieces_neighbors, type ? NLSH_F32 : NLSH_U8, kinds[i], LARGE, 4, 12,
-                        kinds[i] == SET_FEW_LEVELS || kinds[i] == SET_OUTLIER ? 0.98 : 1);
+            if (!left_to_others(type, i))
+                check_graph(nlsh__pieces_neighbors, type ? NLSH_F32 : NLSH_U8, kinds[i], LARGE, 4,
+                            12, kinds[i] == SET_FEW_LEVELS || kinds[i] == SET_OUTLIER ? 0.98 : 1);
 }
 
 static void small_sets_are_exact(void **state)

@@ -145,10 +145,10 @@ static void a_change_is_made_or_not(void **state)
         c.keys[i] = i % 3 == 0 ? was.holds.keys[i] : 7000000 + i;
         c.of[i] = (uint32_t)(3 * i);
     }
-    while (change_refused(&c, at)) at++;
+    while (change_refused(&c, at)) at += TEST_STRIDE;
     assert_true(at > 10);
     c.is_put = 0;
-    for (at = 1; change_refused(&c, at);) at++;
+    for (at = 1; change_refused(&c, at);) at += TEST_STRIDE;
     assert_true(at > 5);
     check_in_use(in_use);
 }
@@ -159,7 +159,7 @@ static void refreshing_goes_on_where_it_stood(void **state)
     struct nlsh_error error;
     size_t in_use = counted.n_allocated - counted.n_released;
     (void)state;
-    for (size_t at = 1, refused = 1; refused; at++) {
+    for (size_t at = 1, refused = 1; refused; at += TEST_STRIDE) {
         struct change c = {.is_put = 1, .n = 200};
         struct model m;
         struct nlsh_index *now;
@@ -235,8 +235,8 @@ static void learning_anew_leaves_what_there_was(void **state)
     assert_int_equal(compact_it(&how, &error), NLSH_OK);
     size_t n = n_of_compact;
     assert_true(n > 100);
-    for (size_t at = 1; at <= n; at++) {
-        if (at > 40 && at + 25 < n && at % (n / 8) != 0) continue;
+    for (size_t at = 1; at <= n; at += TEST_STRIDE) {
+        if (at > 40 && at + 25 < n && at % (n / 8) >= TEST_STRIDE) continue;
         assert_true(refuse_one(compact_it, &how, at));
         assert_int_not_equal(access(built, F_OK), 0);
     }

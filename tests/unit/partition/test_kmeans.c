@@ -128,7 +128,7 @@ static void nearest_cells_equal_a_loop(void **state)
                                        {50, 64, 530, 1}};
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (enum kind kind = NORMAL; kind <= ONE_ROW; kind++)
+        for (enum kind kind = s % TEST_STRIDE; kind <= ONE_ROW; kind += TEST_STRIDE)
             for (int with_penalty = 0; with_penalty < 2; with_penalty++)
                 check_nearest(nlsh__nearest_cells, 0, kind, shapes[s][0], shapes[s][1],
                               shapes[s][2], shapes[s][3], with_penalty);
@@ -143,7 +143,7 @@ static void near_cells_are_as_near(void **state)
     };
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (enum kind kind = NORMAL; kind <= ONE_ROW; kind++)
+        for (enum kind kind = s % TEST_STRIDE; kind <= ONE_ROW; kind += TEST_STRIDE)
             for (int with_penalty = 0; with_penalty < 2; with_penalty++)
                 check_nearest(nlsh__near_cells, 2, kind, shapes[s][0], shapes[s][1], shapes[s][2],
                               shapes[s][3], with_penalty);
@@ -234,7 +234,7 @@ static void as_good_as_a_textbook(void **state)
             size_t n = shapes[s][0], dim = shapes[s][1], k = shapes[s][2];
             float *rows = make_rows(kind, n, dim);
             double ours = 0, naive = 0;
-            for (uint64_t seed = 0; seed < 3; seed++) {
+            for (uint64_t seed = 0; seed < 3; seed += TEST_STRIDE) {
                 ours += our_objective(rows, n, dim, k, 10, seed);
                 naive += naive_lloyd(rows, n, dim, k, 10);
             }
@@ -375,7 +375,7 @@ static void buckets_keep_the_cap(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t i = 0; i < sizeof imbalances / sizeof *imbalances; i++)
-            for (enum kind kind = NORMAL; kind < N_KINDS; kind++)
+            for (enum kind kind = (s + i) % TEST_STRIDE; kind < N_KINDS; kind += TEST_STRIDE)
                 check_buckets(kind, shapes[s][0], shapes[s][1], shapes[s][2], imbalances[i]);
 }
 

@@ -70,6 +70,12 @@ static const enum nlsh_type *types_of(enum kind kind)
     return kind == KIND_I8 ? signed_types : unsigned_types;
 }
 
+/* A sanitizer gets each type with each gap at one of three turns. */
+static int left_to_others(size_t turn)
+{
+    return turn % TEST_STRIDE != 0;
+}
+
 /* ---- queries --------------------------------------------------------------------------------- */
 
 struct answers {
@@ -124,6 +130,7 @@ static void queries_of_every_type(void **state)
                 matrix_free(&plain);
                 for (const enum nlsh_type *type = types_of(kind); *type != 0; type++)
                     for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+                        if (left_to_others((size_t)(type - types_of(kind)) + g + t)) continue;
                         struct nlsh_matrix m = converted(&queries, *type, gaps[g]);
                         ask(index, &m, probes[t], &got);
                         if (memcmp(&want, &got, sizeof want) != 0)
@@ -168,6 +175,7 @@ static void bases_of_every_type(void **state)
                          NLSH_OK);
         for (const enum nlsh_type *type = types_of(KIND_U8); *type != 0; type++)
             for (size_t g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+                if (left_to_others((size_t)(type - types_of(KIND_U8)) + g + m)) continue;
                 struct nlsh_matrix c = converted(&base, *type, gaps[g]);
                 double recall = 0;
                 assert_true(nlsh_data_hash(&c) == nlsh_data_hash(&base));
