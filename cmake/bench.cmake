@@ -48,7 +48,7 @@ endif()
 file(GLOB compare_sources CONFIGURE_DEPENDS bench/peers/*.c)
 add_executable(bench_peers EXCLUDE_FROM_ALL ${compare_sources})
 target_link_libraries(bench_peers PRIVATE nlsh_internal ${CMAKE_DL_LIBS})
-if(TARGET tests)
+if(TARGET tests AND NOT NLSH_SANITIZE) # the test cli/test_peers runs it
   add_dependencies(tests bench_peers)
 endif()
 option(NLSH_BENCH_PEERS "build the libraries that bench compares with (C++)" OFF)

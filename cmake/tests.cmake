@@ -23,14 +23,14 @@ endif()
 file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/*/test_*.c)
 file(GLOB cli_tests CONFIGURE_DEPENDS tests/cli/test_*.sh)
 # A sanitizer's build goes without those that measure recalls of many rows or how long a build takes, kill processes of
-# writers, ask what Optuna reads, what a browser shows, print help, or build and tune by the command: the same code runs
-# in others. Nor does one thread's sanitizer ask what several threads make.
+# writers, ask what Optuna reads, what a browser shows, print help, compare with other libraries (bench/), or build and
+# tune by the command: the same code runs in others. Nor does one thread's sanitizer ask what several threads make.
 if(NLSH_SANITIZE)
   list(FILTER unit_tests EXCLUDE REGEX "/(search/test_recall|make/test_speed|make/test_unfinished|live/test_killed)\\.c$")
   if(NOT NLSH_SANITIZE MATCHES thread)
     list(FILTER unit_tests EXCLUDE REGEX "/make/test_same_bytes\\.c$")
   endif()
-  list(FILTER cli_tests EXCLUDE REGEX "/test_(build|optuna|help|report_page|store|tune)\\.sh$")
+  list(FILTER cli_tests EXCLUDE REGEX "/test_(build|optuna|help|peers|report_page|store|tune)\\.sh$")
 endif()
 if(NOT NLSH_SQLITE)
   list(FILTER unit_tests EXCLUDE REGEX "/unit/sqlite/")
@@ -134,7 +134,8 @@ if(MICROHTTPD_FOUND AND NOT NLSH_SERVE STREQUAL OFF) # then it may not be left o
   set_tests_properties(cli/test_serve PROPERTIES ENVIRONMENT "${environment};NLSH_SERVES=1")
 endif()
 if(NLSH_SANITIZE) # when a process dies matters there, not to a sanitizer
-  set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=40")
+  set_tests_properties(cli/test_kills PROPERTIES ENVIRONMENT "${environment};NLSH_KILLS=24")
+  set_tests_properties(cli/test_talk PROPERTIES ENVIRONMENT "${environment};NLSH_EPOCHS=500")
 endif()
 
 # The command under mpirun, where Debian's libopenmpi-dev is.
@@ -209,14 +210,18 @@ if(NOT NLSH_SANITIZE MATCHES thread)
 endif()
 
 # The longest first, so that no processor waits for them at the end. The first run of ctest in a build knows of no
-# times; those that take more than ten seconds stand here.
-foreach(name python/package cli/test_tune cli/test_kills unit/base/test_refused unit/make/test_build
-        unit/make/test_same_bytes cli/test_optuna reference/tpe_optuna cli/test_talk unit/search/test_metric
-        unit/search/test_filtered unit/partition/test_metis unit/index/test_forged unit/search/test_types
-        unit/graph/test_approximate unit/search/test_recall unit/search/test_search cli/test_memory
-        unit/search/test_scan unit/make/test_store unit/make/test_unfinished cli/test_store cli/test_report_page
-        cli/test_build cli/test_serve cli/test_help cli/test_live)
+# times; those that take more than ten seconds stand here, the longest above.
+set(cost 1000)
+foreach(name python/package cli/test_tune unit/make/test_store cli/test_kills cli/test_memory cli/test_earlier
+        unit/shards/test_shards unit/make/test_streamed unit/make/test_retrain unit/make/test_changes
+        unit/shards/test_built unit/make/test_build unit/make/test_same_bytes unit/search/test_scan
+        unit/base/test_refused unit/graph/test_approximate unit/search/test_search cli/test_live cli/test_optuna
+        reference/tpe_optuna unit/codes/test_leaves unit/search/test_likeness cli/test_compare
+        unit/search/test_filtered unit/index/test_forged unit/search/test_fit unit/search/test_metric cli/test_talk
+        cli/test_bench unit/make/test_taught unit/search/test_types unit/search/test_recall unit/partition/test_metis
+        unit/make/test_unfinished cli/test_store cli/test_report_page cli/test_build cli/test_serve cli/test_help)
   if(TEST ${name})
-    set_tests_properties(${name} PROPERTIES COST 100)
+    set_tests_properties(${name} PROPERTIES COST ${cost})
   endif()
+  math(EXPR cost "${cost} - 1")
 endforeach()

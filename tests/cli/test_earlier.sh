@@ -1,7 +1,7 @@
 # Two command lines of the predecessor (in Python and C++), word for word, and the results file.
 . "$(dirname "$0")/lib.sh"
 mkdir sift
-u8bin base.u8bin 1500 24 1
+u8bin base.u8bin 700 24 1
 u8bin query.u8bin 25 24 2
 "$nlsh" convert base.u8bin sift/sift_base.fvecs -q
 "$nlsh" convert query.u8bin sift/sift_query.fvecs -q
@@ -56,18 +56,18 @@ for with in '' '-d sift/sift_base.fvecs' '--gt gt.ivecs' '--gt gt.ivecs -d sift/
 done
 ok 'every source of truth gives one recall' test "$(sort -u recalls | wc -l)" -eq 2
 # R-near neighbours: all ids within the radius among all buckets, no other.
-run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 128 -N 1 -R 60
+run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 128 -N 1 -R 66
 has out 'R-near neighbors:'
 awk '/^Query/ { q = $2; on = 0 } /^R-near/ { on = 1; next } on && /^[0-9]/ { print q, $1 }' out |
     sort >near
-"$nlsh" groundtruth -d sift/sift_base.fvecs -q sift/sift_query.fvecs -o all.ivecs -N 1500 \
+"$nlsh" groundtruth -d sift/sift_base.fvecs -q sift/sift_query.fvecs -o all.ivecs -N 700 \
     --distances all.fvecs --quiet
-od -An -v -tu4 -w6004 all.ivecs | awk '{ for (i = 2; i <= NF; i++) print NR - 1, $i }' >all_ids
-od -An -v -tf4 -w6004 all.fvecs | awk '{ for (i = 2; i <= NF; i++) print $i }' >all_distances
-paste -d ' ' all_ids all_distances | awk '$3 <= 60 { print $1, $2 }' | sort >near_expected
+od -An -v -tu4 -w2804 all.ivecs | awk '{ for (i = 2; i <= NF; i++) print NR - 1, $i }' >all_ids
+od -An -v -tf4 -w2804 all.fvecs | awk '{ for (i = 2; i <= NF; i++) print $i }' >all_distances
+paste -d ' ' all_ids all_distances | awk '$3 <= 66 { print $1, $2 }' | sort >near_expected
 ok 'some are near' test -s near_expected
 ok 'R-near neighbours are those within R' cmp near near_expected
-run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -R 60 -range false
+run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -R 66 -range false
 lacks out 'R-near'
 run 0 search -q sift/sift_query.fvecs -i my_index.bin -T 5 -range true -type sift
 has out 'R-near'

@@ -4,7 +4,8 @@ make_data 49 # one build, not six: make/folds.h
 make_index
 escape=$(printf '\033')
 
-long="build -d base.fvecs -i x.nlsh -m 8 --epochs 2000 --partitioner kmeans --no-cache"
+# Long enough that progress is told: NLSH_EPOCHS says how many that takes where epochs are slow.
+long="build -d base.fvecs -i x.nlsh -m 8 --epochs ${NLSH_EPOCHS:-2000} --partitioner kmeans --no-cache"
 # shellcheck disable=SC2086
 run 0 $long --progress json
 has err '"stage":"reading"' '"event":"progress"' '"event":"stage"' '"stage":"training"' '"rate"' '"eta"' '"event":"note"'
