@@ -152,18 +152,21 @@ static void leaves_leave_out_what_does_not_matter(void **state)
     struct nlsh_neighbors truth = {.struct_size = sizeof truth};
     const struct nlsh_run run = {.struct_size = sizeof run, .n_threads = 2};
     assert_int_equal(nlsh_ground_truth(&base, &queries, NLSH_L2, K, &run, &truth, NULL), NLSH_OK);
+    struct nlsh_index *indexes[2];
+    for (size_t leaves = 0; leaves < 2; leaves++) {
+        indexes[leaves] = index_in_leaves(&base, leaves);
+        assert_int_equal(unlink(test_path("leaves")), 0); /* it is mapped */
+    }
     for (int by_t = 0; by_t < 2; by_t++) {
         size_t hits = 0, scanned[2] = {0};
         for (size_t leaves = 0; leaves < 2; leaves++) {
-            struct nlsh_index *index = index_in_leaves(&base, leaves);
             struct nlsh_search_options how;
             nlsh_search_options_init(&how, sizeof how);
             how.probes = by_t ? 3 : 0;
-            assert_int_equal(nlsh_search_batch(index, &queries, &how, keys[leaves], NULL,
+            assert_int_equal(nlsh_search_batch(indexes[leaves], &queries, &how, keys[leaves], NULL,
                                                COUNT_INTO(&stats[leaves]), NULL),
                              NLSH_OK);
             for (size_t q = 0; q < QUERIES; q++) scanned[leaves] += stats[leaves].candidates[q];
-            nlsh_index_close(index);
         }
         for (size_t q = 0; q < QUERIES; q++)
             for (size_t i = 0; i < K; i++)
@@ -176,6 +179,7 @@ static void leaves_leave_out_what_does_not_matter(void **state)
             assert_true(scanned[1] < 0.8 * (double)scanned[0]);
         }
     }
+    for (size_t leaves = 0; leaves < 2; leaves++) nlsh_index_close(indexes[leaves]);
     nlsh_neighbors_free(&truth);
     matrix_free(&base);
     matrix_free(&queries);

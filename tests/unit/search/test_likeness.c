@@ -67,21 +67,29 @@ static struct nlsh_search_options wish(int cautious)
 static void ask(const struct nlsh_matrix *queries, const struct nlsh_search_options *o,
                 struct answer *out)
 {
-    static uint64_t keys[Q * K];
-    static float distances[Q * K];
+    static struct truth { /* of all buckets; once for each set in turn */
+        const void *of;
+        uint64_t keys[Q * K];
+        float distances[Q * K];
+    } truths[2], *truth;
     struct nlsh_search_options all = wish(0);
     struct nlsh_search_stats stats = {.struct_size = sizeof stats,
                                       .probes = out->probes,
                                       .candidates = out->candidates,
                                       .outside = out->outside};
     all.probes = M;
-    assert_int_equal(nlsh_search_batch(bare, queries, &all, keys, distances, NULL, NULL), NLSH_OK);
+    truth = &truths[queries == &strange];
+    if (truth->of != queries->data)
+        assert_int_equal(
+            nlsh_search_batch(bare, queries, &all, truth->keys, truth->distances, NULL, NULL),
+            NLSH_OK);
+    truth->of = queries->data;
     assert_int_equal(nlsh_search_batch(bare, queries, o, out->keys, out->distances, &stats, NULL),
                      NLSH_OK);
     out->recall = out->scanned = 0;
     for (size_t i = 0; i < queries->n_rows; i++) {
-        out->recall += nlsh_recall(out->keys + i * K, out->distances + i * K, keys + i * K,
-                                   distances + i * K, K) /
+        out->recall += nlsh_recall(out->keys + i * K, out->distances + i * K, truth->keys + i * K,
+                                   truth->distances + i * K, K) /
                        (double)queries->n_rows;
         out->scanned += out->candidates[i] / (double)queries->n_rows;
     }

@@ -123,11 +123,17 @@ static void every_way_is_brute_force(void **state)
     (void)state;
     static const unsigned masks[] = {1, 2 + 16, 63, 8 + 32 + 1};
     static const size_t ks[] = {1, 10, MOST_K};
-    for (int way = 0; way < 9; way++) {
-        static const enum kind kinds[] = {KIND_U8, KIND_I8, KIND_F32};
+    static const struct {
+        enum kind kind;
+        enum nlsh_metric metric;
+    } cases[] = {{KIND_U8, NLSH_L2},
+                 {KIND_I8, NLSH_L2},
+                 {KIND_F32, NLSH_L2},
+                 {KIND_F32, NLSH_IP},
+                 {KIND_F32, NLSH_COSINE}};
+    for (size_t way = 0; way < sizeof cases / sizeof *cases; way++) {
         struct fixture f;
-        enum nlsh_metric metric = (enum nlsh_metric)(way / 3);
-        begin(&f, metric == NLSH_L2 ? kinds[way % 3] : KIND_F32, metric, N);
+        begin(&f, cases[way].kind, cases[way].metric, N);
         for (size_t i = 0; i < 12; i++) {
             size_t k = ks[i % 3], n = ask(&f, i, masks[i % 4]);
             struct nlsh__plan plan = {.k = k, .margin = 1e8f, .leaf_margin = INFINITY};
