@@ -7,11 +7,11 @@
 #include "support/counts.h"
 #include "support/rows.h"
 
-enum { N = 3000, M = 16, QUERIES = 120, K = 20 };
+enum { N = 1500, M = 16, QUERIES = 120, K = 20 };
 
 static const struct nlsh__memory_plan few = {
-    .sample = N / 3, .block = 400, .asking = 500, .teaching_bytes = N / 2 * 200};
-static const struct nlsh__memory_plan all = {.sample = N, .block = 400, .asking = 500};
+    .sample = N / 3, .block = 400, .asking = 200, .teaching_bytes = N / 2 * 200};
+static const struct nlsh__memory_plan all = {.sample = N, .block = 400, .asking = 200};
 
 /* ---- a build by ranks --------------------------------------------------------------------------- */
 
