@@ -28,7 +28,7 @@ PACKAGE = ROOT / "python" / "nlsh"
 BUILD = ROOT / "build" / "python"
 # What an sdist carries: all that cmake, the package and its tests are made of.
 SOURCES = ["CHANGELOG.md", "CMakeLists.txt", "LICENSE", "README.md", "baselines", "bench", "cli", "cmake",
-           "docs/python.md", "examples", "include", "pyproject.toml", "python", "serve", "sqlite", "src"]
+           "docs/python.md", "examples", "include", "pyproject.toml", "python", "ranks", "serve", "sqlite", "src"]
 
 
 # ---- metadata ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh ROOT: installs the package of the tree ROOT into a fresh environment, as a person would, and tests
-# it there; then its sdist, in a package that searches only. Nothing is fetched: PIP_NO_INDEX stands for
-# a machine without a network. Exit code 77: skipped, with the reason.
+# run.sh ROOT: makes the sdist of the tree ROOT, installs what it holds into a fresh environment, as a person would, and
+# tests it there; then again as a package that searches only. Nothing is fetched: PIP_NO_INDEX stands for a machine
+# without a network. Exit code 77: skipped, with the reason.
 set -eu
 root=$1
 skip() { echo "skipped: $1"; exit 77; }
@@ -21,7 +21,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/nlsh python.XXXXXX") # a space on purpose
 trap 'rm -rf "$work"' EXIT
 unset PYTHONPATH PYTHONHOME NLSH_CPU || true
 export PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1 NLSH_CACHE="$work/cache"
-# All is compiled twice here: -O1 takes half the time, and how quick it is is not asked.
+# -O1 takes half the time to compile, and how quick it is is not asked.
 export NLSH_CMAKE_ARGS="${NLSH_CMAKE_ARGS:-} -DCMAKE_BUILD_TYPE=Quick -DCMAKE_C_FLAGS_QUICK=-O1"
 
 # quietly LOG COMMAND...: the log is shown where the command fails.
@@ -31,21 +31,28 @@ quietly() {
     "$@" >"$log" 2>&1 || { tail -n 60 "$log"; exit 1; }
 }
 
-echo "install:"
-"$python" -m venv --system-site-packages "$work/venv"
-quietly install.log "$work/venv/bin/pip" install "$root"
-"$work/venv/bin/python" -c 'import nlsh; print(" ", nlsh.__version__, nlsh.__file__, "learns:", nlsh.can_learn())'
-cd "$root/python/tests" # not the root, whose python/ is no package
-"$work/venv/bin/python" -m unittest -v
-"$work/venv/bin/python" -c 'import support, sys; support.index().save(sys.argv[1])' "$work/a.nlsh"
-
-echo "sdist, search only:"
+echo "sdist:"
 quietly sdist.log "$python" -c 'import sys
 sys.path.insert(0, sys.argv[1])
 import nlsh_backend
 nlsh_backend.build_sdist(sys.argv[2])' "$root/python/backend" "$work"
+tar -xf "$work"/nlsh-*.tar.gz -C "$work"
+tree=$(echo "$work"/nlsh-*.tar.gz)
+tree=${tree%.tar.gz} # all of it lies in this folder
+
+echo "install:"
+"$python" -m venv --system-site-packages "$work/venv"
+quietly install.log "$work/venv/bin/pip" install "$tree"
+"$work/venv/bin/python" -c 'import nlsh
+print(" ", nlsh.__version__, nlsh.__file__)
+assert nlsh.can_learn(), "the package searches only: is a folder that cmake reads missing in the sdist?"'
+cd "$root/python/tests" # not the root, whose python/ is no package
+"$work/venv/bin/python" -m unittest -v
+"$work/venv/bin/python" -c 'import support, sys; support.index().save(sys.argv[1])' "$work/a.nlsh"
+
+echo "search only:"
 "$python" -m venv --system-site-packages "$work/venv2"
-quietly install2.log "$work/venv2/bin/pip" install --config-settings learn=off "$work"/nlsh-*.tar.gz
+quietly install2.log "$work/venv2/bin/pip" install --config-settings learn=off "$tree" # what is compiled serves again
 "$work/venv2/bin/python" - "$work/a.nlsh" <<'END'
 import sys
 import numpy as np

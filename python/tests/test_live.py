@@ -432,8 +432,10 @@ class Threads(Changing):
             ended = threading.Event()
 
             def put():
-                writer.put(np.arange(20000), X)
-                ended.set()
+                try:
+                    writer.put(np.arange(20000), X)
+                finally:
+                    ended.set()
             thread = threading.Thread(target=put)
             steps = 0
             thread.start()

@@ -194,8 +194,10 @@ class Threads(unittest.TestCase):
         ended = threading.Event()
 
         def work():
-            index().search(many, 50, probes=8, threads=1)
-            ended.set()
+            try:
+                index().search(many, 50, probes=8, threads=1)
+            finally:
+                ended.set()
         thread = threading.Thread(target=work)
         steps = 0
         thread.start()
