@@ -36,7 +36,7 @@ static void key_of(const struct nlsh_build_options *o, enum nlsh_partitioner par
 int nlsh__cut_drew(const struct nlsh__ground *g, enum nlsh_partitioner partitioner)
 {
     if (partitioner == NLSH_PARTITIONER_KMEANS) return 0;
-    return partitioner != NLSH_PARTITIONER_VCYCLE ||
+    return partitioner != NLSH_PARTITIONER_VCYCLE || nlsh__n_unseen(g) == 0 ||
            !nlsh__in_leaves(g->options, g->data->matrix.n_rows);
 }
 
@@ -45,7 +45,7 @@ static enum nlsh_status cycle(const struct nlsh__ground *g, const struct nlsh__c
 {
     const struct nlsh_build_options *o = g->options;
     const struct nlsh__unseen unseen = {.rows = g->held->held_rows,
-                                        .n = csr->n - g->held->n_train,
+                                        .n = nlsh__n_unseen(g),
                                         .all_move = nlsh__cut_drew(g, NLSH_PARTITIONER_VCYCLE)};
     return nlsh__partition_vcycle(csr, o->n_buckets, nlsh__imbalance(o, NLSH_PARTITIONER_VCYCLE),
                                   o->seed, &unseen, g->job, bucket_of, error);

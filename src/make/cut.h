@@ -17,8 +17,8 @@ enum nlsh_status nlsh__cut(const struct nlsh__ground *ground, enum nlsh_partitio
 
 /*
  * nlsh__cut_drew() - 1 where held-out rows drew their neighbours into their own buckets, which measure/unseen.h takes back:
- * where METIS or KaHIP cut their edges, and by the cycle's last moves. These see no edge of theirs where there are leaves: what
- * leaves save is measured with neighbours where they lie.
+ * where METIS or KaHIP cut their edges, and by the cycle's last moves. These see no edge of theirs where they are unseen and there are leaves:
+ * what leaves save is measured with neighbours where they lie.
  */
 int nlsh__cut_drew(const struct nlsh__ground *ground, enum nlsh_partitioner partitioner);
 

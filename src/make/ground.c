@@ -48,6 +48,12 @@ out:
     return status;
 }
 
+size_t nlsh__n_unseen(const struct nlsh__ground *g)
+{
+    size_t n = g->data->matrix.n_rows;
+    return n < NLSH__FOLDS_BELOW ? 0 : n - g->held->n_train;
+}
+
 enum nlsh_status nlsh__ground_csr(const struct nlsh__ground *g, const struct nlsh__csr **out,
                                   struct nlsh_error *error)
 {

@@ -93,6 +93,10 @@ struct nlsh__ground {
         *calibrating; /* queries that say what searches reach; NULL: held-out rows do */
 };
 
+/* How many held-out rows what is made must not know of, since they measure it: none where folds do (make/folds.h), or where all
+ * rows are learned from. */
+size_t nlsh__n_unseen(const struct nlsh__ground *ground);
+
 /* The symmetric graph, made when it is first asked for. */
 enum nlsh_status nlsh__ground_csr(const struct nlsh__ground *ground, const struct nlsh__csr **out,
                                   struct nlsh_error *error);

@@ -115,13 +115,14 @@ static enum nlsh_status rows_among(const struct nlsh__held *held, size_t n, uint
     return status;
 }
 
-/* Held-out rows [n]: where they are neighbours of rows that are learned from, these would tell of them. NULL: none is held out. */
-static enum nlsh_status mark_unseen(const struct nlsh__held *held, size_t n, uint8_t **out,
+/* Unseen rows [n]: as neighbours of rows that are learned from they would tell of themselves. NULL: none are. */
+static enum nlsh_status mark_unseen(const struct nlsh__ground *g, uint8_t **out,
                                     struct nlsh_error *error)
 {
-    if (held->n_train == n) return NLSH_OK;
-    enum nlsh_status status = nlsh__calloc(out, n, sizeof **out, error);
-    for (size_t i = 0; status == NLSH_OK && i < held->n_held; i++) (*out)[held->held_rows[i]] = 1;
+    size_t n_unseen = nlsh__n_unseen(g);
+    if (n_unseen == 0) return NLSH_OK;
+    enum nlsh_status status = nlsh__calloc(out, g->data->matrix.n_rows, sizeof **out, error);
+    for (size_t i = 0; status == NLSH_OK && i < n_unseen; i++) (*out)[g->held->held_rows[i]] = 1;
     return status;
 }
 
@@ -156,7 +157,7 @@ static enum nlsh_status train(const struct nlsh__ground *g, const struct attempt
         .epoch_end = watch != NULL ? watch_epoch : NULL,
         .user = &watched,
     };
-    NLSH_TRY(mark_unseen(g->held, g->data->matrix.n_rows, &unseen, error));
+    NLSH_TRY(mark_unseen(g, &unseen, error));
     labels.unseen = unseen;
     if (o->groups > 0)
         NLSH_TRY(nlsh__group_buckets(in->queries, in->projection.n_components, g->graphs.truth,
