@@ -63,8 +63,8 @@ enum nlsh_status nlsh__cells_make(const struct nlsh__dataset *base, const float 
     NLSH_TRY(nlsh__kmeans(floats, n_rows, dim, options->n_lists, KMEANS_ITERATIONS, options->seed,
                           job, out->centroids, NULL, error));
     if (base->matrix.type == NLSH_U8) NLSH_TRY(narrow(out, error));
-    NLSH_TRY(nlsh__nearest_cells(floats, n_rows, dim, out->centroids, NULL, out->n_lists, 1, job,
-                                 *cell_of, NULL, error));
+    NLSH_TRY(nlsh__nearest_cells(floats, n_rows, dim, out->centroids, NULL, out->n_lists, 1, NULL,
+                                 job, *cell_of, NULL, error));
     return NLSH_OK;
 out:
     nlsh__free(*cell_of);

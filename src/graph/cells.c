@@ -103,7 +103,7 @@ static enum nlsh_status find_f32(const struct cells *c, const struct nlsh__job *
         size_t n = n_rows - first < SLAB ? n_rows - first : SLAB;
         NLSH_TRY(nlsh__job_progress(job, "cells", first, n_rows, error));
         NLSH_TRY(nlsh__near_cells((const float *)c->base->data + first * dim, n, dim, c->centroids,
-                                  NULL, c->n_cells, c->n_probes, job,
+                                  NULL, c->n_cells, c->n_probes, NULL, job,
                                   c->probes + first * c->n_probes, NULL, error));
     }
     name_once(c);

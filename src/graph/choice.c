@@ -259,17 +259,6 @@ static void tile(const struct nlsh__choice *c, struct nlsh__picker *s, size_t n,
 
 /* ---- long lists ------------------------------------------------------------------------------ */
 
-/* The least keep of n keys to the front, the greatest of these behind the others. */
-static void settle(uint64_t *keys, size_t n, size_t keep)
-{
-    size_t worst = 0;
-    nlsh__select_smallest(keys, n, keep);
-    for (size_t i = 1; i < keep; i++) worst = keys[i] > keys[worst] ? i : worst;
-    uint64_t key = keys[worst];
-    keys[worst] = keys[keep - 1];
-    keys[keep - 1] = key;
-}
-
 /* The hits of n queries behind what their lists have. */
 static void take(const struct nlsh__choice *c, struct nlsh__picker *s, size_t first, size_t n,
                  size_t least)
@@ -284,7 +273,7 @@ static void take(const struct nlsh__choice *c, struct nlsh__picker *s, size_t fi
             if (key >= list->worst) continue;
             keys[list->n++] = key;
             if (list->n < 2 * c->keep) continue;
-            settle(keys, list->n, c->keep);
+            nlsh__settle_smallest(keys, list->n, c->keep);
             *list = (struct nlsh__long_list){c->keep, keys[c->keep - 1]};
         }
         set_threshold(c, s, q, list->worst, least);

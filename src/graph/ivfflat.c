@@ -114,7 +114,7 @@ static enum nlsh_status make_cells(struct ivf *c, uint64_t seed, const struct nl
     NLSH_TRY(
         nlsh__kmeans(floats, n, dim, c->n_cells, ITERATIONS, seed, job, centroids, cell_of, error));
     NLSH_TRY(nlsh__nearest_cells(centroids, c->n_cells, dim, centroids, NULL, c->n_cells,
-                                 c->n_probes, job, c->near, NULL, error));
+                                 c->n_probes, NULL, job, c->near, NULL, error));
     for (size_t i = 0; i < n; i++) c->offsets[cell_of[i] + 1]++;
     for (size_t j = 0; j < c->n_cells; j++) c->offsets[j + 1] += c->offsets[j];
     for (size_t i = 0; i < n; i++) c->order[c->offsets[cell_of[i]]++] = (uint32_t)i;

@@ -51,7 +51,6 @@ enum {
     SPARE = 8,         /* floats: kept besides k, as in exact.c */
     SKETCHED = 3,      /* sketches: so many times k are kept */
     LEAST_DIM = 16,    /* floats: below it they are no slower than bytes are rounded */
-    FEW = 4,           /* of a row's hits are kept one by one */
     TASKS = 512        /* between two reports of progress */
 };
 
@@ -187,10 +186,16 @@ static void prepare_f32(const struct pieces *p, struct scratch *s, size_t row, s
     s->norms.f32[q] = nlsh__kernels()->dot_f32(query, query, p->dim);
 }
 
-/* What prepare() and merge() will read of a row: rows that ask lie anywhere. */
-static void fetch(const struct pieces *p, size_t row)
+/* Rows of a cell, and those that ask it, lie anywhere. */
+static void fetch_row(const struct pieces *p, size_t row)
 {
     nlsh__prefetch_bytes((const uint8_t *)p->base->data + row * p->row_bytes, p->row_bytes);
+}
+
+/* What prepare() and merge() will read of a row. */
+static void fetch(const struct pieces *p, size_t row)
+{
+    fetch_row(p, row);
     nlsh__prefetch_bytes((const uint8_t *)(p->keys + row * p->keep), p->keep * sizeof *p->keys);
 }
 
@@ -209,39 +214,6 @@ static void prepare(const struct pieces *p, const struct cell *c, struct scratch
     }
 }
 
-/* The list of a row, in any order but for the worst, which stands last: that takes half the time of a sorted one. */
-static void keep_nearer(uint64_t *keys, size_t n, uint64_t key)
-{
-    uint64_t worst = key;
-    size_t at = n - 1;
-    if (key >= keys[n - 1]) return;
-    for (size_t i = 0; i + 1 < n; i++) {
-        int is_worse = keys[i] > worst;
-        at = is_worse ? i : at;
-        worst = is_worse ? keys[i] : worst;
-    }
-    keys[at] = key;
-    keys[n - 1] = worst;
-}
-
-/* Many at once: the n least of those that are kept and of those that came, which stand behind n in s->keys. */
-static void keep_nearest(struct scratch *s, uint64_t *keys, size_t n, size_t n_came)
-{
-    size_t n_all = n_came, worst = 0;
-    const uint64_t *came = s->keys + n;
-    memmove(s->keys, came, n_came * sizeof *came);
-    for (size_t i = 0; i < n; i++)
-        if (keys[i] != UINT64_MAX) s->keys[n_all++] = keys[i];
-    if (n_all > n) nlsh__select_smallest(s->keys, n_all, n);
-    for (size_t i = 0; i < n; i++) {
-        keys[i] = i < n_all ? s->keys[i] : UINT64_MAX;
-        worst = keys[i] > keys[worst] ? i : worst;
-    }
-    uint64_t key = keys[worst];
-    keys[worst] = keys[n - 1];
-    keys[n - 1] = key;
-}
-
 /* What hit h of query q says of the squared distance, as a key has it. */
 static uint32_t score_of(const struct cell *c, const struct scratch *s, size_t q, size_t h)
 {
@@ -257,16 +229,12 @@ static void merge(const struct pieces *p, const struct cell *c, struct scratch *
     for (size_t q = 0; q < n; q++) {
         if (s->hits.n[q] == 0) continue;
         size_t row = asking[q], at = q * s->hits.capacity;
-        uint64_t *keys = p->keys + row * p->keep, *came = s->keys + p->keep;
+        uint64_t *keys = p->keys + row * p->keep, *came = s->keys;
         for (size_t h = at; h < at + s->hits.n[q]; h++) {
             uint32_t id = c->members[s->hits.ids[h]];
             if (id != row) *came++ = nlsh__key_u32(score_of(c, s, q, h), id);
         }
-        size_t n_came = (size_t)(came - s->keys) - p->keep;
-        if (n_came > FEW)
-            keep_nearest(s, keys, p->keep, n_came);
-        else
-            for (size_t h = 0; h < n_came; h++) keep_nearer(keys, p->keep, s->keys[p->keep + h]);
+        nlsh__keep_smallest(keys, p->keep, s->keys, (size_t)(came - s->keys));
         s->hits.n[q] = 0;
         set_threshold(c, s, q, keys[p->keep - 1]);
     }
@@ -291,8 +259,8 @@ static void measure(const struct pieces *p, uint32_t row, const uint32_t *member
     uint64_t *keys = p->keys + row * p->keep;
     for (size_t i = 0; i < n; i++) {
         float l2sq = nlsh__kernels()->l2sq_f32(x, rows + members[i] * p->dim, p->dim);
-        if (members[i] != row)
-            keep_nearer(keys, p->keep, nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]));
+        uint64_t key = nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]);
+        if (members[i] != row) nlsh__keep_smallest(keys, p->keep, &key, 1);
     }
 }
 
@@ -390,8 +358,10 @@ static enum nlsh_status round_cell(const struct pieces *p, struct scratch *s,
     const float *rows = (const float *)(const void *)s->rows;
     float most = 0;
     for (size_t i = 0; i < c->n; i++) most = largest(rows + i * p->dim, s->mean, p->dim, most);
-    for (size_t i = 0; i < n_asking; i++)
+    for (size_t i = 0; i < n_asking; i++) {
+        if (i + NLSH__AHEAD < n_asking) fetch_row(p, asking[i + NLSH__AHEAD]);
         most = largest((const float *)p->base->data + asking[i] * p->dim, s->mean, p->dim, most);
+    }
     c->step = fmaxf(most / 127, FLT_MIN);
     for (size_t i = 0; i < c->n; i++)
         round_row(rows + i * p->dim, s->mean, c->step, p->dim, s->rounded + i * p->dim);
@@ -456,10 +426,7 @@ static void cell_task(void *ctx, size_t task, size_t worker)
                      .n = p->offsets[number + 1] - p->offsets[number]};
     if (c.n == 0 || n_asking == 0) return;
     for (size_t i = 0; i < c.n; i++) {
-        if (i + NLSH__AHEAD < c.n)
-            nlsh__prefetch_bytes((const uint8_t *)p->base->data +
-                                     c.members[i + NLSH__AHEAD] * p->row_bytes,
-                                 p->row_bytes);
+        if (i + NLSH__AHEAD < c.n) fetch_row(p, c.members[i + NLSH__AHEAD]);
         memcpy(s->rows + i * p->row_bytes,
                (const uint8_t *)p->base->data + c.members[i] * p->row_bytes, p->row_bytes);
     }

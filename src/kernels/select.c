@@ -16,8 +16,9 @@
 
 enum {
     BINS = 256,
-    FEW = 48,  /* below this quickselect alone is quicker */
-    LOOKS = 8, /* at a key, on average, before pivots are bad: of keys in any usual order 3 */
+    FEW = 48,     /* below this quickselect alone is quicker */
+    FEW_CAME = 4, /* up to so many are kept one by one */
+    LOOKS = 8,    /* at a key, on average, before pivots are bad: of keys in any usual order 3 */
     MOST_SPREAD = 1024 /* keys that are sorted by ranges, in 8 kB of the stack */
 };
 
@@ -117,6 +118,45 @@ void nlsh__select_smallest(uint64_t *keys, size_t size, size_t n)
         if (bin > 0) below = bins_to_front(&ranges, bin - 1, keys, size);
     }
     quickselect(keys + below, size - below, n - below);
+}
+
+void nlsh__settle_smallest(uint64_t *keys, size_t size, size_t n)
+{
+    size_t last = 0;
+    nlsh__select_smallest(keys, size, n);
+    for (size_t i = 1; i < n; i++) last = keys[i] > keys[last] ? i : last;
+    uint64_t greatest = keys[last];
+    keys[last] = keys[n - 1];
+    keys[n - 1] = greatest;
+}
+
+static void keep_one(uint64_t *keys, size_t n, uint64_t key)
+{
+    uint64_t greatest = key;
+    size_t at = n - 1;
+    if (key >= keys[n - 1]) return;
+    for (size_t i = 0; i + 1 < n; i++) {
+        int is_greater = keys[i] > greatest;
+        at = is_greater ? i : at;
+        greatest = is_greater ? keys[i] : greatest;
+    }
+    keys[at] = key;
+    keys[n - 1] = greatest;
+}
+
+void nlsh__keep_smallest(uint64_t *keys, size_t n, uint64_t *came, size_t n_came)
+{
+    size_t n_all = n_came;
+    if (n_came <= FEW_CAME || n == 1) {
+        for (size_t i = 0; i < n_came; i++) keep_one(keys, n, came[i]);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (keys[i] != UINT64_MAX) came[n_all++] = keys[i];
+    size_t n_kept = n_all < n ? n_all : n;
+    nlsh__settle_smallest(came, n_all, n_kept);
+    memcpy(keys, came, n_kept * sizeof *keys);
+    for (size_t i = n_kept; i < n; i++) keys[i] = UINT64_MAX;
 }
 
 /* Keys by score into as many equal ranges as there are bins, then by insertion: scores of neighbours lie close

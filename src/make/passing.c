@@ -244,7 +244,7 @@ enum nlsh_status nlsh__pass_ask_cells(struct nlsh__passing *p, struct nlsh_error
     quiet.run.progress = NULL;
     memset(p->n_choices, (int)p->n_best, p->n_rows);
     return nlsh__near_cells(p->seen, p->n_rows, c->dim, c->centroids, c->penalty, c->n, p->n_best,
-                            &quiet, p->choices, NULL, error);
+                            NULL, &quiet, p->choices, NULL, error);
 }
 
 enum nlsh_status nlsh__pass_look_further(struct nlsh__passing *p, size_t i, const uint32_t *sizes,
@@ -262,7 +262,7 @@ enum nlsh_status nlsh__pass_look_further(struct nlsh__passing *p, size_t i, cons
     }
     NLSH_TRY(nlsh__alloc(&choices, c->n, sizeof *choices, error));
     NLSH_TRY(nlsh__near_cells(p->seen + i * n_inputs, 1, c->dim, c->centroids, c->penalty, c->n,
-                              c->n, &quiet, choices, NULL, error));
+                              c->n, NULL, &quiet, choices, NULL, error));
     *bucket = nlsh__choose_bucket(choices, c->n, sizes, most);
 out:
     nlsh__free(choices);

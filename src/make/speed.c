@@ -153,8 +153,8 @@ struct cell_work {
 static enum nlsh_status cell_work(void *ctx, size_t n, struct nlsh_error *error)
 {
     struct cell_work *w = ctx;
-    return nlsh__near_cells(w->rows, n, FEW_DIM, w->centroids, NULL, CELLS, 1, w->job, w->cell_of,
-                            NULL, error);
+    return nlsh__near_cells(w->rows, n, FEW_DIM, w->centroids, NULL, CELLS, 1, NULL, w->job,
+                            w->cell_of, NULL, error);
 }
 
 static enum nlsh_status measure_cells(const struct nlsh__job *job, struct nlsh__speed *out,

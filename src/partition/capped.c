@@ -48,7 +48,8 @@ struct choices {
     struct capped *c;
     size_t n; /* a row */
     uint32_t *cells;
-    float *l2sq; /* [n_rows x n] */
+    float *l2sq;    /* [n_rows x n] */
+    float *at_most; /* [n_rows] what the farthest has under the penalties as they are */
 };
 
 static void take_off_penalty(void *ctx, size_t task, size_t worker)
@@ -77,12 +78,27 @@ static void assign_task(void *ctx, size_t task, size_t worker)
     }
 }
 
-static enum nlsh_status look(struct choices *s, const struct nlsh__job *job,
+/* Penalties have changed since the choices were looked for: these are as many cells, so the n nearest are no farther. */
+static void bound_task(void *ctx, size_t task, size_t worker)
+{
+    struct choices *s = ctx;
+    size_t end = (task + 1) * BLOCK < s->c->n ? (task + 1) * BLOCK : s->c->n;
+    (void)worker;
+    for (size_t i = task * BLOCK; i < end; i++) {
+        s->at_most[i] = 0;
+        for (size_t j = i * s->n; j < (i + 1) * s->n; j++)
+            s->at_most[i] = fmaxf(s->at_most[i], s->l2sq[j] + s->c->penalty[s->cells[j]]);
+    }
+}
+
+static enum nlsh_status look(struct choices *s, int again, const struct nlsh__job *job,
                              struct nlsh_error *error)
 {
     struct capped *c = s->c;
-    enum nlsh_status status = nlsh__near_cells(c->rows, c->n, c->dim, c->centroids, c->penalty,
-                                               c->m, s->n, job, s->cells, s->l2sq, error);
+    if (again) nlsh__pool_run(job->pool, (c->n + BLOCK - 1) / BLOCK, bound_task, s);
+    enum nlsh_status status =
+        nlsh__near_cells(c->rows, c->n, c->dim, c->centroids, c->penalty, c->m, s->n,
+                         again ? s->at_most : NULL, job, s->cells, s->l2sq, error);
     if (status == NLSH_OK)
         nlsh__pool_run(job->pool, (c->n + BLOCK - 1) / BLOCK, take_off_penalty, s);
     return status;
@@ -98,9 +114,10 @@ static enum nlsh_status balance(struct capped *c, const struct nlsh__job *job,
     double unit = 0; /* the step's: a row's mean squared distance to its centroid */
     NLSH_TRY(nlsh__alloc(&s.cells, c->n * s.n, sizeof *s.cells, error));
     NLSH_TRY(nlsh__alloc(&s.l2sq, c->n * s.n, sizeof *s.l2sq, error));
+    NLSH_TRY(nlsh__alloc(&s.at_most, c->n, sizeof *s.at_most, error));
     for (int round = 0; round < BALANCE_ROUNDS; round++) {
         NLSH_TRY(nlsh__job_progress(job, "balance", (uint64_t)round, BALANCE_ROUNDS, error));
-        if (round % LOOKS_AFTER == 0) NLSH_TRY(look(&s, job, error));
+        if (round % LOOKS_AFTER == 0) NLSH_TRY(look(&s, round > 0, job, error));
         if (round == 0)
             for (size_t i = 0; i < c->n; i++) unit += (double)s.l2sq[i * s.n] / (double)c->n;
         nlsh__pool_run(job->pool, (c->n + BLOCK - 1) / BLOCK, assign_task, &s);
@@ -117,6 +134,7 @@ static enum nlsh_status balance(struct capped *c, const struct nlsh__job *job,
 out:
     nlsh__free(s.cells);
     nlsh__free(s.l2sq);
+    nlsh__free(s.at_most);
     return status;
 }
 
@@ -155,8 +173,8 @@ static enum nlsh_status spill(struct capped *c, const struct nlsh__job *job,
         row_of[r] = (uint32_t)i;
         memcpy(rows + r++ * c->dim, c->rows + i * c->dim, c->dim * sizeof *rows);
     }
-    NLSH_TRY(nlsh__near_cells(rows, n_rows, c->dim, c->centroids, c->penalty, c->m, choices, job,
-                              best, l2sq, error));
+    NLSH_TRY(nlsh__near_cells(rows, n_rows, c->dim, c->centroids, c->penalty, c->m, choices, NULL,
+                              job, best, l2sq, error));
     for (size_t r = 0; r < n_rows; r++)
         for (size_t a = 1; a < choices; a++)
             moves[n_moves++] = (struct move){l2sq[r * choices + a] - l2sq[r * choices], row_of[r],

@@ -64,15 +64,15 @@ static void close_task(void *ctx, size_t task, size_t worker)
 static enum nlsh_status find_close(struct lloyd *s, const struct nlsh__job *job,
                                    struct nlsh_error *error)
 {
-    return nlsh__near_cells(s->centroids, s->k, s->dim, s->centroids, NULL, s->k, CLOSE, job,
+    return nlsh__near_cells(s->centroids, s->k, s->dim, s->centroids, NULL, s->k, CLOSE, NULL, job,
                             s->close, s->apart, error);
 }
 
 static enum nlsh_status assign_whole(struct lloyd *s, const struct nlsh__job *job,
                                      struct nlsh_error *error)
 {
-    return nlsh__near_cells(s->rows, s->n, s->dim, s->centroids, NULL, s->k, 1, job, s->cell_of,
-                            NULL, error);
+    return nlsh__near_cells(s->rows, s->n, s->dim, s->centroids, NULL, s->k, 1, NULL, job,
+                            s->cell_of, NULL, error);
 }
 
 /* Looks at all cells, and whether close ones would have done. */
@@ -182,8 +182,8 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
         NLSH_TRY(update_centroids(&s, error));
     }
     if (cell_of != NULL)
-        NLSH_TRY(
-            nlsh__nearest_cells(rows, n, dim, centroids, NULL, k, 1, job, cell_of, NULL, error));
+        NLSH_TRY(nlsh__nearest_cells(rows, n, dim, centroids, NULL, k, 1, NULL, job, cell_of, NULL,
+                                     error));
     NLSH_TRY(nlsh__job_progress(job, "k-means", iterations, iterations, error));
 out:
     nlsh__free(chosen);

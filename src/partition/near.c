@@ -217,8 +217,8 @@ out:
 
 enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const float *centroids,
                                   const float *penalty, size_t k, size_t n_best,
-                                  const struct nlsh__job *job, uint32_t *best, float *l2sq,
-                                  struct nlsh_error *error)
+                                  const float *at_most, const struct nlsh__job *job, uint32_t *best,
+                                  float *l2sq, struct nlsh_error *error)
 {
     struct near c = {.rows = rows,
                      .n = n,
@@ -233,7 +233,7 @@ enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const
                      .best = best,
                      .l2sq = l2sq};
     if (nlsh__kernels()->bf16 == NULL || k < FEWEST || c.keep > LISTS)
-        return nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, job, best, l2sq,
-                                   error);
+        return nlsh__nearest_cells(rows, n, dim, centroids, penalty, k, n_best, at_most, job, best,
+                                   l2sq, error);
     return near_bf16(&c, job, error);
 }

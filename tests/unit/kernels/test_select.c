@@ -1,4 +1,4 @@
-/* test_select.c - the n smallest against a sort, for keys spread in every way. */
+/* test_select.c - the n smallest, at once and as they come, against a sort, for keys spread in every way. */
 #include <time.h>
 
 #include "kernels/select.h"
@@ -75,6 +75,31 @@ static void moves_the_smallest_to_the_front(void **state)
     }
 }
 
+/* As they come, some at a time, also fewer than are kept; the greatest kept is last after each. */
+static void keeps_the_smallest_that_came(void **state)
+{
+    static uint64_t keys[MOST], all[MOST], kept[100], came[MOST + 100];
+    (void)state;
+    for (enum spread spread = ANYWHERE; spread < N_SPREADS; spread++)
+        for (size_t n = 1; n <= 100; n += 1 + n / 5)
+            for (size_t size = 0; size <= 300; size += 1 + size / 4) {
+                fill(keys, size, spread);
+                for (size_t i = 0; i < n; i++) kept[i] = UINT64_MAX;
+                for (size_t done = 0, some; done < size; done += some) {
+                    some = 1 + (size_t)nlsh__rng_below(&rng, size - done);
+                    memcpy(came, keys + done, some * sizeof *came);
+                    nlsh__keep_smallest(kept, n, came, some);
+                    for (size_t i = 0; i < n; i++) assert_true(kept[i] <= kept[n - 1]);
+                }
+                memcpy(all, keys, size * sizeof *all);
+                for (size_t i = size; i < n; i++) all[i] = UINT64_MAX;
+                qsort(all, size > n ? size : n, sizeof *all, by_value);
+                qsort(kept, n, sizeof *kept, by_value);
+                if (memcmp(kept, all, n * sizeof *all) != 0)
+                    fail_msg("%zu of %zu, spread %d", n, size, (int)spread);
+            }
+}
+
 /* Musser's order, in which the median of the first, the middle and the last key is nearly the smallest each time; all
  * keys in one bin. */
 static void no_order_of_keys_makes_it_slow(void **state)
@@ -104,6 +129,7 @@ static void no_order_of_keys_makes_it_slow(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(moves_the_smallest_to_the_front),
+                                       cmocka_unit_test(keeps_the_smallest_that_came),
                                        cmocka_unit_test(no_order_of_keys_makes_it_slow)};
     test_rng(&rng, 0);
     return cmocka_run_group_tests_name("kernels/select", tests, NULL, NULL);

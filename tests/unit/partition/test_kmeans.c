@@ -71,8 +71,8 @@ static double slack(const float *row, const float *centroids, size_t k, size_t d
 
 typedef enum nlsh_status nearest_fn(const float *rows, size_t n, size_t dim, const float *centroids,
                                     const float *penalty, size_t k, size_t n_best,
-                                    const struct nlsh__job *job, uint32_t *best, float *l2sq,
-                                    struct nlsh_error *error);
+                                    const float *at_most, const struct nlsh__job *job,
+                                    uint32_t *best, float *l2sq, struct nlsh_error *error);
 
 /* missed: how much farther an answer may be, in units of what bf16 rounds. */
 static void check_nearest(nearest_fn *nearest, double missed, enum kind kind, size_t n, size_t dim,
@@ -82,14 +82,22 @@ static void check_nearest(nearest_fn *nearest, double missed, enum kind kind, si
     float *penalty = with_penalty ? malloc(k * sizeof *penalty) : NULL;
     float *l2sq = malloc(n * n_best * sizeof *l2sq);
     uint32_t *best = malloc(n * n_best * sizeof *best), *alone = malloc(n * n_best * sizeof *best);
+    float *at_most = malloc(n * sizeof *at_most);
     double *all = malloc(k * sizeof *all);
     struct nlsh__job job = job_of(2, NULL, NULL);
     for (size_t j = 0; with_penalty && j < k; j++) penalty[j] = (float)nlsh__rng_uniform(&rng);
-    assert_int_equal(nearest(rows, n, dim, centroids, penalty, k, n_best, &job, best, l2sq, NULL),
-                     NLSH_OK);
-    assert_int_equal(nearest(rows, n, dim, centroids, penalty, k, n_best, &job, alone, NULL, NULL),
-                     NLSH_OK);
-    assert_memory_equal(best, alone, n * n_best * sizeof *best);
+    assert_int_equal(
+        nearest(rows, n, dim, centroids, penalty, k, n_best, NULL, &job, best, l2sq, NULL),
+        NLSH_OK);
+    /* Told how far the last is, or up to twice as far, it names the same. */
+    for (int told = 0; told < 3; told++) {
+        for (size_t i = 0; i < n; i++)
+            at_most[i] = l2sq[(i + 1) * n_best - 1] * (1 + (float)((told - 1) * (int)(i % 3)) / 2);
+        assert_int_equal(nearest(rows, n, dim, centroids, penalty, k, n_best,
+                                 told > 0 ? at_most : NULL, &job, alone, NULL, NULL),
+                         NLSH_OK);
+        assert_memory_equal(best, alone, n * n_best * sizeof *best);
+    }
     for (size_t i = 0; i < n; i++) {
         for (size_t j = 0; j < k; j++)
             all[j] = l2sq_of(rows + i * dim, centroids + j * dim, dim) +
@@ -117,6 +125,7 @@ static void check_nearest(nearest_fn *nearest, double missed, enum kind kind, si
     free(l2sq);
     free(best);
     free(alone);
+    free(at_most);
     free(all);
 }
 
@@ -158,7 +167,8 @@ static void equal_centroids_tie_to_the_first(void **state)
     for (size_t i = 0; i < 40 * 3; i++) rows[i] = (float)nlsh__rng_normal(&rng);
     for (size_t i = 0; i < 300 * 3; i++) centroids[i] = i / 3 % 2 == 0 ? 0.25f : -3.5f;
     assert_int_equal(
-        nlsh__nearest_cells(rows, 40, 3, centroids, NULL, 300, 1, &job, best, NULL, NULL), NLSH_OK);
+        nlsh__nearest_cells(rows, 40, 3, centroids, NULL, 300, 1, NULL, &job, best, NULL, NULL),
+        NLSH_OK);
     for (size_t i = 0; i < 40; i++) assert_true(best[i] < 2);
     nlsh__job_end(&job);
 }
@@ -437,8 +447,8 @@ static void others_go_where_such_rows_are(void **state)
             assert_int_equal(nlsh__capped_cells(rows, N, DIM, M, imbalances[i], bucket_of, &job,
                                                 centroids, penalty, &n_stay, NULL),
                              NLSH_OK);
-            assert_int_equal(nlsh__near_cells(rows, 2 * N, DIM, centroids, penalty, M, 1, &job,
-                                              best, NULL, NULL),
+            assert_int_equal(nlsh__near_cells(rows, 2 * N, DIM, centroids, penalty, M, 1, NULL,
+                                              &job, best, NULL, NULL),
                              NLSH_OK);
             for (size_t r = 0; r < N; r++) same += best[r] == bucket_of[r];
             for (size_t r = N; r < 2 * N; r++) sizes[best[r]]++;
