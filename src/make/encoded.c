@@ -147,8 +147,8 @@ static double say_nanoseconds(const struct nlsh__ground *g, const struct tried *
     return ns;
 }
 
-/* Where nobody said how long codes are to be: the quickest of a half, three quarters and all of the
- * router's components. */
+/* Where nobody said how long codes are to be: the quickest of all of the router's components, three quarters and a
+ * half, as long as fewer are quicker: what scanning saves grows with what is left out, and what ranking costs more so. */
 static enum nlsh_status make_codes(const struct nlsh__ground *g, const struct nlsh__learned *l,
                                    struct nlsh__encode *encode, struct nlsh__encoded *out,
                                    struct nlsh_error *error)
@@ -157,16 +157,16 @@ static enum nlsh_status make_codes(const struct nlsh__ground *g, const struct nl
     int choose = g->options->code_bytes == NLSH_AUTO;
     size_t whole = choose ? nlsh__whole_code(g->options) : g->options->code_bytes;
     double least = INFINITY;
-    for (size_t quarters = choose ? 2 : 4; quarters <= 4 && whole > 0; quarters++) {
+    for (size_t quarters = 4; quarters >= (choose ? 2 : 4) && whole > 0; quarters--) {
         struct tried one;
         size_t code_bytes = (whole * quarters + 3) / 4;
         if (code_bytes == out->code_bytes) continue;
         encode->n_components = components_of(g, code_bytes);
         NLSH_TRY(try_codes(g, l, encode, &one, error));
         double ns = say_nanoseconds(g, &one, code_bytes);
-        if (ns >= least && out->codes != NULL) {
+        if (ns > least) {
             nlsh__free(one.bytes);
-            continue;
+            break;
         }
         least = ns;
         nlsh__free(out->codes);
