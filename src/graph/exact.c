@@ -99,20 +99,7 @@ static void rerank_f32(const struct exact *e, uint64_t *keys, size_t row)
     }
 }
 
-/*
- * How far the score of a key, |x|^2 - 2 x.q + |q|^2, and a direct distance may together be off, for a row no
- * farther than l2sq, norm being |q|^2. Such a row's own length is at most |q| + sqrt(l2sq), so that the terms of
- * either add up to at most (2 |q| + sqrt(l2sq))^2, and each goes through at most dim + 6 roundings (Higham,
- * "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1). Three more are those of |q|^2, of its
- * addition, and of limits that it is taken from; the rest is for underflow.
- */
-static double rounding(size_t dim, double norm, double l2sq)
-{
-    double length = 2 * sqrt(norm) + sqrt(l2sq);
-    return 2 * ((double)dim + 9) * (FLT_EPSILON / 2.0) * length * length + (double)dim * FLT_MIN;
-}
-
-/* The same for the score -2 x.q and the negated product: the terms of either add up to at most
+/* What nlsh__panel_f32_rounding() says, for the score -2 x.q and the negated product: the terms of either add up to at most
  * |x| |q| (Cauchy and Schwarz). */
 static float reach_inner(const struct exact *e, double norm, const uint64_t *keys)
 {
@@ -133,7 +120,7 @@ static float reach_f32(const struct exact *e, const float *centred, const uint64
     if (e->choice.inner) return reach_inner(e, norm, keys);
     double l2sq = (double)nlsh__key_score_f32(keys[e->k - 1]);
     if (!(norm < FLT_MAX / 16 && l2sq < FLT_MAX / 16)) return INFINITY;
-    return nextafterf((float)(l2sq + rounding(dim, norm, l2sq)), INFINITY);
+    return nextafterf((float)(l2sq + nlsh__panel_f32_rounding(dim, norm, l2sq)), INFINITY);
 }
 
 /* The second pass, over the n queries of the block that again names: every row below a query's reach is measured.

@@ -260,7 +260,7 @@ static void measure(const struct pieces *p, uint32_t row, const uint32_t *member
     for (size_t i = 0; i < n; i++) {
         float l2sq = nlsh__kernels()->l2sq_f32(x, rows + members[i] * p->dim, p->dim);
         uint64_t key = nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]);
-        if (members[i] != row) nlsh__keep_smallest(keys, p->keep, &key, 1);
+        if (members[i] != row && key < keys[p->keep - 1]) nlsh__keep_smaller(keys, p->keep, key);
     }
 }
 

@@ -1,6 +1,7 @@
 /* panel.c - packing rows into panels: see panel.h. */
 #include "kernels/panel.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,4 +93,10 @@ void nlsh__panel_f32_free(struct nlsh__panel_f32 *panel)
     nlsh__free(panel->values);
     nlsh__free(panel->bias);
     *panel = (struct nlsh__panel_f32){0};
+}
+
+double nlsh__panel_f32_rounding(size_t dim, double norm, double l2sq)
+{
+    double length = 2 * sqrt(norm) + sqrt(l2sq);
+    return 2 * ((double)dim + 9) * (FLT_EPSILON / 2.0) * length * length + (double)dim * FLT_MIN;
 }

@@ -84,4 +84,13 @@ static inline int32_t nlsh__norm_u8(const uint8_t *q, size_t dim)
     return (int32_t)sum;
 }
 
+/*
+ * How far a score of panel_f32(), |x|^2 - 2 x.q, with |q|^2 added and a direct distance may together be off, for a row
+ * no farther than l2sq, norm being |q|^2. Such a row's own length is at most |q| + sqrt(l2sq), so that the terms of
+ * either add up to at most (2 |q| + sqrt(l2sq))^2, and each goes through at most dim + 6 roundings (Higham,
+ * "Accuracy and Stability of Numerical Algorithms", 2002, section 3.1). Three more are those of |q|^2, of its
+ * addition, and of limits that it is taken from; the rest is for underflow.
+ */
+double nlsh__panel_f32_rounding(size_t dim, double norm, double l2sq);
+
 #endif

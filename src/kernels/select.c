@@ -130,7 +130,7 @@ void nlsh__settle_smallest(uint64_t *keys, size_t size, size_t n)
     keys[n - 1] = greatest;
 }
 
-static void keep_one(uint64_t *keys, size_t n, uint64_t key)
+void nlsh__keep_smaller(uint64_t *keys, size_t n, uint64_t key)
 {
     uint64_t greatest = key;
     size_t at = n - 1;
@@ -148,7 +148,7 @@ void nlsh__keep_smallest(uint64_t *keys, size_t n, uint64_t *came, size_t n_came
 {
     size_t n_all = n_came;
     if (n_came <= FEW_CAME || n == 1) {
-        for (size_t i = 0; i < n_came; i++) keep_one(keys, n, came[i]);
+        for (size_t i = 0; i < n_came; i++) nlsh__keep_smaller(keys, n, came[i]);
         return;
     }
     for (size_t i = 0; i < n; i++)

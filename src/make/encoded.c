@@ -147,8 +147,9 @@ static double say_nanoseconds(const struct nlsh__ground *g, const struct tried *
     return ns;
 }
 
-/* Where nobody said how long codes are to be: the quickest of all of the router's components, three quarters and a
- * half, as long as fewer are quicker: what scanning saves grows with what is left out, and what ranking costs more so. */
+/* Where nobody said how long codes are to be: all of the router's components, three quarters or a half of them. What
+ * shorter codes save is in proportion to what they leave out, and what ranking costs grows faster: so the first that is
+ * slower ends it. */
 static enum nlsh_status make_codes(const struct nlsh__ground *g, const struct nlsh__learned *l,
                                    struct nlsh__encode *encode, struct nlsh__encoded *out,
                                    struct nlsh_error *error)

@@ -74,8 +74,8 @@ static const struct field fields[] = {
      NUMBER(AUTO_SIZE, components, 1, 4096)},
     {{SIZED, "code_bytes", "B",
       "bytes in a vector's short code, two principal components each; 0: no codes, every "
-      "distance exact; auto: a half, three quarters or all that the router sees, whichever is "
-      "quickest on held-out vectors",
+      "distance exact; auto: all that the router sees, or three quarters or a half where "
+      "that is quicker on held-out vectors",
       "auto"},
      NUMBER(AUTO_SIZE, code_bytes, 0, 4096)},
     {{SIZED, "leaves", "0|1",

@@ -7,6 +7,7 @@
  * theorems and least-squares clustering", 1998); cells stay convex, which a router can learn. What
  * is still over is moved, cheapest first, to the nearest cell with room.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ struct choices {
     uint32_t *cells;
     float *l2sq;    /* [n_rows x n] */
     float *at_most; /* [n_rows] what the farthest has under the penalties as they are */
+    float most;     /* of the penalties that were taken off */
 };
 
 static void take_off_penalty(void *ctx, size_t task, size_t worker)
@@ -78,7 +80,8 @@ static void assign_task(void *ctx, size_t task, size_t worker)
     }
 }
 
-/* Penalties have changed since the choices were looked for: these are as many cells, so the n nearest are no farther. */
+/* Penalties have changed since the choices were looked for: these are as many cells, so the n nearest are no farther, but
+ * for what was rounded where penalties were taken off. */
 static void bound_task(void *ctx, size_t task, size_t worker)
 {
     struct choices *s = ctx;
@@ -88,6 +91,7 @@ static void bound_task(void *ctx, size_t task, size_t worker)
         s->at_most[i] = 0;
         for (size_t j = i * s->n; j < (i + 1) * s->n; j++)
             s->at_most[i] = fmaxf(s->at_most[i], s->l2sq[j] + s->c->penalty[s->cells[j]]);
+        s->at_most[i] += 4 * FLT_EPSILON * s->most;
     }
 }
 
@@ -99,9 +103,11 @@ static enum nlsh_status look(struct choices *s, int again, const struct nlsh__jo
     enum nlsh_status status =
         nlsh__near_cells(c->rows, c->n, c->dim, c->centroids, c->penalty, c->m, s->n,
                          again ? s->at_most : NULL, job, s->cells, s->l2sq, error);
-    if (status == NLSH_OK)
-        nlsh__pool_run(job->pool, (c->n + BLOCK - 1) / BLOCK, take_off_penalty, s);
-    return status;
+    if (status != NLSH_OK) return status;
+    nlsh__pool_run(job->pool, (c->n + BLOCK - 1) / BLOCK, take_off_penalty, s);
+    s->most = 0;
+    for (size_t j = 0; j < c->m; j++) s->most = fmaxf(s->most, c->penalty[j]);
+    return NLSH_OK;
 }
 
 /* Raises the penalties of what is over and lowers the others', until 1 % of the rows are over. A look

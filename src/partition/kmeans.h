@@ -23,7 +23,8 @@ enum nlsh_status nlsh__kmeans(const float *rows, size_t n, size_t dim, size_t k,
  *
  *  penalty  [k] >= 0, added to the squared distance to each centroid, or NULL
  *  n_best   1 <= n_best <= k
- *  at_most  [n] what the farthest of a row's n_best has at most, with its penalty: tells the same sooner; or NULL
+ *  at_most  [n] what the farthest of a row's n_best has at most, with its penalty, but for what f32 rounds: the answer
+ *           comes sooner; or NULL
  *  best     [n x n_best] out
  *  l2sq     [n x n_best] out: squared distance with penalty; or NULL
  * By f32 products about the centroids' mean: centroids closer than rounding may change places.
@@ -35,8 +36,8 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
                                      struct nlsh_error *error);
 
 /* The same, faster where the processor has products in bf16: then these choose a few more centroids
- * than are wanted, and f32 distances rank them. A centroid may be missed for one that is farther by
- * what bf16 rounds. */
+ * than are wanted, f32 distances rank them, and at_most is not looked at. A centroid may be missed for one
+ * that is farther by what bf16 rounds. */
 enum nlsh_status nlsh__near_cells(const float *rows, size_t n, size_t dim, const float *centroids,
                                   const float *penalty, size_t k, size_t n_best,
                                   const float *at_most, const struct nlsh__job *job, uint32_t *best,

@@ -13,7 +13,7 @@
 
 enum {
     BLOCK = 96,      /* rows a task */
-    FIRST = 4,       /* times as many centroids as are wanted, to begin with */
+    WIDE = 4,        /* groups that panels take at once */
     TILE_GROUPS = 16 /* 256 centroids between two updates of the thresholds, and fewer at first */
 };
 
@@ -28,7 +28,7 @@ struct scratch {
 
 struct nearest {
     const float *rows;
-    size_t n, dim, n_best;
+    size_t n, dim, n_best, block; /* rows a task: no more than there are */
     struct nlsh__panel_f32 panel; /* centroids less their mean: scores lose fewer digits so */
     float *mean;                  /* [dim] */
     struct scratch *scratch;      /* [n_threads] */
@@ -37,16 +37,13 @@ struct nearest {
     float *l2sq; /* [n x n_best] or NULL */
 };
 
-/* What f32 products may be off, of a row's length and its distance: far more than was ever seen. */
-#define ROUNDED 1e-4
-
-/* Of the first centroids all come out nearer than nothing, and later ones the fewer the more were seen: so tiles double. */
+/* Of the first centroids all come out nearer than nothing, and later ones the fewer the more were seen: so what was seen
+ * doubles. Panels take whole WIDE groups sooner. */
 static size_t tile_groups(const struct nearest *c, size_t group)
 {
     size_t left = c->panel.n_groups - group;
-    size_t n = group > 0 ? group : (FIRST * c->n_best + NLSH__GROUP - 1) / NLSH__GROUP;
-    if (c->at_most != NULL) n = TILE_GROUPS;
-    n = n < TILE_GROUPS ? n : TILE_GROUPS;
+    size_t n = group > 0 ? group : (c->n_best + 4 * WIDE - 1) / (4 * WIDE) * WIDE;
+    if (c->at_most != NULL || n > TILE_GROUPS) n = TILE_GROUPS;
     return n < left ? n : left;
 }
 
@@ -68,7 +65,8 @@ static float first_threshold(const struct nearest *c, const struct scratch *s, s
 {
     if (c->at_most == NULL) return INFINITY;
     double l2sq = (double)c->at_most[first + i];
-    double score = l2sq - s->norms[i] + ROUNDED * (l2sq + s->norms[i]);
+    double off = nlsh__panel_f32_rounding(c->dim, s->norms[i], fmax(l2sq, 0));
+    double score = l2sq - s->norms[i] + off;
     return isfinite(score) ? nextafterf((float)score, INFINITY) : INFINITY;
 }
 
@@ -108,7 +106,7 @@ static void nearest_task(void *ctx, size_t task, size_t worker)
 {
     const struct nearest *c = ctx;
     struct scratch *s = &c->scratch[worker];
-    size_t first = task * BLOCK, n = c->n - first < BLOCK ? c->n - first : BLOCK;
+    size_t first = task * c->block, n = c->n - first < c->block ? c->n - first : c->block;
     float thresholds[BLOCK];
     const struct nlsh__limits_f32 limits = {thresholds, NULL, NULL};
     nlsh__topk_clear(s->keys, n * c->n_best);
@@ -142,12 +140,12 @@ static enum nlsh_status make_scratch(const struct nearest *c, struct scratch *s,
     enum nlsh_status status;
     struct nlsh__hits *hits = &s->hits;
     hits->capacity = NLSH__GROUP * (TILE_GROUPS + 1);
-    NLSH_TRY(nlsh__alloc(&s->centred, BLOCK * c->dim, sizeof *s->centred, error));
-    NLSH_TRY(nlsh__alloc(&s->keys, BLOCK * c->n_best, sizeof *s->keys, error));
+    NLSH_TRY(nlsh__alloc(&s->centred, c->block * c->dim, sizeof *s->centred, error));
+    NLSH_TRY(nlsh__alloc(&s->keys, c->block * c->n_best, sizeof *s->keys, error));
     NLSH_TRY(nlsh__alloc(&s->came, hits->capacity + c->n_best, sizeof *s->came, error));
-    NLSH_TRY(nlsh__calloc(&hits->n, BLOCK, sizeof *hits->n, error));
-    NLSH_TRY(nlsh__alloc(&hits->ids, BLOCK * hits->capacity, sizeof *hits->ids, error));
-    NLSH_TRY(nlsh__alloc(&hits->scores.f32, BLOCK * hits->capacity, sizeof(float), error));
+    NLSH_TRY(nlsh__calloc(&hits->n, c->block, sizeof *hits->n, error));
+    NLSH_TRY(nlsh__alloc(&hits->ids, c->block * hits->capacity, sizeof *hits->ids, error));
+    NLSH_TRY(nlsh__alloc(&hits->scores.f32, c->block * hits->capacity, sizeof(float), error));
 out:
     return status;
 }
@@ -170,7 +168,8 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
 {
     enum nlsh_status status;
     size_t n_threads = nlsh__pool_n_threads(job->pool);
-    struct nearest c = {.rows = rows,
+    struct nearest c = {.block = n > 0 && n < BLOCK ? n : BLOCK,
+                        .rows = rows,
                         .n = n,
                         .dim = dim,
                         .n_best = n_best,
@@ -183,7 +182,7 @@ enum nlsh_status nlsh__nearest_cells(const float *rows, size_t n, size_t dim,
     NLSH_TRY(nlsh__panel_f32_create(centroids, c.mean, k, dim, &c.panel, error));
     for (size_t j = 0; penalty != NULL && j < k; j++) c.panel.bias[j] += penalty[j];
     for (size_t i = 0; i < n_threads; i++) NLSH_TRY(make_scratch(&c, &c.scratch[i], error));
-    nlsh__pool_run(job->pool, (n + BLOCK - 1) / BLOCK, nearest_task, &c);
+    nlsh__pool_run(job->pool, (n + c.block - 1) / c.block, nearest_task, &c);
 out:
     for (size_t i = 0; c.scratch != NULL && i < n_threads; i++) free_scratch(&c.scratch[i]);
     nlsh__free(c.scratch);

@@ -132,15 +132,49 @@ static void check_nearest(nearest_fn *nearest, double missed, enum kind kind, si
 static void nearest_cells_equal_a_loop(void **state)
 {
     static const size_t shapes[][4] = {/* n, dim, k, n_best */
-                                       {1, 1, 1, 1},    {5, 3, 15, 15},  {95, 8, 16, 1},
-                                       {96, 2, 17, 4},  {97, 33, 64, 5}, {200, 5, 257, 16},
-                                       {50, 64, 530, 1}};
+                                       {1, 1, 1, 1},     {5, 3, 15, 15},   {95, 8, 16, 1},
+                                       {96, 2, 17, 4},   {97, 33, 64, 5},  {200, 5, 257, 16},
+                                       {50, 64, 530, 1}, {3, 5, 600, 600}, {2, 4, 300, 100}};
     (void)state;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (enum kind kind = s % TEST_STRIDE; kind <= ONE_ROW; kind += TEST_STRIDE)
             for (int with_penalty = 0; with_penalty < 2; with_penalty++)
                 check_nearest(nlsh__nearest_cells, 0, kind, shapes[s][0], shapes[s][1],
                               shapes[s][2], shapes[s][3], with_penalty);
+}
+
+/* As balancing asks: how far the last can be is known from other penalties. */
+static void what_the_last_has_at_most_changes_nothing(void **state)
+{
+    enum { N = 120, DIM = 40, K = 500, BEST = 16 };
+    static uint32_t told[N * BEST], best[N * BEST];
+    static float l2sq[N * BEST], at_most[N], penalty[K], before[K];
+    struct nlsh__job job = job_of(2, NULL, NULL);
+    (void)state;
+    for (enum kind kind = 0; kind <= ONE_ROW; kind++) {
+        float *rows = make_rows(kind, N, DIM), *centroids = make_rows(kind, K, DIM);
+        for (size_t j = 0; j < K; j++) before[j] = 9 * (float)nlsh__rng_uniform(&rng);
+        for (size_t j = 0; j < K; j++) penalty[j] = j % 3 > 0 ? before[j] / (float)(j % 7 + 1) : 0;
+        assert_int_equal(nlsh__nearest_cells(rows, N, DIM, centroids, before, K, BEST, NULL, &job,
+                                             told, l2sq, NULL),
+                         NLSH_OK);
+        for (size_t i = 0; i < N; i++) {
+            at_most[i] = 0;
+            for (size_t b = i * BEST; b < (i + 1) * BEST; b++)
+                at_most[i] = fmaxf(at_most[i], l2sq[b] - before[told[b]] + penalty[told[b]]);
+            at_most[i] += 9 * 1e-6f;
+        }
+        assert_int_equal(nlsh__nearest_cells(rows, N, DIM, centroids, penalty, K, BEST, at_most,
+                                             &job, told, NULL, NULL),
+                         NLSH_OK);
+        assert_int_equal(nlsh__nearest_cells(rows, N, DIM, centroids, penalty, K, BEST, NULL, &job,
+                                             best, NULL, NULL),
+                         NLSH_OK);
+        assert_memory_equal(told, best, sizeof best);
+        free(rows);
+        free(centroids);
+    }
+    nlsh__job_end(&job);
 }
 
 /* Sizes at which products in bf16 serve, where there are any; the last goes over several chunks. */
@@ -514,6 +548,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nearest_cells_equal_a_loop),
+        cmocka_unit_test(what_the_last_has_at_most_changes_nothing),
         cmocka_unit_test(near_cells_are_as_near),
         cmocka_unit_test(equal_centroids_tie_to_the_first),
         cmocka_unit_test(as_good_as_a_textbook),
