@@ -172,7 +172,7 @@ const char *setting_flat(void *, size_t, int quick, size_t i)
 const char *setting_fast(void *, size_t k, int quick, size_t i)
 {
     std::vector<std::string> list;
-    for (size_t probes : {2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96})
+    for (size_t probes : {2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384})
         for (size_t factor : {2, 4, 8, 12, 20, 32}) {
             if (k >= 100 && factor > 8) continue;
             if (quick && ((probes != 4 && probes != 16) || factor != 8)) continue;
