@@ -241,15 +241,13 @@ static void merge(const struct pieces *p, const struct cell *c, struct scratch *
 }
 
 /* Whether a score plus norm may be off by more than a fiftieth of the worst that a row keeps: then what
- * is kept besides k may not be enough (rounding() of exact.c). So it is where a cell holds clusters
+ * is kept besides k may not be enough. So it is where a cell holds clusters
  * much farther apart than wide. */
 static int doubtful(const struct pieces *p, double norm, uint64_t worst)
 {
     if (worst == UINT64_MAX) return 1;
     double l2sq = (double)nlsh__from_ordered_f32((uint32_t)(worst >> 32));
-    double length = 2 * sqrt(norm) + sqrt(fmax(l2sq, 0));
-    double off = 2 * ((double)p->dim + 6) * (FLT_EPSILON / 2.0) * length * length;
-    return !(off <= 0.02 * l2sq);
+    return !(nlsh__panel_f32_rounding(p->dim, norm, fmax(l2sq, 0)) <= 0.02 * l2sq);
 }
 
 /* A row against all of a cell by direct distances. */
@@ -259,8 +257,8 @@ static void measure(const struct pieces *p, uint32_t row, const uint32_t *member
     uint64_t *keys = p->keys + row * p->keep;
     for (size_t i = 0; i < n; i++) {
         float l2sq = nlsh__kernels()->l2sq_f32(x, rows + members[i] * p->dim, p->dim);
-        uint64_t key = nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]);
-        if (members[i] != row && key < keys[p->keep - 1]) nlsh__keep_smaller(keys, p->keep, key);
+        if (members[i] == row) continue;
+        nlsh__keep_smaller(keys, p->keep, nlsh__key_u32(nlsh__ordered_f32(l2sq), members[i]));
     }
 }
 
