@@ -1,6 +1,6 @@
 /*
  * faiss.cpp - faiss (Debian's libfaiss-dev) as peers of compare.c: HNSW, IVF-Flat, and IVF with
- * 4-bit product quantisation, scanned fast and refined by exact distances.
+ * 4-bit product quantisation or, from faiss 1.15 on, RaBitQ, scanned fast and refined by exact distances.
  *
  * The library's own threads are used; BLAS should be OpenBLAS held to one thread. Which instruction
  * set it was built for is asked of the library and stands in the version.
@@ -88,6 +88,16 @@ const char *build_fast(const peer_data *base, int quick, size_t i)
             list.push_back("IVF" + std::to_string(n) + ",PQ" + std::to_string(base->dim / d) +
                            "x4fs,RFlat");
         }
+    return nth(list, i);
+}
+
+/* RaBitQ with a bit a dimension; versions before 1.15, Debian's among them, were not tried. */
+const char *build_rabitq(const peer_data *base, int quick, size_t i)
+{
+    std::vector<std::string> list;
+    for (size_t n : list_counts(base->n_rows, quick))
+        if (FAISS_VERSION_MAJOR > 1 || FAISS_VERSION_MINOR >= 15)
+            list.push_back("IVF" + std::to_string(n) + ",RaBitQfs,RFlat");
     return nth(list, i);
 }
 
@@ -284,14 +294,16 @@ const char *version()
 
 extern "C" const peer *nlsh_bench_peers(void)
 {
-    static peer peers[] = {{"faiss HNSW", version(), 1, build_hnsw, open, close, setting_hnsw, set,
-                            search, cost, nullptr, nullptr, nullptr, nullptr, nullptr},
-                           {"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat,
-                            set, search, cost, nullptr, filter, "nprobe=", nullptr, nullptr},
-                           {"faiss IVF-PQ fast scan + refine", version(), 1, build_fast, open,
-                            close, setting_fast, set, search, cost, nullptr, nullptr, nullptr,
-                            nullptr, nullptr},
-                           {}};
+    static peer peers[] = {
+        {"faiss HNSW", version(), 1, build_hnsw, open, close, setting_hnsw, set, search, cost,
+         nullptr, nullptr, nullptr, nullptr, nullptr},
+        {"faiss IVF-Flat", version(), 1, build_flat, open, close, setting_flat, set, search, cost,
+         nullptr, filter, "nprobe=", nullptr, nullptr},
+        {"faiss IVF-PQ fast scan + refine", version(), 1, build_fast, open, close, setting_fast,
+         set, search, cost, nullptr, nullptr, nullptr, nullptr, nullptr},
+        {"faiss IVF-RaBitQ fast scan + refine", version(), 1, build_rabitq, open, close,
+         setting_fast, set, search, cost, nullptr, nullptr, nullptr, nullptr, nullptr},
+        {}};
     return peers;
 }
 
